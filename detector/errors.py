@@ -1,0 +1,28 @@
+"""The error tree of this package, at a glance."""
+
+
+class DetectorError(Exception):
+    """Something the user asked for cannot be done; the message names what, the number and what to try.
+
+    * DetectorError
+        - SettingsError     a settings file or key is unknown, of the wrong kind or out of range
+        - VerifierError     the chosen verifier cannot start or cannot answer
+        - OutputError       results cannot be written where they were asked for
+        - LabelsError       labels or results to be scored cannot be read
+    """
+
+
+class SettingsError(DetectorError):
+    """A settings file or key is unknown, of the wrong kind or out of range."""
+
+
+class VerifierError(DetectorError):
+    """The chosen verifier cannot start or cannot answer."""
+
+
+class OutputError(DetectorError):
+    """Results cannot be written where they were asked for."""
+
+
+class LabelsError(DetectorError):
+    """Labels or results to be scored cannot be read."""

@@ -1,0 +1,152 @@
+"""The words as types: Pulse, Candidate, Verdict, Flash; the event's JSON and its JSON Schema."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream import Frame, Message
+
+FLASH_TYPE = "lightning.flash.v1"
+FLASH_SCHEMA = "urn:lightning-detector:flash:1"
+
+State = Literal["detected", "confirmed", "rejected", "unverified"]
+Clock = Literal["rtcp", "arrival", "file", "none"]
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """One contiguous lit run as the sensor sees it; offset from the flash's start, rise in levels of 0..255."""
+
+    offset_seconds: float
+    duration_seconds: float
+    rise_levels: float
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verifier says of a candidate: lightning (true), not lightning (false), or null = unverified, and why.
+
+    `evidence` names each physical reason with its number; `reason` says in words why there is no answer.
+    """
+
+    lightning: bool | None
+    probability: float | None
+    verifier: str
+    evidence: dict[str, float] = {}
+    model: str | None = None
+    model_revision: str | None = None
+    prompt_version: str | None = None
+    seconds: float | None = None
+    reason: str | None = None
+
+    @property
+    def state(self) -> State:
+        """The state of a flash with this verdict."""
+        if self.lightning is None:
+            return "unverified"
+        return "confirmed" if self.lightning else "rejected"
+
+
+class Media(msgspec.Struct, frozen=True, kw_only=True):
+    """Paths of the pictures made of a flash, relative to the run's folder; null where none was made."""
+
+    still: str | None = None
+    clip: str | None = None
+
+
+class Flash(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole current state of one flash; consumers keep the last revision by `id`.
+
+    Seconds are on the source's own clock, levels on luma 0..255, `box` (left, top, right, bottom) and `centroid`
+    (x, y) are shares 0..1 of the upright picture. `end_seconds` is the last lit frame plus one frame, and null while
+    the flash may still run.
+    """
+
+    id: str
+    camera: str
+    file: str | None
+    state: State
+    revision: int
+    start_seconds: float
+    peak_seconds: float
+    end_seconds: float | None
+    duration_seconds: float | None
+    start_utc: str | None
+    clock: Clock
+    utc_error_ms: float | None
+    quality: tuple[str, ...]
+    pulses: tuple[Pulse, ...]
+    peak_rise_levels: float
+    lit_fraction: float
+    box: tuple[float, float, float, float]
+    centroid: tuple[float, float]
+    verdict: Verdict | None
+    media: Media
+    latency_ms: float
+    software: str
+
+
+FlashMessage = Message[Flash]
+
+
+def event_schema() -> dict[str, Any]:
+    """The published JSON Schema (2020-12) of one event of the feed."""
+    return {"$id": FLASH_SCHEMA} | msgspec.json.schema(FlashMessage)
+
+
+def utc_text(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC with microseconds, e.g. 2026-11-22T21:29:03.501221Z."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LightCurve:
+    """Per-frame course of a candidate, from some frames before its onset to its end; arrays of equal length.
+
+    seconds: frame times on the source's clock.
+    rise: mean rise above the background over the blocks lit at any time, levels.
+    peak_rise: the highest block's rise, levels.
+    lit_fraction: share of blocks lit, 0..1.
+    positivity: sum of rises over the sum of all changes against the background, 0..1.
+    lit: whether the frame counts as lit.
+    """
+
+    seconds: NDArray[np.float64]
+    rise: NDArray[np.float32]
+    peak_rise: NDArray[np.float32]
+    lit_fraction: NDArray[np.float32]
+    positivity: NDArray[np.float32]
+    lit: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A moment that the prefilter passes on: onset, pulses, where it was lit, and its pictures.
+
+    It comes twice under one id: `open` at once when the onset is sure (what is known then), and again closed, whole.
+    background, peak_map: (rows, columns) float32 block luma before the flash and the highest luma of each block in it.
+    before, peak, after: frames of the moment; before and after may be missing at the edges of a source.
+    """
+
+    id: str
+    camera: str
+    open: bool
+    start_seconds: float
+    peak_seconds: float
+    end_seconds: float
+    pulses: tuple[Pulse, ...]
+    peak_rise_levels: float
+    lit_fraction: float
+    box: tuple[float, float, float, float]
+    centroid: tuple[float, float]
+    curve: LightCurve
+    background: NDArray[np.float32]
+    peak_map: NDArray[np.float32]
+    onset: Frame
+    peak: Frame
+    before: Frame | None = None
+    after: Frame | None = None
+    quality: tuple[str, ...] = ()
+    notes: dict[str, float] = field(default_factory=dict)

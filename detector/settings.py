@@ -1,0 +1,136 @@
+"""Typed settings, one class per stage, read from TOML, checked; unknown keys are refused."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from detector.errors import SettingsError
+
+PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+VerifierKind = Literal["auto", "none", "photometric", "minicpm", "served", "photometric+minicpm"]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the settings file. No field has a default here: shipped values live in configs/default.toml."""
+
+
+class PrefilterSettings(Section, frozen=True, kw_only=True):
+    """When a moment becomes a candidate."""
+
+    gap_seconds: Annotated[float, Meta(gt=0, le=10)]
+
+
+class VerifierSettings(Section, frozen=True, kw_only=True):
+    """Which verifier judges candidates."""
+
+    kind: VerifierKind
+
+
+class FeedSettings(Section, frozen=True, kw_only=True):
+    """How events are published."""
+
+    site: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
+    heartbeat_seconds: Annotated[float, Meta(ge=0.1, le=60)]
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """Everything that can be set."""
+
+    prefilter: PrefilterSettings
+    verifier: VerifierSettings
+    feed: FeedSettings
+
+
+def configs_folder() -> Path:
+    """The folder with default.toml: inside the package when installed, beside it in a checkout."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+@cache
+def default_table() -> Mapping[str, Any]:
+    """The shipped values as read from configs/default.toml."""
+    return tomllib.loads((configs_folder() / "default.toml").read_text(encoding="utf-8"))
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The TOML file at `path` as a table.
+
+    Raises:
+        SettingsError: it cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot read the settings file: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not a TOML file: {error}") from error
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """`section.key=value` (a TOML value; a bare word counts as text) as a table.
+
+    Raises:
+        SettingsError: it is not of that form.
+    """
+    key, equals, value = text.partition("=")
+    words = key.strip().split(".")
+    if not equals or len(words) < 2 or not all(words):
+        raise SettingsError(f"--set {text!r}: expected section.key=value, e.g. prefilter.gap_seconds=0.4")
+    try:
+        table: Any = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        table = value.strip()
+    for word in reversed(words):
+        table = {word: table}
+    return dict(table)
+
+
+def load_settings(tables: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> Settings:
+    """The shipped settings with each of `tables` (where it came from, its content) laid over them, in order.
+
+    Raises:
+        SettingsError: a key is unknown or a value is wrong; names the source, the key, the value and what is allowed.
+    """
+    merged: Mapping[str, Any] = default_table()
+    settings = _convert("configs/default.toml", merged)
+    for origin, table in tables:
+        merged = _merge(merged, table)
+        settings = _convert(origin, merged)
+    return settings
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _convert(origin: str, table: Mapping[str, Any]) -> Settings:
+    try:
+        return msgspec.convert(table, Settings, strict=True)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{origin}: {_explain(str(error), table)}") from error
+
+
+def _explain(message: str, table: Mapping[str, Any]) -> str:
+    """msgspec's complaint, with the key as users write it and the value they gave."""
+    what, _, where = message.partition(" - at `$")
+    path = where.strip("`.")
+    unknown = re.search(r"unknown field `(.+?)`", what)
+    if unknown:
+        key = f"{path}.{unknown[1]}".strip(".")
+        return f"unknown setting '{key}'; configs/default.toml lists every setting"
+    value: Any = table
+    for word in path.split(".") if path else []:
+        value = value.get(word) if isinstance(value, Mapping) else None
+    return f"{path} = {value!r}: {what[:1].lower()}{what[1:]}"

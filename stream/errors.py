@@ -1,0 +1,37 @@
+"""The error tree of this package, at a glance."""
+
+
+class StreamError(Exception):
+    """Reading a source or moving a message failed; the message names who, what, the number and what to try.
+
+    * StreamError
+        - CannotOpen      the address is wrong, refused, or not video
+        - Stalled         connected, but no frame came within the limit
+        - BadVideo        frames came, but the video breaks off or too much of it would not decode
+        - FeedError       the event feed cannot start, or cannot do what was asked
+            - JournalError    the journal file cannot be opened, read or written
+    """
+
+
+class CannotOpen(StreamError):
+    """The address is wrong, refused, or not video. `permanent` tells that trying again soon cannot help."""
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class Stalled(StreamError):
+    """Connected, but no frame came within the limit."""
+
+
+class BadVideo(StreamError):
+    """Frames came, but the video breaks off or too much of it would not decode."""
+
+
+class FeedError(StreamError):
+    """The event feed cannot start, or cannot do what was asked."""
+
+
+class JournalError(FeedError):
+    """The journal file cannot be opened, read or written."""

@@ -1,0 +1,66 @@
+"""Frame: one picture and when it was taken."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded picture and when it was taken.
+
+    camera: name of the source.
+    number: counts this source's frames from 0, over all reconnects.
+    seconds: position on this source's own clock; never goes backwards.
+    duration: seconds until the next frame is expected (from pts and the stream, never a guess of 30 fps).
+    luma: (height, width) uint8, or uint16 for more than 8 bits; a view of the decoder's own memory, not upright.
+    black, white: the levels in `luma` that stand for black and white (16 and 235 for limited-range 8 bit).
+    arrival: time.monotonic() at which its packet reached this process.
+    utc: seconds since 1970 at the camera, or None where unknown.
+    clock: where `utc` comes from: rtcp, arrival, file or none.
+    utc_error_ms: a bound on the error of `utc`, or None where that is unknown.
+    epoch: rises when pictures before and after must not be compared: a reconnect, a change of size, a jump in time.
+    quality: why this picture may not be trusted, e.g. ("packet_loss",); empty when nothing is known against it.
+    rotation: degrees counter-clockwise that turn `luma` upright: 0, 90, 180 or 270.
+    color: makes the upright RGB picture; see `rgb`.
+    """
+
+    camera: str
+    number: int
+    seconds: float
+    duration: float
+    luma: NDArray[Any]
+    black: int = 16
+    white: int = 235
+    arrival: float = 0.0
+    utc: float | None = None
+    clock: str = "none"
+    utc_error_ms: float | None = None
+    epoch: int = 0
+    quality: tuple[str, ...] = ()
+    rotation: int = 0
+    color: Callable[[int | None], NDArray[np.uint8]] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.luma.ndim != 2 or self.luma.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"luma must be (height, width) uint8 or uint16, got {self.luma.shape} {self.luma.dtype}")
+        if not self.black < self.white:
+            raise ValueError(f"black must be below white, got {self.black} and {self.white}")
+        if self.rotation not in (0, 90, 180, 270):
+            raise ValueError(f"rotation must be 0, 90, 180 or 270 degrees, got {self.rotation}")
+
+    def levels(self, luma: NDArray[Any]) -> NDArray[np.float32]:
+        """Raw luma values (any shape) on the scale all rules use: 0 = black, 255 = white, whatever depth and range."""
+        scale = np.float32(255.0 / (self.white - self.black))
+        return (luma.astype(np.float32) - np.float32(self.black)) * scale
+
+    def rgb(self, max_side: int | None = None) -> NDArray[np.uint8]:
+        """(height, width, 3) uint8, upright; scaled down so that no side exceeds `max_side` pixels."""
+        if self.color is not None:
+            return self.color(max_side)
+        grey = np.clip(np.rot90(self.levels(self.luma), self.rotation // 90), 0, 255).astype(np.uint8)
+        step = 1 if max_side is None else max(1, -(-max(grey.shape) // max_side))
+        return np.repeat(grey[::step, ::step, None], 3, axis=2)
