@@ -1,0 +1,61 @@
+"""The command line: parse, call one command, print its failure as one line, return its exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+
+from detector import __version__, commands
+from detector.errors import DetectorError
+from stream import StreamError, redact
+
+_NOT_COMMANDS = {"common"}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; one module in detector/commands is one command."""
+    parser = argparse.ArgumentParser(
+        prog="lightning-detector",
+        description="Find lightning in cameras and recordings, and tell other services about every flash.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    chosen = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in iter_modules(commands.__path__):
+        if module.name in _NOT_COMMANDS:
+            continue
+        command = import_module(f"detector.commands.{module.name}")
+        summary = (command.__doc__ or "").strip()
+        added = chosen.add_parser(
+            module.name.replace("_", "-"),
+            help=summary.splitlines()[0],
+            description=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(added)
+        added.set_defaults(run=command.run)
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command in `words` (default: the process's arguments) and give back its exit code.
+
+    0 done, 1 something went wrong that the message names, 2 wrong use, 130 ended by Ctrl-C.
+    """
+    arguments = build_parser().parse_args(words)
+    try:
+        return int(arguments.run(arguments))
+    except (StreamError, DetectorError) as error:
+        print(f"lightning-detector: {redact(error)}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader of our output (head, less) has left: not an error, and nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

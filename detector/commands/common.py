@@ -1,0 +1,56 @@
+"""What commands share: the settings flags and how a run says things to a person."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from detector.settings import Settings
+
+
+def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags `--config` and `--set`, which every command that runs the detector has."""
+    group = parser.add_argument_group("settings")
+    group.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="TOML file with the settings to change; the installed configs/default.toml lists all of them",
+    )
+    group.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="change one setting for this run; may be repeated",
+    )
+
+
+def settings_of(arguments: argparse.Namespace) -> "Settings":
+    """The shipped settings, changed by `--config` and then by each `--set`.
+
+    Raises:
+        SettingsError: a file, key or value is wrong.
+    """
+    from detector.settings import load_settings, parse_override, read_table
+
+    tables = [] if arguments.config is None else [(str(arguments.config), read_table(arguments.config))]
+    tables += [(f"--set {text}", parse_override(text)) for text in arguments.overrides]
+    return load_settings(tables)
+
+
+def progress_console() -> "Console":
+    """Where progress and logs go: stderr, in colour only if it is a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def result_console() -> "Console":
+    """Where results go: stdout, in colour only if it is a terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False)
