@@ -123,7 +123,7 @@ def _convert(origin: str, table: Mapping[str, Any]) -> Settings:
 
 
 def _explain(message: str, table: Mapping[str, Any]) -> str:
-    """msgspec's complaint, with the key as users write it and the value they gave."""
+    """The complaint of msgspec, with the key as users write it and the value they gave."""
     what, _, where = message.partition(" - at `$")
     path = where.strip("`.")
     unknown = re.search(r"unknown field `(.+?)`", what)
@@ -133,4 +133,15 @@ def _explain(message: str, table: Mapping[str, Any]) -> str:
     value: Any = table
     for word in path.split(".") if path else []:
         value = value.get(word) if isinstance(value, Mapping) else None
-    return f"{path} = {value!r}: {what[:1].lower()}{what[1:]}"
+    choices = _choices(path) if "enum" in what else None
+    return f"{path} = {value!r}: " + (f"must be one of {choices}" if choices else f"{what[:1].lower()}{what[1:]}")
+
+
+def _choices(path: str) -> str | None:
+    """The words allowed for the setting at `path`, or None if it is not a choice of words."""
+    kind: Any = msgspec.inspect.type_info(Settings)
+    for word in path.split("."):
+        if not isinstance(kind, msgspec.inspect.StructType):
+            return None
+        kind = next((field.type for field in kind.fields if field.encode_name == word), None)
+    return ", ".join(map(str, kind.values)) if isinstance(kind, msgspec.inspect.LiteralType) else None

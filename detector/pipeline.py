@@ -1,0 +1,137 @@
+"""One source's frames in, revisions of flashes out: prefilter, verifier and publication wired together."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Protocol
+
+from detector import __version__
+from detector.errors import OutputError
+from detector.evidence import Stills, encode_still
+from detector.flash import Candidate, Flash, Media, State, Verdict, utc_text
+from detector.prefilter import Prefilter
+from stream import Frame
+
+SOFTWARE = f"lightning-detector {__version__}"
+
+_log = logging.getLogger(__name__)
+
+Answer = Callable[[Candidate, Verdict], None]
+
+
+class Judge(Protocol):
+    """Takes closed candidates and answers each, at once or later, in any thread."""
+
+    def ask(self, candidate: Candidate, answer: Answer) -> None:
+        """Have `answer(candidate, verdict)` called once, or again when a late verdict follows."""
+        ...
+
+
+class FlashRecord:
+    """The life of one flash under one id: each call publishes its whole state as the next revision."""
+
+    def __init__(self, publish: Callable[[Flash], None], file: str | None) -> None:
+        self._publish = publish
+        self._file = file
+        self._revision = 0
+        self._lock = threading.Lock()
+
+    def revise(self, candidate: Candidate, verdict: Verdict | None = None, media: Media | None = None) -> None:
+        """Publish what is known now: without a verdict as `detected`, else in the verdict's state."""
+        with self._lock:
+            self._revision += 1
+            flash = _flash(candidate, verdict, media or Media(), self._revision, self._file)
+            self._publish(flash)
+
+
+class SourceDetector:
+    """Finds the flashes of one camera or file.
+
+    prefilter: fresh, for this source alone. judge: shared by all sources. stills: where pictures go, or None.
+    publish: called with every revision, from this thread or from the judge's.
+    """
+
+    def __init__(
+        self,
+        prefilter: Prefilter,
+        judge: Judge,
+        publish: Callable[[Flash], None],
+        *,
+        stills: Stills | None = None,
+        file: PurePath | None = None,
+    ) -> None:
+        self._prefilter = prefilter
+        self._judge = judge
+        self._publish = publish
+        self._stills = stills
+        self._file = None if file is None else file.name
+        self._open: dict[str, FlashRecord] = {}
+
+    def push(self, frame: Frame) -> None:
+        """Take the next frame."""
+        for candidate in self._prefilter.push(frame):
+            self._take(candidate)
+
+    def finish(self) -> None:
+        """The source has ended: close what is open."""
+        for candidate in self._prefilter.flush():
+            self._take(candidate)
+
+    def _take(self, candidate: Candidate) -> None:
+        if candidate.open:
+            record = self._open[candidate.id] = FlashRecord(self._publish, self._file)
+            record.revise(candidate)
+            return
+        record = self._open.pop(candidate.id, None) or FlashRecord(self._publish, self._file)
+        # Encoded now, because the judge may keep the candidate long after the decoder's picture is gone.
+        still = b"" if self._stills is None else encode_still(candidate.peak)
+
+        def answer(judged: Candidate, verdict: Verdict) -> None:
+            record.revise(judged, verdict, Media(still=self._keep(judged.id, still, verdict)))
+
+        self._judge.ask(candidate, answer)
+
+    def _keep(self, flash_id: str, still: bytes, verdict: Verdict) -> str | None:
+        # Of a rejected candidate nobody wants a picture among the flashes.
+        if self._stills is None or verdict.lightning is False:
+            return None
+        try:
+            return self._stills.write(flash_id, still)
+        except OutputError as error:
+            # A full disk must not cost the event itself.
+            _log.error("%s", error)
+            return None
+
+
+def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, revision: int, file: str | None) -> Flash:
+    onset = candidate.onset
+    state: State = "detected" if verdict is None else verdict.state
+    # The frame whose arrival decided this revision: the onset's for `detected`, the last one seen for the rest.
+    decided = onset if verdict is None else (candidate.after or candidate.peak)
+    start_utc = None if onset.utc is None else onset.utc + candidate.start_seconds - onset.seconds
+    return Flash(
+        id=candidate.id,
+        camera=candidate.camera,
+        file=file,
+        state=state,
+        revision=revision,
+        start_seconds=round(candidate.start_seconds, 6),
+        peak_seconds=round(candidate.peak_seconds, 6),
+        end_seconds=None if candidate.open else round(candidate.end_seconds, 6),
+        duration_seconds=None if candidate.open else round(candidate.end_seconds - candidate.start_seconds, 6),
+        start_utc=None if start_utc is None else utc_text(start_utc),
+        clock=onset.clock,
+        utc_error_ms=onset.utc_error_ms,
+        quality=candidate.quality,
+        pulses=candidate.pulses,
+        peak_rise_levels=round(candidate.peak_rise_levels, 2),
+        lit_fraction=round(candidate.lit_fraction, 4),
+        box=candidate.box,
+        centroid=candidate.centroid,
+        verdict=verdict,
+        media=media,
+        latency_ms=round((time.monotonic() - decided.arrival) * 1000.0, 1),
+        software=SOFTWARE,
+    )

@@ -1,0 +1,126 @@
+"""Recorded files in order: each is opened, watched to its end and closed before the next."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+from detector.errors import DetectorError
+from detector.pipeline import SourceDetector
+from stream import BadVideo, CannotOpen, CaptureOptions, Frame, camera_name, open_video
+
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .mkv .webm .avi .ts .mts .m2ts .mpg .mpeg .mjpeg .mjpg .h264 .264 .h265 .265 .hevc .3gp .wmv .flv .ogv"
+    .split()
+)  # fmt: skip
+
+
+class NoVideo(DetectorError):
+    """A folder holds no file that looks like video."""
+
+
+class Progress(Protocol):
+    """Hears how a replay goes on, for a person to see."""
+
+    def begin(self, path: Path, duration_seconds: float | None) -> None:
+        """A file starts."""
+        ...
+
+    def advance(self, seconds: float) -> None:
+        """The file has been watched up to `seconds` on its own clock."""
+        ...
+
+    def end(self, problem: str | None) -> None:
+        """The file is done, or broke off for the reason given."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How files are replayed: at their own pace or as fast as they decode; UTC of their first frame if known."""
+
+    capture: CaptureOptions
+    realtime: bool = False
+    start_utc: float | None = None
+
+
+def find_videos(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and the videos in the folders named (sub-folders too), in order.
+
+    Raises:
+        NoVideo: a folder has none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
+        if not inside:
+            raise NoVideo(f"{path}: no video in this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))})")
+        found += inside
+    return found
+
+
+def camera_names(paths: Sequence[Path]) -> list[str]:
+    """A different camera name for each of `paths`, made from the file names."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for path in paths:
+        base = name = camera_name(str(path))
+        count = 1
+        while name in taken:
+            count += 1
+            name = f"{base[: 31 - len(str(count))]}-{count}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def replay_files(
+    paths: Sequence[Path],
+    detector_of: Callable[[str, Path], SourceDetector],
+    options: ReplayOptions,
+    progress: Progress,
+    stop: Event,
+) -> list[str]:
+    """Watch each of `paths`; gives back one line for each that could not be watched to its end.
+
+    A file that cannot be opened or breaks off never keeps the others from being watched.
+    """
+    problems: list[str] = []
+    for path, name in zip(paths, camera_names(paths), strict=True):
+        if stop.is_set():
+            break
+        try:
+            with open_video(str(path), name=name, options=options.capture, start_utc=options.start_utc) as video:
+                progress.begin(path, video.duration_seconds)
+                _watch(video, detector_of(name, path), options, progress, stop)
+            progress.end(None)
+        except (CannotOpen, BadVideo) as error:
+            problems.append(str(error))
+            progress.end(str(error))
+    return problems
+
+
+def _watch(
+    video: Iterable[Frame], detector: SourceDetector, options: ReplayOptions, progress: Progress, stop: Event
+) -> None:
+    started: float | None = None
+    try:
+        for frame in video:
+            if options.realtime:
+                started = time.monotonic() - frame.seconds if started is None else started
+                if stop.wait(max(0.0, started + frame.seconds - time.monotonic())):
+                    return
+                detector.push(replace(frame, arrival=time.monotonic()))
+            else:
+                detector.push(frame)
+            progress.advance(frame.seconds)
+            if stop.is_set():
+                return
+    finally:
+        # Also when the file breaks off: flashes before the break are reported.
+        detector.finish()

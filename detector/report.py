@@ -1,0 +1,168 @@
+"""A run's results: flashes.jsonl and flashes.csv in its folder, and the table that a person reads."""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from rich.table import Table
+
+from detector.errors import OutputError
+from detector.flash import Flash, FlashMessage
+
+_TOPIC = "ev.flash."
+_decoder = msgspec.json.Decoder(FlashMessage)
+
+CSV_COLUMNS = (
+    "id", "camera", "file", "state", "start_utc", "start_seconds", "peak_seconds", "end_seconds", "duration_seconds",
+    "pulses", "peak_rise_levels", "lit_fraction", "probability", "verifier", "clock", "utc_error_ms", "quality", "still",
+)  # fmt: skip
+
+
+class RunFolder:
+    """The folder of a run. Use as a context; `add` each message of the feed as it is published.
+
+    While the run goes on, flashes.jsonl grows by one line whenever a flash gets its verdict, so that a crash loses
+    nothing; when the block ends, it holds each flash once, in its last revision, and flashes.csv is made from it.
+
+    Raises:
+        OutputError: the folder or a file in it cannot be written.
+    """
+
+    def __init__(self, path: Path, *, keep_earlier: bool = False) -> None:
+        self.path = path
+        self._keep_earlier = keep_earlier
+        self._lines: IO[bytes] | None = None
+        check_writable(path)
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def add(self, topic: str, _sequence: int, body: bytes) -> None:
+        """Take one message of the feed; only final states of flashes are kept."""
+        if topic.startswith(_TOPIC) and _decoder.decode(body).data.state != "detected":
+            self._write(body + b"\n")
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._lines is None:
+            self._write(b"")
+        if self._lines is not None:
+            self._lines.close()
+        self._finish()
+
+    def _write(self, data: bytes) -> None:
+        try:
+            if self._lines is None:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._lines = (self.path / "flashes.jsonl").open("ab" if self._keep_earlier else "wb")
+            self._lines.write(data)
+            self._lines.flush()
+        except OSError as error:
+            raise OutputError(f"{self.path / 'flashes.jsonl'}: cannot write results: {error.strerror}") from error
+
+    def _finish(self) -> None:
+        path = self.path / "flashes.jsonl"
+        try:
+            with path.open("rb") as lines:
+                last = {message.data.id: line for line, message in _read(lines)}
+            scratch = path.with_suffix(".jsonl.new")
+            scratch.write_bytes(b"".join(last.values()))
+            os.replace(scratch, path)
+            with (self.path / "flashes.csv").open("w", newline="", encoding="utf-8") as table:
+                writer = csv.DictWriter(table, CSV_COLUMNS)
+                writer.writeheader()
+                writer.writerows(csv_row(_decoder.decode(line).data) for line in last.values())
+        except OSError as error:
+            raise OutputError(f"{path}: cannot write results: {error.strerror}") from error
+
+
+def _read(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:
+    for line in lines:
+        try:
+            yield line, _decoder.decode(line)
+        except msgspec.DecodeError:
+            # The last line of a run that was killed while writing it.
+            continue
+
+
+def check_writable(path: Path) -> None:
+    """Nothing, if a folder can be made or written at `path`.
+
+    Raises:
+        OutputError: it cannot; nothing has been touched.
+    """
+    there = path
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise OutputError(f"--out {path}: {there} is a file, not a folder; choose another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"--out {path}: no permission to write in {there}; choose another folder")
+
+
+def csv_row(flash: Flash) -> dict[str, object]:
+    """`flash` as the columns of flashes.csv."""
+    row: dict[str, object] = {name: getattr(flash, name) for name in CSV_COLUMNS if hasattr(flash, name)}
+    row["pulses"] = len(flash.pulses)
+    row["quality"] = " ".join(flash.quality)
+    row["probability"] = None if flash.verdict is None else flash.verdict.probability
+    row["verifier"] = None if flash.verdict is None else flash.verdict.verifier
+    row["still"] = flash.media.still
+    return row
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as h:mm:ss.mmm, as players show them."""
+    minutes, rest = divmod(max(0.0, seconds), 60)
+    return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{rest:06.3f}"
+
+
+class Tally:
+    """Flashes of a run in their last revisions; `add` each message of the feed. Rejected ones are only counted."""
+
+    def __init__(self) -> None:
+        self._flashes: dict[str, Flash] = {}
+        self._rejected: set[str] = set()
+
+    def add(self, topic: str, _sequence: int, body: bytes) -> None:
+        """Take one message of the feed."""
+        if not topic.startswith(_TOPIC):
+            return
+        flash = _decoder.decode(body).data
+        if flash.state == "rejected":
+            self._flashes.pop(flash.id, None)
+            self._rejected.add(flash.id)
+        else:
+            self._flashes[flash.id] = flash
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many flashes are in each state."""
+        return Counter(flash.state for flash in self._flashes.values()) + Counter({"rejected": len(self._rejected)})
+
+    def table(self) -> Table:
+        """The flashes that were not rejected, one a row."""
+        flashes = sorted(self._flashes.values(), key=lambda flash: (flash.file or "", flash.start_seconds))
+        with_utc = any(flash.start_utc for flash in flashes)
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for name in ("file", "start", *(("UTC",) if with_utc else ()), "state"):
+            table.add_column(name, overflow="fold")
+        for name in ("seconds", "pulses", "rise", "area", "sure"):
+            table.add_column(name, justify="right")
+        for flash in flashes:
+            probability = None if flash.verdict is None else flash.verdict.probability
+            table.add_row(
+                flash.file or flash.camera,
+                clock_text(flash.start_seconds),
+                *((flash.start_utc or "",) if with_utc else ()),
+                flash.state,
+                "" if flash.duration_seconds is None else f"{flash.duration_seconds:.2f}",
+                str(len(flash.pulses)),
+                f"{flash.peak_rise_levels:.0f}",
+                f"{flash.lit_fraction:.0%}",
+                "" if probability is None else f"{probability:.0%}",
+            )
+        return table

@@ -1,0 +1,33 @@
+"""Ctrl-C and SIGTERM inside a block: the first asks for a clean end, the second leaves at once."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_on_signals(stop: Event) -> Iterator[Event]:
+    """Set `stop` on the first signal inside the block; leave the process with code 130 on the second.
+
+    The handlers that were there before are given back when the block ends.
+    """
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            # Threads may be deep inside FFmpeg or a model: only this leaves without waiting for them.
+            os._exit(130)
+        stop.set()
+        os.write(sys.stderr.fileno(), b"\nStopping: finishing what is open. Ctrl-C again leaves now.\n")
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,103 @@
+"""Many live cameras, each in a thread of its own that never disturbs another."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from detector.pipeline import SourceDetector
+from stream import Camera, CameraStatus, CaptureOptions
+
+_log = logging.getLogger(__name__)
+
+# A fault in our own code, not the camera's: wait, so that it cannot fill the log or eat a core.
+_RESTART_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedCamera:
+    """One camera to watch: its name, its address (with credentials), how to open it, what finds its flashes."""
+
+    name: str
+    address: str
+    options: CaptureOptions
+    make_detector: Callable[[], SourceDetector]
+
+    def __repr__(self) -> str:
+        return f"WatchedCamera({self.name})"
+
+
+class CameraWorker:
+    """The thread of one camera: capture, prefilter and publication of its flashes.
+
+    Whatever goes wrong in it is logged and kept in `fault`, and the camera is taken up again.
+    """
+
+    def __init__(self, watched: WatchedCamera, on_state: Callable[[CameraStatus], None]) -> None:
+        self.name = watched.name
+        self.fault: BaseException | None = None
+        self._watched = watched
+        self._stop = threading.Event()
+        self._camera = Camera(watched.name, watched.address, watched.options, on_state=on_state)
+        self._thread = threading.Thread(target=self._run, name=f"camera-{watched.name}")
+
+    @property
+    def status(self) -> CameraStatus:
+        """The camera's state and counters now."""
+        return self._camera.status
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin watching."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; returns at once."""
+        self._stop.set()
+        self._camera.stop()
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the thread's end; whether it has ended."""
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            detector = self._watched.make_detector()
+            try:
+                with self._camera as frames:
+                    for frame in frames:
+                        detector.push(frame)
+                return
+            except Exception as error:  # noqa: BLE001 - one camera's fault must neither end it nor touch the others
+                self.fault = error
+                _log.exception("%s: a fault in the program; watching goes on in %.0f s", self.name, _RESTART_SECONDS)
+                self._stop.wait(_RESTART_SECONDS)
+            finally:
+                detector.finish()
+
+
+class Station:
+    """All cameras of a run. Use as a context: entering starts their threads, leaving stops and joins them."""
+
+    def __init__(self, cameras: Sequence[WatchedCamera], on_state: Callable[[CameraStatus], None]) -> None:
+        self.workers = [CameraWorker(camera, on_state) for camera in cameras]
+
+    def __enter__(self) -> "Station":
+        for worker in self.workers:
+            worker.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self.workers:
+            worker.stop()
+        for worker in self.workers:
+            if not worker.join(timeout_seconds=5.0):
+                _log.error("%s: its thread did not end within 5 s and is left behind", worker.name)
