@@ -23,9 +23,9 @@ CSV_COLUMNS = (
 
 
 class RunFolder:
-    """The folder of a run. Use as a context; `add` each message of the feed as it is published.
+    """The folder of a run. Use as a context; `begin` once there is something to watch, then `add` each message.
 
-    While the run goes on, flashes.jsonl grows by one line whenever a flash gets its verdict, so that a crash loses
+    Until `begin` nothing is touched. While the run goes on, flashes.jsonl grows by one line whenever a flash gets its verdict, so that a crash loses
     nothing; when the block ends, it holds each flash once, in its last revision, and flashes.csv is made from it.
 
     Raises:
@@ -41,27 +41,31 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         return self
 
-    def add(self, topic: str, _sequence: int, body: bytes) -> None:
-        """Take one message of the feed; only final states of flashes are kept."""
-        if topic.startswith(_TOPIC) and _decoder.decode(body).data.state != "detected":
-            self._write(body + b"\n")
-
-    def __exit__(self, *_exception: object) -> None:
-        if self._lines is None:
-            self._write(b"")
-        if self._lines is not None:
-            self._lines.close()
-        self._finish()
-
-    def _write(self, data: bytes) -> None:
+    def begin(self) -> None:
+        """Make the folder and start flashes.jsonl; calls after the first do nothing."""
         try:
             if self._lines is None:
                 self.path.mkdir(parents=True, exist_ok=True)
                 self._lines = (self.path / "flashes.jsonl").open("ab" if self._keep_earlier else "wb")
-            self._lines.write(data)
-            self._lines.flush()
+        except OSError as error:
+            raise OutputError(f"--out {self.path}: cannot write results: {error.strerror}") from error
+
+    def add(self, topic: str, _sequence: int, body: bytes) -> None:
+        """Take one message of the feed; only final states of flashes are kept."""
+        if not topic.startswith(_TOPIC) or _decoder.decode(body).data.state == "detected":
+            return
+        self.begin()
+        try:
+            if self._lines is not None:
+                self._lines.write(body + b"\n")
+                self._lines.flush()
         except OSError as error:
             raise OutputError(f"{self.path / 'flashes.jsonl'}: cannot write results: {error.strerror}") from error
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._lines is not None:
+            self._lines.close()
+            self._finish()
 
     def _finish(self) -> None:
         path = self.path / "flashes.jsonl"
@@ -126,6 +130,15 @@ class Tally:
     def __init__(self) -> None:
         self._flashes: dict[str, Flash] = {}
         self._rejected: set[str] = set()
+
+    def begin(self) -> None:
+        """Make the folder and start flashes.jsonl; calls after the first do nothing."""
+        try:
+            if self._lines is None:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._lines = (self.path / "flashes.jsonl").open("ab" if self._keep_earlier else "wb")
+        except OSError as error:
+            raise OutputError(f"--out {self.path}: cannot write results: {error.strerror}") from error
 
     def add(self, topic: str, _sequence: int, body: bytes) -> None:
         """Take one message of the feed."""

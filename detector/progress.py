@@ -1,0 +1,134 @@
+"""What a person sees on stderr while files are replayed and cameras are watched."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from detector.report import Tally, clock_text
+from stream import CameraStatus
+
+
+class ReplayProgress:
+    """A bar for each file: percent, speed against real time, flashes so far, time left. Nothing if not a terminal.
+
+    It hears of the replay as detector.replay.Progress asks.
+    """
+
+    def __init__(self, console: Console, files: int, tally: Tally, *, quiet: bool = False) -> None:
+        self._console = console
+        self._files = files
+        self._tally = tally
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[speed]}"),
+            TextColumn("{task.fields[flashes]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=quiet or not console.is_terminal,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._begun = 0
+        self._started = 0.0
+        self._shown = 0.0
+        self.watched_seconds = 0.0
+        self._last = 0.0
+
+    def __enter__(self) -> "ReplayProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def begin(self, path: Path, duration_seconds: float | None) -> None:
+        """A file starts."""
+        self._begun += 1
+        self._started = time.monotonic()
+        self._last = 0.0
+        name = path.name if self._files == 1 else f"[{self._begun}/{self._files}] {path.name}"
+        self._task = self._bars.add_task(Text(name).plain, total=duration_seconds, speed="", flashes="")
+
+    def advance(self, seconds: float) -> None:
+        """The file has been watched up to `seconds`."""
+        self._last = seconds
+        now = time.monotonic()
+        if self._task is None or now - self._shown < 0.1:
+            return
+        self._shown = now
+        speed = seconds / max(1e-6, now - self._started)
+        found = sum(count for state, count in self._tally.counts.items() if state != "rejected")
+        self._bars.update(self._task, completed=seconds, speed=f"{speed:.1f}x", flashes=f"{found} flashes")
+
+    def end(self, problem: str | None) -> None:
+        """The file is done, or broke off."""
+        self.watched_seconds += self._last
+        self._last = 0.0
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+        if problem is not None:
+            self._console.print(Text(f"lightning-detector: {problem}"), soft_wrap=True)
+
+
+def summary_line(tally: Tally, files: int, watched_seconds: float) -> str:
+    """What a replay came to, in one line."""
+    counts = tally.counts
+    parts = [f"{counts[state]} {state}" for state in ("confirmed", "unverified", "rejected") if counts[state]]
+    found = ", ".join(parts) if parts else "no flashes"
+    return f"{found} in {clock_text(watched_seconds)[:-4]} of video from {files} file{'s' if files != 1 else ''}"
+
+
+class WatchDisplay:
+    """One line per camera, kept up to date on a terminal; nothing elsewhere (the log has the changes)."""
+
+    def __init__(self, console: Console, tally: Tally) -> None:
+        self._tally = tally
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> "WatchDisplay":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, statuses: Sequence[CameraStatus]) -> None:
+        """Draw the state of all cameras."""
+        if self._live is None:
+            return
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("camera", "state"):
+            table.add_column(name)
+        for name in ("frames/s", "frames", "damaged", "reconnects"):
+            table.add_column(name, justify="right")
+        table.add_column("last error", overflow="ellipsis", no_wrap=True)
+        colours = {"live": "green", "stalled": "yellow", "down": "red"}
+        for status in statuses:
+            table.add_row(
+                status.camera,
+                Text(status.state, style=colours.get(status.state, "")),
+                f"{status.fps:.1f}",
+                str(status.frames),
+                str(status.damaged),
+                str(status.reconnects),
+                status.last_error or "",
+            )
+        counts = self._tally.counts
+        said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no flashes yet"
+        self._live.update(Group(table, Text(said, style="bold")), refresh=True)

@@ -1,0 +1,92 @@
+"""What replay and watch share: the verifier, the feed and the detectors of one run."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from detector.batcher import Batcher
+from detector.evidence import Stills
+from detector.flash import FLASH_SCHEMA, FLASH_TYPE, Flash, event_schema
+from detector.outlet import feed_options
+from detector.pipeline import SourceDetector
+from detector.prefilter import Prefilter
+from detector.settings import Settings
+from detector.verifier import choose_verifier
+from stream import Feed
+
+CAMERA_TYPE = "lightning.camera.v1"
+CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
+
+Listener = Callable[[str, int, bytes], None]
+
+
+class Session:
+    """Use as a context: entering opens the feed and starts the verifier; leaving answers what is asked and drains it.
+
+    listeners: each is called with (topic, sequence, body) of every message, after it was committed and published.
+    line: which verifier was chosen, and why.
+
+    Raises:
+        VerifierError, FeedError, JournalError: when entered; nothing is left running.
+    """
+
+    def __init__(
+        self, settings: Settings, arguments: argparse.Namespace, listeners: Sequence[Listener], out: Path | None
+    ) -> None:
+        self._settings = settings
+        self._arguments = arguments
+        self._listeners = listeners
+        self._stills = None if out is None else Stills(out)
+        self._stack = ExitStack()
+        self.line = ""
+
+    def __enter__(self) -> "Session":
+        with ExitStack() as stack:
+            options = feed_options(self._settings, self._arguments)
+            verifier, self.line = choose_verifier(self._settings)
+            stack.callback(verifier.close)
+            self._feed = stack.enter_context(Feed(options, schema=event_schema(), on_message=self._tell))
+            # Entered last, left first: what it still answers is published before the feed is drained.
+            self._batcher = stack.enter_context(Batcher(verifier, self._settings.batcher))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def detector(
+        self, camera: str, settings: Settings, *, file: Path | None = None, view: Mapping[str, Any] | None = None
+    ) -> SourceDetector:
+        """A fresh detector for one source; `view` has the prefilter's `mask` and `region`, if any."""
+        prefilter = Prefilter(camera, settings.prefilter, **(view or {}))
+        return SourceDetector(prefilter, self._batcher, self._publish, stills=self._stills, file=file)
+
+    def drain(self) -> None:
+        """Wait until everything asked of the verifier is answered."""
+        self._batcher.drain()
+
+    def publish_camera(self, camera: str, status: msgspec.Struct) -> None:
+        """Publish the state of a camera."""
+        self._feed.publish(
+            topic=f"ev.camera.{camera}", type=CAMERA_TYPE, subject=camera, dataschema=CAMERA_SCHEMA, data=status
+        )
+
+    def _publish(self, flash: Flash) -> None:
+        self._feed.publish(
+            topic=f"ev.flash.{flash.camera}",
+            type=FLASH_TYPE,
+            subject=flash.camera,
+            dataschema=FLASH_SCHEMA,
+            data=flash,
+        )
+
+    def _tell(self, topic: str, sequence: int, body: bytes) -> None:
+        for listener in self._listeners:
+            listener(topic, sequence, body)
