@@ -1,0 +1,90 @@
+"""A run's folder: flashes.jsonl and flashes.csv hold each flash once, in its last revision."""
+
+import csv
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from detector.errors import OutputError
+from detector.flash import Flash, FlashMessage, Media, Pulse, Verdict
+from detector.report import RunFolder, Tally, check_writable, clock_text
+
+
+def flash(flash_id: str = "cam-1.000s-aaaa", state: str = "confirmed", revision: int = 2) -> Flash:
+    verdict = Verdict(lightning=state == "confirmed", probability=0.97, verifier="photometric")
+    return Flash(
+        id=flash_id, camera="cam", file="storm.mp4", state=state, revision=revision, start_seconds=1.0,
+        peak_seconds=1.04, end_seconds=1.2, duration_seconds=0.2, start_utc=None, clock="none", utc_error_ms=None,
+        quality=(), pulses=(Pulse(offset_seconds=0.0, duration_seconds=0.2, rise_levels=40.0),), peak_rise_levels=40.0,
+        lit_fraction=0.4, box=(0.0, 0.0, 1.0, 0.5), centroid=(0.5, 0.25),
+        verdict=None if state == "detected" else verdict, media=Media(), latency_ms=3.0, software="test",
+    )  # fmt: skip
+
+
+def body(content: Flash, sequence: int = 1) -> bytes:
+    message = FlashMessage(
+        id=f"m{sequence}", source="urn:lightning-detector:site", type="lightning.flash.v1", subject="cam",
+        time="2026-11-22T21:29:03.501221Z", dataschema="urn:lightning-detector:flash:1", feed="f", run="r", sequence=str(sequence),
+        data=content,
+    )  # fmt: skip
+    return msgspec.json.encode(message)
+
+
+def test_each_flash_stands_once_in_its_last_revision(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run") as folder:
+        folder.add("ev.flash.cam", 1, body(flash(state="detected", revision=1)))
+        folder.add("ev.flash.cam", 2, body(flash(state="unverified", revision=2)))
+        folder.add("ev.flash.cam", 3, body(flash(state="confirmed", revision=3)))
+        folder.add("ev.camera.cam", 4, b"{}")
+    lines = (tmp_path / "run" / "flashes.jsonl").read_bytes().splitlines()
+    assert [msgspec.json.decode(line, type=FlashMessage).data.state for line in lines] == ["confirmed"]
+    with (tmp_path / "run" / "flashes.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [(row["state"], row["pulses"], row["probability"]) for row in rows] == [("confirmed", "1", "0.97")]
+
+
+def test_a_folder_that_never_began_is_never_made(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_results_are_on_disk_as_soon_as_a_flash_has_its_verdict(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        folder.add("ev.flash.cam", 1, body(flash()))
+        assert (tmp_path / "flashes.jsonl").read_bytes() == body(flash()) + b"\n"
+
+
+def test_a_watch_goes_on_where_an_earlier_one_was_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "flashes.jsonl").write_bytes(body(flash("cam-a")) + b"\n" + body(flash("cam-b"))[:50] + b"\n")
+    with RunFolder(tmp_path, keep_earlier=True) as folder:
+        folder.add("ev.flash.cam", 1, body(flash("cam-c")))
+    lines = (tmp_path / "flashes.jsonl").read_bytes().splitlines()
+    assert [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines] == ["cam-a", "cam-c"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(OutputError, match="is a file"):
+        RunFolder(file / "run")
+    if os.geteuid() != 0:  # root may write anywhere
+        (tmp_path / "locked").mkdir(mode=0o500)
+        with pytest.raises(OutputError, match="no permission"):
+            check_writable(tmp_path / "locked" / "run")
+
+
+def test_the_tally_counts_rejected_flashes_but_does_not_list_them() -> None:
+    tally = Tally()
+    tally.add("ev.flash.cam", 1, body(flash("a", "detected", 1)))
+    tally.add("ev.flash.cam", 2, body(flash("a", "rejected", 2)))
+    tally.add("ev.flash.cam", 3, body(flash("b", "confirmed", 2)))
+    assert tally.counts == {"confirmed": 1, "rejected": 1}
+    assert tally.table().row_count == 1
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00:00.000"), (3725.5, "1:02:05.500"), (-1, "0:00:00.000")])
+def test_positions_are_shown_as_players_show_them(seconds: float, text: str) -> None:
+    assert clock_text(seconds) == text
