@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,17 +29,27 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def settings_tables(arguments: argparse.Namespace) -> "list[tuple[str, dict[str, Any]]]":
+    """What `--config` and then each `--set` lay over the shipped settings, with where each came from.
+
+    Raises:
+        SettingsError: a file cannot be read or an override is not of the form section.key=value.
+    """
+    from detector.settings import parse_override, read_table
+
+    tables = [] if arguments.config is None else [(str(arguments.config), read_table(arguments.config))]
+    return tables + [(f"--set {text}", parse_override(text)) for text in arguments.overrides]
+
+
 def settings_of(arguments: argparse.Namespace) -> "Settings":
     """The shipped settings, changed by `--config` and then by each `--set`.
 
     Raises:
         SettingsError: a file, key or value is wrong.
     """
-    from detector.settings import load_settings, parse_override, read_table
+    from detector.settings import load_settings
 
-    tables = [] if arguments.config is None else [(str(arguments.config), read_table(arguments.config))]
-    tables += [(f"--set {text}", parse_override(text)) for text in arguments.overrides]
-    return load_settings(tables)
+    return load_settings(settings_tables(arguments))
 
 
 def progress_console() -> "Console":

@@ -1,0 +1,50 @@
+"""Ctrl-C: the first asks for a clean end, the second leaves at once, and the handlers are given back."""
+
+import signal
+import subprocess
+import sys
+from threading import Event
+
+from detector.signals import stop_on_signals
+
+PROGRAM = """
+from threading import Event
+from detector.signals import stop_on_signals
+with stop_on_signals(Event()) as stop:
+    print("ready", flush=True)
+    stop.wait(60)
+    print("finishing", flush=True)
+    {after}
+print("done", flush=True)
+"""
+
+
+def started(after: str) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(after=after)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "finishing\n"
+    return process
+
+
+def test_the_first_ctrl_c_lets_the_work_finish() -> None:
+    out, err = started("pass").communicate(timeout=30)
+    assert out == "done\n"
+    assert "Ctrl-C again leaves now" in err
+
+
+def test_the_second_ctrl_c_leaves_at_once() -> None:
+    process = started("Event().wait(60)")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+
+
+def test_the_handlers_from_before_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with stop_on_signals(Event()):
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
