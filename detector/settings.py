@@ -15,6 +15,7 @@ from detector.errors import SettingsError
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 VerifierKind = Literal["auto", "none", "photometric", "minicpm", "served", "photometric+minicpm"]
+PictureName = Literal["before", "onset", "peak", "after", "difference"]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,12 +26,84 @@ class PrefilterSettings(Section, frozen=True, kw_only=True):
     """When a moment becomes a candidate."""
 
     gap_seconds: Annotated[float, Meta(gt=0, le=10)]
+    step_seconds: Annotated[float, Meta(gt=0, le=1)]
+    min_rise_levels: Annotated[float, Meta(gt=0, le=255)]
+    noise_factor: Annotated[float, Meta(ge=0, le=100)]
+    swing_factor: Annotated[float, Meta(ge=0, le=100)]
+    min_lit_fraction: Fraction
+    min_positivity: Fraction
+    noise_memory_seconds: PositiveSeconds
+    warm_up_seconds: Annotated[float, Meta(gt=0, le=60)]
+    max_candidate_seconds: PositiveSeconds
 
 
 class VerifierSettings(Section, frozen=True, kw_only=True):
     """Which verifier judges candidates."""
 
     kind: VerifierKind
+
+
+class BatcherSettings(Section, frozen=True, kw_only=True):
+    """How candidates of all cameras share a slow verifier."""
+
+    batch_size: Annotated[int, Meta(ge=1, le=64)]
+    batch_wait_ms: Annotated[float, Meta(ge=0, le=60_000)]
+    deadline_seconds: PositiveSeconds
+    stuck_seconds: PositiveSeconds
+    waiting_limit: Annotated[int, Meta(ge=1, le=4096)]
+    picture_side_pixels: Annotated[int, Meta(ge=64, le=2048)]
+
+
+class QuestionSettings(Section, frozen=True, kw_only=True):
+    """What a model is shown and asked."""
+
+    prompt: str
+    pictures: Annotated[tuple[PictureName, ...], Meta(min_length=1, max_length=5)]
+    crop: Literal["none", "lit"]
+    temperature: Annotated[float, Meta(gt=0, le=100)]
+    bias: Annotated[float, Meta(ge=-100, le=100)]
+    calibrated_for: str
+    threshold: Fraction
+    min_answer_mass: Fraction
+
+
+class MinicpmSettings(Section, frozen=True, kw_only=True):
+    """Which MiniCPM-V runs beside the cameras, and how."""
+
+    model: Annotated[str, Meta(min_length=1)]
+    revision: str
+    channel: Literal["stable", "edge"]
+    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    attention: Annotated[str, Meta(min_length=1)]
+    downsample_mode: Literal["16x", "4x"]
+    picture_side_pixels: Annotated[int, Meta(ge=112, le=1120)]
+    threads: Annotated[int, Meta(ge=0, le=256)]
+    load_limit_seconds: PositiveSeconds
+    answer_limit_seconds: PositiveSeconds
+
+
+class ServedSettings(Section, frozen=True, kw_only=True):
+    """The model server that is asked with `served`."""
+
+    endpoint: str
+    model: str
+    key_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    concurrency: Annotated[int, Meta(ge=1, le=64)]
+    timeout_seconds: PositiveSeconds
+    retries: Annotated[int, Meta(ge=0, le=10)]
+    extra_json: str
+
+
+class CascadeSettings(Section, frozen=True, kw_only=True):
+    """Between which photometric probabilities a candidate is doubtful and goes on to the model."""
+
+    reject_below: Fraction
+    confirm_above: Fraction
+
+    def __post_init__(self) -> None:
+        if self.reject_below > self.confirm_above:
+            raise ValueError(f"reject_below {self.reject_below} must not exceed confirm_above {self.confirm_above}")
 
 
 class FeedSettings(Section, frozen=True, kw_only=True):
@@ -45,6 +118,11 @@ class Settings(Section, frozen=True, kw_only=True):
 
     prefilter: PrefilterSettings
     verifier: VerifierSettings
+    batcher: BatcherSettings
+    question: QuestionSettings
+    minicpm: MinicpmSettings
+    served: ServedSettings
+    cascade: CascadeSettings
     feed: FeedSettings
 
 

@@ -1,0 +1,58 @@
+"""The flags with which a command chooses its verifier, laid over the settings."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import msgspec
+
+from detector.errors import SettingsError
+from detector.settings import Settings, VerifierKind
+
+
+def add_verifier_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags `--verifier`, `--model`, `--model-revision`, `--attn` and `--endpoint`."""
+    group = parser.add_argument_group("verifier")
+    group.add_argument(
+        "--verifier",
+        choices=get_args(VerifierKind),
+        help="who judges a candidate; auto: minicpm where it can run on a GPU, else photometric (shipped: auto)",
+    )
+    group.add_argument("--model", metavar="ID|DIR", help="MiniCPM-V model id, or a folder with its files")
+    group.add_argument(
+        "--model-revision",
+        metavar="SHA",
+        help="40-digit commit of the model; wins over the variable MINICPM_REVISION and the settings",
+    )
+    group.add_argument("--attn", metavar="BACKEND", help="attention backend: sdpa (shipped), flash_attention_2, eager")
+    group.add_argument("--endpoint", metavar="URL", help="model server for --verifier served, as http://host:8000/v1")
+
+
+def lay_verifier_arguments(
+    settings: Settings, arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """`settings` with the flags of `add_verifier_arguments` and the variable MINICPM_REVISION laid over them.
+
+    A flag that the command does not have counts as not given.
+
+    Raises:
+        SettingsError: a value is not allowed.
+    """
+    given: dict[tuple[str, str], Any] = {
+        ("verifier", "kind"): getattr(arguments, "verifier", None),
+        ("minicpm", "model"): getattr(arguments, "model", None),
+        ("minicpm", "revision"): getattr(arguments, "model_revision", None) or environment.get("MINICPM_REVISION"),
+        ("minicpm", "attention"): getattr(arguments, "attn", None),
+        ("served", "endpoint"): getattr(arguments, "endpoint", None),
+    }
+    table = msgspec.to_builtins(settings)
+    for (section, key), value in given.items():
+        if value is not None:
+            table[section][key] = value
+    if given["verifier", "kind"] == "served" and given["minicpm", "model"] is not None:
+        table["served"]["model"] = given["minicpm", "model"]
+    try:
+        return msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"command line: {error}") from error
