@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from detector.errors import SettingsError
+from stream import CaptureOptions
 
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
@@ -41,6 +42,13 @@ class VerifierSettings(Section, frozen=True, kw_only=True):
     """Which verifier judges candidates."""
 
     kind: VerifierKind
+
+
+class PhotometricSettings(Section, frozen=True, kw_only=True):
+    """When light curve and shape alone are enough to call a candidate lightning."""
+
+    threshold: Fraction
+    damaged_threshold: Fraction
 
 
 class BatcherSettings(Section, frozen=True, kw_only=True):
@@ -116,8 +124,10 @@ class FeedSettings(Section, frozen=True, kw_only=True):
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
+    capture: CaptureOptions
     prefilter: PrefilterSettings
     verifier: VerifierSettings
+    photometric: PhotometricSettings
     batcher: BatcherSettings
     question: QuestionSettings
     minicpm: MinicpmSettings

@@ -1,0 +1,125 @@
+"""Luma of one frame as a grid of block means; the running background and its noise."""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream import Frame
+
+LONG_SIDE_BLOCKS = 64
+SHORT_SIDE_BLOCKS = 36
+ROWS_READ = 180
+Grid = NDArray[np.float32]
+
+# Mean of |a - b| over the standard deviation of one of them, for two independent normal values: sqrt(2) * sqrt(2 / pi).
+_MEAN_DIFFERENCE = 1.128
+_BACKGROUND_SAMPLES = 9
+
+
+def block_luma(frame: Frame) -> Grid:
+    """Upright (rows, columns) block means of `frame`, levels 0..255; at most 64 blocks on the long side, 36 on the other.
+
+    Only about 180 rows are read: a block mean over a few hundred pixels is as steady as over thousands, at a sixth of
+    the memory traffic. Sums are exact integers, so that dark clips keep fractions of a level.
+    """
+    luma = frame.luma
+    height, width = luma.shape
+    rows, columns = (SHORT_SIDE_BLOCKS, LONG_SIDE_BLOCKS) if width >= height else (LONG_SIDE_BLOCKS, SHORT_SIDE_BLOCKS)
+    step = max(1, height // max(ROWS_READ, rows))
+    means = _block_means(luma[::step], rows, columns)
+    return np.ascontiguousarray(np.rot90(frame.levels(means), frame.rotation // 90))
+
+
+def _block_means(luma: NDArray[Any], rows: int, columns: int) -> Grid:
+    high = -(-luma.shape[0] // rows)
+    wide = -(-luma.shape[1] // columns)
+    rows, columns = luma.shape[0] // high, luma.shape[1] // wide
+    cropped = luma[: rows * high, : columns * wide].reshape(rows, high, columns * wide)
+    partial = np.add.reduce(cropped, axis=1, dtype=np.uint16 if luma.dtype == np.uint8 else np.uint32)
+    sums = np.add.reduce(partial.reshape(rows, columns, wide), axis=2, dtype=np.uint32)
+    means: Grid = (sums / np.float32(high * wide)).astype(np.float32)
+    return means
+
+
+class Background:
+    """What each block looked like lately and how much it changes by itself.
+
+    `level`: (rows, columns) median of up to nine pictures of the last second: a flash of a few frames does not move a
+    median, and dusk, cloud and exposure drift are followed within half a second.
+    `noise`: standard deviation of one block mean, levels, from the changes over `step_seconds`.
+    `swing`: the largest change over `step_seconds` seen lately, fading: what rain, traffic, water or a flickering lamp
+    do all the time is known to the blocks where they do it.
+    """
+
+    def __init__(self, *, step_seconds: float, memory_seconds: float) -> None:
+        self._step_seconds = step_seconds
+        self._memory_seconds = memory_seconds
+        self._span_seconds = 0.9
+        self._recent: deque[tuple[float, Grid]] = deque()
+        self._samples: deque[tuple[float, Grid]] = deque(maxlen=_BACKGROUND_SAMPLES)
+        self._learnt_seconds = 0.0
+        self._last: float | None = None
+        self.level: Grid | None = None
+        self.noise: Grid | None = None
+        self.swing: Grid | None = None
+
+    @property
+    def age_seconds(self) -> float:
+        """How much quiet video the noise was learnt from."""
+        return self._learnt_seconds
+
+    def restart(self, *, forget_noise: bool) -> None:
+        """Pictures before and after now must not be compared."""
+        self._recent.clear()
+        self._samples.clear()
+        self._last = None
+        self.level = None
+        if forget_noise:
+            self.noise = self.swing = None
+            self._learnt_seconds = 0.0
+
+    def reference(self, seconds: float) -> Grid | None:
+        """The picture of `step_seconds` ago (at low rates: the one before), or None right after a restart."""
+        found = None
+        for when, grid in self._recent:
+            if found is not None and when > seconds - self._step_seconds + 1e-6:
+                break
+            found = grid
+        return found
+
+    def remember(self, seconds: float, grid: Grid) -> None:
+        """Keep `grid` for the steps of the next frames."""
+        self._recent.append((seconds, grid))
+        while len(self._recent) > 1 and self._recent[1][0] <= seconds - self._step_seconds + 1e-6:
+            self._recent.popleft()
+        self._last = seconds
+
+    def learn(self, seconds: float, grid: Grid, step: Grid | None, elapsed: float) -> None:
+        """Take a quiet picture into the background, and its change since `step_seconds` ago into the noise."""
+        if step is not None and elapsed > 0:
+            self._learn_noise(np.abs(step), min(elapsed, 0.5))
+        if not self._samples or seconds - self._samples[-1][0] >= self._span_seconds / _BACKGROUND_SAMPLES - 1e-3:
+            self._samples.append((seconds, grid))
+            while seconds - self._samples[0][0] > 2 * self._span_seconds:
+                self._samples.popleft()
+            self.level = _median([sample for _, sample in self._samples])
+
+    def _learn_noise(self, change: Grid, elapsed: float) -> None:
+        if self.noise is None or self.swing is None:
+            self.noise = change / np.float32(_MEAN_DIFFERENCE)
+            self.swing = change.copy()
+            self._learnt_seconds = elapsed
+            return
+        self._learnt_seconds += elapsed
+        share = np.float32(elapsed / min(self._learnt_seconds, self._memory_seconds))
+        self.noise += share * (change / np.float32(_MEAN_DIFFERENCE) - self.noise)
+        self.swing *= np.float32(np.exp(-elapsed / self._memory_seconds))
+        np.maximum(self.swing, change, out=self.swing)
+
+
+def _median(grids: list[Grid]) -> Grid:
+    middle = len(grids) // 2
+    level: Grid = np.partition(np.stack(grids), middle, axis=0)[middle]
+    return level

@@ -1,0 +1,258 @@
+"""One open candidate while it runs: its light curve, the blocks it lit, its pictures, and when it is over."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.brightness import Grid
+from detector.flash import Candidate, LightCurve, Pulse
+from stream import Frame
+
+# Within one lit run a valley parts two pulses when the light fell below this share of the weaker of the two peaks:
+# a re-strike is a pulse of its own long before the glow of the one before is gone.
+VALLEY_SHARE = 0.5
+# Light that keeps its level for this long, within this share of the brightest moment, is a new normal (a lamp, an
+# exposure step, a cut): continuing current of a flash flickers and lasts 0.1-0.5 s.
+# The last 5 % of a pulse's glow do not count as lit: what drifts meanwhile (clouds, exposure) is often as large.
+GLOW_SHARE = 0.05
+STEADY_SECONDS = 1.0
+STEADY_SHARE = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one frame shows against the background, all over the watched blocks.
+
+    rise, step: (rows, columns) levels above the background, and above the picture of a moment ago.
+    sudden: blocks that rose above the threshold just now.
+    positivity: sum of rises over the sum of all noticeable changes of the last moment, 0..1.
+    """
+
+    rise: Grid
+    step: Grid
+    sudden: NDArray[np.bool_]
+    positivity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one frame adds to a light curve; `light` is the sum of the rises of the lit blocks, levels times blocks."""
+
+    seconds: float
+    duration: float
+    light: float
+    peak_rise: float
+    blocks: int
+    positivity: float
+    centroid: tuple[float, float]
+    lit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a flash is measured against, fixed at its onset.
+
+    level, threshold: (rows, columns) levels before the onset, and the rise that counts as lit.
+    watched: (rows, columns) blocks that count.
+    min_blocks: a frame with fewer lit blocks is dark.
+    """
+
+    level: Grid
+    threshold: Grid
+    watched: NDArray[np.bool_]
+    min_blocks: float
+
+
+class Moment:
+    """One open candidate: `take` every frame, ask `over`, then `candidate(open_=False)`."""
+
+    def __init__(self, name: str, onset: Frame, before: Frame | None, ground: Ground) -> None:
+        self.id = name
+        self.onset = onset
+        self.before = before
+        self.peak = onset
+        self.after: Frame | None = None
+        self.ground = ground
+        self.mask = np.zeros(ground.level.shape, np.bool_)
+        self.peak_map = ground.level.copy()
+        self.samples: list[Sample] = []
+        self.start_seconds = onset.seconds
+        self.dark_from: float | None = None
+        self.quality: set[str] = set()
+        self.notes: dict[str, float] = {}
+        self._most_light = 0.0
+        self._pulse_light = 0.0
+        self._steady = (onset.seconds, np.inf, -np.inf)
+
+    def take(self, frame: Frame, grid: Grid, look: Look, *, joins: bool) -> Sample:
+        """Add one frame; it is lit while enough of the blocks that lit up suddenly are above their threshold.
+
+        joins: whether what rose suddenly in this frame is light of this flash too (an onset of its own).
+        """
+        if joins:
+            self.mask |= look.sudden
+        rise = grid - self.ground.level
+        np.maximum(self.peak_map, grid, out=self.peak_map, where=self.mask)
+        lit_blocks = self.mask & (rise > self.ground.threshold)
+        blocks = int(np.count_nonzero(lit_blocks))
+        added = np.where(lit_blocks, rise, np.float32(0))
+        light = float(added.sum())
+        sample = Sample(
+            seconds=frame.seconds,
+            duration=frame.duration,
+            light=light,
+            peak_rise=float(added.max()),
+            blocks=blocks,
+            positivity=look.positivity,
+            centroid=_centroid(added, light),
+            lit=blocks >= self.ground.min_blocks and self._glows(light, joins=joins),
+        )
+        self.samples.append(sample)
+        self.quality.update(frame.quality)
+        if sample.lit:
+            self.dark_from, self.after = None, None
+            if light > self._most_light:
+                self._most_light, self.peak = light, frame
+        elif self.dark_from is None:
+            self.dark_from, self.after = frame.seconds, frame
+        self._watch_steadiness(sample)
+        return sample
+
+    def _glows(self, light: float, *, joins: bool) -> bool:
+        """Lit again only by a new sudden rise, lit still while more than a last glow of that is left."""
+        was_lit = bool(self.samples) and self.samples[-1].lit
+        if joins and not was_lit:
+            self._pulse_light = 0.0
+        self._pulse_light = max(self._pulse_light, light)
+        return (was_lit or joins) and light >= GLOW_SHARE * self._pulse_light
+
+    def _watch_steadiness(self, sample: Sample) -> None:
+        since, low, high = self._steady
+        low, high = min(low, sample.light), max(high, sample.light)
+        if not sample.lit or high - low > STEADY_SHARE * self._most_light:
+            since, low, high = sample.seconds, sample.light, sample.light
+        self._steady = (since, low, high)
+
+    @property
+    def steady(self) -> bool:
+        """Whether the light has kept its level for so long that it is the new normal."""
+        return bool(self.samples) and self.samples[-1].seconds - self._steady[0] >= STEADY_SECONDS
+
+    def over(self, seconds: float, *, gap_seconds: float, max_seconds: float) -> bool:
+        """Whether it has been dark for `gap_seconds`, is the new normal, or has run for `max_seconds`."""
+        dark = self.dark_from is not None and seconds - self.dark_from >= gap_seconds
+        return dark or self.steady or seconds - self.start_seconds >= max_seconds
+
+    def candidate(self, *, open_: bool) -> Candidate:
+        """Everything known by now."""
+        samples = self._without_the_new_normal()
+        lit = [sample for sample in samples if sample.lit] or samples[:1]
+        size = max(1, int(np.count_nonzero(self.mask)))
+        watched = max(1, int(np.count_nonzero(self.ground.watched)))
+        curve = _curve(samples, size, watched)
+        brightest = max(lit, key=lambda sample: sample.light)
+        return Candidate(
+            id=self.id,
+            camera=self.onset.camera,
+            open=open_,
+            start_seconds=self.start_seconds,
+            peak_seconds=brightest.seconds,
+            end_seconds=lit[-1].seconds + lit[-1].duration,
+            pulses=_pulses(samples, size, self.start_seconds),
+            peak_rise_levels=brightest.peak_rise,
+            lit_fraction=max(sample.blocks for sample in lit) / watched,
+            box=_box(self.mask),
+            centroid=brightest.centroid,
+            curve=curve,
+            background=self.ground.level,
+            peak_map=self.peak_map.copy(),
+            onset=self.onset,
+            peak=self.peak,
+            before=self.before,
+            after=self.after,
+            quality=tuple(sorted(self.quality)),
+            notes=dict(self.notes),
+        )
+
+    def _without_the_new_normal(self) -> list[Sample]:
+        if not self.steady:
+            return self.samples
+        since = self._steady[0]
+        return [replace(s, lit=s.lit and s.seconds <= since) for s in self.samples]
+
+
+def _centroid(added: Grid, light: float) -> tuple[float, float]:
+    if light <= 0:
+        return 0.5, 0.5
+    rows, columns = added.shape
+    across = float(added.sum(axis=0) @ (np.arange(columns) + 0.5)) / (light * columns)
+    down = float(added.sum(axis=1) @ (np.arange(rows) + 0.5)) / (light * rows)
+    return across, down
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return 0.0, 0.0, 1.0, 1.0
+    height, width = mask.shape
+    return (
+        float(columns[0] / width),
+        float(rows[0] / height),
+        float((columns[-1] + 1) / width),
+        float((rows[-1] + 1) / height),
+    )
+
+
+def _curve(samples: list[Sample], size: int, watched: int) -> LightCurve:
+    return LightCurve(
+        seconds=np.array([s.seconds for s in samples], np.float64),
+        rise=np.array([s.light / size for s in samples], np.float32),
+        peak_rise=np.array([s.peak_rise for s in samples], np.float32),
+        lit_fraction=np.array([s.blocks / watched for s in samples], np.float32),
+        positivity=np.array([s.positivity for s in samples], np.float32),
+        lit=np.array([s.lit for s in samples], np.bool_),
+    )
+
+
+def _pulses(samples: list[Sample], size: int, start: float) -> tuple[Pulse, ...]:
+    """Lit runs, parted again at deep valleys."""
+    pulses = []
+    for run in _lit_runs(samples):
+        for part in _parted(run):
+            last = part[-1]
+            pulses.append(
+                Pulse(
+                    offset_seconds=round(part[0].seconds - start, 6),
+                    duration_seconds=round(last.seconds + last.duration - part[0].seconds, 6),
+                    rise_levels=round(max(s.light for s in part) / size, 2),
+                )
+            )
+    return tuple(pulses)
+
+
+def _lit_runs(samples: list[Sample]) -> list[list[Sample]]:
+    runs: list[list[Sample]] = []
+    lit = False
+    for sample in samples:
+        if sample.lit and not lit:
+            runs.append([])
+        if sample.lit:
+            runs[-1].append(sample)
+        lit = sample.lit
+    return runs
+
+
+def _parted(run: list[Sample]) -> list[list[Sample]]:
+    """`run` parted before each rise out of a valley deeper than VALLEY_SHARE of the peaks on both sides."""
+    parts = [[run[0]]]
+    peak = valley = run[0].light
+    for sample in run[1:]:
+        valley = min(valley, sample.light)
+        if valley < VALLEY_SHARE * peak and sample.light > valley / VALLEY_SHARE:
+            parts.append([])
+            peak = valley = sample.light
+        elif sample.light > peak:
+            peak = valley = sample.light
+        parts[-1].append(sample)
+    return parts
