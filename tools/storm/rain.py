@@ -1,0 +1,43 @@
+"""Rain: streaks that catch the light that is there."""
+
+import cv2
+import numpy as np
+
+from storm.canvas import Canvas
+from storm.texture import Plane, blurred, dice
+from storm.world import World
+
+
+class Rain:
+    """Falling streaks, new in every frame; in the dark they show only near lamps."""
+
+    def __init__(self, shape: tuple[int, int], amount: float, world: World, seed: int) -> None:
+        self._shape = shape
+        self._seed = seed
+        self._streaks = _streaks(shape, amount, dice(seed, "rain"))
+        self._light = np.asarray(
+            blurred(world.light(0.0), shape[0] * 0.04) * np.float32(0.45) + np.float32(4e-4), np.float32
+        )
+
+    def fall(self, canvas: Canvas, number: int) -> None:
+        """Add the rain of frame `number`."""
+        height, width = self._shape
+        top, left = dice(self._seed, "drops", number).integers(0, (height, width))
+        drops = self._streaks[top : top + height, left : left + width]
+        canvas.add(np.asarray(cv2.multiply(drops, self._light), np.float32))
+
+
+def _streaks(shape: tuple[int, int], amount: float, rng: np.random.Generator) -> Plane:
+    """(2 height, 2 width) streaks of many lengths, slightly aslant."""
+    height, width = shape
+    picture = np.zeros((2 * height, 2 * width), np.uint8)
+    slant = float(rng.normal(0, 0.12))
+    for _ in range(int(1600 * amount)):
+        x, y = rng.uniform(0, 2 * width), rng.uniform(0, 2 * height)
+        near = float(rng.random()) ** 3
+        long = height * (0.02 + 0.14 * near)
+        start = (round(x * 8), round(y * 8))
+        end = (round((x + slant * long) * 8), round((y + long) * 8))
+        thick = max(1, round(height / 360 * (1 + 1.5 * near)))
+        cv2.line(picture, start, end, int(70 + 185 * rng.random()), thick, cv2.LINE_AA, 3)
+    return blurred(picture.astype(np.float32) / np.float32(255), max(0.6, height / 500))

@@ -1,0 +1,195 @@
+"""Scene: a plan made visible, frame by frame, and the truth about it."""
+
+from collections.abc import Iterator
+from functools import cached_property, partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from storm.camera import Sensor, levels_of
+from storm.canvas import Canvas
+from storm.flashes import make_flash
+from storm.lookalikes import Lookalike, make_lookalike
+from storm.plan import Plan
+from storm.rain import Rain
+from storm.schedule import exact_rate, frame_times, scheduled
+from storm.shutter import Shutter
+from storm.truth import GRID, FlashTruth, FrameLight, Labels, Span, Timeline, frame_light
+from storm.world import World
+from stream import Frame
+
+DIP_DELAY_SECONDS = 0.12
+DIP_RETURN_SECONDS = 0.6
+
+
+class Scene:
+    """The pictures of a plan, any of them at any time, and their truth.
+
+    seconds_of: (frames,) time stamp of each frame. `luma(number)` is the fast way; `yuv` and `rgb` add colour.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.seconds_of = frame_times(plan)
+        self.rate = exact_rate(plan.rate)
+        self.frame_seconds = float(1 / self.rate)
+        flashes, lookalikes = scheduled(plan)
+        self._world = World(plan.shape, (plan.sky, plan.land), plan.wind, plan.seed)
+        self._lookalikes = [make_lookalike(one, plan.shape, plan.seed, n) for n, one in enumerate(lookalikes)]
+        camera = plan.the_camera()
+        self._shutter = Shutter(self.seconds_of, self.frame_seconds, camera, plan.shape[0])
+        self._flashes = [make_flash(one, self._world, self._shutter, plan.seed, n) for n, one in enumerate(flashes)]
+        self._sensor = Sensor(camera, plan.shape, plan.seed)
+        self._rain = Rain(plan.shape, plan.rain, self._world, plan.seed) if plan.rain > 0 else None
+
+    def __len__(self) -> int:
+        return len(self.seconds_of)
+
+    @cached_property
+    def _elsewhere(self) -> World:
+        """The other place that a hard cut shows."""
+        sky = "dusk" if self.plan.sky != "dusk" else "day"
+        return World(self.plan.shape, (sky, "hills"), self.plan.wind, self.plan.seed + 1)
+
+    def luma(self, number: int) -> NDArray[np.uint8]:
+        """(height, width) uint8 luma of limited range (16 = black, 235 = white)."""
+        return self._sensor.luma(self._canvas(number, color=False).light, number)
+
+    def yuv(self, number: int) -> NDArray[np.uint8]:
+        """(height * 3 / 2, width) uint8: planar YUV 4:2:0, as encoders take it."""
+        canvas = self._canvas(number, color=True)
+        luma = self._sensor.luma(canvas.light, number)
+        planes = canvas.chroma(luma)
+        if any(one.grey(since) for one, since in self._acting(number)):
+            planes = (np.full_like(planes[0], 128), np.full_like(planes[1], 128))
+        height, width = luma.shape
+        whole = np.empty((height * 3 // 2, width), np.uint8)
+        whole[:height] = luma
+        whole[height:] = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, width)
+        return whole
+
+    def rgb(self, number: int) -> NDArray[np.uint8]:
+        """(height, width, 3) uint8."""
+        return np.asarray(cv2.cvtColor(self.yuv(number), cv2.COLOR_YUV2RGB_I420), np.uint8)
+
+    def frames(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Every frame in order: seconds and planar YUV 4:2:0."""
+        for number, seconds in enumerate(self.seconds_of):
+            yield float(seconds), self.yuv(number)
+
+    def stream_frames(self, camera: str = "storm") -> Iterator[Frame]:
+        """Every frame in order as a source would give it, luma straight from the scene: no codec, no waiting."""
+        for number, seconds in enumerate(self.seconds_of):
+            yield Frame(
+                camera,
+                number,
+                float(seconds),
+                self.frame_seconds,
+                self.luma(number),
+                color=partial(self._small_rgb, number),
+            )
+
+    def truth(self, seconds_of: NDArray[np.float64] | None = None) -> Labels:
+        """The labels of this scene; `seconds_of` are a written clip's own time stamps, where they differ."""
+        times = self.seconds_of if seconds_of is None else seconds_of
+        if len(times) != len(self):
+            raise ValueError(f"the scene has {len(self)} frames, but {len(times)} time stamps were given")
+        timeline = Timeline(times, self.frame_seconds, self._added)
+        pulses = timeline.runs(lit=True)
+        flashes = timeline.joined(pulses)
+        faint = timeline.outside(timeline.runs(lit=False), flashes)
+        unseen = [span for span in timeline.joined(faint) if not _touches(span, flashes)]
+        return Labels(
+            kind="positive" if flashes else "negative",
+            group=f"storm-{self.plan.seed}",
+            flashes=[timeline.seconds(span) for span in flashes],
+            pulses=[timeline.seconds(span) for span in pulses],
+            ignore=[timeline.seconds(span) for span in faint],
+            notes=self._notes(),
+            details=sorted(
+                [self._detail(timeline, span, visible=True) for span in flashes]
+                + [self._detail(timeline, span, visible=False) for span in unseen],
+                key=lambda detail: detail.start,
+            ),
+        )
+
+    @cached_property
+    def _added(self) -> dict[int, FrameLight]:
+        """What flashes add to each frame that they reach."""
+        added: dict[int, FrameLight] = {}
+        share = self._sensor.block_share(GRID)
+        for number in range(len(self)):
+            if not any(weight is not None for weight in self._weights(number)):
+                continue
+            dark = self._canvas(number, color=False, flashes=False).light
+            rise = levels_of(self._canvas(number, color=False).light) - levels_of(dark)
+            noise = cv2.resize(self._sensor.noise_levels(dark), GRID, interpolation=cv2.INTER_AREA) * np.float32(share)
+            blocks = cv2.resize(rise, GRID, interpolation=cv2.INTER_AREA)
+            added[number] = frame_light(np.asarray(blocks, np.float32), np.asarray(noise, np.float32))
+        return added
+
+    def _canvas(self, number: int, *, color: bool, flashes: bool = True) -> Canvas:
+        """The light of frame `number`, before the sensor adds its noise."""
+        seconds = float(self.seconds_of[number])
+        acting = self._acting(number)
+        world = self._elsewhere if any(one.elsewhere(since) for one, since in acting) else self._world
+        canvas = Canvas(world.light(seconds), world.chroma if color else None)
+        if self._rain is not None:
+            self._rain.fall(canvas, number)
+        if flashes and world is self._world:
+            for flash, weight in zip(self._flashes, self._weights(number), strict=True):
+                if weight is not None:
+                    canvas.add(flash.field * weight, flash.tint)
+        gain = self._dip(seconds)
+        for one, since in acting:
+            one.draw(since, canvas)
+            gain *= one.gain(since)
+        for one, since in acting:
+            canvas.shift(*one.shift(since))
+        canvas.scale(gain)
+        return canvas
+
+    def _acting(self, number: int) -> list[tuple[Lookalike, float]]:
+        seconds = float(self.seconds_of[number])
+        return [(one, seconds - one.start) for one in self._lookalikes if one.start <= seconds < one.end]
+
+    def _weights(self, number: int) -> list[NDArray[np.float32] | None]:
+        """For each flash the light that each row gathers in this frame, or None where there is none."""
+        return [self._shutter.gathered(flash.course, number) for flash in self._flashes]
+
+    def _dip(self, seconds: float) -> float:
+        """How the camera's exposure stands after strong flashes: it drops a little later and recovers slowly."""
+        gain = 1.0
+        for flash in self._flashes:
+            since = seconds - (flash.plan.at or 0.0) - DIP_DELAY_SECONDS
+            if flash.dip > 0 and since > 0:
+                gain *= 1 - flash.dip * float(np.exp(-since / DIP_RETURN_SECONDS))
+        return gain
+
+    def _small_rgb(self, number: int, max_side: int | None) -> NDArray[np.uint8]:
+        picture = self.rgb(number)
+        scale = 1.0 if max_side is None else min(1.0, max_side / max(picture.shape))
+        if scale == 1.0:
+            return picture
+        return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _detail(self, timeline: Timeline, span: Span, *, visible: bool) -> FlashTruth:
+        start, end = timeline.seconds(span)
+        peak = timeline.peak(span)
+        first, last = (float(self.seconds_of[number]) for number in span)
+        kinds = tuple(
+            flash.plan.kind
+            for flash in self._flashes
+            if flash.course.span[0] < last + 2 * self.frame_seconds and flash.course.span[1] > first
+        )
+        return FlashTruth(start, end, kinds, visible, peak.strength, peak.peak_strength, peak.rise_levels, peak.area)
+
+    def _notes(self) -> str:
+        seen = [f"{flash.plan.kind} at {flash.plan.at:.3f} s" for flash in self._flashes]
+        seen += [f"look-alike {one.plan.kind} {one.start:.3f}-{one.end:.3f} s" for one in self._lookalikes]
+        return f"Made: {self.plan.sky}, {self.plan.land}, seed {self.plan.seed}. " + "; ".join(seen)
+
+
+def _touches(span: Span, flashes: list[Span]) -> bool:
+    return any(span[0] <= last + 1 and span[1] >= first - 1 for first, last in flashes)

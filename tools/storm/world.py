@@ -1,0 +1,134 @@
+"""The world of a scene: sky, drifting clouds, land and lights, as linear light and colour."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from storm.camera import light_of
+from storm.texture import Plane, blob, blurred, dice, fractal, ridge, smooth_step
+
+Tint = tuple[float, float]
+"""Blue and red difference (Cb, Cr), as shares of the luma."""
+SKY_LEVELS = {"night": (9.0, 40.0), "dusk": (52.0, 112.0), "day": (168.0, 205.0)}
+"""Levels of the clear sky overhead and at the horizon."""
+LAND_LEVELS = {"night": 5.0, "dusk": 20.0, "day": 70.0}
+SKY_TINT: dict[str, tuple[Tint, Tint]] = {
+    "night": ((0.10, 0.00), (-0.10, 0.10)),
+    "dusk": ((0.18, -0.06), (-0.04, 0.10)),
+    "day": ((0.03, -0.02), (0.01, 0.0)),
+}
+LAND_TINT: Tint = (-0.06, 0.01)
+LAMP_TINT: Tint = (-0.30, 0.14)
+
+
+class World:
+    """What stands still and what drifts. `light(seconds)` is the whole picture without happenings."""
+
+    def __init__(self, shape: tuple[int, int], look: tuple[str, str], wind: float, seed: int) -> None:
+        self.shape = shape
+        self.sky, self.land = look
+        rng = dice(seed, "world")
+        self.horizon = float(rng.uniform(0.72, 0.84)) if self.land != "none" else 1.0
+        self.sky_mask = self._outline(rng)
+        height, width = shape
+        self.ground_albedo: Plane = np.float32(0.3) + np.float32(0.7) * fractal((height, width), rng, slope=1.0)
+        self._speed = (wind * width * 0.03, wind * width * 0.05)
+        self._layers = [_cloud_layer(shape, rng, slope) for slope in (2.2, 1.7)]
+        high, low = (np.float32(light_of(level)) for level in SKY_LEVELS[self.sky])
+        up = np.clip(np.arange(height, dtype=np.float32) / (self.horizon * height), 0, 1)[:, None] ** 2
+        self._sky = (high + (low - high) * up) * self.sky_mask
+        self._cloud_gain = {"night": (0.45, 1.2), "dusk": (1.15, -0.7), "day": (1.1, -0.75)}[self.sky]
+        land = np.float32(light_of(LAND_LEVELS[self.sky])) * self.ground_albedo * (1 - self.sky_mask)
+        self.lamps = self._lamps(rng)
+        self._fixed: Plane = np.asarray(land + self.lamps, np.float32)
+        self.chroma = self._chroma(up)
+
+    def cloud(self, seconds: float) -> Plane:
+        """(height, width) how thick the cloud is, 0..1."""
+        low, high = (
+            _shifted(layer, speed * seconds, self.shape[1])
+            for layer, speed in zip(self._layers, self._speed, strict=True)
+        )
+        return np.asarray(cv2.addWeighted(low, 0.65, high, 0.35, 0), np.float32)
+
+    def light(self, seconds: float) -> Plane:
+        """(height, width) linear light of the world, without what happens in it."""
+        base, change = self._cloud_gain
+        cloud = cv2.addWeighted(self.cloud(seconds), change, self.sky_mask, 0, base)
+        return np.asarray(cv2.add(cv2.multiply(self._sky, cloud), self._fixed), np.float32)
+
+    def _outline(self, rng: np.random.Generator) -> Plane:
+        """1 where the sky is seen, 0 where land, trees or houses stand before it."""
+        height, width = self.shape
+        if self.land == "none":
+            return np.ones(self.shape, np.float32)
+        top = self.horizon - 0.10 * ridge(width, rng, slope=2.4)
+        if self.land == "trees":
+            top = top - 0.10 * ridge(width, rng, slope=0.9) - 0.12 * smooth_step(ridge(width, rng, slope=2.0), 0.5, 0.9)
+        if self.land == "city":
+            x = 0
+            while x < width:
+                wide = int(rng.uniform(0.02, 0.07) * width) + 2
+                tall = 0.03 + 0.3 * float(rng.random()) ** 3
+                if rng.random() < 0.7:
+                    top[x : x + wide] = self.horizon - tall
+                x += wide
+        rows = np.arange(height, dtype=np.float32)[:, None]
+        return np.asarray(np.clip(top[None, :] * height - rows, 0, 1), np.float32)
+
+    def _lamps(self, rng: np.random.Generator) -> Plane:
+        """Windows and street lamps, with their glow."""
+        height, width = self.shape
+        lamps = np.zeros(self.shape, np.float32)
+        if self.land == "none" or self.sky == "day":
+            return lamps
+        many = {"city": 260, "hills": 14, "trees": 6}[self.land]
+        bright = {"night": 1.0, "dusk": 0.5}[self.sky]
+        pane = max(1, round(height / 240))
+        for _ in range(many):
+            x = int(rng.integers(0, width - pane))
+            ground = int(np.argmax(self.sky_mask[:, x] < 0.5))
+            y = (
+                int(rng.uniform(ground + pane, height - pane))
+                if self.land == "city"
+                else int(height * rng.uniform(0.9, 0.97))
+            )
+            if ground <= 0 or y >= height:
+                continue
+            level = float(rng.uniform(0.05, 0.5) ** 1.5) * bright
+            lamps[y : y + 2 * pane, x : x + pane] = level
+        for _ in range(12 if self.land == "city" else 2):
+            place = (float(rng.uniform(0, width)), height * float(rng.uniform(self.horizon + 0.03, 0.97)))
+            lamps += blob(self.shape, place, (height * 0.006, height * 0.006)) * np.float32(bright)
+        return np.asarray(lamps + np.float32(0.8) * blurred(lamps, height * 0.03), np.float32)
+
+    def _chroma(self, up: NDArray[np.float32]) -> tuple[Plane, Plane]:
+        """(height / 2, width / 2) Cb and Cr as shares of the luma, of everything that stands still."""
+        share = self.lamps / (self._fixed + self._sky + np.float32(1e-4))
+        planes = []
+        for overhead, below, land, lamp in zip(*SKY_TINT[self.sky], LAND_TINT, LAMP_TINT, strict=True):
+            still = (overhead + (below - overhead) * up) * self.sky_mask + land * (1 - self.sky_mask)
+            plane = still * (1 - share) + lamp * share
+            planes.append(cv2.resize(plane.astype(np.float32), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+        return planes[0], planes[1]
+
+
+def _cloud_layer(shape: tuple[int, int], rng: np.random.Generator, slope: float) -> Plane:
+    """(height, 2 width + ...) clouds seen in perspective: flatter and denser towards the horizon; joins sideways."""
+    height, width = shape
+    tile = fractal((2 * height, 2 * width), rng, slope=slope, stretch=1.6)
+    down = np.linspace(0, 1, height, dtype=np.float32)
+    row = (2 * height - 1) * (1 - (1 - 0.6 * down) ** 1.5) / (1 - 0.4**1.5) * 0.9
+    x, y = np.meshgrid(np.arange(2 * width, dtype=np.float32), row.astype(np.float32))
+    seen = cv2.remap(tile, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = smooth_step(seen, 0.1, 0.9).astype(np.float32)
+    return np.ascontiguousarray(np.hstack([seen, seen[:, : width + 1]]))
+
+
+def _shifted(layer: Plane, shift: float, width: int) -> Plane:
+    """`width` columns of the layer, from `shift` pixels on, between pixels by interpolation."""
+    period = layer.shape[1] - width - 1
+    whole, part = divmod(shift % period, 1.0)
+    left = int(whole)
+    here, there = layer[:, left : left + width], layer[:, left + 1 : left + 1 + width]
+    return np.asarray(cv2.addWeighted(here, 1 - part, there, part, 0), np.float32)
