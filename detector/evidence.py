@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from detector.errors import OutputError
-from stream import Frame, opencv
+from stream import Frame, load_opencv
 
 _JPEG_QUALITY = 92
 
 
 def encode_still(frame: Frame) -> bytes:
     """`frame` upright and in full size as a JPEG file's bytes."""
-    cv2 = opencv()
+    cv2 = load_opencv()
     picture = np.ascontiguousarray(frame.rgb()[..., ::-1])
     done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:

@@ -11,7 +11,6 @@ from detector import __version__
 from detector.errors import OutputError
 from detector.evidence import Stills, encode_still
 from detector.flash import Candidate, Flash, Media, State, Verdict, utc_text
-from detector.prefilter import Prefilter
 from stream import Frame
 
 SOFTWARE = f"lightning-detector {__version__}"
@@ -21,11 +20,23 @@ _log = logging.getLogger(__name__)
 Answer = Callable[[Candidate, Verdict], None]
 
 
+class Finder(Protocol):
+    """Finds candidates in one source's frames, as detector.prefilter.Prefilter does."""
+
+    def push(self, frame: Frame) -> list[Candidate]:
+        """Candidates that open or close with `frame`."""
+        ...
+
+    def flush(self) -> list[Candidate]:
+        """What is still open at the end of the source, closed."""
+        ...
+
+
 class Judge(Protocol):
     """Takes closed candidates and answers each, at once or later, in any thread."""
 
-    def ask(self, candidate: Candidate, answer: Answer) -> None:
-        """Have `answer(candidate, verdict)` called once, or again when a late verdict follows."""
+    def ask(self, candidate: Candidate, answer: Answer, *, wait: bool = False) -> None:
+        """Have `answer(candidate, verdict)` called once, or again when a late verdict follows; files may `wait`."""
         ...
 
 
@@ -55,7 +66,7 @@ class SourceDetector:
 
     def __init__(
         self,
-        prefilter: Prefilter,
+        prefilter: Finder,
         judge: Judge,
         publish: Callable[[Flash], None],
         *,
@@ -91,7 +102,8 @@ class SourceDetector:
         def answer(judged: Candidate, verdict: Verdict) -> None:
             record.revise(judged, verdict, Media(still=self._keep(judged.id, still, verdict)))
 
-        self._judge.ask(candidate, answer)
+        # A file has time; a live camera never waits for a verifier.
+        self._judge.ask(candidate, answer, wait=self._file is not None)
 
     def _keep(self, flash_id: str, still: bytes, verdict: Verdict) -> str | None:
         # Of a rejected candidate nobody wants a picture among the flashes.

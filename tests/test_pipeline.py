@@ -1,0 +1,115 @@
+"""One source's flashes: detected at once, then judged, under one id with a rising revision."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from candidate_maker import candidate, frame
+
+from detector.evidence import Stills
+from detector.flash import Candidate, Flash, Verdict
+from detector.pipeline import Answer, SourceDetector
+from stream import Frame
+
+
+class Script:
+    """A prefilter that plays back what each frame is to bring."""
+
+    def __init__(self, *pushed: Sequence[Candidate], flushed: Sequence[Candidate] = ()) -> None:
+        self._pushed = list(pushed)
+        self._flushed = flushed
+
+    def push(self, _frame: Frame) -> list[Candidate]:
+        return list(self._pushed.pop(0))
+
+    def flush(self) -> list[Candidate]:
+        return list(self._flushed)
+
+
+class Bench:
+    """A judge that keeps what it is asked until the test answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Candidate, Answer]] = []
+        self.waited: list[bool] = []
+
+    def ask(self, asked: Candidate, answer: Answer, *, wait: bool = False) -> None:
+        self.asked.append((asked, answer))
+        self.waited.append(wait)
+
+    def say(self, lightning: bool | None) -> None:
+        asked, answer = self.asked[-1]
+        answer(asked, Verdict(lightning=lightning, probability=0.9, verifier="bench"))
+
+
+def opening() -> Candidate:
+    return replace(candidate(), open=True)
+
+
+def test_a_flash_is_detected_at_once_and_confirmed_later_under_the_same_id() -> None:
+    bench, said = Bench(), list[Flash]()
+    detector = SourceDetector(Script([opening()], [candidate()]), bench, said.append, file=Path("a/storm.mp4"))
+    detector.push(frame(30))
+    assert [(flash.state, flash.revision, flash.end_seconds) for flash in said] == [("detected", 1, None)]
+    detector.push(frame(30))
+    bench.say(lightning=True)
+    assert [(flash.state, flash.revision) for flash in said[1:]] == [("confirmed", 2)]
+    assert said[1].id == said[0].id
+    assert said[1].end_seconds == pytest.approx(1.04)
+    assert said[1].file == "storm.mp4"
+
+
+def test_a_late_verdict_follows_as_another_revision() -> None:
+    bench, said = Bench(), list[Flash]()
+    detector = SourceDetector(Script([opening()], [candidate()]), bench, said.append)
+    detector.push(frame(30))
+    detector.push(frame(30))
+    bench.say(lightning=None)
+    bench.say(lightning=False)
+    assert [(flash.state, flash.revision) for flash in said] == [("detected", 1), ("unverified", 2), ("rejected", 3)]
+
+
+def test_what_is_open_at_the_end_of_a_source_is_closed_and_judged() -> None:
+    bench, said = Bench(), list[Flash]()
+    detector = SourceDetector(Script([opening()], flushed=[candidate()]), bench, said.append)
+    detector.push(frame(30))
+    detector.finish()
+    assert len(bench.asked) == 1
+
+
+@pytest.mark.parametrize(("file", "waits"), [(Path("storm.mp4"), True), (None, False)])
+def test_a_file_waits_for_a_busy_verifier_and_a_camera_never_does(file: Path | None, waits: bool) -> None:
+    bench = Bench()
+    detector = SourceDetector(Script([candidate()]), bench, list[Flash]().append, file=file)
+    detector.push(frame(30))
+    assert bench.waited == [waits]
+
+
+def test_utc_of_the_start_is_that_of_its_frame() -> None:
+    known = replace(frame(30, seconds=1.0), utc=1_800_000_000.25, clock="rtcp", utc_error_ms=5.0)
+    said = list[Flash]()
+    detector = SourceDetector(Script([replace(opening(), onset=known)]), Bench(), said.append)
+    detector.push(frame(30))
+    assert (said[0].start_utc, said[0].clock, said[0].utc_error_ms) == ("2027-01-15T08:00:00.250000Z", "rtcp", 5.0)
+
+
+def test_a_flash_has_its_still_and_a_rejected_candidate_has_none(tmp_path: Path) -> None:
+    bench, said = Bench(), list[Flash]()
+    second = replace(candidate(), id="roof-2")
+    detector = SourceDetector(Script([candidate()], [second]), bench, said.append, stills=Stills(tmp_path))
+    detector.push(frame(30))
+    bench.say(lightning=True)
+    detector.push(frame(30))
+    bench.say(lightning=False)
+    assert [flash.media.still for flash in said] == ["stills/roof-1.jpg", None]
+    assert [path.name for path in (tmp_path / "stills").iterdir()] == ["roof-1.jpg"]
+
+
+def test_a_still_that_cannot_be_written_costs_the_picture_and_not_the_event(tmp_path: Path) -> None:
+    (tmp_path / "stills").write_text("a file where the folder should be")
+    bench, said = Bench(), list[Flash]()
+    detector = SourceDetector(Script([candidate()]), bench, said.append, stills=Stills(tmp_path))
+    detector.push(frame(30))
+    bench.say(lightning=True)
+    assert [(flash.state, flash.media.still) for flash in said] == [("confirmed", None)]
