@@ -119,6 +119,14 @@ class FeedSettings(Section, frozen=True, kw_only=True):
 
     site: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
     heartbeat_seconds: Annotated[float, Meta(ge=0.1, le=60)]
+    endpoint: Annotated[str, Meta(pattern=r"^tcp://[^\s]+:[0-9]+$")]
+    journal: str
+    keep_days: Annotated[float, Meta(gt=0, le=36_500)]
+    keep_megabytes: Annotated[float, Meta(ge=1, le=1_000_000)]
+    keys: str
+    send_queue_messages: Annotated[int, Meta(ge=10, le=100_000)]
+    requests_per_second: Annotated[float, Meta(ge=1, le=10_000)]
+    farewell_seconds: Annotated[float, Meta(ge=0, le=60)]
 
 
 class Settings(Section, frozen=True, kw_only=True):

@@ -8,27 +8,52 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stream.address import camera_name, redact
-    from stream.errors import CannotOpen, FeedError, StreamError
+    from stream.camera import Camera, CameraStatus
+    from stream.errors import BadVideo, CannotOpen, FeedError, JournalError, StreamError
+    from stream.feed import Feed, FeedOptions
     from stream.frame import Frame
     from stream.message import Message
+    from stream.opencv import load_opencv
+    from stream.options import CaptureOptions
+    from stream.video import Video, open_video
 
 _HOME = {
+    "BadVideo": "errors",
+    "Camera": "camera",
+    "CameraStatus": "camera",
     "CannotOpen": "errors",
+    "CaptureOptions": "options",
+    "Feed": "feed",
     "FeedError": "errors",
+    "FeedOptions": "feed",
     "Frame": "frame",
+    "JournalError": "errors",
     "Message": "message",
     "StreamError": "errors",
+    "Video": "video",
     "camera_name": "address",
+    "load_opencv": "opencv",
+    "open_video": "video",
     "redact": "address",
 }
 
 __all__ = [
+    "BadVideo",
+    "Camera",
+    "CameraStatus",
     "CannotOpen",
+    "CaptureOptions",
+    "Feed",
     "FeedError",
+    "FeedOptions",
     "Frame",
+    "JournalError",
     "Message",
     "StreamError",
+    "Video",
     "camera_name",
+    "load_opencv",
+    "open_video",
     "redact",
 ]
 

@@ -1,0 +1,197 @@
+"""Numbering messages and keeping them: in the journal, and in memory for as long as the journal cannot be written."""
+
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from msgspec import UNSET
+
+from stream.errors import JournalError
+from stream.feed_wire import PAGE_BYTES, Packed, Tally, encode
+from stream.journal import Entry, Journal, Retention, Upstream
+from stream.message import Message
+
+_LOG = logging.getLogger("stream.feed")
+_RETRY_SECONDS = 1.0
+_WAITING_ROOM = 20_000  # messages held in memory while the journal cannot be written; then the oldest are let go
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody wants published, before it has a number; `original` is set on what a relay carries on."""
+
+    topic: str
+    type: str
+    subject: str
+    dataschema: str
+    data: object
+    original: "Message[object] | None" = None
+    upstream: Upstream | None = None
+
+
+class Ledger:
+    """Gives each message its number and keeps it.
+
+    While the journal cannot be written (disk full, locked) messages go on being numbered, marked `durable: false` and
+    held in memory, from where `page` answers too; once it can be written again they follow into it, in order.
+    """
+
+    def __init__(self, journal: Journal, site: str, clock: Callable[[], float] = time.time) -> None:
+        self._journal = journal
+        self._site = site
+        self._clock = clock
+        self._waiting: deque[Entry] = deque()
+        self._retry_at = 0.0
+        self._trouble = False
+        self.run = secrets.token_hex(6)
+        self.run_first = journal.last + 1
+        self.last = journal.last
+        self.not_durable = 0
+        self.let_go = 0
+        self.pruned = 0
+
+    @property
+    def durable(self) -> bool:
+        """Whether the journal can be written, as far as known."""
+        return not self._trouble
+
+    @property
+    def tally(self) -> Tally:
+        """Where the feed stands."""
+        first = self._journal.first
+        if first > self._journal.last and self._waiting:
+            first = self._waiting[0].sequence
+        return Tally(feed=self._journal.feed, run=self.run, run_first=self.run_first, first=first, last=self.last)
+
+    def add(self, drafts: Sequence[Draft]) -> list[Packed]:
+        """Number and keep `drafts`; they may be published when this returns."""
+        self.recover()
+        if not self._trouble:
+            entries = self._number(drafts, durable=True)
+            try:
+                self._journal.append(entries)
+            except JournalError as error:
+                self._fail(error)
+        if self._trouble:
+            entries = self._number(drafts, durable=False)
+            self._hold(entries)
+        self.last = entries[-1].sequence
+        return [Packed(entry.topic, entry.sequence, entry.body) for entry in entries]
+
+    def page(self, sequence: int, limit: int) -> list[Packed]:
+        """The kept messages numbered above `sequence`, at most `limit` and about PAGE_BYTES (at least one).
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        page: list[Packed] = []
+        room = PAGE_BYTES
+        for entry in self._kept(sequence, limit):
+            room -= len(entry.body)
+            if page and (room < 0 or len(page) == limit):
+                break
+            page.append(Packed(entry.topic, entry.sequence, entry.body))
+        return page
+
+    def recover(self, *, now: bool = False) -> None:
+        """Bring what waits in memory into the journal, if there is any and it is time to try (`now`: at once)."""
+        if not self._trouble or (not now and time.monotonic() < self._retry_at):
+            return
+        try:
+            self._restore()
+            if self._waiting:
+                self._journal.append(self._waiting)
+        except JournalError:
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
+            return
+        if self._waiting:
+            _LOG.warning("the journal can be written again; %d messages followed into it", len(self._waiting))
+        self._waiting.clear()
+        self._trouble = False
+
+    def upkeep(self, retention: Retention) -> bool:
+        """See that the journal's file is still there, prune one step, try to recover; True: prune on."""
+        self.recover()
+        if self._trouble:
+            return False
+        try:
+            self._restore()
+        except JournalError as error:
+            self._fail(error)
+            return False
+        try:
+            removed = self._journal.prune(retention, self._clock())
+        except JournalError as error:
+            _LOG.warning("%s. Old messages stay for now", error)
+            return False
+        self.pruned += removed
+        return removed > 0
+
+    def close(self) -> None:
+        """Try once more to write what waits, and say what is lost with this process."""
+        self.recover(now=True)
+        if self._waiting:
+            _LOG.error(
+                "%d messages could not be journalled; subscribers who had not got them lose them", len(self._waiting)
+            )
+        self._journal.close()
+
+    def _kept(self, sequence: int, limit: int) -> Iterable[Entry]:
+        yield from self._journal.since(sequence, limit)
+        yield from (entry for entry in tuple(self._waiting) if entry.sequence > sequence)
+
+    def _restore(self) -> None:
+        if self._journal.restore_if_gone():
+            _LOG.error("the journal file was deleted while in use; it was written again from what was still open")
+
+    def _fail(self, error: JournalError) -> None:
+        _LOG.error("%s. Going on without it: messages are marked durable: false and held in memory", error)
+        self._trouble = True
+        self._retry_at = time.monotonic() + _RETRY_SECONDS
+
+    def _hold(self, entries: Sequence[Entry]) -> None:
+        self._waiting.extend(entries)
+        self.not_durable += len(entries)
+        excess = len(self._waiting) - _WAITING_ROOM
+        for _ in range(excess):
+            self._waiting.popleft()
+        if excess > 0:
+            if not self.let_go:
+                _LOG.error("more than %d messages wait for the journal; the oldest are let go", _WAITING_ROOM)
+            self.let_go += excess
+
+    def _number(self, drafts: Sequence[Draft], *, durable: bool) -> list[Entry]:
+        now = self._clock()
+        entries = []
+        for sequence, draft in enumerate(drafts, self.last + 1):
+            body = encode(self._message(draft, sequence, now, durable=durable))
+            entries.append(Entry(sequence, draft.topic, draft.subject, now, body, draft.upstream))
+        return entries
+
+    def _message(self, draft: Draft, sequence: int, now: float, *, durable: bool) -> Message[object]:
+        original = draft.original
+        origin_known = original is not None and original.originfeed is not UNSET
+        return Message(
+            id=original.id if original else f"{self.run}-{sequence}",
+            source=original.source if original else f"urn:lightning-detector:{self._site}",
+            type=draft.type,
+            subject=draft.subject,
+            time=original.time if original else utc_text(now),
+            dataschema=draft.dataschema,
+            feed=self._journal.feed,
+            run=self.run,
+            sequence=str(sequence),
+            durable=durable,
+            originfeed=UNSET if not original else original.originfeed if origin_known else original.feed,
+            originsequence=UNSET if not original else original.originsequence if origin_known else original.sequence,
+            data=draft.data,
+        )
+
+
+def utc_text(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC with microseconds, e.g. 2026-11-22T21:29:03.501221Z."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,227 @@
+"""The publisher's sockets: PUB and ROUTER, who may connect to them, and a count of those who were refused."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+from zmq.utils import z85
+from zmq.utils.monitor import parse_monitor_message
+
+from stream.errors import FeedError
+from stream.feed_wire import REQUEST_BYTES, Endpoint
+from stream.keys import AllowList, ServerKeys, read_server_keys
+
+_LOG = logging.getLogger("stream.feed")
+_LINGER_MS = 500
+_BIND_SECONDS = 2.0  # libzmq frees a closed port in the background
+_REPLIES_WAITING = 4  # pages that wait for one client that does not read; then it gets none
+_REQUESTS_WAITING = 50
+_LOG_SECONDS = 10.0
+_REFUSALS = {
+    int(zmq.Event.HANDSHAKE_FAILED_AUTH): "its key is not allowed",
+    int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "it does not speak CURVE, or not ZeroMQ",
+    int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL): "it broke off, as with another server key",
+}
+
+
+class Refusals:
+    """Counts refused connections by reason and logs them, not more often than every ten seconds for each reason."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._logged: dict[str, float] = {}
+
+    def add(self, where: str, why: str) -> None:
+        """One more connection was refused."""
+        self.counts[why] += 1
+        now = time.monotonic()
+        if now - self._logged.get(why, -_LOG_SECONDS) >= _LOG_SECONDS:
+            self._logged[why] = now
+            _LOG.warning("refused a client of %s: %s (%d times so far)", where, why, self.counts[why])
+
+
+class FeedSockets:
+    """The open sockets of one feed. Made, used and closed in one thread.
+
+    Raises:
+        FeedError: the address is taken, not this machine's, or open to others without keys.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, keys: Path | None, send_queue_messages: int) -> None:
+        self._endpoint = endpoint
+        self._send_queue_messages = send_queue_messages
+        self._server: ServerKeys | None = read_server_keys(keys) if keys else None
+        self._allowed: AllowList | None = AllowList(keys) if keys else None
+        self.refusals = Refusals()
+        self._context = zmq.Context()
+        self.poller = zmq.Poller()
+        self._zap: zmq.Socket[bytes] | None = None
+        self._open: list[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]] = []
+        try:
+            self._open_door()
+            self._bind()
+        except BaseException:
+            self.close()
+            raise
+
+    def publish(self, frames: list[bytes]) -> None:
+        """Send to every subscriber; whoever is too slow misses it and asks the history."""
+        self._pub.send_multipart(frames)
+
+    def requests(self, most: int) -> list[list[bytes]]:
+        """Up to `most` waiting requests."""
+        found: list[list[bytes]] = []
+        while len(found) < most:
+            try:
+                found.append(self._router.recv_multipart(zmq.NOBLOCK))
+            except zmq.Again:
+                break
+        return found
+
+    def reply(self, frames: list[bytes]) -> bool:
+        """Send an answer; False if the client is gone or does not read."""
+        try:
+            self._router.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno in {zmq.EAGAIN, zmq.EHOSTUNREACH}:
+                return False
+            raise
+        return True
+
+    def attend(self) -> None:
+        """Let in or refuse who knocks, and count refusals; call it whenever the poller wakes."""
+        while self._zap is not None and self._zap.poll(0):
+            self._zap.send_multipart(self._judge(self._zap.recv_multipart()))
+        for _, monitor in self._open:
+            while monitor.poll(0):
+                event = parse_monitor_message(monitor.recv_multipart())
+                why = _REFUSALS.get(int(event["event"]))
+                if why:
+                    self.refusals.add(event["endpoint"].decode(errors="replace"), why)
+
+    def refresh_allowed(self) -> None:
+        """Read again who may connect; if a client lost access, drop all connections (the others come back)."""
+        if self._allowed is None:
+            return
+        try:
+            gone = self._allowed.refresh()
+        except FeedError as error:
+            _LOG.warning("%s. Who may connect stays as it was", error)
+            return
+        if gone:
+            _LOG.warning("access taken away: %s; every connection is made anew", ", ".join(sorted(gone)))
+            self._close_open(linger_ms=0)
+            self._bind()
+
+    def close(self) -> None:
+        """Close everything; what is on its way gets half a second."""
+        self._close_open(linger_ms=_LINGER_MS)
+        if self._zap is not None:
+            self._zap.close(0)
+            self._zap = None
+        self._context.term()
+
+    def _open_door(self) -> None:
+        if self._server is None and not self._endpoint.loopback:
+            _LOG.warning("%s: open to everyone who reaches it: no keys", self._endpoint.events)
+        if self._allowed is None:
+            return
+        self._zap = self._context.socket(zmq.REP)
+        self._zap.linger = 0
+        self._zap.bind("inproc://zeromq.zap.01")
+        self.poller.register(self._zap, zmq.POLLIN)
+
+    def _bind(self) -> None:
+        self._pub = self._socket(zmq.PUB, self._endpoint.events)
+        self._router = self._socket(zmq.ROUTER, self._endpoint.history)
+        self.poller.register(self._router, zmq.POLLIN)
+
+    def _socket(self, kind: int, address: str) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(kind)
+        socket.linger = _LINGER_MS
+        for option, value in self._options(kind).items():
+            socket.setsockopt(option, value)
+        if self._server is not None:
+            socket.curve_server = True
+            socket.curve_secretkey = self._server.secret.encode()
+            socket.curve_publickey = self._server.public.encode()
+        monitor = socket.get_monitor_socket(sum(_REFUSALS))
+        self.poller.register(monitor, zmq.POLLIN)
+        self._open.append((socket, monitor))
+        _bind(socket, address)
+        return socket
+
+    def _options(self, kind: int) -> dict[int, Any]:
+        common: dict[int, Any] = {
+            zmq.TCP_KEEPALIVE: 1,
+            zmq.HEARTBEAT_IVL: 2000,
+            zmq.HEARTBEAT_TIMEOUT: 6000,
+            zmq.HANDSHAKE_IVL: 3000,
+            zmq.IPV6: int(self._endpoint.host.startswith("[")),
+        }
+        if kind == zmq.PUB:
+            return common | {zmq.SNDHWM: self._send_queue_messages, zmq.MAXMSGSIZE: REQUEST_BYTES}
+        return common | {
+            zmq.SNDHWM: _REPLIES_WAITING,
+            zmq.RCVHWM: _REQUESTS_WAITING,
+            zmq.MAXMSGSIZE: REQUEST_BYTES,
+            zmq.ROUTER_MANDATORY: 1,
+        }
+
+    def _judge(self, request: list[bytes]) -> list[bytes]:
+        """The answer to a ZAP request (ZeroMQ RFC 27): may this key connect?"""
+        version, number = request[0], request[1]
+        mechanism, credentials = request[5], request[6:]
+        name = None
+        if mechanism == b"CURVE" and len(credentials) == 1 and self._allowed is not None:
+            name = self._allowed.name_of(z85.encode(credentials[0]).decode())
+        if name is None:
+            return [version, number, b"400", b"this key is not allowed here", b"", b""]
+        return [version, number, b"200", b"OK", name.encode(), b""]
+
+    def _close_open(self, *, linger_ms: int) -> None:
+        for socket, monitor in self._open:
+            socket.disable_monitor()
+            for one in (monitor, socket):
+                if one in self.poller:
+                    self.poller.unregister(one)
+            monitor.close(0)
+            socket.close(linger_ms)
+        self._open.clear()
+
+
+def check_exposure(endpoint: Endpoint, *, keys: Path | None, insecure: bool) -> None:
+    """Nothing, if this feed may be opened here.
+
+    Raises:
+        FeedError: others could reach it and there are no keys.
+    """
+    if keys is None and not insecure and not endpoint.loopback:
+        raise FeedError(
+            f"feed endpoint {endpoint.events}: other machines could reach it, and there are no keys. Make some "
+            "(lightning-detector keys server --keys DIR) and give --keys DIR, or say --insecure to publish to everyone"
+        )
+
+
+def _bind(socket: "zmq.Socket[bytes]", address: str, clock: Callable[[], float] = time.monotonic) -> None:
+    deadline = clock() + _BIND_SECONDS
+    while True:
+        try:
+            socket.bind(address)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EADDRINUSE:
+                raise FeedError(
+                    f"feed endpoint {address}: cannot publish here: {error}; name an address of this machine"
+                ) from error
+            if clock() > deadline:
+                raise FeedError(
+                    f"feed endpoint {address}: the port is in use by another program; stop that one, "
+                    "or choose another port with --publish (history takes the port one up)"
+                ) from error
+            time.sleep(0.05)
+        else:
+            return

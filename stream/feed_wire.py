@@ -1,0 +1,158 @@
+"""The event feed as bytes: endpoints, topics, heartbeats, requests and replies (docs/feed.md in code)."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from stream.errors import FeedError
+
+PROTOCOL = 1
+HEARTBEAT_TOPIC = b"hb"
+EVENT_TOPIC = b"ev."
+REQUEST_BYTES = 4096  # a request is some tens of bytes; libzmq closes the connection of whoever sends more
+PAGE_MESSAGES = 500
+PAGE_BYTES = 256 * 1024
+
+_ENDPOINT = re.compile(r"tcp://(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):(?P<port>[0-9]{1,5})")
+_TOPIC = re.compile(r"ev(\.[a-z0-9-]{1,32}){1,3}")
+
+
+class Endpoint(NamedTuple):
+    """Where a feed is published; its history is one port up."""
+
+    host: str
+    port: int
+
+    @property
+    def events(self) -> str:
+        """The address of the PUB socket."""
+        return f"tcp://{self.host}:{self.port}"
+
+    @property
+    def history(self) -> str:
+        """The address of the ROUTER socket."""
+        return f"tcp://{self.host}:{self.port + 1}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only programs of this machine can reach it."""
+        if self.host in {"localhost", "lo"}:
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """`tcp://HOST:PORT` taken apart.
+
+    Raises:
+        FeedError: it is not of that form, or leaves no port for the history.
+    """
+    found = _ENDPOINT.fullmatch(text)
+    if not found:
+        raise FeedError(f"feed endpoint {text!r}: expected tcp://HOST:PORT, e.g. tcp://127.0.0.1:5556")
+    port = int(found["port"])
+    if not 1 <= port <= 65534:
+        raise FeedError(f"feed endpoint {text!r}: port {port} is not in 1..65534 (history takes the next one up)")
+    return Endpoint(found["host"], port)
+
+
+def check_topic(topic: str) -> str:
+    """`topic` itself if it may be published.
+
+    Raises:
+        ValueError: it is not `ev.` and one to three words of a-z, 0-9 and '-'.
+    """
+    if not _TOPIC.fullmatch(topic):
+        raise ValueError(f"topic {topic!r}: expected ev.KIND.NAME with words of 1..32 of a-z, 0-9 and '-'")
+    return topic
+
+
+class Packed(NamedTuple):
+    """One message as it travels and as it is journalled."""
+
+    topic: str
+    sequence: int
+    body: bytes
+
+    def frames(self) -> list[bytes]:
+        """Topic, number (unsigned 64 bits, big-endian), JSON."""
+        return [self.topic.encode(), self.sequence.to_bytes(8, "big"), self.body]
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a feed stands: its id, this run of its publisher, and the numbers of its messages.
+
+    `run_first` is the first number of this run, `first` the oldest message still kept (last + 1 when there is none).
+    """
+
+    feed: str
+    run: str
+    run_first: int
+    first: int
+    last: int
+
+
+class Heartbeat(Tally, frozen=True, kw_only=True):
+    """What the publisher says every `heartbeat_seconds`; `durable` is false while it cannot write its journal."""
+
+    time: str
+    heartbeat_seconds: float
+    durable: bool
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks of the history socket; `request` comes back in the reply, to tell late replies apart."""
+
+    op: Literal["since", "info", "schema"]
+    sequence: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    limit: Annotated[int, Meta(ge=1)] = PAGE_MESSAGES
+    request: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+
+
+class Reply(Heartbeat, frozen=True, kw_only=True):
+    """The first frame of an answer.
+
+    `count` messages of three frames each follow it (`since`), or one frame (`schema`). Where `error` is there, nothing
+    follows: the request could not be met, and it says why.
+    """
+
+    op: str
+    request: int
+    count: int
+    site: str
+    protocol: int = PROTOCOL
+    error: str | UnsetType = UNSET
+
+
+encode = msgspec.json.Encoder().encode
+decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode
+decode_request = msgspec.json.Decoder(Request).decode
+decode_reply = msgspec.json.Decoder(Reply).decode
+
+
+def unpack(frames: Sequence[bytes]) -> Packed:
+    """The message in three frames.
+
+    Raises:
+        ValueError: they are not topic, eight bytes and a body.
+    """
+    topic, number, body = frames
+    if len(number) != 8:
+        raise ValueError(f"a number of {len(number)} bytes instead of 8")
+    return Packed(topic.decode("ascii"), int.from_bytes(number, "big"), body)
+
+
+def unpack_all(frames: Sequence[bytes]) -> list[Packed]:
+    """Every message of a reply's frames.
+
+    Raises:
+        ValueError: as `unpack`.
+    """
+    return [unpack(frames[at : at + 3]) for at in range(0, len(frames), 3)]

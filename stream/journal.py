@@ -1,0 +1,278 @@
+"""An append-only journal of numbered messages in SQLite: on disk before anyone sees them."""
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from stream.errors import JournalError
+
+_FORMAT = 1
+_APPLICATION = 0x4C467631  # "LFv1": tells our files from other SQLite databases
+_PRUNE_ROWS = 2000  # per step, so that pruning never holds up a message for long
+_TABLES = """
+create table if not exists meta(key text primary key, value text not null);
+create table if not exists message(
+    sequence integer primary key autoincrement, topic text not null, subject text not null,
+    published real not null, body blob not null);
+create table if not exists upstream(feed text primary key, run text not null, sequence integer not null);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long messages are kept: until they are older than `days`, or the file is larger than `megabytes` (10**6)."""
+
+    days: float
+    megabytes: float
+
+
+class Upstream(NamedTuple):
+    """The message of another feed that an entry carries on: how far a relay has come, kept with what it relayed."""
+
+    feed: str
+    run: str
+    sequence: int
+
+
+class Entry(NamedTuple):
+    """One message in the journal; `published` in seconds since 1970, `body` the JSON exactly as it is published."""
+
+    sequence: int
+    topic: str
+    subject: str
+    published: float
+    body: bytes
+    upstream: Upstream | None = None
+
+
+class Journal:
+    """Numbered messages in the SQLite file at `path`, or in memory.
+
+    Commits are on disk when `append` returns (WAL, synchronous FULL). One publisher at a time holds a journal; any
+    number of readers may look. Belongs to the thread that opened it.
+
+    Raises:
+        JournalError: from every method, when the file cannot be opened, read or written.
+    """
+
+    def __init__(self, path: Path | None, *, busy_seconds: float = 0.25) -> None:
+        self._path = path
+        self._busy_seconds = busy_seconds
+        self._lock = None if path is None else _lock(path)
+        self._database: sqlite3.Connection | None = None
+        try:
+            with self._explained("open"):
+                self._database = self._connect()
+                self.feed = self._prepare()
+            self._inode = self._inode_now()
+            self.first, self.last = self._bounds()
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Keep `entries` (numbered on from `last`), all or none; they are on disk when this returns."""
+        rows = [(e.sequence, e.topic, e.subject, e.published, e.body) for e in entries]
+        upstreams = [entry.upstream for entry in entries if entry.upstream]
+        with self._explained("write"), self._transaction() as database:
+            database.executemany("insert into message values(?,?,?,?,?)", rows)
+            database.executemany("insert or replace into upstream values(?,?,?)", upstreams)
+        self.last = entries[-1].sequence
+        self.first = min(self.first, entries[0].sequence)
+
+    def since(self, sequence: int, limit: int) -> Iterator[Entry]:
+        """The messages numbered above `sequence`, oldest first, at most `limit`."""
+        with self._explained("read"):
+            rows = self._open.execute(
+                "select * from message where sequence > ? order by sequence limit ?", (sequence, limit)
+            )
+            for row in rows:
+                yield Entry(*row)
+
+    def upstreams(self) -> list[Upstream]:
+        """The last message relayed from each other feed."""
+        with self._explained("read"):
+            return [Upstream._make(row) for row in self._open.execute("select feed, run, sequence from upstream")]
+
+    def prune(self, retention: Retention, now: float) -> int:
+        """Forget the oldest messages that are past `retention`; returns how many. Call again while it returns some.
+
+        Only ever the oldest go, so a clock that steps back keeps messages longer, never shorter than what follows them.
+        """
+        with self._explained("prune"), self._transaction() as database:
+            young = database.execute(
+                "select sequence from message where published >= ? order by sequence limit 1",
+                (now - retention.days * 86400,),
+            ).fetchone()
+            boundary = max(young[0] if young else self.last + 1, self._boundary_by_size(retention.megabytes * 1e6))
+            boundary = min(boundary, self.first + _PRUNE_ROWS)
+            removed = database.execute("delete from message where sequence < ?", (boundary,)).rowcount
+        if removed:
+            with self._explained("prune"):
+                self._open.execute("pragma incremental_vacuum").fetchall()
+                self.first, _ = self._bounds()
+        return removed
+
+    def restore_if_gone(self) -> bool:
+        """Write the journal anew if its file was deleted or replaced while it was open; returns whether it was."""
+        if self._path is None or self._inode_now() == self._inode:
+            return False
+        with self._explained("restore"):
+            _put_aside(self._path)
+            fresh = self._connect()
+            self._open.backup(fresh)
+            self._open.close()
+            self._database = fresh
+            fresh.execute("pragma journal_mode=wal").fetchall()
+            self._inode = self._inode_now()
+        return True
+
+    def close(self) -> None:
+        """Let go of the file; it may be called twice."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def _open(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise JournalError(f"{self._name}: the journal is closed")
+        return self._database
+
+    @property
+    def _name(self) -> str:
+        return str(self._path or "journal in memory")
+
+    def _inode_now(self) -> tuple[int, int] | None:
+        try:
+            facts = self._path.stat() if self._path else None
+        except OSError:
+            return None
+        return facts and (facts.st_dev, facts.st_ino)
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path or ":memory:", isolation_level=None, timeout=self._busy_seconds)
+        for pragma in (
+            "auto_vacuum=incremental",
+            "journal_mode=wal",
+            "synchronous=full",
+            "journal_size_limit=16777216",
+        ):
+            database.execute(f"pragma {pragma}").fetchall()
+        return database
+
+    def _prepare(self) -> str:
+        """Check that the file is ours, make its tables where they are missing, and return the feed's id."""
+        database = self._open
+        check_format(database, self._name)
+        with self._transaction():
+            for statement in filter(str.strip, _TABLES.split(";")):
+                database.execute(statement)
+            database.execute("insert or ignore into meta values('feed', ?)", (secrets.token_hex(6),))
+            database.execute(f"pragma application_id={_APPLICATION}")
+            database.execute(f"pragma user_version={_FORMAT}")
+        return str(database.execute("select value from meta where key = 'feed'").fetchone()[0])
+
+    def _bounds(self) -> tuple[int, int]:
+        """The oldest number kept (last + 1 when none is) and the last number ever given."""
+        with self._explained("read"):
+            first, last = self._open.execute("select min(sequence), max(sequence) from message").fetchone()
+            given = self._open.execute("select seq from sqlite_sequence where name = 'message'").fetchone()
+        last = max(last or 0, given[0] if given else 0)
+        return first or last + 1, last
+
+    def _boundary_by_size(self, limit_bytes: float) -> int:
+        """The number below which messages must go for the file to fit `limit_bytes`, judged by the average message."""
+        pages, free, page_bytes = (
+            self._open.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        excess = 1 - limit_bytes / ((pages - free) * page_bytes)
+        return self.first + (int((self.last - self.first + 1) * excess) + 1 if excess > 0 else 0)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        database = self._open
+        database.execute("begin immediate")
+        try:
+            yield database
+            database.execute("commit")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("rollback")
+            raise
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._name}: cannot {doing} the journal: {error}; {_advice(error)}") from error
+
+
+def check_format(database: sqlite3.Connection, name: str) -> None:
+    """Nothing, if `database` is empty or a journal that this version reads.
+
+    Raises:
+        JournalError: it is another program's, or a newer version's.
+    """
+    application = database.execute("pragma application_id").fetchone()[0]
+    version = database.execute("pragma user_version").fetchone()[0]
+    tables = database.execute("select count(*) from sqlite_master").fetchone()[0]
+    if tables and application != _APPLICATION:
+        raise JournalError(f"{name}: a database of another program, not a journal; name another file")
+    if version > _FORMAT:
+        raise JournalError(f"{name}: journal format {version}, but this version reads up to {_FORMAT}; update it")
+
+
+def _advice(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return {
+        sqlite3.SQLITE_FULL: "free disk space, or set feed.keep_megabytes lower",
+        sqlite3.SQLITE_IOERR: "check the disk and its free space",
+        sqlite3.SQLITE_BUSY: "another program holds it locked; close that program",
+        sqlite3.SQLITE_READONLY: "make the file and its folder writable",
+        sqlite3.SQLITE_CANTOPEN: "check that the folder exists and is writable",
+        sqlite3.SQLITE_NOTADB: "it is not a journal; name another file",
+        sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away, and a new journal is made",
+    }.get(code, "move the file away, and a new journal is made")
+
+
+def _lock(path: Path) -> IO[str]:
+    """The held lock beside the journal; the system frees it even when the publisher is killed."""
+    beside = path.with_name(path.name + ".lock")
+    try:
+        handle = beside.open("a+", encoding="ascii")
+    except OSError as error:
+        raise JournalError(
+            f"{path}: cannot open the journal: {error.strerror}; check that its folder exists and is writable"
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.seek(0)
+        holder = handle.read(20).strip() or "unknown"
+        handle.close()
+        raise JournalError(
+            f"{path}: another publisher (process {holder}) writes this journal; give each publisher its own --journal"
+        ) from None
+    handle.truncate(0)
+    handle.write(f"{os.getpid()}\n")
+    handle.flush()
+    return handle
+
+
+def _put_aside(path: Path) -> None:
+    """Make room at `path`: a file put there meanwhile is renamed, a stray -wal would damage the new database."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    if path.exists():
+        path.replace(path.with_name(path.name + ".replaced"))
