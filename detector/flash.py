@@ -8,13 +8,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import Frame, Message
+from stream import Clock, Frame, Message
 
 FLASH_TYPE = "lightning.flash.v1"
 FLASH_SCHEMA = "urn:lightning-detector:flash:1"
 
 State = Literal["detected", "confirmed", "rejected", "unverified"]
-Clock = Literal["rtcp", "arrival", "file", "none"]
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):

@@ -95,7 +95,7 @@ class SourceDetector:
             record = self._open[candidate.id] = FlashRecord(self._publish, self._file)
             record.revise(candidate)
             return
-        record = self._open.pop(candidate.id, None) or FlashRecord(self._publish, self._file)
+        record = self._open.pop(candidate.id) if candidate.id in self._open else FlashRecord(self._publish, self._file)
         # Encoded now, because the judge may keep the candidate long after the decoder's picture is gone.
         still = b"" if self._stills is None else encode_still(candidate.peak)
 

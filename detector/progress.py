@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -43,7 +44,7 @@ class ReplayProgress:
         self.watched_seconds = 0.0
         self._last = 0.0
 
-    def __enter__(self) -> "ReplayProgress":
+    def __enter__(self) -> Self:
         self._bars.start()
         return self
 
@@ -97,7 +98,7 @@ class WatchDisplay:
         self._tally = tally
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
-    def __enter__(self) -> "WatchDisplay":
+    def __enter__(self) -> Self:
         if self._live is not None:
             self._live.start()
         return self

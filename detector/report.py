@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import msgspec
 from rich.table import Table
@@ -38,7 +38,7 @@ class RunFolder:
         self._lines: IO[bytes] | None = None
         check_writable(path)
 
-    def __enter__(self) -> "RunFolder":
+    def __enter__(self) -> Self:
         return self
 
     def begin(self) -> None:
@@ -130,15 +130,6 @@ class Tally:
     def __init__(self) -> None:
         self._flashes: dict[str, Flash] = {}
         self._rejected: set[str] = set()
-
-    def begin(self) -> None:
-        """Make the folder and start flashes.jsonl; calls after the first do nothing."""
-        try:
-            if self._lines is None:
-                self.path.mkdir(parents=True, exist_ok=True)
-                self._lines = (self.path / "flashes.jsonl").open("ab" if self._keep_earlier else "wb")
-        except OSError as error:
-            raise OutputError(f"--out {self.path}: cannot write results: {error.strerror}") from error
 
     def add(self, topic: str, _sequence: int, body: bytes) -> None:
         """Take one message of the feed."""

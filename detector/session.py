@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -45,7 +45,7 @@ class Session:
         self._stack = ExitStack()
         self.line = ""
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             options = feed_options(self._settings, self._arguments)
             verifier, self.line = choose_verifier(self._settings)

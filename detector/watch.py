@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
 from detector.pipeline import SourceDetector
 from stream import Camera, CameraStatus, CaptureOptions
@@ -88,7 +89,7 @@ class Station:
     def __init__(self, cameras: Sequence[WatchedCamera], on_state: Callable[[CameraStatus], None]) -> None:
         self.workers = [CameraWorker(camera, on_state) for camera in cameras]
 
-    def __enter__(self) -> "Station":
+    def __enter__(self) -> Self:
         for worker in self.workers:
             worker.start()
         return self

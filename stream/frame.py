@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+Clock = Literal["rtcp", "arrival", "file", "none"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +39,7 @@ class Frame:
     white: int = 235
     arrival: float = 0.0
     utc: float | None = None
-    clock: str = "none"
+    clock: Clock = "none"
     utc_error_ms: float | None = None
     epoch: int = 0
     quality: tuple[str, ...] = ()
