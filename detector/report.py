@@ -18,15 +18,17 @@ _decoder = msgspec.json.Decoder(FlashMessage)
 
 CSV_COLUMNS = (
     "id", "camera", "file", "state", "start_utc", "start_seconds", "peak_seconds", "end_seconds", "duration_seconds",
-    "pulses", "peak_rise_levels", "lit_fraction", "probability", "verifier", "clock", "utc_error_ms", "quality", "still",
+    "pulses", "peak_rise_levels", "lit_fraction", "probability", "verifier", "clock", "utc_error_ms",
+    "quality", "still",
 )  # fmt: skip
 
 
 class RunFolder:
     """The folder of a run. Use as a context; `begin` once there is something to watch, then `add` each message.
 
-    Until `begin` nothing is touched. While the run goes on, flashes.jsonl grows by one line whenever a flash gets its verdict, so that a crash loses
-    nothing; when the block ends, it holds each flash once, in its last revision, and flashes.csv is made from it.
+    Until `begin` nothing is touched. While the run goes on, flashes.jsonl grows by one line whenever a flash gets its
+    verdict, so that a crash loses nothing; when the block ends, it holds each flash once, in its last revision, and
+    flashes.csv is made from it.
 
     Raises:
         OutputError: the folder or a file in it cannot be written.
@@ -74,7 +76,7 @@ class RunFolder:
                 last = {message.data.id: line for line, message in _read(lines)}
             scratch = path.with_suffix(".jsonl.new")
             scratch.write_bytes(b"".join(last.values()))
-            os.replace(scratch, path)
+            scratch.replace(path)
             with (self.path / "flashes.csv").open("w", newline="", encoding="utf-8") as table:
                 writer = csv.DictWriter(table, CSV_COLUMNS)
                 writer.writeheader()
