@@ -29,16 +29,16 @@ def draw_bolt(
     """(height, width) float32 in 0..1: the channel from `start` to `end` (x, y in pixels) with its branches."""
     unit = max(1.0, shape[0] / 360)
     main = jagged(start, end, rng)
-    lines = [(main, 1.0, 1.7 * unit)]
+    lines = [(main, 1.0, 1.3 * unit)]
     length = float(np.hypot(*(main[-1] - main[0])))
     for _ in range(int(rng.integers(4, 9))):
         root = int(rng.integers(6, int(len(main) * 0.85)))
         branch = _branch(main, root, length * float(rng.uniform(0.12, 0.4)), rng)
         weight = float(rng.uniform(0.25, 0.6))
-        lines.append((branch, weight, 1.0 * unit))
+        lines.append((branch, weight, 0.8 * unit))
         if rng.random() < 0.6:
             twig = _branch(branch, len(branch) // 2, length * float(rng.uniform(0.06, 0.15)), rng)
-            lines.append((twig, weight * 0.5, 0.8 * unit))
+            lines.append((twig, weight * 0.5, 0.6 * unit))
     channel = np.zeros(shape, np.float32)
     for path, weight, thick in lines:
         channel = np.maximum(channel, _stroke(shape, path, thick) * np.float32(weight))

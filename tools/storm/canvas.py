@@ -51,6 +51,14 @@ class Canvas:
                 y, x = top // 2, left // 2
                 total[y : y + half.shape[0], x : x + half.shape[1]] += half * np.float32(share)
 
+    def points(self, places: NDArray[np.float64], radius: float, level: float, tint: Tint = (0.0, 0.0)) -> None:
+        """Add many small spots at `places` (count, 2): x and y in pixels."""
+        plane = np.zeros(self.shape, np.float32)
+        x, y = np.round(places).astype(int).T
+        inside = (x >= 0) & (x < self.shape[1]) & (y >= 0) & (y < self.shape[0])
+        np.add.at(plane, (y[inside], x[inside]), np.float32(level * 2 * np.pi * max(radius, 0.4) ** 2))
+        self.add(np.asarray(cv2.GaussianBlur(plane, (0, 0), max(radius, 0.4)), np.float32), tint)
+
     def scale(self, gain: float) -> None:
         """Multiply all light by `gain`."""
         if gain != 1.0:

@@ -108,11 +108,11 @@ def _shapes(plan: FlashPlan, world: World, rng: np.random.Generator) -> tuple[Pl
     start = (x - wide * 0.9, y) if along else (x, min(y, sky * 0.3))
     end = (x + wide * 1.1, y + sky * 0.06) if along else (x + float(rng.normal(0, 0.12)) * width, sky * 1.05)
     channel = draw_bolt(world.shape, start, end, rng) * world.sky_mask
-    glow = blurred(channel, height * 0.012) * 1.2 + blurred(channel, height * 0.06) * 1.5
+    glow = blurred(channel, height * 0.014) * 0.5 + blurred(channel, height * 0.07) * 1.6
     hidden = (
         np.float32(1) - np.float32(0.6) * world.cloud(plan.at or 0.0) * (np.arange(height) < start[1] * 1.3)[:, None]
     )
-    return lit + np.float32(0.6) * glow * world.sky_mask, np.asarray(channel * hidden, np.float32)
+    return lit + np.float32(0.9) * glow * world.sky_mask, np.asarray(channel * hidden, np.float32)
 
 
 def _course(plan: FlashPlan, rng: np.random.Generator, frame_seconds: float) -> Course:

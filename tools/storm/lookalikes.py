@@ -186,7 +186,7 @@ class Insects(Lookalike):
 
 
 class Fireworks(Lookalike):
-    """Rockets burst into coloured sparks that fall and die; the smoke round them glows."""
+    """Rockets burst into coloured sparks with tails that fall and die; smoke and clouds glow for a moment."""
 
     seconds = 8.0
 
@@ -196,9 +196,10 @@ class Fireworks(Lookalike):
         at = 0.2
         while at < self.seconds - 2:
             centre = np.array([self.rng.uniform(0.2, 0.8) * width, self.rng.uniform(0.15, 0.5) * height])
-            count = int(self.rng.integers(40, 90))
+            count = int(self.rng.integers(60, 140))
             angle = self.rng.uniform(0, 2 * np.pi, count)
-            speed = self.rng.uniform(0.5, 1.0, count) * height * float(self.rng.uniform(0.2, 0.4))
+            away = np.sqrt(1 - self.rng.uniform(-1, 1, count) ** 2)  # a ball of sparks, seen from the side
+            speed = away * self.rng.uniform(0.85, 1.0, count) * height * float(self.rng.uniform(0.3, 0.6))
             tint = (float(self.rng.uniform(-0.35, 0.3)), float(self.rng.uniform(-0.2, 0.4)))
             self._bursts.append((at, centre, np.stack([np.cos(angle), np.sin(angle)], 1) * speed[:, None], tint))
             at += float(self.rng.uniform(0.3, 1.6))
@@ -209,12 +210,15 @@ class Fireworks(Lookalike):
             age = since - at
             if not 0 <= age < 2.0:
                 continue
-            fade = float(np.exp(-age / 0.6)) * self.plan.strength
-            canvas.spot((centre[0], centre[1]), height * 0.16, 0.10 * fade * float(np.exp(-age / 0.25)), tint)
-            spread = (1 - np.exp(-2.2 * age)) / 2.2
-            sparks = centre + speeds * spread + np.array([0, 0.06 * height * age * age])
-            for x, y in sparks:
-                canvas.spot((float(x), float(y)), max(0.7, height / 300), 0.9 * fade, tint)
+            fade = float(np.exp(-age / 0.7)) * self.plan.strength
+            burst = float(np.exp(-age / 0.15)) * self.plan.strength
+            canvas.spot((centre[0], centre[1]), height * 0.2, 0.05 * fade + 0.10 * burst, tint)
+            canvas.spot((centre[0], centre[1]), height * 0.02, 1.5 * burst, tint)
+            for back, share in ((0.0, 0.9), (0.03, 0.5), (0.07, 0.25)):
+                flown = max(0.0, age - back)
+                spread = (1 - np.exp(-2.2 * flown)) / 2.2
+                sparks = centre + speeds * spread + np.array([0, 0.06 * height * flown * flown])
+                canvas.points(sparks, max(0.7, height / 360), share * fade, tint)
 
 
 class Cut(Lookalike):

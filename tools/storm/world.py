@@ -5,7 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storm.camera import light_of
-from storm.texture import Plane, blob, blurred, dice, fractal, ridge, smooth_step
+from storm.lamps import Lamps
+from storm.texture import Plane, dice, fractal, ridge, smooth_step
 
 Tint = tuple[float, float]
 """Blue and red difference (Cb, Cr), as shares of the luma."""
@@ -18,7 +19,6 @@ SKY_TINT: dict[str, tuple[Tint, Tint]] = {
     "day": ((0.03, -0.02), (0.01, 0.0)),
 }
 LAND_TINT: Tint = (-0.06, 0.01)
-LAMP_TINT: Tint = (-0.30, 0.14)
 
 
 class World:
@@ -27,6 +27,7 @@ class World:
     def __init__(self, shape: tuple[int, int], look: tuple[str, str], wind: float, seed: int) -> None:
         self.shape = shape
         self.sky, self.land = look
+        self._houses: list[tuple[int, int, float]] = []
         rng = dice(seed, "world")
         self.horizon = float(rng.uniform(0.72, 0.84)) if self.land != "none" else 1.0
         self.sky_mask = self._outline(rng)
@@ -39,8 +40,8 @@ class World:
         self._sky = (high + (low - high) * up) * self.sky_mask
         self._cloud_gain = {"night": (0.45, 1.2), "dusk": (1.15, -0.7), "day": (1.1, -0.75)}[self.sky]
         land = np.float32(light_of(LAND_LEVELS[self.sky])) * self.ground_albedo * (1 - self.sky_mask)
-        self.lamps = self._lamps(rng)
-        self._fixed: Plane = np.asarray(land + self.lamps, np.float32)
+        self._lamps = self._light_lamps(rng)
+        self._fixed: Plane = np.asarray(land + self._lamps.light, np.float32)
         self.chroma = self._chroma(up)
 
     def cloud(self, seconds: float) -> Plane:
@@ -66,51 +67,53 @@ class World:
         if self.land == "trees":
             top = top - 0.10 * ridge(width, rng, slope=0.9) - 0.12 * smooth_step(ridge(width, rng, slope=2.0), 0.5, 0.9)
         if self.land == "city":
-            x = 0
-            while x < width:
-                wide = int(rng.uniform(0.02, 0.07) * width) + 2
-                tall = 0.03 + 0.3 * float(rng.random()) ** 3
-                if rng.random() < 0.7:
-                    top[x : x + wide] = self.horizon - tall
-                x += wide
+            self._houses = _houses(width, rng)
+            for left, right, tall in self._houses:
+                top[left:right] = np.minimum(top[left:right], self.horizon - tall)
         rows = np.arange(height, dtype=np.float32)[:, None]
         return np.asarray(np.clip(top[None, :] * height - rows, 0, 1), np.float32)
 
-    def _lamps(self, rng: np.random.Generator) -> Plane:
-        """Windows and street lamps, with their glow."""
-        height, width = self.shape
-        lamps = np.zeros(self.shape, np.float32)
+    def _light_lamps(self, rng: np.random.Generator) -> Lamps:
+        """Windows, street lamps and far lights, with their glow."""
+        lamps = Lamps(self.shape)
         if self.land == "none" or self.sky == "day":
             return lamps
-        many = {"city": 260, "hills": 14, "trees": 6}[self.land]
         bright = {"night": 1.0, "dusk": 0.5}[self.sky]
-        pane = max(1, round(height / 240))
-        for _ in range(many):
-            x = int(rng.integers(0, width - pane))
-            ground = int(np.argmax(self.sky_mask[:, x] < 0.5))
-            y = (
-                int(rng.uniform(ground + pane, height - pane))
-                if self.land == "city"
-                else int(height * rng.uniform(0.9, 0.97))
-            )
-            if ground <= 0 or y >= height:
-                continue
-            level = float(rng.uniform(0.05, 0.5) ** 1.5) * bright
-            lamps[y : y + 2 * pane, x : x + pane] = level
-        for _ in range(12 if self.land == "city" else 2):
-            place = (float(rng.uniform(0, width)), height * float(rng.uniform(self.horizon + 0.03, 0.97)))
-            lamps += blob(self.shape, place, (height * 0.006, height * 0.006)) * np.float32(bright)
-        return np.asarray(lamps + np.float32(0.8) * blurred(lamps, height * 0.03), np.float32)
+        height, width = self.shape
+        for left, right, tall in self._houses:
+            lamps.windows((left, right), (self.horizon - tall, self.horizon + 0.02), bright, rng)
+        for _ in range({"city": 150, "hills": 14, "trees": 6}[self.land]):
+            down = float(rng.random()) ** 1.5  # most lights lie far away, near the horizon, small and faint
+            place = (float(rng.uniform(0, width)), height * (self.horizon + 0.02 + (0.95 - self.horizon) * down))
+            lamps.lamp(place, height * (0.0016 + 0.002 * down), bright * float(rng.uniform(0.05, 0.4)), rng)
+        for _ in range(9 if self.land == "city" else 2):
+            place = (float(rng.uniform(0, width)), height * float(rng.uniform(self.horizon + 0.05, 0.97)))
+            lamps.lamp(place, height * 0.005, bright * float(rng.uniform(0.5, 1.2)), rng)
+        lamps.glow(height * 0.03)
+        return lamps
 
     def _chroma(self, up: NDArray[np.float32]) -> tuple[Plane, Plane]:
         """(height / 2, width / 2) Cb and Cr as shares of the luma, of everything that stands still."""
-        share = self.lamps / (self._fixed + self._sky + np.float32(1e-4))
+        total = self._fixed + self._sky + np.float32(1e-4)
+        share = self._lamps.light / total
         planes = []
-        for overhead, below, land, lamp in zip(*SKY_TINT[self.sky], LAND_TINT, LAMP_TINT, strict=True):
+        for overhead, below, land, lamps in zip(*SKY_TINT[self.sky], LAND_TINT, self._lamps.tinted, strict=True):
             still = (overhead + (below - overhead) * up) * self.sky_mask + land * (1 - self.sky_mask)
-            plane = still * (1 - share) + lamp * share
+            plane = still * (1 - share) + lamps / total
             planes.append(cv2.resize(plane.astype(np.float32), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
         return planes[0], planes[1]
+
+
+def _houses(width: int, rng: np.random.Generator) -> list[tuple[int, int, float]]:
+    """Left, right (pixels) and height (share of the picture) of the houses of a skyline; few are tall."""
+    houses = []
+    left = 0
+    while left < width:
+        right = left + int(rng.uniform(0.02, 0.07) * width) + 3
+        if rng.random() < 0.75:
+            houses.append((left, min(right, width), 0.03 + 0.32 * float(rng.random()) ** 3))
+        left = right
+    return houses
 
 
 def _cloud_layer(shape: tuple[int, int], rng: np.random.Generator, slope: float) -> Plane:
