@@ -19,7 +19,7 @@ _BACKGROUND_SAMPLES = 9
 
 
 def block_luma(frame: Frame) -> Grid:
-    """Upright (rows, columns) block means of `frame`, levels 0..255; at most 64 blocks on the long side, 36 on the other.
+    """Upright (rows, columns) block means of `frame`, levels 0..255; at most 64 blocks along, 36 across.
 
     Only about 180 rows are read: a block mean over a few hundred pixels is as steady as over thousands, at a sixth of
     the memory traffic. Sums are exact integers, so that dark clips keep fractions of a level.
@@ -60,7 +60,6 @@ class Background:
         self._recent: deque[tuple[float, Grid]] = deque()
         self._samples: deque[tuple[float, Grid]] = deque(maxlen=_BACKGROUND_SAMPLES)
         self._learnt_seconds = 0.0
-        self._last: float | None = None
         self.level: Grid | None = None
         self.noise: Grid | None = None
         self.swing: Grid | None = None
@@ -74,7 +73,6 @@ class Background:
         """Pictures before and after now must not be compared."""
         self._recent.clear()
         self._samples.clear()
-        self._last = None
         self.level = None
         if forget_noise:
             self.noise = self.swing = None
@@ -82,9 +80,29 @@ class Background:
 
     def reference(self, seconds: float) -> Grid | None:
         """The picture of `step_seconds` ago (at low rates: the one before), or None right after a restart."""
-        found = None
+        return self._picture_before(seconds - self._step_seconds)
+
+    def ground(self, seconds: float) -> Grid | None:
+        """What a block would look like now without a flash, or None right after a restart.
+
+        The middle one of the long median, the picture of `step_seconds` ago and one of three times that: where clouds
+        or exposure drift, the median of a second lags behind; where the last picture was partly lit already (a rolling
+        shutter's band), the other two outvote it.
+        """
+        recent = self.reference(seconds)
+        if recent is None or self.level is None:
+            return None
+        older = self._picture_before(seconds - 3 * self._step_seconds)
+        if older is None:
+            return self.level
+        low, high = np.minimum(self.level, recent), np.maximum(self.level, recent)
+        ground: Grid = np.maximum(low, np.minimum(high, older))
+        return ground
+
+    def _picture_before(self, seconds: float) -> Grid | None:
+        found = self._recent[0][1] if self._recent else None
         for when, grid in self._recent:
-            if found is not None and when > seconds - self._step_seconds + 1e-6:
+            if when > seconds + 1e-6:
                 break
             found = grid
         return found
@@ -92,9 +110,8 @@ class Background:
     def remember(self, seconds: float, grid: Grid) -> None:
         """Keep `grid` for the steps of the next frames."""
         self._recent.append((seconds, grid))
-        while len(self._recent) > 1 and self._recent[1][0] <= seconds - self._step_seconds + 1e-6:
+        while len(self._recent) > 3 and self._recent[1][0] <= seconds - 3 * self._step_seconds + 1e-6:
             self._recent.popleft()
-        self._last = seconds
 
     def learn(self, seconds: float, grid: Grid, step: Grid | None, elapsed: float) -> None:
         """Take a quiet picture into the background, and its change since `step_seconds` ago into the noise."""

@@ -14,9 +14,15 @@ from stream import Frame
 VALLEY_SHARE = 0.5
 # Light that keeps its level for this long, within this share of the brightest moment, is a new normal (a lamp, an
 # exposure step, a cut): continuing current of a flash flickers and lasts 0.1-0.5 s.
-# The last 5 % of a pulse's glow do not count as lit: what drifts meanwhile (clouds, exposure) is often as large.
-GLOW_SHARE = 0.05
+# The last 1 % of a pulse's glow do not count as lit: what drifts meanwhile (clouds, exposure) is often as large.
+GLOW_SHARE = 0.01
+# A block that lit up counts down to this share of its threshold: what fades is known to be light, so less is needed
+# to follow it than to find it.
+FADING_SHARE = 0.6
 STEADY_SECONDS = 1.0
+# Light of which so much is left that long after the last sudden rise, steady or not, came to stay too (headlights,
+# a view that opens): the glow of a stroke halves within a few tenths of a second.
+STAYING_SHARE = 0.3
 STEADY_SHARE = 0.12
 
 
@@ -84,6 +90,7 @@ class Moment:
         self._most_light = 0.0
         self._pulse_light = 0.0
         self._steady = (onset.seconds, np.inf, -np.inf)
+        self._last_rise = onset.seconds
 
     def take(self, frame: Frame, grid: Grid, look: Look, *, joins: bool) -> Sample:
         """Add one frame; it is lit while enough of the blocks that lit up suddenly are above their threshold.
@@ -94,7 +101,7 @@ class Moment:
             self.mask |= look.sudden
         rise = grid - self.ground.level
         np.maximum(self.peak_map, grid, out=self.peak_map, where=self.mask)
-        lit_blocks = self.mask & (rise > self.ground.threshold)
+        lit_blocks = self.mask & (rise > np.float32(FADING_SHARE) * self.ground.threshold)
         blocks = int(np.count_nonzero(lit_blocks))
         added = np.where(lit_blocks, rise, np.float32(0))
         light = float(added.sum())
@@ -116,7 +123,7 @@ class Moment:
                 self._most_light, self.peak = light, frame
         elif self.dark_from is None:
             self.dark_from, self.after = frame.seconds, frame
-        self._watch_steadiness(sample)
+        self._watch_steadiness(sample, joins=joins)
         return sample
 
     def _glows(self, light: float, *, joins: bool) -> bool:
@@ -127,22 +134,28 @@ class Moment:
         self._pulse_light = max(self._pulse_light, light)
         return (was_lit or joins) and light >= GLOW_SHARE * self._pulse_light
 
-    def _watch_steadiness(self, sample: Sample) -> None:
+    def _watch_steadiness(self, sample: Sample, *, joins: bool) -> None:
         since, low, high = self._steady
         low, high = min(low, sample.light), max(high, sample.light)
         if not sample.lit or high - low > STEADY_SHARE * self._most_light:
             since, low, high = sample.seconds, sample.light, sample.light
         self._steady = (since, low, high)
+        if joins or sample.light < STAYING_SHARE * self._pulse_light:
+            self._last_rise = sample.seconds
 
     @property
-    def steady(self) -> bool:
-        """Whether the light has kept its level for so long that it is the new normal."""
-        return bool(self.samples) and self.samples[-1].seconds - self._steady[0] >= STEADY_SECONDS
+    def stays_since(self) -> float | None:
+        """Since when the light is the new normal, or None while it is not."""
+        if not self.samples:
+            return None
+        now = self.samples[-1].seconds
+        since = min((when for when in (self._steady[0], self._last_rise) if now - when >= STEADY_SECONDS), default=None)
+        return since
 
     def over(self, seconds: float, *, gap_seconds: float, max_seconds: float) -> bool:
         """Whether it has been dark for `gap_seconds`, is the new normal, or has run for `max_seconds`."""
         dark = self.dark_from is not None and seconds - self.dark_from >= gap_seconds
-        return dark or self.steady or seconds - self.start_seconds >= max_seconds
+        return dark or self.stays_since is not None or seconds - self.start_seconds >= max_seconds
 
     def candidate(self, *, open_: bool) -> Candidate:
         """Everything known by now."""
@@ -176,9 +189,9 @@ class Moment:
         )
 
     def _without_the_new_normal(self) -> list[Sample]:
-        if not self.steady:
+        since = self.stays_since
+        if since is None:
             return self.samples
-        since = self._steady[0]
         return [replace(s, lit=s.lit and s.seconds <= since) for s in self.samples]
 
 

@@ -92,7 +92,7 @@ class Prefilter:
         return np.maximum(noise, background.swing * np.float32(settings.swing_factor)), strict
 
     def _look(self, frame: Frame, grid: Grid) -> Look | None:
-        reference, level = self._background.reference(frame.seconds), self._background.level
+        reference, level = self._background.reference(frame.seconds), self._background.ground(frame.seconds)
         if reference is None or level is None:
             return None
         step, rise = grid - reference, grid - level
@@ -117,11 +117,11 @@ class Prefilter:
         return bool(lit >= self._min_blocks(strict) and look.positivity >= self._settings.min_positivity)
 
     def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
-        level = self._background.level
+        level = self._background.ground(frame.seconds)
         if level is None:
             raise ValueError(f"{self._camera}: an onset needs a background; _is_onset was not asked")
         threshold, _ = self._thresholds()
-        ground = Ground(level.copy(), threshold, self._watched, self._min_blocks() / 2)
+        ground = Ground(level.copy(), threshold, self._watched, self._min_blocks())
         moment = Moment(candidate_id(self._camera, frame), frame, self._previous, ground)
         moment.take(frame, grid, look, joins=True)
         self._moment = moment
