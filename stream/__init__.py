@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from stream.camera import Camera, CameraStatus
     from stream.errors import BadVideo, CannotOpen, FeedError, JournalError, StreamError
     from stream.feed import Feed, FeedOptions
-    from stream.frame import Frame
+    from stream.frame import Clock, Frame
     from stream.message import Message
     from stream.opencv import load_opencv
     from stream.options import CaptureOptions
@@ -23,6 +23,7 @@ _HOME = {
     "CameraStatus": "camera",
     "CannotOpen": "errors",
     "CaptureOptions": "options",
+    "Clock": "frame",
     "Feed": "feed",
     "FeedError": "errors",
     "FeedOptions": "feed",
@@ -43,6 +44,7 @@ __all__ = [
     "CameraStatus",
     "CannotOpen",
     "CaptureOptions",
+    "Clock",
     "Feed",
     "FeedError",
     "FeedOptions",

@@ -1,0 +1,305 @@
+"""A live source that always comes back: opened, watched, reopened with growing waits; its state and counters."""
+
+import logging
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Literal, Self
+
+from stream.address import redact
+from stream.connection import Connection, Ended, Item, Opened, Packet, StreamConnection
+from stream.errors import CannotOpen, StreamError
+from stream.frame import Clock, Frame
+from stream.live import LiveDecoder, Timeline
+from stream.options import CaptureOptions
+
+log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.1
+_QUICK_SHARE = 75.0  # waits grow to this part of the time away: 8 s after ten minutes
+_STALLED_LIMITS = 5.0  # after so many stall limits a silent old connection is given up
+_JOIN_SECONDS = 2.8
+
+State = Literal["connecting", "live", "stalled", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """What a camera is doing now.
+
+    state: connecting (never live so far), live, stalled (connected, but no picture within the limit) or down.
+    since: seconds since 1970 when this state began. last_error: why it was last lost or refused, without secrets.
+    refused: only a person can help: wrong password or path. frames, damaged, late, skipped: pictures delivered so far,
+    those of them that may be damaged, those handled late, and those left out because the program was too slow.
+    reconnects: times that it came back. fps: pictures per second lately. clock_problem: why its clock is not believed.
+    """
+
+    camera: str
+    state: State = "connecting"
+    since: float = 0.0
+    last_error: str | None = None
+    refused: bool = False
+    frames: int = 0
+    reconnects: int = 0
+    damaged: int = 0
+    late: int = 0
+    skipped: int = 0
+    fps: float = 0.0
+    size: tuple[int, int] | None = None
+    clock: Clock = "none"
+    clock_problem: str | None = None
+
+
+class Camera:
+    """Frames of a live source, for ever.
+
+        with Camera("roof", "rtsp://...", options) as camera:
+            for frame in camera: ...     # ends only after camera.stop()
+
+    One thread per connection reads packets; they are decoded in the iterating thread. While a camera is silent its
+    connection is kept and a second one is tried beside it: whichever shows a picture first goes on.
+    `on_state` is called from the iterating thread at every change of state.
+    """
+
+    def __init__(
+        self, name: str, address: str, options: CaptureOptions, on_state: Callable[[CameraStatus], None] | None = None
+    ) -> None:
+        self.name = name
+        self._address = address
+        self._options = options
+        self._on_state = on_state
+        self._stopped = threading.Event()
+        self._items: queue.SimpleQueue[tuple[Connection, Item] | None] = queue.SimpleQueue()
+        self._status = CameraStatus(name, since=time.time())
+        self._timeline = Timeline(name, options)
+        self._current: _Attempt | None = None  # shows pictures, or did until it stalled
+        self._fresh: _Attempt | None = None  # being opened
+        self._let_go: list[Connection] = []
+        self._retry = Retry(options)
+
+    @property
+    def status(self) -> CameraStatus:
+        """What the camera is doing now; may be asked from any thread."""
+        return self._status
+
+    def stop(self) -> None:
+        """End the iteration; may be called from any thread, returns at once."""
+        self._stopped.set()
+        self._items.put(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop, and wait for the reading threads.
+
+        One that FFmpeg keeps waiting in an unanswered open is left behind; it ends by itself within the open limit.
+        """
+        self.stop()
+        self._drop_all()
+        until = time.monotonic() + _JOIN_SECONDS
+        for connection in self._let_go:
+            if not connection.join(max(0.0, until - time.monotonic())):
+                log.info("%s: still waiting for an answer while closing; that ends by itself", self.name)
+        self._let_go.clear()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Every picture from now on, over all reconnects, until `stop`."""
+        try:
+            while not self._stopped.is_set():
+                self._keep_connected()
+                try:
+                    entry = self._items.get(timeout=_TICK_SECONDS)
+                except queue.Empty:
+                    continue
+                if entry is not None:
+                    yield from self._handle(*entry)
+        finally:
+            self._drop_all()
+
+    # What the connections bring
+
+    def _handle(self, connection: Connection, item: Item) -> Iterator[Frame]:
+        attempt = self._attempt_of(connection)
+        if attempt is None:
+            return
+        if isinstance(item, Opened):
+            attempt.decoder = LiveDecoder(item, self._options)
+        elif isinstance(item, Ended):
+            self._lost(attempt, item.error)
+        elif attempt.decoder is not None:
+            yield from self._frames(attempt, attempt.decoder, item)
+
+    def _frames(self, attempt: "_Attempt", decoder: LiveDecoder, item: Packet) -> Iterator[Frame]:
+        for picture in decoder.decode(item):
+            if attempt is not self._current:
+                self._take_over(attempt)
+            now = time.monotonic()
+            attempt.last_picture = now
+            frame = self._timeline.frame(picture, decoder)
+            self._count(frame, now, decoder)
+            yield frame
+            if self._stopped.is_set():
+                return
+
+    def _count(self, frame: Frame, now: float, decoder: LiveDecoder) -> None:
+        status = self._status
+        was_live = status.state == "live"
+        self._status = replace(
+            status,
+            frames=status.frames + 1,
+            damaged=status.damaged + bool(frame.quality),
+            late=status.late + (now - frame.arrival > self._options.late_seconds),
+            fps=self._timeline.fps,
+            size=decoder.size,
+            clock=frame.clock,
+            clock_problem=self._timeline.clock_problem,
+        )
+        if not was_live:
+            self._enter("live", None)
+        if self._timeline.clock_problem != status.clock_problem and self._timeline.clock_problem:
+            log.warning("%s: %s", self.name, self._timeline.clock_problem)
+
+    def _take_over(self, attempt: "_Attempt") -> None:
+        """`attempt` shows pictures: it is the connection from now on."""
+        if self._current is not None:
+            self._drop(self._current)
+        if self._fresh is attempt:
+            self._fresh = None
+        self._current = attempt
+        if self._status.frames:
+            self._status = replace(self._status, reconnects=self._status.reconnects + 1)
+        self._timeline.reconnected()
+        self._retry.succeeded()
+
+    # Watching, losing and coming back
+
+    def _keep_connected(self) -> None:
+        now = time.monotonic()
+        current, fresh = self._current, self._fresh
+        limit = self._options.stall_seconds
+        if current is not None:
+            silent = now - current.last_picture
+            if silent <= limit:
+                if fresh is not None:  # the old connection woke up first
+                    self._drop(fresh)
+                    self._fresh = None
+                return
+            if self._status.state != "stalled":
+                self._retry.lost(current.last_picture)
+                self._enter("stalled", f"{redact(self._address)}: no picture for {limit:g} s")
+            if silent > _STALLED_LIMITS * limit:
+                self._drop(current)
+                self._current = None
+        if fresh is None:
+            if now >= self._retry.due:
+                self._fresh = _Attempt(self._connect(), now)
+        elif now - fresh.last_picture > self._options.open_seconds * 2 + limit:
+            self._lost(fresh, StreamError(f"{redact(self._address)}: connected, but showed no picture"))
+
+    def _connect(self) -> Connection:
+        return StreamConnection(self.name, self._address, self._options, self._deliver)
+
+    def _deliver(self, connection: Connection, item: Item) -> None:
+        self._items.put((connection, item))
+
+    def _lost(self, attempt: "_Attempt", error: StreamError | None) -> None:
+        words = str(error) if error is not None else f"{redact(self._address)}: the camera closed the connection"
+        refused = isinstance(error, CannotOpen) and error.permanent
+        was_current = attempt is self._current
+        self._drop(attempt)
+        if was_current:
+            self._current = None
+            self._retry.lost(attempt.last_picture)
+        else:
+            self._fresh = None
+            self._retry.failed(refused=refused)
+        changed = (words, refused) != (self._status.last_error, self._status.refused)
+        self._status = replace(self._status, refused=refused)
+        if self._current is None and (changed or self._status.state != "down"):
+            self._enter("down", words)
+
+    def _enter(self, state: State, error: str | None) -> None:
+        before = self._status
+        since = before.since if state == before.state else time.time()
+        refused = before.refused and state != "live"
+        self._status = replace(before, state=state, since=since, last_error=error or before.last_error, refused=refused)
+        if error is not None:
+            log.warning("%s: %s: %s", self.name, state, error)
+        else:
+            log.info("%s: %s", self.name, state)
+        if self._on_state is not None:
+            self._on_state(self._status)
+
+    def _attempt_of(self, connection: Connection) -> "_Attempt | None":
+        for attempt in (self._current, self._fresh):
+            if attempt is not None and attempt.connection is connection:
+                return attempt
+        return None
+
+    def _drop(self, attempt: "_Attempt") -> None:
+        attempt.connection.let_go()
+        self._let_go = [c for c in self._let_go if not c.join(0)]
+        self._let_go.append(attempt.connection)
+
+    def _drop_all(self) -> None:
+        for attempt in (self._current, self._fresh):
+            if attempt is not None:
+                self._drop(attempt)
+        self._current = self._fresh = None
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A connection, when it last showed a picture (or began), and its decoder once it is open."""
+
+    connection: Connection
+    last_picture: float
+    decoder: LiveDecoder | None = None
+
+
+class Retry:
+    """When to try again: at once after a loss, then later and later, slowest where a person has to help."""
+
+    def __init__(self, options: CaptureOptions) -> None:
+        self._options = options
+        self._away_since: float | None = None
+        self._failures = 0
+        self._was_live = False
+        self.due = 0.0
+
+    def succeeded(self) -> None:
+        """Pictures flow."""
+        self._away_since, self._failures, self._was_live = None, 0, True
+
+    def lost(self, last_picture: float) -> None:
+        """The camera went away; its last picture came at `last_picture` (time.monotonic)."""
+        self._away_since = last_picture
+        self._failures = 0
+        self.due = time.monotonic() + self._options.retry_first_seconds * random.uniform(0.5, 1.0)  # noqa: S311
+
+    def failed(self, *, refused: bool) -> None:
+        """An attempt failed. refused: the camera answered and said no."""
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        self._failures += 1
+        self.due = now + self._wait(now - self._away_since, refused=refused) * random.uniform(0.5, 1.0)  # noqa: S311
+
+    def _wait(self, away: float, *, refused: bool) -> float:
+        options = self._options
+        # One that showed pictures before may refuse while it starts; one that never did is set up wrong.
+        if refused and (not self._was_live or self._failures > 3):
+            return options.retry_refused_seconds
+        longest = min(max(options.retry_quick_seconds, away / _QUICK_SHARE), options.retry_slow_seconds)
+        growing: float = options.retry_first_seconds * 2.0 ** min(self._failures, 20)
+        return min(growing, longest)

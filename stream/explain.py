@@ -1,0 +1,77 @@
+"""What went wrong when a source could not be opened, in one clear line without a password."""
+
+import errno
+import socket
+from urllib.parse import urlsplit
+
+import av
+
+from stream.address import is_url, redact
+from stream.errors import CannotOpen
+
+_REFUSED = {
+    av.error.HTTPUnauthorizedError: "the user name or password is wrong or missing (401); check both in the address",
+    av.error.HTTPForbiddenError: "access is forbidden for this user (403); check the user's rights on the camera",
+    av.error.HTTPNotFoundError: "the path is unknown there (404); check the part after the host in the address",
+    av.error.HTTPBadRequestError: "the request was refused (400); check the path in the address",
+    av.error.ProtocolNotFoundError: "this kind of address is not supported; use rtsp, rtsps, http, https or a file",
+    av.error.DecoderNotFoundError: "no decoder for its pictures",
+    av.error.DemuxerNotFoundError: "not a known kind of video",
+}
+
+
+def explain_open_error(address: str, error: Exception) -> CannotOpen:
+    """The CannotOpen that tells why `address` did not open; `permanent` where only a person can help."""
+    shown = redact(address)
+    for kind, words in _REFUSED.items():
+        if isinstance(error, kind):
+            return CannotOpen(f"{shown}: {words}", permanent=True)
+    if isinstance(error, av.error.HTTPOtherClientError):
+        return CannotOpen(f"{shown}: the camera offers no video there ({_reason(error)})", permanent=True)
+    if not is_url(address):
+        return CannotOpen(f"{shown}: {_explain_file(error)}", permanent=True)
+    return CannotOpen(f"{shown}: {_explain_network(address, error)}")
+
+
+def _explain_network(address: str, error: Exception) -> str:
+    host = urlsplit(address).hostname
+    where = f"{host}:{_port(address)}"
+    if isinstance(error, ConnectionRefusedError):
+        return f"{where} refused the connection; is the camera on, and is the port right?"
+    if isinstance(error, av.error.ExitError | TimeoutError):
+        return f"{where} did not answer in time; is the camera on and reachable?"
+    if unknown_host(host):
+        return f"the host name {host} is unknown; check the address and the network"
+    if isinstance(error, av.error.InvalidDataError):
+        return f"{where} answered, but not with video; check the port and the path"
+    return f"cannot be opened: {_reason(error)}"
+
+
+def unknown_host(host: str | None) -> bool:
+    """Whether the name of a host cannot be resolved now."""
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return True
+    return False
+
+
+def _port(address: str) -> int:
+    parts = urlsplit(address)
+    defaults = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+    try:
+        return parts.port or defaults.get(parts.scheme, 0)
+    except ValueError:
+        return 0
+
+
+def _explain_file(error: Exception) -> str:
+    if isinstance(error, av.error.InvalidDataError):
+        return "is not a video, or its beginning or index is missing (a recording that was never finished)"
+    if isinstance(error, OSError) and error.errno == errno.EACCES:
+        return "may not be read: permission denied"
+    return f"cannot be opened: {_reason(error)}"
+
+
+def _reason(error: Exception) -> str:
+    return redact(getattr(error, "strerror", None) or error)

@@ -1,0 +1,106 @@
+"""The brightness plane of decoded pictures, in place where the format has one, and their colours on demand."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from av import VideoFrame
+from numpy.typing import NDArray
+
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG; 1 is limited, 0 not said
+# Codecs whose grey pictures are full range unless the stream says otherwise: pictures, not television.
+_FULL_RANGE_GREY = frozenset(
+    {"mjpeg", "png", "apng", "ffv1", "rawvideo", "gif", "qtrle", "jpeg2000", "jpegls", "huffyuv"}
+)
+# One byte of each pair is luma: where it starts.
+_PACKED = {"yuyv422": 0, "yvyu422": 0, "uyvy422": 1}
+_HIGH_BITS = ("p0", "p2", "p4")  # P010 and its kin keep 10 or 12 bits in the upper part of 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where luma lies in pictures of one format, and which values stand for black and white.
+
+    convert: there is no luma plane to look at: pictures are converted to full-range planar YUV first.
+    """
+
+    convert: bool
+    wide: bool
+    start: int
+    step: int
+    black: int
+    white: int
+
+
+_NO_PLANE = _Layout(convert=True, wide=False, start=0, step=1, black=0, white=255)
+
+
+class LumaReader:
+    """Reads the luma plane of one stream's pictures; knows the layout of the format seen last."""
+
+    def __init__(self, codec: str) -> None:
+        self._codec = codec
+        self._key: tuple[str, int] | None = None
+        self._layout = _NO_PLANE
+
+    def read(self, picture: VideoFrame) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], int, int]:
+        """(luma, black, white): a (height, width) view of the decoder's memory where there is one, else a copy."""
+        form = picture.format
+        key = (form.name, picture.color_range)
+        if key != self._key:
+            self._key, self._layout = key, _layout_of(picture, self._codec)
+        layout = self._layout
+        if layout.convert:
+            picture = picture.reformat(format="yuv444p", dst_color_range=_FULL_RANGE)
+        plane = picture.planes[0]
+        stride, width, height = plane.line_size, picture.width, picture.height
+        luma: NDArray[np.uint8] | NDArray[np.uint16]
+        if layout.wide:
+            luma = np.frombuffer(memoryview(plane), np.uint16).reshape(height, abs(stride) // 2)[:, :width]
+        else:
+            end = width * layout.step
+            luma = np.frombuffer(memoryview(plane), np.uint8).reshape(height, abs(stride))[
+                :, layout.start : end : layout.step
+            ]
+        # A negative stride means that the rows lie in memory from the bottom up.
+        return (luma[::-1] if stride < 0 else luma), layout.black, layout.white
+
+
+def _layout_of(picture: VideoFrame, codec: str) -> _Layout:
+    form = picture.format
+    name = form.name
+    first = form.components[0]
+    full = picture.color_range == _FULL_RANGE or name.startswith("yuvj")
+    if picture.color_range == 0 and name.startswith(("gray", "ya")) and codec in _FULL_RANGE_GREY:
+        full = True
+    packed = name in _PACKED
+    semi_planar = name.startswith(("nv", *_HIGH_BITS))
+    grey = name.startswith("gray")
+    bits = first.bits
+    usable = not (form.is_rgb or form.has_palette or form.is_bit_stream or form.is_bayer or form.is_big_endian)
+    planar = form.is_planar and (semi_planar or name.startswith("yuv")) and "msb" not in name
+    if not (usable and 8 <= bits <= 16 and (packed or planar or (grey and "f" not in name))):
+        return _NO_PLANE
+    shift = 16 - bits if name.startswith(_HIGH_BITS) else 0
+    black, white = (0, (1 << bits) - 1) if full else (16 << (bits - 8), 235 << (bits - 8))
+    return _Layout(
+        convert=False,
+        wide=bits > 8,
+        start=_PACKED.get(name, 0),
+        step=2 if packed else 1,
+        black=black << shift,
+        white=white << shift,
+    )
+
+
+def rotation_of(picture: VideoFrame) -> int:
+    """Degrees counter-clockwise, 0, 90, 180 or 270, that turn `picture` upright."""
+    return round(picture.rotation / 90) * 90 % 360
+
+
+def upright_rgb(picture: VideoFrame, rotation: int, max_side: int | None) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 of `picture`, turned upright; scaled down so that no side exceeds `max_side` pixels."""
+    width, height = picture.width, picture.height
+    scale = 1.0 if max_side is None else min(1.0, max_side / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    picture = picture.reformat(*size, format="rgb24", interpolation="AREA" if scale < 1 else "BICUBIC")
+    return np.ascontiguousarray(np.rot90(picture.to_ndarray(), rotation // 90))

@@ -1,0 +1,28 @@
+"""The one import of OpenCV, with a clear line where the machine lacks what it needs."""
+
+from typing import Any
+
+from stream.errors import CannotOpen
+
+
+def load_opencv() -> Any:
+    """OpenCV, loaded; call it where you would import it.
+
+    Raises:
+        CannotOpen: it cannot be loaded; says what to install.
+    """
+    try:
+        import cv2 as module  # noqa: PLC0415 - guarded: the loader's own error helps nobody
+    except ImportError as error:
+        raise CannotOpen(_explain(str(error)), permanent=True) from error
+    return module
+
+
+def _explain(reason: str) -> str:
+    if "No module named" in reason:
+        return "OpenCV is not installed: pip install opencv-python"
+    library = reason.partition(":")[0]
+    return (
+        f"OpenCV cannot be loaded, {library} is missing on this machine: apt-get install libgl1 libglib2.0-0, or "
+        "pip install --force-reinstall opencv-python-headless"
+    )

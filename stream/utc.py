@@ -1,0 +1,123 @@
+"""When a live picture was taken, in UTC, how that is known, and how wrong it may be."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+_ENVELOPE_SECONDS = 30.0
+_WARM_UP_SECONDS = 5.0
+_WARM_UP_ERROR_MS = 100.0  # the envelope's first seconds were up to 98 ms off under heavy jitter
+_SAME_OFFSET_SECONDS = 0.002  # two pictures after one report agree within this
+_STEP_SECONDS = 0.05  # a report that moves the camera's clock further is a step, not drift
+_AHEAD_SECONDS = 0.1  # pictures cannot arrive before they are taken, but for what the envelope is off
+_BEHIND_SECONDS = 2.0  # no camera holds pictures back for longer; a clock further behind is wrong
+_DRIFT_WINDOW_SECONDS = 900.0
+_DRIFT_SECONDS = 0.2  # moved against the host by more than this within the window: 220 ppm, no NTP does that
+_RTCP_ERROR_MS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureTime:
+    """utc: seconds since 1970; clock: rtcp or arrival; error_ms: the capture lies within this of utc."""
+
+    utc: float
+    clock: Literal["rtcp", "arrival"]
+    error_ms: float
+
+
+class CaptureClock:
+    """Learns from one connection's packets how its time stamps map to UTC.
+
+    Two sources: the camera's own clock, as its RTCP sender reports tell it, and the host's, from the packets that
+    came fastest: the lower envelope of arrival minus time stamp over 30 s, less the one picture that FFmpeg holds
+    back. The second shows whether the first can be true: pictures arrive after they are taken, but not long after.
+    """
+
+    def __init__(self, frame_seconds: float, latency_allowance_ms: float) -> None:
+        self._frame = frame_seconds
+        self._allowance = latency_allowance_ms / 1000.0
+        self._envelope: deque[tuple[float, float]] = deque()
+        self._first_arrival: float | None = None
+        self._excess = 0.0
+        self._utc_minus_arrival = 0.0
+        self._camera: float | None = None
+        self._settling: float | None = None
+        self._last_change = 0.0
+        self._differences: deque[tuple[float, float]] = deque()
+        self.complaint: str | None = None
+
+    def feed(self, stamp: float, arrival: float, utc_minus_arrival: float) -> None:
+        """A packet with time stamp `stamp` came at `arrival` (steady seconds)."""
+        self._utc_minus_arrival = utc_minus_arrival
+        if self._first_arrival is None:
+            self._first_arrival = arrival
+        offset = arrival - stamp
+        while self._envelope and self._envelope[-1][1] >= offset:
+            self._envelope.pop()
+        self._envelope.append((arrival, offset))
+        while self._envelope[0][0] < arrival - _ENVELOPE_SECONDS:
+            self._envelope.popleft()
+        self._excess += 0.05 * (offset - self._envelope[0][1] - self._excess)
+
+    def feed_camera(self, stamp: float, capture_utc: float, *, report: bool) -> None:
+        """The camera says that the packet with `stamp` was taken at `capture_utc`; report: a new sender report came.
+
+        The picture that comes with a report carries the time of the one after it, so it only opens a new measurement.
+        """
+        if report:
+            self._settling = None
+            return
+        offset = capture_utc - stamp
+        if self._camera is not None and abs(offset - self._camera) < _SAME_OFFSET_SECONDS / 10:
+            return
+        if self._settling is None or abs(offset - self._settling) > _SAME_OFFSET_SECONDS:
+            self._settling = offset
+            return
+        self._accept(offset)
+
+    def _accept(self, offset: float) -> None:
+        if self._camera is not None:
+            self._last_change = abs(offset - self._camera)
+            if self._last_change > _STEP_SECONDS:
+                self._differences.clear()
+        self._camera = offset
+        if self._envelope:
+            arrival = self._envelope[-1][0]
+            self._differences.append((arrival, self._arrival_offset() - offset))
+            while self._differences[0][0] < arrival - _DRIFT_WINDOW_SECONDS:
+                self._differences.popleft()
+
+    def _arrival_offset(self) -> float:
+        """UTC minus time stamp as the fastest packets tell it."""
+        return self._envelope[0][1] + self._utc_minus_arrival - self._frame
+
+    def at(self, stamp: float) -> CaptureTime | None:
+        """When the picture with time stamp `stamp` was taken; None before the first packet."""
+        if not self._envelope:
+            return None
+        by_arrival = self._arrival_offset()
+        self.complaint = None
+        if self._camera is not None:
+            behind = by_arrival - self._camera
+            self.complaint = self._complaint(behind)
+            if self.complaint is None:
+                error = (
+                    _RTCP_ERROR_MS if self._last_change > _STEP_SECONDS else _RTCP_ERROR_MS + 1000 * self._last_change
+                )
+                if behind > self._allowance + 0.25:
+                    error = max(error, 1000 * behind)
+                return CaptureTime(stamp + self._camera, "rtcp", error)
+        error = 1000 * (self._frame + 2 * self._excess + self._allowance)
+        if self._first_arrival is not None and self._envelope[-1][0] - self._first_arrival < _WARM_UP_SECONDS:
+            error += _WARM_UP_ERROR_MS
+        return CaptureTime(stamp + by_arrival, "arrival", error)
+
+    def _complaint(self, behind: float) -> str | None:
+        if behind < -_AHEAD_SECONDS:
+            return f"the camera's clock is {-behind:.1f} s ahead of this host's: times are taken from arrival instead"
+        if behind > _BEHIND_SECONDS:
+            return f"the camera's clock is {behind:.1f} s behind this host's: times are taken from arrival instead"
+        values = [value for _, value in self._differences]
+        if len(values) > 1 and max(values) - min(values) > _DRIFT_SECONDS:
+            return "the camera's clock drifts against this host's: times are taken from arrival instead"
+        return None
