@@ -122,7 +122,7 @@ class WatchDisplay:
         colours = {"live": "green", "stalled": "yellow", "down": "red"}
         for status in statuses:
             table.add_row(
-                status.camera,
+                status.name,
                 Text(status.state, style=colours.get(status.state, "")),
                 f"{status.fps:.1f}",
                 str(status.frames),

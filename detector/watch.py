@@ -39,19 +39,15 @@ class CameraWorker:
         self.name = watched.name
         self.fault: BaseException | None = None
         self._watched = watched
+        self._on_state = on_state
         self._stop = threading.Event()
-        self._camera = Camera(watched.name, watched.address, watched.options, on_state=on_state)
+        self._camera = self._open()
         self._thread = threading.Thread(target=self._run, name=f"camera-{watched.name}")
 
     @property
     def status(self) -> CameraStatus:
         """The camera's state and counters now."""
         return self._camera.status
-
-    @property
-    def running(self) -> bool:
-        """Whether the thread is alive."""
-        return self._thread.is_alive()
 
     def start(self) -> None:
         """Begin watching."""
@@ -67,6 +63,9 @@ class CameraWorker:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
+    def _open(self) -> Camera:
+        return Camera(self._watched.name, self._watched.address, self._watched.options, on_state=self._on_state)
+
     def _run(self) -> None:
         while not self._stop.is_set():
             detector = self._watched.make_detector()
@@ -74,11 +73,11 @@ class CameraWorker:
                 with self._camera as frames:
                     for frame in frames:
                         detector.push(frame)
-                return
             except Exception as error:  # noqa: BLE001 - one camera's fault must neither end it nor touch the others
                 self.fault = error
                 _log.exception("%s: a fault in the program; watching goes on in %.0f s", self.name, _RESTART_SECONDS)
-                self._stop.wait(_RESTART_SECONDS)
+                if not self._stop.wait(_RESTART_SECONDS):
+                    self._camera = self._open()
             finally:
                 detector.finish()
 

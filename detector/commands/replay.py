@@ -1,0 +1,93 @@
+"""Find the lightning in recorded video: files, or folders of files.
+
+Prints a table of the flashes, or with --json one event a line as the feed carries it. Files are watched in order, as
+fast as they decode; a file that breaks off still has the flashes before the break reported.
+"""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_of
+from detector.outlet import add_feed_arguments
+from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Inputs, outputs, and how to replay."""
+    parser.add_argument(
+        "inputs", nargs="+", type=Path, metavar="FILE|FOLDER", help="video files, or folders with video"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write flashes.jsonl, flashes.csv and stills/ there")
+    parser.add_argument("--json", action="store_true", help="print each event as a line of JSON instead of the table")
+    parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
+    parser.add_argument(
+        "--start",
+        type=utc_of,
+        metavar="UTC",
+        help="when the first frame was taken, e.g. 2026-11-22T21:29:03.5Z; otherwise the file's creation time, if any",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add_verifier_arguments(parser)
+    add_feed_arguments(parser, always=False)
+    add_settings_arguments(parser)
+
+
+def utc_of(text: str) -> float:
+    """An ISO 8601 time as seconds since 1970; without an offset it is taken as UTC."""
+    try:
+        time = datetime.fromisoformat(text.strip().replace(" ", "T"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-11-22T21:29:03.5Z") from error
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay, and say what was found; 1 if a file could not be watched to its end."""
+    from contextlib import ExitStack
+    from threading import Event
+
+    from detector.pipeline import SourceDetector
+    from detector.progress import ReplayProgress, summary_line
+    from detector.replay import ReplayOptions, find_videos, replay_files
+    from detector.report import RunFolder, Tally
+    from detector.session import Session
+    from detector.signals import stop_on_signals
+
+    settings = lay_verifier_arguments(settings_of(arguments), arguments)
+    paths = find_videos(arguments.inputs)
+    tally = Tally()
+    console = progress_console()
+    listeners = [tally.add, *([print_event] if arguments.json else [])]
+    with ExitStack() as stack:
+        folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out))
+        if folder is not None:
+            listeners.append(folder.add)
+        stop = stack.enter_context(stop_on_signals(Event()))
+        session = stack.enter_context(Session(settings, arguments, listeners, arguments.out))
+        # Lines of JSON and a moving bar on one terminal would tear each other apart.
+        hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
+        progress = stack.enter_context(ReplayProgress(console, len(paths), tally, quiet=hidden))
+        if not arguments.quiet:
+            console.print(session.line, style="dim")
+        options = ReplayOptions(settings.capture, realtime=arguments.realtime, start_utc=arguments.start)
+
+        def detector_of(name: str, path: Path) -> SourceDetector:
+            if folder is not None:
+                folder.begin()
+            return session.detector(name, settings, file=path)
+
+        problems = replay_files(paths, detector_of, options, progress, stop)
+        session.drain()
+    if not arguments.json and sum(tally.counts.values()) > tally.counts["rejected"]:
+        result_console().print(tally.table())
+    if not arguments.quiet:
+        console.print(summary_line(tally, len(paths) - len(problems), progress.watched_seconds))
+    return 1 if problems else 0
+
+
+def print_event(_topic: str, _sequence: int, body: bytes) -> None:
+    """One event as a line on stdout, at once: others may be reading along."""
+    sys.stdout.buffer.write(body + b"\n")
+    sys.stdout.buffer.flush()
