@@ -124,8 +124,10 @@ def _stream(container: Any, scene: Scene, form: ClipFormat) -> Any:
 
 def _pixel_format(codec: str) -> str:
     """The encoder's format nearest to what a camera gives: 8-bit YUV 4:2:0 where it has that."""
+    if codec == "mjpeg":
+        return "yuvj420p"  # it names the other one too, but refuses it: JPEG is full range
     offered = [one.name for one in av.Codec(codec, "w").video_formats or []]
-    return next((name for name in ("yuv420p", "yuvj420p") if name in offered), offered[0] if offered else "yuv420p")
+    return offered[0] if offered and "yuv420p" not in offered else "yuv420p"
 
 
 @contextmanager
