@@ -40,6 +40,7 @@ class PhotometricVerifier:
     """Adds up what each physical reason says for or against lightning."""
 
     name = "photometric"
+    at_once = True
 
     def __init__(self, settings: PhotometricSettings) -> None:
         self._settings = settings

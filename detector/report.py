@@ -9,6 +9,7 @@ from typing import IO, Self
 
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
 from detector.errors import OutputError
 from detector.flash import Flash, FlashMessage
@@ -126,6 +127,28 @@ def clock_text(seconds: float) -> str:
     return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{rest:06.3f}"
 
 
+def flash_line(topic: str, body: bytes) -> Text | None:
+    """A message as the one line that `watch` prints; None for what is no flash or was only the start of one."""
+    if not topic.startswith(_TOPIC):
+        return None
+    flash = _decoder.decode(body).data
+    if flash.state == "detected":
+        return None
+    when = _short_utc(flash.start_utc) or clock_text(flash.start_seconds)
+    sure = "" if flash.verdict is None or flash.verdict.probability is None else f"  {flash.verdict.probability:.0%}"
+    colour = {"confirmed": "bold yellow", "rejected": "dim"}.get(flash.state, "")
+    return Text.assemble(
+        f"{when}  {flash.camera}  ",
+        (flash.state, colour),
+        f"  {flash.duration_seconds or 0:.2f} s  {len(flash.pulses)} pulses  rise {flash.peak_rise_levels:.0f}{sure}",
+    )
+
+
+def _short_utc(utc: str | None) -> str:
+    """To the millisecond, which is finer than any camera's frame."""
+    return "" if utc is None else f"{utc[:23].replace('T', ' ')}Z"
+
+
 class Tally:
     """Flashes of a run in their last revisions; `add` each message of the feed. Rejected ones are only counted."""
 
@@ -154,16 +177,17 @@ class Tally:
         flashes = sorted(self._flashes.values(), key=lambda flash: (flash.file or "", flash.start_seconds))
         with_utc = any(flash.start_utc for flash in flashes)
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for name in ("file", "start", *(("UTC",) if with_utc else ()), "state"):
-            table.add_column(name, overflow="fold")
+        table.add_column("file", overflow="fold")
+        for name in ("start", *(("UTC",) if with_utc else ()), "state"):
+            table.add_column(name, no_wrap=True)
         for name in ("seconds", "pulses", "rise", "area", "sure"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", no_wrap=True)
         for flash in flashes:
             probability = None if flash.verdict is None else flash.verdict.probability
             table.add_row(
                 flash.file or flash.camera,
                 clock_text(flash.start_seconds),
-                *((flash.start_utc or "",) if with_utc else ()),
+                *((_short_utc(flash.start_utc),) if with_utc else ()),
                 flash.state,
                 "" if flash.duration_seconds is None else f"{flash.duration_seconds:.2f}",
                 str(len(flash.pulses)),

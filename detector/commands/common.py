@@ -1,6 +1,7 @@
 """What commands share: the settings flags and how a run says things to a person."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def progress_console() -> "Console":
 
 
 def result_console() -> "Console":
-    """Where results go: stdout, in colour only if it is a terminal."""
+    """Where results go: stdout, in colour only if it is a terminal; elsewhere no line is broken to a screen's width."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 250)

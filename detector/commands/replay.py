@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from contextlib import ExitStack
     from threading import Event
 
+    from detector.log import log_to_stderr
     from detector.pipeline import SourceDetector
     from detector.progress import ReplayProgress, summary_line
     from detector.replay import ReplayOptions, find_videos, replay_files
@@ -55,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.session import Session
     from detector.signals import stop_on_signals
 
+    log_to_stderr(quiet=True)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     paths = find_videos(arguments.inputs)
     tally = Tally()

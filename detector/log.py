@@ -1,0 +1,26 @@
+"""The program's log: lines on stderr, in UTC, without secrets."""
+
+import logging
+import time
+
+from stream import redact
+
+
+class _Redacted(logging.Formatter):
+    """Formats as usual, then takes out what must not be shown, tracebacks included."""
+
+    converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def log_to_stderr(*, quiet: bool = False) -> None:
+    """Send warnings and errors to stderr, and with `quiet=False` also what a person likes to know."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacted("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING if quiet else logging.INFO)
+    # FFmpeg speaks about every lost packet; what matters of it is counted on the camera.
+    logging.getLogger("libav").setLevel(logging.CRITICAL)

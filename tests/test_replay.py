@@ -1,0 +1,194 @@
+"""`replay`: a storm clip in; a table, events, a folder of results out; and a clear line for what cannot be watched."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
+
+from detector.cli import main
+
+FOOTAGE_FLASHES = 5
+
+
+@pytest.fixture(scope="session")
+def storm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A clip of two flashes, and their truth."""
+    plan = Plan(seconds=6.0, size=(320, 180), flashes=(FlashPlan(kind="sheet", at=1.5), FlashPlan(kind="bolt", at=4.0)))
+    scene = Scene(plan)
+    path = tmp_path_factory.mktemp("storm") / "storm.mp4"
+    write_clip(scene, path, ClipFormat())
+    return path, scene.truth()
+
+
+def events_of(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_every_flash_is_detected_and_then_confirmed_under_the_same_id(
+    storm: tuple[Path, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, truth = storm
+    assert main(["replay", str(path), "--json", "--verifier", "photometric"]) == 0
+    data = [event["data"] for event in events_of(capfd.readouterr().out)]
+    assert [(flash["state"], flash["revision"]) for flash in data] == [("detected", 1), ("confirmed", 2)] * 2
+    assert data[0]["id"] == data[1]["id"] != data[2]["id"]
+    for flash, (start, _) in zip(data[1::2], truth.flashes, strict=True):
+        assert flash["start_seconds"] == pytest.approx(start, abs=0.041)
+        assert flash["file"] == "storm.mp4"
+
+
+def test_the_folder_of_results_holds_each_flash_once_with_its_still(storm: tuple[Path, Any], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main(["replay", str(storm[0]), "--out", str(out), "--verifier", "photometric"]) == 0
+    flashes = [json.loads(line)["data"] for line in (out / "flashes.jsonl").read_text().splitlines()]
+    assert [flash["state"] for flash in flashes] == ["confirmed", "confirmed"]
+    assert all((out / flash["media"]["still"]).stat().st_size > 1000 for flash in flashes)
+    assert len((out / "flashes.csv").read_text().splitlines()) == 3
+
+
+def test_utc_of_every_flash_follows_from_the_start_that_was_given(
+    storm: tuple[Path, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", str(storm[0]), "--json", "--start", "2026-11-22T23:59:59Z"]) == 0
+    first = events_of(capfd.readouterr().out)[0]["data"]
+    assert first["clock"] == "file"
+    assert first["start_utc"].startswith("2026-11-23T00:00:00.")
+
+
+def test_with_no_verifier_every_candidate_is_unverified(
+    storm: tuple[Path, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", str(storm[0]), "--json", "--verifier", "none"]) == 0
+    states = {event["data"]["state"] for event in events_of(capfd.readouterr().out)}
+    assert states == {"detected", "unverified"}
+
+
+def test_a_folder_is_watched_with_all_its_videos_and_their_names_stay_apart(
+    storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "storm.mp4").write_bytes(storm[0].read_bytes())
+    (tmp_path / "notes.txt").write_text("not video")
+    assert main(["replay", str(tmp_path), "--json"]) == 0
+    assert {event["subject"] for event in events_of(capfd.readouterr().out)} == {"storm", "storm-2"}
+
+
+def audio_only(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("missing", "no such file"),
+        ("empty folder", "no video in this folder"),
+        ("zero bytes", "empty"),
+        ("text", "not a video"),
+        ("audio", "no pictures"),
+    ],
+)
+def test_what_cannot_be_watched_gets_one_clear_line_and_nothing_is_written(
+    kind: str, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "clip.mp4"
+    match kind:
+        case "empty folder":
+            path.mkdir()
+        case "zero bytes":
+            path.touch()
+        case "text":
+            path.write_text("this is no video\n" * 100)
+        case "audio":
+            audio_only(path)
+    assert main(["replay", str(path), "--out", str(tmp_path / "run"), "--quiet"]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert "clip.mp4" in err
+    assert said in err.lower()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_truncated_file_has_its_flashes_reported_and_the_break_too(
+    storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = tmp_path / "whole.mkv"
+    scene = Scene(Plan(seconds=6.0, size=(320, 180), flashes=(FlashPlan(kind="sheet", at=1.0),)))
+    write_clip(scene, whole, ClipFormat())
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    assert main(["replay", str(cut), "--json", "--quiet"]) == 1
+    out, err = capfd.readouterr()
+    assert [event["data"]["state"] for event in events_of(out)] == ["detected", "confirmed"]
+    assert len(err.splitlines()) == 1
+    assert "cut.mkv" in err
+
+
+def test_one_bad_file_does_not_keep_the_others_from_being_watched(
+    storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    assert main(["replay", str(tmp_path / "bad.mp4"), str(storm[0]), "--json", "--quiet"]) == 1
+    out, err = capfd.readouterr()
+    assert len(events_of(out)) == 4
+    assert "bad.mp4" in err
+
+
+def test_ctrl_c_finishes_what_is_open_and_reports_what_was_found(storm: tuple[Path, Any], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "detector.cli", "replay", str(storm[0]), "--realtime", "--json", "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        rest = events_of(process.stdout.read())
+    assert process.returncode == 0
+    assert first["data"]["state"] == "detected"
+    assert [event["data"]["id"] for event in rest] == [first["data"]["id"]]
+    assert len((out / "flashes.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--set", "prefilter.gap_seconds=99"], "prefilter.gap_seconds = 99"),
+        (["--set", "nonsense.key=1"], "unknown setting 'nonsense'"),
+        (["--config", "nowhere.toml"], "nowhere.toml: cannot read"),
+        (["--publish", "tcp://0.0.0.0:5999"], "0.0.0.0"),
+        (["--publish", "nonsense"], "nonsense"),
+    ],
+)
+def test_a_wrong_flag_or_setting_is_named_with_its_value(
+    flags: list[str], said: str, storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", str(storm[0]), "--out", str(tmp_path / "run"), "--quiet", *flags]) == 1
+    out, err = capfd.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert said in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.footage
+def test_the_five_flashes_of_a_real_city_night_are_found_within_a_frame(
+    footage: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    labels = json.loads((footage / "labels.json").read_text())["pos_warlok_city.mp4"]["flashes"]
+    assert main(["replay", str(footage / "pos_warlok_city.mp4"), "--json"]) == 0
+    data = [event["data"] for event in events_of(capfd.readouterr().out)]
+    confirmed = [flash for flash in data if flash["state"] == "confirmed"]
+    assert len(confirmed) == FOOTAGE_FLASHES
+    for flash, (start, _) in zip(confirmed, labels, strict=True):
+        assert flash["start_seconds"] == pytest.approx(start, abs=0.034)
