@@ -11,26 +11,34 @@ if TYPE_CHECKING:
     from stream.camera import Camera, CameraStatus
     from stream.errors import BadVideo, CannotOpen, FeedError, JournalError, StreamError
     from stream.feed import Feed, FeedOptions
+    from stream.feed_order import Cursor, Notice, Received
     from stream.frame import Clock, Frame
     from stream.message import Message
     from stream.opencv import load_opencv
     from stream.options import CaptureOptions
+    from stream.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
     from stream.video import Video, open_video
 
 _HOME = {
+    "AsyncSubscriber": "subscriber",
     "BadVideo": "errors",
     "Camera": "camera",
     "CameraStatus": "camera",
     "CannotOpen": "errors",
     "CaptureOptions": "options",
     "Clock": "frame",
+    "Cursor": "feed_order",
     "Feed": "feed",
     "FeedError": "errors",
     "FeedOptions": "feed",
     "Frame": "frame",
     "JournalError": "errors",
     "Message": "message",
+    "Notice": "feed_order",
+    "Received": "feed_order",
     "StreamError": "errors",
+    "Subscriber": "subscriber",
+    "SubscriberOptions": "subscriber",
     "Video": "video",
     "camera_name": "address",
     "load_opencv": "opencv",
@@ -39,19 +47,25 @@ _HOME = {
 }
 
 __all__ = [
+    "AsyncSubscriber",
     "BadVideo",
     "Camera",
     "CameraStatus",
     "CannotOpen",
     "CaptureOptions",
     "Clock",
+    "Cursor",
     "Feed",
     "FeedError",
     "FeedOptions",
     "Frame",
     "JournalError",
     "Message",
+    "Notice",
+    "Received",
     "StreamError",
+    "Subscriber",
+    "SubscriberOptions",
     "Video",
     "camera_name",
     "load_opencv",

@@ -48,6 +48,7 @@ class Ledger:
         self._retry_at = 0.0
         self._trouble = False
         self.run = secrets.token_hex(6)
+        self._began = time.monotonic()
         self.run_first = journal.last + 1
         self.last = journal.last
         self.not_durable = 0
@@ -65,7 +66,14 @@ class Ledger:
         first = self._journal.first
         if first > self._journal.last and self._waiting:
             first = self._waiting[0].sequence
-        return Tally(feed=self._journal.feed, run=self.run, run_first=self.run_first, first=first, last=self.last)
+        return Tally(
+            feed=self._journal.feed,
+            run=self.run,
+            run_first=self.run_first,
+            run_seconds=round(time.monotonic() - self._began, 3),
+            first=first,
+            last=self.last,
+        )
 
     def add(self, drafts: Sequence[Draft]) -> list[Packed]:
         """Number and keep `drafts`; they may be published when this returns."""

@@ -89,12 +89,14 @@ class Packed(NamedTuple):
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """Where a feed stands: its id, this run of its publisher, and the numbers of its messages.
 
-    `run_first` is the first number of this run, `first` the oldest message still kept (last + 1 when there is none).
+    `run_first` is the first number of this run and `run_seconds` its age; `first` is the oldest message still kept
+    (last + 1 when there is none).
     """
 
     feed: str
     run: str
     run_first: int
+    run_seconds: float
     first: int
     last: int
 

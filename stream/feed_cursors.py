@@ -1,0 +1,56 @@
+"""How far a subscriber has come in each feed, and the file that keeps it."""
+
+from pathlib import Path
+
+import msgspec
+
+from stream.errors import FeedError
+from stream.feed_order import Cursor
+
+_FEEDS_REMEMBERED = 100
+
+
+class Places(msgspec.Struct, kw_only=True):
+    """The feed last seen at each endpoint, and the place reached in each feed."""
+
+    endpoints: dict[str, str] = {}
+    feeds: dict[str, Cursor] = {}
+
+    def reach(self, endpoint: str, feed: str, cursor: Cursor) -> None:
+        """Everything of `feed` up to `cursor` came, from `endpoint`."""
+        self.endpoints[endpoint] = feed
+        self.feeds.pop(feed, None)  # the feed used last stands last, and is forgotten last
+        self.feeds[feed] = cursor
+        if len(self.feeds) > _FEEDS_REMEMBERED:
+            del self.feeds[next(iter(self.feeds))]
+
+
+class CursorFile:
+    """Keeps `Places` as JSON.
+
+    Raises:
+        FeedError: the file cannot be read or written, or is not one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._new = path.with_name(path.name + ".new")
+
+    def read(self) -> Places:
+        """What the file says; nothing if there is none yet."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Places)
+        except FileNotFoundError:
+            return Places()
+        except OSError as error:
+            raise FeedError(f"{self._path}: cannot read the cursor: {error.strerror}") from error
+        except msgspec.DecodeError as error:
+            raise FeedError(f"{self._path}: not a cursor file ({error}); delete it to start anew") from error
+
+    def write(self, places: Places) -> None:
+        """Replace the file whole, so that a reader or a kill never sees half of it."""
+        try:
+            self._new.write_bytes(msgspec.json.encode(places))
+            self._new.replace(self._path)
+        except OSError as error:
+            raise FeedError(f"{self._path}: cannot write the cursor: {error.strerror}; check the disk") from error

@@ -1,0 +1,181 @@
+"""Line: a subscriber's sockets to one endpoint, when to ask its history, and whether anyone is there."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from stream.errors import FeedError
+from stream.feed_order import Notice, NoticeKind, Order, Received
+from stream.feed_wire import EVENT_TOPIC, HEARTBEAT_TOPIC, encode, parse_endpoint
+from stream.keys import ClientKeys
+
+_ANSWER_SECONDS = 2.0
+_PAUSE_SECONDS = 0.5  # between a request that got no answer and the next
+_AWAY_BEATS = 3
+_RECEIVE_QUEUE = 10_000
+_REPLY_BYTES = 64 * 2**20
+_BURST = 500
+_REFUSED = {
+    int(zmq.Event.HANDSHAKE_FAILED_AUTH): "the publisher refused this key; ask there for access",
+    int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "the publisher wants a key, or does not use keys; check --key",
+    int(
+        zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
+    ): "the connection was broken off; check that the key is for this publisher",
+}
+
+
+class Line:
+    """One endpoint as a subscriber sees it. Made, used and closed in one thread.
+
+    Raises:
+        FeedError: the endpoint is not one; from `pump`: it refused this client before it ever let it in.
+    """
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        endpoint: str,
+        keys: ClientKeys | None,
+        order: Order,
+        notify: Callable[[Notice], None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.order = order
+        self.away = True
+        self._address = parse_endpoint(endpoint)
+        self._context = context
+        self._keys = keys
+        self._notify = notify
+        self._heard: float | None = None
+        self._dealer: zmq.Socket[bytes] | None = None
+        self._answer_by = 0.0
+        self._ask_at = 0.0
+        self._waiting = False
+        self._refusal = ""
+        self._events = self._socket(zmq.SUB)
+        self._monitor = self._events.get_monitor_socket(sum(_REFUSED) | int(zmq.Event.HANDSHAKE_SUCCEEDED))
+        for topic in (EVENT_TOPIC, HEARTBEAT_TOPIC):
+            self._events.setsockopt(zmq.SUBSCRIBE, topic)
+        self._events.connect(self._address.events)
+
+    def sockets(self) -> "list[zmq.Socket[bytes]]":
+        """What to poll before the next `pump`."""
+        return [self._events, self._monitor] + ([self._dealer] if self._dealer else [])
+
+    def pump(self) -> list[Received]:
+        """Take in what has come, ask for what is missing, and give back what is in order. Never blocks."""
+        given: list[Received] = []
+        for _ in range(_BURST):
+            frames = _receive(self._events)
+            if frames is None:
+                break
+            given += self.order.on_event(frames)
+            self._alive()
+        given += self._hear_history()
+        self._watch_handshakes()
+        self._watch_life()
+        self._ask()
+        return given
+
+    def close(self) -> None:
+        """Close the sockets; it may be called twice."""
+        self._drop_dealer()
+        if not self._events.closed:
+            self._events.disable_monitor()
+            self._monitor.close(0)
+            self._events.close(0)
+
+    def _socket(self, kind: int) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(kind)
+        options = {
+            zmq.LINGER: 0,
+            zmq.RCVHWM: _RECEIVE_QUEUE if kind == zmq.SUB else 10,
+            zmq.MAXMSGSIZE: _REPLY_BYTES,
+            zmq.RECONNECT_IVL: 100,
+            zmq.RECONNECT_IVL_MAX: 2000,
+            zmq.HEARTBEAT_IVL: 2000,
+            zmq.HEARTBEAT_TIMEOUT: 6000,
+            zmq.TCP_KEEPALIVE: 1,
+            zmq.IPV6: int(self._address.host.startswith("[")),
+        }
+        for option, value in options.items():
+            socket.setsockopt(option, value)
+        if self._keys is not None:
+            socket.curve_serverkey = self._keys.server.encode()
+            socket.curve_publickey = self._keys.public.encode()
+            socket.curve_secretkey = self._keys.secret.encode()
+        return socket
+
+    def _hear_history(self) -> list[Received]:
+        given: list[Received] = []
+        while self._dealer is not None and (frames := _receive(self._dealer)) is not None:
+            self._waiting = False
+            given += self.order.on_reply(frames)
+            self._alive()
+            if self.order.history_failed:
+                self._ask_at = time.monotonic() + _PAUSE_SECONDS
+        if self._waiting and time.monotonic() > self._answer_by:
+            self._drop_dealer()  # what is queued in it must not be sent later
+            self._ask_at = time.monotonic() + _PAUSE_SECONDS
+        return given
+
+    def _ask(self) -> None:
+        now = time.monotonic()
+        if self._waiting or now < self._ask_at:
+            return
+        request = self.order.request
+        if request is None:
+            return
+        if self._dealer is None:
+            self._dealer = self._socket(zmq.DEALER)
+            self._dealer.connect(self._address.history)
+        with suppress(zmq.Again):
+            self._dealer.send(encode(request), zmq.NOBLOCK)
+        self._waiting = True
+        self._answer_by = now + _ANSWER_SECONDS
+        self._ask_at = now + (0.0 if request.op == "since" else _PAUSE_SECONDS)
+
+    def _drop_dealer(self) -> None:
+        self._waiting = False
+        if self._dealer is not None:
+            self._dealer.close(0)
+            self._dealer = None
+
+    def _alive(self) -> None:
+        first = self._heard is None
+        self._heard = time.monotonic()
+        if self.away:
+            self.away = False
+            self._tell("connected" if first else "back", "connected" if first else "the publisher is back")
+
+    def _watch_life(self) -> None:
+        limit = _AWAY_BEATS * max(1.0, self.order.heartbeat_seconds or 1.0)
+        silent = time.monotonic() - self._heard if self._heard is not None else 0.0
+        if not self.away and silent > limit:
+            self.away = True
+            self._tell("away", f"nothing heard for {silent:.0f} s; waiting for the publisher to come back")
+
+    def _watch_handshakes(self) -> None:
+        while (frames := _receive(self._monitor)) is not None:
+            event = int(parse_monitor_message(frames)["event"])
+            why = _REFUSED.get(event)
+            if why is None:
+                self._refusal = ""
+            elif self._heard is None:
+                raise FeedError(f"{self.endpoint}: {why}")
+            elif why != self._refusal:
+                self._refusal = why
+                self._tell("refused", why)
+
+    def _tell(self, kind: NoticeKind, text: str) -> None:
+        self._notify(Notice(self.endpoint, kind, f"{self.endpoint}: {text}"))
+
+
+def _receive(socket: "zmq.Socket[bytes]") -> list[bytes] | None:
+    try:
+        return socket.recv_multipart(zmq.NOBLOCK)
+    except zmq.Again:
+        return None

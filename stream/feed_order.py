@@ -1,0 +1,261 @@
+"""Order: makes of what one endpoint sends a sequence without gaps, doubles or swaps. No sockets, no clock."""
+
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from stream.feed_wire import (
+    EVENT_TOPIC,
+    HEARTBEAT_TOPIC,
+    PAGE_MESSAGES,
+    Packed,
+    Reply,
+    Request,
+    Tally,
+    decode_heartbeat,
+    decode_reply,
+    unpack,
+    unpack_all,
+)
+from stream.message import Message
+
+_AHEAD_ROOM = 1000  # messages that came before the ones missing in front of them
+
+NoticeKind = Literal["connected", "away", "back", "new_feed", "went_back", "lost", "refused", "not_understood"]
+
+_decode = msgspec.json.Decoder(Message[dict[str, Any]]).decode
+
+
+class Notice(NamedTuple):
+    """Something about an endpoint that is worth telling; `text` is a whole sentence for a person."""
+
+    endpoint: str
+    kind: NoticeKind
+    text: str
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """How far one feed was received: the last number, and the publisher's run that gave it (None: not known)."""
+
+    run: str | None
+    sequence: int
+
+
+class Received(NamedTuple):
+    """One message as a subscriber gets it; `body` is the JSON as it was published, `cursor` the place after it."""
+
+    endpoint: str
+    topic: str
+    message: Message[dict[str, Any]]
+    body: bytes
+    from_history: bool
+    cursor: Cursor
+
+    @property
+    def sequence(self) -> int:
+        """Its number in its feed."""
+        return self.cursor.sequence
+
+
+class Start(NamedTuple):
+    """Where to begin: behind number `since`, in `feed` if it is known from before; `waited` tells for how many seconds."""
+
+    since: int | None
+    feed: str | None
+    waited: Callable[[], float]
+
+
+class Order:
+    """Takes the frames of one endpoint and gives back messages in order, each once.
+
+    `cursors` (by feed id) is shared between the endpoints of a subscriber, so that two that carry the same feed give
+    each message once. `request` is what has to be asked of the history next. A feed never met before starts behind
+    number `since`; if that is None, with what comes next, or with the first message of a publisher that started while
+    this side was waiting already (`waited` seconds). A feed that takes the place of another at the same endpoint starts
+    from its first message. `started` is where `feed` was taken up; `history_failed` tells that the
+    last answer said that the history cannot be read now.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        cursors: MutableMapping[str, Cursor],
+        start: Start,
+        notify: Callable[[Notice], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._cursors = cursors
+        self._since = start.since
+        self._waited = start.waited
+        self._notify = notify
+        self._seen: int | None = None
+        self._ahead: dict[int, Packed] = {}
+        self._target = 0
+        self._unsure = True
+        self._asked = 0
+        self.history_failed = False
+        self.started: Cursor | None = None
+        self.feed = start.feed
+        self.heartbeat_seconds: float | None = None
+
+    @property
+    def request(self) -> Request | None:
+        """What to ask of the history now; None if nothing is missing."""
+        cursor = self._cursors.get(self.feed) if self.feed else None
+        if cursor is None:
+            return self._ask(op="info") if self._unsure else None
+        if not self._unsure and self._target <= cursor.sequence:
+            return None
+        nearest = min((number for number in self._ahead if number > cursor.sequence), default=None)
+        missing = PAGE_MESSAGES if nearest is None else nearest - cursor.sequence - 1
+        return self._ask(op="since", sequence=cursor.sequence, limit=max(1, min(PAGE_MESSAGES, missing)))
+
+    def on_event(self, frames: Sequence[bytes]) -> list[Received]:
+        """What can be given out now that these frames came from the PUB socket."""
+        try:
+            if frames[0] == HEARTBEAT_TOPIC:
+                heartbeat = decode_heartbeat(frames[2])
+                self.heartbeat_seconds = heartbeat.heartbeat_seconds
+                self._learn(heartbeat)
+                return []
+            if not frames[0].startswith(EVENT_TOPIC):
+                return []  # a kind of frame that a later version may add
+            packed = unpack(frames)
+            message = _decode(packed.body)
+        except (ValueError, IndexError) as error:
+            self._not_understood(error)
+            return []
+        return self._live(packed, message)
+
+    def on_reply(self, frames: Sequence[bytes]) -> list[Received]:
+        """What can be given out now that these frames came from the history."""
+        try:
+            reply = decode_reply(frames[0])
+            rows = unpack_all(frames[1:]) if reply.op == "since" else []
+        except (ValueError, IndexError) as error:
+            self._not_understood(error)
+            return []
+        if reply.request != self._asked:
+            return []  # an answer that came too late
+        self.heartbeat_seconds = reply.heartbeat_seconds
+        self._unsure = False
+        self.history_failed = bool(reply.error)
+        before = self.feed, self._sequence
+        self._learn(reply)
+        if reply.error or reply.op != "since" or before != (self.feed, self._sequence):
+            return []  # no answer to what has to be asked now: the feed is another, or its numbers went back
+        given = self._give_page(reply, rows)
+        return given + self._give_ahead()
+
+    @property
+    def _sequence(self) -> int | None:
+        return self._cursors[self.feed].sequence if self.feed and self.feed in self._cursors else None
+
+    def _ask(self, **what: Any) -> Request:
+        self._asked += 1
+        return Request(request=self._asked, **what)
+
+    def _live(self, packed: Packed, message: Message[dict[str, Any]]) -> list[Received]:
+        if self.feed is None and self._since is None:
+            self._seen = self._seen or packed.sequence  # where to start, only the history can say
+            self._unsure = True
+            return []
+        if message.feed != self.feed:
+            self._switch(message.feed, message.run, packed.sequence - 1)
+        cursor = self._cursors[message.feed]
+        self._target = max(self._target, packed.sequence)
+        if cursor.run != message.run:
+            self._unsure = True  # only the history knows where this run of the publisher began
+            return []
+        if packed.sequence == cursor.sequence + 1:
+            return [self._give(packed, message, from_history=False), *self._give_ahead()]
+        if packed.sequence > cursor.sequence and len(self._ahead) < _AHEAD_ROOM:
+            self._ahead[packed.sequence] = packed
+        return []
+
+    def _learn(self, tally: Tally) -> None:
+        """Take in where the publisher stands: its feed, its run and its last number."""
+        if tally.feed != self.feed:
+            younger = tally.run_seconds < self._waited()
+            before_seen = tally.last if self._seen is None else min(tally.last, self._seen - 1)
+            self._switch(tally.feed, tally.run, tally.run_first - 1 if younger else before_seen)
+        cursor = self._cursors[tally.feed]
+        if cursor.run != tally.run:
+            before = tally.run_first - 1 if cursor.run is not None else tally.last
+            if before < cursor.sequence:
+                self._tell(
+                    "went_back",
+                    f"its numbers went back from {cursor.sequence} to {before} (an older journal, or messages that "
+                    "were never on disk); going on from there",
+                )
+            self._cursors[tally.feed] = Cursor(tally.run, min(cursor.sequence, before))
+            self._ahead.clear()
+            self._target = 0
+        self._target = max(self._target, tally.last)
+
+    def _switch(self, feed: str, run: str, now: int) -> None:
+        """Turn to another feed; where to start in it depends on whether it, or another one here, was met before."""
+        if self.feed is not None:
+            self._tell("new_feed", f"a new feed ({feed} instead of {self.feed}); starting with its first message")
+        if feed not in self._cursors:
+            if self.feed is not None:
+                self._cursors[feed] = Cursor(run, 0)
+            else:
+                self._cursors[feed] = Cursor(run, now) if self._since is None else Cursor(None, self._since)
+        self.feed = feed
+        self.started = self._cursors[feed]
+        self._ahead.clear()
+        self._target = 0
+
+    def _give_page(self, reply: Reply, rows: Sequence[Packed]) -> list[Received]:
+        given = []
+        for packed in rows:
+            cursor = self._cursors[reply.feed]
+            if packed.sequence <= cursor.sequence:
+                continue
+            self._skip_to(packed.sequence - 1)
+            try:
+                message = _decode(packed.body)
+            except ValueError as error:
+                self._not_understood(error)
+                self._cursors[reply.feed] = Cursor(reply.run, packed.sequence)
+                continue
+            given.append(self._give(packed, message, from_history=True))
+        if not rows:
+            self._skip_to(reply.last)
+        return given
+
+    def _give_ahead(self) -> list[Received]:
+        given = []
+        while self.feed and (packed := self._ahead.pop(self._cursors[self.feed].sequence + 1, None)):
+            given.append(self._give(packed, _decode(packed.body), from_history=False))
+        passed = self._cursors[self.feed].sequence if self.feed else 0
+        for number in [number for number in self._ahead if number <= passed]:
+            del self._ahead[number]
+        return given
+
+    def _give(self, packed: Packed, message: Message[dict[str, Any]], *, from_history: bool) -> Received:
+        feed = self.feed or ""
+        cursor = Cursor(self._cursors[feed].run, packed.sequence)
+        self._cursors[feed] = cursor
+        return Received(self._endpoint, packed.topic, message, packed.body, from_history, cursor)
+
+    def _skip_to(self, sequence: int) -> None:
+        """Go on behind `sequence`: the history has everything that is left, and these are not in it."""
+        feed = self.feed or ""
+        cursor = self._cursors[feed]
+        if sequence > cursor.sequence:
+            count = sequence - cursor.sequence
+            self._tell(
+                "lost",
+                f"{count} messages ({cursor.sequence + 1} to {sequence}) are no longer in its history; going on "
+                "behind them. Subscribe more often, or raise feed.keep_days there",
+            )
+            self._cursors[feed] = Cursor(cursor.run, sequence)
+
+    def _not_understood(self, error: Exception) -> None:
+        self._tell("not_understood", f"sent what is not of this protocol ({error}); is it a lightning-detector feed?")
+
+    def _tell(self, kind: NoticeKind, text: str) -> None:
+        self._notify(Notice(self._endpoint, kind, f"{self._endpoint}: {text}"))

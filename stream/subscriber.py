@@ -1,0 +1,264 @@
+"""Subscriber: the receiving side of the event feed. In order, without gaps, each message once."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import zmq
+import zmq.asyncio
+
+from stream.errors import FeedError
+from stream.feed_cursors import CursorFile, Places
+from stream.feed_line import Line
+from stream.feed_order import Cursor, Notice, Order, Received, Start
+from stream.keys import ClientKeys, read_client_keys
+
+_LOG = logging.getLogger("stream.subscriber")
+_POLL_SECONDS = 0.2  # stop, staleness and late answers are looked at this often
+_ROOM = 2000  # messages in hand; beyond it they stay with the publisher
+
+
+def log_notice(notice: Notice) -> None:
+    """Write `notice` to the log: what a subscriber does unless told otherwise."""
+    _LOG.log(logging.INFO if notice.kind in {"connected", "back"} else logging.WARNING, "%s", notice.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriberOptions:
+    """What to receive, and from where on.
+
+    since: on first contact with a feed start behind this number (0: everything it has); None starts with what comes.
+    cursor: a file that keeps the place between runs; None keeps it in memory. It wins over `since`.
+    cursors: places to start from, by feed id, e.g. kept by the caller together with what it did.
+    cameras, states: only messages about these cameras, or whose data.state is one of these; empty: all.
+    keys: client key files (`stream.keys`): one for all endpoints, or one for each.
+    on_notice: told what is worth knowing about an endpoint, in the receiving thread.
+    """
+
+    since: int | None = None
+    cursor: Path | None = None
+    cursors: Mapping[str, Cursor] = field(default_factory=dict)
+    cameras: Collection[str] = ()
+    states: Collection[str] = ()
+    keys: Sequence[Path] = ()
+    on_notice: Callable[[Notice], None] = log_notice
+
+    def wants(self, received: Received) -> bool:
+        """Whether the caller asked for this message."""
+        data = received.message.data
+        about = {received.message.subject, data.get("camera")}
+        return (not self.cameras or not about.isdisjoint(self.cameras)) and (
+            not self.states or data.get("state") in self.states
+        )
+
+
+class _Receiver:
+    """What both subscribers share: the lines, what is in hand, and the place reached. Never blocks."""
+
+    def __init__(self, endpoints: Sequence[str], options: SubscriberOptions) -> None:
+        if not endpoints:
+            raise FeedError("no endpoint to subscribe to; give at least one, e.g. tcp://127.0.0.1:5556")
+        keys = _keys_for(endpoints, options.keys)
+        self._began = time.monotonic()
+        self._options = options
+        self._file = CursorFile(options.cursor) if options.cursor else None
+        self._places = self._file.read() if self._file else Places()
+        self._cursors = {**options.cursors, **self._places.feeds}
+        self._inhand: deque[Received] = deque()
+        self._given: Received | None = None
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.lines: list[Line] = []
+        try:
+            for endpoint, key in zip(endpoints, keys, strict=True):
+                start = Start(options.since, self._places.endpoints.get(endpoint), self._waited)
+                order = Order(endpoint, self._cursors, start, options.on_notice)
+                self.lines.append(Line(self._context, endpoint, key, order, options.on_notice))
+        except BaseException:
+            self.close()
+            raise
+
+    def pump(self) -> None:
+        """Take in what has come; what is too much stays with the publisher."""
+        for line in self.lines:
+            if len(self._inhand) < _ROOM:
+                self._inhand += line.pump()
+                self._keep_start(line)
+
+    def take(self) -> Received | None:
+        """The next message that the caller wants, if one is in hand; taking it means the one before is dealt with."""
+        self.settle()
+        while self._inhand:
+            received = self._inhand.popleft()
+            self._reach(received)
+            if self._options.wants(received):
+                self._given = received
+                return received
+        return None
+
+    def settle(self) -> None:
+        """The message given last is dealt with: keep the place behind it."""
+        if self._given is not None:
+            self._given = None
+            if self._file is not None:
+                self._file.write(self._places)
+
+    def sockets(self) -> "list[zmq.Socket[bytes]]":
+        """What to poll."""
+        return [socket for line in self.lines for socket in line.sockets()]
+
+    def close(self) -> None:
+        """Close every socket; it may be called twice."""
+        for line in self.lines:
+            line.close()
+        self._context.term()
+
+    def _waited(self) -> float:
+        return time.monotonic() - self._began
+
+    def _keep_start(self, line: Line) -> None:
+        """Keep where a feed was taken up, so that a restart before its first message misses nothing."""
+        order = line.order
+        if order.feed and order.started and self._places.endpoints.get(line.endpoint) != order.feed:
+            self._places.reach(line.endpoint, order.feed, self._places.feeds.get(order.feed, order.started))
+            if self._file is not None:
+                self._file.write(self._places)
+
+    def _reach(self, received: Received) -> None:
+        self._places.reach(received.endpoint, received.message.feed, received.cursor)
+
+
+class Subscriber:
+    """Messages of one or more feeds, in order, each once, through restarts of either side.
+
+        with Subscriber("tcp://127.0.0.1:5556", since=0) as events:
+            for event in events:
+                print(event.message.subject, event.message.data["state"])
+
+    Asking for the next message says that the one before was dealt with: only then its place is kept. So a program that
+    dies in between gets that one again. Use it from one thread; `stop` may come from any.
+
+    Raises:
+        FeedError: an endpoint, key or cursor file is wrong, or a publisher refused this client at first contact.
+    """
+
+    def __init__(self, *endpoints: str, options: SubscriberOptions | None = None, since: int | None = None) -> None:
+        self._endpoints = endpoints
+        self._options = options or SubscriberOptions(since=since)
+        self._receiver: _Receiver | None = None
+        self._stopped = threading.Event()
+
+    @property
+    def away(self) -> list[str]:
+        """The endpoints from which nothing is heard now."""
+        return (
+            [line.endpoint for line in self._receiver.lines if line.away] if self._receiver else list(self._endpoints)
+        )
+
+    def receive(self, timeout_seconds: float | None = None) -> Received | None:
+        """The next message, or None when none came in time or `stop` was called."""
+        receiver = self._opened()
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while not self._stopped.is_set():
+            if received := receiver.take():
+                return received
+            left = _POLL_SECONDS if deadline is None else min(_POLL_SECONDS, deadline - time.monotonic())
+            if left < 0:
+                return None
+            poller = zmq.Poller()
+            for socket in receiver.sockets():
+                poller.register(socket, zmq.POLLIN)
+            poller.poll(int(left * 1000))
+            receiver.pump()
+        return None
+
+    def stop(self) -> None:
+        """End the `for` loop, or `receive`, soon."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Keep the place behind the message given last and close the sockets; it may be called twice."""
+        if self._receiver is not None:
+            self._receiver.settle()
+            self._receiver.close()
+            self._receiver = None
+        self._stopped.set()
+
+    def __iter__(self) -> Iterator[Received]:
+        while received := self.receive():
+            yield received
+
+    def __enter__(self) -> Self:
+        self._opened()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and self._receiver is not None:
+            self._receiver.close()  # the message given last was not dealt with
+            self._receiver = None
+        self.close()
+
+    def _opened(self) -> _Receiver:
+        if self._receiver is None and not self._stopped.is_set():
+            self._receiver = _Receiver(self._endpoints, self._options)
+        if self._receiver is None:
+            raise FeedError("this subscriber is closed; make a new one")
+        return self._receiver
+
+
+class AsyncSubscriber:
+    """`Subscriber` for asyncio: `async with AsyncSubscriber(endpoint) as events: async for event in events: ...`."""
+
+    def __init__(self, *endpoints: str, options: SubscriberOptions | None = None, since: int | None = None) -> None:
+        self._endpoints = endpoints
+        self._options = options or SubscriberOptions(since=since)
+        self._receiver: _Receiver | None = None
+
+    async def receive(self, timeout_seconds: float | None = None) -> Received | None:
+        """The next message, or None when none came in time."""
+        if self._receiver is None:
+            self._receiver = _Receiver(self._endpoints, self._options)
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            if received := self._receiver.take():
+                return received
+            left = _POLL_SECONDS if deadline is None else min(_POLL_SECONDS, deadline - time.monotonic())
+            if left < 0:
+                return None
+            poller = zmq.asyncio.Poller()
+            for socket in self._receiver.sockets():
+                poller.register(socket, zmq.POLLIN)
+            await poller.poll(int(left * 1000))
+            self._receiver.pump()
+
+    async def __aiter__(self) -> AsyncIterator[Received]:
+        while received := await self.receive():
+            yield received
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._receiver is not None:
+            if error is None:
+                self._receiver.settle()
+            self._receiver.close()
+            self._receiver = None
+
+
+def _keys_for(endpoints: Sequence[str], files: Sequence[Path]) -> list[ClientKeys | None]:
+    if not files:
+        return [None] * len(endpoints)
+    if len(files) not in {1, len(endpoints)}:
+        raise FeedError(f"{len(files)} keys for {len(endpoints)} endpoints; give one for all, or one for each in order")
+    keys = [read_client_keys(file) for file in files]
+    return list(keys) if len(keys) == len(endpoints) else keys * len(endpoints)  # type: ignore[return-value]
