@@ -296,10 +296,11 @@ class _Press:
             sockets.refresh_allowed()
             self._ledger.recover()
             sockets.publish(self._desk.heartbeat(time.time()))
-            self._counters.connections_refused = dict(sockets.refusals.counts)
 
     def _count(self) -> None:
         counters = self._counters
+        if self._sockets is not None:
+            counters.connections_refused = dict(self._sockets.refusals.counts)
         counters.not_durable = self._ledger.not_durable
         counters.pruned = self._ledger.pruned
         counters.requests_answered = self._desk.answered

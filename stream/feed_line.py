@@ -25,6 +25,9 @@ _REFUSED = {
         zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
     ): "the connection was broken off; check that the key is for this publisher",
 }
+# A publisher that is just ending breaks off, too: only several breaks in a row say that it does not want us.
+_CLEAR_REFUSALS = {int(zmq.Event.HANDSHAKE_FAILED_AUTH), int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL)}
+_BREAKS_ENOUGH = 3
 
 
 class Line:
@@ -55,6 +58,7 @@ class Line:
         self._ask_at = 0.0
         self._waiting = False
         self._refusal = ""
+        self._refusals = 0
         self._events = self._socket(zmq.SUB)
         self._monitor = self._events.get_monitor_socket(sum(_REFUSED) | int(zmq.Event.HANDSHAKE_SUCCEEDED))
         for topic in (EVENT_TOPIC, HEARTBEAT_TOPIC):
@@ -136,7 +140,6 @@ class Line:
             self._dealer.send(encode(request), zmq.NOBLOCK)
         self._waiting = True
         self._answer_by = now + _ANSWER_SECONDS
-        self._ask_at = now + (0.0 if request.op == "since" else _PAUSE_SECONDS)
 
     def _drop_dealer(self) -> None:
         self._waiting = False
@@ -162,9 +165,10 @@ class Line:
         while (frames := _receive(self._monitor)) is not None:
             event = int(parse_monitor_message(frames)["event"])
             why = _REFUSED.get(event)
+            self._refusals = self._refusals + 1 if why else 0
             if why is None:
                 self._refusal = ""
-            elif self._heard is None:
+            elif self._heard is None and (event in _CLEAR_REFUSALS or self._refusals >= _BREAKS_ENOUGH):
                 raise FeedError(f"{self.endpoint}: {why}")
             elif why != self._refusal:
                 self._refusal = why

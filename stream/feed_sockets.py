@@ -23,8 +23,8 @@ _REQUESTS_WAITING = 50
 _LOG_SECONDS = 10.0
 _REFUSALS = {
     int(zmq.Event.HANDSHAKE_FAILED_AUTH): "its key is not allowed",
-    int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "it does not speak CURVE, or not ZeroMQ",
-    int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL): "it broke off, as with another server key",
+    int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "it uses no key, another server's key, or is no ZeroMQ client",
+    int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL): "it broke off while connecting",
 }
 
 
