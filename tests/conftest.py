@@ -1,9 +1,28 @@
-"""What tests of several rooms share."""
+"""What tests of several rooms share: clips, a real RTSP camera and what may go wrong on the way to it."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
+from support_mangler import Faults, Mangler
+from support_media import Clip, make_clip
+from support_rtsp import RtspServer, missing
+
+from detector.settings import load_settings
+from stream import CaptureOptions
+
+rtsp_missing = cache(missing)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the RTSP server carries its marker."""
+    for item in items:
+        if "rtsp_server" in getattr(item, "fixturenames", ()):
+            item.add_marker("rtsp")
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +32,38 @@ def footage() -> Path:
     if not (folder / "labels.json").is_file():
         pytest.skip(f"no real footage at {folder}; set LIGHTNING_FOOTAGE to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def camera_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten seconds of 640x360 at 25 pictures/s with a key frame each second, a counter burnt in and three flashes."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "camera.mp4", Clip(seconds=10, flashes=(60, 61, 130, 210)))
+
+
+@pytest.fixture
+def rtsp_server() -> Iterator[Callable[..., RtspServer]]:
+    """Starts RTSP cameras: `rtsp_server(clip, "--user", "u", ...)` gives a running RtspServer."""
+    if reason := rtsp_missing():
+        pytest.skip(reason)
+    with ExitStack() as stack:
+        yield lambda clip, *arguments, **more: stack.enter_context(RtspServer(clip, *arguments, **more))
+
+
+@pytest.fixture
+def mangled() -> Iterator[Callable[[RtspServer, Faults], tuple[Mangler, str]]]:
+    """Puts a Mangler in front of a server: `mangler, url = mangled(server, Faults(drop=0.01))`."""
+    with ExitStack() as stack:
+
+        def start(server: RtspServer, faults: Faults) -> tuple[Mangler, str]:
+            mangler = stack.enter_context(Mangler(server.port, faults))
+            return mangler, server.url.replace(str(server.port), str(mangler.port))
+
+        yield start
+
+
+@pytest.fixture
+def capture_options() -> CaptureOptions:
+    """The shipped options with waits short enough for tests."""
+    return msgspec.structs.replace(
+        load_settings().capture, open_seconds=3.0, stall_seconds=1.0, retry_first_seconds=0.1, retry_quick_seconds=0.3
+    )

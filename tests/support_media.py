@@ -1,0 +1,83 @@
+"""Small clips made for tests: a drifting, noisy sky with a frame counter burnt in and flashes where asked for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+COUNTER_BITS = 16
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What to draw and how to encode it. flashes: numbers of the frames that are lit."""
+
+    seconds: float = 2.0
+    rate: Fraction = Fraction(25)
+    size: tuple[int, int] = (640, 360)
+    codec: str = "libx264"
+    pixels: str = "yuv420p"
+    full_range: bool = False
+    key_seconds: float = 1.0
+    flashes: Sequence[int] = ()
+    flash_levels: float = 60.0
+    noise_levels: float = 2.0
+    options: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    stamp: Callable[[int], int] | None = None  # frame number -> pts in 1/rate; default: the number itself
+
+    @property
+    def frames(self) -> int:
+        return round(self.seconds * self.rate)
+
+
+X264 = {"preset": "ultrafast", "x264-params": "scenecut=0:bframes=0"}
+
+
+def picture(clip: Clip, number: int) -> NDArray[np.uint8]:
+    """(height, width) levels 0..255 of frame `number`, before encoding."""
+    width, height = clip.size
+    rng = np.random.default_rng(number)
+    y, x = np.mgrid[0:height, 0:width]
+    sky = 50 + 14 * np.sin((x + 2 * number) / 67.0) + 10 * np.cos(y / 41.0)
+    if number in clip.flashes:
+        sky = sky + clip.flash_levels
+    sky = sky + rng.normal(0, clip.noise_levels, sky.shape)
+    side = width // COUNTER_BITS // 2 * 2
+    for bit in range(COUNTER_BITS):
+        sky[0:side, bit * side : (bit + 1) * side] = 235 if number >> bit & 1 else 20
+    return np.clip(sky, 0, 255).astype(np.uint8)
+
+
+def counter(levels: NDArray[np.float32]) -> int:
+    """The frame number that is burnt into a picture, from its luma in levels 0..255."""
+    side = levels.shape[1] // COUNTER_BITS // 2 * 2
+    edge = side // 4
+    row = levels[edge : side - edge]
+    values = [row[:, bit * side + edge : (bit + 1) * side - edge].mean() for bit in range(COUNTER_BITS)]
+    return sum(1 << bit for bit, value in enumerate(values) if value > 125)
+
+
+def make_clip(path: Path, clip: Clip = Clip()) -> Path:
+    """`clip` drawn and encoded to `path`; the ending chooses the container."""
+    options = dict(X264 if clip.codec == "libx264" else {}) | clip.options
+    with av.open(str(path), "w") as container:
+        container.metadata.update(clip.metadata)
+        stream = container.add_stream(clip.codec, rate=clip.rate, options=options)
+        stream.width, stream.height = clip.size
+        stream.pix_fmt = clip.pixels
+        stream.codec_context.gop_size = max(1, round(clip.key_seconds * clip.rate))
+        stream.codec_context.time_base = 1 / clip.rate
+        stream.codec_context.color_range = 2 if clip.full_range else 1
+        for number in range(clip.frames):
+            frame = av.VideoFrame.from_ndarray(picture(clip, number), format="gray")
+            frame = frame.reformat(format=clip.pixels, src_color_range=2, dst_color_range=2 if clip.full_range else 1)
+            frame.pts = clip.stamp(number) if clip.stamp else number
+            frame.time_base = 1 / clip.rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
