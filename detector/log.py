@@ -9,8 +9,6 @@ from stream import redact
 class _Redacted(logging.Formatter):
     """Formats as usual, then takes out what must not be shown, tracebacks included."""
 
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
@@ -18,7 +16,9 @@ class _Redacted(logging.Formatter):
 def log_to_stderr(*, quiet: bool = False) -> None:
     """Send warnings and errors to stderr, and with `quiet=False` also what a person likes to know."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Redacted("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"))
+    formatter = _Redacted("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING if quiet else logging.INFO)
