@@ -91,6 +91,29 @@ class MinicpmSettings(Section, frozen=True, kw_only=True):
     answer_limit_seconds: PositiveSeconds
 
 
+class Minicpm45Settings(Section, frozen=True, kw_only=True):
+    """How `serve-45` runs MiniCPM-V 4.5, and for whom."""
+
+    model: Annotated[str, Meta(min_length=1)]
+    revision: str
+    channel: Literal["stable", "edge"]
+    environment: str
+    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    attention: Literal["sdpa", "flash_attention_2"]
+    threads: Annotated[int, Meta(ge=0, le=256)]
+    pack_frames: Annotated[int, Meta(ge=1, le=6)]
+    host: Annotated[str, Meta(min_length=1)]
+    port: Annotated[int, Meta(ge=0, le=65_535)]
+    key_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    batch_size: Annotated[int, Meta(ge=1, le=64)]
+    batch_wait_ms: Annotated[float, Meta(ge=0, le=10_000)]
+    waiting_limit: Annotated[int, Meta(ge=1, le=1024)]
+    request_limit_mb: Annotated[float, Meta(gt=0, le=1000)]
+    pictures_limit: Annotated[int, Meta(ge=1, le=64)]
+    answer_limit_seconds: PositiveSeconds
+
+
 class ServedSettings(Section, frozen=True, kw_only=True):
     """The model server that is asked with `served`."""
 
@@ -139,6 +162,7 @@ class Settings(Section, frozen=True, kw_only=True):
     batcher: BatcherSettings
     question: QuestionSettings
     minicpm: MinicpmSettings
+    minicpm45: Minicpm45Settings
     served: ServedSettings
     cascade: CascadeSettings
     feed: FeedSettings

@@ -1,0 +1,115 @@
+"""Serve MiniCPM-V 4.5 by its own code, in its own environment, to `--verifier served`."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detector.commands.common import add_settings_arguments, settings_of
+
+if TYPE_CHECKING:
+    from detector.minicpm45.job import Job
+    from detector.minicpm45.launch import Checked
+    from detector.settings import Minicpm45Settings, Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which snapshot, where, and whether its code is trusted."""
+    parser.add_argument("--model", metavar="ID|DIR", help="model id, or a folder with a snapshot")
+    parser.add_argument("--model-revision", metavar="SHA", help="40-digit commit; wins over MINICPM_REVISION")
+    parser.add_argument("--attn", metavar="BACKEND", help="sdpa (shipped) or flash_attention_2")
+    parser.add_argument("--edge", action="store_true", help="fetch and serve the newest commit of the branch main")
+    parser.add_argument("--host", help="address to answer on (shipped: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to answer on (shipped: 8045); 0 takes a free one")
+    parser.add_argument("--environment", type=Path, metavar="DIR", help="the folder given to setup-45")
+    parser.add_argument("--trust", action="store_true", help="let the listed files run, now and later, and record them")
+    parser.add_argument("--smoke", action="store_true", help="load it, run doctor's checks on it, and end")
+    add_settings_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check everything, then serve until stopped; prints the endpoint once it answers."""
+    from detector.commands.common import progress_console
+    from detector.minicpm45.environment import Environment
+    from detector.minicpm45.launch import check
+    from detector.minicpm45.launch import run as serve
+    from detector.minicpm45.places import environment_folder, trust_record
+    from detector.minicpm45.snapshot import find_snapshot_45
+
+    settings = _settings(arguments)
+    asked = settings.minicpm45
+    environment = Environment(Path(asked.environment) if asked.environment else environment_folder())
+    environment.require()
+    snapshot = find_snapshot_45(settings)
+    checked = check(snapshot, environment, asked.attention, trust_record(), confirm=arguments.trust)
+    for line in _announcements(checked, asked):
+        progress_console().print(line, markup=False, soft_wrap=True)
+    return serve(checked, _job(checked, asked, smoke=arguments.smoke))
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    """The settings with the flags and MINICPM_REVISION laid over `[minicpm45]`."""
+    import msgspec
+
+    from detector.errors import SettingsError
+    from detector.settings import Settings
+
+    table = msgspec.to_builtins(settings_of(arguments))
+    given = {
+        "model": arguments.model,
+        "revision": arguments.model_revision or os.environ.get("MINICPM_REVISION"),
+        "attention": arguments.attn,
+        "channel": "edge" if arguments.edge else None,
+        "host": arguments.host,
+        "port": arguments.port,
+        "environment": str(arguments.environment) if arguments.environment else None,
+    }
+    table["minicpm45"] |= {key: value for key, value in given.items() if value is not None}
+    try:
+        return msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"command line: {error}") from error
+
+
+def _announcements(checked: "Checked", asked: "Minicpm45Settings") -> list[str]:
+    """What the user should know before it runs."""
+    lines = list(checked.notes)
+    if asked.channel == "edge":
+        lines += [
+            f"CHANNEL EDGE: {checked.snapshot.model}, branch main, is now at {checked.snapshot.revision}",
+            "This revision is not known to be good. The files that it runs:",
+            *(f"  {sha256}  {path}" for path, sha256 in checked.files.items()),
+        ]
+    return lines
+
+
+def _job(checked: "Checked", asked: "Minicpm45Settings", *, smoke: bool) -> "Job":
+    from detector.errors import VerifierError
+    from detector.minicpm45.job import Job
+
+    key = os.environ.get(asked.key_variable, "")
+    if asked.host not in {"127.0.0.1", "::1", "localhost"} and not key:
+        raise VerifierError(
+            f"--host {asked.host} can be reached from other machines; put a key into {asked.key_variable}, here and at "
+            "the asking side, or stay on 127.0.0.1"
+        )
+    return Job(
+        model=checked.snapshot.model,
+        revision=checked.snapshot.revision or "local",
+        folder="",
+        attention=asked.attention,
+        precision=asked.precision,
+        device=asked.device,
+        threads=asked.threads or max((os.cpu_count() or 2) // 2, 1),
+        pack_frames=asked.pack_frames,
+        host=asked.host,
+        port=asked.port,
+        batch_size=asked.batch_size,
+        batch_wait_ms=asked.batch_wait_ms,
+        waiting_limit=asked.waiting_limit,
+        request_limit_mb=asked.request_limit_mb,
+        pictures_limit=asked.pictures_limit,
+        answer_seconds=asked.answer_limit_seconds,
+        key=key,
+        smoke=smoke,
+    )

@@ -1,0 +1,39 @@
+"""What the main program hands to the process that serves the model: one JSON file."""
+
+from typing import Literal
+
+import msgspec
+
+Attention = Literal["sdpa", "flash_attention_2"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model in which way, and where and how it is served.
+
+    folder: the snapshot as staged: what was hashed is what runs. pack_frames: pictures that share 64 tokens, 1 to 6.
+    port: 0 takes a free one. key: what requests must carry as bearer token, empty for none.
+    """
+
+    model: str
+    revision: str
+    folder: str
+    attention: Attention
+    precision: Precision
+    device: str
+    threads: int
+    pack_frames: int
+    host: str
+    port: int
+    batch_size: int
+    batch_wait_ms: float
+    waiting_limit: int
+    request_limit_mb: float
+    pictures_limit: int
+    answer_seconds: float
+    key: str = ""
+    smoke: bool = False
+
+
+class CannotServe(Exception):
+    """The model cannot be loaded or served; the message is for the user."""

@@ -1,0 +1,179 @@
+"""Which of a snapshot's files would be executed: listed, hashed, recorded at first trust, compared ever after."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from detector.errors import VerifierError
+
+# These name, under auto_map, the classes that are loaded from the snapshot's Python files: they decide what runs.
+_DECIDING = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
+CodeFiles = dict[str, str]  # path inside the snapshot -> SHA-256, in order of path
+
+
+class Trusted(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of one revision and when a person said that they may run."""
+
+    trusted_at: str
+    files: CodeFiles
+
+
+class TrustBook(msgspec.Struct, kw_only=True):
+    """Every revision of every model whose code has been trusted here; `models[id][revision]`."""
+
+    models: dict[str, dict[str, Trusted]] = {}
+
+
+def code_files(snapshot: Path) -> CodeFiles:
+    """The files in `snapshot` that would be executed or decide what is, with their SHA-256.
+
+    Raises:
+        VerifierError: there is no Python file, one cannot be read, or auto_map names code in another repository.
+    """
+    scripts = sorted(path for path in snapshot.rglob("*.py"))
+    if not scripts:
+        raise VerifierError(f"{snapshot}: no Python file: this is not a snapshot of a model that brings its own code")
+    deciding = [snapshot / name for name in _DECIDING if (snapshot / name).is_file()]
+    _refuse_foreign_code(snapshot)
+    return {path.relative_to(snapshot).as_posix(): _sha256(path) for path in (*scripts, *deciding)}
+
+
+def auto_map(snapshot: Path) -> dict[str, str]:
+    """Every class that the snapshot's settings name for loading, e.g. AutoModel -> modeling_minicpmv.MiniCPMV.
+
+    Raises:
+        VerifierError: one of the settings files is not JSON.
+    """
+    named: dict[str, str] = {}
+    for name in _DECIDING:
+        table = read_json(snapshot / name) if (snapshot / name).is_file() else {}
+        for auto, where in dict(table.get("auto_map") or {}).items():
+            # A tokenizer has two: [slow, fast], either may be null.
+            for one in where if isinstance(where, list) else [where]:
+                if one:
+                    named[f"{name}: {auto}: {one}"] = str(one)
+    return named
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`.
+
+    Raises:
+        VerifierError: it cannot be read or is no JSON object.
+    """
+    try:
+        table = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise VerifierError(
+            f"{path}: not readable as JSON: {error}; the snapshot is damaged, fetch it again"
+        ) from error
+    if not isinstance(table, dict):
+        raise VerifierError(f"{path}: a JSON object was expected, not {type(table).__name__}")
+    return table
+
+
+def read_book(record: Path) -> TrustBook:
+    """What has been trusted so far; empty if nothing was.
+
+    Raises:
+        VerifierError: the record is there but cannot be read: better to stop than to ask again as if new.
+    """
+    try:
+        return msgspec.json.decode(record.read_bytes(), type=TrustBook)
+    except FileNotFoundError:
+        return TrustBook()
+    except (OSError, msgspec.DecodeError) as error:
+        raise VerifierError(
+            f"{record}: the record of trusted code cannot be read: {error}; repair or remove it"
+        ) from error
+
+
+def trust(record: Path, model: str, revision: str, files: CodeFiles) -> None:
+    """Record that `files` of this revision may run."""
+    book = read_book(record)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    book.models.setdefault(model, {})[revision] = Trusted(trusted_at=now, files=files)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    fresh = record.with_name(f"{record.name}.{os.getpid()}")
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(book)))
+    fresh.replace(record)
+
+
+def objection(book: TrustBook, model: str, revision: str, files: CodeFiles) -> str | None:
+    """Why `files` may not run yet, as lines for a person, or None if exactly these were trusted before.
+
+    A revision that was never seen is fine if its files equal those of one that is trusted: it is the same code.
+    """
+    known = book.models.get(model, {})
+    if any(trusted.files == files for trusted in known.values()):
+        return None
+    if not known:
+        return "\n".join(
+            [f"{model} at {revision} has never been trusted here. It would run these files:", *_listing(files)]
+        )
+    before = known.get(revision) or max(known.values(), key=lambda trusted: trusted.trusted_at)
+    where = "this revision" if revision in known else f"the code trusted on {before.trusted_at}"
+    return "\n".join([f"{model} at {revision}: the code is not that of {where}:", *differences(before.files, files)])
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What changed from `before` to `now`, one line a file."""
+    lines = []
+    for path in sorted({*before, *now}):
+        was, becomes = before.get(path), now.get(path)
+        if was is None:
+            lines.append(f"  added    {path} {becomes}")
+        elif becomes is None:
+            lines.append(f"  removed  {path} {was}")
+        elif was != becomes:
+            lines.append(f"  changed  {path} {was} -> {becomes}")
+    return lines
+
+
+def stage(snapshot: Path, files: CodeFiles, folder: Path) -> Path:
+    """Lay the snapshot out in `folder` so that what was hashed is what runs: code as checked copies, the rest as links.
+
+    Raises:
+        VerifierError: a file is no longer what was hashed.
+    """
+    for path, expected in files.items():
+        content = (snapshot / path).read_bytes()
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise VerifierError(f"{snapshot / path}: changed while it was being checked; who writes there?")
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    for entry in snapshot.iterdir():
+        # Folders hold nothing that loading needs; a left-out Python file could only be one that was not hashed.
+        if (
+            entry.is_file()
+            and entry.name not in files
+            and PurePosixPath(entry.name).suffix not in {".py", ".pyc", ".so"}
+        ):
+            (folder / entry.name).symlink_to(entry.resolve())
+    return folder
+
+
+def _listing(files: CodeFiles) -> list[str]:
+    return [f"  {sha256}  {path}" for path, sha256 in files.items()]
+
+
+def _refuse_foreign_code(snapshot: Path) -> None:
+    for where, name in auto_map(snapshot).items():
+        if "--" in name:
+            raise VerifierError(
+                f"{snapshot}: {where} names code in another repository, which no revision pins; it is not run"
+            )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise VerifierError(f"{path}: cannot be read: {error.strerror}; fetch the snapshot again") from error
