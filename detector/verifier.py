@@ -6,6 +6,10 @@ from typing import Protocol, runtime_checkable
 
 from detector.errors import VerifierError
 from detector.flash import Candidate, Verdict
+from detector.minicpm.facts import gather_facts
+from detector.minicpm.snapshot import find_snapshot
+from detector.minicpm.verifier import MinicpmVerifier, check_installed, find_or_fetch
+from detector.photometric import PhotometricVerifier
 from detector.settings import Settings
 from stream import redact
 
@@ -78,21 +82,70 @@ def answer_at_once(verifier: Verifier, candidate: Candidate) -> Verdict | None:
 def choose_verifier(settings: Settings) -> tuple[Verifier, str]:
     """The verifier that `settings` ask for, and a line that says which it is and why.
 
+    A model begins to load in the background; `close` the verifier in any case (a Batcher does).
+
     Raises:
         VerifierError: the one asked for by name cannot work here; says what is missing and what to do.
+        SettingsError: the prompt file cannot be used.
     """
     match settings.verifier.kind:
         case "none":
-            return NoVerifier(), "verifier: none, every candidate will be unverified (asked for)"
+            return NoVerifier(), "verifier: none, every candidate stays unverified (asked for)"
         case "photometric":
-            return _photometric(settings), "verifier: photometric (asked for)"
+            return PhotometricVerifier(settings.photometric), "verifier: photometric (asked for)"
+        case "minicpm":
+            return _minicpm(settings, "asked for")
+        case "photometric+minicpm":
+            return _cascade(settings)
+        case "served":
+            return _served(settings)
         case "auto":
-            return _photometric(settings), "verifier: photometric"
-        case other:
-            raise VerifierError(f"verifier {other}: not there yet; use --verifier photometric or none")
+            return _auto(settings)
 
 
-def _photometric(settings: Settings) -> Verifier:
-    from detector.photometric import PhotometricVerifier  # noqa: PLC0415 - only when chosen
+def why_no_gpu_model(settings: Settings) -> str | None:
+    """Why `auto` does not take minicpm, in some words; None when it does. Asks torch only if the rest is there."""
+    try:
+        check_installed(settings.minicpm)
+        find_snapshot(settings.minicpm)
+        facts = gather_facts()
+    except VerifierError as error:
+        return f"no model: {error}"
+    if facts.torch_error is not None:
+        return f"no model: torch does not work: {facts.torch_error}"
+    return None if facts.gpus else "no GPU that torch can see"
 
-    return PhotometricVerifier(settings.photometric)
+
+def _auto(settings: Settings) -> tuple[Verifier, str]:
+    why_not = why_no_gpu_model(settings)
+    if why_not is None:
+        return _minicpm(settings, "auto: torch, a GPU and the model are here")
+    return PhotometricVerifier(settings.photometric), f"verifier: photometric (auto: {why_not})"
+
+
+def _minicpm(settings: Settings, why: str) -> tuple[Verifier, str]:
+    check_installed(settings.minicpm)
+    snapshot = find_or_fetch(settings.minicpm)
+    verifier = MinicpmVerifier(settings, snapshot)
+    revision = "a folder of your own" if snapshot.revision is None else snapshot.revision
+    return verifier, f"verifier: minicpm, {snapshot.model} at {revision} ({why}), {verifier.note}"
+
+
+def _cascade(settings: Settings) -> tuple[Verifier, str]:
+    from detector.cascade import Cascade  # noqa: PLC0415 - it builds on this module
+
+    model, line = _minicpm(settings, "asked for")
+    cascade = settings.cascade
+    between = f"photometric decides, except between {cascade.reject_below:g} and {cascade.confirm_above:g}"
+    return Cascade(PhotometricVerifier(settings.photometric), model, cascade), f"{line}; {between}"
+
+
+def _served(settings: Settings) -> tuple[Verifier, str]:
+    from detector.served import ServedVerifier  # noqa: PLC0415 - its HTTP client is slow to import
+
+    verifier = ServedVerifier(settings)
+    try:
+        return verifier, f"verifier: {verifier.check()}"
+    except VerifierError:
+        verifier.close()
+        raise

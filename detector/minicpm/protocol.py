@@ -1,0 +1,92 @@
+"""What the program and the model's process say to each other: small JSON messages; pictures lie in shared memory."""
+
+import msgspec
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
+    """First word to the process: the model in this folder, in this way."""
+
+    folder: str
+    device: str
+    precision: str
+    attention: str
+    downsample_mode: str
+    picture_side_pixels: int
+    threads: int
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
+    """The model stands ready. memory_mib: of the process on the CPU, of the card on a GPU."""
+
+    device: str
+    device_name: str
+    precision: str
+    attention: str
+    threads: int
+    seconds: float
+    memory_mib: float
+    torch: str
+    transformers: str
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where an RGB picture of (height, width, 3) bytes lies in the shared memory."""
+
+    offset: int
+    height: int
+    width: int
+
+
+class Clip(msgspec.Struct, frozen=True, array_like=True):
+    """One candidate's pictures and the question about them."""
+
+    pictures: list[Place]
+    question: str
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+    """Score these clips in one batch."""
+
+    number: int
+    clips: list[Clip]
+
+
+class Score(msgspec.Struct, frozen=True, array_like=True):
+    """log_odds: of Yes over No. answer_mass: probability that the answer is one of the two, 0..1."""
+
+    log_odds: float
+    answer_mass: float
+
+
+class Scored(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
+    """A score for each clip of ask `number`, in order; seconds for all of them."""
+
+    number: int
+    scores: list[Score]
+    seconds: float
+    memory_mib: float
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag="trouble"):
+    """It could not be done. After a failed load the process ends; after a failed ask it goes on."""
+
+    reason: str
+    out_of_memory: bool = False
+
+
+Reply = Loaded | Scored | Trouble
+Request = Load | Ask
+
+encode = msgspec.json.encode
+
+
+def decode_reply(message: bytes) -> Reply:
+    """What the process says."""
+    reply: Reply = msgspec.json.decode(message, type=Reply)
+    return reply
+
+
+def decode_request(message: bytes) -> Request:
+    """What the program asks."""
+    request: Request = msgspec.json.decode(message, type=Request)
+    return request

@@ -1,0 +1,268 @@
+"""The verifier `served`: the same pictures and question to a model server that speaks the OpenAI chat protocol."""
+
+import base64
+import json
+import logging
+import math
+import os
+import random
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+from typing import Any
+
+import cv2
+import httpx
+import msgspec
+import numpy as np
+
+from detector.errors import SettingsError, VerifierError
+from detector.flash import Candidate, Verdict
+from detector.minicpm.protocol import Score
+from detector.pictures import Picture
+from detector.question import Asked, Question, Shown
+from detector.settings import ServedSettings, Settings
+from stream import redact
+
+_CONNECT_SECONDS = 5.0
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 20.0
+_TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+_TOP_WORDS = 20  # as many of the likeliest first words as the protocol gives
+_JPEG_QUALITY = 95
+
+
+class _TopWord(msgspec.Struct):
+    token: str
+    logprob: float
+
+
+class _Position(msgspec.Struct):
+    token: str
+    logprob: float
+    top_logprobs: list[_TopWord] = []
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Position] | None = None
+
+
+class _Choice(msgspec.Struct):
+    logprobs: _Logprobs | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+
+
+class _Model(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+class NoLogprobs(VerifierError):
+    """The server answers without the probabilities of its first word, so its answer has no probability."""
+
+
+class ServedVerifier:
+    """Judges by asking a model server, several candidates at a time.
+
+    Raises:
+        VerifierError: there is no endpoint.
+        SettingsError: the prompt or `served.extra_json` cannot be used.
+    """
+
+    name = "served"
+
+    def __init__(self, settings: Settings) -> None:
+        served = settings.served
+        if not served.endpoint.startswith(("http://", "https://")):
+            raise VerifierError(
+                f"verifier served: endpoint {redact(served.endpoint)!r} is not the base URL of a model server; "
+                "give one with --endpoint, e.g. --endpoint http://127.0.0.1:8000/v1"
+            )
+        self._settings = served
+        self._endpoint = redact(served.endpoint)
+        self._question = Question(settings.question, settings.batcher.picture_side_pixels)
+        self._extra = _extra(served)
+        self._asked = Asked(self.name, served.model, None, "served")
+        self._client = _client(served)
+        self._pool = ThreadPoolExecutor(served.concurrency, thread_name_prefix="served")
+        self._closing = Event()
+
+    def check(self) -> str:
+        """Find the model's name if none is set, ask one question about a grey picture, and say in a line who answers.
+
+        Raises:
+            VerifierError: the server is not there, refuses, or gives no probabilities.
+        """
+        model = self._settings.model or self._first_model()
+        self._asked = replace(self._asked, model=model)
+        grey = np.full((64, 64, 3), 128, np.uint8)
+        self._score(Shown([grey], self._question.prompt.text(["peak"])))
+        note = self._question.calibration_note(self._asked)
+        return f"served, {model} at {self._endpoint} (asked for), prompt {self._question.prompt.label}, {note}"
+
+    def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """A verdict for each, in order; a request that fails for good gives one without an answer."""
+        return list(self._pool.map(self._verify_one, candidates))
+
+    def close(self) -> None:
+        """Hang up; requests under way end with an error and are not tried again."""
+        self._closing.set()
+        self._client.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _verify_one(self, candidate: Candidate) -> Verdict:
+        began = time.monotonic()
+        try:
+            score = self._score(self._question.show(candidate))
+        except VerifierError as error:
+            return self._question.unanswered(self._asked, redact(error))
+        return self._question.verdict(self._asked, score.log_odds, score.answer_mass, time.monotonic() - began)
+
+    def _score(self, shown: Shown) -> Score:
+        reply = self._request("POST", "chat/completions", self._body(shown))
+        try:
+            completion = msgspec.json.decode(reply.content, type=_Completion)
+        except msgspec.DecodeError as error:
+            raise VerifierError(f"{self._endpoint}: not an answer of the OpenAI chat protocol: {error}") from error
+        return score_of(completion, self._endpoint)
+
+    def _body(self, shown: Shown) -> dict[str, Any]:
+        content: list[dict[str, Any]] = [
+            {"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in shown.pictures
+        ]
+        content.append({"type": "text", "text": shown.text})
+        return {
+            "model": self._asked.model,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": 1,
+            "temperature": 0,
+            "logprobs": True,
+            "top_logprobs": _TOP_WORDS,
+        } | self._extra
+
+    def _first_model(self) -> str:
+        reply = self._request("GET", "models", None)
+        try:
+            listed = msgspec.json.decode(reply.content, type=_Models).data
+        except msgspec.DecodeError as error:
+            raise VerifierError(f"{self._endpoint}/models: not a list of models: {error}") from error
+        if not listed:
+            raise VerifierError(f"{self._endpoint}: the server lists no model; name one with --model")
+        return listed[0].id
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+        """The server's good answer; tried again with growing, random pauses where that can help.
+
+        Raises:
+            VerifierError: it cannot be had.
+        """
+        tries = self._settings.retries + 1
+        for number in range(1, tries + 1):
+            wanted_pause = 0.0
+            try:
+                reply = self._client.request(method, path, json=body)
+            except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: the client was closed meanwhile
+                said = f"{type(error).__name__}: {error}"
+            else:
+                if reply.is_success:
+                    return reply
+                said = f"HTTP {reply.status_code}: {' '.join(reply.text.split())[:200]}"
+                if reply.status_code not in _TRY_AGAIN:
+                    raise VerifierError(self._failure(path, said, number))
+                wanted_pause = _retry_after(reply)
+            last = number == tries
+            if last or self._closing.wait(max(wanted_pause, _pause(number))):
+                raise VerifierError(self._failure(path, said, number))
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _failure(self, path: str, said: str, tries: int) -> str:
+        hint = ""
+        if said.startswith(("HTTP 401", "HTTP 403")):
+            hint = f"; put the server's key into the variable {self._settings.key_variable}"
+        elif said.startswith(("HTTP 400", "HTTP 422")):
+            hint = "; if it names a field it does not know, change served.extra_json"
+        elif said.startswith("HTTP 404"):
+            hint = "; check --model, and that --endpoint ends as the server says (most: /v1)"
+        elif said.startswith("Connect"):
+            hint = "; is the server running there?"
+        return redact(f"model server {self._endpoint}/{path} failed {tries} times: {said}{hint}")
+
+
+def score_of(completion: _Completion, endpoint: str) -> Score:
+    """Log-odds of Yes over No, and the probability of either, from a completion's first word.
+
+    A word that is not among the listed ones counts as just as likely as the least likely listed one: it is at most
+    that.
+
+    Raises:
+        NoLogprobs: the server gives none.
+    """
+    choices = completion.choices
+    positions = choices[0].logprobs.content if choices and choices[0].logprobs else None
+    words = positions[0].top_logprobs if positions else []
+    if len(words) < 2:
+        raise NoLogprobs(
+            f"{endpoint}: the server gives no log-probabilities (asked for: logprobs, top_logprobs {_TOP_WORDS}), so "
+            "its answer has no probability; vLLM, SGLang, llama.cpp and Ollama 0.12.11 or later give them, "
+            "`transformers serve` does not"
+        )
+    chances = {answer: _chance(words, answer) for answer in ("yes", "no")}
+    mass = sum(chances.values())
+    floor = math.exp(min(word.logprob for word in words))
+    yes, no = (max(chances[answer], floor, 1e-30) for answer in ("yes", "no"))
+    return Score(math.log(yes) - math.log(no), mass)
+
+
+def _chance(words: Sequence[_TopWord], answer: str) -> float:
+    """The probability of `answer` in all its spellings ("Yes", " yes", ...)."""
+    return sum(math.exp(word.logprob) for word in words if word.token.strip(" ▁Ġ\n").lower() == answer)
+
+
+def _client(served: ServedSettings) -> httpx.Client:
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines for each request carry the whole address
+    key = os.environ.get(served.key_variable)
+    return httpx.Client(
+        base_url=served.endpoint,
+        timeout=httpx.Timeout(served.timeout_seconds, connect=_CONNECT_SECONDS),
+        headers={"Authorization": f"Bearer {key}"} if key else {},
+        limits=httpx.Limits(max_connections=served.concurrency),
+    )
+
+
+def _extra(served: ServedSettings) -> dict[str, Any]:
+    try:
+        extra = json.loads(served.extra_json or "{}")
+    except ValueError as error:
+        raise SettingsError(f"served.extra_json = {served.extra_json!r}: not JSON: {error}") from error
+    if not isinstance(extra, dict):
+        raise SettingsError(f"served.extra_json = {served.extra_json!r}: a JSON object is needed, e.g. {{}}")
+    return extra
+
+
+def _data_url(picture: Picture) -> str:
+    done, code = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    if not done:
+        raise VerifierError(f"a picture of shape {picture.shape} cannot be written as JPEG")
+    return f"data:image/jpeg;base64,{base64.b64encode(code.tobytes()).decode('ascii')}"
+
+
+def _pause(tries: int) -> float:
+    """Seconds before the next try: grows, and differs between clients, so that they do not all come back at once."""
+    longest = min(_FIRST_PAUSE_SECONDS * 2 ** (tries - 1), _LONGEST_PAUSE_SECONDS)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+
+
+def _retry_after(reply: httpx.Response) -> float:
+    """The pause that the server asks for, in seconds, at most the longest."""
+    asked = reply.headers.get("Retry-After", "")
+    return min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdigit() else 0.0
