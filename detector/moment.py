@@ -23,6 +23,10 @@ STEADY_SECONDS = 1.0
 # Light of which so much is left that long after the last sudden rise, steady or not, came to stay too (headlights,
 # a view that opens): the glow of a stroke halves within a few tenths of a second.
 STAYING_SHARE = 0.3
+# Lightning gets brighter in sudden steps only. Light that for this long is more than this many times what came in
+# sudden steps grows by itself: a cloud in a time-lapse, a view that opens, exposure.
+GROWING_SECONDS = 0.2
+GROWING_TIMES = 2.0
 STEADY_SHARE = 0.12
 
 
@@ -79,6 +83,7 @@ class Moment:
         self.before = before
         self.peak = onset
         self.after: Frame | None = None
+        self.last = onset
         self.ground = ground
         self.mask = np.zeros(ground.level.shape, np.bool_)
         self.peak_map = ground.level.copy()
@@ -91,6 +96,9 @@ class Moment:
         self._pulse_light = 0.0
         self._steady = (onset.seconds, np.inf, -np.inf)
         self._last_rise = onset.seconds
+        self._last_step = onset.seconds
+        self._step_light = 0.0
+        self._growing_from: float | None = None
 
     def take(self, frame: Frame, grid: Grid, look: Look, *, joins: bool) -> Sample:
         """Add one frame; it is lit while enough of the blocks that lit up suddenly are above their threshold.
@@ -123,6 +131,7 @@ class Moment:
                 self._most_light, self.peak = light, frame
         elif self.dark_from is None:
             self.dark_from, self.after = frame.seconds, frame
+        self.last = frame
         self._watch_steadiness(sample, joins=joins)
         return sample
 
@@ -142,6 +151,17 @@ class Moment:
         self._steady = (since, low, high)
         if joins or sample.light < STAYING_SHARE * self._pulse_light:
             self._last_rise = sample.seconds
+        if joins:
+            self._last_step, self._step_light = sample.seconds, max(self._step_light, sample.light)
+        if joins or sample.light <= GROWING_TIMES * self._step_light:
+            self._growing_from = None
+        elif self._growing_from is None:
+            self._growing_from = sample.seconds
+
+    @property
+    def light(self) -> float:
+        """Light of the last frame, levels times blocks; 0 while dark."""
+        return self.samples[-1].light if self.samples and self.samples[-1].lit else 0.0
 
     @property
     def stays_since(self) -> float | None:
@@ -149,8 +169,9 @@ class Moment:
         if not self.samples:
             return None
         now = self.samples[-1].seconds
-        since = min((when for when in (self._steady[0], self._last_rise) if now - when >= STEADY_SECONDS), default=None)
-        return since
+        if self._growing_from is not None and now - self._growing_from >= GROWING_SECONDS:
+            return self._last_step
+        return min((when for when in (self._steady[0], self._last_rise) if now - when >= STEADY_SECONDS), default=None)
 
     def over(self, seconds: float, *, gap_seconds: float, max_seconds: float) -> bool:
         """Whether it has been dark for `gap_seconds`, is the new normal, or has run for `max_seconds`."""
@@ -183,7 +204,7 @@ class Moment:
             onset=self.onset,
             peak=self.peak,
             before=self.before,
-            after=self.after,
+            after=self.after or (self.last if self.last is not self.peak else None),
             quality=tuple(sorted(self.quality)),
             notes=dict(self.notes),
         )

@@ -1,6 +1,7 @@
 """Frames in, candidates out: sudden, positive, coherent light, judged by what each camera's blocks do by themselves."""
 
 import secrets
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -8,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.brightness import Background, Grid, block_luma
+from detector.closeup import change
 from detector.flash import Candidate
 from detector.moment import Ground, Look, Moment
 from detector.settings import PrefilterSettings
-from stream import Frame
+from stream import Frame, load_opencv
+
+cv2 = load_opencv()
 
 Polygon = Sequence[tuple[float, float]]
 Region = tuple[float, float, float, float]
+
+# A new stroke adds at least this share of the light that is there already.
+RESTRIKE_SHARE = 0.2
 
 
 class Prefilter:
@@ -36,6 +43,7 @@ class Prefilter:
         self._region = region
         self._watched: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
         self._background = Background(step_seconds=settings.step_seconds, memory_seconds=settings.noise_memory_seconds)
+        self._pictures = RecentPictures(settings.step_seconds)
         self._moment: Moment | None = None
         self._previous: Frame | None = None
 
@@ -49,7 +57,7 @@ class Prefilter:
         look = self._look(frame, grid)
         if self._moment is not None:
             found += self._follow(self._moment, frame, grid, look)
-        elif look is not None and self._is_onset(look):
+        elif look is not None and self._is_onset(look) and self._is_added_light(frame, look):
             found.append(self._open(frame, grid, look))
         else:
             step = look.step if look is not None else None
@@ -57,6 +65,7 @@ class Prefilter:
             self._background.learn(frame.seconds, grid, step, elapsed)
         self._background.remember(frame.seconds, grid)
         self._previous = frame
+        self._pictures.remember(frame)
         return found
 
     def flush(self) -> list[Candidate]:
@@ -77,6 +86,7 @@ class Prefilter:
             return []
         found = self.flush()
         self._background.restart(forget_noise=new_scene)
+        self._pictures.forget()
         self._previous = None
         return found
 
@@ -104,9 +114,14 @@ class Prefilter:
 
     def _positivity(self, step: Grid, threshold: Grid) -> float:
         """Share of rises in all noticeable changes. Added light makes no block darker; whatever moves does."""
-        noticeable = np.where(self._watched & (np.abs(step) > np.float32(0.5) * threshold), step, np.float32(0))
-        total = float(np.abs(noticeable).sum())
-        return float(np.maximum(noticeable, 0).sum()) / total if total > 0 else 0.0
+        noise = self._background.noise
+        noticeable = np.float32(0.5) * threshold
+        if noise is not None:
+            # Three standard deviations of the difference of two pictures; less would drown light in noise.
+            noticeable = np.maximum(noticeable, np.float32(3 * 2**0.5) * noise)
+        change = np.where(self._watched & (np.abs(step) > noticeable), step, np.float32(0))
+        total = float(np.abs(change).sum())
+        return float(np.maximum(change, 0).sum()) / total if total > 0 else 0.0
 
     def _min_blocks(self, strict: float = 1.0) -> float:
         return max(2.0, self._settings.min_lit_fraction * strict * np.count_nonzero(self._watched))
@@ -116,13 +131,19 @@ class Prefilter:
         lit = np.count_nonzero(look.sudden)
         return bool(lit >= self._min_blocks(strict) and look.positivity >= self._settings.min_positivity)
 
+    def _is_added_light(self, frame: Frame, look: Look) -> bool:
+        """The same question as positivity, at five times the resolution, asked only when the blocks see an onset."""
+        before = self._pictures.before(frame.seconds)
+        closer = change(before, frame) if before is not None else None
+        return closer is None or closer.positivity(look.sudden) >= self._settings.min_positivity
+
     def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
         level = self._background.ground(frame.seconds)
         if level is None:
             raise ValueError(f"{self._camera}: an onset needs a background; _is_onset was not asked")
         threshold, _ = self._thresholds()
         ground = Ground(level.copy(), threshold, self._watched, self._min_blocks())
-        moment = Moment(candidate_id(self._camera, frame), frame, self._previous, ground)
+        moment = Moment(candidate_id(self._camera, frame), frame, self._pictures.before(frame.seconds), ground)
         moment.take(frame, grid, look, joins=True)
         self._moment = moment
         return moment.candidate(open_=True)
@@ -145,8 +166,10 @@ class Prefilter:
         lost = np.minimum(look.step, look.rise)
         darker = np.where(self._watched & (lost < -moment.ground.threshold) & (look.step < 0), look.rise, np.float32(0))
         gained = float(np.where(look.sudden, look.step, np.float32(0)).sum())
-        lit = np.count_nonzero(look.sudden)
-        return bool(lit >= self._min_blocks() / 2 and gained >= 0.8 * (gained - float(darker.sum())))
+        enough = np.count_nonzero(look.sudden) >= self._min_blocks() / 2
+        # While it is bright already, only a marked step is a new stroke: what drifts or moves adds a little each frame.
+        marked = gained >= RESTRIKE_SHARE * moment.light
+        return bool(enough and marked and gained >= 0.8 * (gained - float(darker.sum())))
 
     def _learn_in_the_dark(self, moment: Moment, frame: Frame, grid: Grid, look: Look) -> None:
         """The pause after a flash is the background of the next one (exposure may have changed meanwhile)."""
@@ -162,6 +185,34 @@ class Prefilter:
         if moment.dark_from is None:
             self._background.restart(forget_noise=False)
         return [moment.candidate(open_=False)]
+
+
+class RecentPictures:
+    """The few frames of the last `span_seconds` that a new one is compared with; never more than four."""
+
+    def __init__(self, span_seconds: float) -> None:
+        self._span_seconds = span_seconds
+        self._frames: deque[Frame] = deque()
+
+    def before(self, seconds: float) -> Frame | None:
+        """The newest frame that is at least `span_seconds` older than `seconds`, else the oldest one kept."""
+        found = self._frames[0] if self._frames else None
+        for frame in self._frames:
+            if frame.seconds <= seconds - self._span_seconds + 1e-6:
+                found = frame
+        return found
+
+    def remember(self, frame: Frame) -> None:
+        """Keep `frame` if it is not too close to the one kept last: at 240 fps every one would be too many."""
+        if self._frames and frame.seconds - self._frames[-1].seconds < self._span_seconds / 3 - 1e-6:
+            return
+        self._frames.append(frame)
+        while len(self._frames) > 1 and self._frames[1].seconds <= frame.seconds - self._span_seconds + 1e-6:
+            self._frames.popleft()
+
+    def forget(self) -> None:
+        """What was seen must not be compared with what comes."""
+        self._frames.clear()
 
 
 def candidate_id(camera: str, frame: Frame) -> str:
