@@ -1,0 +1,123 @@
+"""One trial: a scene through prefilter and photometric verifier, and what came of each flash and each alarm."""
+
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+from storm import Labels, Scene, write_clip
+
+from accuracy.grid import SUFFIX, Case
+from detector.flash import Candidate
+from detector.photometric import PhotometricVerifier
+from detector.prefilter import Prefilter
+from detector.settings import load_settings
+from stream import Frame, open_video
+
+
+@dataclass(frozen=True, slots=True)
+class FlashResult:
+    """What came of one flash that was made; see storm.truth.FlashTruth for its strength."""
+
+    start: float
+    kinds: tuple[str, ...]
+    visible: bool
+    strength: float
+    rise_levels: float
+    area: float
+    found: bool
+    confirmed: bool
+    onset_error_frames: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A candidate where there was no flash."""
+
+    start: float
+    end: float
+    confirmed: bool
+    probability: float
+    evidence: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One scene tried. seconds: its length; prefilter_us: the prefilter's time per frame."""
+
+    case: Case
+    seconds: float
+    prefilter_us: float
+    flashes: list[FlashResult] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+
+
+def run(case: Case) -> Trial:
+    """Make the scene of `case`, watch it and compare."""
+    cv2.setNumThreads(1)
+    scene = Scene(case.plan)
+    if case.form is None:
+        found, cost = _watch(scene.stream_frames())
+        return _compare(case, scene.truth(), found, cost)
+    with tempfile.TemporaryDirectory(prefix="accuracy-") as folder:
+        path = Path(folder) / f"clip{SUFFIX.get(case.form.codec, '.mkv')}"
+        labels = write_clip(scene, path, case.form)
+        with open_video(str(path), options=load_settings().capture) as video:
+            found, cost = _watch(video)
+    return _compare(case, labels, found, cost)
+
+
+def _watch(frames: Iterable[Frame]) -> tuple[list[Candidate], float]:
+    """The closed candidates and the prefilter's microseconds per frame."""
+    prefilter = Prefilter("bench", load_settings().prefilter)
+    candidates: list[Candidate] = []
+    spent, count = 0.0, 0
+    for frame in frames:
+        began = time.perf_counter()
+        candidates += prefilter.push(frame)
+        spent += time.perf_counter() - began
+        count += 1
+    candidates += prefilter.flush()
+    return [candidate for candidate in candidates if not candidate.open], 1e6 * spent / max(1, count)
+
+
+def _compare(case: Case, labels: Labels, found: list[Candidate], cost: float) -> Trial:
+    verdicts = PhotometricVerifier(load_settings().photometric).verify(found)
+    frame = 1 / float(case.plan.rate)
+    trial = Trial(case, case.plan.seconds, cost)
+    free = list(range(len(found)))
+    for detail in labels.details:
+        hits = [n for n in free if _meet(found[n], detail.start, detail.end, frame)]
+        best = min(hits, key=lambda n: abs(found[n].start_seconds - detail.start), default=None)
+        confirmed = best is not None and bool(verdicts[best].lightning)
+        error = None if best is None else (found[best].start_seconds - detail.start) / frame
+        trial.flashes.append(
+            FlashResult(
+                detail.start,
+                detail.kinds,
+                detail.visible,
+                detail.strength,
+                detail.rise_levels,
+                detail.area,
+                best is not None,
+                confirmed,
+                error,
+            )
+        )
+        if best is not None:
+            free.remove(best)
+    spans = [(one.start, one.end) for one in labels.details] + [(start, end) for start, end in labels.ignore]
+    for n in free:
+        if not any(_meet(found[n], start, end, frame) for start, end in spans):
+            one, verdict = found[n], verdicts[n]
+            said = verdict.probability if verdict.probability is not None else 0.0
+            trial.alarms.append(
+                Alarm(one.start_seconds, one.end_seconds, bool(verdict.lightning), said, dict(verdict.evidence))
+            )
+    return trial
+
+
+def _meet(one: Candidate, start: float, end: float, tolerance: float) -> bool:
+    return one.start_seconds <= end + tolerance and one.end_seconds >= start - tolerance

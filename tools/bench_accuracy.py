@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Measure recall against flash strength, and false alarms per hour, on a grid of made scenes."""
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+
+from accuracy.grid import Case, codec_cases, lookalike_cases, strength_cases
+from accuracy.plots import draw_alarms, draw_recall
+from accuracy.tables import alarm_table, codec_table, confusion_table, kind_table, recall_table
+from accuracy.trial import Trial, run
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+SIZES = {"quick": (60, 0.4, 1), "full": (600, 20.0, 6)}
+"""Scenes with flashes, hours of look-alikes, clips per coding."""
+WORST = 40
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="bench_accuracy.py", description=__doc__)
+    made.add_argument("--quick", action="store_true", help="a tenth of the grid or less: minutes, not an hour")
+    made.add_argument("--only", choices=("strength", "lookalike", "codec"), help="one part of the grid")
+    made.add_argument("--label", help="one look-alike or coding of it, e.g. headlights")
+    made.add_argument("--hours", type=float, help="camera-hours of look-alikes (default: 20, quick 0.4)")
+    made.add_argument("--seed", type=int, default=1, help="of the whole grid; printed with every miss (default 1)")
+    made.add_argument("--workers", type=int, default=2, help="processes (default %(default)s)")
+    made.add_argument(
+        "--out", type=Path, default=Path("bench/accuracy"), help="folder of plots and results (%(default)s)"
+    )
+    return made
+
+
+def main() -> int:
+    """Run the grid; 0 when it ran, whatever it found."""
+    given = parser().parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    trials = run_all(_cases(given), given.workers)
+    report(trials, given.out)
+    print(f"grid seed {given.seed}, {len(trials)} scenes, {time.monotonic() - began:.0f} s; results in {given.out}/")
+    return 0
+
+
+def _cases(given: argparse.Namespace) -> list[Case]:
+    scenes, hours, each = SIZES["quick" if given.quick else "full"]
+    cases = [
+        *strength_cases(scenes, given.seed),
+        *lookalike_cases(given.hours if given.hours is not None else hours, given.seed),
+        *codec_cases(each, given.seed),
+    ]
+    chosen = [case for case in cases if given.only in (None, case.about) and given.label in (None, case.label)]
+    if not chosen:
+        labels = sorted({case.label for case in cases})
+        raise SystemExit(f"bench_accuracy.py: no scene is about {given.label!r}; there are {', '.join(labels)}")
+    return chosen
+
+
+def run_all(cases: Sequence[Case], workers: int) -> list[Trial]:
+    """Try every case, in the order given."""
+    results: dict[int, Trial] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    context = multiprocessing.get_context("spawn")
+    with (
+        Progress(*columns, console=Console(stderr=True)) as progress,
+        ProcessPoolExecutor(workers, mp_context=context) as pool,
+    ):
+        task = progress.add_task("scenes", total=len(cases))
+        waiting = {pool.submit(run, case): number for number, case in enumerate(cases)}
+        for done in as_completed(waiting):
+            results[waiting[done]] = done.result()
+            progress.advance(task)
+    return [results[number] for number in range(len(cases))]
+
+
+def report(trials: Sequence[Trial], out: Path) -> None:
+    """Print the tables; write plots, every result, and the misses and false alarms with the command that shows each."""
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    strength = [trial for trial in trials if trial.case.about == "strength"]
+    quiet = [trial for trial in trials if trial.case.about == "lookalike"]
+    coded = [trial for trial in trials if trial.case.about == "codec"]
+    flashes = [one for trial in strength for one in trial.flashes]
+    if flashes:
+        console.print(recall_table(flashes), kind_table(flashes))
+        draw_recall(flashes, out / "recall.png")
+        alarms = [alarm for trial in strength for alarm in trial.alarms]
+        print(
+            f"false candidates between flashes: {len(alarms)}, confirmed {sum(alarm.confirmed for alarm in alarms)}\n"
+        )
+    if quiet:
+        console.print(alarm_table(quiet))
+        draw_alarms(quiet, out / "false_alarms.png")
+    if coded:
+        console.print(codec_table(coded))
+    console.print(confusion_table(trials))
+    with (out / "results.jsonl").open("w", encoding="utf-8") as file:
+        for trial in trials:
+            file.write(json.dumps(asdict(trial), default=str) + "\n")
+    (out / "findings.md").write_text(findings(trials), encoding="utf-8")
+
+
+def findings(trials: Sequence[Trial]) -> str:
+    """The misses of strength 5 and more, the rejected ones, and the confirmed false alarms; each with its command."""
+    lines = ["# Misses, wrong rejections and false alarms", ""]
+    for title, chosen in (("Not found", "found"), ("Found but rejected", "confirmed")):
+        missed = [
+            (trial, one)
+            for trial in trials
+            for one in trial.flashes
+            if one.visible and one.strength >= 5 and not getattr(one, chosen) and (chosen == "found" or one.found)
+        ]
+        lines += ["", f"## {title}: {len(missed)} (strength 5 and more)", ""]
+        for trial, one in sorted(missed, key=lambda pair: -pair[1].strength)[:WORST]:
+            what = (
+                f"{'+'.join(one.kinds)}, strength {one.strength:.1f}, {one.rise_levels:.1f} levels, area {one.area:.1%}"
+            )
+            lines += [
+                f"- {one.start:.3f} s: {what} ({trial.case.about}, {trial.case.label})",
+                f"  `{trial.case.command}`",
+            ]
+    for title, confirmed in (("False alarms confirmed", True), ("False candidates rejected", False)):
+        wrong = [(trial, alarm) for trial in trials for alarm in trial.alarms if alarm.confirmed == confirmed]
+        lines += ["", f"## {title}: {len(wrong)}", ""]
+        for trial, alarm in sorted(wrong, key=lambda pair: -pair[1].probability)[:WORST]:
+            said = ", ".join(f"{key} {value:.2f}" for key, value in alarm.evidence.items())
+            what = f"{trial.case.about}, {trial.case.label}, p {alarm.probability:.2f} ({said})"
+            lines += [f"- {alarm.start:.3f} to {alarm.end:.3f} s: {what}", f"  `{trial.case.command}`"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
