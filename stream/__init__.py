@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from stream.camera import Camera, CameraStatus
     from stream.errors import BadVideo, CannotOpen, FeedError, JournalError, StreamError
     from stream.feed import Feed, FeedOptions
+    from stream.feed_history import HistoryFilter, Kept, read_history
     from stream.feed_order import Cursor, Notice, Received
     from stream.frame import Clock, Frame
+    from stream.journal import Upstream
+    from stream.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
     from stream.message import Message
     from stream.opencv import load_opencv
     from stream.options import CaptureOptions
@@ -32,18 +35,27 @@ _HOME = {
     "FeedError": "errors",
     "FeedOptions": "feed",
     "Frame": "frame",
+    "HistoryFilter": "feed_history",
     "JournalError": "errors",
+    "Kept": "feed_history",
     "Message": "message",
     "Notice": "feed_order",
     "Received": "feed_order",
     "StreamError": "errors",
     "Subscriber": "subscriber",
     "SubscriberOptions": "subscriber",
+    "Upstream": "journal",
     "Video": "video",
+    "allow_client": "keys",
     "camera_name": "address",
+    "list_clients": "keys",
     "load_opencv": "opencv",
+    "make_client_keys": "keys",
+    "make_server_keys": "keys",
     "open_video": "video",
+    "read_history": "feed_history",
     "redact": "address",
+    "revoke_client": "keys",
 }
 
 __all__ = [
@@ -59,18 +71,27 @@ __all__ = [
     "FeedError",
     "FeedOptions",
     "Frame",
+    "HistoryFilter",
     "JournalError",
+    "Kept",
     "Message",
     "Notice",
     "Received",
     "StreamError",
     "Subscriber",
     "SubscriberOptions",
+    "Upstream",
     "Video",
+    "allow_client",
     "camera_name",
+    "list_clients",
     "load_opencv",
+    "make_client_keys",
+    "make_server_keys",
     "open_video",
+    "read_history",
     "redact",
+    "revoke_client",
 ]
 
 

@@ -125,6 +125,11 @@ class Feed:
             )
         )
 
+    @property
+    def backlog(self) -> int:
+        """How many messages were handed over and are not in the journal yet."""
+        return self._drafts.qsize()
+
     def __enter__(self) -> Self:
         self._thread.start()
         self._started.wait()  # ends: the thread sets it when it runs and when it fails

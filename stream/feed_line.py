@@ -20,10 +20,8 @@ _REPLY_BYTES = 64 * 2**20
 _BURST = 500
 _REFUSED = {
     int(zmq.Event.HANDSHAKE_FAILED_AUTH): "the publisher refused this key; ask there for access",
-    int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "the publisher wants a key, or does not use keys; check --key",
-    int(
-        zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
-    ): "the connection was broken off; check that the key is for this publisher",
+    int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "no handshake; check --key and the endpoint",
+    int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL): "broken off at the handshake; it wants a --key, or another one",
 }
 # A publisher that is just ending breaks off, too: only several breaks in a row say that it does not want us.
 _CLEAR_REFUSALS = {int(zmq.Event.HANDSHAKE_FAILED_AUTH), int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL)}

@@ -59,7 +59,7 @@ class Received(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where to begin: behind number `since`, in `feed` if known from before; `waited` gives the seconds waited so far."""
+    """Where to begin: behind number `since`, in `feed` if known from before; `waited` gives the seconds so far."""
 
     since: int | None
     feed: str | None

@@ -1,0 +1,92 @@
+"""List the events that a journal keeps; a publisher may be writing it at the same time."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detector.argument_types import number_of
+from detector.commands.common import progress_console, result_console
+from detector.commands.replay import utc_of
+
+if TYPE_CHECKING:
+    from stream import Kept
+
+_FLASHES = "ev.flash."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which journal, which messages, which form."""
+    parser.add_argument("journal", type=Path, metavar="JOURNAL", help="the file given as --journal to watch or replay")
+    parser.add_argument("--camera", action="append", default=[], metavar="NAME", help="only this camera; repeatable")
+    parser.add_argument(
+        "--state", action="append", default=[], metavar="STATE", help="only this state, e.g. confirmed; repeatable"
+    )
+    parser.add_argument("--since", type=number_of, default=0, metavar="N", help="only messages behind number N")
+    parser.add_argument("--from", dest="begin", type=utc_of, metavar="UTC", help="published at or after this time")
+    parser.add_argument("--to", dest="end", type=utc_of, metavar="UTC", help="published before this time")
+    parser.add_argument("--latest", action="store_true", help="each flash once, in its last revision")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one message a line, as it was published")
+    form.add_argument("--csv", action="store_true", help="flashes as CSV, with the columns of flashes.csv")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print them, oldest first; finding none is no failure."""
+    from stream import HistoryFilter, read_history
+
+    wanted = HistoryFilter(
+        since=arguments.since,
+        begin_utc=arguments.begin,
+        end_utc=arguments.end,
+        cameras=tuple(arguments.camera),
+        states=() if arguments.latest else tuple(arguments.state),
+        topics=(_FLASHES,) if arguments.csv or arguments.latest else (),
+    )
+    kept: Iterable[Kept] = read_history(arguments.journal, wanted)
+    if arguments.latest:
+        kept = _latest(kept, arguments.state)
+    if arguments.csv:
+        _print_csv(kept)
+    elif arguments.json:
+        for one in kept:
+            sys.stdout.buffer.write(one.body + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        _print_lines(kept)
+    return 0
+
+
+def _latest(kept: "Iterable[Kept]", states: list[str]) -> "list[Kept]":
+    """The last revision of each flash, if its state is among `states` (or they are empty)."""
+    last = {str(one.message.data.get("id")): one for one in kept}
+    return [one for one in last.values() if not states or one.message.data.get("state") in states]
+
+
+def _print_lines(kept: "Iterable[Kept]") -> None:
+    from detector.event_lines import EventLines
+
+    lines = EventLines(result_console())
+    count = 0
+    for one in kept:
+        lines.add(one.message)
+        count += 1
+    if not count:
+        progress_console().print("no messages match")
+
+
+def _print_csv(kept: "Iterable[Kept]") -> None:
+    import msgspec
+
+    from detector.flash import FlashMessage
+    from detector.report import CSV_COLUMNS, csv_row
+
+    decode = msgspec.json.Decoder(FlashMessage).decode
+    writer = csv.DictWriter(sys.stdout, ("sequence", "time", "revision", *CSV_COLUMNS))
+    writer.writeheader()
+    for one in kept:
+        message = decode(one.body)
+        own = {"sequence": message.sequence, "time": message.time, "revision": message.data.revision}
+        writer.writerow(own | csv_row(message.data))

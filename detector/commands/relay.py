@@ -1,0 +1,77 @@
+"""Merge feeds into one: receive several, publish all of it again with numbers and a journal of its own.
+
+Every event keeps its id, source and time, and says which feed it comes from and its number there (originfeed,
+originsequence). Killed and started again, the relay goes on where its journal ends: nothing twice, nothing missing.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detector.argument_types import seconds_of
+from detector.commands.common import add_settings_arguments, progress_console, settings_of
+from detector.outlet import add_feed_arguments, feed_options
+
+if TYPE_CHECKING:
+    from stream import Feed, Received, SubscriberOptions
+
+_BACKLOG = 5000  # messages on their way into the journal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """From where, to where."""
+    parser.add_argument("endpoints", nargs="+", metavar="ENDPOINT", help="the feeds to merge")
+    parser.add_argument(
+        "--key", action="append", default=[], type=Path, metavar="FILE", help="client key: one for all, or one for each"
+    )
+    parser.add_argument("--seconds", type=seconds_of, metavar="S", help="end after this time")
+    add_feed_arguments(parser, always=False)
+    add_settings_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Relay until told to end."""
+    from contextlib import ExitStack
+    from threading import Event
+
+    from detector.errors import DetectorError
+    from detector.flash import event_schema
+    from detector.log import log_to_stderr
+    from detector.signals import stop_on_signals
+    from stream import Feed, Subscriber
+
+    log_to_stderr()
+    options = feed_options(settings_of(arguments), arguments)
+    if options.endpoint is None or options.journal is None:
+        raise DetectorError("relay: needs --publish ENDPOINT and --journal FILE: where to, and how far it has come")
+    deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals(Event()))
+        feed = stack.enter_context(Feed(options, schema=event_schema()))
+        subscriber = stack.enter_context(Subscriber(*arguments.endpoints, options=_where_it_ended(feed, arguments.key)))
+        while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
+            received = subscriber.receive(0.2)
+            if received is not None:
+                _carry_on(received, feed)
+            while feed.backlog > _BACKLOG and not stop.wait(0.02):
+                pass  # a slow disk here: what comes waits with its publisher
+    progress_console().print(f"relayed {feed.counters.published} messages")
+    return 0
+
+
+def _where_it_ended(feed: "Feed", keys: "list[Path]") -> "SubscriberOptions":
+    """Go on behind what the journal has of each feed; feeds it does not know, from their first message."""
+    from stream import Cursor, SubscriberOptions
+
+    cursors = {upstream.feed: Cursor(upstream.run or None, upstream.sequence) for upstream in feed.upstreams}
+    return SubscriberOptions(since=0, cursors=cursors, keys=tuple(keys))
+
+
+def _carry_on(received: "Received", feed: "Feed") -> None:
+    from stream import Upstream
+
+    message = received.message
+    if feed.feed in {message.feed, message.originfeed}:
+        return  # our own message, come back through another relay
+    feed.relay(received.topic, message, Upstream(message.feed, received.cursor.run or "", received.sequence))

@@ -1,0 +1,92 @@
+"""Hook: a program of the user's that is run for each event, with the event's JSON on its standard input."""
+
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from detector.errors import DetectorError
+
+_GRACE_SECONDS = 1.0
+
+
+class Hook:
+    """Runs `command` once for each event, `jobs` at a time, each for at most `limit_seconds`.
+
+    `run` waits while `jobs` are running. A command that fails or is stopped at its limit is reported by `complain` with
+    the event's name, and counted in `failed`; the next event is not affected. Use as a context: leaving waits for what
+    still runs.
+
+    Raises:
+        DetectorError: the command is empty or its program cannot be found.
+    """
+
+    def __init__(self, command: str, *, limit_seconds: float, jobs: int, complain: Callable[[str], None]) -> None:
+        self._words = _split(command)
+        self._limit_seconds = limit_seconds
+        self._complain = complain
+        self._free = threading.Semaphore(jobs)
+        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="hook")
+        self.failed = 0
+
+    def run(self, name: str, body: bytes) -> "Future[None]":
+        """Start the command for the event called `name`, as soon as there is room for it."""
+        self._free.acquire()  # ends: every command has a limit
+        future = self._pool.submit(self._run, name, body)
+        future.add_done_callback(lambda _: self._free.release())
+        return future
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+
+    def _run(self, name: str, body: bytes) -> None:
+        try:
+            # A session of its own: Ctrl-C here lets it finish, and at the limit its children end with it.
+            process = subprocess.Popen(self._words, stdin=subprocess.PIPE, start_new_session=True)
+        except OSError as error:
+            self._fail(f"{name}: cannot run {self._words[0]}: {error.strerror}")
+            return
+        try:
+            process.communicate(body + b"\n", timeout=self._limit_seconds)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            self._fail(f"{name}: {self._words[0]} ran longer than {self._limit_seconds:g} s and was stopped")
+            return
+        if process.returncode:
+            self._fail(f"{name}: {self._words[0]} ended with code {process.returncode}")
+
+    def _fail(self, text: str) -> None:
+        self.failed += 1
+        self._complain(text)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
+    if process.stdin is not None:
+        with suppress(OSError):
+            process.stdin.close()
+
+
+def _split(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise DetectorError(f"--exec {command!r}: {error}; quote it as in a shell") from error
+    if not words:
+        raise DetectorError("--exec: no command given, e.g. --exec './siren.sh --short'")
+    return words

@@ -1,0 +1,81 @@
+"""Reading a journal that a publisher may be writing at the same time."""
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from stream.errors import JournalError
+from stream.journal import check_format
+from stream.message import Message
+
+_decode = msgspec.json.Decoder(Message[dict[str, Any]]).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryFilter:
+    """Which messages; what is empty or None lets any through.
+
+    Numbered above `since`, published in [begin_utc, end_utc) (seconds since 1970), about one of `cameras`, with a
+    data.state among `states`, of a topic that starts with one of `topics`.
+    """
+
+    since: int = 0
+    begin_utc: float | None = None
+    end_utc: float | None = None
+    cameras: Collection[str] = ()
+    states: Collection[str] = ()
+    topics: Collection[str] = ()
+
+
+class Kept(NamedTuple):
+    """One message of a journal."""
+
+    sequence: int
+    topic: str
+    published_utc: float
+    message: Message[dict[str, Any]]
+    body: bytes
+
+
+def read_history(path: Path, wanted: HistoryFilter) -> Iterator[Kept]:
+    """The messages in the journal at `path` that `wanted` lets through, oldest first, as they were at the first one.
+
+    Raises:
+        JournalError: the file is missing, not a journal, or cannot be read.
+    """
+    if not path.is_file():
+        raise JournalError(f"{path}: no journal here; name the file that was given as --journal")
+    conditions, values = _conditions(wanted)
+    try:
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        try:
+            check_format(database, str(path))
+            # Only fixed text is put together here; every value is bound.
+            query = f"select sequence, topic, published, body from message where {conditions} order by sequence"  # noqa: S608
+            for sequence, topic, published, body in database.execute(query, values):
+                message = _decode(body)
+                if not wanted.states or message.data.get("state") in wanted.states:
+                    yield Kept(sequence, topic, published, message, body)
+        finally:
+            database.close()
+    except (sqlite3.Error, msgspec.DecodeError) as error:
+        raise JournalError(f"{path}: cannot read the journal: {error}; is it the file given as --journal?") from error
+
+
+def _conditions(wanted: HistoryFilter) -> tuple[str, list[object]]:
+    """The filter in SQL, and the values bound in it."""
+    parts: list[tuple[str, list[object]]] = [("sequence > ?", [wanted.since])]
+    if wanted.begin_utc is not None:
+        parts.append(("published >= ?", [wanted.begin_utc]))
+    if wanted.end_utc is not None:
+        parts.append(("published < ?", [wanted.end_utc]))
+    if wanted.cameras:
+        parts.append((f"subject in ({','.join('?' * len(wanted.cameras))})", list(wanted.cameras)))
+    if wanted.topics:
+        starts = " or ".join(["substr(topic, 1, ?) = ?"] * len(wanted.topics))
+        parts.append((f"({starts})", [value for topic in wanted.topics for value in (len(topic), topic)]))
+    return " and ".join(text for text, _ in parts), [value for _, values in parts for value in values]
