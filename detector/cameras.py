@@ -1,0 +1,141 @@
+"""The cameras of a settings file: its [[camera]] tables, read, checked and made ready to open."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Meta
+
+from detector.errors import SettingsError
+from detector.settings import Settings, load_settings
+from stream import CaptureOptions, camera_name, redact
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Box = tuple[Share, Share, Share, Share]
+Point = tuple[Share, Share]
+Polygon = tuple[Point, ...]
+
+_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_OWN_SECTIONS = ("capture", "prefilter")  # what one camera may set for itself; the rest serves all cameras together
+
+
+class MaskPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the picture that is not watched: a box (left, top, right, bottom) or a polygon."""
+
+    box: Box | None = None
+    polygon: Annotated[Polygon, Meta(min_length=3)] | None = None
+
+
+class CameraTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One [[camera]] table as written."""
+
+    url: Annotated[str, Meta(min_length=1)]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")] | None = None
+    transport: str | None = None
+    mask: tuple[MaskPart, ...] = ()
+    region: Box | None = None
+    capture: dict[str, Any] = {}
+    prefilter: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class CameraEntry:
+    """One camera to watch.
+
+    address: where it is, with its password. mask: polygons ((x, y), ...) that are not watched; region: (left, top,
+    right, bottom) that alone is watched, or None; both in 0..1 of the upright picture. settings: the common ones with
+    this camera's own laid over them.
+    """
+
+    name: str
+    address: str = field(repr=False)
+    settings: Settings = field(repr=False)
+    mask: tuple[Polygon, ...] = ()
+    region: Box | None = None
+
+    @property
+    def capture(self) -> CaptureOptions:
+        """How it is opened."""
+        return self.settings.capture
+
+
+def load_cameras(
+    tables: Sequence[tuple[str, Mapping[str, Any]]], environment: Mapping[str, str] | None = None
+) -> tuple[Settings, tuple[CameraEntry, ...]]:
+    """The common settings and the cameras of `tables` (where each came from, its content), laid over one another.
+
+    environment: where {NAMES} in addresses are looked up; the process's own by default.
+
+    Raises:
+        SettingsError: a key or value is wrong, a name is taken twice or a variable is not set; names the camera.
+    """
+    common = [(origin, {key: part for key, part in table.items() if key != "camera"}) for origin, table in tables]
+    settings = load_settings(common)
+    entries: list[CameraEntry] = []
+    for number, (origin, table) in enumerate(tables):
+        for label, written in _camera_tables(origin, table):
+            own = {section: getattr(written, section) for section in _OWN_SECTIONS}
+            if written.transport is not None:
+                own["capture"] = {"transport": written.transport} | own["capture"]
+            # A camera's own settings win over the file that holds it, and flags given later win over both.
+            laid = load_settings([*common[: number + 1], (label, own), *common[number + 1 :]])
+            entries.append(_entry(label, written, laid, os.environ if environment is None else environment))
+    _refuse_same_names(entries)
+    return settings, tuple(entries)
+
+
+def _camera_tables(origin: str, table: Mapping[str, Any]) -> Iterator[tuple[str, CameraTable]]:
+    rows = table.get("camera", [])
+    if not isinstance(rows, list):
+        raise SettingsError(f"{origin}: write [[camera]] with two brackets, once for each camera")
+    for number, row in enumerate(rows, start=1):
+        name = row.get("name") if isinstance(row, dict) else None
+        label = f"{origin}: camera {number}" + (f" ({name})" if name else "")
+        try:
+            written = msgspec.convert(row, CameraTable, strict=True)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"{label}: {redact(error)}") from error
+        for part in written.mask:
+            if (part.box is None) == (part.polygon is None):
+                raise SettingsError(f"{label}: each part of mask is either {{box = [...]}} or {{polygon = [...]}}")
+        for box in (written.region, *(part.box for part in written.mask)):
+            if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+                order = "left, top, right, bottom with left < right and top < bottom"
+                raise SettingsError(f"{label}: {list(box)} must be {order}")
+        yield label, written
+
+
+def _entry(label: str, written: CameraTable, settings: Settings, environment: Mapping[str, str]) -> CameraEntry:
+    address = _with_variables(label, written.url, environment)
+    mask = tuple(part.polygon or _corners(part.box) for part in written.mask)
+    return CameraEntry(written.name or camera_name(address), address, settings, mask, written.region)
+
+
+def _corners(box: Box | None) -> Polygon:
+    left, top, right, bottom = box or (0.0, 0.0, 0.0, 0.0)
+    return (left, top), (right, top), (right, bottom), (left, bottom)
+
+
+def _with_variables(label: str, url: str, environment: Mapping[str, str]) -> str:
+    """`url` with each {NAME} replaced; what stands before the @ is encoded, so that a password may hold any sign."""
+    secret_end = url.rfind("@")
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise SettingsError(f"{label}: the environment variable {match[1]} in its url is not set")
+        found = environment[match[1]]
+        return quote(found, safe="") if match.start() < secret_end else found
+
+    return _VARIABLE.sub(value, url)
+
+
+def _refuse_same_names(entries: Sequence[CameraEntry]) -> None:
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.name in seen:
+            raise SettingsError(f"two cameras are called '{entry.name}'; give each a name of its own")
+        seen.add(entry.name)
