@@ -1,0 +1,175 @@
+"""Compare results with labels: recall, false alarms, onset error."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from detector.score import ClipLabels, ClipScore
+
+_COLUMNS = ("clip", "flashes", "recall", "false", "per hour", "split", "pulses", "onset ms", "95 %", "covered")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """LABELS, RESULTS and how to compare them."""
+    parser.add_argument("labels", type=Path, metavar="LABELS", help="JSON: flashes, pulses and ignore of each clip")
+    parser.add_argument(
+        "results",
+        type=Path,
+        metavar="RESULTS",
+        help="a run's folder, its flashes.jsonl, or what `replay --json` printed",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    parser.add_argument(
+        "--states",
+        default="confirmed,unverified",
+        metavar="LIST",
+        help="which flashes count as reported (default %(default)s)",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.1,
+        metavar="SECONDS",
+        help="a report may miss the span of its label by this much (default %(default)s)",
+    )
+    parser.add_argument(
+        "--footage", type=Path, metavar="FOLDER", help="folder with the clips: their lengths give false alarms per hour"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read both, compare, print."""
+    from typing import get_args
+
+    from detector.errors import LabelsError
+    from detector.flash import State
+    from detector.score import by_clip, read_labels, read_results, score_all
+
+    states = tuple(word.strip() for word in arguments.states.split(","))
+    for state in states:
+        if state not in get_args(State):
+            raise LabelsError(
+                f"--states {arguments.states}: no such state {state!r}; choose of {', '.join(get_args(State))}"
+            )
+    if not 0 <= arguments.tolerance <= 10:
+        raise LabelsError(f"--tolerance {arguments.tolerance}: expected 0 to 10 seconds")
+    labels = read_labels(arguments.labels)
+    found = by_clip(read_results(arguments.results), labels, states)
+    scores = score_all(labels, found, tolerance_seconds=arguments.tolerance, length=_length_in(arguments.footage))
+    if arguments.json:
+        _print_json(labels, scores, arguments.tolerance, states)
+    else:
+        _print_tables(labels, scores, arguments.tolerance, states)
+    return 0
+
+
+def _length_in(folder: "Path | None") -> "Callable[[str], float | None]":
+    """Reads a clip's length in seconds from its file; None where there is no such file."""
+
+    def length(clip: str) -> float | None:
+        from detector.settings import load_settings
+        from stream import open_video
+
+        if folder is None or not (folder / clip).is_file():
+            return None
+        with open_video(folder / clip, options=load_settings().capture) as video:
+            if video.duration_seconds is not None:
+                return video.duration_seconds
+            last = 0.0
+            for frame in video:
+                last = frame.seconds + frame.duration
+            return last
+
+    return length
+
+
+def _sums(labels: "Mapping[str, ClipLabels]", scores: "Mapping[str, ClipScore]") -> "dict[str, ClipScore]":
+    """Totals: clips that begin inside a flash apart, since nobody can see that onset."""
+    from detector.score import total
+
+    apart = {clip for clip, of_clip in labels.items() if of_clip.begins_inside}
+    sums = {"total": total(score for clip, score in scores.items() if clip not in apart)}
+    if apart:
+        sums["begin inside a flash"] = total(scores[clip] for clip in apart)
+    return sums
+
+
+def _print_json(
+    labels: "Mapping[str, ClipLabels]", scores: "Mapping[str, ClipScore]", tolerance: float, states: tuple[str, ...]
+) -> None:
+    import msgspec
+
+    content = {
+        "tolerance_seconds": tolerance,
+        "states": states,
+        "clips": {clip: _numbers(score) for clip, score in scores.items()},
+        "totals": {name: _numbers(score) for name, score in _sums(labels, scores).items()},
+    }
+    print(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
+
+
+def _numbers(score: "ClipScore") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    derived = (
+        "recall",
+        "pulse_recall",
+        "false_alarms_per_hour",
+        "onset_error_median",
+        "onset_error_95",
+        "covered_share",
+    )
+    return asdict(score) | {name: getattr(score, name) for name in derived}
+
+
+def _print_tables(
+    labels: "Mapping[str, ClipLabels]", scores: "Mapping[str, ClipScore]", tolerance: float, states: tuple[str, ...]
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*_COLUMNS, box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for clip, score in scores.items():
+        table.add_row(clip + (" *" if labels[clip].begins_inside else ""), *_cells(score))
+    table.add_section()
+    for name, score in _sums(labels, scores).items():
+        table.add_row(name + (" *" if name != "total" else ""), *_cells(score), style="bold")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    for clip, score in scores.items():
+        for what, spans in (("missed", score.missed), ("false", score.false_spans)):
+            for start, end in spans:
+                console.print(f"{what}: {clip} {start:.3f} to {end:.3f} s")
+    console.print(
+        f"Counted as reported: {', '.join(states)}. A report matches one label whose span it meets within "
+        f"{tolerance:g} s. split: further reports on a flash that is matched already."
+    )
+    if any(score.seconds is None for score in scores.values()):
+        console.print("Lengths of some clips are unknown; --footage FOLDER gives false alarms per hour.")
+
+
+def _cells(score: "ClipScore") -> tuple[str, ...]:
+    return (
+        f"{score.found}/{score.labelled}",
+        _percent(score.recall),
+        str(score.false_alarms),
+        "" if score.false_alarms_per_hour is None else f"{score.false_alarms_per_hour:.1f}",
+        str(score.split),
+        f"{score.found_pulses}/{score.labelled_pulses}",
+        _milliseconds(score.onset_error_median),
+        _milliseconds(score.onset_error_95),
+        _percent(score.covered_share),
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1000 * seconds:.0f}"
