@@ -1,34 +1,37 @@
 """A live source that always comes back: opened, watched, reopened with growing waits; its state and counters."""
 
 import logging
-import queue
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
+import msgspec
+from msgspec.structs import replace
+
 from stream.address import redact
-from stream.connection import Connection, Ended, Item, Opened, Packet, StreamConnection
+from stream.connection import Connection, Ended, Item, Opened, Packet, Shot
+from stream.device import DeviceConnection, is_device
 from stream.errors import CannotOpen, StreamError
 from stream.frame import Clock, Frame
+from stream.inbox import Inbox
 from stream.live import LiveDecoder, Timeline
+from stream.network import NetworkConnection
 from stream.options import CaptureOptions
+from stream.retry import Retry
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.1
-_QUICK_SHARE = 75.0  # waits grow to this part of the time away: 8 s after ten minutes
 _STALLED_LIMITS = 5.0  # after so many stall limits a silent old connection is given up
 _JOIN_SECONDS = 2.8
 
 State = Literal["connecting", "live", "stalled", "down"]
 
 
-@dataclass(frozen=True, slots=True)
-class CameraStatus:
+class CameraStatus(msgspec.Struct, frozen=True):
     """What a camera is doing now.
 
     state: connecting (never live so far), live, stalled (connected, but no picture within the limit) or down.
@@ -73,8 +76,8 @@ class Camera:
         self._options = options
         self._on_state = on_state
         self._stopped = threading.Event()
-        self._items: queue.SimpleQueue[tuple[Connection, Item] | None] = queue.SimpleQueue()
-        self._status = CameraStatus(name, since=time.time())
+        self._inbox = Inbox(options.backlog_seconds)
+        self._status = CameraStatus(camera=name, since=time.time())
         self._timeline = Timeline(name, options)
         self._current: _Attempt | None = None  # shows pictures, or did until it stalled
         self._fresh: _Attempt | None = None  # being opened
@@ -89,7 +92,7 @@ class Camera:
     def stop(self) -> None:
         """End the iteration; may be called from any thread, returns at once."""
         self._stopped.set()
-        self._items.put(None)
+        self._inbox.wake()
 
     def __enter__(self) -> Self:
         return self
@@ -117,10 +120,7 @@ class Camera:
         try:
             while not self._stopped.is_set():
                 self._keep_connected()
-                try:
-                    entry = self._items.get(timeout=_TICK_SECONDS)
-                except queue.Empty:
-                    continue
+                entry = self._inbox.get(_TICK_SECONDS)
                 if entry is not None:
                     yield from self._handle(*entry)
         finally:
@@ -139,7 +139,7 @@ class Camera:
         elif attempt.decoder is not None:
             yield from self._frames(attempt, attempt.decoder, item)
 
-    def _frames(self, attempt: "_Attempt", decoder: LiveDecoder, item: Packet) -> Iterator[Frame]:
+    def _frames(self, attempt: "_Attempt", decoder: LiveDecoder, item: Packet | Shot) -> Iterator[Frame]:
         for picture in decoder.decode(item):
             if attempt is not self._current:
                 self._take_over(attempt)
@@ -158,6 +158,7 @@ class Camera:
             status,
             frames=status.frames + 1,
             damaged=status.damaged + bool(frame.quality),
+            skipped=self._inbox.skipped,
             late=status.late + (now - frame.arrival > self._options.late_seconds),
             fps=self._timeline.fps,
             size=decoder.size,
@@ -207,10 +208,9 @@ class Camera:
             self._lost(fresh, StreamError(f"{redact(self._address)}: connected, but showed no picture"))
 
     def _connect(self) -> Connection:
-        return StreamConnection(self.name, self._address, self._options, self._deliver)
-
-    def _deliver(self, connection: Connection, item: Item) -> None:
-        self._items.put((connection, item))
+        if is_device(self._address):
+            return DeviceConnection(self.name, self._address, self._inbox.put)
+        return NetworkConnection(self.name, self._address, self._options, self._inbox.put)
 
     def _lost(self, attempt: "_Attempt", error: StreamError | None) -> None:
         words = str(error) if error is not None else f"{redact(self._address)}: the camera closed the connection"
@@ -265,41 +265,3 @@ class _Attempt:
     connection: Connection
     last_picture: float
     decoder: LiveDecoder | None = None
-
-
-class Retry:
-    """When to try again: at once after a loss, then later and later, slowest where a person has to help."""
-
-    def __init__(self, options: CaptureOptions) -> None:
-        self._options = options
-        self._away_since: float | None = None
-        self._failures = 0
-        self._was_live = False
-        self.due = 0.0
-
-    def succeeded(self) -> None:
-        """Pictures flow."""
-        self._away_since, self._failures, self._was_live = None, 0, True
-
-    def lost(self, last_picture: float) -> None:
-        """The camera went away; its last picture came at `last_picture` (time.monotonic)."""
-        self._away_since = last_picture
-        self._failures = 0
-        self.due = time.monotonic() + self._options.retry_first_seconds * random.uniform(0.5, 1.0)  # noqa: S311
-
-    def failed(self, *, refused: bool) -> None:
-        """An attempt failed. refused: the camera answered and said no."""
-        now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
-        self._failures += 1
-        self.due = now + self._wait(now - self._away_since, refused=refused) * random.uniform(0.5, 1.0)  # noqa: S311
-
-    def _wait(self, away: float, *, refused: bool) -> float:
-        options = self._options
-        # One that showed pictures before may refuse while it starts; one that never did is set up wrong.
-        if refused and (not self._was_live or self._failures > 3):
-            return options.retry_refused_seconds
-        longest = min(max(options.retry_quick_seconds, away / _QUICK_SHARE), options.retry_slow_seconds)
-        growing: float = options.retry_first_seconds * 2.0 ** min(self._failures, 20)
-        return min(growing, longest)

@@ -1,46 +1,31 @@
-"""One connection to a live source: a thread that opens it and reads its packets, until it ends or is let go."""
+"""What a connection to a live source brings, and what it must be able to do."""
 
-import contextlib
-import logging
-import struct
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import av
-from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from stream.address import redact
-from stream.errors import CannotOpen, StreamError
-from stream.explain import explain_open_error
-from stream.options import CaptureOptions
-from stream.rtp_loss import LossLog
-
-log = logging.getLogger(__name__)
-
-# A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
-READ_SECONDS = 2.3
+from stream.errors import StreamError
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The source answered and tells what it sends."""
+    """The source answered. codec: what decodes its packets, None where pictures come decoded."""
 
-    codec: VideoCodecContext
-    time_base: float
     frame_seconds: float
+    codec: VideoCodecContext | None = None
+    time_base: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One picture as it came. arrival: time.monotonic(); lost: RTP packets reported lost while it was read.
+    """One coded picture as it came. arrival: time.monotonic(); lost: RTP packets reported lost while it was read.
 
     capture_utc: when the camera says that it was taken (its RTCP sender reports), or None.
-    report: a sender report came just now; interrupted: reading had paused before or in it.
+    report: a sender report came just now. interrupted: reading had paused before or in it.
     """
 
     packet: "av.Packet[VideoStream]"
@@ -51,6 +36,21 @@ class Packet:
     capture_utc: float | None
     report: bool
 
+    @property
+    def key(self) -> bool:
+        """Whether decoding may begin here."""
+        return self.packet.is_keyframe
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture that came decoded. arrival: time.monotonic()."""
+
+    frame: VideoFrame
+    arrival: float
+    utc_minus_arrival: float
+    key: bool = True
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -59,130 +59,16 @@ class Ended:
     error: StreamError | None
 
 
-Item = Opened | Packet | Ended
+Item = Opened | Packet | Shot | Ended
 
 
 class Connection(Protocol):
-    """What a camera reads from: hands items to the queue that it was given until it ends or `let_go` is called."""
+    """What a camera reads from: hands items to the function that it was given until it ends or is let go."""
 
     def let_go(self) -> None:
-        """Nobody wants more; returns at once."""
+        """Nobody wants more of it; returns at once."""
         ...
 
     def join(self, seconds: float) -> bool:
         """Wait for its thread; whether it has ended."""
         ...
-
-
-class StreamConnection:
-    """Reads the packets of one network stream in a thread of its own and passes them to `deliver`.
-
-    It closes the container itself, after the last item was delivered and `let_go` was called: whoever decodes may
-    rely on it until then. FFmpeg cannot be interrupted from outside while it opens; the thread then ends by itself
-    within the limits of `options`.
-    """
-
-    def __init__(
-        self, name: str, address: str, options: CaptureOptions, deliver: Callable[["StreamConnection", Item], None]
-    ) -> None:
-        self._address = address
-        self._options = options
-        self._deliver = deliver
-        self._unwanted = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"camera-{name}", daemon=True)
-        self._thread.start()
-
-    def let_go(self) -> None:
-        """Nobody wants more of it; returns at once."""
-        self._unwanted.set()
-
-    def join(self, seconds: float) -> bool:
-        """Wait for the thread; whether it has ended."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        error: StreamError | None = None
-        with contextlib.ExitStack() as stack:
-            try:
-                losses = stack.enter_context(LossLog())
-                container = self._open()
-                stack.callback(container.close)
-                self._read(container, losses)
-            except StreamError as problem:
-                error = problem
-            except Exception as problem:  # noqa: BLE001 - whatever happens here reaches the camera, as one line
-                error = StreamError(f"{redact(self._address)}: {type(problem).__name__}: {redact(problem)}")
-            self._deliver(self, Ended(error))
-            self._unwanted.wait()
-
-    def _open(self) -> InputContainer:
-        limits = (self._options.open_seconds, READ_SECONDS)
-        try:
-            return av.open(
-                self._address,
-                options=_open_options(self._address, self._options),
-                timeout=limits,
-                metadata_errors="replace",
-            )
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise explain_open_error(self._address, error) from None
-
-    def _read(self, container: InputContainer, losses: LossLog) -> None:
-        if not container.streams.video:
-            raise CannotOpen(f"{redact(self._address)}: sends no pictures; check the path", permanent=True)
-        stream = container.streams.video[0]
-        codec = stream.codec_context
-        codec.thread_type = "SLICE" if self._options.live_threads > 1 else "NONE"
-        codec.thread_count = self._options.live_threads
-        rate = stream.average_rate or stream.guessed_rate
-        time_base = float(stream.time_base or 1 / 90000)
-        self._deliver(self, Opened(codec, time_base, float(1 / rate) if rate else 0.04))
-        interrupted = False
-        while not self._unwanted.is_set():
-            try:
-                for packet in container.demux(stream):
-                    arrival = time.monotonic()
-                    if packet.size == 0:  # the flush packet after the end
-                        return
-                    self._deliver(self, self._item(packet, arrival, losses.taken(), interrupted=interrupted))
-                    interrupted = False
-                    if self._unwanted.is_set():
-                        return
-            except av.error.ExitError:
-                interrupted = True  # nothing came for a while: keep the connection, the camera decides
-            except (av.FFmpegError, OSError) as error:
-                reason = redact(getattr(error, "strerror", None) or error)
-                raise StreamError(f"{redact(self._address)}: reading failed: {reason}") from None
-            else:
-                return
-
-    @staticmethod
-    def _item(packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool) -> Packet:
-        report = packet.has_sidedata("rtcp_sr")
-        capture = None
-        if packet.has_sidedata("prft"):
-            capture = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))[0] / 1e6
-        return Packet(packet, arrival, time.time() - arrival, lost, interrupted, capture, report)
-
-
-def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
-    scheme = address.partition("://")[0].lower()
-    chosen: dict[str, str] = {}
-    if scheme in ("rtsp", "rtsps"):
-        chosen = {
-            "allowed_media_types": "video",  # sound nudges the time stamps and hides a frozen picture
-            "reorder_queue_size": str(options.reorder_packets),  # set, so that losses over TCP are told too
-            "max_delay": str(round(options.reorder_seconds * 1e6)),
-            "fpsprobesize": "0",  # a second faster to the first picture
-            "timeout": str(round(options.open_seconds * 1e6)),  # bounds what the read limit does not: closing
-        }
-        if options.transport == "auto":
-            chosen["rtsp_flags"] = "prefer_tcp"
-        else:
-            chosen["rtsp_transport"] = options.transport
-    if scheme in ("rtsps", "https"):
-        chosen["tls_verify"] = str(int(options.tls_verify))
-        if options.tls_ca_file:
-            chosen["ca_file"] = options.tls_ca_file
-    return chosen

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import av
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from stream.clock import SteadyClock
-from stream.connection import Opened, Packet
+from stream.connection import Opened, Packet, Shot
 from stream.frame import Frame
 from stream.luma import LumaReader, rotation_of, upright_rgb
 from stream.options import CaptureOptions
@@ -36,14 +37,22 @@ class LiveDecoder:
         self.size: tuple[int, int] | None = None
         self.rotation = 0
         self.clock = CaptureClock(opened.frame_seconds, options.latency_allowance_ms)
-        self.luma = LumaReader(opened.codec.name)
+        self.luma = LumaReader(opened.codec.name if opened.codec else "rawvideo")
         self._codec = opened.codec
         self._time_base = opened.time_base
         self._taint = Taint()
         self._told: dict[int, tuple[float, tuple[str, ...]]] = {}
 
-    def decode(self, item: Packet) -> Iterator[Picture]:
+    def decode(self, item: Packet | Shot) -> Iterator[Picture]:
         """The pictures that come out when `item` goes in; none where the decoder refuses it."""
+        if isinstance(item, Shot):
+            # Devices tell no time: the picture's arrival stands for it.
+            self.clock.feed(item.arrival, item.arrival, item.utc_minus_arrival)
+            yield Picture(item.frame, item.arrival, item.arrival, ())
+        elif self._codec is not None:
+            yield from self._decode(item, self._codec)
+
+    def _decode(self, item: Packet, codec: VideoCodecContext) -> Iterator[Picture]:
         packet = item.packet
         quality = self._taint.packet(
             key=packet.is_keyframe, lost=item.lost, broken=packet.is_corrupt, interrupted=item.interrupted
@@ -57,7 +66,7 @@ class LiveDecoder:
                 self._told.clear()
             self._told[packet.pts] = item.arrival, quality
         try:
-            frames = self._codec.decode(packet)
+            frames = codec.decode(packet)
         except av.FFmpegError:
             self._taint.decoder_failed()
             return
