@@ -3,9 +3,14 @@
 import cv2
 import numpy as np
 
+from storm.camera import levels_of
 from storm.canvas import Canvas
 from storm.texture import Plane, blurred, dice
 from storm.world import World
+
+GLINT = {"night": 0.45, "dusk": 0.25, "day": 0.10}
+"""How much brighter than the light behind it a drop is: at night it stands before the dark and near a lamp."""
+NOISE_SAMPLES = 16
 
 
 class Rain:
@@ -16,15 +21,24 @@ class Rain:
         self._seed = seed
         self._streaks = _streaks(shape, amount, dice(seed, "rain"))
         self._light = np.asarray(
-            blurred(world.light(0.0), shape[0] * 0.04) * np.float32(0.45) + np.float32(4e-4), np.float32
+            blurred(world.light(0.0), shape[0] * 0.04) * np.float32(GLINT[world.sky]) + np.float32(4e-4), np.float32
         )
 
     def fall(self, canvas: Canvas, number: int) -> None:
         """Add the rain of frame `number`."""
+        canvas.add(self._drops(number))
+
+    def noise_levels(self, light: Plane, grid: tuple[int, int]) -> Plane:
+        """(rows, columns) how much rain makes the blocks of a scene of `light` vary from frame to frame, in levels."""
+        shown = [levels_of(light + self._drops(number)) for number in range(NOISE_SAMPLES)]
+        blocks = [cv2.resize(one, grid, interpolation=cv2.INTER_AREA) for one in shown]
+        return np.asarray(np.std(blocks, axis=0), np.float32)
+
+    def _drops(self, number: int) -> Plane:
         height, width = self._shape
         top, left = dice(self._seed, "drops", number).integers(0, (height, width))
         drops = self._streaks[top : top + height, left : left + width]
-        canvas.add(np.asarray(cv2.multiply(drops, self._light), np.float32))
+        return np.asarray(cv2.multiply(drops, self._light), np.float32)
 
 
 def _streaks(shape: tuple[int, int], amount: float, rng: np.random.Generator) -> Plane:

@@ -119,6 +119,8 @@ class Scene:
         """What flashes add to each frame that they reach."""
         added: dict[int, FrameLight] = {}
         share = self._sensor.block_share(GRID)
+        # Rain is noise as well: what it does to a block from frame to frame is what a flash has to stand out from.
+        rain = self._rain.noise_levels(self._world.light(0.0), GRID) if self._rain is not None else np.float32(0)
         for number in range(len(self)):
             if not any(weight is not None for weight in self._weights(number)):
                 continue
@@ -126,7 +128,7 @@ class Scene:
             rise = levels_of(self._canvas(number, color=False).light) - levels_of(dark)
             noise = cv2.resize(self._sensor.noise_levels(dark), GRID, interpolation=cv2.INTER_AREA) * np.float32(share)
             blocks = cv2.resize(rise, GRID, interpolation=cv2.INTER_AREA)
-            added[number] = frame_light(np.asarray(blocks, np.float32), np.asarray(noise, np.float32))
+            added[number] = frame_light(np.asarray(blocks, np.float32), np.asarray(np.hypot(noise, rain), np.float32))
         return added
 
     def _canvas(self, number: int, *, color: bool, flashes: bool = True) -> Canvas:

@@ -33,7 +33,7 @@ class World:
         self.sky_mask = self._outline(rng)
         height, width = shape
         self.ground_albedo: Plane = np.float32(0.3) + np.float32(0.7) * fractal((height, width), rng, slope=1.0)
-        self._speed = (wind * width * 0.03, wind * width * 0.05)
+        self._speed = (wind * width * 0.01, wind * width * 0.02)  # a storm's low clouds cross the view in a minute
         self._layers = [_cloud_layer(shape, rng, slope) for slope in (2.2, 1.7)]
         high, low = (np.float32(light_of(level)) for level in SKY_LEVELS[self.sky])
         up = np.clip(np.arange(height, dtype=np.float32) / (self.horizon * height), 0, 1)[:, None] ** 2
