@@ -139,3 +139,16 @@ def _refuse_same_names(entries: Sequence[CameraEntry]) -> None:
         if entry.name in seen:
             raise SettingsError(f"two cameras are called '{entry.name}'; give each a name of its own")
         seen.add(entry.name)
+
+
+def distinct_names(addresses: Sequence[str]) -> list[str]:
+    """A different camera name for each of `addresses`, made from them."""
+    names: list[str] = []
+    for address in addresses:
+        base = name = camera_name(address)
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{base[: 31 - len(str(count))]}-{count}"
+        names.append(name)
+    return names

@@ -85,10 +85,8 @@ class ReplayProgress:
 
 def summary_line(tally: Tally, files: int, watched_seconds: float) -> str:
     """What a replay came to, in one line."""
-    counts = tally.counts
-    parts = [f"{counts[state]} {state}" for state in ("confirmed", "unverified", "rejected") if counts[state]]
-    found = ", ".join(parts) if parts else "no flashes"
-    return f"{found} in {clock_text(watched_seconds)[:-4]} of video from {files} file{'s' if files != 1 else ''}"
+    plural = "s" if files != 1 else ""
+    return f"{tally.summary()} in {clock_text(watched_seconds)[:-4]} of video from {files} file{plural}"
 
 
 class WatchDisplay:
@@ -122,7 +120,7 @@ class WatchDisplay:
         colours = {"live": "green", "stalled": "yellow", "down": "red"}
         for status in statuses:
             table.add_row(
-                status.name,
+                status.camera,
                 Text(status.state, style=colours.get(status.state, "")),
                 f"{status.fps:.1f}",
                 str(status.frames),
@@ -130,6 +128,4 @@ class WatchDisplay:
                 str(status.reconnects),
                 status.last_error or "",
             )
-        counts = self._tally.counts
-        said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no flashes yet"
-        self._live.update(Group(table, Text(said, style="bold")), refresh=True)
+        self._live.update(Group(table, Text(self._tally.summary(), style="bold")), refresh=True)

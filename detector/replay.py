@@ -7,14 +7,15 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
+from detector.cameras import distinct_names
 from detector.errors import DetectorError
 from detector.pipeline import SourceDetector
-from stream import BadVideo, CannotOpen, CaptureOptions, Frame, camera_name, open_video
+from stream import BadVideo, CannotOpen, CaptureOptions, Frame, open_video
 
-VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .ts .mts .m2ts .mpg .mpeg .mjpeg .mjpg .h264 .264 .h265 .265 .hevc .3gp .wmv .flv .ogv"
-    .split()
-)  # fmt: skip
+_SUFFIXES = (
+    "3gp 264 265 avi flv h264 h265 hevc m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts webm wmv"  # containers, raw
+)
+VIDEO_SUFFIXES = frozenset(f".{name}" for name in _SUFFIXES.split())
 
 
 class NoVideo(DetectorError):
@@ -64,21 +65,6 @@ def find_videos(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def camera_names(paths: Sequence[Path]) -> list[str]:
-    """A different camera name for each of `paths`, made from the file names."""
-    names: list[str] = []
-    taken: set[str] = set()
-    for path in paths:
-        base = name = camera_name(str(path))
-        count = 1
-        while name in taken:
-            count += 1
-            name = f"{base[: 31 - len(str(count))]}-{count}"
-        taken.add(name)
-        names.append(name)
-    return names
-
-
 def replay_files(
     paths: Sequence[Path],
     detector_of: Callable[[str, Path], SourceDetector],
@@ -91,7 +77,7 @@ def replay_files(
     A file that cannot be opened or breaks off never keeps the others from being watched.
     """
     problems: list[str] = []
-    for path, name in zip(paths, camera_names(paths), strict=True):
+    for path, name in zip(paths, distinct_names([str(path) for path in paths]), strict=True):
         if stop.is_set():
             break
         try:

@@ -172,6 +172,12 @@ class Tally:
         """How many flashes are in each state."""
         return Counter(flash.state for flash in self._flashes.values()) + Counter({"rejected": len(self._rejected)})
 
+    def summary(self) -> str:
+        """How many flashes of each kind, in words."""
+        counts = self.counts
+        order = ("confirmed", "unverified", "detected", "rejected")
+        return ", ".join(f"{counts[state]} {state}" for state in order if counts[state]) or "no flashes"
+
     def table(self) -> Table:
         """The flashes that were not rejected, one a row."""
         flashes = sorted(self._flashes.values(), key=lambda flash: (flash.file or "", flash.start_seconds))

@@ -1,15 +1,14 @@
 """What replay and watch share: the verifier, the feed and the detectors of one run."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-import msgspec
+from typing import Self
 
 from detector.batcher import Batcher
+from detector.cameras import CameraEntry
 from detector.evidence import Stills
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE, Flash, event_schema
 from detector.outlet import feed_options
@@ -17,7 +16,7 @@ from detector.pipeline import SourceDetector
 from detector.prefilter import Prefilter
 from detector.settings import Settings
 from detector.verifier import choose_verifier
-from stream import Feed
+from stream import CameraStatus, Feed
 
 CAMERA_TYPE = "lightning.camera.v1"
 CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
@@ -61,21 +60,25 @@ class Session:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def detector(
-        self, camera: str, settings: Settings, *, file: Path | None = None, view: Mapping[str, Any] | None = None
-    ) -> SourceDetector:
-        """A fresh detector for one source; `view` has the prefilter's `mask` and `region`, if any."""
-        prefilter = Prefilter(camera, settings.prefilter, **(view or {}))
-        return SourceDetector(prefilter, self._batcher, self._publish, stills=self._stills, file=file)
+    def file_detector(self, name: str, path: Path) -> SourceDetector:
+        """A fresh detector for the recording at `path`."""
+        prefilter = Prefilter(name, self._settings.prefilter)
+        return SourceDetector(prefilter, self._batcher, self._publish, stills=self._stills, file=path)
+
+    def camera_detector(self, entry: CameraEntry) -> SourceDetector:
+        """A fresh detector for a live camera."""
+        prefilter = Prefilter(entry.name, entry.settings.prefilter, mask=entry.mask, region=entry.region)
+        return SourceDetector(prefilter, self._batcher, self._publish, stills=self._stills)
 
     def drain(self) -> None:
         """Wait until everything asked of the verifier is answered."""
         self._batcher.drain()
 
-    def publish_camera(self, camera: str, status: msgspec.Struct) -> None:
+    def publish_camera(self, status: CameraStatus) -> None:
         """Publish the state of a camera."""
+        name = status.camera
         self._feed.publish(
-            topic=f"ev.camera.{camera}", type=CAMERA_TYPE, subject=camera, dataschema=CAMERA_SCHEMA, data=status
+            topic=f"ev.camera.{name}", type=CAMERA_TYPE, subject=name, dataschema=CAMERA_SCHEMA, data=status
         )
 
     def _publish(self, flash: Flash) -> None:

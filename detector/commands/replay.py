@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         def detector_of(name: str, path: Path) -> SourceDetector:
             if folder is not None:
                 folder.begin()
-            return session.detector(name, settings, file=path)
+            return session.file_detector(name, path)
 
         problems = replay_files(paths, detector_of, options, progress, stop)
         session.drain()

@@ -1,0 +1,136 @@
+"""Watch cameras for lightning and publish every flash on the event feed, until stopped.
+
+Cameras are given as URLs (rtsp, rtsps, http), as devices (/dev/video0 or a number), or as [[camera]] tables of a
+--config file (see configs/cameras.example.toml). A camera that goes away is taken up again as soon as it is back.
+Given as URLs on the command line, at least one camera must answer at first, else the command ends and says why.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_tables
+from detector.commands.replay import print_event
+from detector.outlet import add_feed_arguments
+from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from detector.progress import WatchDisplay
+    from detector.watch import Station
+
+_log = logging.getLogger("lightning-detector")
+
+_LOOK_SECONDS = 0.5  # how often the status is drawn and the first answers are looked for
+_SAY_SECONDS = 600.0  # how often the log says that all is well
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Cameras, outputs, and how long."""
+    parser.add_argument("cameras", nargs="*", metavar="URL", help="cameras to watch; or use --config with [[camera]]")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write flashes.jsonl, flashes.csv and stills/ there")
+    parser.add_argument(
+        "--json", action="store_true", help="print each event as a line of JSON instead of a short line"
+    )
+    parser.add_argument("--seconds", type=float, metavar="S", help="stop after this many seconds")
+    parser.add_argument(
+        "--keep-trying",
+        action="store_true",
+        help="go on even if no camera answers at first (always so with [[camera]])",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no status and no log lines below warnings on stderr")
+    add_verifier_arguments(parser)
+    add_feed_arguments(parser, always=True)
+    add_settings_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Watch until stopped; 1 if no camera could be opened at first and none is to be waited for."""
+    from contextlib import ExitStack
+    from functools import partial
+    from threading import Event
+
+    from detector.cameras import distinct_names, load_cameras
+    from detector.errors import SettingsError
+    from detector.log import log_to_stderr
+    from detector.progress import WatchDisplay
+    from detector.report import RunFolder, Tally, flash_line
+    from detector.session import Session
+    from detector.signals import stop_on_signals
+    from detector.watch import Station, WatchedCamera
+
+    named = [
+        {"url": url, "name": name}
+        for url, name in zip(arguments.cameras, distinct_names(arguments.cameras), strict=True)
+    ]
+    common, cameras = load_cameras([*settings_tables(arguments), ("command line", {"camera": named})])
+    if not cameras:
+        raise SettingsError("no camera to watch: give a URL, or --config with [[camera]] tables")
+    settings = lay_verifier_arguments(common, arguments)
+    results = result_console()
+
+    def print_line(topic: str, _sequence: int, body: bytes) -> None:
+        line = flash_line(topic, body)
+        if line is not None:
+            results.print(line, soft_wrap=True)
+
+    tally = Tally()
+    listeners = [tally.add, print_event if arguments.json else print_line]
+    with ExitStack() as stack:
+        log_to_stderr(quiet=arguments.quiet)
+        stop = stack.enter_context(stop_on_signals(Event()))
+        folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out, keep_earlier=True))
+        if folder is not None:
+            listeners.append(folder.add)
+        session = stack.enter_context(Session(settings, arguments, listeners, arguments.out))
+        _log.info("%s", session.line)
+        if folder is not None:
+            folder.begin()
+        watched = [
+            WatchedCamera(entry.name, entry.address, entry.capture, partial(session.camera_detector, entry))
+            for entry in cameras
+        ]
+        station = stack.enter_context(Station(watched, session.publish_camera))
+        display = stack.enter_context(WatchDisplay(progress_console(), tally))
+        given_up = _watch(station, display, stop, arguments)
+    if given_up:
+        # Why has been said as it happened; a summary would read like "no lightning".
+        print("lightning-detector: no camera answered (to wait for them: --keep-trying)", file=sys.stderr)
+        return 1
+    if not arguments.quiet:
+        progress_console().print(tally.summary())
+    return 0
+
+
+def _watch(station: "Station", display: "WatchDisplay", stop: "Event", arguments: argparse.Namespace) -> bool:
+    """Show how the cameras do until the end; true if it ended because no camera ever answered."""
+    started = said = time.monotonic()
+    while not stop.wait(_LOOK_SECONDS):
+        statuses = [worker.status for worker in station.workers]
+        display.show(statuses)
+        now = time.monotonic()
+        if arguments.seconds is not None and now - started >= arguments.seconds:
+            return False
+        if (
+            arguments.cameras
+            and not arguments.keep_trying
+            and all(s.state == "down" and not s.frames for s in statuses)
+        ):
+            return True
+        if now - said >= _SAY_SECONDS:
+            said = now
+            for s in statuses:
+                _log.info(
+                    "%s is %s: %d frames, %.1f a second, %d damaged, %d reconnects",
+                    s.camera,
+                    s.state,
+                    s.frames,
+                    s.fps,
+                    s.damaged,
+                    s.reconnects,
+                )
+    return False
