@@ -20,7 +20,7 @@ class HistoryFilter:
     """Which messages; what is empty or None lets any through.
 
     Numbered above `since`, published in [begin_utc, end_utc) (seconds since 1970), about one of `cameras`, with a
-    data.state among `states`, of a topic that starts with one of `topics`.
+    data.state among `states`, of a topic that starts with one of `topics`; of these only the `newest` so many.
     """
 
     since: int = 0
@@ -29,6 +29,7 @@ class HistoryFilter:
     cameras: Collection[str] = ()
     states: Collection[str] = ()
     topics: Collection[str] = ()
+    newest: int | None = None
 
 
 class Kept(NamedTuple):
@@ -55,11 +56,11 @@ def read_history(path: Path, wanted: HistoryFilter) -> Iterator[Kept]:
         try:
             check_format(database, str(path))
             # Only fixed text is put together here; every value is bound.
-            query = f"select sequence, topic, published, body from message where {conditions} order by sequence"  # noqa: S608
-            for sequence, topic, published, body in database.execute(query, values):
-                message = _decode(body)
-                if not wanted.states or message.data.get("state") in wanted.states:
-                    yield Kept(sequence, topic, published, message, body)
+            newest = f"select * from message where {conditions} order by sequence desc limit ?"  # noqa: S608
+            query = f"select sequence, topic, published, body from ({newest}) order by sequence"  # noqa: S608
+            limit = -1 if wanted.newest is None else wanted.newest
+            for sequence, topic, published, body in database.execute(query, [*values, limit]):
+                yield Kept(sequence, topic, published, _decode(body), body)
         finally:
             database.close()
     except (sqlite3.Error, msgspec.DecodeError) as error:
@@ -75,6 +76,9 @@ def _conditions(wanted: HistoryFilter) -> tuple[str, list[object]]:
         parts.append(("published < ?", [wanted.end_utc]))
     if wanted.cameras:
         parts.append((f"subject in ({','.join('?' * len(wanted.cameras))})", list(wanted.cameras)))
+    if wanted.states:
+        state = "json_extract(cast(body as text), '$.data.state')"
+        parts.append((f"{state} in ({','.join('?' * len(wanted.states))})", list(wanted.states)))
     if wanted.topics:
         starts = " or ".join(["substr(topic, 1, ?) = ?"] * len(wanted.topics))
         parts.append((f"({starts})", [value for topic in wanted.topics for value in (len(topic), topic)]))

@@ -115,7 +115,8 @@ class Journal:
             removed = database.execute("delete from message where sequence < ?", (boundary,)).rowcount
         if removed:
             with self._explained("prune"):
-                self._open.execute("pragma incremental_vacuum").fetchall()
+                # As a script: `execute` would stop after the first page, since the statement gives no rows.
+                self._open.executescript("pragma incremental_vacuum")
                 self.first, _ = self._bounds()
         return removed
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.argument_types import number_of
+from detector.argument_types import count_of, number_of
 from detector.commands.common import progress_console, result_console
 from detector.commands.replay import utc_of
 
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", type=number_of, default=0, metavar="N", help="only messages behind number N")
     parser.add_argument("--from", dest="begin", type=utc_of, metavar="UTC", help="published at or after this time")
     parser.add_argument("--to", dest="end", type=utc_of, metavar="UTC", help="published before this time")
+    parser.add_argument("--newest", type=count_of, metavar="N", help="only the last N of what matches")
     parser.add_argument("--latest", action="store_true", help="each flash once, in its last revision")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one message a line, as it was published")
@@ -43,11 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
         end_utc=arguments.end,
         cameras=tuple(arguments.camera),
         states=() if arguments.latest else tuple(arguments.state),
+        newest=None if arguments.latest else arguments.newest,
         topics=(_FLASHES,) if arguments.csv or arguments.latest else (),
     )
     kept: Iterable[Kept] = read_history(arguments.journal, wanted)
     if arguments.latest:
-        kept = _latest(kept, arguments.state)
+        kept = _latest(kept, arguments.state)[-(arguments.newest or 0) :]
     if arguments.csv:
         _print_csv(kept)
     elif arguments.json:

@@ -1,0 +1,58 @@
+"""What the feed's tests share: free ports, messages, and waiting for a condition with a limit."""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stream import Feed, FeedOptions, Received, Subscriber
+
+LIMIT_SECONDS = 20.0
+
+
+def free_endpoint() -> str:
+    """An endpoint of this machine whose port and the next one up are free."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return f"tcp://127.0.0.1:{port}"
+
+
+def options_for(endpoint: str | None, journal: Path | None = None, **more: Any) -> FeedOptions:
+    """Options with a quick heartbeat and a short farewell."""
+    return FeedOptions(
+        **{"site": "test", "heartbeat_seconds": 0.1, "farewell_seconds": 0.2}
+        | {"endpoint": endpoint, "journal": journal}
+        | more
+    )
+
+
+def publish(feed: Feed, count: int, camera: str = "cam", **more: Any) -> None:
+    """Publish `count` messages about `camera`, numbered in data.n."""
+    for n in range(count):
+        data = {"camera": camera, "n": n, "state": "confirmed"} | more
+        feed.publish(topic=f"ev.flash.{camera}", type="test.v1", subject=camera, dataschema="urn:test", data=data)
+
+
+def take(subscriber: Subscriber, count: int) -> list[Received]:
+    """The next `count` messages; fails when they do not come."""
+    taken: list[Received] = []
+    while len(taken) < count:
+        received = subscriber.receive(LIMIT_SECONDS)
+        assert received is not None, f"{len(taken)} of {count} messages came within {LIMIT_SECONDS:g} s"
+        taken.append(received)
+    return taken
+
+
+def wait_until(condition: Callable[[], object], limit_seconds: float = LIMIT_SECONDS) -> None:
+    """Return when `condition` holds; fail if it does not in time."""
+    deadline = time.monotonic() + limit_seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {limit_seconds:g} s"
+        time.sleep(0.01)

@@ -1,0 +1,1 @@
+"""The processes and measurements behind tools/bench_feed.py."""

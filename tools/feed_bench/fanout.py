@@ -1,0 +1,68 @@
+"""Many subscribers with CURVE, one of them dead: how long a message takes from `publish` to each of the others."""
+
+import json
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from feed_bench.roles import start
+from stream import make_client_keys, make_server_keys
+
+_PROCESSES = 4
+_LIMIT_MS = 10.0
+
+
+@dataclass(frozen=True)
+class FanoutResult:
+    """What came of it."""
+
+    subscribers: int
+    received: int
+    expected: float
+    p50_ms: float
+    p99_ms: float
+    most_ms: float
+
+    @property
+    def holds(self) -> bool:
+        """The 99th percentile is under 10 ms, and hardly anything had to be fetched from the history."""
+        return self.p99_ms < _LIMIT_MS and self.received > 0.9 * self.expected
+
+    def lines(self) -> list[str]:
+        """The figures."""
+        return [
+            f"{self.subscribers} subscribers with CURVE, one of them dead; the others received {self.received}",
+            "from publish to receipt, with the journal on disk in between:",
+            f"p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms, most {self.most_ms:.1f} ms",
+        ]
+
+
+def measure_fanout(folder: Path, endpoint: str, subscribers: int, rate: float, seconds: float) -> FanoutResult:
+    """Publish `rate` messages a second for `seconds` to `subscribers`, of which one is frozen from the start."""
+    keys, key = folder / "keys", folder / "client.key"
+    make_server_keys(keys)
+    make_client_keys(keys, "bench", key)
+    shares = [len(part) for part in np.array_split(np.arange(subscribers - 1), _PROCESSES)]
+    dead = start("many", endpoint, 1, key, folder / "dead")
+    processes = [start("many", endpoint, share, key, folder / f"part{n}") for n, share in enumerate(shares)]
+    publisher = start("publish", endpoint, folder / "journal.db", rate, keys)
+    try:
+        time.sleep(3.0)
+        dead.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        publisher.send_signal(signal.SIGUSR1)
+        time.sleep(0.5)
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            process.wait(30)
+    finally:
+        for process in (publisher, dead, *processes):
+            process.kill()
+            process.wait()
+    found = np.concatenate([json.loads((folder / f"part{n}").read_text()) for n in range(_PROCESSES)])
+    p50, p99, most = np.percentile(found, (50, 99, 100))
+    return FanoutResult(subscribers, len(found), (subscribers - 1) * rate * seconds, p50, p99, most)
