@@ -1,0 +1,82 @@
+"""`watch`: a real RTSP camera in, numbered events out, to a subscriber in another process."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
+from support_feed import free_endpoint
+from support_rtsp import RtspServer
+
+FLASHES = (FlashPlan(kind="sheet", at=2.0), FlashPlan(kind="bolt", at=5.0))
+PROGRAM = (sys.executable, "-m", "detector.cli")
+
+
+@pytest.fixture(scope="session")
+def storm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of 8 s with two flashes, to be served in a loop."""
+    path = tmp_path_factory.mktemp("storm") / "storm.mp4"
+    write_clip(Scene(Plan(seconds=8.0, size=(320, 180), flashes=FLASHES)), path, ClipFormat(key_seconds=1.0))
+    return path
+
+
+@contextmanager
+def running(*words: str) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen([*PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def flashes_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        event = json.loads(line)
+        if event["type"] == "lightning.flash.v1":
+            yield event["data"]
+
+
+def test_every_flash_of_a_camera_reaches_a_subscriber_at_once_and_is_confirmed(
+    rtsp_server: Callable[..., RtspServer], storm: Path, tmp_path: Path
+) -> None:
+    camera = rtsp_server(storm)
+    endpoint = free_endpoint()
+    journal = str(tmp_path / "journal.db")
+    with (
+        running("watch", camera.url, "--publish", endpoint, "--journal", journal, "--verifier", "photometric") as watch,
+        running("subscribe", endpoint, "--json", "--since", "0") as subscriber,
+    ):
+        assert subscriber.stdout is not None
+        flashes = flashes_of(iter(subscriber.stdout.readline, ""))
+        seen = [next(flashes) for _ in range(4)]
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(timeout=10) == 0
+    assert [flash["state"] for flash in seen] == ["detected", "confirmed"] * 2
+    assert seen[0]["id"] == seen[1]["id"] != seen[2]["id"]
+    assert all(flash["clock"] in {"rtcp", "arrival"} and flash["start_utc"] for flash in seen)
+
+
+@pytest.mark.parametrize(
+    ("account", "path", "said"), [("joe:wrong-pa55", "/cam", "password"), ("joe:pa55word", "/nothing", "path")]
+)
+def test_a_camera_that_refuses_is_explained_without_its_password(
+    account: str, path: str, said: str, rtsp_server: Callable[..., RtspServer], storm: Path
+) -> None:
+    camera = rtsp_server(storm, "--user", "joe", "--password", "pa55word")
+    url = f"rtsp://{account}@127.0.0.1:{camera.port}{path}"
+    done = subprocess.run(
+        [*PROGRAM, "watch", url, "--publish", "none", "--json", "--verifier", "photometric"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    for secret in ("pa55", "joe"):
+        assert secret not in done.stdout + done.stderr
