@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip  # noqa: E402 - found through the path above
 from support_rtsp import RtspServer, free_port, missing  # noqa: E402
 
-from stream import Subscriber, SubscriberOptions  # noqa: E402
+from stream import Subscriber  # noqa: E402
 
 FLASHES = (
     FlashPlan(kind="sheet", at=2.0),
@@ -49,7 +49,7 @@ def measure(loops: int, size: tuple[int, int]) -> tuple[list[float], list[float]
             command = [sys.executable, "-m", "detector.cli", "watch", camera.url, "--publish", endpoint, "--quiet"]
             watch = subprocess.Popen([*command, "--verifier", "photometric", "--json"], stdout=subprocess.DEVNULL)
             try:
-                with Subscriber(endpoint, SubscriberOptions(since=0)) as subscriber:
+                with Subscriber(endpoint, since=0) as subscriber:
                     for received in subscriber:
                         now, event = time.time(), received.message
                         if event.type != "lightning.flash.v1":
