@@ -116,6 +116,7 @@ class Video:
         self._shape = self.size
         self._number = 0
         self._end = 0.0
+        self._last_stamp = -1
         self._marked = False
         usual = 1.0 / (self.frame_rate or 25.0)
         broken = None
@@ -129,6 +130,8 @@ class Video:
                 broken = redact(getattr(error, "strerror", None) or error)
                 break
             self._packets += 1
+            if packet.pts is not None and packet.pts > self._last_stamp:
+                self._last_stamp = packet.pts
             for picture in self._decode(packet):
                 yield self._frame(picture, usual)
         if broken is not None:
@@ -183,16 +186,22 @@ class Video:
             raise BadVideo(
                 f"{self.address}: breaks off after {self._end:.2f} s ({broken}); the pictures before are good"
             )
-        promised = self.duration_seconds
-        if promised is not None and promised - self._end > max(1.0, 0.02 * promised):
+        promised, reached = self.duration_seconds, self._reached()
+        if promised is not None and promised - reached > max(1.0, 0.02 * promised):
             raise BadVideo(
-                f"{self.address}: breaks off after {self._end:.2f} of {promised:.2f} s: recording or copy was cut short"
+                f"{self.address}: breaks off after {reached:.2f} of {promised:.2f} s: recording or copy was cut short"
             )
         share = self._failed / self._packets
         if self._packets >= _FEW_PACKETS and share > self._options.max_failed_fraction:
             raise BadVideo(
                 f"{self.address}: {share:.0%} of {self._packets} pictures would not decode: the file is damaged"
             )
+
+    def _reached(self) -> float:
+        """Seconds to which data came, decoded or not."""
+        if self._last_stamp < 0 or self._stream.time_base is None:
+            return self._end
+        return max(self._end, float(self._last_stamp * self._stream.time_base) - self._steady.origin)
 
 
 def _refuse_what_is_not_a_file(address: str) -> None:
@@ -243,6 +252,8 @@ def _positive(rate: object) -> float | None:
 
 def _duration(container: InputContainer, stream: VideoStream) -> float | None:
     """Seconds from the first to the end of the last picture as the container states them."""
+    if container.format.name == "avi" and stream.frames and stream.average_rate:
+        return float(stream.frames / stream.average_rate)  # its duration shrinks with the file
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     stated = stream.metadata.get("DURATION") or stream.metadata.get("duration")

@@ -27,6 +27,7 @@ class Clip:
     flash_levels: float = 60.0
     noise_levels: float = 2.0
     options: dict[str, str] = field(default_factory=dict)
+    container_options: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     stamp: Callable[[int], int] | None = None  # frame number -> pts in 1/rate; default: the number itself
 
@@ -65,7 +66,7 @@ def counter(levels: NDArray[np.float32]) -> int:
 def make_clip(path: Path, clip: Clip = Clip()) -> Path:
     """`clip` drawn and encoded to `path`; the ending chooses the container."""
     options = dict(X264 if clip.codec == "libx264" else {}) | clip.options
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", container_options=clip.container_options) as container:
         container.metadata.update(clip.metadata)
         stream = container.add_stream(clip.codec, rate=clip.rate, options=options)
         stream.width, stream.height = clip.size
