@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from detector.minicpm.facts import Facts, Gpu, installed
+from detector.minicpm.facts import Facts, Gpu, cpu_multiplies_bf16, installed
 
 
 def gather() -> Facts:
@@ -35,8 +35,6 @@ def _torch_facts() -> dict[str, object]:
     if failed is not None:
         return {"torch_error": failed}
     import torch  # noqa: PLC0415 - inside the guard
-
-    from detector.minicpm.scorer import cpu_multiplies_bf16  # noqa: PLC0415 - imports transformers too
 
     return {
         "torch": str(torch.__version__),

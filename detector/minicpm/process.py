@@ -31,6 +31,10 @@ class ModelLost(VerifierError):
     """The model's process ended, fell silent or could not load; says which and after how long."""
 
 
+class ModelNotLoaded(ModelLost):
+    """The model could not be loaded, or not in time."""
+
+
 class ModelProcess:
     """One life of the model's process. Used by one thread at a time; `kill` may come from any."""
 
@@ -74,13 +78,16 @@ class ModelProcess:
         """Wait until the model stands ready, at most `limit_seconds` after the start.
 
         Raises:
-            ModelLost: it could not be loaded, or not in time.
+            ModelNotLoaded: it could not be loaded, or not in time.
         """
         if self.loaded is None:
             left = self._began + limit_seconds - time.monotonic()
-            reply = self._receive(max(left, 0.0), f"the model was not ready within {limit_seconds:g} s")
+            try:
+                reply = self._receive(max(left, 0.0), f"not ready within {limit_seconds:g} s")
+            except ModelLost as error:
+                raise ModelNotLoaded(f"the model could not be loaded: {error}") from error
             if not isinstance(reply, Loaded):
-                raise ModelLost(f"the model could not be loaded: {getattr(reply, 'reason', reply)}")
+                raise ModelNotLoaded(f"the model could not be loaded: {getattr(reply, 'reason', reply)}")
             self.loaded = reply
         return self.loaded
 
@@ -172,7 +179,7 @@ class ModelProcess:
 class ModelKeeper:
     """Keeps a model's process running: starts it, notices its death, starts it again after a rest.
 
-    Rests double from 1 s to 60 s while failures follow each other. Loading begins at once, in the background.
+    Rests grow from 1 s to 60 s while failures follow each other. Loading begins at once, in the background.
     `said` is called with one line when the model stands ready.
     """
 
@@ -217,6 +224,8 @@ class ModelKeeper:
         with self._lock:
             try:
                 return self._ask(clips)
+            except ModelNotLoaded:
+                raise
             except ModelLost as first:
                 if self._closing.is_set() or self._resting() > _PATIENCE_SECONDS:
                     raise
@@ -304,7 +313,7 @@ class ModelKeeper:
     def _failed(self, error: Exception) -> None:
         self._why = str(error)
         self._drop()
-        rest = min(_FIRST_REST_SECONDS * 2**self._failures, _LONGEST_REST_SECONDS)
+        rest = min(_FIRST_REST_SECONDS * 4 ** min(self._failures, 8), _LONGEST_REST_SECONDS)
         self._failures += 1
         self._rest_until = time.monotonic() + rest
 

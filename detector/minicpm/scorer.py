@@ -1,7 +1,6 @@
 """The model itself: pictures and questions in, log-odds of Yes over No out, in one forward pass for a batch."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Self, cast
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from detector.errors import VerifierError
+from detector.minicpm.facts import cpu_multiplies_bf16
 from detector.minicpm.protocol import Load, Score
 from detector.minicpm.windows import batch_vision_attention
 from detector.pictures import Picture
@@ -43,15 +43,6 @@ def pick_precision(wanted: str, device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if cpu_multiplies_bf16() else "fp32"
-
-
-def cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this CPU has instructions for bf16 products (AVX512-BF16, AMX, or ARM's BF16)."""
-    try:
-        words = set(cpuinfo.read_text(encoding="utf-8", errors="replace").split())
-    except OSError:
-        return False
-    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 class Scorer:
