@@ -3,7 +3,6 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from stream.keys import AllowList, ServerKeys, read_server_keys
 
 _LOG = logging.getLogger("stream.feed")
 _LINGER_MS = 500
-_BIND_SECONDS = 2.0  # libzmq frees a closed port in the background
+_BIND_SECONDS = 0.3  # a publisher that was just killed
+_REBIND_SECONDS = 5.0  # libzmq frees our own closed port in the background
 _REPLIES_WAITING = 4  # pages that wait for one client that does not read; then it gets none
 _REQUESTS_WAITING = 50
 _LOG_SECONDS = 10.0
@@ -63,7 +63,7 @@ class FeedSockets:
         self._open: list[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]] = []
         try:
             self._open_door()
-            self._bind()
+            self._bind(_BIND_SECONDS)
         except BaseException:
             self.close()
             raise
@@ -115,7 +115,7 @@ class FeedSockets:
         if gone:
             _LOG.warning("access taken away: %s; every connection is made anew", ", ".join(sorted(gone)))
             self._close_open(linger_ms=0)
-            self._bind()
+            self._bind(_REBIND_SECONDS)
 
     def close(self) -> None:
         """Close everything; what is on its way gets half a second."""
@@ -135,12 +135,14 @@ class FeedSockets:
         self._zap.bind("inproc://zeromq.zap.01")
         self.poller.register(self._zap, zmq.POLLIN)
 
-    def _bind(self) -> None:
-        self._pub = self._socket(zmq.PUB, self._endpoint.events)
-        self._router = self._socket(zmq.ROUTER, self._endpoint.history)
+    def _bind(self, limit_seconds: float) -> None:
+        self._pub = self._socket(zmq.PUB)
+        self._router = self._socket(zmq.ROUTER)
+        _bind(self._pub, self._endpoint.events, limit_seconds)
+        _bind(self._router, self._endpoint.history, limit_seconds)
         self.poller.register(self._router, zmq.POLLIN)
 
-    def _socket(self, kind: int, address: str) -> "zmq.Socket[bytes]":
+    def _socket(self, kind: int) -> "zmq.Socket[bytes]":
         socket = self._context.socket(kind)
         socket.linger = _LINGER_MS
         for option, value in self._options(kind).items():
@@ -152,7 +154,6 @@ class FeedSockets:
         monitor = socket.get_monitor_socket(sum(_REFUSALS))
         self.poller.register(monitor, zmq.POLLIN)
         self._open.append((socket, monitor))
-        _bind(socket, address)
         return socket
 
     def _options(self, kind: int) -> dict[int, Any]:
@@ -207,8 +208,8 @@ def check_exposure(endpoint: Endpoint, *, keys: Path | None, insecure: bool) -> 
         )
 
 
-def _bind(socket: "zmq.Socket[bytes]", address: str, clock: Callable[[], float] = time.monotonic) -> None:
-    deadline = clock() + _BIND_SECONDS
+def _bind(socket: "zmq.Socket[bytes]", address: str, limit_seconds: float) -> None:
+    deadline = time.monotonic() + limit_seconds
     while True:
         try:
             socket.bind(address)
@@ -217,7 +218,7 @@ def _bind(socket: "zmq.Socket[bytes]", address: str, clock: Callable[[], float] 
                 raise FeedError(
                     f"feed endpoint {address}: cannot publish here: {error}; name an address of this machine"
                 ) from error
-            if clock() > deadline:
+            if time.monotonic() > deadline:
                 raise FeedError(
                     f"feed endpoint {address}: the port is in use by another program; stop that one, "
                     "or choose another port with --publish (history takes the port one up)"

@@ -1,0 +1,131 @@
+"""The ledger: numbers go on while the journal cannot be written, and everything follows into it later."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from support_feed import wait_until
+
+from stream.feed_ledger import Draft, Ledger
+from stream.journal import Journal, Retention
+
+DRAFT = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(Journal(tmp_path / "j.db", busy_seconds=0.02), "test")
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def locker(tmp_path: Path, ledger: Ledger) -> Iterator[sqlite3.Connection]:
+    """Another program's connection to the journal, which can lock it."""
+    connection = sqlite3.connect(tmp_path / "j.db", isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def durable(body: bytes) -> bool:
+    return bool(msgspec.json.decode(body)["durable"])
+
+
+def test_a_locked_journal_makes_messages_not_durable_and_they_follow_into_it_when_it_is_free(
+    ledger: Ledger, locker: sqlite3.Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger.add([DRAFT] * 2)
+    locker.execute("begin immediate")
+    held = ledger.add([DRAFT] * 3)
+    assert [one.sequence for one in held] == [3, 4, 5]
+    assert not any(durable(one.body) for one in held)
+    assert not ledger.durable
+    assert "another program holds it locked" in caplog.text
+    assert [one.sequence for one in ledger.page(0, 10)] == [1, 2, 3, 4, 5]
+
+    locker.execute("rollback")
+    wait_until(lambda: ledger.recover() or ledger.durable)
+    after = ledger.add([DRAFT])
+    assert durable(after[0].body)
+    kept = locker.execute("select sequence, body from message order by sequence").fetchall()
+    assert [number for number, _ in kept] == [1, 2, 3, 4, 5, 6]
+    assert [body for _, body in kept[2:5]] == [one.body for one in held]
+    assert ledger.not_durable == 3
+
+
+def test_what_waits_is_written_when_the_feed_ends(ledger: Ledger, locker: sqlite3.Connection) -> None:
+    locker.execute("begin immediate")
+    ledger.add([DRAFT])
+    locker.execute("rollback")
+    ledger.close()
+    assert locker.execute("select count(*) from message").fetchone() == (1,)
+
+
+def test_a_page_is_bounded_in_bytes_but_never_empty(tmp_path: Path) -> None:
+    ledger = Ledger(Journal(None), "test")
+    large = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"text": "x" * 300_000})
+    ledger.add([large, large, DRAFT])
+    assert [one.sequence for one in ledger.page(0, 10)] == [1]
+    assert [one.sequence for one in ledger.page(2, 10)] == [3]
+    ledger.close()
+
+
+def test_a_clock_that_steps_back_changes_the_times_and_nothing_else() -> None:
+    times = iter([1_000_000.0, 500_000.0, 500_001.0, 500_002.0])
+    ledger = Ledger(Journal(None), "test", clock=lambda: next(times))
+    bodies = [ledger.add([DRAFT])[0].body for _ in range(3)]
+    messages = [msgspec.json.decode(body) for body in bodies]
+    assert [message["sequence"] for message in messages] == ["1", "2", "3"]
+    assert messages[1]["time"] < messages[0]["time"]
+    ledger.upkeep(Retention(days=1, megabytes=10))
+    assert [one.sequence for one in ledger.page(0, 10)] == [1, 2, 3]
+    ledger.close()
+
+
+FULL_DISK = """
+import json, resource, signal, sys, time
+from pathlib import Path
+from stream.feed_ledger import Draft, Ledger
+from stream.journal import Journal
+
+def add(count):
+    packed = ledger.add([Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"text": "x" * 2000})] * count)
+    return [json.loads(one.body)["durable"] for one in packed]
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path(sys.argv[1])
+ledger = Ledger(Journal(path), "test")
+before = add(5)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))  # the disk is full: no file grows beyond
+during = [flag for _ in range(20) for flag in add(20)]
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+deadline = time.monotonic() + 10
+while not ledger.durable and time.monotonic() < deadline:
+    ledger.recover()
+    time.sleep(0.05)
+after = add(1)
+ledger.close()
+journal = Journal(path)
+print(json.dumps({"before": before, "during": during, "after": after,
+                  "kept": [entry.sequence for entry in journal.since(0, 10_000)]}))
+"""
+
+
+def test_a_full_disk_is_said_loudly_and_survived_and_every_message_ends_up_on_disk(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, tmp_path / "j.db"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert all(result["before"])
+    assert not all(result["during"])
+    assert result["after"] == [True]
+    assert result["kept"] == list(range(1, 5 + 400 + 2))
+    assert "cannot write the journal" in done.stderr
+    assert "disk" in done.stderr
+    assert "can be written again" in done.stderr

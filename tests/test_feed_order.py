@@ -1,0 +1,260 @@
+"""Order: whatever is lost, doubled, late or restarted on the way, messages come out in order and once."""
+
+from pathlib import Path
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.feed_desk import HistoryDesk
+from stream.feed_ledger import Draft, Ledger
+from stream.feed_order import Cursor, Notice, Order, Received, Start
+from stream.feed_wire import Packed, encode
+from stream.journal import Journal, Retention
+
+DRAFT = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
+
+
+class Publisher:
+    """A real journal, ledger and desk, without sockets; `restart` begins a new run."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self.journal = Journal(path)
+        self.ids: list[str] = []
+        self.restart()
+
+    def restart(self) -> None:
+        self.ledger = Ledger(self.journal, "test")
+        self.desk = HistoryDesk(self.ledger, site="test", heartbeat_seconds=1.0, schema={}, requests_per_second=1e9)
+
+    def publish(self, count: int) -> list[Packed]:
+        packed = self.ledger.add([DRAFT] * count) if count else []
+        self.ids += [msgspec.json.decode(one.body)["id"] for one in packed]
+        return packed
+
+    def heartbeat(self) -> list[bytes]:
+        return self.desk.heartbeat(0.0)
+
+    def answer(self, order: Order) -> list[bytes] | None:
+        """What the history says to what `order` asks now; None if it asks nothing."""
+        request = order.request
+        answer = self.desk.answer([b"me", encode(request)], 0.0) if request else None
+        return answer[1:] if answer else None
+
+
+class Listener:
+    """An Order and everything that came out of it."""
+
+    def __init__(self, cursors: dict[str, Cursor] | None = None, since: int | None = 0, waited: float = 0.0) -> None:
+        self.notices: list[Notice] = []
+        self.got: list[Received] = []
+        self.order = self.another(cursors if cursors is not None else {}, since, waited)
+
+    def another(self, cursors: dict[str, Cursor], since: int | None, waited: float) -> Order:
+        return Order("tcp://x:1", cursors, Start(since, None, lambda: waited), self.notices.append)
+
+    def hear(self, frames: list[bytes]) -> None:
+        self.got += self.order.on_event(frames)
+
+    def hear_answer(self, frames: list[bytes]) -> None:
+        self.got += self.order.on_reply(frames)
+
+    def catch_up(self, publisher: Publisher) -> None:
+        self.hear(publisher.heartbeat())
+        for _ in range(1000):
+            answer = publisher.answer(self.order)
+            if answer is None:
+                return
+            self.hear_answer(answer)
+        raise AssertionError("still asking after 1000 answers")
+
+    @property
+    def ids(self) -> list[str]:
+        return [one.message.id for one in self.got]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [notice.kind for notice in self.notices]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("publish"), st.integers(1, 5), st.sampled_from(["all", "none", "doubled", "swapped", "last"])
+        ),
+        st.tuples(st.sampled_from(["beat", "lost beat", "ask", "ask and lose the answer", "late answer", "restart"])),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps=STEPS)
+def test_any_loss_doubling_swap_late_answer_and_restart_still_gives_each_message_once_in_order(
+    steps: list[tuple[object, ...]],
+) -> None:
+    publisher, listener = Publisher(), Listener()
+    late: list[list[bytes]] = []
+    for name, *more in steps:
+        play(publisher, listener, late, str(name), more)
+    listener.catch_up(publisher)
+    assert listener.ids == publisher.ids
+    assert "lost" not in listener.kinds
+
+
+def play(publisher: Publisher, listener: Listener, late: list[list[bytes]], name: str, more: list[object]) -> None:
+    """One thing that happens."""
+    if name == "publish":
+        packed = [one.frames() for one in publisher.publish(int(str(more[0])))]
+        heard = {"all": packed, "none": [], "doubled": packed * 2, "swapped": packed[::-1], "last": packed[-1:]}
+        for frames in heard[str(more[1])]:
+            listener.hear(frames)
+    elif name == "restart":
+        publisher.restart()
+    elif name == "beat":
+        listener.hear(publisher.heartbeat())
+    elif name == "late answer":
+        for answer in late:
+            listener.hear_answer(answer)
+    elif name.startswith("ask"):
+        answer = publisher.answer(listener.order)
+        if answer is not None and "lose" in name:
+            late.append(answer)
+        elif answer is not None:
+            listener.hear_answer(answer)
+
+
+def test_without_since_it_begins_with_what_comes_after_first_contact() -> None:
+    publisher, listener = Publisher(), Listener(since=None)
+    publisher.publish(5)
+    listener.catch_up(publisher)
+    for one in publisher.publish(2):
+        listener.hear(one.frames())
+    assert listener.ids == publisher.ids[5:]
+
+
+def test_a_message_heard_before_the_first_answer_is_not_missed() -> None:
+    publisher, listener = Publisher(), Listener(since=None)
+    publisher.publish(5)
+    for one in publisher.publish(1):
+        listener.hear(one.frames())
+    publisher.publish(1)
+    listener.catch_up(publisher)
+    assert listener.ids == publisher.ids[5:]
+
+
+def test_who_waited_before_the_publisher_started_gets_this_run_from_its_first_message() -> None:
+    publisher, listener = Publisher(), Listener(since=None, waited=60.0)
+    publisher.publish(3)
+    publisher.restart()
+    publisher.publish(4)
+    listener.catch_up(publisher)
+    assert listener.ids == publisher.ids[3:]
+
+
+def test_pruned_history_is_told_as_lost_with_its_numbers_and_the_rest_still_comes() -> None:
+    publisher, listener = Publisher(), Listener()
+    publisher.publish(3)
+    listener.catch_up(publisher)
+    publisher.publish(4)
+    publisher.journal.prune(Retention(days=1e-9, megabytes=1), now=4e9)
+    publisher.publish(2)
+    listener.catch_up(publisher)
+    assert listener.ids == publisher.ids[:3] + publisher.ids[7:]
+    assert listener.kinds == ["lost"]
+    assert "4 messages (4 to 7)" in listener.notices[0].text
+
+
+def test_history_pruned_to_nothing_is_told_as_lost_too() -> None:
+    publisher, listener = Publisher(), Listener()
+    publisher.publish(3)
+    publisher.journal.prune(Retention(days=1e-9, megabytes=1), now=4e9)
+    listener.catch_up(publisher)
+    assert listener.ids == []
+    assert "3 messages (1 to 3)" in listener.notices[0].text
+
+
+def test_a_wiped_journal_is_a_new_feed_and_starts_with_its_first_message() -> None:
+    before, after, listener = Publisher(), Publisher(), Listener(since=None)
+    listener.catch_up(before)
+    for one in before.publish(5):
+        listener.hear(one.frames())
+    after.publish(2)
+    listener.catch_up(after)
+    assert listener.ids == before.ids + after.ids
+    assert listener.kinds == ["new_feed"]
+
+
+def test_a_wiped_journal_heard_first_through_a_message_is_a_new_feed_too() -> None:
+    before, after, listener = Publisher(), Publisher(), Listener()
+    before.publish(5)
+    listener.catch_up(before)
+    for one in after.publish(3)[2:]:
+        listener.hear(one.frames())
+    listener.catch_up(after)
+    assert listener.ids == before.ids + after.ids
+
+
+def test_a_journal_put_back_from_an_older_copy_gives_its_new_messages_though_their_numbers_were_used() -> None:
+    publisher, listener = Publisher(), Listener()
+    publisher.publish(3)
+    older = bytes(publisher.journal._open.serialize())
+    publisher.publish(4)
+    listener.catch_up(publisher)
+    publisher.journal._open.deserialize(older)
+    publisher.journal.first, publisher.journal.last = publisher.journal._bounds()
+    publisher.restart()
+    fresh = publisher.publish(2)
+    for one in fresh:
+        listener.hear(one.frames())
+    listener.catch_up(publisher)
+    assert listener.ids == publisher.ids
+    assert [one.sequence for one in listener.got] == [1, 2, 3, 4, 5, 6, 7, 4, 5]
+    assert listener.kinds == ["went_back"]
+
+
+def test_a_feed_that_comes_through_two_endpoints_gives_each_message_once() -> None:
+    publisher, listener = Publisher(), Listener()
+    cursors: dict[str, Cursor] = {}
+    first, second = (listener.another(cursors, 0, 0.0) for _ in range(2))
+    for one in publisher.publish(6):
+        for order in (first, second):
+            listener.order = order
+            listener.hear(one.frames())
+            listener.catch_up(publisher)
+    assert listener.ids == publisher.ids
+
+
+def test_a_number_beyond_the_feed_is_brought_back_to_its_end() -> None:
+    publisher, listener = Publisher(), Listener(since=1000)
+    publisher.publish(3)
+    listener.catch_up(publisher)
+    for one in publisher.publish(1):
+        listener.hear(one.frames())
+    assert listener.ids == publisher.ids[3:]
+    assert listener.kinds == ["went_back"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(frames=st.lists(st.binary(max_size=60) | st.sampled_from([b"hb", b"ev.flash.cam", bytes(8)]), max_size=5))
+def test_frames_that_are_no_feed_are_told_and_change_nothing(frames: list[bytes]) -> None:
+    publisher, listener = Publisher(), Listener()
+    publisher.publish(2)
+    listener.hear(frames)
+    listener.hear_answer(frames)
+    listener.catch_up(publisher)
+    assert listener.ids == publisher.ids
+
+
+def test_history_that_cannot_be_read_is_asked_again_and_skips_nothing() -> None:
+    publisher, listener = Publisher(), Listener()
+    publisher.publish(3)
+    listener.hear(publisher.heartbeat())
+    answer = publisher.answer(listener.order)
+    assert answer is not None
+    listener.hear_answer([encode(msgspec.json.decode(answer[0]) | {"error": "locked", "count": 0})])
+    assert listener.order.history_failed
+    assert listener.got == []
+    listener.catch_up(publisher)
+    assert listener.ids == publisher.ids

@@ -1,0 +1,255 @@
+"""The receiving side over real sockets: restarts, cursors, filters, several feeds, asyncio, staleness."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
+
+from stream import AsyncSubscriber, Cursor, Feed, FeedError, Notice, Received, Subscriber, SubscriberOptions
+
+
+def numbers(received: list[Received]) -> list[int]:
+    return [one.sequence for one in received]
+
+
+def test_it_goes_on_through_restarts_of_the_publisher(tmp_path: Path) -> None:
+    endpoint, got = free_endpoint(), []
+    with Subscriber(endpoint, since=0) as events:
+        for _ in range(3):
+            with Feed(options_for(endpoint, tmp_path / "j.db"), {}) as feed:
+                publish(feed, 20)
+                got += take(events, 20)
+    assert numbers(got) == list(range(1, 61))
+
+
+def test_a_cursor_file_goes_on_behind_what_was_dealt_with(tmp_path: Path) -> None:
+    endpoint = free_endpoint()
+    options = SubscriberOptions(since=0, cursor=tmp_path / "place")
+    with Feed(options_for(endpoint), {}) as feed:
+        publish(feed, 10)
+        with Subscriber(endpoint, options=options) as events:
+            assert numbers(take(events, 4)) == [1, 2, 3, 4]
+        with Subscriber(endpoint, options=options) as events:
+            assert numbers(take(events, 6)) == [5, 6, 7, 8, 9, 10]
+
+
+def test_a_message_whose_handling_failed_comes_again(tmp_path: Path) -> None:
+    endpoint = free_endpoint()
+    options = SubscriberOptions(since=0, cursor=tmp_path / "place")
+    with Feed(options_for(endpoint), {}) as feed:
+        publish(feed, 3)
+
+        def handle_until_the_power_is_cut() -> None:
+            with Subscriber(endpoint, options=options) as events:
+                for event in events:
+                    if event.sequence == 2:
+                        raise RuntimeError("power cut")
+
+        with pytest.raises(RuntimeError, match="power cut"):
+            handle_until_the_power_is_cut()
+        with Subscriber(endpoint, options=options) as events:
+            assert numbers(take(events, 2)) == [2, 3]
+
+
+def test_a_cursor_file_keeps_the_place_of_first_contact_even_before_a_message(tmp_path: Path) -> None:
+    endpoint = free_endpoint()
+    options = SubscriberOptions(cursor=tmp_path / "place")
+    with Feed(options_for(endpoint), {}) as feed:
+        publish(feed, 3)
+        wait_until(lambda: feed.counters.published == 3)
+        with Subscriber(endpoint, options=options) as events:
+            wait_until(lambda: events.receive(0.05) or (tmp_path / "place").exists())
+        publish(feed, 2)
+        with Subscriber(endpoint, options=options) as events:
+            assert numbers(take(events, 2)) == [4, 5]
+
+
+def test_a_damaged_cursor_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "place").write_text("not json")
+    with pytest.raises(FeedError, match=r"place: not a cursor file.*delete it"):
+        Subscriber(free_endpoint(), options=SubscriberOptions(cursor=tmp_path / "place")).receive(0)
+
+
+def test_the_place_can_be_kept_by_the_caller_instead() -> None:
+    endpoint = free_endpoint()
+    with Feed(options_for(endpoint), {}) as feed:
+        publish(feed, 5)
+        with Subscriber(endpoint, since=0) as events:
+            third = take(events, 3)[-1]
+        places = {third.message.feed: Cursor(third.cursor.run, third.cursor.sequence)}
+        with Subscriber(endpoint, options=SubscriberOptions(cursors=places)) as events:
+            assert numbers(take(events, 2)) == [4, 5]
+
+
+def test_filters_by_camera_and_state_leave_the_numbers_whole(tmp_path: Path) -> None:
+    endpoint = free_endpoint()
+    with Feed(options_for(endpoint), {}) as feed:
+        for n in range(10):
+            publish(feed, 1, camera=f"cam{n % 2}", state=("detected", "confirmed")[n // 2 % 2])
+        notices: list[Notice] = []
+        options = SubscriberOptions(since=0, cameras=["cam1"], states=["confirmed"], on_notice=notices.append)
+        with Subscriber(endpoint, options=options) as events:
+            got = take(events, 2)
+            assert events.receive(0.3) is None
+    assert numbers(got) == [4, 8]
+    assert {(one.message.subject, one.message.data["state"]) for one in got} == {("cam1", "confirmed")}
+    assert [notice.kind for notice in notices] == ["connected"]
+
+
+def test_several_feeds_come_together_each_in_its_own_order() -> None:
+    endpoints = [free_endpoint(), free_endpoint()]
+    with Feed(options_for(endpoints[0], site="a"), {}) as one, Feed(options_for(endpoints[1], site="b"), {}) as two:
+        publish(one, 30)
+        publish(two, 20)
+        with Subscriber(*endpoints, since=0) as events:
+            got = take(events, 50)
+    for endpoint, count in zip(endpoints, (30, 20), strict=True):
+        assert numbers([event for event in got if event.endpoint == endpoint]) == list(range(1, count + 1))
+
+
+def test_it_says_when_the_publisher_is_away_and_back(tmp_path: Path) -> None:
+    endpoint, notices = free_endpoint(), []
+    with Subscriber(endpoint, options=SubscriberOptions(on_notice=notices.append)) as events:
+        assert events.away == [endpoint]
+        with Feed(options_for(endpoint, tmp_path / "j.db"), {}):
+            wait_until(lambda: events.receive(0.05) or not events.away)
+        wait_until(lambda: events.receive(0.05) or events.away)
+        with Feed(options_for(endpoint, tmp_path / "j.db"), {}):
+            wait_until(lambda: events.receive(0.05) or not events.away)
+    assert [notice.kind for notice in notices] == ["connected", "away", "back"]
+    assert endpoint in notices[1].text
+
+
+def test_a_wiped_journal_is_told_and_its_messages_come_from_the_first(tmp_path: Path) -> None:
+    endpoint, notices = free_endpoint(), []
+    with Subscriber(endpoint, options=SubscriberOptions(since=0, on_notice=notices.append)) as events:
+        for name in ("one.db", "two.db"):
+            with Feed(options_for(endpoint, tmp_path / name), {}) as feed:
+                publish(feed, 4)
+                assert numbers(take(events, 4)) == [1, 2, 3, 4]
+    assert "new_feed" in [notice.kind for notice in notices]
+
+
+def test_pruned_history_is_told_with_what_is_gone(tmp_path: Path) -> None:
+    endpoint, notices = free_endpoint(), []
+    with Feed(options_for(None, tmp_path / "j.db"), {}) as feed:
+        publish(feed, 5)
+    with Feed(options_for(endpoint, tmp_path / "j.db", keep_days=1e-9), {}) as feed:
+        wait_until(lambda: feed.counters.pruned == 5)
+        publish(feed, 1)
+        with Subscriber(endpoint, options=SubscriberOptions(since=0, on_notice=notices.append)) as events:
+            assert numbers(take(events, 1)) == [6]
+    assert "5 messages (1 to 5)" in next(notice.text for notice in notices if notice.kind == "lost")
+
+
+def test_a_journal_deleted_under_a_running_publisher_costs_nothing(tmp_path: Path) -> None:
+    endpoint = free_endpoint()
+    path = tmp_path / "j.db"
+    with Subscriber(endpoint, since=0) as events:
+        with Feed(options_for(endpoint, path), {}) as feed:
+            publish(feed, 3)
+            take(events, 3)
+            for file in (path, path.with_name("j.db-wal"), path.with_name("j.db-shm")):
+                file.unlink(missing_ok=True)
+            wait_until(path.exists)
+            publish(feed, 2)
+        with Feed(options_for(endpoint, path), {}) as feed:
+            publish(feed, 1)
+            assert numbers(take(events, 3)) == [4, 5, 6]
+
+
+def test_stop_from_another_thread_ends_the_loop() -> None:
+    endpoint = free_endpoint()
+    seen: list[Received] = []
+
+    def listen() -> None:
+        with events:  # its sockets belong to this thread
+            for event in events:
+                seen.append(event)  # noqa: PERF402 - `extend` would keep them to itself until the end
+
+    with Feed(options_for(endpoint), {}) as feed:
+        publish(feed, 1)
+        events = Subscriber(endpoint, since=0)
+        listener = threading.Thread(target=listen, name="listener")
+        listener.start()
+        wait_until(lambda: seen)
+        events.stop()
+        listener.join(LIMIT_SECONDS)
+    assert not listener.is_alive()
+    assert numbers(seen) == [1]
+
+
+def test_asyncio_gets_the_same_messages_and_other_tasks_run_meanwhile() -> None:
+    endpoint = free_endpoint()
+
+    async def receive_while_ticking() -> tuple[list[int], int]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.005)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        got = []
+        async with AsyncSubscriber(endpoint, since=0) as events:
+            async for event in events:
+                got.append(event.sequence)
+                if len(got) == 30:
+                    break
+            assert await events.receive(0.3) is None
+        ticking.cancel()
+        return got, ticks
+
+    with Feed(options_for(endpoint), {}) as feed:
+        publish(feed, 30)
+        got, ticks = asyncio.run(asyncio.wait_for(receive_while_ticking(), LIMIT_SECONDS))
+    assert got == list(range(1, 31))
+    assert ticks > 10
+
+
+def test_a_slow_subscriber_gets_everything_though_the_publisher_keeps_little_for_it(tmp_path: Path) -> None:
+    endpoint = free_endpoint()
+    options = options_for(endpoint, tmp_path / "j.db", send_queue_messages=10)
+    with Feed(options, {}) as feed, Subscriber(endpoint, since=0) as events:
+        publish(feed, 1)
+        take(events, 1)
+        publish(feed, 15_000, padding="x" * 200)
+        wait_until(lambda: feed.counters.published == 15_001)
+        got = take(events, 15_000)
+    assert numbers(got) == list(range(2, 15_002))
+    assert any(one.from_history for one in got)
+
+
+BARE = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"cv2", "av", "torch", "transformers", "numpy"}:
+            raise ImportError(f"{name} is not here")
+sys.meta_path.insert(0, Refuse())
+import detector.commands.subscribe
+from detector.commands.subscribe import add_arguments, run
+import argparse
+from stream import AsyncSubscriber, Subscriber
+parser = argparse.ArgumentParser()
+add_arguments(parser)
+sys.exit(run(parser.parse_args(sys.argv[1:])))
+"""
+
+
+def test_it_works_where_opencv_pyav_torch_and_numpy_are_not_installed() -> None:
+    endpoint = free_endpoint()
+    with Feed(options_for(endpoint), {}) as feed:
+        publish(feed, 2)
+        words = [endpoint, "--since", "0", "--count", "2", "--seconds", "15", "--json"]
+        done = subprocess.run(
+            [sys.executable, "-c", BARE, *words], capture_output=True, text=True, check=False, timeout=60
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 2
