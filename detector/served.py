@@ -1,16 +1,16 @@
 """The verifier `served`: the same pictures and question to a model server that speaks the OpenAI chat protocol."""
 
+import asyncio
 import base64
 import json
 import logging
 import math
 import os
 import random
+import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from threading import Event
 from typing import Any
 
 import cv2
@@ -92,8 +92,12 @@ class ServedVerifier:
         self._extra = _extra(served)
         self._asked = Asked(self.name, served.model, None, "served")
         self._client = _client(served)
-        self._pool = ThreadPoolExecutor(served.concurrency, thread_name_prefix="served")
-        self._closing = Event()
+        self._free = asyncio.Semaphore(served.concurrency)
+        self._runner = asyncio.Runner()
+        self._lock = threading.Lock()  # guards the three below
+        self._asking: asyncio.Task[None] | None = None
+        self._closing = False
+        self._closed = False
 
     def check(self) -> str:
         """Find the model's name if none is set, ask one question about a grey picture, and say in a line who answers.
@@ -101,33 +105,81 @@ class ServedVerifier:
         Raises:
             VerifierError: the server is not there, refuses, or gives no probabilities.
         """
-        model = self._settings.model or self._first_model()
-        self._asked = replace(self._asked, model=model)
-        grey = np.full((64, 64, 3), 128, np.uint8)
-        self._score(Shown([grey], self._question.prompt.text(["peak"])))
+
+        async def ask() -> None:
+            model = self._settings.model or await self._first_model()
+            self._asked = replace(self._asked, model=model)
+            grey = np.full((64, 64, 3), 128, np.uint8)
+            await self._score(Shown([grey], self._question.prompt.text(["peak"])))
+
+        if not self._run(ask()):
+            raise VerifierError(f"{self._endpoint}: stopped before the server answered")
+        model = self._asked.model
         note = self._question.calibration_note(self._asked)
         return f"served, {model} at {self._endpoint} (asked for), prompt {self._question.prompt.label}, {note}"
 
     def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """A verdict for each, in order; a request that fails for good gives one without an answer."""
-        return list(self._pool.map(self._verify_one, candidates))
+        stopped = self._question.unanswered(self._asked, "stopped before the model server answered")
+        verdicts = [stopped] * len(candidates)
+
+        async def ask(place: int) -> None:
+            async with self._free:
+                verdicts[place] = await self._verify_one(candidates[place])
+
+        async def ask_all() -> None:
+            async with asyncio.TaskGroup() as group:
+                for place in range(len(candidates)):
+                    group.create_task(ask(place))
+
+        self._run(ask_all())
+        return verdicts
 
     def close(self) -> None:
-        """Hang up; requests under way end with an error and are not tried again."""
-        self._closing.set()
-        self._client.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Hang up: requests under way end at once, without an answer."""
+        with self._lock:
+            self._closing = True
+            if self._asking is not None:  # in another thread, which then cleans up
+                self._runner.get_loop().call_soon_threadsafe(self._asking.cancel)
+                return
+        self._clean_up()
 
-    def _verify_one(self, candidate: Candidate) -> Verdict:
+    def _run(self, asking: Coroutine[Any, Any, None]) -> bool:
+        """Run `asking` to its end in this thread, with what it raises; False when `close` ended it before."""
+        with self._lock:
+            if self._closing:
+                asking.close()
+                return False
+            self._asking = self._runner.get_loop().create_task(asking)
+        try:
+            self._runner.get_loop().run_until_complete(self._asking)
+        except asyncio.CancelledError:
+            return False
+        finally:
+            with self._lock:
+                self._asking = None
+            if self._closing:
+                self._clean_up()
+        return True
+
+    def _clean_up(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    async def _verify_one(self, candidate: Candidate) -> Verdict:
         began = time.monotonic()
         try:
-            score = self._score(self._question.show(candidate))
+            score = await self._score(self._question.show(candidate))
         except VerifierError as error:
             return self._question.unanswered(self._asked, redact(error))
         return self._question.verdict(self._asked, score.log_odds, score.answer_mass, time.monotonic() - began)
 
-    def _score(self, shown: Shown) -> Score:
-        reply = self._request("POST", "chat/completions", self._body(shown))
+    async def _score(self, shown: Shown) -> Score:
+        reply = await self._request("POST", "chat/completions", self._body(shown))
         try:
             completion = msgspec.json.decode(reply.content, type=_Completion)
         except msgspec.DecodeError as error:
@@ -148,8 +200,8 @@ class ServedVerifier:
             "top_logprobs": _TOP_WORDS,
         } | self._extra
 
-    def _first_model(self) -> str:
-        reply = self._request("GET", "models", None)
+    async def _first_model(self) -> str:
+        reply = await self._request("GET", "models", None)
         try:
             listed = msgspec.json.decode(reply.content, type=_Models).data
         except msgspec.DecodeError as error:
@@ -158,7 +210,7 @@ class ServedVerifier:
             raise VerifierError(f"{self._endpoint}: the server lists no model; name one with --model")
         return listed[0].id
 
-    def _request(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+    async def _request(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
         """The server's good answer; tried again with growing, random pauses where that can help.
 
         Raises:
@@ -168,8 +220,8 @@ class ServedVerifier:
         for number in range(1, tries + 1):
             wanted_pause = 0.0
             try:
-                reply = self._client.request(method, path, json=body)
-            except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: the client was closed meanwhile
+                reply = await self._client.request(method, path, json=body)
+            except httpx.TransportError as error:
                 said = f"{type(error).__name__}: {error}"
             else:
                 if reply.is_success:
@@ -178,9 +230,9 @@ class ServedVerifier:
                 if reply.status_code not in _TRY_AGAIN:
                     raise VerifierError(self._failure(path, said, number))
                 wanted_pause = _retry_after(reply)
-            last = number == tries
-            if last or self._closing.wait(max(wanted_pause, _pause(number))):
+            if number == tries:
                 raise VerifierError(self._failure(path, said, number))
+            await asyncio.sleep(max(wanted_pause, _pause(number)))
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _failure(self, path: str, said: str, tries: int) -> str:
@@ -226,10 +278,10 @@ def _chance(words: Sequence[_TopWord], answer: str) -> float:
     return sum(math.exp(word.logprob) for word in words if word.token.strip(" ▁Ġ\n").lower() == answer)
 
 
-def _client(served: ServedSettings) -> httpx.Client:
+def _client(served: ServedSettings) -> httpx.AsyncClient:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines for each request carry the whole address
     key = os.environ.get(served.key_variable)
-    return httpx.Client(
+    return httpx.AsyncClient(
         base_url=served.endpoint,
         timeout=httpx.Timeout(served.timeout_seconds, connect=_CONNECT_SECONDS),
         headers={"Authorization": f"Bearer {key}"} if key else {},
