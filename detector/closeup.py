@@ -37,6 +37,47 @@ class Change:
         total = float(np.abs(noticeable).sum())
         return float(np.maximum(noticeable, 0).sum()) / total if total > 0 else 0.0
 
+    def smoothness(self, where: NDArray[np.bool_]) -> float | None:
+        """Share of the rise in `where` that is left after smoothing over a tenth of the picture: 1 = a wide glow.
+
+        None where noise is most of the difference.
+        """
+        rows, columns = self.difference.shape
+        side = max(3, min(rows, columns) // 10 | 1)
+        marks = self.spread(where)
+        wide = cv2.blur(self.difference, (side, side))[marks]
+        power = float((self.difference[marks] ** 2).sum())
+        grain = float(np.count_nonzero(marks)) * self.noise**2
+        return None if power < 4 * grain else min(1.0, float((wide * wide).sum()) / (power - grain))
+
+    def gain_likeness(self) -> float:
+        """How well a mere change of gain explains where the rise is, 0..1.
+
+        Compared are the rests that two explanations leave: rise in proportion to the picture, and the same rise
+        everywhere. Blocks that are white before or after tell nothing.
+        """
+        before, rise = (
+            cv2.resize(grid, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
+            for grid in (self.before, self.difference)
+        )
+        open_ = (before < 235) & (before + rise < 235)
+        before, rise = np.maximum(before[open_], 0), rise[open_]
+        power = float((before * before).sum())
+        uneven = float(((rise - rise.mean()) ** 2).sum()) if rise.size > 50 else 0.0
+        if power <= 0 or uneven <= rise.size * self.noise**2:
+            return 0.0
+        factor = float((rise * before).sum()) / power
+        return max(0.0, 1.0 - float(((rise - np.float32(factor) * before) ** 2).sum()) / uneven)
+
+    def beyond_gain(self) -> float:
+        """Mean change that no common gain and offset explains, levels."""
+        before = self.before
+        spread = before - before.mean()
+        power = float((spread * spread).sum())
+        factor = float((self.difference * spread).sum()) / power if power > 0 else 0.0
+        rest = self.difference - self.difference.mean() - np.float32(factor) * spread
+        return float(np.maximum(np.abs(rest) - 3.0 * self.noise, 0).mean())
+
     def spread(self, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A coarse grid of marks on this picture, with five blocks more on each side."""
         wide = cv2.dilate(where.astype(np.uint8), np.ones((11, 11), np.uint8))

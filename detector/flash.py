@@ -110,6 +110,7 @@ class LightCurve:
     lit_fraction: share of blocks lit, 0..1.
     positivity: sum of rises over the sum of all changes against the background, 0..1.
     lit: whether the frame counts as lit.
+    overlap: share of the frame's lit blocks that were lit in the frame before too (or theirs in it), 0..1.
     """
 
     seconds: NDArray[np.float64]
@@ -118,6 +119,7 @@ class LightCurve:
     lit_fraction: NDArray[np.float32]
     positivity: NDArray[np.float32]
     lit: NDArray[np.bool_]
+    overlap: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +128,10 @@ class Candidate:
 
     It comes twice under one id: `open` at once when the onset is sure (what is known then), and again closed, whole.
     background, peak_map: (rows, columns) float32 block luma before the flash and the highest luma of each block in it.
+    lit_map: (rows, columns) blocks that lit up at any time.
     before, peak, after: frames of the moment; before and after may be missing at the edges of a source.
+    notes: what the prefilter knows beside: `dark_after` 1 when `after` shows the scene without the light, 0 when the
+    light was still there; `blinks`, how many earlier lights of this place, strength and rhythm there were.
     """
 
     id: str
@@ -143,6 +148,7 @@ class Candidate:
     curve: LightCurve
     background: NDArray[np.float32]
     peak_map: NDArray[np.float32]
+    lit_map: NDArray[np.bool_]
     onset: Frame
     peak: Frame
     before: Frame | None = None

@@ -19,6 +19,8 @@ GLOW_SHARE = 0.01
 # A block that lit up counts down to this share of its threshold: what fades is known to be light, so less is needed
 # to follow it than to find it.
 FADING_SHARE = 0.6
+# Blocks that rose at least this share of the highest rise are the core of a light: its edge is lost in noise.
+CORE_SHARE = 0.3
 STEADY_SECONDS = 1.0
 # Light of which so much is left that long after the last sudden rise, steady or not, came to stay too (headlights,
 # a view that opens): the glow of a stroke halves within a few tenths of a second.
@@ -57,6 +59,7 @@ class Sample:
     positivity: float
     centroid: tuple[float, float]
     lit: bool
+    overlap: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Moment:
         self.mask = np.zeros(ground.level.shape, np.bool_)
         self.peak_map = ground.level.copy()
         self.samples: list[Sample] = []
+        self._core = self.mask.copy()
         self.start_seconds = onset.seconds
         self.dark_from: float | None = None
         self.quality: set[str] = set()
@@ -122,6 +126,7 @@ class Moment:
             positivity=look.positivity,
             centroid=_centroid(added, light),
             lit=blocks >= self.ground.min_blocks and self._glows(light, joins=joins),
+            overlap=self._overlap(added),
         )
         self.samples.append(sample)
         self.quality.update(frame.quality)
@@ -129,11 +134,18 @@ class Moment:
             self.dark_from, self.after = None, None
             if light > self._most_light:
                 self._most_light, self.peak = light, frame
-        elif self.dark_from is None:
-            self.dark_from, self.after = frame.seconds, frame
+        else:
+            self.dark_from = frame.seconds if self.dark_from is None else self.dark_from
+            self.after = frame
         self.last = frame
         self._watch_steadiness(sample, joins=joins)
         return sample
+
+    def _overlap(self, added: Grid) -> float:
+        core = (added > 0) & (added >= np.float32(CORE_SHARE) * added.max())
+        before, self._core = self._core, core
+        fewer = min(int(np.count_nonzero(core)), int(np.count_nonzero(before)))
+        return float(np.count_nonzero(before & core)) / fewer if fewer else 0.0
 
     def _glows(self, light: float, *, joins: bool) -> bool:
         """Lit again only by a new sudden rise, lit still while more than a last glow of that is left."""
@@ -201,12 +213,13 @@ class Moment:
             curve=curve,
             background=self.ground.level,
             peak_map=self.peak_map.copy(),
+            lit_map=self.mask.copy(),
             onset=self.onset,
             peak=self.peak,
             before=self.before,
             after=self.after or (self.last if self.last is not self.peak else None),
             quality=tuple(sorted(self.quality)),
-            notes=dict(self.notes),
+            notes=self.notes | {"dark_after": float(self.dark_from is not None)},
         )
 
     def _without_the_new_normal(self) -> list[Sample]:
@@ -246,6 +259,7 @@ def _curve(samples: list[Sample], size: int, watched: int) -> LightCurve:
         lit_fraction=np.array([s.blocks / watched for s in samples], np.float32),
         positivity=np.array([s.positivity for s in samples], np.float32),
         lit=np.array([s.lit for s in samples], np.bool_),
+        overlap=np.array([s.overlap for s in samples], np.float32),
     )
 
 

@@ -5,42 +5,64 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from detector import clues
+from detector.clues import Views
 from detector.flash import Candidate, Verdict
 from detector.settings import PhotometricSettings
 
 # How sure one is before looking: a candidate has already passed the prefilter.
-PRIOR_LOG_ODDS = 1.0
+PRIOR_LOG_ODDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Clue:
-    """One physical reason: how it is measured, and what a value says.
+class Weight:
+    """What a clue says, in log-odds, ln(p / (1 - p)), of lightning.
 
-    measure: the value, or None where this candidate cannot tell.
-    low, high: values at which it speaks against lightning with `against` and for it with `favour` (log-odds, i.e.
-    ln(p / (1 - p))); between them linear, beyond them no stronger.
+    At `against` it takes `cost` away, at `clear` and beyond it takes nothing; between them linear, beyond `against` no
+    more. `favour` is what it adds at `clear`. No clue alone decides unless its cost says so.
     """
 
-    name: str
-    measure: Callable[[Candidate], float | None]
-    low: float
-    high: float
+    measure: Callable[[Views], float | None]
     against: float
-    favour: float
+    clear: float
+    cost: float
+    favour: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The clue's name in a verdict's evidence."""
+        return self.measure.__name__
 
     def log_odds(self, value: float) -> float:
         """What `value` adds to the log-odds of lightning."""
-        share = min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
-        return -self.against + share * (self.favour + self.against)
+        share = min(1.0, max(0.0, (value - self.against) / (self.clear - self.against)))
+        return share * self.favour - (1.0 - share) * self.cost
+
+
+WEIGHTS: tuple[Weight, ...] = (
+    Weight(clues.positivity, against=0.85, clear=0.95, cost=2.0, favour=0.5),
+    Weight(clues.fine_positivity, against=0.7, clear=0.92, cost=4.0, favour=0.5),
+    Weight(clues.fallen_share, against=0.5, clear=0.9, cost=6.0, favour=0.5),
+    Weight(clues.scene_changed, against=0.7, clear=0.3, cost=4.0),
+    Weight(clues.suddenness, against=0.3, clear=0.55, cost=4.0),
+    Weight(clues.gain_likeness, against=0.9, clear=0.7, cost=4.0),
+    Weight(clues.smoothness, against=0.3, clear=0.6, cost=1.5),
+    Weight(clues.overlap, against=0.4, clear=0.85, cost=5.0),
+    Weight(clues.steadiness, against=0.9, clear=0.6, cost=4.0),
+    Weight(clues.regularity, against=0.8, clear=0.5, cost=4.0),
+    Weight(clues.blinks, against=3.0, clear=0.0, cost=6.0),
+    Weight(clues.colour_lost, against=0.9, clear=0.6, cost=4.0),
+    Weight(clues.warmth, against=0.3, clear=0.1, cost=2.0),
+    Weight(clues.hue_spread, against=0.4, clear=0.25, cost=3.0),
+    Weight(clues.height, against=0.85, clear=0.72, cost=3.5),
+    Weight(clues.size, against=0.02, clear=0.1, cost=1.0),
+)
 
 
 class PhotometricVerifier:
     """Adds up what each physical reason says for or against lightning."""
 
     name = "photometric"
-    at_once = True
 
     def __init__(self, settings: PhotometricSettings) -> None:
         self._settings = settings
@@ -54,13 +76,14 @@ class PhotometricVerifier:
 
     def _judge(self, candidate: Candidate) -> Verdict:
         began = time.perf_counter()
+        views = Views(candidate)
         evidence: dict[str, float] = {}
         log_odds = PRIOR_LOG_ODDS
-        for clue in CLUES:
-            value = clue.measure(candidate)
+        for weight in WEIGHTS:
+            value = weight.measure(views)
             if value is not None:
-                evidence[clue.name] = round(value, 4)
-                log_odds += clue.log_odds(value)
+                evidence[weight.name] = round(value, 4)
+                log_odds += weight.log_odds(value)
         probability = 1.0 / (1.0 + math.exp(-log_odds))
         settings = self._settings
         threshold = settings.damaged_threshold if candidate.quality else settings.threshold
@@ -71,24 +94,3 @@ class PhotometricVerifier:
             evidence=evidence,
             seconds=round(time.perf_counter() - began, 6),
         )
-
-
-def positivity(candidate: Candidate) -> float | None:
-    """Share of rises in all noticeable changes at the onset: added light darkens nothing, motion does."""
-    return float(candidate.curve.positivity[candidate.curve.lit].max(initial=0.0))
-
-
-def fallen_share(candidate: Candidate) -> float | None:
-    """How far the light fell back after its brightest moment: lightning goes out, a lamp or an exposure step stays."""
-    rise = candidate.curve.rise
-    brightest = int(np.argmax(rise))
-    left = rise[brightest:]
-    if candidate.after is None and len(left) < 3:
-        return None
-    return 1.0 - float(left.min()) / max(float(rise[brightest]), 1e-6)
-
-
-CLUES: tuple[Clue, ...] = (
-    Clue("positivity", positivity, low=0.8, high=0.95, against=3.0, favour=1.0),
-    Clue("fallen_share", fallen_share, low=0.3, high=0.7, against=4.0, favour=1.0),
-)

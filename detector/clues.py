@@ -1,0 +1,206 @@
+"""Physical reasons for and against lightning, each measured on one candidate."""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.closeup import Change, change
+from detector.flash import Candidate
+from stream import Frame
+
+_COLOUR_SIDE = 160
+_SATURATED = 245.0
+
+
+class Views:
+    """One candidate, and what its pictures say once somebody asks."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.candidate = candidate
+
+    @cached_property
+    def at_onset(self) -> Change | None:
+        """From before the flash to its first frame."""
+        return self._change(self.candidate.onset)
+
+    @cached_property
+    def at_peak(self) -> Change | None:
+        """From before the flash to its brightest frame."""
+        return self._change(self.candidate.peak)
+
+    @cached_property
+    def afterwards(self) -> Change | None:
+        """From before the flash to after it; None where it never went dark."""
+        dark = self.candidate.notes.get("dark_after", 1.0) > 0
+        return self._change(self.candidate.after) if dark and self.candidate.after is not None else None
+
+    @cached_property
+    def colours(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """Small RGB pictures (rows, columns, 3) of before and peak."""
+        before = self.candidate.before
+        if before is None:
+            return None
+        pictures = [frame.rgb(_COLOUR_SIDE).astype(np.float32) for frame in (before, self.candidate.peak)]
+        return (pictures[0], pictures[1]) if pictures[0].shape == pictures[1].shape else None
+
+    def _change(self, frame: Frame) -> Change | None:
+        before = self.candidate.before
+        return None if before is None else change(before, frame)
+
+
+def positivity(views: Views) -> float | None:
+    """Share of rises in all noticeable changes at the onset: added light darkens nothing, motion does."""
+    curve = views.candidate.curve
+    return float(curve.positivity[curve.lit].max(initial=0.0)) if len(curve.lit) else None
+
+
+def fine_positivity(views: Views) -> float | None:
+    """The same at five times the resolution around what lit up, at the onset and at the peak, whichever is worse."""
+    where = views.candidate.lit_map
+    found = [view.positivity(where) for view in (views.at_onset, views.at_peak) if view is not None]
+    return min(found, default=None)
+
+
+def fallen_share(views: Views) -> float | None:
+    """How far the light fell back after its brightest moment: lightning goes out, a lamp or an exposure step stays."""
+    candidate = views.candidate
+    rise = candidate.curve.rise
+    brightest = int(np.argmax(rise))
+    left = rise[brightest:]
+    if candidate.notes.get("dark_after", 1.0) == 0 and len(left) < 3:
+        return None
+    return 1.0 - float(left.min()) / max(float(rise[brightest]), 1e-6)
+
+
+def scene_changed(views: Views) -> float | None:
+    """How much of the change is still there when the light is out, beyond a common gain: a cut or another camera mode.
+
+    A dip of the exposure after a strike is a common gain and does not count.
+    """
+    peak, after = views.at_peak, views.afterwards
+    if peak is None or after is None:
+        return None
+    return after.beyond_gain() / max(float(np.abs(peak.difference).mean()), 0.5)
+
+
+def suddenness(views: Views) -> float | None:
+    """Largest rise within 50 ms (or one frame) over the brightest moment: strokes jump, headlights and dawn grow."""
+    curve = views.candidate.curve
+    rise, seconds = curve.rise, curve.seconds
+    top = float(rise.max(initial=0.0))
+    if top <= 0:
+        return None
+    best = float(rise[0])
+    for i in range(1, len(rise)):
+        first = min(i - 1, int(np.searchsorted(seconds, seconds[i] - 0.05 - 1e-6)))
+        best = max(best, float(rise[i] - rise[first:i].min()))
+    return best / top
+
+
+def gain_likeness(views: Views) -> float | None:
+    """How well a mere change of gain explains the rise: exposure steps and beating mains light are gain.
+
+    A cloud lit from within is not: it is bright where it was dark.
+    """
+    return None if views.at_peak is None else views.at_peak.gain_likeness()
+
+
+def smoothness(views: Views) -> float | None:
+    """Share of the rise left after smoothing: skies light up widely, lamps, sparks and insects are small and sharp."""
+    return None if views.at_peak is None else views.at_peak.smoothness(views.candidate.lit_map)
+
+
+def overlap(views: Views) -> float | None:
+    """Share of the light's core that stays from frame to frame: a cloud stays where it is, insects and beams move on.
+
+    Asked of small lights only: of a large one a rolling shutter shows the upper and lower part in two frames. Frames
+    more than 0.12 s apart show different strokes.
+    """
+    curve = views.candidate.curve
+    if views.candidate.lit_fraction > 0.12:
+        return None
+    inside = curve.lit[1:] & curve.lit[:-1] & (np.diff(curve.seconds) <= 0.12)
+    return float(curve.overlap[1:][inside].mean()) if np.count_nonzero(inside) >= 1 else None
+
+
+def steadiness(views: Views) -> float | None:
+    """Share of lit frames within 7 % of the middle one: a lamp shines evenly, strokes flicker and decay.
+
+    Not asked of fewer than three frames, nor where the picture is saturated (white is white).
+    """
+    candidate = views.candidate
+    inner = candidate.curve.rise[candidate.curve.lit]
+    if len(inner) < 3 or float(candidate.peak_map.max()) >= _SATURATED:
+        return None
+    middle = float(np.median(inner))
+    return float(np.mean(np.abs(inner - middle) <= 0.07 * middle))
+
+
+def regularity(views: Views) -> float | None:
+    """How alike pulses are in distance and strength, 0..1: machines keep time, strokes do not. Needs four."""
+    pulses = views.candidate.pulses
+    if len(pulses) < 4:
+        return None
+    gaps = np.diff([pulse.offset_seconds for pulse in pulses])
+    peaks = np.array([pulse.rise_levels for pulse in pulses])
+    variation = float(gaps.std() / max(float(gaps.mean()), 1e-6)) + float(peaks.std() / max(float(peaks.mean()), 1e-6))
+    return max(0.0, 1.0 - variation)
+
+
+def blinks(views: Views) -> float | None:
+    """How many earlier lights had this place, strength and rhythm: lightning does not keep time."""
+    return views.candidate.notes.get("blinks")
+
+
+def colour_lost(views: Views) -> float | None:
+    """Share of the picture's colour that is gone at the peak: a camera that goes to night mode turns grey."""
+    if views.colours is None:
+        return None
+    before, peak = (float(np.ptp(picture, axis=2).mean()) for picture in views.colours)
+    return None if before < 4.0 else max(0.0, 1.0 - peak / before)
+
+
+def warmth(views: Views) -> float | None:
+    """Red less blue of the added light, over its sum: lamps, fires and sparks are warm, lightning is white to violet."""
+    added = _added_colour(views)
+    return None if added is None else float((added[0] - added[2]) / max(float(added.sum()), 1e-6))
+
+
+def hue_spread(views: Views) -> float | None:
+    """How much the colour of the added light differs from place to place: sparks and stage lights are many-coloured."""
+    if views.colours is None:
+        return None
+    before, peak = views.colours
+    added = peak - before
+    lit = (added.mean(axis=2) > 8) & (peak.max(axis=2) < _SATURATED)
+    if np.count_nonzero(lit) < 20:
+        return None
+    light = added[lit]
+    return float(np.std((light[:, 0] - light[:, 2]) / np.maximum(light.sum(axis=1), 24.0)))
+
+
+def height(views: Views) -> float | None:
+    """Where the light's centre is, 0 = top, 1 = bottom: lightning is in the sky, lamps and cars are on the ground.
+
+    Not asked of light from edge to edge, of which a rolling shutter may show the lower part alone.
+    """
+    left, _, right, _ = views.candidate.box
+    return views.candidate.centroid[1] if right - left < 0.85 else None
+
+
+def size(views: Views) -> float | None:
+    """Share of the picture that lights up: a flash lights cloud and land, what is small is mostly near and something else."""
+    return views.candidate.lit_fraction
+
+
+def _added_colour(views: Views) -> NDArray[np.float32] | None:
+    if views.colours is None:
+        return None
+    before, peak = views.colours
+    added = peak - before
+    weight = np.maximum(added.mean(axis=2), 0) * (peak.max(axis=2) < _SATURATED)
+    if float(weight.sum()) < 200:
+        return None
+    colour: NDArray[np.float32] = np.maximum((added * weight[..., None]).sum(axis=(0, 1)) / weight.sum(), 0)
+    return colour
