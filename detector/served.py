@@ -94,9 +94,9 @@ class ServedVerifier:
         self._client = _client(served)
         self._free = asyncio.Semaphore(served.concurrency)
         self._runner = asyncio.Runner()
-        self._lock = threading.Lock()  # guards the three below
+        self._lock = threading.Lock()  # guards what follows
         self._asking: asyncio.Task[None] | None = None
-        self._closing = False
+        self._closing = threading.Event()
         self._closed = False
 
     def check(self) -> str:
@@ -138,7 +138,7 @@ class ServedVerifier:
     def close(self) -> None:
         """Hang up: requests under way end at once, without an answer."""
         with self._lock:
-            self._closing = True
+            self._closing.set()
             if self._asking is not None:  # in another thread, which then cleans up
                 self._runner.get_loop().call_soon_threadsafe(self._asking.cancel)
                 return
@@ -147,7 +147,7 @@ class ServedVerifier:
     def _run(self, asking: Coroutine[Any, Any, None]) -> bool:
         """Run `asking` to its end in this thread, with what it raises; False when `close` ended it before."""
         with self._lock:
-            if self._closing:
+            if self._closing.is_set():
                 asking.close()
                 return False
             self._asking = self._runner.get_loop().create_task(asking)
@@ -158,7 +158,7 @@ class ServedVerifier:
         finally:
             with self._lock:
                 self._asking = None
-            if self._closing:
+            if self._closing.is_set():
                 self._clean_up()
         return True
 
