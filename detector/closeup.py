@@ -47,7 +47,7 @@ class Change:
         marks = self.spread(where)
         wide = cv2.blur(self.difference, (side, side))[marks]
         power = float((self.difference[marks] ** 2).sum())
-        grain = float(np.count_nonzero(marks)) * self.noise**2
+        grain = float(np.count_nonzero(marks) * self.noise**2)
         return None if power < 4 * grain else min(1.0, float((wide * wide).sum()) / (power - grain))
 
     def gain_likeness(self) -> float:
