@@ -60,7 +60,11 @@ class FeedOptions:
 
 @dataclass(slots=True)
 class FeedCounters:
-    """What a feed has done so far; written by its thread only."""
+    """What a feed has done so far; written by its thread only.
+
+    Of the requests to its history some are answered, some refused with a reason, some dropped since they came too
+    often; `replies_unread` of the answers found no room, because their client does not read.
+    """
 
     published: int = 0
     not_durable: int = 0
@@ -68,6 +72,7 @@ class FeedCounters:
     requests_answered: int = 0
     requests_refused: int = 0
     requests_dropped: int = 0
+    replies_unread: int = 0
     connections_refused: dict[str, int] = field(default_factory=dict)
 
 
@@ -295,7 +300,7 @@ class _Press:
         for frames in sockets.requests(_REQUESTS_PER_ROUND):
             reply = self._desk.answer(frames, time.time())
             if reply is not None and not sockets.reply(reply):
-                self._desk.dropped += 1
+                self._counters.replies_unread += 1
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + self._options.heartbeat_seconds
             sockets.refresh_allowed()

@@ -112,6 +112,13 @@ class _Receiver:
         """What to poll."""
         return [socket for line in self.lines for socket in line.sockets()]
 
+    def poller(self) -> zmq.Poller:
+        """A poller of `sockets`; they change when a history request had no answer."""
+        poller = zmq.Poller()
+        for socket in self.sockets():
+            poller.register(socket, zmq.POLLIN)
+        return poller
+
     def close(self) -> None:
         """Close every socket; it may be called twice."""
         for line in self.lines:
@@ -170,11 +177,12 @@ class Subscriber:
             left = _POLL_SECONDS if deadline is None else min(_POLL_SECONDS, deadline - time.monotonic())
             if left < 0:
                 return None
-            poller = zmq.Poller()
-            for socket in receiver.sockets():
-                poller.register(socket, zmq.POLLIN)
-            poller.poll(int(left * 1000))
-            receiver.pump()
+            try:
+                receiver.poller().poll(int(left * 1000))
+                receiver.pump()
+            except FeedError:
+                self._abandon()
+                raise
         return None
 
     def stop(self) -> None:
@@ -200,10 +208,16 @@ class Subscriber:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and self._receiver is not None:
-            self._receiver.close()  # the message given last was not dealt with
-            self._receiver = None
+        if error is not None:
+            self._abandon()
         self.close()
+
+    def _abandon(self) -> None:
+        """Close, and leave the message given last as not dealt with."""
+        if self._receiver is not None:
+            self._receiver.close()
+            self._receiver = None
+        self._stopped.set()
 
     def _opened(self) -> _Receiver:
         if self._receiver is None and not self._stopped.is_set():
@@ -236,7 +250,12 @@ class AsyncSubscriber:
             for socket in self._receiver.sockets():
                 poller.register(socket, zmq.POLLIN)
             await poller.poll(int(left * 1000))
-            self._receiver.pump()
+            try:
+                self._receiver.pump()
+            except FeedError:
+                self._receiver.close()
+                self._receiver = None
+                raise
 
     async def __aiter__(self) -> AsyncIterator[Received]:
         while received := await self.receive():

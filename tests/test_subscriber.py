@@ -70,8 +70,9 @@ def test_a_cursor_file_keeps_the_place_of_first_contact_even_before_a_message(tm
 
 def test_a_damaged_cursor_file_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "place").write_text("not json")
+    subscriber = Subscriber(free_endpoint(), options=SubscriberOptions(cursor=tmp_path / "place"))
     with pytest.raises(FeedError, match=r"place: not a cursor file.*delete it"):
-        Subscriber(free_endpoint(), options=SubscriberOptions(cursor=tmp_path / "place")).receive(0)
+        subscriber.receive(0)
 
 
 def test_the_place_can_be_kept_by_the_caller_instead() -> None:
