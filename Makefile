@@ -9,6 +9,7 @@ SYSTEM_RUN := libgl1 libglib2.0-0
 # The stamp files make a second run cost nothing.
 $(VENV)/.run: pyproject.toml
 	tools/system_packages.sh $(SYSTEM_RUN)
+	python3 -c "import ensurepip, venv" || tools/system_packages.sh python3-venv
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable .
