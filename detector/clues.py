@@ -138,14 +138,33 @@ def steadiness(views: Views) -> float | None:
 
 
 def regularity(views: Views) -> float | None:
-    """How alike pulses are in distance and strength, 0..1: machines keep time, strokes do not. Needs four."""
-    pulses = views.candidate.pulses
-    if len(pulses) < 4:
+    """How well the light curve repeats itself, up to 1: machines and mains keep time, strokes do not.
+
+    The highest autocorrelation beyond the first swing, over lags of which the curve holds five or more.
+    """
+    curve = views.candidate.curve
+    lit = np.flatnonzero(curve.lit)
+    if len(lit) < 2:
         return None
-    gaps = np.diff([pulse.offset_seconds for pulse in pulses])
-    peaks = np.array([pulse.rise_levels for pulse in pulses])
-    variation = float(gaps.std() / max(float(gaps.mean()), 1e-6)) + float(peaks.std() / max(float(peaks.mean()), 1e-6))
-    return max(0.0, 1.0 - variation)
+    light = curve.rise[lit[0] : lit[-1] + 1].astype(np.float64)
+    if len(light) < 24:
+        return None
+    best, swung = 0.0, False
+    for lag in range(1, len(light) // 5 + 1):
+        first, second = light[:-lag] - light[:-lag].mean(), light[lag:] - light[lag:].mean()
+        alike = float(first @ second) / max(float(np.sqrt((first @ first) * (second @ second))), 1e-9)
+        swung = swung or alike < 0.2
+        best = max(best, alike if swung else 0.0)
+    return best
+
+
+def went_dark(views: Views) -> float | None:
+    """1 when the light went out, 0 when it was given up still lit; unknown where the source ended first."""
+    notes = views.candidate.notes
+    if notes.get("cut_off", 0.0) > 0:
+        return None
+    # What is left of a tenth is drifting clouds rather than light.
+    return 1.0 if (fallen_share(views) or 0.0) >= 0.9 else notes.get("dark_after")
 
 
 def blinks(views: Views) -> float | None:
@@ -162,7 +181,7 @@ def colour_lost(views: Views) -> float | None:
 
 
 def warmth(views: Views) -> float | None:
-    """Red less blue of the added light, over its sum: lamps, fires and sparks are warm, lightning is white to violet."""
+    """Red less blue of the added light, over its sum: lamps and sparks are warm, lightning is white to violet."""
     added = _added_colour(views)
     return None if added is None else float((added[0] - added[2]) / max(float(added.sum()), 1e-6))
 
@@ -183,14 +202,13 @@ def hue_spread(views: Views) -> float | None:
 def height(views: Views) -> float | None:
     """Where the light's centre is, 0 = top, 1 = bottom: lightning is in the sky, lamps and cars are on the ground.
 
-    Not asked of light from edge to edge, of which a rolling shutter may show the lower part alone.
+    Not asked of large lights: of a flash a rolling shutter may show the lower part alone.
     """
-    left, _, right, _ = views.candidate.box
-    return views.candidate.centroid[1] if right - left < 0.85 else None
+    return views.candidate.centroid[1] if views.candidate.lit_fraction < 0.35 else None
 
 
 def size(views: Views) -> float | None:
-    """Share of the picture that lights up: a flash lights cloud and land, what is small is mostly near and something else."""
+    """Share of the picture that lights up: a flash lights cloud and land; what is small is mostly something near."""
     return views.candidate.lit_fraction
 
 

@@ -131,7 +131,8 @@ class Candidate:
     lit_map: (rows, columns) blocks that lit up at any time.
     before, peak, after: frames of the moment; before and after may be missing at the edges of a source.
     notes: what the prefilter knows beside: `dark_after` 1 when `after` shows the scene without the light, 0 when the
-    light was still there; `blinks`, how many earlier lights of this place, strength and rhythm there were.
+    light was still there; `cut_off` 1 when the source or what can be compared ended first; `blinks`, how many earlier
+    lights of this place, strength and rhythm there were.
     """
 
     id: str

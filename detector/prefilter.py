@@ -70,7 +70,7 @@ class Prefilter:
 
     def flush(self) -> list[Candidate]:
         """The end of the source: what is still open, closed."""
-        return self._close() if self._moment is not None else []
+        return self._close(cut_off=True) if self._moment is not None else []
 
     def _cross_edges(self, frame: Frame, grid: Grid) -> list[Candidate]:
         """Forget what must not be compared with `frame`: another epoch, size or quality."""
@@ -178,12 +178,13 @@ class Prefilter:
             elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0
             self._background.learn(frame.seconds, grid, look.step, elapsed)
 
-    def _close(self) -> list[Candidate]:
+    def _close(self, *, cut_off: bool = False) -> list[Candidate]:
         moment, self._moment = self._moment, None
         if moment is None:
             return []
         if moment.dark_from is None:
             self._background.restart(forget_noise=False)
+        moment.notes["cut_off"] = float(cut_off)
         return [moment.candidate(open_=False)]
 
 
