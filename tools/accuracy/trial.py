@@ -13,6 +13,7 @@ from accuracy.grid import SUFFIX, Case
 from detector.flash import Candidate
 from detector.photometric import PhotometricVerifier
 from detector.prefilter import Prefilter
+from detector.score import TOLERANCE_SECONDS, match
 from detector.settings import load_settings
 from stream import Frame, open_video
 
@@ -84,15 +85,15 @@ def _watch(frames: Iterable[Frame]) -> tuple[list[Candidate], float]:
 
 
 def _compare(case: Case, labels: Labels, found: list[Candidate], cost: float) -> Trial:
+    found = sorted(found, key=lambda one: one.start_seconds)
     verdicts = PhotometricVerifier(load_settings().photometric).verify(found)
     frame = 1 / float(case.plan.rate)
     trial = Trial(case, case.plan.seconds, cost)
-    free = list(range(len(found)))
-    for detail in labels.details:
-        hits = [n for n in free if _meet(found[n], detail.start, detail.end, frame)]
-        best = min(hits, key=lambda n: abs(found[n].start_seconds - detail.start), default=None)
-        confirmed = best is not None and bool(verdicts[best].lightning)
-        error = None if best is None else (found[best].start_seconds - detail.start) / frame
+    details = sorted(labels.details, key=lambda detail: detail.start)
+    reports = [(one.start_seconds, one.end_seconds) for one in found]
+    pairs = dict(match([(one.start, one.end) for one in details], reports, TOLERANCE_SECONDS))
+    for place, detail in enumerate(details):
+        best = pairs.get(place)
         trial.flashes.append(
             FlashResult(
                 detail.start,
@@ -102,15 +103,13 @@ def _compare(case: Case, labels: Labels, found: list[Candidate], cost: float) ->
                 detail.rise_levels,
                 detail.area,
                 best is not None,
-                confirmed,
-                error,
+                best is not None and bool(verdicts[best].lightning),
+                None if best is None else (found[best].start_seconds - detail.start) / frame,
             )
         )
-        if best is not None:
-            free.remove(best)
     spans = [(one.start, one.end) for one in labels.details] + [(start, end) for start, end in labels.ignore]
-    for n in free:
-        if not any(_meet(found[n], start, end, frame) for start, end in spans):
+    for n in sorted(set(range(len(found))) - set(pairs.values())):
+        if not any(_meet(found[n], start, end) for start, end in spans):
             one, verdict = found[n], verdicts[n]
             said = verdict.probability if verdict.probability is not None else 0.0
             trial.alarms.append(
@@ -119,5 +118,5 @@ def _compare(case: Case, labels: Labels, found: list[Candidate], cost: float) ->
     return trial
 
 
-def _meet(one: Candidate, start: float, end: float, tolerance: float) -> bool:
-    return one.start_seconds <= end + tolerance and one.end_seconds >= start - tolerance
+def _meet(one: Candidate, start: float, end: float) -> bool:
+    return one.start_seconds <= end + TOLERANCE_SECONDS and one.end_seconds >= start - TOLERANCE_SECONDS

@@ -49,7 +49,10 @@ def _branch(parent: Path, root: int, length: float, rng: np.random.Generator) ->
     """A side path that leaves `parent` at point `root`, turned 20 to 55 degrees off the way ahead."""
     ahead = parent[min(root + 12, len(parent) - 1)] - parent[root - 6]
     angle = np.arctan2(ahead[1], ahead[0]) + np.radians(rng.uniform(20, 55)) * rng.choice((-1, 1))
-    tip = parent[root] + length * np.array([np.cos(angle), np.sin(angle)])
+    way = np.array([np.cos(angle), np.sin(angle)])
+    if way[1] < 0 < parent[-1][1] - parent[0][1] - abs(parent[-1][0] - parent[0][0]):
+        way[1] *= -1  # what comes down does not branch upwards
+    tip = parent[root] + length * way
     return jagged((float(parent[root][0]), float(parent[root][1])), (float(tip[0]), float(tip[1])), rng)
 
 
