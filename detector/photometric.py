@@ -64,6 +64,7 @@ class PhotometricVerifier:
     """Adds up what each physical reason says for or against lightning."""
 
     name = "photometric"
+    at_once = True  # some tens of milliseconds, and events stay in the order of the video
 
     def __init__(self, settings: PhotometricSettings) -> None:
         self._settings = settings
