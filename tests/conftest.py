@@ -11,6 +11,7 @@ import pytest
 from support_mangler import Faults, Mangler
 from support_media import Clip, make_clip
 from support_rtsp import RtspServer, missing
+from support_standin45 import ENVIRONMENT, build_standin
 
 from detector.settings import load_settings
 from stream import CaptureOptions
@@ -19,10 +20,13 @@ rtsp_missing = cache(missing)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the RTSP server carries its marker."""
+    """Whatever uses the RTSP server or the second environment carries its marker."""
     for item in items:
         if "rtsp_server" in getattr(item, "fixturenames", ()):
             item.add_marker("rtsp")
+        if "environment45" in getattr(item, "fixturenames", ()):
+            item.add_marker("env45")
+            item.add_marker(pytest.mark.timeout(600))  # the first of them may have to make the environment
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +71,16 @@ def capture_options() -> CaptureOptions:
     return msgspec.structs.replace(
         load_settings().capture, open_seconds=3.0, stall_seconds=1.0, retry_first_seconds=0.1, retry_quick_seconds=0.3
     )
+
+
+@pytest.fixture(scope="session")
+def environment45() -> Path:
+    """The second environment's folder, made by what `setup-45` runs; kept in the checkout while it is up to date."""
+    ENVIRONMENT.make()
+    return ENVIRONMENT.folder
+
+
+@pytest.fixture(scope="session")
+def standin45(environment45: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stand-in snapshot of MiniCPM-V 4.5, to be copied."""
+    return build_standin(tmp_path_factory.mktemp("standin45") / "snapshot")

@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked = settings.minicpm45
     environment = Environment(Path(asked.environment) if asked.environment else environment_folder())
     environment.require()
+    _check_address(asked)
     snapshot = find_snapshot_45(settings)
     checked = check(snapshot, environment, asked.attention, trust_record(), confirm=arguments.trust)
     for line in _announcements(checked, asked):
@@ -83,16 +84,20 @@ def _announcements(checked: "Checked", asked: "Minicpm45Settings") -> list[str]:
     return lines
 
 
-def _job(checked: "Checked", asked: "Minicpm45Settings", *, smoke: bool) -> "Job":
+def _check_address(asked: "Minicpm45Settings") -> None:
+    """Raise if others could ask without a key."""
     from detector.errors import VerifierError
-    from detector.minicpm45.job import Job
 
-    key = os.environ.get(asked.key_variable, "")
-    if asked.host not in {"127.0.0.1", "::1", "localhost"} and not key:
+    if asked.host not in {"127.0.0.1", "::1", "localhost"} and not os.environ.get(asked.key_variable):
         raise VerifierError(
             f"--host {asked.host} can be reached from other machines; put a key into {asked.key_variable}, here and at "
             "the asking side, or stay on 127.0.0.1"
         )
+
+
+def _job(checked: "Checked", asked: "Minicpm45Settings", *, smoke: bool) -> "Job":
+    from detector.minicpm45.job import Job
+
     return Job(
         model=checked.snapshot.model,
         revision=checked.snapshot.revision or "local",
@@ -110,6 +115,6 @@ def _job(checked: "Checked", asked: "Minicpm45Settings", *, smoke: bool) -> "Job
         request_limit_mb=asked.request_limit_mb,
         pictures_limit=asked.pictures_limit,
         answer_seconds=asked.answer_limit_seconds,
-        key=key,
+        key=os.environ.get(asked.key_variable, ""),
         smoke=smoke,
     )

@@ -1,7 +1,10 @@
 """The compatibility matrix: which models are known, at which commit, with which libraries."""
 
+import os
 import tomllib
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 import msgspec
 
@@ -13,7 +16,7 @@ NATIVE_TYPES = ("minicpmv4_6", "minicpmv4_7")
 class KnownModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One row of the matrix.
 
-    runs: here (native) or only on a model server (served).
+    runs: here (native), in the second environment (serve-45), or only elsewhere (served).
     verified: "no", or where and when `doctor --smoke` passed with the real weights.
     """
 
@@ -33,3 +36,33 @@ def known_models() -> dict[str, KnownModel]:
     table = tomllib.loads((configs_folder() / "models.toml").read_text(encoding="utf-8"))
     rows = msgspec.convert(table["model"], list[KnownModel])
     return {row.id: row for row in rows}
+
+
+class VerifiedHere(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the local copy: `revision` of a model passed the smoke check here, `verified` says when and on what."""
+
+    revision: str
+    verified: str
+
+
+def record_verified(model: str, revision: str, text: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """Keep in the local copy that this commit passed here; the file it is in."""
+    path = local_copy(environment)
+    rows = verified_here(environment) | {model: VerifiedHere(revision=revision, verified=text)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
+    return path
+
+
+def verified_here(environment: Mapping[str, str] = os.environ) -> dict[str, VerifiedHere]:
+    """What passed on this machine, by model id; empty when nothing did."""
+    try:
+        return msgspec.json.decode(local_copy(environment).read_bytes(), type=dict[str, VerifiedHere])
+    except (OSError, msgspec.DecodeError):
+        return {}
+
+
+def local_copy(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where this machine's own smoke checks are kept."""
+    state = environment.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "lightning-detector" / "verified.json"

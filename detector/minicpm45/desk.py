@@ -61,6 +61,11 @@ class Desk:
         self._turn_away()
 
     @property
+    def closing(self) -> bool:
+        """Whether no further questions are taken."""
+        return self._stop.is_set() or self.failure is not None
+
+    @property
     def waiting(self) -> int:
         """How many questions wait, those being scored not counted."""
         return self._waiting.qsize()
@@ -72,12 +77,14 @@ class Desk:
             Unanswered: the queue is full or closing (503), the limit has passed (504), the model failed (500, 507).
         """
         future: Future[Tensor] = Future()
-        if self._stop.is_set() or self.failure is not None:
+        if self.closing:
             raise Unanswered("the server is closing", 503)
         try:
             self._waiting.put_nowait((clip, future))
         except queue.Full:
             raise Unanswered(f"{self._waiting.maxsize} questions are waiting already; ask again later", 503) from None
+        if self.closing:  # it may have closed, and turned away who waited, in between
+            self._turn_away()
         try:
             return future.result(limit_seconds)
         except TooLate:
@@ -94,6 +101,7 @@ class Desk:
                     self._answer(batch)
         except BaseException as error:  # noqa: BLE001 - the owner raises it again
             self.failure = error
+            self._turn_away()
 
     def _batch(self) -> list[tuple[Clip, Future[Tensor]]]:
         try:
@@ -120,6 +128,10 @@ class Desk:
             for _, future in batch:
                 future.set_exception(_unanswered(error))
             return
+        except BaseException:
+            for _, future in batch:
+                future.set_exception(Unanswered("the server is closing", 503))
+            raise
         self.batches += 1
         self.answered += len(batch)
         for (_, future), logprobs in zip(batch, scores, strict=True):

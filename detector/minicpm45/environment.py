@@ -151,7 +151,7 @@ class Environment:
             raise VerifierError(
                 f"{self.folder}: not an empty folder and not an environment; name another with --environment"
             )
-        if self.folder == Path(sys.prefix).absolute():
+        if self.folder.resolve() == Path(sys.prefix).resolve():
             raise VerifierError(f"{self.folder}: this program itself runs there; name another with --environment")
 
     def _try(self, wanted: Sequence[str]) -> tuple[str, ...]:

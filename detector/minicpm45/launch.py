@@ -25,7 +25,7 @@ from detector.signals import stop_on_signals
 
 _FLASH = "flash_attn"
 # Nothing else of the surroundings reaches the model's code: no keys, no tokens, no home folder.
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 _PASSED_ON_STARTS = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "OMP_", "MKL_", "PYTORCH_", "TORCH_")
 _GRACE_SECONDS = 40.0
 _LOOK_SECONDS = 0.2
@@ -42,9 +42,9 @@ class Checked:
 
 
 def check(snapshot: Snapshot, environment: Environment, attention: str, record: Path, *, confirm: bool) -> Checked:
-    """Look at the environment, the code's needs and whether the code is trusted, in this order; nothing of it runs.
+    """Look at the environment, whether the code is trusted, and what it needs; nothing of it runs.
 
-    confirm: record the code as trusted if it is not yet.
+    confirm: record the code as trusted if it is not yet and nothing else is in the way.
 
     Raises:
         VerifierError: one of these does not do; the message says what to try.
@@ -52,9 +52,6 @@ def check(snapshot: Snapshot, environment: Environment, attention: str, record: 
     environment.require()
     files = code_files(snapshot.folder)
     wanted = needs(snapshot.folder)
-    probe = environment.probe([*(need.package for need in wanted), _FLASH])
-    _refuse_unmet(snapshot, environment, wanted, probe, attention)
-    check_attention(attention, probe.facts)
     revision = snapshot.revision or str(snapshot.folder)
     against = objection(read_book(record), snapshot.model, revision, files)
     if against and not confirm:
@@ -62,6 +59,9 @@ def check(snapshot: Snapshot, environment: Environment, attention: str, record: 
             f"{against}\nThis code would run as you: in a process and an environment of its own, but not walled in. "
             f"Read it in {snapshot.folder}, then run this again with --trust, which records these hashes"
         )
+    probe = environment.probe([*(need.package for need in wanted), _FLASH])
+    _refuse_unmet(snapshot, environment, wanted, probe, attention)
+    check_attention(attention, probe.facts)
     notes: list[str] = []
     if against:
         trust(record, snapshot.model, revision, files)
@@ -133,13 +133,15 @@ def _surroundings(folder: Path) -> dict[str, str]:
     passed = {
         name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_STARTS)
     }
-    home = folder / "home"
+    home, scratch = folder / "home", folder / "scratch"
     home.mkdir()
+    scratch.mkdir()
     return {
         "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads that spin take the cores that decode video
         "PYTHONUNBUFFERED": "1",
         **passed,
         "HOME": str(home),
+        "TMPDIR": str(scratch),
         "PYTHONPATH": str(folder / "lent"),
         "HF_HOME": str(home / "hf"),
         "HF_MODULES_CACHE": str(folder / "modules"),  # empty: transformers compares with older copies by size and time

@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import sys
 import threading
@@ -54,6 +55,9 @@ def main() -> int:
     except CannotServe as error:
         _say(str(error))
         return 1
+    finally:
+        if _owner_is_gone():
+            shutil.rmtree(Path(sys.argv[1]).parent, ignore_errors=True)  # nobody else can any more
     return 0
 
 

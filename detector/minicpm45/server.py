@@ -17,6 +17,7 @@ from detector.minicpm45.job import CannotServe, Job
 from detector.minicpm45.model import Model
 
 _BODY_SECONDS = 30.0
+_DRAIN_SECONDS = 2.0
 _SPARE_CONNECTIONS = 8  # for health checks and errors while all places are taken
 _CHUNK_BYTES = 1 << 16
 
@@ -84,6 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # so that a client that asks before it sends a large body is told to go on
     timeout = 15.0  # seconds of silence
     server_version = "lightning-detector"
+    _body_read = False
     sys_version = ""
 
     def do_GET(self) -> None:
@@ -109,6 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, answer(request, self.server.job, self.server.model, logprobs))
         except (BadRequest, Unanswered) as error:
             self._send(error.status, _error(str(error), error.status))
+            if not self._body_read:
+                self._drain()
 
     def log_message(self, *_words: Any) -> None:
         """A line for every request would bury what matters."""
@@ -144,7 +148,19 @@ class _Handler(BaseHTTPRequestHandler):
             if not part:
                 raise ConnectionResetError("the client left before its request was whole")
             body += part
+        self._body_read = True
         return bytes(body)
+
+    def _drain(self) -> None:
+        """Read over what a client is still sending: closing at once would reset it before it has our answer."""
+        ends = time.monotonic() + _DRAIN_SECONDS
+        try:
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_DRAIN_SECONDS)
+            while time.monotonic() < ends and self.rfile.read1(_CHUNK_BYTES):
+                pass
+        except OSError:
+            pass  # it has left
 
     def _send(self, status: int, table: dict[str, Any]) -> None:
         body = json.dumps(table).encode()
