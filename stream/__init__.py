@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stream.feed import Feed, FeedOptions
     from stream.feed_history import HistoryFilter, Kept, read_history
     from stream.feed_order import Cursor, Notice, Received
+    from stream.feed_zeromq import FeedCapabilities, feed_capabilities
     from stream.frame import Clock, Frame
     from stream.journal import Upstream
     from stream.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
@@ -32,6 +33,7 @@ _HOME = {
     "Clock": "frame",
     "Cursor": "feed_order",
     "Feed": "feed",
+    "FeedCapabilities": "feed_zeromq",
     "FeedError": "errors",
     "FeedOptions": "feed",
     "Frame": "frame",
@@ -48,6 +50,7 @@ _HOME = {
     "Video": "video",
     "allow_client": "keys",
     "camera_name": "address",
+    "feed_capabilities": "feed_zeromq",
     "list_clients": "keys",
     "load_opencv": "opencv",
     "make_client_keys": "keys",
@@ -68,6 +71,7 @@ __all__ = [
     "Clock",
     "Cursor",
     "Feed",
+    "FeedCapabilities",
     "FeedError",
     "FeedOptions",
     "Frame",
@@ -84,6 +88,7 @@ __all__ = [
     "Video",
     "allow_client",
     "camera_name",
+    "feed_capabilities",
     "list_clients",
     "load_opencv",
     "make_client_keys",

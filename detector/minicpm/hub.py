@@ -66,6 +66,9 @@ def _advice(model: str, revision: str, error: Exception) -> str:
             what = "the hub wants its terms accepted first; do that on its page and set HF_TOKEN"
         case "RevisionNotFoundError":
             what = "the hub has no such commit of it; check --model-revision"
+        case "LocalEntryNotFoundError" | "ConnectError" | "ConnectTimeout" | "ReadTimeout":
+            first = " ".join(str(error.__cause__ or error).split())[:200]
+            what = f"the hub does not answer ({first}); is there a network, or should HF_ENDPOINT name a mirror?"
         case _:
             first = " ".join(str(error).split())[:200]
             what = f"{name}: {first}; is the hub reachable, or should HF_ENDPOINT name a mirror?"

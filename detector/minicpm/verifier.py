@@ -62,7 +62,18 @@ class MinicpmVerifier:
 
 
 def check_installed(minicpm: MinicpmSettings) -> None:
-    """Nothing, when torch and a fitting transformers are installed (neither is imported).
+    """Nothing, when torch, a fitting transformers and the attention backend are there. torch is not imported here.
+
+    Raises:
+        VerifierError: one is missing, or of a version that does not fit.
+    """
+    check_versions(minicpm)
+    if minicpm.attention not in ALWAYS:
+        check_attention(minicpm.attention, gather_facts())
+
+
+def check_versions(minicpm: MinicpmSettings) -> None:
+    """Nothing, when torch and a fitting transformers are installed; neither is imported.
 
     Raises:
         VerifierError: one is missing or of a version that does not fit the model.
@@ -80,8 +91,6 @@ def check_installed(minicpm: MinicpmSettings) -> None:
             f"verifier minicpm: transformers {found} is installed, {minicpm.model} needs {wanted}; "
             f"install with: pip install 'transformers{wanted}'"
         )
-    if minicpm.attention not in ALWAYS:
-        check_attention(minicpm.attention, gather_facts())
 
 
 def find_or_fetch(minicpm: MinicpmSettings) -> Snapshot:

@@ -1,0 +1,93 @@
+"""Say what is installed, what is missing and what to do about it.
+
+Ends with 1 if something that the settings ask for cannot work. --smoke also loads the model and checks its answers.
+"""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from detector.commands.common import add_settings_arguments, result_console, settings_of
+from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detector.doctor import Check, Doctor
+    from detector.minicpm.smoke import SmokeTest
+    from detector.minicpm.snapshot import Snapshot
+    from detector.settings import Settings
+
+_MARKS = {True: "[green]ok[/]", False: "[red]no[/]", None: "[dim]--[/]"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to look at, and how to print it."""
+    parser.add_argument("--smoke", action="store_true", help="load the model and check its answers, speed and memory")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    add_verifier_arguments(parser)
+    add_settings_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look, print each finding as it comes; 1 if one that is needed fails."""
+    import msgspec
+
+    from detector.doctor import Doctor
+
+    settings = lay_verifier_arguments(settings_of(arguments), arguments)
+    doctor = Doctor(settings)
+    console = result_console()
+    found: list[Check] = []
+    for check in _all_checks(doctor, settings, smoke=arguments.smoke):
+        found.append(check)
+        if not arguments.json:
+            console.print(f"{_MARKS[check.ok]} {check.name:<22} ", end="", soft_wrap=True)
+            console.print(check.text, markup=False, soft_wrap=True)
+    failed = any(check.ok is False for check in found)
+    if arguments.json:
+        print(msgspec.json.encode({"ok": not failed, "checks": found}).decode())
+    return 1 if failed else 0
+
+
+def _all_checks(doctor: "Doctor", settings: "Settings", *, smoke: bool) -> "Iterator[Check]":
+    yield from doctor.checks()
+    if smoke:
+        yield from _smoke_checks(doctor, settings)
+
+
+def _smoke_checks(doctor: "Doctor", settings: "Settings") -> "Iterator[Check]":
+    from detector.doctor import Check
+    from detector.errors import VerifierError
+    from detector.minicpm.smoke import SmokeTest
+
+    if doctor.snapshot is None or doctor.facts is None:
+        yield Check(name="smoke", ok=False, text="cannot run: torch, transformers and the snapshot must be there first")
+        return
+    test = SmokeTest(settings, doctor.snapshot)
+    passed = True
+    try:
+        for finding in test.findings():
+            passed = passed and finding.ok
+            yield Check(name=f"smoke: {finding.name}", ok=finding.ok, text=finding.text)
+    except VerifierError as error:
+        yield Check(name="smoke", ok=False, text=str(error))
+        return
+    if passed:
+        yield Check(name="verified", ok=True, text=_verified(test, doctor.snapshot))
+
+
+def _verified(test: "SmokeTest", snapshot: "Snapshot") -> str:
+    """Keep that the model passed here, and say which line to contribute."""
+    from datetime import UTC, datetime
+
+    from detector.minicpm.models import known_models, record_verified
+
+    loaded = test.loaded
+    if snapshot.revision is None or snapshot.model not in known_models() or loaded is None:
+        return "a model of your own: nothing to contribute"
+    text = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {loaded.device_name}, {loaded.precision}, {loaded.attention}, "
+        f"torch {loaded.torch}, transformers {loaded.transformers}, {test.seconds_per_clip:.3g} s a clip"
+    )
+    path = record_verified(snapshot.model, snapshot.revision, text)
+    return f'kept in {path}; please contribute to configs/models.toml, {snapshot.model}: verified = "{text}"'

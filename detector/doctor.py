@@ -1,0 +1,198 @@
+"""What is installed, what is missing, what to do: one check after the other."""
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from detector.errors import DetectorError, VerifierError
+from detector.minicpm.attention import ALWAYS, check_attention
+from detector.minicpm.facts import Facts, Gpu, gather_facts, installed
+from detector.minicpm.models import known_models, verified_here
+from detector.minicpm.snapshot import Snapshot, damaged_files, find_snapshot
+from detector.minicpm.verifier import check_versions, find_or_fetch
+from detector.settings import Settings
+from stream import feed_capabilities, load_opencv, redact
+
+_MODEL_KINDS = ("minicpm", "photometric+minicpm")
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding. ok: true, false where the settings ask for it and it cannot work, null where it is only told."""
+
+    name: str
+    ok: bool | None
+    text: str
+
+
+class Doctor:
+    """Looks at everything that `settings` may need; asks torch once, in a process of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._wants_model = settings.verifier.kind in _MODEL_KINDS
+        self.facts: Facts | None = None
+        self.snapshot: Snapshot | None = None
+
+    def checks(self) -> Iterator[Check]:
+        """All findings, each as soon as it is known."""
+        yield Check(name="python", ok=True, text=f"{platform.python_version()} on {platform.platform()}")
+        yield _told("ffmpeg", _ffmpeg)
+        yield _told("opencv", lambda: str(load_opencv().__version__))
+        yield _told("zeromq", _zeromq)
+        yield self._torch()
+        yield self._gpu()
+        yield self._transformers()
+        yield self._attention()
+        yield self._linear_attention()
+        yield from self._snapshot()
+        yield self._verifier()
+
+    def _torch(self) -> Check:
+        if installed("torch") is None:
+            return Check(
+                name="torch", ok=self._no_model(), text="not installed; pip install 'lightning-detector[minicpm]'"
+            )
+        try:
+            self.facts = gather_facts()
+        except VerifierError as error:
+            return Check(name="torch", ok=self._no_model(), text=str(error))
+        if self.facts.torch_error is not None:
+            return Check(name="torch", ok=self._no_model(), text=f"does not work: {self.facts.torch_error}")
+        cuda = f"CUDA {self.facts.cuda}" if self.facts.cuda else "built without CUDA"
+        bf16 = "bf16 products on the CPU" if self.facts.cpu_bf16 else "no bf16 products on the CPU"
+        return Check(name="torch", ok=True, text=f"{self.facts.torch}, {cuda}, {bf16}")
+
+    def _gpu(self) -> Check:
+        gpus = self.facts.gpus if self.facts else []
+        if not gpus:
+            wanted = self._wants_model and self._settings.minicpm.device.startswith("cuda")
+            hint = "; minicpm.device asks for one" if wanted else ""
+            return Check(name="gpu", ok=False if wanted else None, text=f"none that torch can see{hint}")
+        return Check(name="gpu", ok=True, text="; ".join(map(_gpu_text, gpus)))
+
+    def _transformers(self) -> Check:
+        facts = self.facts
+        if facts is None or facts.transformers is None:
+            return Check(name="transformers", ok=self._no_model(), text="not installed")
+        if facts.transformers_error is not None:
+            hint = (
+                f"; torchvision is broken ({facts.torchvision_error}): uninstall it" if facts.torchvision_error else ""
+            )
+            return Check(name="transformers", ok=self._no_model(), text=f"{facts.transformers_error}{hint}")
+        try:
+            check_versions(self._settings.minicpm)
+        except VerifierError as error:
+            return Check(name="transformers", ok=self._no_model(), text=str(error))
+        known = known_models().get(self._settings.minicpm.model)
+        wanted = f" (the matrix wants {known.transformers})" if known is not None else ""
+        return Check(name="transformers", ok=True, text=f"{facts.transformers}{wanted}")
+
+    def _attention(self) -> Check:
+        if self.facts is None or not self.facts.backends:
+            return Check(name="attention", ok=None, text="not looked at: torch and transformers must work first")
+        text = ", ".join(f"{name}: {why or 'works'}" for name, why in self.facts.backends.items())
+        backend = self._settings.minicpm.attention
+        try:
+            check_attention(backend, self.facts)
+        except VerifierError as error:
+            return Check(name="attention", ok=self._no_model(), text=f"{error}. Here: {text}")
+        if backend not in ALWAYS:
+            text += f"; {backend} is set"
+        return Check(name="attention", ok=True, text=text)
+
+    def _linear_attention(self) -> Check:
+        found = self.facts.flash_linear_attention if self.facts else None
+        if found:
+            return Check(name="linear-attention", ok=True, text=f"flash-linear-attention {found}")
+        on_gpu = bool(self.facts and self.facts.gpus)
+        hint = "; pip install 'flash-linear-attention[cuda]' makes 18 of the model's 24 layers faster on this GPU"
+        return Check(
+            name="linear-attention",
+            ok=None,
+            text=f"flash-linear-attention is not installed{hint if on_gpu else ' (of use on a GPU only)'}",
+        )
+
+    def _snapshot(self) -> Iterator[Check]:
+        minicpm = self._settings.minicpm
+        try:
+            if minicpm.channel == "edge" and self._wants_model:
+                self.snapshot = find_or_fetch(minicpm)
+            else:
+                self.snapshot = find_snapshot(minicpm)
+        except VerifierError as error:
+            yield Check(name="snapshot", ok=self._no_model(), text=str(error))
+            return
+        passed = verified_here().get(self.snapshot.model)
+        here = passed is not None and passed.revision == self.snapshot.revision
+        smoke = f"passed the smoke check: {passed.verified}" if passed and here else "no smoke check was run here"
+        yield Check(name="snapshot", ok=True, text=f"{self.snapshot.label} in {self.snapshot.folder}; {smoke}")
+        damaged = list(damaged_files(self.snapshot.folder))
+        advice = "; delete the snapshot's folder and run lightning-detector pull"
+        yield Check(
+            name="integrity",
+            ok=not damaged,
+            text="; ".join(damaged) + advice if damaged else _hashed_text(self.snapshot.folder),
+        )
+
+    def _verifier(self) -> Check:
+        """Which verifier a run would take, without starting a model."""
+        from detector.verifier import choose_verifier, why_no_gpu_model  # noqa: PLC0415 - it builds on doctor's parts
+
+        kind = self._settings.verifier.kind
+        try:
+            if kind in _MODEL_KINDS:
+                check_versions(self._settings.minicpm)
+                if self.facts is not None:
+                    check_attention(self._settings.minicpm.attention, self.facts)
+                find_or_fetch(self._settings.minicpm)
+                return Check(name="verifier", ok=True, text=f"{kind} (asked for)")
+            if kind == "auto":
+                why_not = why_no_gpu_model(self._settings)
+                text = (
+                    f"photometric (auto: {why_not})"
+                    if why_not
+                    else "minicpm (auto: torch, a GPU and the model are here)"
+                )
+                return Check(name="verifier", ok=True, text=text)
+            verifier, line = choose_verifier(self._settings)
+            verifier.close()
+            return Check(name="verifier", ok=True, text=line.removeprefix("verifier: "))
+        except DetectorError as error:
+            return Check(name="verifier", ok=False, text=redact(error))
+
+    def _no_model(self) -> bool | None:
+        """What it means that the model cannot run: a failure only where the settings ask for it by name."""
+        return False if self._wants_model else None
+
+
+def _hashed_text(folder: Path) -> str:
+    hashed = sum(path.is_symlink() for path in folder.rglob("*"))
+    return f"complete, {hashed} files equal their hash" if hashed else "complete; without links into the hub's store"
+
+
+def _told(name: str, look: Callable[[], str]) -> Check:
+    """A part that every run needs: it works, or what its import says."""
+    try:
+        return Check(name=name, ok=True, text=look())
+    except Exception as error:  # noqa: BLE001 - a broken wheel raises anything; what it says is the finding
+        return Check(name=name, ok=False, text=f"does not work: {type(error).__name__}: {redact(error)}")
+
+
+def _ffmpeg() -> str:
+    import av  # noqa: PLC0415 - inside the guard: a broken wheel must not keep doctor from starting
+
+    decoders = [name for name in ("h264", "hevc", "mjpeg", "av1") if name in av.codecs_available]
+    return f"{av.ffmpeg_version_info} in PyAV {av.__version__}, decodes {', '.join(decoders)}, {os.cpu_count()} cores"
+
+
+def _zeromq() -> str:
+    found = feed_capabilities()
+    curve = "CURVE keys work" if found.curve else "built without CURVE: feeds cannot be encrypted"
+    return f"{found.zeromq} in pyzmq {found.pyzmq}, {curve}"
+
+
+def _gpu_text(gpu: Gpu) -> str:
+    return f"{gpu.name}, {gpu.free_gib:g} of {gpu.memory_gib:g} GiB free, compute capability {gpu.capability}"
