@@ -38,7 +38,7 @@ class CameraStatus(msgspec.Struct, frozen=True):
     since: seconds since 1970 when this state began. last_error: why it was last lost or refused, without secrets.
     refused: only a person can help: wrong password or path. frames, damaged, late, skipped: pictures delivered so far,
     those of them that may be damaged, those handled late, and those left out because the program was too slow.
-    reconnects: times that it came back. fps: pictures per second lately. clock_problem: why its clock is not believed.
+    attempts, reconnects: connections tried so far, and times that it came back. fps: pictures per second lately. clock_problem: why its clock is not believed.
     """
 
     camera: str
@@ -47,6 +47,7 @@ class CameraStatus(msgspec.Struct, frozen=True):
     last_error: str | None = None
     refused: bool = False
     frames: int = 0
+    attempts: int = 0
     reconnects: int = 0
     damaged: int = 0
     late: int = 0
@@ -203,6 +204,7 @@ class Camera:
                 self._current = None
         if fresh is None:
             if now >= self._retry.due:
+                self._status = replace(self._status, attempts=self._status.attempts + 1)
                 self._fresh = _Attempt(self._connect(), now)
         elif now - fresh.last_picture > self._options.open_seconds * 2 + limit:
             self._lost(fresh, StreamError(f"{redact(self._address)}: connected, but showed no picture"))

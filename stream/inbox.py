@@ -21,6 +21,11 @@ class Inbox:
         self._full: Connection | None = None
         self._entries: queue.SimpleQueue[tuple[Connection, Item] | None] = queue.SimpleQueue()
 
+    @property
+    def waiting(self) -> int:
+        """Items that wait."""
+        return self._entries.qsize()
+
     def put(self, connection: Connection, item: Item) -> None:
         """Leave `item`; called from the thread of `connection`."""
         if isinstance(item, Opened):

@@ -24,10 +24,7 @@ class LossLog:
         self._lines: list[tuple[int, str, str]] = []
 
     def __enter__(self) -> Self:
-        quiet = logging.getLogger("libav")
-        if not quiet.handlers:
-            quiet.addHandler(logging.NullHandler())
-            quiet.propagate = False
+        logging.getLogger("libav").setLevel(logging.CRITICAL)
         av.logging.set_skip_repeated(False)  # two losses in a row read the same
         if av.logging.get_level() is None:
             av.logging.set_level(av.logging.WARNING)

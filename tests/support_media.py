@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -26,6 +27,7 @@ class Clip:
     flashes: Sequence[int] = ()
     flash_levels: float = 60.0
     noise_levels: float = 2.0
+    bits_per_second: int = 3_000_000
     options: dict[str, str] = field(default_factory=dict)
     container_options: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
@@ -42,16 +44,22 @@ X264 = {"preset": "ultrafast", "x264-params": "scenecut=0:bframes=0"}
 def picture(clip: Clip, number: int) -> NDArray[np.uint8]:
     """(height, width) levels 0..255 of frame `number`, before encoding."""
     width, height = clip.size
-    rng = np.random.default_rng(number)
-    y, x = np.mgrid[0:height, 0:width]
-    sky = 50 + 14 * np.sin((x + 2 * number) / 67.0) + 10 * np.cos(y / 41.0)
+    waves, noise = 14 * np.sin((np.arange(width) + 2 * number) / 67.0), _noise(clip.size)
+    start = int(np.random.default_rng(number).integers(noise.shape[0] - height))
+    sky = waves + 50 + 10 * np.cos(np.arange(height) / 41.0)[:, None]
+    sky += clip.noise_levels * noise[start : start + height]
     if number in clip.flashes:
-        sky = sky + clip.flash_levels
-    sky = sky + rng.normal(0, clip.noise_levels, sky.shape)
+        sky += clip.flash_levels
     side = width // COUNTER_BITS // 2 * 2
     for bit in range(COUNTER_BITS):
         sky[0:side, bit * side : (bit + 1) * side] = 235 if number >> bit & 1 else 20
     return np.clip(sky, 0, 255).astype(np.uint8)
+
+
+@cache
+def _noise(size: tuple[int, int]) -> NDArray[np.float32]:
+    """Standard noise, three pictures high: each picture cuts its own out of it."""
+    return np.random.default_rng(0).standard_normal((3 * size[1], size[0]), np.float32)
 
 
 def counter(levels: NDArray[np.float32]) -> int:
@@ -71,6 +79,7 @@ def make_clip(path: Path, clip: Clip = Clip()) -> Path:
         stream = container.add_stream(clip.codec, rate=clip.rate, options=options)
         stream.width, stream.height = clip.size
         stream.pix_fmt = clip.pixels
+        stream.bit_rate = clip.bits_per_second
         stream.codec_context.gop_size = max(1, round(clip.key_seconds * clip.rate))
         stream.codec_context.time_base = 1 / clip.rate
         stream.codec_context.color_range = 2 if clip.full_range else 1

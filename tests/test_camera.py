@@ -1,0 +1,336 @@
+"""Cameras that always come back: a real RTSP server is killed, frozen, muted, changed and misaddressed."""
+
+import itertools
+import queue
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from support_mangler import Faults, Mangler
+from support_media import Clip, counter, make_clip
+from support_rtsp import RtspServer, free_port, wait_for
+
+from stream import Camera, CameraStatus, CaptureOptions, Frame
+
+Servers = Callable[..., RtspServer]
+Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]
+
+
+class Watcher:
+    """A camera iterated in a thread; keeps its frames' facts and states."""
+
+    def __init__(self, address: str, options: CaptureOptions, name: str = "roof") -> None:
+        self.states: list[CameraStatus] = []
+        self.frames: list[Frame] = []
+        self.counters: list[int] = []
+        self.camera = Camera(name, address, options, on_state=self.states.append)
+        self._thread = threading.Thread(target=self._run, name=f"watch-{name}")
+        self._thread.start()
+
+    def _run(self) -> None:
+        for frame in self.camera:
+            self.counters.append(counter(frame.levels(frame.luma)))
+            self.frames.append(replace(frame, luma=frame.luma[:1, :1].copy(), color=None))
+
+    @property
+    def state(self) -> str:
+        return self.camera.status.state
+
+    def live(self, seconds: float = 8.0) -> float:
+        """Seconds until more pictures come."""
+        before = len(self.frames)
+        return wait_for(lambda: len(self.frames) > before + 2 and self.state == "live", seconds, "pictures")
+
+    def stop(self) -> float:
+        """Seconds that stopping took."""
+        started = time.monotonic()
+        self.camera.stop()
+        self._thread.join(10)
+        self.camera.close()
+        assert not self._thread.is_alive()
+        return time.monotonic() - started
+
+
+@contextmanager
+def watching(address: str, options: CaptureOptions, name: str = "roof") -> Iterator[Watcher]:
+    watcher = Watcher(address, options, name)
+    try:
+        yield watcher
+    finally:
+        watcher.stop()
+
+
+@pytest.mark.parametrize("transport", ["auto", "tcp", "udp"])
+def test_every_picture_of_a_camera_arrives_once_in_order(
+    transport: str, rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(camera_clip)
+    with watching(server.url, msgspec.structs.replace(capture_options, transport=transport)) as roof:
+        wait_for(lambda: len(roof.frames) >= 60, 10, "60 pictures")
+    counts = roof.counters[:60]
+    assert counts == list(range(counts[0], counts[0] + 60))
+    assert [f.number for f in roof.frames[:60]] == list(range(60))
+    steps = [b.seconds - a.seconds for a, b in itertools.pairwise(roof.frames[:60])]
+    assert steps == pytest.approx([0.04] * 59, abs=0.002)
+    assert {f.quality for f in roof.frames} == {()}
+    assert {f.epoch for f in roof.frames} == {0}
+
+
+def test_a_killed_camera_is_noticed_at_once_and_shown_again_soon_after_its_return(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(camera_clip)
+    with watching(server.url, capture_options) as roof:
+        roof.live()
+        server.kill()
+        assert wait_for(lambda: roof.state == "down", 1.0, "down") < 1.0
+        before = roof.frames[-1]
+        server.start()
+        assert roof.live(3.0) < 3.0
+        after = next(f for f in roof.frames if f.epoch > before.epoch)
+        assert after.number == before.number + 1
+        assert after.seconds > before.seconds
+        assert roof.camera.status.reconnects == 1
+    words = [s.last_error for s in roof.states if s.state == "down"]
+    assert "closed the connection" in str(words[0])
+
+
+def test_a_frozen_camera_is_noticed_by_the_age_of_its_last_picture_and_goes_on_at_once(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(camera_clip)
+    with watching(server.url, capture_options) as roof:
+        roof.live()
+        server.signal(signal.SIGSTOP)
+        frozen = time.monotonic()
+        wait_for(lambda: roof.state == "stalled", 3, "stalled")
+        assert time.monotonic() - frozen == pytest.approx(capture_options.stall_seconds, abs=0.5)
+        server.signal(signal.SIGCONT)
+        assert roof.live(1.0) < 1.0
+
+
+def test_a_camera_that_answers_but_sends_no_pictures_counts_as_stalled(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(camera_clip)
+    options = msgspec.structs.replace(capture_options, transport="udp")
+    with watching(server.url, options) as roof:
+        roof.live()
+        server.signal(signal.SIGUSR1)
+        wait_for(lambda: roof.state == "stalled", 3, "stalled")
+        server.signal(signal.SIGUSR1)
+        assert roof.live(2.0) < 2.0
+
+
+def test_a_camera_behind_a_dead_line_is_reached_anew_while_the_old_connection_hangs(
+    rtsp_server: Servers, mangled: Mangled, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    first, second = rtsp_server(camera_clip), rtsp_server(camera_clip)
+    mangler, url = mangled(first, Faults())
+    with watching(url, capture_options) as roof:
+        roof.live()
+        first.signal(signal.SIGSTOP)  # the old connection never closes: a power cut sends nothing
+        mangler.server_port = second.port
+        assert roof.live(capture_options.stall_seconds + 3) < capture_options.stall_seconds + 3
+        assert roof.camera.status.reconnects == 1
+        first.signal(signal.SIGCONT)
+
+
+def test_a_change_of_size_or_codec_starts_a_new_epoch(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions, tmp_path: Path
+) -> None:
+    other = make_clip(tmp_path / "other.mp4", Clip(seconds=4, size=(320, 180), codec="libx265", options=QUIET_X265))
+    server = rtsp_server(camera_clip)
+    with watching(server.url, capture_options) as roof:
+        roof.live()
+        assert roof.camera.status.size == (640, 360)
+        server.kill()
+        server.clip = other
+        server.start()
+        wait_for(lambda: roof.camera.status.size == (320, 180), 5, "the new size")
+        assert roof.frames[-1].epoch > roof.frames[0].epoch
+
+
+QUIET_X265 = {"preset": "ultrafast", "x265-params": "log-level=none:bframes=0"}
+
+
+@contextmanager
+def rubbish_server(answer: bytes, *, reads: bool = True) -> Iterator[tuple[int, list[float]]]:
+    """A TCP server that says `answer` to everybody and closes; the times of its clients."""
+    clients: list[float] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        ended = threading.Event()
+
+        def serve() -> None:
+            while not ended.is_set():
+                try:
+                    client, _ = server.accept()
+                except TimeoutError:
+                    continue
+                clients.append(time.monotonic())
+                with client:
+                    client.settimeout(2)
+                    if reads:
+                        client.recv(4096)
+                    client.sendall(answer)
+
+        thread = threading.Thread(target=serve, name="rubbish")
+        thread.start()
+        try:
+            yield server.getsockname()[1], clients
+        finally:
+            ended.set()
+            thread.join()
+
+
+def test_rubbish_instead_of_video_is_told_and_tried_again_without_spinning(capture_options: CaptureOptions) -> None:
+    with (
+        rubbish_server(b"\x00\xff rubbish \r\n\r\n" * 40) as (port, clients),
+        watching(f"rtsp://127.0.0.1:{port}/cam", capture_options) as roof,
+    ):
+        wait_for(lambda: len(clients) >= 3, 10, "three attempts")
+        assert roof.state == "down"
+        assert f"127.0.0.1:{port}" in str(roof.camera.status.last_error)
+        gaps = [b - a for a, b in itertools.pairwise(clients)]
+        assert min(gaps) > capture_options.retry_first_seconds / 2
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("rtsp://viewer:wrong-secret@127.0.0.1:{port}/cam", "user name or password"),
+        ("rtsp://viewer:right-secret@127.0.0.1:{port}/nowhere", "path is unknown"),
+    ],
+)
+def test_a_wrong_password_or_path_is_told_once_and_tried_again_slowly(
+    address: str, said: str, rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(camera_clip, "--user", "viewer", "--password", "right-secret")
+    options = msgspec.structs.replace(capture_options, retry_refused_seconds=1.0)
+    with watching(address.format(port=server.port), options) as roof:
+        wait_for(lambda: roof.states, 5, "a state")
+        seen = roof.camera.status
+        assert (seen.state, seen.refused) == ("down", True)
+        assert said in str(seen.last_error)
+        assert "secret" not in repr(seen)
+        first = roof.camera.status.attempts
+        wait_for(lambda: roof.camera.status.attempts > first, 3, "another attempt")
+        wait_for(lambda: roof.camera.status.attempts > first + 1, 3, "and one more")
+        assert [s.state for s in roof.states] == ["down"]
+
+
+@pytest.mark.parametrize("auth", ["basic", "digest"])
+def test_the_right_password_opens_a_protected_camera(
+    auth: str, rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(camera_clip, "--user", "viewer", "--password", "p@ss:word", "--auth", auth)
+    with watching(server.url.replace("//", "//viewer:p%40ss%3Aword@"), capture_options) as roof:
+        roof.live()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("rtsp://u:top-secret@nowhere.invalid/cam", "host name nowhere.invalid is unknown"),
+        ("rtsp://u:top-secret@127.0.0.1:{closed}/cam", "refused the connection"),
+        ("/dev/video77", "there is no /dev/video77"),
+        ("smoke://u:top-secret@127.0.0.1/cam", "kind of address"),
+    ],
+)
+def test_an_address_that_cannot_work_is_explained(address: str, said: str, capture_options: CaptureOptions) -> None:
+    with watching(address.format(closed=free_port()), capture_options) as roof:
+        wait_for(lambda: roof.states, 10, "a state")
+        assert said in str(roof.camera.status.last_error)
+        assert "top-secret" not in repr(roof.states)
+
+
+def test_stopping_is_prompt_in_every_state(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(camera_clip)
+    live = Watcher(server.url, capture_options)
+    live.live()
+    stalled = Watcher(server.url, capture_options)
+    stalled.live()
+    assert live.stop() < 3
+    server.signal(signal.SIGSTOP)
+    wait_for(lambda: stalled.state == "stalled", 5, "stalled")
+    connecting = Watcher(server.url, capture_options)
+    assert stalled.stop() < 3
+    assert connecting.stop() < 3
+    server.signal(signal.SIGCONT)
+    down = Watcher(f"rtsp://127.0.0.1:{free_port()}/cam", capture_options)
+    wait_for(lambda: down.state == "down", 5, "down")
+    assert down.stop() < 3
+
+
+def test_a_slow_program_skips_pictures_of_a_live_camera_and_counts_them(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(camera_clip)
+    options = msgspec.structs.replace(capture_options, backlog_seconds=2.0)
+    with Camera("roof", server.url, options) as camera:
+        frames = iter(camera)
+        first = next(frames)
+        wait_for(lambda: camera._inbox.skipped > 10, 8, "skipped pictures")
+        late = [next(frames) for _ in range(60)]
+        assert camera.status.skipped > 10
+        assert camera.status.late > 10
+        assert first.epoch == late[0].epoch
+        assert late[-1].epoch > late[0].epoch
+        camera.stop()
+
+
+def test_an_error_in_the_program_frees_the_camera(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(camera_clip)
+    with pytest.raises(ZeroDivisionError), Camera("roof", server.url, capture_options) as camera:
+        1 / next(iter(camera)).number
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name == "camera-roof"], 5, "no thread left")
+
+
+def test_one_camera_in_trouble_does_not_touch_another(
+    rtsp_server: Servers, mangled: Mangled, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    good, frozen, lossy = (rtsp_server(camera_clip) for _ in range(3))
+    _, lossy_url = mangled(lossy, Faults(drop=0.05))
+    with (
+        watching(frozen.url, capture_options, "frozen") as second,
+        watching(f"rtsp://127.0.0.1:{free_port()}/cam", capture_options, "refusing"),
+        watching(lossy_url, capture_options, "lossy"),
+        watching(good.url, capture_options, "good") as fourth,
+    ):
+        second.live()
+        frozen.signal(signal.SIGSTOP)
+        fourth.live()
+        begin = len(fourth.frames)
+        wait_for(lambda: len(fourth.frames) > begin + 100, 10, "100 pictures")
+        counts = fourth.counters[begin : begin + 100]
+        assert [(n - counts[0]) % 250 for n in counts] == list(range(100))
+        assert fourth.camera.status.late == 0
+        assert fourth.states[-1].state == "live"
+        frozen.signal(signal.SIGCONT)
+
+
+def test_states_and_errors_reach_the_callback_in_order(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    seen: queue.SimpleQueue[str] = queue.SimpleQueue()
+    server = RtspServer(camera_clip)
+    with Camera("roof", server.url, capture_options, on_state=lambda s: seen.put(s.state)) as camera:
+        thread = threading.Thread(target=lambda: [None for _ in camera])
+        thread.start()
+        assert seen.get(timeout=5) == "down"
+        rtsp_server(camera_clip, port=server.port)
+        assert seen.get(timeout=5) == "live"
+        camera.stop()
+        thread.join(5)

@@ -1,0 +1,127 @@
+"""Packets are lost on purpose: no damaged picture goes unmarked, marks end, and a lossy link does not make blind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support_mangler import Faults, Mangler
+from support_media import Clip, counter, make_clip
+from support_rtsp import RtspServer
+
+from stream import Camera, CaptureOptions, open_video
+
+Servers = Callable[..., RtspServer]
+Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]
+
+# Busy pictures, so that each takes many packets, and fifty a second, so that a test is over soon.
+BUSY = Clip(seconds=2, rate=Fraction(50), key_seconds=0.4, noise_levels=6, bits_per_second=9_000_000)
+ENCODINGS = {
+    "one slice": BUSY,
+    "two slices and B-frames": replace(
+        BUSY, options={"preset": "veryfast", "x264-params": "slices=2:bframes=2:b-adapt=0:scenecut=0"}
+    ),
+    "hevc": replace(
+        BUSY, codec="libx265", options={"preset": "ultrafast", "x265-params": "log-level=none:scenecut=0:bframes=0"}
+    ),
+}
+
+
+SINGLE, BURSTS = Faults(drop=0.003), Faults(drop=0.0005, burst=60)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("loss")
+    return cache(lambda name: make_clip(folder / f"{name}.mp4", ENCODINGS[name]))
+
+
+@dataclass
+class Seen:
+    """A camera's pictures against the same ones decoded from the file."""
+
+    good: int = 0
+    marked: int = 0
+    marked_though_whole: int = 0
+    damaged_unmarked: int = 0
+    marks: set[str] = field(default_factory=set)
+
+
+def watch(url: str, pictures: int, clip: Path, options: CaptureOptions) -> Seen:
+    with open_video(clip, options=options) as video:
+        whole: list[NDArray[np.uint8]] = [frame.luma.copy() for frame in video]
+    seen = Seen()
+    with Camera("roof", url, options) as camera:
+        for frame in camera:
+            number = counter(frame.levels(frame.luma))
+            same = number < len(whole) and np.array_equal(frame.luma, whole[number])
+            seen.marks.update(frame.quality)
+            if frame.quality:
+                seen.marked += 1
+                seen.marked_though_whole += same
+            elif same:
+                seen.good += 1
+            else:
+                seen.damaged_unmarked += 1
+            if frame.number == pictures:
+                break
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("encoding", "transport", "faults"),
+    [
+        ("one slice", "tcp", SINGLE),
+        ("one slice", "udp", SINGLE),
+        ("one slice", "tcp", BURSTS),
+        ("one slice", "udp", BURSTS),
+        ("two slices and B-frames", "tcp", SINGLE),
+        ("two slices and B-frames", "udp", SINGLE),
+        ("hevc", "tcp", SINGLE),
+        ("hevc", "udp", BURSTS),
+    ],
+    ids=lambda value: {SINGLE: "single", BURSTS: "bursts"}.get(value, value) if isinstance(value, Faults) else value,
+)
+def test_no_damaged_picture_goes_unmarked(  # noqa: PLR0917 - fixtures
+    encoding: str,
+    transport: str,
+    faults: Faults,
+    clips: Callable[[str], Path],
+    rtsp_server: Servers,
+    mangled: Mangled,
+    capture_options: CaptureOptions,
+) -> None:
+    clip = clips(encoding)
+    mangler, url = mangled(rtsp_server(clip), faults)
+    seen = watch(url, 90, clip, msgspec.structs.replace(capture_options, transport=transport))
+    assert mangler.counts["dropped"] > 0
+    assert "packet_loss" in seen.marks
+    assert seen.damaged_unmarked == 0
+    assert seen.good > 0
+
+
+@pytest.mark.parametrize(("encoding", "transport"), [("one slice", "tcp"), ("two slices and B-frames", "udp")])
+def test_a_clean_link_marks_nothing(
+    encoding: str,
+    transport: str,
+    clips: Callable[[str], Path],
+    rtsp_server: Servers,
+    capture_options: CaptureOptions,
+) -> None:
+    clip = clips(encoding)
+    seen = watch(rtsp_server(clip).url, 75, clip, msgspec.structs.replace(capture_options, transport=transport))
+    assert (seen.marked, seen.damaged_unmarked) == (0, 0)
+
+
+def test_packets_out_of_order_are_put_right_not_marked(
+    clips: Callable[[str], Path], rtsp_server: Servers, mangled: Mangled, capture_options: CaptureOptions
+) -> None:
+    clip = clips("one slice")
+    _, url = mangled(rtsp_server(clip), Faults(reorder=0.02))
+    seen = watch(url, 90, clip, msgspec.structs.replace(capture_options, transport="udp"))
+    assert (seen.marked, seen.damaged_unmarked) == (0, 0)
