@@ -59,6 +59,7 @@ class _Completion(msgspec.Struct):
 
 class _Model(msgspec.Struct):
     id: str
+    revision: str | None = None  # `serve-45` tells it; the protocol itself has no place for it
 
 
 class _Models(msgspec.Struct):
@@ -107,8 +108,9 @@ class ServedVerifier:
         """
 
         async def ask() -> None:
-            model = self._settings.model or await self._first_model()
-            self._asked = replace(self._asked, model=model)
+            if not self._settings.model:
+                first = await self._first_model()
+                self._asked = replace(self._asked, model=first.id, revision=first.revision)
             grey = np.full((64, 64, 3), 128, np.uint8)
             await self._score(Shown([grey], self._question.prompt.text(["peak"])))
 
@@ -134,6 +136,25 @@ class ServedVerifier:
 
         self._run(ask_all())
         return verdicts
+
+    def scores(self, questions: Sequence[Shown]) -> list[Score]:
+        """The server's score of each question, in order, asked as many at a time as the settings allow.
+
+        Raises:
+            VerifierError: one cannot be had.
+        """
+        found: list[Score] = []
+
+        async def ask(shown: Shown) -> Score:
+            async with self._free:
+                return await self._score(shown)
+
+        async def ask_all() -> None:
+            found.extend(await asyncio.gather(*map(ask, questions)))
+
+        if not self._run(ask_all()):
+            raise VerifierError(f"{self._endpoint}: stopped before the server answered")
+        return found
 
     def close(self) -> None:
         """Hang up: requests under way end at once, without an answer."""
@@ -200,7 +221,7 @@ class ServedVerifier:
             "top_logprobs": _TOP_WORDS,
         } | self._extra
 
-    async def _first_model(self) -> str:
+    async def _first_model(self) -> _Model:
         reply = await self._request("GET", "models", None)
         try:
             listed = msgspec.json.decode(reply.content, type=_Models).data
@@ -208,7 +229,7 @@ class ServedVerifier:
             raise VerifierError(f"{self._endpoint}/models: not a list of models: {error}") from error
         if not listed:
             raise VerifierError(f"{self._endpoint}: the server lists no model; name one with --model")
-        return listed[0].id
+        return listed[0]
 
     async def _request(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
         """The server's good answer; tried again with growing, random pauses where that can help.

@@ -144,7 +144,7 @@ def test_closing_turns_away_who_waits(desk_of: Callable[..., Desk], scorer: Scor
         late = pool.submit(ask, desk, "1")
         wait_for(lambda: desk.waiting == 1)
         closing = pool.submit(desk.__exit__, None, None, None)
-        wait_for(lambda: desk.closing)
+        wait_for(desk.closing)
         scorer.may_go.set()
         closing.result(10)
         with pytest.raises(Unanswered, match="closing"):

@@ -60,7 +60,6 @@ class Desk:
         self._thread.join(_JOIN_SECONDS)
         self._turn_away()
 
-    @property
     def closing(self) -> bool:
         """Whether no further questions are taken."""
         return self._stop.is_set() or self.failure is not None
@@ -77,13 +76,13 @@ class Desk:
             Unanswered: the queue is full or closing (503), the limit has passed (504), the model failed (500, 507).
         """
         future: Future[Tensor] = Future()
-        if self.closing:
+        if self.closing():
             raise Unanswered("the server is closing", 503)
         try:
             self._waiting.put_nowait((clip, future))
         except queue.Full:
             raise Unanswered(f"{self._waiting.maxsize} questions are waiting already; ask again later", 503) from None
-        if self.closing:  # it may have closed, and turned away who waited, in between
+        if self.closing():  # it may have closed, and turned away who waited, in between
             self._turn_away()
         try:
             return future.result(limit_seconds)
