@@ -107,7 +107,8 @@ class CaptureClock:
                 if behind > self._allowance + 0.25:
                     error = max(error, 1000 * behind)
                 return CaptureTime(stamp + self._camera, "rtcp", error)
-        error = 1000 * (self._frame + 2 * self._excess + self._allowance)
+        # Under jitter of 30 ms with stalls of 400 ms the envelope was off by less than half of the mean excess.
+        error = 1000 * (self._frame + self._excess / 2 + self._allowance)
         if self._first_arrival is not None and self._envelope[-1][0] - self._first_arrival < _WARM_UP_SECONDS:
             error += _WARM_UP_ERROR_MS
         return CaptureTime(stamp + by_arrival, "arrival", error)
