@@ -122,7 +122,8 @@ class Feed:
     def relay(self, topic: str, message: Message[Any], upstream: Upstream) -> None:
         """Hand over a message of another feed: it keeps its id, source, time and origin, and gets a number here.
 
-        `upstream` is kept with it in one transaction; `upstreams` has it when the feed is opened again.
+        `upstream` is kept with it in one transaction; `upstreams` has it when the feed is opened again. A message whose
+        id is in the journal already is left out.
         """
         self._hand_over(
             Draft(

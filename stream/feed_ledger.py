@@ -76,8 +76,14 @@ class Ledger:
         )
 
     def add(self, drafts: Sequence[Draft]) -> list[Packed]:
-        """Number and keep `drafts`; they may be published when this returns."""
+        """Number and keep `drafts`; they may be published when this returns.
+
+        A relayed message that is here already, having come another way, is left out.
+        """
         self.recover()
+        drafts = self._without_known(drafts)
+        if not drafts:
+            return []
         if not self._trouble:
             entries = self._number(drafts, durable=True)
             try:
@@ -148,6 +154,23 @@ class Ledger:
             )
         self._journal.close()
 
+    def _without_known(self, drafts: Sequence[Draft]) -> list[Draft]:
+        new: list[Draft] = []
+        seen = {entry.id for entry in self._waiting} if any(draft.original for draft in drafts) else set()
+        for draft in drafts:
+            if draft.original is not None:
+                if draft.original.id in seen or self._knows(draft.original.id):
+                    continue
+                seen.add(draft.original.id)
+            new.append(draft)
+        return new
+
+    def _knows(self, message_id: str) -> bool:
+        try:
+            return self._journal.knows(message_id)
+        except JournalError:
+            return False  # it cannot be read now: twice is better than never
+
     def _kept(self, sequence: int, limit: int) -> Iterable[Entry]:
         yield from self._journal.since(sequence, limit)
         yield from (entry for entry in tuple(self._waiting) if entry.sequence > sequence)
@@ -176,8 +199,10 @@ class Ledger:
         now = self._clock()
         entries = []
         for sequence, draft in enumerate(drafts, self.last + 1):
-            body = encode(self._message(draft, sequence, now, durable=durable))
-            entries.append(Entry(sequence, draft.topic, draft.subject, now, body, draft.upstream))
+            message = self._message(draft, sequence, now, durable=durable)
+            entries.append(
+                Entry(sequence, message.id, draft.topic, draft.subject, now, encode(message), draft.upstream)
+            )
         return entries
 
     def _message(self, draft: Draft, sequence: int, now: float, *, durable: bool) -> Message[object]:

@@ -18,8 +18,9 @@ _PRUNE_ROWS = 2000  # per step, so that pruning never holds up a message for lon
 _TABLES = """
 create table if not exists meta(key text primary key, value text not null);
 create table if not exists message(
-    sequence integer primary key autoincrement, topic text not null, subject text not null,
+    sequence integer primary key autoincrement, id text not null, topic text not null, subject text not null,
     published real not null, body blob not null);
+create index if not exists message_id on message(id);
 create table if not exists upstream(feed text primary key, run text not null, sequence integer not null);
 """
 
@@ -44,6 +45,7 @@ class Entry(NamedTuple):
     """One message in the journal; `published` in seconds since 1970, `body` the JSON exactly as it is published."""
 
     sequence: int
+    id: str
     topic: str
     subject: str
     published: float
@@ -78,10 +80,10 @@ class Journal:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Keep `entries` (numbered on from `last`), all or none; they are on disk when this returns."""
-        rows = [(e.sequence, e.topic, e.subject, e.published, e.body) for e in entries]
+        rows = [(e.sequence, e.id, e.topic, e.subject, e.published, e.body) for e in entries]
         upstreams = [entry.upstream for entry in entries if entry.upstream]
         with self._explained("write"), self._transaction() as database:
-            database.executemany("insert into message values(?,?,?,?,?)", rows)
+            database.executemany("insert into message values(?,?,?,?,?,?)", rows)
             database.executemany("insert or replace into upstream values(?,?,?)", upstreams)
         self.last = entries[-1].sequence
         self.first = min(self.first, entries[0].sequence)
@@ -94,6 +96,11 @@ class Journal:
             )
             for row in rows:
                 yield Entry(*row)
+
+    def knows(self, message_id: str) -> bool:
+        """Whether a message with this id is kept here."""
+        with self._explained("read"):
+            return bool(self._open.execute("select 1 from message where id = ?", (message_id,)).fetchone())
 
     def upstreams(self) -> list[Upstream]:
         """The last message relayed from each other feed."""

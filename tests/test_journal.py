@@ -17,7 +17,7 @@ FOREVER = Retention(days=1e4, megabytes=1e4)
 
 def entries(first: int, count: int, *, published: float = 0.0, size: int = 20) -> list[Entry]:
     return [
-        Entry(number, "ev.flash.cam", "cam", published, b'"' + b"x" * size + b'"')
+        Entry(number, f"id{number}", "ev.flash.cam", "cam", published, b'"' + b"x" * size + b'"')
         for number in range(first, first + count)
     ]
 

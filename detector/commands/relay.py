@@ -41,10 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.signals import stop_on_signals
     from stream import Feed, Subscriber
 
-    log_to_stderr()
     options = feed_options(settings_of(arguments), arguments)
     if options.endpoint is None or options.journal is None:
         raise DetectorError("relay: needs --publish ENDPOINT and --journal FILE: where to, and how far it has come")
+    log_to_stderr()
     deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals(Event()))
@@ -72,6 +72,4 @@ def _carry_on(received: "Received", feed: "Feed") -> None:
     from stream import Upstream
 
     message = received.message
-    if feed.feed in {message.feed, message.originfeed}:
-        return  # our own message, come back through another relay
     feed.relay(received.topic, message, Upstream(message.feed, received.cursor.run or "", received.sequence))

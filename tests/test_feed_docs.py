@@ -1,0 +1,102 @@
+"""What is written about the feed is what it does."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+from support_feed import options_for
+
+from detector.flash import FLASH_SCHEMA, FLASH_TYPE, Flash, Media, Pulse, Verdict, event_schema
+from detector.outlet import feed_options
+from detector.settings import load_settings
+from stream import Feed, FeedOptions
+from stream.feed_ledger import _WAITING_ROOM
+from stream.feed_sockets import _REPLIES_WAITING
+from stream.feed_wire import PAGE_BYTES, PAGE_MESSAGES, PROTOCOL, REQUEST_BYTES, Heartbeat, Reply
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return (DOCS / "feed.md").read_text(encoding="utf-8")
+
+
+def flash() -> Flash:
+    return Flash(
+        id="cam-1.000s-aaaa", camera="cam", file=None, state="confirmed", revision=2, start_seconds=1.0,
+        peak_seconds=1.04, end_seconds=1.2, duration_seconds=0.2, start_utc="2026-11-22T21:29:03.372881Z", clock="rtcp",
+        utc_error_ms=40.0, quality=("rtp_loss",),
+        pulses=(Pulse(offset_seconds=0.0, duration_seconds=0.2, rise_levels=40.0),), peak_rise_levels=40.0,
+        lit_fraction=0.4, box=(0.0, 0.0, 1.0, 0.5), centroid=(0.5, 0.25),
+        verdict=Verdict(lightning=True, probability=0.97, verifier="photometric", evidence={"positivity": 0.99}),
+        media=Media(still="stills/x.jpg"), latency_ms=3.0, software="test",
+    )  # fmt: skip
+
+
+def published_flash() -> dict[str, object]:
+    told: list[bytes] = []
+    with Feed(options_for(None), event_schema(), lambda topic, number, body: told.append(body)) as feed:
+        feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
+    return dict(json.loads(told[0]))
+
+
+def test_the_schema_in_the_repository_is_the_schema_of_the_code() -> None:
+    kept = msgspec.json.decode((DOCS / "flash.schema.json").read_bytes())
+    assert kept == event_schema(), "bring it up to date: lightning-detector schema > docs/flash.schema.json"
+
+
+def test_a_published_flash_is_valid_by_the_schema_and_a_damaged_one_is_not() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads((DOCS / "flash.schema.json").read_text()))
+    message = published_flash()
+    validator.validate(message)
+    for damaged in (
+        message | {"sequence": 5},
+        {k: v for k, v in message.items() if k != "feed"},
+        message | {"data": {}},
+    ):
+        assert not validator.is_valid(damaged)
+
+
+def test_a_published_flash_is_a_cloudevent() -> None:
+    message = published_flash()
+    assert {"specversion", "id", "source", "type", "subject", "time", "dataschema", "data"} <= message.keys()
+    assert message["specversion"] == "1.0"
+    assert all(re.fullmatch("[a-z0-9]{1,20}", name) for name in message)
+    assert all(isinstance(value, str | bool) for name, value in message.items() if name != "data")
+
+
+def test_the_heartbeat_on_the_page_has_the_fields_of_a_heartbeat(page: str) -> None:
+    example = next(block for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if "run_seconds" in block)
+    assert list(json.loads(example)) == [field.name for field in msgspec.structs.fields(Heartbeat)]
+    msgspec.json.decode(example, type=Heartbeat)
+    more = {field.name for field in msgspec.structs.fields(Reply)} - set(json.loads(example)) - {"error"}
+    assert all(f"`{name}`" in page for name in more)
+
+
+def test_the_limits_on_the_page_are_the_limits_of_the_code(page: str) -> None:
+    for text in (
+        f"at most {REQUEST_BYTES} bytes",
+        f"default and most {PAGE_MESSAGES}) and about {PAGE_BYTES // 1024} kB",
+        f"`protocol` ({PROTOCOL})",
+        f"{_WAITING_ROOM:,}",
+        f"{FeedOptions(site='x').send_queue_messages} messages wait",
+        f"{FeedOptions(site='x').requests_per_second:.0f} requests a second",
+    ):
+        assert text in page
+    assert _REPLIES_WAITING == 4
+    assert "four answers wait" in page
+
+
+def test_the_shipped_settings_and_the_librarys_own_defaults_are_the_same() -> None:
+    import argparse  # noqa: PLC0415 - only here
+
+    nothing = argparse.Namespace(publish=None, publish_always=False, journal=None, keys=None, insecure=False)
+    shipped, own = feed_options(load_settings(), nothing), FeedOptions(site=load_settings().feed.site)
+    assert {f.name: getattr(shipped, f.name) for f in fields(own)} == {
+        f.name: getattr(own, f.name) for f in fields(own)
+    }
