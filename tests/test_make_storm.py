@@ -1,6 +1,7 @@
 """Made storms: the same plan gives the same pictures, and the truth is what the pixels show."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import av
 import cv2
+import make_storm
 import numpy as np
 import pytest
+from accuracy.grid import codec_cases, lookalike_cases, strength_cases
 from numpy.typing import NDArray
 from storm import (
     FLASH_KINDS,
@@ -226,6 +229,14 @@ def test_a_wrong_wish_is_refused_in_one_line_and_leaves_no_file(
     assert says in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_that_the_benchmark_prints_makes_the_scene_that_it_tried() -> None:
+    cases = [*strength_cases(4, seed=7), *lookalike_cases(0.1, seed=7), *codec_cases(1, seed=7)]
+    for case in cases:
+        given = make_storm.parser().parse_args(shlex.split(case.command)[1:])
+        plan = make_storm.plan_of(given)
+        assert plan == case.plan
 
 
 def test_happenings_are_read_from_text() -> None:

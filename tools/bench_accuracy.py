@@ -6,11 +6,13 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
+from accuracy.footage import folder, footage_table, watch_footage
 from accuracy.grid import Case, codec_cases, lookalike_cases, strength_cases
 from accuracy.plots import draw_alarms, draw_recall
 from accuracy.tables import alarm_table, codec_table, confusion_table, kind_table, recall_table
@@ -18,16 +20,20 @@ from accuracy.trial import Trial, run
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from detector.score import read_labels
+
 SIZES = {"quick": (60, 0.4, 1), "full": (600, 20.0, 6)}
 """Scenes with flashes, hours of look-alikes, clips per coding."""
 WORST = 40
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="bench_accuracy.py", description=__doc__)
     made.add_argument("--quick", action="store_true", help="a tenth of the grid or less: minutes, not an hour")
-    made.add_argument("--only", choices=("strength", "lookalike", "codec"), help="one part of the grid")
+    made.add_argument("--only", choices=("strength", "lookalike", "codec", "footage"), help="one part of the grid")
     made.add_argument("--label", help="one look-alike or coding of it, e.g. headlights")
     made.add_argument("--hours", type=float, help="camera-hours of look-alikes (default: 20, quick 0.4)")
     made.add_argument("--seed", type=int, default=1, help="of the whole grid; printed with every miss (default 1)")
@@ -43,9 +49,15 @@ def main() -> int:
     given = parser().parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    trials = run_all(_cases(given), given.workers)
-    report(trials, given.out)
-    print(f"grid seed {given.seed}, {len(trials)} scenes, {time.monotonic() - began:.0f} s; results in {given.out}/")
+    cases = [] if given.only == "footage" else _cases(given)
+    if cases:
+        report(run_all(run, cases, given.workers), given.out)
+    if given.only in (None, "footage") and given.label is None:
+        report_footage(given.workers)
+    print(
+        f"grid seed {given.seed}, {len(cases)} scenes, {time.monotonic() - began:.0f} s"
+        + (f"; results in {given.out}/" if cases else "")
+    )
     return 0
 
 
@@ -63,26 +75,36 @@ def _cases(given: argparse.Namespace) -> list[Case]:
     return chosen
 
 
-def run_all(cases: Sequence[Case], workers: int) -> list[Trial]:
-    """Try every case, in the order given."""
-    results: dict[int, Trial] = {}
+def run_all(work: Callable[[Item], Done], items: Sequence[Item], workers: int) -> list[Done]:
+    """`work` done on every item, by several processes; results in the order given."""
+    results: dict[int, Done] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     context = multiprocessing.get_context("spawn")
     with (
         Progress(*columns, console=Console(stderr=True)) as progress,
         ProcessPoolExecutor(workers, mp_context=context) as pool,
     ):
-        task = progress.add_task("scenes", total=len(cases))
-        waiting = {pool.submit(run, case): number for number, case in enumerate(cases)}
+        task = progress.add_task("watching", total=len(items))
+        waiting = {pool.submit(work, item): number for number, item in enumerate(items)}
         for done in as_completed(waiting):
             results[waiting[done]] = done.result()
             progress.advance(task)
-    return [results[number] for number in range(len(cases))]
+    return [results[number] for number in range(len(items))]
+
+
+def report_footage(workers: int) -> None:
+    """Watch the real clips, if they are there, and print how they fared."""
+    place = folder()
+    if place is None:
+        print("no real clips: set LIGHTNING_FOOTAGE to their folder (labels.json and the clips) to score them too")
+        return
+    clips = sorted(place / name for name in read_labels(place / "labels.json") if (place / name).is_file())
+    _console().print(footage_table(run_all(watch_footage, clips, workers)))
 
 
 def report(trials: Sequence[Trial], out: Path) -> None:
     """Print the tables; write plots, every result, and the misses and false alarms with the command that shows each."""
-    console = Console(width=None if sys.stdout.isatty() else 130)
+    console = _console()
     strength = [trial for trial in trials if trial.case.about == "strength"]
     quiet = [trial for trial in trials if trial.case.about == "lookalike"]
     coded = [trial for trial in trials if trial.case.about == "codec"]
@@ -133,6 +155,10 @@ def findings(trials: Sequence[Trial]) -> str:
             what = f"{trial.case.about}, {trial.case.label}, p {alarm.probability:.2f} ({said})"
             lines += [f"- {alarm.start:.3f} to {alarm.end:.3f} s: {what}", f"  `{trial.case.command}`"]
     return "\n".join(lines) + "\n"
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 130)
 
 
 if __name__ == "__main__":

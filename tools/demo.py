@@ -93,7 +93,7 @@ def main() -> int:
         console.print(f"demo: {error}", style="red", markup=False)
         return 1
     flashes = list({message.data.id: message.data for message in published}.values())
-    good = _show_flashes(console, labels, flashes)
+    good = show_flashes(console, labels, flashes)
     console.print(f"Events published: {len(numbers)}, received by the subscriber: {received}")
     if not arrived and mail.complaints:
         console.print(f"The subscriber said: {mail.complaints}", markup=False)
@@ -156,7 +156,7 @@ def _replay(console: Console, endpoint: str) -> list[FlashMessage]:
     return [msgspec.json.decode(line, type=FlashMessage) for line in done.stdout.splitlines()]
 
 
-def _show_flashes(console: Console, labels: Labels, flashes: Sequence[Flash]) -> bool:
+def show_flashes(console: Console, labels: Labels, flashes: Sequence[Flash]) -> bool:
     """The table of truth and result; whether they agree."""
     told = sorted((one for one in flashes if one.state == "confirmed"), key=lambda one: one.start_seconds)
     spans = [(one.start_seconds, one.end_seconds or one.start_seconds) for one in told]

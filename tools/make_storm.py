@@ -76,7 +76,7 @@ def main() -> int:
     made = parser()
     given = made.parse_args()
     try:
-        scene = Scene(_plan(given))
+        scene = Scene(plan_of(given))
     except (PlanError, ValueError) as error:
         made.error(str(error))
     form = ClipFormat(
@@ -120,7 +120,12 @@ def add_labels(path: Path, name: str, labels: Labels) -> None:
         raise WriteError(f"{path}: cannot add labels: {error}; give another --labels file") from error
 
 
-def _plan(given: argparse.Namespace) -> Plan:
+def plan_of(given: argparse.Namespace) -> Plan:
+    """The plan that a command line asks for.
+
+    Raises:
+        PlanError: a value is out of its range, a kind or key unknown.
+    """
     suits = CAMERAS[given.sky]
     asked = [given.gain, given.exposure, given.readout]
     camera = None

@@ -60,17 +60,17 @@ def run(case: Case) -> Trial:
     cv2.setNumThreads(1)
     scene = Scene(case.plan)
     if case.form is None:
-        found, cost = _watch(scene.stream_frames())
+        found, cost = watch(scene.stream_frames())
         return _compare(case, scene.truth(), found, cost)
     with tempfile.TemporaryDirectory(prefix="accuracy-") as folder:
         path = Path(folder) / f"clip{SUFFIX.get(case.form.codec, '.mkv')}"
         labels = write_clip(scene, path, case.form)
         with open_video(str(path), options=load_settings().capture) as video:
-            found, cost = _watch(video)
+            found, cost = watch(video)
     return _compare(case, labels, found, cost)
 
 
-def _watch(frames: Iterable[Frame]) -> tuple[list[Candidate], float]:
+def watch(frames: Iterable[Frame]) -> tuple[list[Candidate], float]:
     """The closed candidates and the prefilter's microseconds per frame."""
     prefilter = Prefilter("bench", load_settings().prefilter)
     candidates: list[Candidate] = []
