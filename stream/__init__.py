@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from stream.address import camera_name, redact
     from stream.camera import Camera, CameraStatus
     from stream.errors import BadVideo, CannotOpen, FeedError, JournalError, StreamError
-    from stream.feed import Feed, FeedOptions
+    from stream.feed import Feed
     from stream.feed_history import HistoryFilter, Kept, read_history
+    from stream.feed_options import FeedOptions
     from stream.feed_order import Cursor, Notice, Received
     from stream.feed_zeromq import FeedCapabilities, feed_capabilities
     from stream.frame import Clock, Frame
@@ -35,7 +36,7 @@ _HOME = {
     "Feed": "feed",
     "FeedCapabilities": "feed_zeromq",
     "FeedError": "errors",
-    "FeedOptions": "feed",
+    "FeedOptions": "feed_options",
     "Frame": "frame",
     "HistoryFilter": "feed_history",
     "JournalError": "errors",

@@ -1,0 +1,130 @@
+"""Press: the work of a feed's thread. Number, commit, publish, answer, beat."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+import zmq
+
+from stream.feed_desk import HistoryDesk
+from stream.feed_ledger import Draft, Ledger
+from stream.feed_options import FeedCounters, FeedOptions
+from stream.feed_sockets import FeedSockets, check_exposure
+from stream.feed_wire import Endpoint, parse_endpoint
+from stream.journal import Journal, Retention, Upstream
+
+_REQUESTS_PER_ROUND = 5  # then events come first again
+_UPKEEP_SECONDS = 5.0
+_FAREWELL_BEATS = 5
+
+OnMessage = Callable[[str, int, bytes], None]
+
+
+class Press:
+    """Owns the journal and the sockets; made, used and closed in the feed's thread."""
+
+    def __init__(
+        self, options: FeedOptions, schema: dict[str, Any], on_message: OnMessage | None, counters: FeedCounters
+    ) -> None:
+        self._options = options
+        self._schema = schema
+        self._on_message = on_message
+        self._counters = counters
+        self._next_beat = 0.0
+        self._next_upkeep = 0.0
+
+    def __enter__(self) -> Self:
+        options = self._options
+        endpoint = self._endpoint()
+        journal = Journal(options.journal)
+        self.feed = journal.feed
+        self._journal = journal
+        self._ledger = Ledger(journal, options.site)
+        self._sockets: FeedSockets | None = None
+        try:
+            if endpoint is not None:
+                self._sockets = FeedSockets(
+                    endpoint, keys=options.keys, send_queue_messages=options.send_queue_messages
+                )
+        except BaseException:
+            self._ledger.close()
+            raise
+        self.poller = self._sockets.poller if self._sockets else zmq.Poller()
+        self._desk = HistoryDesk(
+            self._ledger,
+            site=options.site,
+            heartbeat_seconds=options.heartbeat_seconds,
+            schema=self._schema,
+            requests_per_second=options.requests_per_second,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ledger.close()
+        if self._sockets is not None:
+            self._sockets.close()
+
+    def _endpoint(self) -> Endpoint | None:
+        if self._options.endpoint is None:
+            return None
+        endpoint = parse_endpoint(self._options.endpoint)
+        check_exposure(endpoint, keys=self._options.keys, insecure=self._options.insecure)
+        return endpoint
+
+    def upstreams(self) -> list[Upstream]:
+        """How far each other feed was relayed into this one."""
+        return self._journal.upstreams()
+
+    def wait(self, limit_seconds: float = 60.0) -> None:
+        """Sleep until there is something to do."""
+        now = time.monotonic()
+        until = min(self._next_beat if self._sockets else now + limit_seconds, self._next_upkeep, now + limit_seconds)
+        self.poller.poll(max(0, int((until - now) * 1000) + 1))
+
+    def work(self, drafts: list[Draft]) -> None:
+        """One round: publish `drafts`, answer some requests, beat and look after the journal when it is time."""
+        if drafts:
+            for packed in self._ledger.add(drafts):
+                if self._sockets is not None:
+                    self._sockets.publish(packed.frames())
+                self._counters.published += 1
+                if self._on_message is not None:
+                    self._on_message(*packed)
+        if self._sockets is not None:
+            self._attend(self._sockets)
+        if time.monotonic() >= self._next_upkeep:
+            more = self._ledger.upkeep(Retention(self._options.keep_days, self._options.keep_megabytes))
+            self._next_upkeep = time.monotonic() + (0.05 if more else _UPKEEP_SECONDS)
+        self._count()
+
+    def say_farewell(self) -> None:
+        """Tell subscribers the last number, and give them time to fetch what they miss."""
+        if self._sockets is None:
+            return
+        end = time.monotonic() + self._options.farewell_seconds
+        while (now := time.monotonic()) < end:
+            self._next_beat = min(self._next_beat, now + self._options.farewell_seconds / _FAREWELL_BEATS)
+            self.wait(end - now)
+            self.work([])
+
+    def _attend(self, sockets: FeedSockets) -> None:
+        sockets.attend()
+        for frames in sockets.requests(_REQUESTS_PER_ROUND):
+            reply = self._desk.answer(frames, time.time())
+            if reply is not None and not sockets.reply(reply):
+                self._counters.replies_unread += 1
+        if time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + self._options.heartbeat_seconds
+            sockets.refresh_allowed()
+            self._ledger.recover()
+            sockets.publish(self._desk.heartbeat(time.time()))
+
+    def _count(self) -> None:
+        counters = self._counters
+        if self._sockets is not None:
+            counters.connections_refused = dict(self._sockets.refusals.counts)
+        counters.not_durable = self._ledger.not_durable
+        counters.pruned = self._ledger.pruned
+        counters.requests_answered = self._desk.answered
+        counters.requests_refused = self._desk.refused
+        counters.requests_dropped = self._desk.dropped
