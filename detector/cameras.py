@@ -94,7 +94,7 @@ def _camera_tables(origin: str, table: Mapping[str, Any]) -> Iterator[tuple[str,
         raise SettingsError(f"{origin}: write [[camera]] with two brackets, once for each camera")
     for number, row in enumerate(rows, start=1):
         name = row.get("name") if isinstance(row, dict) else None
-        label = f"{origin}: camera {number}" + (f" ({name})" if name else "")
+        label = f"{origin}: camera {number}" + (f" ({redact(name)})" if name else "")
         try:
             written = msgspec.convert(row, CameraTable, strict=True)
         except msgspec.ValidationError as error:

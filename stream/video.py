@@ -80,6 +80,7 @@ class Video:
         self.codec = codec.name
         self.frame_rate = _positive(stream.average_rate) or _positive(stream.guessed_rate)
         self.duration_seconds = _duration(container, stream)
+        self._tick = float(stream.time_base or 0)
         start = container.start_time
         self._steady = SteadyClock(self._options.jump_seconds, None if start is None else start / av.time_base)
         self._start_utc, self._utc_error_ms = (
@@ -148,8 +149,9 @@ class Video:
             return []
 
     def _frame(self, picture: VideoFrame, usual: float) -> Frame:
-        duration = float(picture.duration * picture.time_base) if picture.duration and picture.time_base else usual
-        seconds = self._steady.place(picture.time, duration)
+        duration = picture.duration * self._tick if picture.duration else usual
+        stamp = None if picture.pts is None else picture.pts * self._tick
+        seconds = self._steady.place(stamp, duration)
         if picture.key_frame:
             self._marked = False
             self._rotation = rotation_of(picture)
@@ -199,9 +201,7 @@ class Video:
 
     def _reached(self) -> float:
         """Seconds to which data came, decoded or not."""
-        if self._last_stamp < 0 or self._stream.time_base is None:
-            return self._end
-        return max(self._end, float(self._last_stamp * self._stream.time_base) - self._steady.origin)
+        return max(self._end, self._last_stamp * self._tick - self._steady.origin)
 
 
 def _refuse_what_is_not_a_file(address: str) -> None:
@@ -230,7 +230,7 @@ def _open(address: str, options: CaptureOptions) -> InputContainer:
     try:
         container = av.open(source, metadata_errors="replace", timeout=limits)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise explain_open_error(address, error) from error
+        raise explain_open_error(address, error) from None  # its text and its cause hold the password
     return container
 
 
