@@ -83,10 +83,11 @@ class ReplayProgress:
             self._console.print(Text(f"lightning-detector: {problem}"), soft_wrap=True)
 
 
-def summary_line(tally: Tally, files: int, watched_seconds: float) -> str:
-    """What a replay came to, in one line."""
+def summary_line(tally: Tally, files: int, watched_seconds: float, *, broken: int = 0) -> str:
+    """What a replay of `files` came to, in one line; `broken` of them could not be watched to their end."""
     plural = "s" if files != 1 else ""
-    return f"{tally.summary()} in {clock_text(watched_seconds)[:-4]} of video from {files} file{plural}"
+    but = f"; {broken} not watched to the end" if broken else ""
+    return f"{tally.summary()} in {clock_text(watched_seconds)[:-4]} of video from {files} file{plural}{but}"
 
 
 class WatchDisplay:

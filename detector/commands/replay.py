@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
         progress = stack.enter_context(ReplayProgress(console, len(paths), tally, quiet=hidden))
         if not arguments.quiet:
-            console.print(session.line, style="dim")
+            console.print(session.line, style="dim", soft_wrap=True)
         options = ReplayOptions(settings.capture, realtime=arguments.realtime, start_utc=arguments.start)
 
         def detector_of(name: str, path: Path) -> SourceDetector:
@@ -84,8 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
         session.drain()
     if not arguments.json and sum(tally.counts.values()) > tally.counts["rejected"]:
         result_console().print(tally.table())
-    if not arguments.quiet:
-        console.print(summary_line(tally, len(paths) - len(problems), progress.watched_seconds))
+    watched = len(paths) - len(problems)
+    # "No flashes" is said only of what was watched: a failure must not read like a quiet night.
+    if not arguments.quiet and (watched or tally.counts):
+        console.print(summary_line(tally, len(paths), progress.watched_seconds, broken=len(problems)), soft_wrap=True)
     return 1 if problems else 0
 
 
