@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ import httpx
 import psutil
 import pytest
 from PIL import Image
+from support_feed import free_endpoint
+from support_rtsp import RtspServer
 from support_standin45 import (
     ENVIRONMENT,
     MODEL,
@@ -397,6 +400,71 @@ def test_ctrl_c_ends_everything_at_once_even_while_a_question_is_being_answered(
 
 
 # End to end
+
+
+def verdicts(served: Serving, *words: str) -> list[dict[str, Any]]:
+    """The last state of every flash that `lightning-detector WORDS` finds with this server as its verifier."""
+    command = [
+        sys.executable, "-m", "detector.cli", *words, "--json", "--quiet", "--verifier", "served",
+        "--endpoint", served.url, "--set", "question.min_answer_mass=0",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    return list({event["data"]["id"]: event["data"] for event in events if "flash" in event["type"]}.values())
+
+
+def check_verdicts(flashes: list[dict[str, Any]]) -> None:
+    assert flashes
+    for flash in flashes:
+        verdict = flash["verdict"]
+        assert flash["state"] in {"confirmed", "rejected"}, verdict
+        assert (verdict["verifier"], verdict["model"], verdict["model_revision"]) == ("served", MODEL, REVISION)
+        assert math.isfinite(verdict["evidence"]["log_odds"])
+        assert verdict["prompt_version"]
+        assert verdict["seconds"] > 0
+    assert len({flash["verdict"]["evidence"]["log_odds"] for flash in flashes}) == len(flashes)
+
+
+def test_replay_judges_a_clip_by_the_served_model(served: Serving, camera_clip: Path) -> None:
+    flashes = verdicts(served, "replay", str(camera_clip))
+    assert len(flashes) == 3
+    check_verdicts(flashes)
+
+
+def test_watch_judges_a_camera_by_the_served_model(
+    served: Serving, camera_clip: Path, rtsp_server: Callable[..., RtspServer], tmp_path: Path
+) -> None:
+    endpoint = free_endpoint()
+    flashes = verdicts(
+        served, "watch", rtsp_server(camera_clip).url, "--seconds", "12", "--publish", endpoint,
+        "--journal", str(tmp_path / "journal.db"),
+    )  # fmt: skip
+    check_verdicts([flash for flash in flashes if flash["end_seconds"] is not None])
+
+
+def test_the_smoke_check_asks_doctors_questions_and_keeps_what_passed(standin45: Path, tmp_path: Path) -> None:
+    place = lay_out(standin45, tmp_path)
+    words = ("--smoke", "--trust", "--set", "question.min_answer_mass=0", "--set", "minicpm45.precision=fp32")
+    done = subprocess.run(
+        place.command(*words), capture_output=True, text=True, timeout=90, env=place.surroundings, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert all(line.startswith("ok smoke: ") for line in lines)
+    for name in (
+        "load",
+        "finite",
+        "moves with the pixels",
+        "repeats",
+        "batched as alone",
+        "answers Yes or No",
+        "speed",
+    ):
+        assert any(name in line for line in lines)
+    assert f'{MODEL}: verified = "' in lines[-1]
+    kept = json.loads((place.record.parent / "verified.json").read_text())
+    assert kept[MODEL]["revision"] == REVISION
 
 
 def test_it_is_refused_by_name_without_its_environment(tmp_path: Path) -> None:

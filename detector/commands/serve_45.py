@@ -45,7 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
     checked = check(snapshot, environment, asked.attention, trust_record(), confirm=arguments.trust)
     for line in _announcements(checked, asked):
         progress_console().print(line, markup=False, soft_wrap=True)
-    return serve(checked, _job(checked, asked, smoke=arguments.smoke))
+    if arguments.smoke:
+        return _smoke(checked, _job(checked, asked), settings)
+    return serve(checked, _job(checked, asked))
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
@@ -95,7 +97,20 @@ def _check_address(asked: "Minicpm45Settings") -> None:
         )
 
 
-def _job(checked: "Checked", asked: "Minicpm45Settings", *, smoke: bool) -> "Job":
+def _smoke(checked: "Checked", job: "Job", settings: "Settings") -> int:
+    """Print each finding as it comes; 1 if one is not as it must be."""
+    from detector.commands.common import result_console
+    from detector.minicpm45.smoke import findings
+
+    passed = True
+    for finding in findings(checked, job, settings):
+        passed = passed and finding.ok
+        line = f"{'ok' if finding.ok else 'no'} smoke: {finding.name:<22} {finding.text}"
+        result_console().print(line, markup=False, soft_wrap=True)
+    return 0 if passed else 1
+
+
+def _job(checked: "Checked", asked: "Minicpm45Settings") -> "Job":
     from detector.minicpm45.job import Job
 
     return Job(
@@ -116,5 +131,4 @@ def _job(checked: "Checked", asked: "Minicpm45Settings", *, smoke: bool) -> "Job
         pictures_limit=asked.pictures_limit,
         answer_seconds=asked.answer_limit_seconds,
         key=os.environ.get(asked.key_variable, ""),
-        smoke=smoke,
     )

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,26 +60,11 @@ class SmokeTest:
             yield Finding(
                 "load", ok=True, text=f"{loaded.seconds:.1f} s on {where}, {loaded.precision}, {loaded.attention}"
             )
-            clips = self._clips()
-            alone = [keeper.ask([clip]).scores[0] for clip in clips]
-            again = keeper.ask([clips[0]]).scores[0]
-            together = keeper.ask(clips).scores
-            yield from self._judge(alone, again, together, _SAME[loaded.precision])
+            clips = smoke_clips(self._settings, self._question)
+            yield from examine(lambda asked: keeper.ask(asked).scores, clips, self._settings, loaded.precision)
             yield self._time(keeper, clips)
         finally:
             keeper.close()
-
-    def _judge(self, alone: list[Score], again: Score, together: list[Score], same: float) -> Iterator[Finding]:
-        odds = [score.log_odds for score in alone]
-        shown = ", ".join(f"{name} {value:+.4f}" for name, value in zip(("black", "white", "flash"), odds, strict=True))
-        yield Finding("finite", all(map(math.isfinite, odds)), f"log-odds {shown}")
-        yield Finding("moves with the pixels", len({round(value, 6) for value in odds}) == 3, shown)
-        yield Finding("repeats", abs(again.log_odds - odds[0]) <= same, f"{odds[0]:+.6f}, again {again.log_odds:+.6f}")
-        apart = max(abs(a.log_odds - b.log_odds) for a, b in zip(alone, together, strict=True))
-        yield Finding("batched as alone", apart <= same, f"log-odds differ by {apart:.1e}, at most {same:g} allowed")
-        mass = min(score.answer_mass for score in alone)
-        lowest = self._settings.question.min_answer_mass
-        yield Finding("answers Yes or No", mass >= lowest, f"answer mass {mass:.3g}, at least {lowest:g} wanted")
 
     def _time(self, keeper: ModelKeeper, clips: list[Shown]) -> Finding:
         size = self._settings.batcher.batch_size
@@ -94,16 +79,37 @@ class SmokeTest:
             "speed", ok=True, text=f"{self.seconds_per_clip:.3g} s a clip in batches of {size}, {memory:.0f} MiB"
         )
 
-    def _clips(self) -> list[Shown]:
-        """Four pictures each: black, white, and black with a bright second one."""
-        names = self._settings.question.pictures
-        text = self._question.prompt.text(names)
 
-        def flat(level: int) -> Picture:
-            return np.full((252, 448, 3), level, np.uint8)
+def examine(
+    ask: Callable[[list[Shown]], list[Score]], clips: list[Shown], settings: Settings, precision: str
+) -> Iterator[Finding]:
+    """What the answers to `smoke_clips` show; `ask` scores its questions in one batch."""
+    same = _SAME[precision]
+    alone = [ask([clip])[0] for clip in clips]
+    again = ask([clips[0]])[0]
+    together = ask(clips)
+    odds = [score.log_odds for score in alone]
+    shown = ", ".join(f"{name} {value:+.4f}" for name, value in zip(("black", "white", "flash"), odds, strict=True))
+    yield Finding("finite", all(map(math.isfinite, odds)), f"log-odds {shown}")
+    yield Finding("moves with the pixels", len({round(value, 6) for value in odds}) == 3, shown)
+    yield Finding("repeats", abs(again.log_odds - odds[0]) <= same, f"{odds[0]:+.6f}, again {again.log_odds:+.6f}")
+    apart = max(abs(a.log_odds - b.log_odds) for a, b in zip(alone, together, strict=True))
+    yield Finding("batched as alone", apart <= same, f"log-odds differ by {apart:.1e}, at most {same:g} allowed")
+    mass = min(score.answer_mass for score in alone)
+    lowest = settings.question.min_answer_mass
+    yield Finding("answers Yes or No", mass >= lowest, f"answer mass {mass:.3g}, at least {lowest:g} wanted")
 
-        black, white = [flat(0)] * len(names), [flat(255)] * len(names)
-        flash = [flat(255 if name in ("peak", "difference") else 0) for name in names]
-        if len(set(names)) == 1:
-            flash = [np.concatenate([flat(0)[:126], flat(255)[:126]])]
-        return [Shown(pictures, text) for pictures in (black, white, flash)]
+
+def smoke_clips(settings: Settings, question: Question) -> list[Shown]:
+    """Three questions: all pictures black, all white, and black with a bright peak and difference."""
+    names = settings.question.pictures
+    text = question.prompt.text(names)
+
+    def flat(level: int) -> Picture:
+        return np.full((252, 448, 3), level, np.uint8)
+
+    black, white = [flat(0)] * len(names), [flat(255)] * len(names)
+    flash = [flat(255 if name in ("peak", "difference") else 0) for name in names]
+    if len(set(names)) == 1:
+        flash = [np.concatenate([flat(0)[:126], flat(255)[:126]])]
+    return [Shown(pictures, text) for pictures in (black, white, flash)]

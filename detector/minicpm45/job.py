@@ -32,7 +32,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     pictures_limit: int
     answer_seconds: float
     key: str = ""
-    smoke: bool = False
 
 
 class CannotServe(Exception):

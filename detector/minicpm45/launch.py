@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
@@ -69,15 +68,28 @@ def check(snapshot: Snapshot, environment: Environment, attention: str, record: 
     return Checked(snapshot, environment, files, tuple(notes))
 
 
-def run(checked: Checked, job: Job, *, output: IO[str] | None = None) -> int:
-    """Start the process that serves `job` and mind it until it ends or a signal says so; its exit code.
-
-    job.folder is overwritten with the staged copy of the snapshot. The process ends when this one does, however.
+def run(checked: Checked, job: Job) -> int:
+    """Serve `job` until it ends by itself or a signal says so; its exit code.
 
     Raises:
         VerifierError: the code changed since it was checked, or the process cannot be started.
     """
-    with tempfile.TemporaryDirectory(prefix="lightning-45-") as name, stop_on_signals(threading.Event()) as stop:
+    with stop_on_signals(threading.Event()) as stop, serving(checked, job) as process:
+        while process.poll() is None and not stop.wait(_LOOK_SECONDS):
+            pass
+        return 0 if process.returncode is None else process.returncode
+
+
+@contextmanager
+def serving(checked: Checked, job: Job, output: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """The process that serves `job` from a staged copy of the snapshot; it ends with the block, or with this process.
+
+    output: where its stdout goes; the first line there is the endpoint, once it answers.
+
+    Raises:
+        VerifierError: the code changed since it was checked, or the process cannot be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="lightning-45-") as name:
         folder = Path(name)
         staged = stage(checked.snapshot.folder, checked.files, folder / "snapshot")
         task = folder / "job.json"
@@ -86,26 +98,14 @@ def run(checked: Checked, job: Job, *, output: IO[str] | None = None) -> int:
         # The package itself is lent, not installed: the second environment must not see the first one's libraries.
         (folder / "lent").mkdir()
         (folder / "lent" / "detector").symlink_to(Path(detector.__file__).parent)
-        command = [
-            str(checked.environment.python),
-            "-P",
-            "-s",
-            "-W",
-            "ignore",
-            "-m",
-            "detector.minicpm45.serve",
-            str(task),
-        ]
-        with _process(command, _surroundings(folder), output) as process:
-            while process.poll() is None and not stop.wait(_LOOK_SECONDS):
-                pass
-            stopped = process.poll() is None
-        return 0 if stopped else int(process.returncode)
+        words = ["-P", "-s", "-W", "ignore", "-m", "detector.minicpm45.serve", str(task)]
+        with _process([str(checked.environment.python), *words], _surroundings(folder), output) as process:
+            yield process
 
 
 @contextmanager
 def _process(
-    command: Sequence[str], surroundings: dict[str, str], output: IO[str] | None
+    command: Sequence[str], surroundings: dict[str, str], output: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The running process; asked to end when the block does, and made to if it does not."""
     try:
@@ -124,8 +124,9 @@ def _process(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(_GRACE_SECONDS)
-        if process.stdin:
-            process.stdin.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
 
 
 def _surroundings(folder: Path) -> dict[str, str]:

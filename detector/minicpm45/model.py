@@ -12,11 +12,12 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from detector.minicpm45.job import CannotServe, Job
+from detector.minicpm45.job import CannotServe, Job, Precision
 from detector.minicpm45.processor import build_processor, first_line
 
 MARK = "(<image>./</image>)"  # stands for a picture in the text, as the model's own processor expects it
 ANSWERS = ("Yes", "No")
+_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Model:
         self._job = job
         self._folder = Path(job.folder)
         self.device = _device(job.device)
-        self.precision = _precision(job.precision, self.device)
+        self.precision = job.precision if job.precision != "auto" else _best_precision(self.device)
         self.processor: Any
         self.processor, self.processor_origin = build_processor(self._folder)
         self._net = self._load()
@@ -51,11 +52,15 @@ class Model:
         self._check_interface()
         self.seconds_to_load = time.monotonic() - started
 
+    @property
+    def device_name(self) -> str:
+        """The GPU's name, or CPU."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+
     def describe(self) -> str:
         """Device, precision, attention and how the processor came about, in one line."""
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         return (
-            f"{name}, {str(self.precision).removeprefix('torch.')}, attention {self._job.attention}, "
+            f"{self.device_name}, {self.precision}, attention {self._job.attention}, "
             f"{torch.get_num_threads()} threads, processor: {self.processor_origin}, "
             f"loaded in {self.seconds_to_load:.1f} s"
         )
@@ -154,7 +159,7 @@ class Model:
             "local_files_only": True,
             "attn_implementation": self._job.attention,
             "use_safetensors": True,  # a pickle would be more code, and hashes of it would say nothing
-            _dtype_keyword(): self.precision,
+            _dtype_keyword(): _PRECISIONS[self.precision],
         }
         try:
             config = AutoConfig.from_pretrained(str(self._folder), trust_remote_code=True, local_files_only=True)
@@ -221,14 +226,11 @@ def _device(wanted: str) -> torch.device:
     return device
 
 
-def _precision(wanted: str, device: torch.device) -> torch.dtype:
-    if wanted != "auto":
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
+def _best_precision(device: torch.device) -> Precision:
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    # Without these instructions bfloat16 on a CPU is several times slower than float32.
-    fast = {"avx512_bf16", "amx_bf16"} & _processor_flags()
-    return torch.bfloat16 if fast else torch.float32
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    # Without these instructions bf16 on a CPU is several times slower than fp32.
+    return "bf16" if {"avx512_bf16", "amx_bf16"} & _processor_flags() else "fp32"
 
 
 def _processor_flags() -> set[str]:

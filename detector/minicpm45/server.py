@@ -9,6 +9,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import torch
+import transformers
 from torch import Tensor
 
 from detector.minicpm45.chat import BadRequest, answer, parse
@@ -34,6 +36,15 @@ class ModelServer(ThreadingHTTPServer):
 
     def __init__(self, job: Job, model: Model, desk: Desk) -> None:
         self.job, self.model, self.desk = job, model, desk
+        self.about = {
+            "model": job.model,
+            "revision": job.revision,
+            "device_name": model.device_name,
+            "precision": model.precision,
+            "attention": job.attention,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
         self._places = threading.BoundedSemaphore(job.waiting_limit + job.batch_size + _SPARE_CONNECTIONS)
         if ":" in job.host:
             self.address_family = socket.AF_INET6
@@ -92,8 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Health and the list of models."""
         job, desk = self.server.job, self.server.desk
         if self.path == "/health":
-            state = {"model": job.model, "revision": job.revision, "waiting": desk.waiting, "answered": desk.answered}
-            self._send(200, {"status": "ok", "batches": desk.batches, **state})
+            counts = {"waiting": desk.waiting, "answered": desk.answered, "batches": desk.batches}
+            self._send(200, {"status": "ok", **self.server.about, **counts})
             return
         try:
             self._check("/v1/models")
