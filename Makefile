@@ -1,10 +1,14 @@
 # make demo: the main job on a generated storm. make test: everything. Both install what they need.
 VENV := .venv
 BIN := $(VENV)/bin
+# The environment of MiniCPM-V 4.5, which needs an older transformers.
+VENV45 := .venv45
+# What the smoke targets look at, e.g. make smoke-stable MODELS=4.6
+MODELS := 4.6 4.5
 SYSTEM_TEST := ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 SYSTEM_RUN := libgl1 libglib2.0-0
 
-.PHONY: setup setup-dev demo test check format clean
+.PHONY: setup setup-dev demo test check format clean smoke-stable smoke-edge
 
 # The stamp files make a second run cost nothing.
 $(VENV)/.run: pyproject.toml
@@ -28,8 +32,31 @@ setup-dev: $(VENV)/.dev
 demo: $(VENV)/.run
 	$(BIN)/python tools/demo.py
 
-test: $(VENV)/.dev
+# Nothing is done where it is up to date.
+$(VENV45)/lightning-detector.json: $(VENV)/.dev
+	$(BIN)/lightning-detector setup-45 --environment $(VENV45)
+	touch $@
+
+test: $(VENV)/.dev $(VENV45)/lightning-detector.json
 	$(BIN)/python -m pytest
+
+# Pinned and offline: needs the snapshots (lightning-detector pull). TRUST=--trust accepts 4.5's own code the first time.
+smoke-stable: $(MODELS:%=smoke-stable-%)
+
+smoke-stable-4.6: $(VENV)/.dev
+	HF_HUB_OFFLINE=1 $(BIN)/lightning-detector doctor --smoke --verifier minicpm
+
+smoke-stable-4.5: $(VENV45)/lightning-detector.json
+	HF_HUB_OFFLINE=1 $(BIN)/lightning-detector serve-45 --smoke --environment $(VENV45) $(TRUST)
+
+# Online: the newest commits. 4.5's code may be new: read what is listed before you pass TRUST=--trust.
+smoke-edge: $(MODELS:%=smoke-edge-%)
+
+smoke-edge-4.6: $(VENV)/.dev
+	$(BIN)/lightning-detector doctor --smoke --verifier minicpm --set minicpm.channel=edge
+
+smoke-edge-4.5: $(VENV45)/lightning-detector.json
+	$(BIN)/lightning-detector serve-45 --smoke --edge --environment $(VENV45) $(TRUST)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -41,4 +68,4 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV45) demo .mypy_cache .ruff_cache .pytest_cache
