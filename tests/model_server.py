@@ -19,7 +19,7 @@ class ModelServer:
 
     probability: of "Yes", or None to answer by how bright the pictures are. logprobs: whether it gives them.
     failures: statuses of the next replies before the good ones (0: hang up without one). key: refused without.
-    hold: until set, replies wait.
+    hold: until set, replies wait. seconds: each reply takes so long.
     """
 
     probability: float | None = 0.9
@@ -28,6 +28,7 @@ class ModelServer:
     retry_after: str | None = None
     key: str | None = None
     hold: threading.Event | None = None
+    seconds: float = 0.0
     words: dict[str, float] | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     busiest: int = 0
@@ -110,6 +111,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
             try:
                 if server.hold is not None:
                     server.hold.wait(30)
+                threading.Event().wait(server.seconds)
                 self._reply(body, failure)
             finally:
                 with server._lock:
