@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from storm import FLASH_KINDS, LOOKALIKE_KINDS, Camera, ClipFormat, FlashPlan, LookalikePlan, Plan
@@ -18,8 +19,14 @@ READOUTS = (0.0, 0.3, 0.85)
 RATES = (5, 10, 15, 25, 29.97, 50, 60)
 WEATHER = ("quiet", "rain", "clouds")
 """Scenes in which nothing happens but the weather, beside the look-alikes."""
-PER_MINUTE = {"aircraft": 5, "fireworks": 7, "lamp": 5, "flicker": 5, "headlights": 10, "ir_cut": 7}
+NATURAL = ("headlights", "exposure_step", "ir_cut", "aircraft", "insects", "shake", "cut", "sun", *WEATHER)
+"""What every camera meets; the rest (fireworks, blinking lamps, flicker) is rarer and harder."""
+PER_MINUTE = {"aircraft": 5, "fireworks": 7, "lamp": 5, "flicker": 5, "headlights": 10, "ir_cut": 7, "sun": 7}
+LAMPLIT = ("headlights", "aircraft", "insects", "fireworks", "lamp")
+"""Look-alikes that mean little by day."""
 SCENE_SECONDS = 60.0
+CODED_SECONDS = 20.0
+CODED_RATES = (15, 25, 30)
 FORMS = {
     "h264 crf 23": ClipFormat(codec="libx264", crf=23),
     "h264 crf 35": ClipFormat(codec="libx264", crf=35),
@@ -67,7 +74,7 @@ def lookalike_cases(hours: float, seed: int) -> Iterator[Case]:
     for number in range(max(len(labels), math.ceil(hours * 3600 / SCENE_SECONDS))):
         label = labels[number % len(labels)]
         rng = dice(seed, "quiet", number)
-        yield Case("lookalike", label, _quiet(rng, _seed(seed, 2, number), label, SIZE))
+        yield Case("lookalike", label, _quiet(rng, _seed(seed, 2, number), label))
 
 
 def codec_cases(each: int, seed: int) -> Iterator[Case]:
@@ -75,16 +82,18 @@ def codec_cases(each: int, seed: int) -> Iterator[Case]:
     for place, (label, form) in enumerate(FORMS.items()):
         for number in range(each):
             rng = dice(seed, "codec", 1000 * place + number)
-            plan = _stormy(rng, _seed(seed, 3 + place, number), float(rng.choice((15, 25, 30))), CODED_SIZE)
-            yield Case("codec", label, plan, form)
+            number_of = _seed(seed, 3 + place, number)
+            yield Case("codec", label, _stormy(rng, number_of, float(rng.choice(CODED_RATES)), CODED_SIZE), form)
+            what = NATURAL[int(rng.integers(len(NATURAL)))]
+            yield Case("codec", label, _quiet(rng, number_of + 5000, what, coded=True), form)
 
 
 def _seed(seed: int, part: int, number: int) -> int:
     return seed * 1_000_000 + part * 10_000 + number
 
 
-def _surroundings(rng: np.random.Generator) -> dict[str, object]:
-    sky = SKIES[int(rng.integers(len(SKIES)))]
+def _surroundings(rng: np.random.Generator, label: str = "") -> dict[str, Any]:
+    sky = SKIES[int(rng.choice(3, p=(0.7, 0.25, 0.05)))] if label in LAMPLIT else SKIES[int(rng.integers(len(SKIES)))]
     exposure, readout = float(rng.choice(EXPOSURES[sky])), float(rng.choice(READOUTS))
     return {
         "sky": sky,
@@ -102,21 +111,24 @@ def _stormy(rng: np.random.Generator, seed: int, rate: float, size: tuple[int, i
         rise = round(math.exp(float(rng.uniform(math.log(1.5), math.log(60)))), 2)
         at = round(2.5 + 4.0 * number + float(rng.uniform(0, 0.9)), 3)
         flashes.append(FlashPlan(kind=kind, at=at, rise=rise, size=round(float(rng.uniform(0.5, 1.3)), 2)))
-    return Plan(seconds=27.0, size=size, rate=rate, seed=seed, flashes=tuple(flashes), **_surroundings(rng))  # type: ignore[arg-type]
+    return Plan(seconds=27.0, size=size, rate=rate, seed=seed, flashes=tuple(flashes), **_surroundings(rng))
 
 
-def _quiet(rng: np.random.Generator, seed: int, label: str, size: tuple[int, int]) -> Plan:
-    around = _surroundings(rng)
+def _quiet(rng: np.random.Generator, seed: int, label: str, *, coded: bool = False) -> Plan:
+    around = _surroundings(rng, label)
     looks: tuple[LookalikePlan, ...] = ()
     if label in LOOKALIKE_KINDS:
         count = PER_MINUTE.get(label, 12)
         strengths = [round(float(rng.uniform(0.5, 1.5)), 2) for _ in range(count)]
-        looks = tuple(LookalikePlan(kind=label, strength=strength) for strength in strengths)  # type: ignore[arg-type]
+        looks = tuple(LookalikePlan(kind=label, strength=strength) for strength in strengths)
     else:
         around |= {"rain": {"rain": round(float(rng.uniform(0.4, 1)), 2)}.get(label, 0.0)}
         around |= {"wind": 1.0} if label == "clouds" else {}
-    rate = float(rng.choice(RATES))
-    return Plan(seconds=SCENE_SECONDS, size=size, rate=rate, seed=seed, lookalikes=looks, **around)  # type: ignore[arg-type]
+    seconds = CODED_SECONDS if coded else SCENE_SECONDS
+    rate = float(rng.choice(CODED_RATES if coded else RATES))
+    size = CODED_SIZE if coded else SIZE
+    looks = looks[: math.ceil(len(looks) * seconds / SCENE_SECONDS)]
+    return Plan(seconds=seconds, size=size, rate=rate, seed=seed, lookalikes=looks, **around)
 
 
 def make_command(plan: Plan, form: ClipFormat, path: Path) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from storm.camera import Sensor, levels_of
 from storm.canvas import Canvas
 from storm.flashes import make_flash
-from storm.lookalikes import Lookalike, make_lookalike
+from storm.lookalikes import Lookalike, Surroundings, make_lookalike
 from storm.plan import Plan
 from storm.rain import Rain
 from storm.schedule import exact_rate, frame_times, scheduled
@@ -36,8 +36,9 @@ class Scene:
         self.frame_seconds = float(1 / self.rate)
         flashes, lookalikes = scheduled(plan)
         self._world = World(plan.shape, (plan.sky, plan.land), plan.wind, plan.seed)
-        self._lookalikes = [make_lookalike(one, plan.shape, plan.seed, n) for n, one in enumerate(lookalikes)]
         camera = plan.the_camera()
+        around = Surroundings(plan.shape, plan.sky, camera.exposure * self.frame_seconds)
+        self._lookalikes = [make_lookalike(one, around, plan.seed, n) for n, one in enumerate(lookalikes)]
         self._shutter = Shutter(self.seconds_of, self.frame_seconds, camera, plan.shape[0])
         self._flashes = [make_flash(one, self._world, self._shutter, plan.seed, n) for n, one in enumerate(flashes)]
         self._sensor = Sensor(camera, plan.shape, plan.seed)
