@@ -47,14 +47,20 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except (StreamError, DetectorError) as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            return _reader_has_left()
         print(f"lightning-detector: {redact(error)}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader of our output (head, less) has left: not an error, and nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _reader_has_left()
     except KeyboardInterrupt:
         return 130
+
+
+def _reader_has_left() -> int:
+    """The reader of our output (head, less) has left: no error, and nothing more can be said there."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 if __name__ == "__main__":

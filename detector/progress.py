@@ -1,5 +1,6 @@
 """What a person sees on stderr while files are replayed and cameras are watched."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from detector.report import Tally, clock_text
+from detector.report import Counts, Tally, clock_text
 from stream import CameraStatus
 
 
@@ -91,11 +92,14 @@ def summary_line(tally: Tally, files: int, watched_seconds: float, *, broken: in
 
 
 class WatchDisplay:
-    """One line per camera, kept up to date on a terminal; nothing elsewhere (the log has the changes)."""
+    """One line per camera, up to date on a terminal; nothing elsewhere or if `hidden` (the log has the changes)."""
 
-    def __init__(self, console: Console, tally: Tally) -> None:
-        self._tally = tally
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+    def __init__(self, console: Console, counts: Counts, *, hidden: bool = False) -> None:
+        self._counts = counts
+        # Results that go to a file must not be caught by a display on stderr.
+        together = sys.stdout.isatty()
+        live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=together)
+        self._live = live if console.is_terminal and not hidden else None
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -129,4 +133,4 @@ class WatchDisplay:
                 str(status.reconnects),
                 status.last_error or "",
             )
-        self._live.update(Group(table, Text(self._tally.summary(), style="bold")), refresh=True)
+        self._live.update(Group(table, Text(self._counts.summary(), style="bold")), refresh=True)

@@ -149,28 +149,31 @@ def _short_utc(utc: str | None) -> str:
     return "" if utc is None else f"{utc[:23].replace('T', ' ')}Z"
 
 
-class Tally:
-    """Flashes of a run in their last revisions; `add` each message of the feed. Rejected ones are only counted."""
+class Counts:
+    """How many flashes of a run are in each state; `add` each message of the feed.
+
+    Only the states of the latest flashes are remembered, so that months of watching need no more memory than a night.
+    """
+
+    _REMEMBERED = 10_000  # far more than can still get a late verdict
 
     def __init__(self) -> None:
-        self._flashes: dict[str, Flash] = {}
-        self._rejected: set[str] = set()
+        self._states: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
 
     def add(self, topic: str, _sequence: int, body: bytes) -> None:
         """Take one message of the feed."""
-        if not topic.startswith(_TOPIC):
-            return
-        flash = _decoder.decode(body).data
-        if flash.state == "rejected":
-            self._flashes.pop(flash.id, None)
-            self._rejected.add(flash.id)
-        else:
-            self._flashes[flash.id] = flash
+        if topic.startswith(_TOPIC):
+            self._take(_decoder.decode(body).data)
 
-    @property
-    def counts(self) -> Counter[str]:
-        """How many flashes are in each state."""
-        return Counter(flash.state for flash in self._flashes.values()) + Counter({"rejected": len(self._rejected)})
+    def _take(self, flash: Flash) -> None:
+        before = self._states.pop(flash.id, None)
+        if before is not None:
+            self.counts[before] -= 1
+        self._states[flash.id] = flash.state
+        self.counts[flash.state] += 1
+        if len(self._states) > self._REMEMBERED:
+            del self._states[next(iter(self._states))]
 
     def summary(self) -> str:
         """How many flashes of each kind, in words."""
@@ -178,9 +181,24 @@ class Tally:
         order = ("confirmed", "unverified", "detected", "rejected")
         return ", ".join(f"{counts[state]} {state}" for state in order if counts[state]) or "no flashes"
 
+
+class Tally(Counts):
+    """Counts, and the flashes themselves in their last revisions, for a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._flashes: dict[str, Flash] = {}
+
+    def _take(self, flash: Flash) -> None:
+        super()._take(flash)
+        self._flashes[flash.id] = flash
+
     def table(self) -> Table:
-        """The flashes that were not rejected, one a row."""
-        flashes = sorted(self._flashes.values(), key=lambda flash: (flash.file or "", flash.start_seconds))
+        """The flashes that were not rejected, one a row, in the order of the video."""
+        flashes = sorted(
+            (flash for flash in self._flashes.values() if flash.state != "rejected"),
+            key=lambda flash: (flash.file or "", flash.start_seconds),
+        )
         with_utc = any(flash.start_utc for flash in flashes)
         table = Table(box=None, header_style="bold", pad_edge=False)
         table.add_column("file", overflow="fold")

@@ -70,6 +70,11 @@ class Session:
         prefilter = Prefilter(entry.name, entry.settings.prefilter, mask=entry.mask, region=entry.region)
         return SourceDetector(prefilter, self._batcher, self._publish, stills=self._stills)
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the feed, if anything did: nothing more can be published then."""
+        return self._feed.failure
+
     def drain(self) -> None:
         """Wait until everything asked of the verifier is answered."""
         self._batcher.drain()

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from detector.pipeline import SourceDetector
-from stream import Camera, CameraStatus, CaptureOptions
+from stream import Camera, CameraStatus, CaptureOptions, FeedError
 
 _log = logging.getLogger(__name__)
 
@@ -68,16 +68,24 @@ class CameraWorker:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            detector = self._watched.make_detector()
             try:
-                with self._camera as frames:
-                    for frame in frames:
-                        detector.push(frame)
+                self._watch_once()
+            except FeedError as error:
+                # Without a feed nothing can be reported; the owner sees that too and ends the run.
+                self.fault = error
+                _log.error("%s: %s", self.name, error)
             except Exception as error:  # noqa: BLE001 - one camera's fault must neither end it nor touch the others
                 self.fault = error
                 _log.exception("%s: a fault in the program; watching goes on in %.0f s", self.name, _RESTART_SECONDS)
-                if not self._stop.wait(_RESTART_SECONDS):
-                    self._camera = self._open()
+            if not self._stop.wait(_RESTART_SECONDS):
+                self._camera = self._open()
+
+    def _watch_once(self) -> None:
+        detector = self._watched.make_detector()
+        with self._camera as frames:
+            try:
+                for frame in frames:
+                    detector.push(frame)
             finally:
                 detector.finish()
 

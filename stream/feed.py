@@ -77,6 +77,11 @@ class Feed:
         )
 
     @property
+    def failure(self) -> BaseException | None:
+        """What ended the feed's thread before its owner did; None while all is well."""
+        return self._failure
+
+    @property
     def backlog(self) -> int:
         """How many messages were handed over and are not in the journal yet."""
         return self._drafts.qsize()

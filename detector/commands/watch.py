@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from detector.progress import WatchDisplay
+    from detector.session import Listener, Session
     from detector.watch import Station
 
 _log = logging.getLogger("lightning-detector")
@@ -58,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.errors import SettingsError
     from detector.log import log_to_stderr
     from detector.progress import WatchDisplay
-    from detector.report import RunFolder, Tally, flash_line
-    from detector.session import Session
+    from detector.report import Counts, RunFolder, flash_line
+    from detector.session import Listener, Session
     from detector.signals import stop_on_signals
     from detector.watch import Station, WatchedCamera
 
@@ -78,14 +79,14 @@ def run(arguments: argparse.Namespace) -> int:
         if line is not None:
             results.print(line, soft_wrap=True)
 
-    tally = Tally()
-    listeners = [tally.add, print_event if arguments.json else print_line]
+    counts = Counts()
+    listeners: list[Listener] = [counts.add, print_event if arguments.json else print_line]
     with ExitStack() as stack:
         log_to_stderr(quiet=arguments.quiet)
         stop = stack.enter_context(stop_on_signals(Event()))
         folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out, keep_earlier=True))
         if folder is not None:
-            listeners.append(folder.add)
+            listeners.append(_keep_going(folder.add))
         session = stack.enter_context(Session(settings, arguments, listeners, arguments.out))
         _log.info("%s", session.line)
         if folder is not None:
@@ -95,21 +96,40 @@ def run(arguments: argparse.Namespace) -> int:
             for entry in cameras
         ]
         station = stack.enter_context(Station(watched, session.publish_camera))
-        display = stack.enter_context(WatchDisplay(progress_console(), tally))
-        given_up = _watch(station, display, stop, arguments)
+        # Lines of JSON and a moving display on one terminal would tear each other apart.
+        hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
+        display = stack.enter_context(WatchDisplay(progress_console(), counts, hidden=hidden))
+        given_up = _watch(session, station, display, stop, arguments)
+        if session.failure is not None:
+            raise session.failure
     if given_up:
         # Why has been said as it happened; a summary would read like "no lightning".
         print("lightning-detector: no camera answered (to wait for them: --keep-trying)", file=sys.stderr)
         return 1
     if not arguments.quiet:
-        progress_console().print(tally.summary())
+        progress_console().print(counts.summary())
     return 0
 
 
-def _watch(station: "Station", display: "WatchDisplay", stop: "Event", arguments: argparse.Namespace) -> bool:
+def _keep_going(add: "Listener") -> "Listener":
+    """`add`, but a full disk costs its copy of the event and not the run: journal and feed still have it."""
+    from detector.errors import OutputError
+
+    def listener(topic: str, sequence: int, body: bytes) -> None:
+        try:
+            add(topic, sequence, body)
+        except OutputError as error:
+            _log.error("%s", error)
+
+    return listener
+
+
+def _watch(
+    session: "Session", station: "Station", display: "WatchDisplay", stop: "Event", arguments: argparse.Namespace
+) -> bool:
     """Show how the cameras do until the end; true if it ended because no camera ever answered."""
     started = said = time.monotonic()
-    while not stop.wait(_LOOK_SECONDS):
+    while not stop.wait(_LOOK_SECONDS) and session.failure is None:
         statuses = [worker.status for worker in station.workers]
         display.show(statuses)
         now = time.monotonic()
