@@ -27,8 +27,8 @@ def flash(flash_id: str = "cam-1.000s-aaaa", state: str = "confirmed", revision:
 def body(content: Flash, sequence: int = 1) -> bytes:
     message = FlashMessage(
         id=f"m{sequence}", source="urn:lightning-detector:site", type="lightning.flash.v1", subject="cam",
-        time="2026-11-22T21:29:03.501221Z", dataschema="urn:lightning-detector:flash:1", feed="f", run="r", sequence=str(sequence),
-        data=content,
+        time="2026-11-22T21:29:03.501221Z", dataschema="urn:lightning-detector:flash:1", feed="f", run="r",
+        sequence=str(sequence), data=content,
     )  # fmt: skip
     return msgspec.json.encode(message)
 
