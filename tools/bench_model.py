@@ -1,0 +1,189 @@
+"""How fast the model stage is on this machine: a full-size model with random weights, no network, no download.
+
+    python tools/bench_model.py [--device cuda] [--batch 1 4 8] [--pictures 4] [--side 224 448]
+
+Speed and memory do not depend on what the weights are, so this is what the real ones will cost. Prints one line for
+each combination: seconds and CPU seconds a clip, clips a second, and the share of the rate that this device reached in
+a plain matrix product just before.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from random_snapshot import image_settings, make_config, make_model, make_tokenizer
+from torch.utils.flop_counter import FlopCounterMode
+from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
+
+from detector.minicpm.prompt import read_prompt
+from detector.minicpm.scorer import PRECISIONS, Scorer, pick_device, pick_precision
+from detector.minicpm.windows import batch_vision_attention
+from detector.question import Shown
+
+LETTERS_PER_TOKEN = 4
+NAMES = ("before", "peak", "after", "difference")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One combination. share: of the measured matrix rate. memory_mib: of the card, or resident of the process."""
+
+    batch: int
+    pictures: int
+    side: int
+    seconds_per_clip: float
+    cpu_seconds_per_clip: float
+    clips_per_second: float
+    teraflop_per_clip: float
+    share: float
+    memory_mib: float
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating point operations a second of a large matrix product in this precision: the best of several."""
+    side = 8192 if device.type == "cuda" else 1536
+    left, right = (torch.randn(side, side, dtype=torch.float32, device=device).to(dtype) for _ in range(2))
+    best = 0.0
+    for _ in range(6):
+        best = max(best, 2 * side**3 / timed(lambda: left @ right, device))
+    return best
+
+
+def timed(work: Callable[[], Any], device: torch.device) -> float:
+    """Seconds that `work` takes, the device's own queue included."""
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def make_scorer(arguments: argparse.Namespace, side: int, model: Any) -> Scorer:
+    """A scorer around `model` as production has it."""
+    images = MiniCPMV4_6ImageProcessorPil(
+        **{name: value for name, value in image_settings(arguments.version).items() if "_type" not in name}
+    )
+    return Scorer(model, make_tokenizer(), images, downsample_mode=arguments.mode, picture_side=side)
+
+
+def make_clips(batch: int, pictures: int) -> list[Shown]:
+    """So many candidates with 640x360 pictures of noise and as many words as the shipped question has."""
+    dice = np.random.default_rng(0)
+    text = read_prompt("shipped").text([NAMES[n % len(NAMES)] for n in range(pictures)])
+    # This tokenizer makes a token of each letter, the real one of about four.
+    text = text[: len(text) // LETTERS_PER_TOKEN]
+    return [
+        Shown([dice.integers(0, 256, (360, 640, 3), dtype=np.uint8) for _ in range(pictures)], text)
+        for _ in range(batch)
+    ]
+
+
+def measure(scorer: Scorer, clips: list[Shown], device: torch.device, rate: float, repeat: int) -> tuple[float, ...]:
+    """Seconds, CPU seconds, operations of a clip, share of `rate`."""
+    with FlopCounterMode(display=False) as counter:
+        scorer.score(clips)  # also warms up
+    operations = counter.get_total_flops()
+    cpu = time.process_time()
+    walls = [timed(lambda: scorer.score(clips), device) for _ in range(repeat)]
+    cpu_seconds = (time.process_time() - cpu) / repeat
+    wall = statistics.median(walls)
+    return wall / len(clips), cpu_seconds / len(clips), operations / len(clips), operations / wall / rate
+
+
+def memory_mib(device: torch.device) -> float:
+    """Most that was held on the card, or what the process holds now."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    resident = Path("/proc/self/status").read_text(encoding="ascii").partition("VmRSS:")[2].split()[0]
+    return int(resident) / 1024
+
+
+def rows(arguments: argparse.Namespace, device: torch.device, precision: str, rate: float) -> Iterator[Row]:
+    """Each combination as it is done; one that does not fit into memory ends its batch sizes."""
+    dtype = PRECISIONS[precision]
+    model = make_model(
+        make_config(make_tokenizer(), arguments.version, arguments.size), dtype=dtype, device=str(device)
+    )
+    if not arguments.own_attention:
+        batch_vision_attention(model)
+    for side, pictures in product(arguments.side, arguments.pictures):
+        scorer = make_scorer(arguments, side, model)
+        for batch in arguments.batch:
+            try:
+                found = measure(scorer, make_clips(batch, pictures), device, rate, arguments.repeat)
+            except torch.OutOfMemoryError:
+                print(f"batch {batch} of {pictures} pictures at {side}: out of memory", file=sys.stderr)
+                break
+            seconds, cpu_seconds, operations, share = found
+            yield Row(
+                batch, pictures, side, seconds, cpu_seconds, 1 / seconds, operations / 1e12, share, memory_mib(device)
+            )
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--version", choices=("4.6", "4.7"), default="4.6")
+    parser.add_argument("--size", choices=("full", "tiny"), default="full")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--precision", choices=("auto", *PRECISIONS), default="auto")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8], help="clips in a batch")
+    parser.add_argument("--pictures", type=int, nargs="+", default=[4], help="pictures of a clip")
+    parser.add_argument("--side", type=int, nargs="+", default=[224, 448], help="picture_side_pixels")
+    parser.add_argument("--mode", choices=("16x", "4x"), default="16x", help="downsample_mode")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's own choice")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument(
+        "--own-attention", action="store_true", help="the library's vision attention, not the batched one"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = parse()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = pick_device(arguments.device)
+    precision = pick_precision(arguments.precision, device)
+    rate = matrix_rate(device, PRECISIONS[precision])
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    about = {
+        "model": f"MiniCPM-V {arguments.version}, {arguments.size}, random weights",
+        "device": name,
+        "precision": precision,
+        "matrix_rate_tflops": round(rate / 1e12, 3),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "cuda": torch.version.cuda,
+        "transformers": transformers.__version__,
+    }
+    found = rows(arguments, device, precision, rate)
+    if arguments.json:
+        print(json.dumps(about | {"rows": [asdict(row) for row in found]}))
+        return
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    print("\n| batch | pictures | side | s/clip | CPU s/clip | clips/s | TFLOP/clip | of matrix rate | memory MiB |")
+    print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
+    for row in found:
+        print(
+            f"| {row.batch} | {row.pictures} | {row.side} | {row.seconds_per_clip:.3g} | {row.cpu_seconds_per_clip:.3g} "
+            f"| {row.clips_per_second:.3g} | {row.teraflop_per_clip:.2f} | {row.share:.0%} | {row.memory_mib:.0f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
