@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from hub_server import HubServer
 from PIL import Image
 from support_feed import free_endpoint
 from support_rtsp import RtspServer
@@ -35,6 +37,8 @@ from support_standin45 import (
     without_auto_processor,
     without_processor,
 )
+
+from detector.minicpm45.trust import code_files, trust
 
 QUESTION = "Is this lightning! Answer Yes or No."
 CLIPS = ([10, 200], [255, 0, 7], [90])
@@ -287,6 +291,26 @@ def test_other_machines_are_let_in_only_with_a_key(standin45: Path, tmp_path: Pa
     place = lay_out(standin45, tmp_path)
     assert "can be reached from other machines" in place.refused("--host", "0.0.0.0", "--trust")
     assert not place.record.exists()
+
+
+def test_edge_fetches_the_newest_says_so_loudly_and_runs_new_code_only_when_it_is_confirmed(
+    standin45: Path, tmp_path: Path
+) -> None:
+    newest = tmp_path / "newest"
+    shutil.copytree(standin45, newest)
+    appended("resampler.py", "\n# newer\n")(newest)
+    with HubServer(newest, MODEL, "c" * 40) as hub:
+        online = {"HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+        place = Place(tmp_path, revision="c" * 40, variables=online)
+        trust(place.record, MODEL, REVISION, code_files(standin45))
+        said = place.refused("--edge")
+        assert f"CHANNEL EDGE: {MODEL}, branch main, is now at {'c' * 40}" in said
+        assert "changed  resampler.py" in said
+        with place.serving("--edge", "--trust") as serving:
+            assert httpx.get(f"{serving.url}/models").json()["data"][0]["revision"] == "c" * 40
+            assert code_files(newest)["resampler.py"] in serving.said
+        exclusive = place.refused("--edge", "--model-revision", "c" * 40)
+    assert "exclude each other" in exclusive
 
 
 # What the snapshot's code may do

@@ -29,12 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, then serve until stopped; prints the endpoint once it answers."""
-    from detector.commands.common import progress_console
     from detector.minicpm45.environment import Environment
     from detector.minicpm45.launch import check
     from detector.minicpm45.launch import run as serve
     from detector.minicpm45.places import environment_folder, trust_record
     from detector.minicpm45.snapshot import find_snapshot_45
+    from detector.minicpm45.trust import listing
 
     settings = _settings(arguments)
     asked = settings.minicpm45
@@ -42,9 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
     environment.require()
     _check_address(asked)
     snapshot = find_snapshot_45(settings)
+    edge = asked.channel == "edge" and snapshot.revision is not None
+    if edge:
+        _say(f"CHANNEL EDGE: {snapshot.model}, branch main, is now at {snapshot.revision}", "not known to be good")
     checked = check(snapshot, environment, asked.attention, trust_record(), confirm=arguments.trust)
-    for line in _announcements(checked, asked):
-        progress_console().print(line, markup=False, soft_wrap=True)
+    _say(*checked.notes)
+    if edge and not checked.notes:
+        _say("its code is the same as was trusted before:", *listing(checked.files))
     if arguments.smoke:
         return _smoke(checked, _job(checked, asked), settings)
     return serve(checked, _job(checked, asked))
@@ -74,16 +78,11 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
         raise SettingsError(f"command line: {error}") from error
 
 
-def _announcements(checked: "Checked", asked: "Minicpm45Settings") -> list[str]:
-    """What the user should know before it runs."""
-    lines = list(checked.notes)
-    if asked.channel == "edge":
-        lines += [
-            f"CHANNEL EDGE: {checked.snapshot.model}, branch main, is now at {checked.snapshot.revision}",
-            "This revision is not known to be good. The files that it runs:",
-            *(f"  {sha256}  {path}" for path, sha256 in checked.files.items()),
-        ]
-    return lines
+def _say(*lines: str) -> None:
+    from detector.commands.common import progress_console
+
+    for line in lines:
+        progress_console().print(line, markup=False, soft_wrap=True)
 
 
 def _check_address(asked: "Minicpm45Settings") -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from detector.errors import VerifierError
+from detector.minicpm.facts import installed
 from detector.minicpm.hub import fetch, newest_revision
 from detector.minicpm.models import known_models
 from detector.minicpm.snapshot import (
@@ -35,6 +36,11 @@ def find_snapshot_45(settings: Settings, cache: Path | None = None) -> Snapshot:
         if wanted.revision:
             raise VerifierError(
                 f"{model}: revision {wanted.revision} and the channel edge exclude each other; edge takes the newest"
+            )
+        if installed("huggingface_hub") is None:
+            raise VerifierError(
+                "the channel edge needs the hub's client, which is not installed: pip install "
+                "'lightning-detector[minicpm]'"
             )
         return fetch(model, newest_revision(model))
     revision = pinned_revision(wanted)

@@ -115,7 +115,7 @@ def objection(book: TrustBook, model: str, revision: str, files: CodeFiles) -> s
         return None
     if not known:
         return "\n".join(
-            [f"{model} at {revision} has never been trusted here. It would run these files:", *_listing(files)]
+            [f"{model} at {revision} has never been trusted here. It would run these files:", *listing(files)]
         )
     before = known.get(revision) or max(known.values(), key=lambda trusted: trusted.trusted_at)
     where = "this revision" if revision in known else f"the code trusted on {before.trusted_at}"
@@ -160,7 +160,8 @@ def stage(snapshot: Path, files: CodeFiles, folder: Path) -> Path:
     return folder
 
 
-def _listing(files: CodeFiles) -> list[str]:
+def listing(files: CodeFiles) -> list[str]:
+    """Hash and path of each file, one a line."""
     return [f"  {sha256}  {path}" for path, sha256 in files.items()]
 
 
