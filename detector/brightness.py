@@ -117,17 +117,20 @@ class Background:
         while len(self._recent) > 3 and self._recent[1][0] <= seconds - 3 * self._step_seconds + 1e-6:
             self._recent.popleft()
 
-    def learn(self, seconds: float, grid: Grid, step: Grid | None, elapsed: float) -> None:
-        """Take a quiet picture into the background, and its change since `step_seconds` ago into the noise."""
+    def learn(self, seconds: float, grid: Grid, step: Grid | None, elapsed: float, *, settled: bool = True) -> None:
+        """Take a quiet picture into the background, and its change since `step_seconds` ago into the noise.
+
+        settled: False while the camera recovers from a flash; what its exposure does then is no habit of the scene.
+        """
         if step is not None and elapsed > 0:
-            self._learn_noise(np.abs(step), min(elapsed, 0.5))
+            self._learn_noise(np.abs(step), min(elapsed, 0.5), settled=settled)
         if not self._samples or seconds - self._samples[-1][0] >= self._span_seconds / _BACKGROUND_SAMPLES - 1e-3:
             self._samples.append((seconds, grid))
             while seconds - self._samples[0][0] > 2 * self._span_seconds:
                 self._samples.popleft()
             self.level = _median([sample for _, sample in self._samples])
 
-    def _learn_noise(self, change: Grid, elapsed: float) -> None:
+    def _learn_noise(self, change: Grid, elapsed: float, *, settled: bool) -> None:
         if self.noise is None or self.swing is None:
             self.noise = change / np.float32(_MEAN_DIFFERENCE)
             self.swing = change.copy()
@@ -136,6 +139,8 @@ class Background:
         self._learnt_seconds += elapsed
         share = np.float32(elapsed / min(self._learnt_seconds, self._memory_seconds))
         self.noise += share * (change / np.float32(_MEAN_DIFFERENCE) - self.noise)
+        if not settled:
+            return
         self.swing *= np.float32(np.exp(-elapsed / self._memory_seconds))
         np.maximum(self.swing, change, out=self.swing)
 

@@ -31,11 +31,15 @@ class Change:
         Added light darkens nothing. Whatever moves darkens the place that it leaves, but often within one block, whose
         mean then hides it: hence at this size.
         """
-        noticeable = np.where(np.abs(self.difference) > max(2.0, 4.0 * self.noise), self.difference, np.float32(0))
+        # What is left above the noise counts: many pixels just above it must not outvote a small light.
+        gate = np.float32(max(2.0, 4.0 * self.noise))
+        risen = np.maximum(self.difference - gate, 0)
+        fallen = np.maximum(-self.difference - gate, 0)
         if where is not None:
-            noticeable[~self.spread(where)] = 0.0
-        total = float(np.abs(noticeable).sum())
-        return float(np.maximum(noticeable, 0).sum()) / total if total > 0 else 0.0
+            marks = self.spread(where)
+            risen, fallen = risen[marks], fallen[marks]
+        gained, lost = float(risen.sum()), float(fallen.sum())
+        return gained / (gained + lost) if gained > 0 else 0.0
 
     def smoothness(self, where: NDArray[np.bool_]) -> float | None:
         """Share of the rise in `where` that is left after smoothing over a tenth of the picture: 1 = a wide glow.
@@ -69,14 +73,13 @@ class Change:
         factor = float((rise * before).sum()) / power
         return max(0.0, 1.0 - float(((rise - np.float32(factor) * before) ** 2).sum()) / uneven)
 
-    def beyond_gain(self) -> float:
-        """Mean change that no common gain and offset explains, levels."""
-        before = self.before
-        spread = before - before.mean()
+    def beyond_gain(self, where: NDArray[np.bool_]) -> float:
+        """Mean change in `where` that no common gain and offset of the whole picture explain, levels."""
+        spread = self.before - self.before.mean()
         power = float((spread * spread).sum())
         factor = float((self.difference * spread).sum()) / power if power > 0 else 0.0
         rest = self.difference - self.difference.mean() - np.float32(factor) * spread
-        return float(np.maximum(np.abs(rest) - 3.0 * self.noise, 0).mean())
+        return float(np.maximum(np.abs(rest[self.spread(where)]) - 3.0 * self.noise, 0).mean())
 
     def spread(self, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A coarse grid of marks on this picture, with five blocks more on each side."""

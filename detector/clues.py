@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from detector.closeup import Change, change
 from detector.flash import Candidate
+from detector.habits import repetition
 from stream import Frame
 
 _COLOUR_SIDE = 160
@@ -81,7 +82,8 @@ def scene_changed(views: Views) -> float | None:
     peak, after = views.at_peak, views.afterwards
     if peak is None or after is None:
         return None
-    return after.beyond_gain() / max(float(np.abs(peak.difference).mean()), 0.5)
+    where = views.candidate.lit_map
+    return after.beyond_gain(where) / max(float(np.abs(peak.difference[peak.spread(where)]).mean()), 0.5)
 
 
 def suddenness(views: Views) -> float | None:
@@ -138,24 +140,10 @@ def steadiness(views: Views) -> float | None:
 
 
 def regularity(views: Views) -> float | None:
-    """How well the light curve repeats itself, up to 1: machines and mains keep time, strokes do not.
-
-    The highest autocorrelation beyond the first swing, over lags of which the curve holds five or more.
-    """
+    """How well the light curve repeats itself, up to 1: machines and mains keep time, strokes do not."""
     curve = views.candidate.curve
     lit = np.flatnonzero(curve.lit)
-    if len(lit) < 2:
-        return None
-    light = curve.rise[lit[0] : lit[-1] + 1].astype(np.float64)
-    if len(light) < 24:
-        return None
-    best, swung = 0.0, False
-    for lag in range(1, len(light) // 5 + 1):
-        first, second = light[:-lag] - light[:-lag].mean(), light[lag:] - light[lag:].mean()
-        alike = float(first @ second) / max(float(np.sqrt((first @ first) * (second @ second))), 1e-9)
-        swung = swung or alike < 0.2
-        best = max(best, alike if swung else 0.0)
-    return best
+    return repetition(curve.rise[lit[0] : lit[-1] + 1]) if len(lit) else None
 
 
 def went_dark(views: Views) -> float | None:

@@ -12,8 +12,6 @@ from stream import Frame
 # Within one lit run a valley parts two pulses when the light fell below this share of the weaker of the two peaks:
 # a re-strike is a pulse of its own long before the glow of the one before is gone.
 VALLEY_SHARE = 0.5
-# Light that keeps its level for this long, within this share of the brightest moment, is a new normal (a lamp, an
-# exposure step, a cut): continuing current of a flash flickers and lasts 0.1-0.5 s.
 # The last 1 % of a pulse's glow do not count as lit: what drifts meanwhile (clouds, exposure) is often as large.
 GLOW_SHARE = 0.01
 # A block that lit up counts down to this share of its threshold: what fades is known to be light, so less is needed
@@ -21,15 +19,27 @@ GLOW_SHARE = 0.01
 FADING_SHARE = 0.6
 # Blocks that rose at least this share of the highest rise are the core of a light: its edge is lost in noise.
 CORE_SHARE = 0.3
+# Light that keeps its level for this long, within this share of the brightest moment, is a new normal (a lamp, an
+# exposure step, a cut): continuing current of a flash flickers and lasts 0.1-0.5 s.
 STEADY_SECONDS = 1.0
+STEADY_SHARE = 0.12
 # Light of which so much is left that long after the last sudden rise, steady or not, came to stay too (headlights,
 # a view that opens): the glow of a stroke halves within a few tenths of a second.
 STAYING_SHARE = 0.3
-# Lightning gets brighter in sudden steps only. Light that for this long is more than this many times what came in
-# sudden steps grows by itself: a cloud in a time-lapse, a view that opens, exposure.
-GROWING_SECONDS = 0.2
-GROWING_TIMES = 2.0
-STEADY_SHARE = 0.12
+# Strokes jump, and between them the light falls. Light that grows for this long, to this many times what it was,
+# without ever doubling at once or falling by a fifth, is none: a cloud in a time-lapse, a view that opens, exposure.
+GROWING_SECONDS = 0.6
+GROWING_FALL = 0.8
+GROWING_TIMES = 3.0
+GROWING_JUMP = 2.0
+# A steady remainder of less than this share of a pulse is the scene as it is now, not light: it was measured against a
+# scene that has drifted meanwhile.
+FAINT_SHARE = 0.1
+FAINT_STEADY_SHARE = 0.03
+# The picture of "after" is taken this long into the dark: the last glow is gone, and clouds have hardly moved.
+AFTER_SECONDS = 0.15
+# What came to stay began where the light was less than this share of it.
+CAME_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +47,18 @@ class Look:
     """What one frame shows against the background, all over the watched blocks.
 
     rise, step: (rows, columns) levels above the background, and above the picture of a moment ago.
+    threshold: (rows, columns) rise that counts as lit.
     sudden: blocks that rose above the threshold just now.
     positivity: sum of rises over the sum of all noticeable changes of the last moment, 0..1.
+    strict: how much stricter than usual to be, while little is known: 1 to 2.
     """
 
     rise: Grid
     step: Grid
+    threshold: Grid
     sudden: NDArray[np.bool_]
     positivity: float
+    strict: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +83,14 @@ class Ground:
     level, threshold: (rows, columns) levels before the onset, and the rise that counts as lit.
     watched: (rows, columns) blocks that count.
     min_blocks: a frame with fewer lit blocks is dark.
+    gap_seconds: a flash is over when it has been dark for this long.
     """
 
     level: Grid
     threshold: Grid
     watched: NDArray[np.bool_]
     min_blocks: float
+    gap_seconds: float
 
 
 class Moment:
@@ -99,10 +115,9 @@ class Moment:
         self._most_light = 0.0
         self._pulse_light = 0.0
         self._steady = (onset.seconds, np.inf, -np.inf)
+        self._faint = (onset.seconds, np.inf, -np.inf)
         self._last_rise = onset.seconds
-        self._last_step = onset.seconds
-        self._step_light = 0.0
-        self._growing_from: float | None = None
+        self._growth = (onset.seconds, np.inf, 0.0)
 
     def take(self, frame: Frame, grid: Grid, look: Look, *, joins: bool) -> Sample:
         """Add one frame; it is lit while enough of the blocks that lit up suddenly are above their threshold.
@@ -136,7 +151,8 @@ class Moment:
                 self._most_light, self.peak = light, frame
         else:
             self.dark_from = frame.seconds if self.dark_from is None else self.dark_from
-            self.after = frame
+            if self.after is None or frame.seconds - self.dark_from <= AFTER_SECONDS:
+                self.after = frame
         self.last = frame
         self._watch_steadiness(sample, joins=joins)
         return sample
@@ -163,12 +179,16 @@ class Moment:
         self._steady = (since, low, high)
         if joins or sample.light < STAYING_SHARE * self._pulse_light:
             self._last_rise = sample.seconds
-        if joins:
-            self._last_step, self._step_light = sample.seconds, max(self._step_light, sample.light)
-        if joins or sample.light <= GROWING_TIMES * self._step_light:
-            self._growing_from = None
-        elif self._growing_from is None:
-            self._growing_from = sample.seconds
+        since, low, high = self._faint
+        low, high = min(low, sample.light), max(high, sample.light)
+        if high > FAINT_SHARE * self._pulse_light or high - low > FAINT_STEADY_SHARE * self._pulse_light:
+            since, low, high = sample.seconds, sample.light, sample.light
+        self._faint = (since, low, high)
+        began, least, most = self._growth
+        earlier = next((s.light for s in reversed(self.samples) if s.seconds <= sample.seconds - 0.03 + 1e-6), 0.0)
+        if sample.light < GROWING_FALL * most or sample.light > GROWING_JUMP * earlier:
+            began, least, most = sample.seconds, sample.light, sample.light
+        self._growth = (began, min(least, sample.light), max(most, sample.light))
 
     @property
     def light(self) -> float:
@@ -176,18 +196,26 @@ class Moment:
         return self.samples[-1].light if self.samples and self.samples[-1].lit else 0.0
 
     @property
+    def went_dark(self) -> bool:
+        """Whether the light has gone out, but for a faint steady remainder."""
+        return self.dark_from is not None or self.light < FAINT_SHARE * self._most_light
+
+    @property
     def stays_since(self) -> float | None:
         """Since when the light is the new normal, or None while it is not."""
         if not self.samples:
             return None
         now = self.samples[-1].seconds
-        if self._growing_from is not None and now - self._growing_from >= GROWING_SECONDS:
-            return self._last_step
+        if now - self._faint[0] >= self.ground.gap_seconds and self.light < FAINT_SHARE * self._pulse_light:
+            return self._faint[0]
+        began, least, most = self._growth
+        if now - began >= GROWING_SECONDS and most >= GROWING_TIMES * least > 0:
+            return began
         return min((when for when in (self._steady[0], self._last_rise) if now - when >= STEADY_SECONDS), default=None)
 
-    def over(self, seconds: float, *, gap_seconds: float, max_seconds: float) -> bool:
+    def over(self, seconds: float, *, max_seconds: float) -> bool:
         """Whether it has been dark for `gap_seconds`, is the new normal, or has run for `max_seconds`."""
-        dark = self.dark_from is not None and seconds - self.dark_from >= gap_seconds
+        dark = self.dark_from is not None and seconds - self.dark_from >= self.ground.gap_seconds
         return dark or self.stays_since is not None or seconds - self.start_seconds >= max_seconds
 
     def candidate(self, *, open_: bool) -> Candidate:
@@ -219,14 +247,19 @@ class Moment:
             before=self.before,
             after=self.after or (self.last if self.last is not self.peak else None),
             quality=tuple(sorted(self.quality)),
-            notes=self.notes | {"dark_after": float(self.dark_from is not None)},
+            notes=self.notes | {"dark_after": float(self.went_dark)},
         )
 
     def _without_the_new_normal(self) -> list[Sample]:
+        """The light curve, unlit from where the light came that stays: that is no part of a flash."""
         since = self.stays_since
         if since is None:
             return self.samples
-        return [replace(s, lit=s.lit and s.seconds <= since) for s in self.samples]
+        first = next(n for n, sample in enumerate(self.samples) if sample.seconds >= since)
+        level = self.samples[first].light
+        while first > 0 and CAME_SHARE * level <= self.samples[first - 1].light <= level / GROWING_FALL:
+            first -= 1
+        return [replace(s, lit=s.lit and n < max(first, 1)) for n, s in enumerate(self.samples)]
 
 
 def _centroid(added: Grid, light: float) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 import secrets
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from detector.brightness import Background, Grid, block_luma
 from detector.closeup import change
 from detector.flash import Candidate
+from detector.habits import Habits, repetition
 from detector.moment import Ground, Look, Moment
 from detector.settings import PrefilterSettings
 from stream import Frame, load_opencv
@@ -22,6 +24,9 @@ Region = tuple[float, float, float, float]
 
 # A new stroke adds at least this share of the light that is there already.
 RESTRIKE_SHARE = 0.2
+# Cameras take this long to undo what a bright flash did to their exposure.
+AFTERMATH_SECONDS = 2.5
+DIPPED_SHARE = 0.2
 
 
 class Prefilter:
@@ -44,6 +49,8 @@ class Prefilter:
         self._watched: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
         self._background = Background(step_seconds=settings.step_seconds, memory_seconds=settings.noise_memory_seconds)
         self._pictures = RecentPictures(settings.step_seconds)
+        self._habits = Habits()
+        self._aftermath: Aftermath | None = None
         self._moment: Moment | None = None
         self._previous: Frame | None = None
 
@@ -60,9 +67,7 @@ class Prefilter:
         elif look is not None and self._is_onset(look) and self._is_added_light(frame, look):
             found.append(self._open(frame, grid, look))
         else:
-            step = look.step if look is not None else None
-            elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0
-            self._background.learn(frame.seconds, grid, step, elapsed)
+            self._learn(frame, grid, look)
         self._background.remember(frame.seconds, grid)
         self._previous = frame
         self._pictures.remember(frame)
@@ -86,11 +91,14 @@ class Prefilter:
             return []
         found = self.flush()
         self._background.restart(forget_noise=new_scene)
+        self._aftermath = None
+        if new_scene:
+            self._habits.forget()
         self._pictures.forget()
         self._previous = None
         return found
 
-    def _thresholds(self) -> tuple[Grid, float]:
+    def _thresholds(self, seconds: float) -> tuple[Grid, float]:
         """The rise that counts as lit, per block, and how much stricter than usual while little is known."""
         background, settings = self._background, self._settings
         # Noise learnt from a few frames is only a guess, and cameras settle their exposure after opening.
@@ -99,18 +107,24 @@ class Prefilter:
         if background.noise is None or background.swing is None:
             return np.full(self._watched.shape, 2 * floor, np.float32), strict
         noise = np.maximum(background.noise * np.float32(settings.noise_factor * strict), floor)
-        return np.maximum(noise, background.swing * np.float32(settings.swing_factor)), strict
+        threshold = np.maximum(noise, background.swing * np.float32(settings.swing_factor))
+        habit = self._habits.threshold(seconds)
+        return (threshold if habit is None else np.maximum(threshold, habit)), strict
 
     def _look(self, frame: Frame, grid: Grid) -> Look | None:
         reference, level = self._background.reference(frame.seconds), self._background.ground(frame.seconds)
         if reference is None or level is None:
             return None
+        if self._aftermath is not None:
+            level = self._aftermath.ground(level)
+            if frame.seconds >= self._aftermath.until:
+                self._aftermath = None
         step, rise = grid - reference, grid - level
-        threshold, _ = self._thresholds()
+        threshold, strict = self._thresholds(frame.seconds)
         # Lightning is sudden and adds to what was there: most of the rise over the background came just now. A rise
         # out of a short dark spell (wiper, exposure dip) is no rise over the background.
         sudden = (rise > threshold) & (step > np.float32(0.5) * rise) & self._watched
-        return Look(rise=rise, step=step, sudden=sudden, positivity=self._positivity(step, threshold))
+        return Look(rise, step, threshold, sudden, self._positivity(step, threshold), strict)
 
     def _positivity(self, step: Grid, threshold: Grid) -> float:
         """Share of rises in all noticeable changes. Added light makes no block darker; whatever moves does."""
@@ -127,22 +141,21 @@ class Prefilter:
         return max(2.0, self._settings.min_lit_fraction * strict * np.count_nonzero(self._watched))
 
     def _is_onset(self, look: Look) -> bool:
-        _, strict = self._thresholds()
         lit = np.count_nonzero(look.sudden)
-        return bool(lit >= self._min_blocks(strict) and look.positivity >= self._settings.min_positivity)
+        return bool(lit >= self._min_blocks(look.strict) and look.positivity >= self._settings.min_positivity)
 
     def _is_added_light(self, frame: Frame, look: Look) -> bool:
         """The same question as positivity, at five times the resolution, asked only when the blocks see an onset."""
         before = self._pictures.before(frame.seconds)
         closer = change(before, frame) if before is not None else None
-        return closer is None or closer.positivity(look.sudden) >= self._settings.min_positivity
+        if closer is None:
+            return True
+        # Motion hardly ever brightens a tenth of the picture at once, so a large light needs less purity.
+        area = float(np.count_nonzero(look.sudden)) / max(1.0, float(np.count_nonzero(self._watched)))
+        return closer.positivity(look.sudden) >= self._settings.min_fine_positivity - min(0.1, area)
 
     def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
-        level = self._background.ground(frame.seconds)
-        if level is None:
-            raise ValueError(f"{self._camera}: an onset needs a background; _is_onset was not asked")
-        threshold, _ = self._thresholds()
-        ground = Ground(level.copy(), threshold, self._watched, self._min_blocks())
+        ground = Ground(grid - look.rise, look.threshold, self._watched, self._min_blocks(), self._settings.gap_seconds)
         moment = Moment(candidate_id(self._camera, frame), frame, self._pictures.before(frame.seconds), ground)
         moment.take(frame, grid, look, joins=True)
         self._moment = moment
@@ -153,16 +166,23 @@ class Prefilter:
             moment.take(frame, grid, look, joins=self._joins(moment, look))
             self._learn_in_the_dark(moment, frame, grid, look)
         settings = self._settings
-        if not moment.over(frame.seconds, gap_seconds=settings.gap_seconds, max_seconds=settings.max_candidate_seconds):
+        if not moment.over(frame.seconds, max_seconds=settings.max_candidate_seconds):
             return []
         return self._close()
 
+    def _learn(self, frame: Frame, grid: Grid, look: Look | None) -> None:
+        elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0
+        settled = self._moment is None and self._aftermath is None
+        self._background.learn(frame.seconds, grid, look.step if look else None, elapsed, settled=settled)
+
     def _joins(self, moment: Moment, look: Look) -> bool:
-        """Whether the rise of this moment is light of the open flash: a weaker onset is enough once there is one.
+        """Whether the rise of this moment is light of the open flash: while it is lit, a weaker onset is enough.
 
         Falls do not speak against it, other parts of the flash are going out meanwhile, unless they go below what was
         there before it.
         """
+        if moment.light == 0:
+            return self._is_onset(look)  # out already: nothing falls, and nothing less than an onset lights it again
         lost = np.minimum(look.step, look.rise)
         darker = np.where(self._watched & (lost < -moment.ground.threshold) & (look.step < 0), look.rise, np.float32(0))
         gained = float(np.where(look.sudden, look.step, np.float32(0)).sum())
@@ -175,8 +195,16 @@ class Prefilter:
         """The pause after a flash is the background of the next one (exposure may have changed meanwhile)."""
         dark_from = moment.dark_from
         if dark_from is not None and frame.seconds - dark_from >= self._settings.step_seconds:
-            elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0
-            self._background.learn(frame.seconds, grid, look.step, elapsed)
+            self._learn(frame, grid, look)
+
+    def _watch_recovery(self, moment: Moment) -> None:
+        """After a flash that lowered the exposure: much of the picture is darker now than before it."""
+        level = self._background.level
+        if level is None or level.shape != moment.ground.level.shape:
+            return
+        darker = level < moment.ground.level - np.float32(0.5) * moment.ground.threshold
+        if np.count_nonzero(darker & self._watched) >= DIPPED_SHARE * np.count_nonzero(self._watched):
+            self._aftermath = Aftermath(moment.ground.level, moment.samples[-1].seconds + AFTERMATH_SECONDS)
 
     def _close(self, *, cut_off: bool = False) -> list[Candidate]:
         moment, self._moment = self._moment, None
@@ -185,7 +213,30 @@ class Prefilter:
         if moment.dark_from is None:
             self._background.restart(forget_noise=False)
         moment.notes["cut_off"] = float(cut_off)
-        return [moment.candidate(open_=False)]
+        closed = moment.candidate(open_=False)
+        if not cut_off:
+            self._watch_recovery(moment)
+            rise = closed.peak_map - closed.background
+            keeps_time = repetition(closed.curve.rise) or 0.0
+            blinks = self._habits.add(closed.start_seconds, closed.lit_map, rise, keeps_time)
+            closed.notes["blinks"] = float(blinks)
+        return [closed]
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """The time after a flash, when the exposure that it lowered comes back.
+
+    level: (rows, columns) before the flash. A rise to what was there before is recovery, not light.
+    """
+
+    level: Grid
+    until: float
+
+    def ground(self, level: Grid) -> Grid:
+        """What a block would look like without a flash, the recovery allowed for."""
+        higher: Grid = np.maximum(level, self.level)
+        return higher
 
 
 class RecentPictures:

@@ -33,6 +33,7 @@ class PrefilterSettings(Section, frozen=True, kw_only=True):
     swing_factor: Annotated[float, Meta(ge=0, le=100)]
     min_lit_fraction: Fraction
     min_positivity: Fraction
+    min_fine_positivity: Fraction
     noise_memory_seconds: PositiveSeconds
     warm_up_seconds: Annotated[float, Meta(gt=0, le=60)]
     max_candidate_seconds: PositiveSeconds
