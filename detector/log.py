@@ -1,7 +1,9 @@
 """The program's log: lines on stderr, in UTC, without secrets."""
 
 import logging
+import sys
 import time
+from typing import TextIO
 
 from stream import redact
 
@@ -13,9 +15,21 @@ class _Redacted(logging.Formatter):
         return redact(super().format(record))
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at that moment: a live display puts itself there, to keep lines above it."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _stream: TextIO) -> None:
+        pass
+
+
 def log_to_stderr(*, quiet: bool = False) -> None:
     """Send warnings and errors to stderr, and with `quiet=False` also what a person likes to know."""
-    handler = logging.StreamHandler()
+    handler = _Stderr()
     formatter = _Redacted("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)

@@ -94,11 +94,10 @@ def summary_line(tally: Tally, files: int, watched_seconds: float, *, broken: in
 class WatchDisplay:
     """One line per camera, up to date on a terminal; nothing elsewhere or if `hidden` (the log has the changes)."""
 
-    def __init__(self, console: Console, counts: Counts, *, hidden: bool = False) -> None:
+    def __init__(self, console: Console, results: Console, counts: Counts, *, hidden: bool = False) -> None:
+        self._results = results
         self._counts = counts
-        # Results that go to a file must not be caught by a display on stderr.
-        together = sys.stdout.isatty()
-        live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=together)
+        live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._live = live if console.is_terminal and not hidden else None
 
     def __enter__(self) -> Self:
@@ -112,16 +111,23 @@ class WatchDisplay:
         if self._live is not None:
             self._live.stop()
 
+    def say(self, line: Text) -> None:
+        """Print a result: above the display if both are on one terminal, else to stdout as it is."""
+        if self._live is not None and sys.stdout.isatty():
+            self._live.console.print(line, soft_wrap=True)
+        else:
+            self._results.print(line, soft_wrap=True)
+
     def show(self, statuses: Sequence[CameraStatus]) -> None:
         """Draw the state of all cameras."""
         if self._live is None:
             return
-        table = Table(box=None, pad_edge=False, header_style="dim")
+        table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
         for name in ("camera", "state"):
-            table.add_column(name)
+            table.add_column(name, no_wrap=True)
         for name in ("frames/s", "frames", "damaged", "reconnects"):
-            table.add_column(name, justify="right")
-        table.add_column("last error", overflow="ellipsis", no_wrap=True)
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("last error", overflow="ellipsis", no_wrap=True, ratio=1)
         colours = {"live": "green", "stalled": "yellow", "down": "red"}
         for status in statuses:
             table.add_row(

@@ -136,11 +136,13 @@ def flash_line(topic: str, body: bytes) -> Text | None:
         return None
     when = _short_utc(flash.start_utc) or clock_text(flash.start_seconds)
     sure = "" if flash.verdict is None or flash.verdict.probability is None else f"  {flash.verdict.probability:.0%}"
+    count = len(flash.pulses)
+    pulses = f"{count} pulse{'s' if count != 1 else ''}"
     colour = {"confirmed": "bold yellow", "rejected": "dim"}.get(flash.state, "")
     return Text.assemble(
         f"{when}  {flash.camera}  ",
         (flash.state, colour),
-        f"  {flash.duration_seconds or 0:.2f} s  {len(flash.pulses)} pulses  rise {flash.peak_rise_levels:.0f}{sure}",
+        f"  {flash.duration_seconds or 0:.2f} s  {pulses}  rise {flash.peak_rise_levels:.0f}{sure}",
     )
 
 

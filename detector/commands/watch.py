@@ -72,14 +72,16 @@ def run(arguments: argparse.Namespace) -> int:
     if not cameras:
         raise SettingsError("no camera to watch: give a URL, or --config with [[camera]] tables")
     settings = lay_verifier_arguments(common, arguments)
-    results = result_console()
+    counts = Counts()
+    # Lines of JSON and a moving display on one terminal would tear each other apart.
+    hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
+    display = WatchDisplay(progress_console(), result_console(), counts, hidden=hidden)
 
     def print_line(topic: str, _sequence: int, body: bytes) -> None:
         line = flash_line(topic, body)
         if line is not None:
-            results.print(line, soft_wrap=True)
+            display.say(line)
 
-    counts = Counts()
     listeners: list[Listener] = [counts.add, print_event if arguments.json else print_line]
     with ExitStack() as stack:
         log_to_stderr(quiet=arguments.quiet)
@@ -95,10 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
             WatchedCamera(entry.name, entry.address, entry.capture, partial(session.camera_detector, entry))
             for entry in cameras
         ]
+        stack.enter_context(display)
         station = stack.enter_context(Station(watched, session.publish_camera))
-        # Lines of JSON and a moving display on one terminal would tear each other apart.
-        hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
-        display = stack.enter_context(WatchDisplay(progress_console(), counts, hidden=hidden))
         given_up = _watch(session, station, display, stop, arguments)
         if session.failure is not None:
             raise session.failure
