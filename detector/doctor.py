@@ -150,7 +150,7 @@ class Doctor:
                 find_or_fetch(self._settings.minicpm)
                 return Check(name="verifier", ok=True, text=f"{kind} (asked for)")
             if kind == "auto":
-                why_not = why_no_gpu_model(self._settings)
+                why_not = why_no_gpu_model(self._settings, self.facts)
                 text = (
                     f"photometric (auto: {why_not})"
                     if why_not

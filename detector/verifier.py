@@ -6,9 +6,10 @@ from typing import Protocol, runtime_checkable
 
 from detector.errors import VerifierError
 from detector.flash import Candidate, Verdict
-from detector.minicpm.facts import gather_facts
+from detector.minicpm.attention import check_attention
+from detector.minicpm.facts import Facts, gather_facts
 from detector.minicpm.snapshot import find_snapshot
-from detector.minicpm.verifier import MinicpmVerifier, check_installed, find_or_fetch
+from detector.minicpm.verifier import MinicpmVerifier, check_installed, check_versions, find_or_fetch
 from detector.photometric import PhotometricVerifier
 from detector.settings import Settings
 from stream import redact
@@ -103,12 +104,16 @@ def choose_verifier(settings: Settings) -> tuple[Verifier, str]:
             return _auto(settings)
 
 
-def why_no_gpu_model(settings: Settings) -> str | None:
-    """Why `auto` does not take minicpm, in some words; None when it does. Asks torch only if the rest is there."""
+def why_no_gpu_model(settings: Settings, facts: Facts | None = None) -> str | None:
+    """Why `auto` does not take minicpm, in some words; None when it does.
+
+    Torch is asked only if the rest is there, and not at all where its `facts` are known.
+    """
     try:
-        check_installed(settings.minicpm)
+        check_versions(settings.minicpm)
         find_snapshot(settings.minicpm)
-        facts = gather_facts()
+        facts = facts or gather_facts()
+        check_attention(settings.minicpm.attention, facts)
     except VerifierError as error:
         return f"no model: {error}"
     if facts.torch_error is not None:

@@ -72,15 +72,21 @@ def test_a_model_that_is_asked_for_and_not_here_is_a_failure(tmp_path: Path) -> 
     assert checks["smoke"]["ok"] is False
 
 
-def test_a_model_server_is_asked_a_question(tmp_path: Path) -> None:
+def test_a_model_server_is_asked_a_question_and_its_refusal_is_a_failure(tmp_path: Path) -> None:
     with ModelServer() as server:
-        code, checks = doctor(tmp_path, "--verifier", "served", "--endpoint", server.endpoint)
-        assert code == 0
-        assert "served, tiny/model" in checks["verifier"]["text"]
         server.logprobs = False
         code, checks = doctor(tmp_path, "--verifier", "served", "--endpoint", server.endpoint)
         assert code == 1
         assert "no log-probabilities" in checks["verifier"]["text"]
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_auto_says_what_it_would_take_here_and_why(cache: Path) -> None:
+    code, checks = doctor(cache)
+    assert code == 0
+    expected = "minicpm (auto: torch, a GPU" if checks["gpu"]["ok"] else "photometric (auto: no GPU that torch can see)"
+    assert checks["verifier"]["text"].startswith(expected)
 
 
 def test_what_passed_here_is_kept_for_each_model(tmp_path: Path) -> None:

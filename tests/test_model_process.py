@@ -17,8 +17,7 @@ from support_models import MODEL_47, REVISION_47, model_settings, tiny_hub_cache
 pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("transformers", reason="the extra minicpm is not installed")
 
-from detector.batcher import Batcher
-from detector.flash import Candidate, Verdict
+from detector.flash import Verdict
 from detector.minicpm.snapshot import find_snapshot
 from detector.minicpm.verifier import MinicpmVerifier
 from detector.verifier import choose_verifier
@@ -198,30 +197,3 @@ def test_the_process_has_the_threads_and_the_quiet_that_decoding_needs(verifier:
     assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
     assert environment["HF_HUB_OFFLINE"] == "1"
     assert "OMP_WAIT_POLICY" not in os.environ, "ours stays as it was"
-
-
-def test_candidates_of_four_cameras_are_all_answered_while_the_process_is_killed_again_and_again(
-    verifier: MinicpmVerifier,
-) -> None:
-    states: dict[str, list[str]] = {}
-
-    def answer(judged: Candidate, verdict: Verdict) -> None:
-        states.setdefault(judged.id, []).append(verdict.state)
-
-    settings = model_settings(batcher={"deadline_seconds": 5.0, "batch_wait_ms": 20.0}).batcher
-    longest = 0.0
-    with Batcher(verifier, settings) as batcher:
-        for number in range(12):
-            for camera in "abcd":
-                began = time.monotonic()
-                batcher.ask(candidate(f"{camera}{number}", camera=camera), answer)
-                longest = max(longest, time.monotonic() - began)
-            pid = verifier.keeper.pid
-            if number % 12 == 6 and pid is not None:
-                os.kill(pid, signal.SIGKILL)
-            threading.Event().wait(0.2)
-        assert batcher.drain(LIMIT_SECONDS)
-    assert len(states) == 48
-    assert all(len(seen) <= 2 and "detected" not in seen for seen in states.values())
-    assert longest < 1.0, "a camera must not wait for the model"
-    assert sum(seen[-1] != "unverified" for seen in states.values()) > 24, "most are judged in the end"

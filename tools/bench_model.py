@@ -179,8 +179,8 @@ def main() -> None:
     print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
     for row in found:
         print(
-            f"| {row.batch} | {row.pictures} | {row.side} | {row.seconds_per_clip:.3g} | {row.cpu_seconds_per_clip:.3g} "
-            f"| {row.clips_per_second:.3g} | {row.teraflop_per_clip:.2f} | {row.share:.0%} | {row.memory_mib:.0f} |",
+            f"| {row.batch} | {row.pictures} | {row.side} | {row.seconds_per_clip:.3g} "
+            f"| {row.cpu_seconds_per_clip:.3g} | {row.clips_per_second:.3g} | {row.teraflop_per_clip:.2f} | {row.share:.0%} | {row.memory_mib:.0f} |",
             flush=True,
         )
 

@@ -309,11 +309,13 @@ class ModelKeeper:
         except (OSError, ModelLost) as error:
             self._failed(error)
             raise ModelLost(f"the model's process cannot be started: {error}") from error
+        if self._closing.is_set():  # meanwhile; `close` may have looked before there was a process to end
+            self._process.kill()
 
     def _failed(self, error: Exception) -> None:
         self._why = str(error)
         self._drop()
-        rest = min(_FIRST_REST_SECONDS * 4 ** min(self._failures, 8), _LONGEST_REST_SECONDS)
+        rest = min(_FIRST_REST_SECONDS * 8 ** min(self._failures, 4), _LONGEST_REST_SECONDS)
         self._failures += 1
         self._rest_until = time.monotonic() + rest
 
