@@ -178,11 +178,18 @@ def main() -> None:
     print("\n| batch | pictures | side | s/clip | CPU s/clip | clips/s | TFLOP/clip | of matrix rate | memory MiB |")
     print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
     for row in found:
-        print(
-            f"| {row.batch} | {row.pictures} | {row.side} | {row.seconds_per_clip:.3g} "
-            f"| {row.cpu_seconds_per_clip:.3g} | {row.clips_per_second:.3g} | {row.teraflop_per_clip:.2f} | {row.share:.0%} | {row.memory_mib:.0f} |",
-            flush=True,
+        cells = (
+            row.batch,
+            row.pictures,
+            row.side,
+            f"{row.seconds_per_clip:.3g}",
+            f"{row.cpu_seconds_per_clip:.3g}",
+            f"{row.clips_per_second:.3g}",
+            f"{row.teraflop_per_clip:.2f}",
+            f"{row.share:.0%}",
+            f"{row.memory_mib:.0f}",
         )
+        print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
 if __name__ == "__main__":
