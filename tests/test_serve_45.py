@@ -212,7 +212,8 @@ def test_a_client_that_leaves_in_the_middle_disturbs_nobody(served: Serving) -> 
 
 
 def test_code_runs_only_after_it_was_trusted_and_not_after_it_changed(standin45: Path, tmp_path: Path) -> None:
-    place = lay_out(standin45, tmp_path, variables={"LIGHTNING_MODEL_KEY": "s3cret-key"})
+    secrets = {"LIGHTNING_MODEL_KEY": "s3cret-key", "HF_TOKEN": "s3cret-token", "AWS_SECRET_ACCESS_KEY": "s3cret"}
+    place = lay_out(standin45, tmp_path, variables=secrets)
     first = place.refused()
     assert "has never been trusted here" in first
     assert all(f"{path.name}" in first for path in place.snapshot.glob("*.py"))
@@ -225,12 +226,12 @@ def test_code_runs_only_after_it_was_trusted_and_not_after_it_changed(standin45:
         assert httpx.get(f"{serving.url}/models", headers={"Authorization": "Bearer wrong"}).status_code == 401
         assert ask(serving.url, request(picture(1)), Authorization="Bearer s3cret-key").status_code == 200
         assert "s3cret-key" not in serving.said
-        assert all("s3cret-key" not in word for word in children_of(serving)[0].cmdline())
-
-    with place.serving() as serving:
-        assert "would run" not in serving.said
-        # In passing: the model does not outlive the process that started it, however that ends.
+        # Nor does the model's process see any secret in its surroundings, or its way to the network's hub.
         (model,) = children_of(serving)
+        assert "s3cret" not in str((model.cmdline(), model.environ()))
+        assert model.environ()["HF_HUB_OFFLINE"] == "1"
+
+        # In passing: the model does not outlive the process that started it, however that ends.
         os.kill(serving.process.pid, signal.SIGKILL)
         gone, alive = psutil.wait_procs([model], timeout=20)
         assert (len(gone), alive) == (1, [])
@@ -256,7 +257,7 @@ def test_a_snapshot_that_demands_flash_attn_for_nothing_is_named_with_the_revisi
 def test_flash_attention_2_fails_at_once_where_it_cannot_work_and_names_the_versions_there(
     standin45: Path, tmp_path: Path
 ) -> None:
-    if ENVIRONMENT.probe(["flash_attn"]).facts.gpus:
+    if shutil.which("nvidia-smi"):
         pytest.skip("there is a GPU here")
     said = lay_out(standin45, tmp_path).refused("--attn", "flash_attention_2", "--trust")
     assert "--attn flash_attention_2" in said
@@ -284,7 +285,10 @@ def test_what_is_broken_or_not_there_is_named_in_one_line(standin45: Path, tmp_p
     nothing = Place(tmp_path / "nothing")
     assert f"{MODEL} at {REVISION} is not on this machine" in nothing.refused()
     assert "lightning-detector pull" in nothing.refused()
-    assert "40" in nothing.refused("--model-revision", "a8dd5db")
+    assert "40 hexadecimal digits" in nothing.refused("--model-revision", "a8dd5db")
+    told = Place(tmp_path / "nothing", variables={"MINICPM_REVISION": "d" * 40})
+    assert f"{MODEL} at {'d' * 40} is not" in told.refused("--set", f"minicpm45.revision={'e' * 40}")
+    assert f"{MODEL} at {'f' * 40} is not" in told.refused("--model-revision", "f" * 40)
 
 
 def test_other_machines_are_let_in_only_with_a_key(standin45: Path, tmp_path: Path) -> None:
@@ -310,20 +314,13 @@ def test_edge_fetches_the_newest_says_so_loudly_and_runs_new_code_only_when_it_i
             assert httpx.get(f"{serving.url}/models").json()["data"][0]["revision"] == "c" * 40
             assert code_files(newest)["resampler.py"] in serving.said
         exclusive = place.refused("--edge", "--model-revision", "c" * 40)
+        pull = [sys.executable, "-m", "detector.cli", "pull", "--model", MODEL, "--model-revision", "c" * 40]
+        pulled = subprocess.run(pull, capture_output=True, text=True, timeout=60, env=place.surroundings, check=False)
+        assert str(place.snapshot) in pulled.stdout, pulled.stderr
     assert "exclude each other" in exclusive
 
 
 # What the snapshot's code may do
-
-
-def test_the_models_code_sees_no_secrets_and_what_it_raises_is_one_line(standin45: Path, tmp_path: Path) -> None:
-    telling = appended("modeling_minicpmv.py", "\nimport os\nraise RuntimeError('I see ' + ' '.join(os.environ))\n")
-    place = lay_out(standin45, tmp_path, telling, variables={"HF_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "y"})
-    said = place.refused("--trust")
-    assert "the model cannot be loaded: RuntimeError: I see " in said
-    assert "HF_HUB_OFFLINE" in said
-    assert "HF_TOKEN" not in said
-    assert "AWS_SECRET_ACCESS_KEY" not in said
 
 
 def scores_of(orders: list[dict[str, Any]], tmp_path: Path) -> list[dict[str, Any]]:
@@ -347,6 +344,14 @@ def test_the_processor_is_built_right_whatever_the_snapshot_ships_and_packs_do_n
         "bare": without_auto_processor,
         "old": without_processor,
         "incomplete": lambda snapshot: (snapshot / "image_processing_minicpmv.py").write_text("import torch\n"),
+        # Runs out of memory with more than one question: the batch is halved until it goes.
+        "cramped": appended(
+            "modeling_minicpmv.py",
+            "\nroomy = MiniCPMV.get_vllm_embedding\n"
+            "def cramped(self, data):\n    if len(data['input_ids']) > 1:\n        raise torch.OutOfMemoryError\n"
+            "    return roomy(self, data)\nMiniCPMV.get_vllm_embedding = cramped\n",
+        ),
+        "raising": appended("modeling_minicpmv.py", "\nraise RuntimeError('not today\\nat all')\n"),
         "fetching": appended(
             "modeling_minicpmv.py",
             f"\nfrom transformers import AutoTokenizer as A\nA.from_pretrained('{MODEL}', trust_remote_code=True)\n",
@@ -362,17 +367,18 @@ def test_the_processor_is_built_right_whatever_the_snapshot_ships_and_packs_do_n
         }
         for number, (name, change) in enumerate(changes.items())
     ]
-    whole, packed, bare, old, incomplete, fetching = scores_of(orders, tmp_path)
+    whole, packed, bare, old, incomplete, cramped, raising, fetching = scores_of(orders, tmp_path)
     assert whole["processor"] == "AutoProcessor"
     assert "MiniCPMVProcessor put together by hand (AutoProcessor gave a bare" in bare["processor"]
-    assert bare["alone"] == whole["alone"]
+    assert bare["alone"] == cramped["alone"] == whole["alone"]
     assert "the model prepares the pictures itself" in old["processor"]
-    for one in (whole, packed, bare, old):
+    for one in (whole, packed, bare, old, cramped):
         assert one["together"] == pytest.approx(one["alone"], abs=1e-5)
         assert len({round(value, 4) for value in one["alone"]}) == len(clips)
     assert packed["alone"] != pytest.approx(whole["alone"], abs=1e-3)
     assert packed["alone"][3] == pytest.approx(whole["alone"][3], abs=0.5)
     assert "processing_minicpmv.MiniCPMVProcessor cannot be put together" in incomplete["error"]
+    assert raising["error"].startswith("the model cannot be loaded: RuntimeError: not today; ")
     # A load inside the snapshot's code that names no revision finds nothing to fetch.
     assert "the model cannot be loaded: OSError" in fetching["error"]
 
@@ -461,15 +467,17 @@ def test_watch_judges_a_camera_by_the_served_model(
 ) -> None:
     endpoint = free_endpoint()
     flashes = verdicts(
-        served, "watch", rtsp_server(camera_clip).url, "--seconds", "12", "--publish", endpoint,
+        served, "watch", rtsp_server(camera_clip).url, "--seconds", "9", "--publish", endpoint,
         "--journal", str(tmp_path / "journal.db"),
     )  # fmt: skip
-    check_verdicts([flash for flash in flashes if flash["end_seconds"] is not None])
+    # One that shone when the time was up may be without an answer.
+    check_verdicts([flash for flash in flashes if flash["verdict"] and not flash["verdict"]["reason"]])
 
 
 def test_the_smoke_check_asks_doctors_questions_and_keeps_what_passed(standin45: Path, tmp_path: Path) -> None:
     place = lay_out(standin45, tmp_path)
-    words = ("--smoke", "--trust", "--set", "question.min_answer_mass=0", "--set", "minicpm45.precision=fp32")
+    trust(place.record, MODEL, REVISION, code_files(place.snapshot))
+    words = ("--smoke", "--set", "question.min_answer_mass=0", "--set", "minicpm45.precision=fp32")
     done = subprocess.run(
         place.command(*words), capture_output=True, text=True, timeout=90, env=place.surroundings, check=False
     )

@@ -20,6 +20,7 @@ from detector.minicpm45.model import Model
 
 _BODY_SECONDS = 30.0
 _DRAIN_SECONDS = 2.0
+_COMPLAIN_SECONDS = 60.0
 _SPARE_CONNECTIONS = 8  # for health checks and errors while all places are taken
 _CHUNK_BYTES = 1 << 16
 
@@ -36,6 +37,7 @@ class ModelServer(ThreadingHTTPServer):
 
     def __init__(self, job: Job, model: Model, desk: Desk) -> None:
         self.job, self.model, self.desk = job, model, desk
+        self._complained = -_COMPLAIN_SECONDS
         self.about = {
             "model": job.model,
             "revision": job.revision,
@@ -82,11 +84,18 @@ class ModelServer(ThreadingHTTPServer):
         finally:
             self._places.release()
 
+    def complain(self, message: str) -> None:
+        """Say on stderr that answering failed, once a minute at most."""
+        now = time.monotonic()
+        if now - self._complained > _COMPLAIN_SECONDS:
+            self._complained = now
+            print(f"serve-45: {message}", file=sys.stderr, flush=True)  # noqa: T201 - a command of its own
+
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class hands it over
         """A client that left in the middle is no news; anything else is one line."""
         error = sys.exception()
         if not isinstance(error, ConnectionError | TimeoutError):
-            print(f"serve-45: {client_address[0]}: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+            self.complain(f"{client_address[0]}: {type(error).__name__}: {error}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -122,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, answer(request, self.server.job, self.server.model, logprobs))
         except (BadRequest, Unanswered) as error:
             self._send(error.status, _error(str(error), error.status))
+            if error.status in {500, 507}:
+                self.server.complain(str(error))
             if not self._body_read:
                 self._drain()
 

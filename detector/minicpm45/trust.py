@@ -36,7 +36,7 @@ def code_files(snapshot: Path) -> CodeFiles:
     Raises:
         VerifierError: there is no Python file, one cannot be read, or auto_map names code in another repository.
     """
-    scripts = sorted(path for path in snapshot.rglob("*.py"))
+    scripts = sorted(path for path in snapshot.rglob("*.py") if path.is_file())
     if not scripts:
         raise VerifierError(f"{snapshot}: no Python file: this is not a snapshot of a model that brings its own code")
     deciding = [snapshot / name for name in _DECIDING if (snapshot / name).is_file()]
