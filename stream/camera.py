@@ -17,6 +17,7 @@ from stream.device import DeviceConnection, is_device
 from stream.errors import CannotOpen, StreamError
 from stream.frame import Clock, Frame
 from stream.inbox import Inbox
+from stream.history import Clip
 from stream.live import LiveDecoder, Timeline
 from stream.network import NetworkConnection
 from stream.options import CaptureOptions
@@ -38,7 +39,8 @@ class CameraStatus(msgspec.Struct, frozen=True):
     since: seconds since 1970 when this state began. last_error: why it was last lost or refused, without secrets.
     refused: only a person can help: wrong password or path. frames, damaged, late, skipped: pictures delivered so far,
     those of them that may be damaged, those handled late, and those left out because the program was too slow.
-    attempts, reconnects: connections tried so far, and times that it came back. fps: pictures per second lately. clock_problem: why its clock is not believed.
+    attempts, reconnects: connections tried so far, and times that it came back. fps: pictures per second lately.
+    clock_problem: why its clock is not believed.
     """
 
     camera: str
@@ -70,12 +72,19 @@ class Camera:
     """
 
     def __init__(
-        self, name: str, address: str, options: CaptureOptions, on_state: Callable[[CameraStatus], None] | None = None
+        self,
+        name: str,
+        address: str,
+        options: CaptureOptions,
+        on_state: Callable[[CameraStatus], None] | None = None,
+        *,
+        history_seconds: float = 0.0,
     ) -> None:
         self.name = name
         self._address = address
         self._options = options
         self._on_state = on_state
+        self._history_seconds = history_seconds
         self._stopped = threading.Event()
         self._inbox = Inbox(options.backlog_seconds)
         self._status = CameraStatus(camera=name, since=time.time())
@@ -89,6 +98,14 @@ class Camera:
     def status(self) -> CameraStatus:
         """What the camera is doing now; may be asked from any thread."""
         return self._status
+
+    def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
+        """What came in that time (the camera's clock) as a file, from the key frame before it on; as `Video.cut`.
+
+        Only of the connection that shows pictures now, and at most the last `history_seconds`.
+        """
+        decoder = self._current.decoder if self._current is not None else None
+        return None if decoder is None else decoder.history.cut(start_seconds, end_seconds)
 
     def stop(self) -> None:
         """End the iteration; may be called from any thread, returns at once."""
@@ -134,7 +151,7 @@ class Camera:
         if attempt is None:
             return
         if isinstance(item, Opened):
-            attempt.decoder = LiveDecoder(item, self._options)
+            attempt.decoder = LiveDecoder(item, self._options, self._history_seconds)
         elif isinstance(item, Ended):
             self._lost(attempt, item.error)
         elif attempt.decoder is not None:
@@ -145,7 +162,7 @@ class Camera:
             if attempt is not self._current:
                 self._take_over(attempt)
             now = time.monotonic()
-            attempt.last_picture = now
+            attempt.last_picture = item.arrival if item.held else now
             frame = self._timeline.frame(picture, decoder)
             self._count(frame, now, decoder)
             yield frame
@@ -191,7 +208,7 @@ class Camera:
         limit = self._options.stall_seconds
         if current is not None:
             silent = now - current.last_picture
-            if silent <= limit:
+            if silent <= limit or self._inbox.waiting:  # what waits was not looked at yet: the program is slow
                 if fresh is not None:  # the old connection woke up first
                     self._drop(fresh)
                     self._fresh = None

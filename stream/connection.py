@@ -25,7 +25,8 @@ class Packet:
     """One coded picture as it came. arrival: time.monotonic(); lost: RTP packets reported lost while it was read.
 
     capture_utc: when the camera says that it was taken (its RTCP sender reports), or None.
-    report: a sender report came just now. interrupted: reading had paused before or in it.
+    report: a sender report came just now. interrupted: reading had paused before or in it. held: it was given out
+    late, because no picture followed it; `arrival` is when it came at the latest.
     """
 
     packet: "av.Packet[VideoStream]"
@@ -33,6 +34,7 @@ class Packet:
     utc_minus_arrival: float
     lost: int
     interrupted: bool
+    held: bool
     capture_utc: float | None
     report: bool
 
@@ -50,6 +52,7 @@ class Shot:
     arrival: float
     utc_minus_arrival: float
     key: bool = True
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,31 +86,38 @@ class NetworkConnection:
         time_base = float(stream.time_base or 1 / 90000)
         self._deliver(self, Opened(float(1 / rate) if rate else 0.04, codec, time_base))
         interrupted = False
+        packets = container.demux(stream)
         while not self._unwanted.is_set():
+            began = time.monotonic()
             try:
-                for packet in container.demux(stream):
-                    arrival = time.monotonic()
-                    if packet.size == 0:  # the flush packet after the end
-                        return
-                    self._deliver(self, self._item(packet, arrival, losses.taken(), interrupted=interrupted))
-                    interrupted = False
-                    if self._unwanted.is_set():
-                        return
+                packet = next(packets)
             except av.error.ExitError:
-                interrupted = True  # nothing came for a while: keep the connection, the camera decides
+                # Nothing came for a while: the connection is kept, the camera decides.
+                interrupted = True
+                packets = container.demux(stream)
+                continue
+            except StopIteration:
+                return
             except (av.FFmpegError, OSError) as error:
                 reason = redact(getattr(error, "strerror", None) or error)
                 raise StreamError(f"{redact(self._address)}: reading failed: {reason}") from None
-            else:
+            if packet.size == 0:  # the flush packet after the end
                 return
+            arrival = time.monotonic()
+            held = arrival - began > 0.95 * READ_SECONDS
+            if held:
+                # FFmpeg gives a picture out when the next one begins. This one came before the silence.
+                arrival = began
+            self._deliver(self, self._item(packet, arrival, losses.taken(), interrupted=interrupted, held=held))
+            interrupted = held
 
     @staticmethod
-    def _item(packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool) -> Packet:
+    def _item(packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool, held: bool) -> Packet:
         report = packet.has_sidedata("rtcp_sr")
         capture = None
         if packet.has_sidedata("prft"):
             capture = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))[0] / 1e6
-        return Packet(packet, arrival, time.time() - arrival, lost, interrupted, capture, report)
+        return Packet(packet, arrival, time.time() - time.monotonic(), lost, interrupted, held, capture, report)
 
 
 def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
