@@ -9,7 +9,7 @@ from typing import Protocol
 
 from detector import __version__
 from detector.errors import OutputError
-from detector.evidence import Stills, encode_still
+from detector.evidence import Album, ClipSource, Evidence
 from detector.flash import Candidate, Flash, Media, State, Verdict, utc_text
 from stream import Frame
 
@@ -60,7 +60,8 @@ class FlashRecord:
 class SourceDetector:
     """Finds the flashes of one camera or file.
 
-    prefilter: fresh, for this source alone. judge: shared by all sources. stills: where pictures go, or None.
+    prefilter: fresh, for this source alone. judge: shared by all sources. album: where pictures go, or None.
+    source: the video or camera itself, which clips are cut from.
     publish: called with every revision, from this thread or from the judge's.
     """
 
@@ -70,13 +71,15 @@ class SourceDetector:
         judge: Judge,
         publish: Callable[[Flash], None],
         *,
-        stills: Stills | None = None,
+        album: Album | None = None,
+        source: ClipSource | None = None,
         file: PurePath | None = None,
     ) -> None:
         self._prefilter = prefilter
         self._judge = judge
         self._publish = publish
-        self._stills = stills
+        self._album = album
+        self._source = source
         self._file = None if file is None else file.name
         self._open: dict[str, FlashRecord] = {}
 
@@ -96,25 +99,27 @@ class SourceDetector:
             record.revise(candidate)
             return
         record = self._open.pop(candidate.id) if candidate.id in self._open else FlashRecord(self._publish, self._file)
-        # Encoded now, because the judge may keep the candidate long after the decoder's picture is gone.
-        still = b"" if self._stills is None else encode_still(candidate.peak)
+        # Taken now, because the judge may keep the candidate long after its pictures are gone.
+        evidence = None if self._album is None else self._album.take(candidate, self._source)
 
         def answer(judged: Candidate, verdict: Verdict) -> None:
-            record.revise(judged, verdict, Media(still=self._keep(judged.id, still, verdict)))
+            record.revise(judged, verdict, self._keep(judged.id, evidence, verdict))
 
         # A file has time; a live camera never waits for a verifier.
         self._judge.ask(candidate, answer, wait=self._file is not None)
 
-    def _keep(self, flash_id: str, still: bytes, verdict: Verdict) -> str | None:
+    def _keep(self, flash_id: str, evidence: Evidence | None, verdict: Verdict) -> Media:
         # Of a rejected candidate nobody wants a picture among the flashes.
-        if self._stills is None or verdict.lightning is False:
-            return None
+        if self._album is None or evidence is None or verdict.lightning is False:
+            return Media()
+        if evidence.problem is not None:
+            _log.warning("%s: %s", flash_id, evidence.problem)
         try:
-            return self._stills.write(flash_id, still)
+            return self._album.keep(flash_id, evidence)
         except OutputError as error:
             # A full disk must not cost the event itself.
             _log.error("%s", error)
-            return None
+            return Media()
 
 
 def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, revision: int, file: str | None) -> Flash:

@@ -10,7 +10,7 @@ from typing import Protocol
 from detector.cameras import distinct_names
 from detector.errors import DetectorError
 from detector.pipeline import SourceDetector
-from stream import BadVideo, CannotOpen, CaptureOptions, Frame, open_video
+from stream import BadVideo, CannotOpen, CaptureOptions, Frame, Video, open_video
 
 _SUFFIXES = (
     "3gp 264 265 avi flv h264 h265 hevc m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts webm wmv"  # containers, raw
@@ -40,11 +40,15 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """How files are replayed: at their own pace or as fast as they decode; UTC of their first frame if known."""
+    """How files are replayed: at their own pace or as fast as they decode; UTC of their first frame if known.
+
+    history_seconds: how much of what was read is kept for clips.
+    """
 
     capture: CaptureOptions
     realtime: bool = False
     start_utc: float | None = None
+    history_seconds: float = 0.0
 
 
 def find_videos(paths: Sequence[Path]) -> list[Path]:
@@ -67,7 +71,7 @@ def find_videos(paths: Sequence[Path]) -> list[Path]:
 
 def replay_files(
     paths: Sequence[Path],
-    detector_of: Callable[[str, Path], SourceDetector],
+    detector_of: Callable[[str, Path, Video], SourceDetector],
     options: ReplayOptions,
     progress: Progress,
     stop: Event,
@@ -81,9 +85,15 @@ def replay_files(
         if stop.is_set():
             break
         try:
-            with open_video(str(path), name=name, options=options.capture, start_utc=options.start_utc) as video:
+            with open_video(
+                path,
+                name=name,
+                options=options.capture,
+                start_utc=options.start_utc,
+                history_seconds=options.history_seconds,
+            ) as video:
                 progress.begin(path, video.duration_seconds)
-                _watch(video, detector_of(name, path), options, progress, stop)
+                _watch(video, detector_of(name, path, video), options, progress, stop)
             progress.end(None)
         except (CannotOpen, BadVideo) as error:
             problems.append(str(error))

@@ -9,7 +9,7 @@ from typing import Self
 
 from detector.batcher import Batcher
 from detector.cameras import CameraEntry
-from detector.evidence import Stills
+from detector.evidence import Album, ClipSource
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE, Flash, event_schema
 from detector.outlet import feed_options
 from detector.pipeline import SourceDetector
@@ -40,7 +40,7 @@ class Session:
         self._settings = settings
         self._arguments = arguments
         self._listeners = listeners
-        self._stills = None if out is None else Stills(out)
+        self._album = None if out is None else Album(out, settings.evidence)
         self._stack = ExitStack()
         self.line = ""
 
@@ -60,15 +60,23 @@ class Session:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def file_detector(self, name: str, path: Path) -> SourceDetector:
-        """A fresh detector for the recording at `path`."""
-        prefilter = Prefilter(name, self._settings.prefilter)
-        return SourceDetector(prefilter, self._batcher, self._publish, stills=self._stills, file=path)
+    def history_seconds(self, settings: Settings) -> float:
+        """How much of a source must be kept so that the longest candidate can be cut from it; 0 without a folder."""
+        evidence, prefilter = settings.evidence, settings.prefilter
+        if self._album is None or not evidence.clips:
+            return 0.0
+        longest = prefilter.max_candidate_seconds + prefilter.gap_seconds
+        return evidence.before_seconds + longest + evidence.after_seconds
 
-    def camera_detector(self, entry: CameraEntry) -> SourceDetector:
+    def file_detector(self, name: str, path: Path, source: ClipSource) -> SourceDetector:
+        """A fresh detector for the recording at `path`, opened as `source`."""
+        prefilter = Prefilter(name, self._settings.prefilter)
+        return SourceDetector(prefilter, self._batcher, self._publish, album=self._album, source=source, file=path)
+
+    def camera_detector(self, entry: CameraEntry, source: ClipSource) -> SourceDetector:
         """A fresh detector for a live camera."""
         prefilter = Prefilter(entry.name, entry.settings.prefilter, mask=entry.mask, region=entry.region)
-        return SourceDetector(prefilter, self._batcher, self._publish, stills=self._stills)
+        return SourceDetector(prefilter, self._batcher, self._publish, album=self._album, source=source)
 
     @property
     def failure(self) -> BaseException | None:

@@ -138,6 +138,14 @@ class CascadeSettings(Section, frozen=True, kw_only=True):
             raise ValueError(f"reject_below {self.reject_below} must not exceed confirm_above {self.confirm_above}")
 
 
+class EvidenceSettings(Section, frozen=True, kw_only=True):
+    """What is kept of each flash in a run's folder."""
+
+    clips: bool
+    before_seconds: Annotated[float, Meta(ge=0, le=60)]
+    after_seconds: Annotated[float, Meta(ge=0, le=60)]
+
+
 class FeedSettings(Section, frozen=True, kw_only=True):
     """How events are published."""
 
@@ -166,6 +174,7 @@ class Settings(Section, frozen=True, kw_only=True):
     minicpm45: Minicpm45Settings
     served: ServedSettings
     cascade: CascadeSettings
+    evidence: EvidenceSettings
     feed: FeedSettings
 
 

@@ -18,12 +18,16 @@ _RESTART_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WatchedCamera:
-    """One camera to watch: its name, its address (with credentials), how to open it, what finds its flashes."""
+    """One camera to watch: its name, its address (with credentials), how to open it, what finds its flashes.
+
+    history_seconds: how much of what came is kept for clips.
+    """
 
     name: str
     address: str
     options: CaptureOptions
-    make_detector: Callable[[], SourceDetector]
+    make_detector: Callable[[Camera], SourceDetector]
+    history_seconds: float = 0.0
 
     def __repr__(self) -> str:
         return f"WatchedCamera({self.name})"
@@ -64,7 +68,14 @@ class CameraWorker:
         return not self._thread.is_alive()
 
     def _open(self) -> Camera:
-        return Camera(self._watched.name, self._watched.address, self._watched.options, on_state=self._on_state)
+        watched = self._watched
+        return Camera(
+            watched.name,
+            watched.address,
+            watched.options,
+            on_state=self._on_state,
+            history_seconds=watched.history_seconds,
+        )
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -81,7 +92,7 @@ class CameraWorker:
                 self._camera = self._open()
 
     def _watch_once(self) -> None:
-        detector = self._watched.make_detector()
+        detector = self._watched.make_detector(self._camera)
         with self._camera as frames:
             try:
                 for frame in frames:

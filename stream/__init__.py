@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stream.feed_order import Cursor, Notice, Received
     from stream.feed_zeromq import FeedCapabilities, feed_capabilities
     from stream.frame import Clock, Frame
+    from stream.history import Clip
     from stream.journal import Upstream
     from stream.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
     from stream.message import Message
@@ -31,6 +32,7 @@ _HOME = {
     "CameraStatus": "camera",
     "CannotOpen": "errors",
     "CaptureOptions": "options",
+    "Clip": "history",
     "Clock": "frame",
     "Cursor": "feed_order",
     "Feed": "feed",
@@ -69,6 +71,7 @@ __all__ = [
     "CameraStatus",
     "CannotOpen",
     "CaptureOptions",
+    "Clip",
     "Clock",
     "Cursor",
     "Feed",

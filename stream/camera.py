@@ -16,8 +16,8 @@ from stream.connection import Connection, Ended, Item, Opened, Packet, Shot
 from stream.device import DeviceConnection, is_device
 from stream.errors import CannotOpen, StreamError
 from stream.frame import Clock, Frame
-from stream.inbox import Inbox
 from stream.history import Clip
+from stream.inbox import Inbox
 from stream.live import LiveDecoder, Timeline
 from stream.network import NetworkConnection
 from stream.options import CaptureOptions

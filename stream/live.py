@@ -11,6 +11,7 @@ from av.video.frame import VideoFrame
 from stream.clock import SteadyClock
 from stream.connection import Opened, Packet, Shot
 from stream.frame import Frame
+from stream.history import History
 from stream.luma import LumaReader, rotation_of, upright_rgb
 from stream.options import CaptureOptions
 from stream.rtp_loss import Taint
@@ -32,7 +33,9 @@ class Picture:
 class LiveDecoder:
     """Decodes one connection's packets."""
 
-    def __init__(self, opened: Opened, options: CaptureOptions) -> None:
+    def __init__(self, opened: Opened, options: CaptureOptions, history_seconds: float = 0.0) -> None:
+        codec = opened.codec
+        self.history = History(history_seconds, None, codec.name if codec else "", codec.extradata if codec else None)
         self.frame_seconds = opened.frame_seconds
         self.size: tuple[int, int] | None = None
         self.rotation = 0
@@ -54,6 +57,7 @@ class LiveDecoder:
 
     def _decode(self, item: Packet, codec: VideoCodecContext) -> Iterator[Picture]:
         packet = item.packet
+        self.history.add(packet)
         quality = self._taint.packet(
             key=packet.is_keyframe, lost=item.lost, broken=packet.is_corrupt, interrupted=item.interrupted
         )
@@ -113,6 +117,7 @@ class Timeline:
             decoder.size = shape[:2]
             decoder.rotation = rotation_of(shown)
         seconds = self._steady.place(picture.stamp, decoder.frame_seconds, picture.arrival)
+        decoder.history.place(picture.stamp, seconds)
         taken = None if picture.stamp is None else decoder.clock.at(picture.stamp)
         self.clock_problem = decoder.clock.complaint
         if self._last_arrival is not None:

@@ -2,6 +2,7 @@
 
 import logging
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from stream.clock import SteadyClock
 from stream.errors import BadVideo, CannotOpen
 from stream.explain import explain_open_error
 from stream.frame import Clock, Frame
+from stream.history import Clip, History
 from stream.luma import LumaReader, rotation_of, upright_rgb
 from stream.options import CaptureOptions
 
@@ -31,19 +33,25 @@ _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a
 
 
 def open_video(
-    path_or_url: str | Path, *, name: str | None = None, options: CaptureOptions, start_utc: float | None = None
+    path_or_url: str | Path,
+    *,
+    name: str | None = None,
+    options: CaptureOptions,
+    start_utc: float | None = None,
+    history_seconds: float = 0.0,
 ) -> "Video":
     """The recording at `path_or_url`, opened.
 
     name: of the camera that made it; without one it is made from the address.
     start_utc: seconds since 1970 at its first picture; without it the container's creation time is used, if any.
+    history_seconds: how much of what was read is kept for `Video.cut`; 0: nothing.
 
     Raises:
         CannotOpen: there is no such file, or it is not video; one line that says what it is.
     """
     address = str(path_or_url)
     _refuse_what_is_not_a_file(address)
-    return Video(address, name or camera_name(address), options, start_utc)
+    return Video(address, name or camera_name(address), options, start_utc, history_seconds)
 
 
 class Video:
@@ -53,7 +61,9 @@ class Video:
     too much of it would not decode. Damaged places only mark pictures: `Frame.quality` holds "decode_error" then.
     """
 
-    def __init__(self, address: str, name: str, options: CaptureOptions, start_utc: float | None) -> None:
+    def __init__(
+        self, address: str, name: str, options: CaptureOptions, start_utc: float | None, history_seconds: float = 0.0
+    ) -> None:
         self.name = name
         self.address = redact(address)
         self.damaged = 0
@@ -69,6 +79,7 @@ class Video:
         except CannotOpen:
             self._stack.close()
             raise
+        self._history = History(history_seconds, self._stream)
         self._prepare(start_utc)
 
     def _prepare(self, start_utc: float | None) -> None:
@@ -133,12 +144,23 @@ class Video:
             self._packets += 1
             if packet.pts is not None and packet.pts > self._last_stamp:
                 self._last_stamp = packet.pts
+            self._history.add(packet)
             for picture in self._decode(packet):
                 yield self._frame(picture, usual)
         if broken is not None:
             for picture in self._decode(None):
                 yield self._frame(picture, usual)
         self._judge(broken)
+
+    def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
+        """What was read of that time (the source's clock) as a file of its own, from the key frame before it on.
+
+        None where it is not kept any more. Call it while iterating.
+
+        Raises:
+            BadVideo: no container takes it.
+        """
+        return self._history.cut(start_seconds, end_seconds)
 
     def _decode(self, packet: "av.Packet[VideoStream] | None") -> list[VideoFrame]:
         try:
@@ -152,6 +174,7 @@ class Video:
         duration = picture.duration * self._tick if picture.duration else usual
         stamp = None if picture.pts is None else picture.pts * self._tick
         seconds = self._steady.place(stamp, duration)
+        self._history.place(stamp, seconds)
         if picture.key_frame:
             self._marked = False
             self._rotation = rotation_of(picture)
@@ -172,6 +195,7 @@ class Video:
             black=black,
             white=white,
             utc=None if self._start_utc is None else self._start_utc + seconds,
+            arrival=time.monotonic(),
             clock=self.clock,
             utc_error_ms=self._utc_error_ms,
             epoch=self._steady.epoch,

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from candidate_maker import candidate, frame
 
-from detector.evidence import Stills
+from detector.evidence import Album
 from detector.flash import Candidate, Flash, Verdict
 from detector.pipeline import Answer, SourceDetector
+from detector.settings import load_settings
 from stream import Frame
 
 
@@ -97,7 +98,9 @@ def test_utc_of_the_start_is_that_of_its_frame() -> None:
 def test_a_flash_has_its_still_and_a_rejected_candidate_has_none(tmp_path: Path) -> None:
     bench, said = Bench(), list[Flash]()
     second = replace(candidate(), id="roof-2")
-    detector = SourceDetector(Script([candidate()], [second]), bench, said.append, stills=Stills(tmp_path))
+    detector = SourceDetector(
+        Script([candidate()], [second]), bench, said.append, album=Album(tmp_path, load_settings().evidence)
+    )
     detector.push(frame(30))
     bench.say(lightning=True)
     detector.push(frame(30))
@@ -109,7 +112,9 @@ def test_a_flash_has_its_still_and_a_rejected_candidate_has_none(tmp_path: Path)
 def test_a_still_that_cannot_be_written_costs_the_picture_and_not_the_event(tmp_path: Path) -> None:
     (tmp_path / "stills").write_text("a file where the folder should be")
     bench, said = Bench(), list[Flash]()
-    detector = SourceDetector(Script([candidate()]), bench, said.append, stills=Stills(tmp_path))
+    detector = SourceDetector(
+        Script([candidate()]), bench, said.append, album=Album(tmp_path, load_settings().evidence)
+    )
     detector.push(frame(30))
     bench.say(lightning=True)
     assert [(flash.state, flash.media.still) for flash in said] == [("confirmed", None)]

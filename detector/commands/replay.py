@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.report import RunFolder, Tally
     from detector.session import Session
     from detector.signals import stop_on_signals
+    from stream import Video
 
     log_to_stderr(quiet=True)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
@@ -73,12 +74,13 @@ def run(arguments: argparse.Namespace) -> int:
         progress = stack.enter_context(ReplayProgress(console, len(paths), tally, quiet=hidden))
         if not arguments.quiet:
             console.print(session.line, style="dim", soft_wrap=True)
-        options = ReplayOptions(settings.capture, realtime=arguments.realtime, start_utc=arguments.start)
+        history = session.history_seconds(settings)
+        options = ReplayOptions(settings.capture, arguments.realtime, arguments.start, history)
 
-        def detector_of(name: str, path: Path) -> SourceDetector:
+        def detector_of(name: str, path: Path, video: Video) -> SourceDetector:
             if folder is not None:
                 folder.begin()
-            return session.file_detector(name, path)
+            return session.file_detector(name, path, video)
 
         problems = replay_files(paths, detector_of, options, progress, stop)
         session.drain()

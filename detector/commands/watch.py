@@ -94,7 +94,13 @@ def run(arguments: argparse.Namespace) -> int:
         if folder is not None:
             folder.begin()
         watched = [
-            WatchedCamera(entry.name, entry.address, entry.capture, partial(session.camera_detector, entry))
+            WatchedCamera(
+                entry.name,
+                entry.address,
+                entry.capture,
+                partial(session.camera_detector, entry),
+                session.history_seconds(entry.settings),
+            )
             for entry in cameras
         ]
         stack.enter_context(display)
