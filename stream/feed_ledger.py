@@ -93,6 +93,7 @@ class Ledger:
         if self._trouble:
             entries = self._number(drafts, durable=False)
             self._hold(entries)
+            self._journal.note_given(entries[-1].sequence)
         self.last = entries[-1].sequence
         return [Packed(entry.topic, entry.sequence, entry.body) for entry in entries]
 

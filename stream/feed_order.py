@@ -12,7 +12,6 @@ from stream.feed_wire import (
     Packed,
     Reply,
     Request,
-    Tally,
     decode_heartbeat,
     decode_reply,
     unpack,
@@ -89,7 +88,7 @@ class Order:
         self._since = start.since
         self._waited = start.waited
         self._notify = notify
-        self._seen: int | None = None
+        self._seen: tuple[str, int] | None = None
         self._ahead: dict[int, Packed] = {}
         self._target = 0
         self._unsure = True
@@ -117,7 +116,8 @@ class Order:
             if frames[0] == HEARTBEAT_TOPIC:
                 heartbeat = decode_heartbeat(frames[2])
                 self.heartbeat_seconds = heartbeat.heartbeat_seconds
-                self._learn(heartbeat)
+                if self._known(heartbeat.feed, heartbeat.run):
+                    self._target = max(self._target, heartbeat.last)
                 return []
             if not frames[0].startswith(EVENT_TOPIC):
                 return []  # a kind of frame that a later version may add
@@ -138,6 +138,7 @@ class Order:
             return []
         if reply.request != self._asked:
             return []  # an answer that came too late
+        self._asked += 1  # each answer counts once
         self.heartbeat_seconds = reply.heartbeat_seconds
         self._unsure = False
         self.history_failed = bool(reply.error)
@@ -157,37 +158,40 @@ class Order:
         return Request(request=self._asked, **what)
 
     def _live(self, packed: Packed, message: Message[dict[str, Any]]) -> list[Received]:
-        if self.feed is None and self._since is None:
-            self._seen = self._seen or packed.sequence  # where to start, only the history can say
-            self._unsure = True
+        if self._seen is None:
+            self._seen = (message.feed, packed.sequence)
+        if not self._known(message.feed, message.run):
             return []
-        if message.feed != self.feed:
-            self._switch(message.feed, message.run, packed.sequence - 1)
         cursor = self._cursors[message.feed]
         self._target = max(self._target, packed.sequence)
-        if cursor.run != message.run:
-            self._unsure = True  # only the history knows where this run of the publisher began
-            return []
         if packed.sequence == cursor.sequence + 1:
             return [self._give(packed, message, from_history=False), *self._give_ahead()]
         if packed.sequence > cursor.sequence and len(self._ahead) < _AHEAD_ROOM:
             self._ahead[packed.sequence] = packed
         return []
 
-    def _learn(self, tally: Tally) -> None:
+    def _known(self, feed: str, run: str) -> bool:
+        """Whether this is the present feed and run; if not, ask: only an answer tells a new run from a late frame."""
+        cursor = self._cursors.get(feed)
+        if feed == self.feed and cursor is not None and cursor.run == run:
+            return True
+        self._unsure = True
+        return False
+
+    def _learn(self, tally: Reply) -> None:
         """Take in where the publisher stands: its feed, its run and its last number."""
-        if tally.feed != self.feed:
+        if tally.feed != self.feed or tally.feed not in self._cursors:
+            seen = self._seen[1] - 1 if self._seen and self._seen[0] == tally.feed else tally.last
             younger = tally.run_seconds < self._waited()
-            before_seen = tally.last if self._seen is None else min(tally.last, self._seen - 1)
-            self._switch(tally.feed, tally.run, tally.run_first - 1 if younger else before_seen)
+            self._switch(tally.feed, tally.run, tally.run_first - 1 if younger else min(tally.last, seen))
         cursor = self._cursors[tally.feed]
         if cursor.run != tally.run:
             before = tally.run_first - 1 if cursor.run is not None else tally.last
             if before < cursor.sequence:
                 self._tell(
                     "went_back",
-                    f"its numbers went back from {cursor.sequence} to {before} (an older journal, or messages that "
-                    "were never on disk); going on from there",
+                    f"its numbers went back from {cursor.sequence} to {before} (was its journal put back from an older "
+                    "copy?); going on from there",
                 )
             self._cursors[tally.feed] = Cursor(tally.run, min(cursor.sequence, before))
             self._ahead.clear()
@@ -196,7 +200,7 @@ class Order:
 
     def _switch(self, feed: str, run: str, now: int) -> None:
         """Turn to another feed; where to start in it depends on whether it, or another one here, was met before."""
-        if self.feed is not None:
+        if self.feed not in {None, feed}:
             self._tell("new_feed", f"a new feed ({feed} instead of {self.feed}); starting with its first message")
         if feed not in self._cursors:
             if self.feed is not None:

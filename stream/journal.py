@@ -1,16 +1,15 @@
 """An append-only journal of numbered messages in SQLite: on disk before anyone sees them."""
 
-import fcntl
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from stream.errors import JournalError
+from stream.feed_lock import JournalLock
 
 _FORMAT = 1
 _APPLICATION = 0x4C467631  # "LFv1": tells our files from other SQLite databases
@@ -66,14 +65,15 @@ class Journal:
     def __init__(self, path: Path | None, *, busy_seconds: float = 0.25) -> None:
         self._path = path
         self._busy_seconds = busy_seconds
-        self._lock = None if path is None else _lock(path)
+        self._lock = None if path is None else JournalLock(path)
         self._database: sqlite3.Connection | None = None
         try:
             with self._explained("open"):
                 self._database = self._connect()
                 self.feed = self._prepare()
             self._inode = self._inode_now()
-            self.first, self.last = self._bounds()
+            self.last = max(self._last_kept(), self._lock.given(self.feed) if self._lock else 0)
+            self.first = self._first_kept()
         except BaseException:
             self.close()
             raise
@@ -87,6 +87,11 @@ class Journal:
             database.executemany("insert or replace into upstream values(?,?,?)", upstreams)
         self.last = entries[-1].sequence
         self.first = min(self.first, entries[0].sequence)
+
+    def note_given(self, sequence: int) -> None:
+        """Note that numbers up to `sequence` were given though they could not be written: never give them again."""
+        if self._lock is not None:
+            self._lock.note_given(self.feed, sequence)
 
     def since(self, sequence: int, limit: int) -> Iterator[Entry]:
         """The messages numbered above `sequence`, oldest first, at most `limit`."""
@@ -124,7 +129,7 @@ class Journal:
             with self._explained("prune"):
                 # As a script: `execute` would stop after the first page, since the statement gives no rows.
                 self._open.executescript("pragma incremental_vacuum")
-                self.first, _ = self._bounds()
+                self.first = self._first_kept()
         return removed
 
     def restore_if_gone(self) -> bool:
@@ -190,13 +195,18 @@ class Journal:
             database.execute(f"pragma user_version={_FORMAT}")
         return str(database.execute("select value from meta where key = 'feed'").fetchone()[0])
 
-    def _bounds(self) -> tuple[int, int]:
-        """The oldest number kept (last + 1 when none is) and the last number ever given."""
+    def _first_kept(self) -> int:
+        """The oldest number kept; last + 1 when none is."""
         with self._explained("read"):
-            first, last = self._open.execute("select min(sequence), max(sequence) from message").fetchone()
+            first = self._open.execute("select min(sequence) from message").fetchone()[0]
+        return int(first or self.last + 1)
+
+    def _last_kept(self) -> int:
+        """The last number that was ever kept, though it may be forgotten by now."""
+        with self._explained("read"):
+            last = self._open.execute("select max(sequence) from message").fetchone()[0]
             given = self._open.execute("select seq from sqlite_sequence where name = 'message'").fetchone()
-        last = max(last or 0, given[0] if given else 0)
-        return first or last + 1, last
+        return max(last or 0, given[0] if given else 0)
 
     def _boundary_by_size(self, limit_bytes: float) -> int:
         """The number below which messages must go for the file to fit `limit_bytes`, judged by the average message."""
@@ -252,30 +262,6 @@ def _advice(error: sqlite3.Error) -> str:
         sqlite3.SQLITE_NOTADB: "it is not a journal; name another file",
         sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away, and a new journal is made",
     }.get(code, "move the file away, and a new journal is made")
-
-
-def _lock(path: Path) -> IO[str]:
-    """The held lock beside the journal; the system frees it even when the publisher is killed."""
-    beside = path.with_name(path.name + ".lock")
-    try:
-        handle = beside.open("a+", encoding="ascii")
-    except OSError as error:
-        raise JournalError(
-            f"{path}: cannot open the journal: {error.strerror}; check that its folder exists and is writable"
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.seek(0)
-        holder = handle.read(20).strip() or "unknown"
-        handle.close()
-        raise JournalError(
-            f"{path}: another publisher (process {holder}) writes this journal; give each publisher its own --journal"
-        ) from None
-    handle.truncate(0)
-    handle.write(f"{os.getpid()}\n")
-    handle.flush()
-    return handle
 
 
 def _put_aside(path: Path) -> None:

@@ -129,3 +129,39 @@ def test_a_full_disk_is_said_loudly_and_survived_and_every_message_ends_up_on_di
     assert "cannot write the journal" in done.stderr
     assert "disk" in done.stderr
     assert "can be written again" in done.stderr
+
+
+KILLED_IN_TROUBLE = """
+import json, os, sqlite3, sys
+from pathlib import Path
+from stream.feed_ledger import Draft, Ledger
+from stream.journal import Journal
+
+draft = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
+ledger = Ledger(Journal(Path(sys.argv[1]), busy_seconds=0.02), "test")
+ledger.add([draft] * 2)
+locker = sqlite3.connect(sys.argv[1], isolation_level=None)
+locker.execute("begin immediate")
+ledger.add([draft] * 3)
+os._exit(9)
+"""
+
+
+def test_numbers_that_died_with_a_publisher_in_trouble_are_never_given_again(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_TROUBLE, path], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert killed.returncode == 9, killed.stderr
+    ledger = Ledger(Journal(path), "test")
+    assert [one.sequence for one in ledger.page(0, 10)] == [1, 2]
+    assert ledger.add([DRAFT])[0].sequence == 6
+    ledger.close()
+    again = Ledger(Journal(path), "test")
+    assert (again.run_first, again.tally.first, again.tally.last) == (7, 1, 6)
+    again.close()
+    for file in (path, path.with_name("j.db-wal"), path.with_name("j.db-shm")):
+        file.unlink(missing_ok=True)
+    fresh = Ledger(Journal(path), "test")
+    assert fresh.add([DRAFT])[0].sequence == 1, "a wiped journal is another feed, and begins anew"
+    fresh.close()

@@ -25,6 +25,8 @@ class FanoutResult:
     p50_ms: float
     p99_ms: float
     most_ms: float
+    disk_p50_ms: float
+    disk_p99_ms: float
 
     @property
     def holds(self) -> bool:
@@ -37,6 +39,7 @@ class FanoutResult:
             f"{self.subscribers} subscribers with CURVE, one of them dead; the others received {self.received}",
             "from publish to receipt, with the journal on disk in between:",
             f"p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms, most {self.most_ms:.1f} ms",
+            f"of that until on disk and sent: p50 {self.disk_p50_ms:.2f} ms, p99 {self.disk_p99_ms:.2f} ms",
         ]
 
 
@@ -48,13 +51,13 @@ def measure_fanout(folder: Path, endpoint: str, subscribers: int, rate: float, s
     shares = [len(part) for part in np.array_split(np.arange(subscribers - 1), _PROCESSES)]
     dead = start("many", endpoint, 1, key, folder / "dead")
     processes = [start("many", endpoint, share, key, folder / f"part{n}") for n, share in enumerate(shares)]
-    publisher = start("publish", endpoint, folder / "journal.db", rate, keys)
+    publisher = start("publish", endpoint, folder / "journal.db", rate, keys, folder / "disk")
     try:
         time.sleep(3.0)
         dead.send_signal(signal.SIGSTOP)
         time.sleep(seconds)
         publisher.send_signal(signal.SIGUSR1)
-        time.sleep(0.5)
+        time.sleep(1.0)
         for process in processes:
             process.send_signal(signal.SIGTERM)
         for process in processes:
@@ -65,4 +68,5 @@ def measure_fanout(folder: Path, endpoint: str, subscribers: int, rate: float, s
             process.wait()
     found = np.concatenate([json.loads((folder / f"part{n}").read_text()) for n in range(_PROCESSES)])
     p50, p99, most = np.percentile(found, (50, 99, 100))
-    return FanoutResult(subscribers, len(found), (subscribers - 1) * rate * seconds, p50, p99, most)
+    disk = np.percentile(json.loads((folder / "disk").read_text()), (50, 99))
+    return FanoutResult(subscribers, len(found), (subscribers - 1) * rate * seconds, p50, p99, most, *disk)

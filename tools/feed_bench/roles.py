@@ -26,18 +26,29 @@ def start(role: str, *words: object) -> "subprocess.Popen[bytes]":
     )
 
 
-def publish(endpoint: str, journal: str, rate: str, keys: str = "") -> None:
-    """Publish at `rate` a second until SIGUSR1, then only serve, until SIGTERM."""
+def publish(endpoint: str, journal: str, rate: str, keys: str = "", latencies: str = "") -> None:
+    """Publish at `rate` a second until SIGUSR1, then only serve, until SIGTERM.
+
+    At SIGUSR1 it writes how long each message took, in ms, until it was on disk and handed to ZeroMQ.
+    """
     quiet, end = threading.Event(), threading.Event()
     signal.signal(signal.SIGUSR1, lambda *_: quiet.set())
     signal.signal(signal.SIGTERM, lambda *_: end.set())
     options = FeedOptions(
         site="bench", endpoint=endpoint, journal=Path(journal), heartbeat_seconds=0.5, keys=Path(keys) if keys else None
     )
-    with Feed(options, schema={}) as feed:
+    handed: list[float] = []
+
+    def on_message(_topic: str, _number: int, body: bytes) -> None:
+        if latencies:
+            handed.append((time.monotonic_ns() - json.loads(body)["data"]["at_ns"]) / 1e6)
+
+    with Feed(options, schema={}, on_message=on_message) as feed:
         due = time.monotonic()
         while not end.is_set():
             if quiet.is_set():
+                if latencies and not Path(latencies).exists():
+                    Path(latencies).write_text(json.dumps(handed))
                 end.wait(0.1)
                 continue
             due = max(due + 1 / float(rate), time.monotonic() - 0.1)
