@@ -13,6 +13,8 @@ from detector.minicpm.facts import Facts, Gpu, gather_facts, installed
 from detector.minicpm.models import known_models, verified_here
 from detector.minicpm.snapshot import Snapshot, damaged_files, find_snapshot
 from detector.minicpm.verifier import check_versions, find_or_fetch
+from detector.minicpm45.environment import Environment
+from detector.minicpm45.places import environment_folder
 from detector.settings import Settings
 from stream import feed_capabilities, load_opencv, redact
 
@@ -48,6 +50,7 @@ class Doctor:
         yield self._attention()
         yield self._linear_attention()
         yield from self._snapshot()
+        yield self._second_environment()
         yield self._verifier()
 
     def _torch(self) -> Check:
@@ -137,6 +140,19 @@ class Doctor:
             text="; ".join(damaged) + advice if damaged else _hashed_text(self.snapshot.folder),
         )
 
+    def _second_environment(self) -> Check:
+        """Whether `serve-45` could run; only told, since nothing but that command asks for it."""
+        wanted = self._settings.minicpm45.environment
+        environment = Environment(Path(wanted) if wanted else environment_folder())
+        try:
+            problem = environment.problem()
+        except VerifierError as error:
+            problem = str(error)
+        if problem is None:
+            return Check(name="minicpm-4.5", ok=True, text=f"its environment is in {environment.folder}")
+        text = f"for serve-45 only: {environment.folder}: {problem}; lightning-detector setup-45 makes it"
+        return Check(name="minicpm-4.5", ok=None, text=text)
+
     def _verifier(self) -> Check:
         """Which verifier a run would take, without starting a model."""
         from detector.verifier import choose_verifier, why_no_gpu_model  # noqa: PLC0415 - it builds on doctor's parts
@@ -147,7 +163,8 @@ class Doctor:
                 check_versions(self._settings.minicpm)
                 if self.facts is not None:
                     check_attention(self._settings.minicpm.attention, self.facts)
-                find_or_fetch(self._settings.minicpm)
+                if self.snapshot is None:
+                    raise VerifierError(f"{kind}: the snapshot is missing or not whole, see above")
                 return Check(name="verifier", ok=True, text=f"{kind} (asked for)")
             if kind == "auto":
                 why_not = why_no_gpu_model(self._settings, self.facts)

@@ -133,6 +133,17 @@ def test_a_live_candidate_past_its_deadline_is_unverified_first_and_judged_later
     assert answers.states("late") == ["unverified", "confirmed"]
 
 
+def test_late_candidates_are_counted_and_said_once_not_each(
+    gated: Gated, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Batcher(gated, settings(deadline_seconds=0.02)) as batcher:
+        for number in range(5):
+            batcher.ask(candidate(f"c{number}"), answers)
+            until(lambda: answers.states(f"c{number}") == ["unverified"])  # noqa: B023 - within the turn
+        assert batcher.counts.late == 5
+    assert len([record for record in caplog.records if "published as unverified" in record.message]) == 1
+
+
 def test_a_file_waits_for_its_verdict_past_any_deadline(gated: Gated, answers: Answers) -> None:
     with Batcher(gated, settings(deadline_seconds=0.01)) as batcher:
         batcher.ask(candidate("file"), answers, wait=True)

@@ -100,6 +100,32 @@ def test_a_model_that_cannot_load_leaves_every_flash_unverified_and_the_replay_w
     assert "could not be loaded" in ends[0]["verdict"]["reason"]
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        ([], "lightning-detector pull"),
+        (["--model-revision", "1740887"], "40 hexadecimal digits"),
+        (["--model", "openbmb/MiniCPM-V-4_5"], "cannot run here"),
+        (["--set", "minicpm.channel=edge", "--model-revision", REVISION_46], "cannot apply"),
+    ],
+)
+def test_a_model_that_is_asked_for_and_cannot_run_is_one_line(
+    case: tuple[list[str], str],
+    two_flashes: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("torch", reason="the extra minicpm is not installed")
+    words, said = case
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert main(["replay", str(two_flashes), "--verifier", "minicpm", *words]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert said in err
+
+
 class Events:
     """The revisions of each flash that four cameras reported, and when each began."""
 
