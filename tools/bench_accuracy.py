@@ -4,6 +4,7 @@
 import argparse
 import json
 import multiprocessing
+import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -122,6 +123,8 @@ def report(trials: Sequence[Trial], out: Path) -> None:
     if coded:
         console.print(codec_table(coded))
     console.print(confusion_table(trials))
+    cost = statistics.median(trial.prefilter_us for trial in trials)
+    print(f"prefilter: {cost:.0f} us a frame (median over scenes, this machine as busy as it was)")
     with (out / "results.jsonl").open("w", encoding="utf-8") as file:
         for trial in trials:
             file.write(json.dumps(asdict(trial), default=str) + "\n")
@@ -143,18 +146,20 @@ def findings(trials: Sequence[Trial]) -> str:
             what = (
                 f"{'+'.join(one.kinds)}, strength {one.strength:.1f}, {one.rise_levels:.1f} levels, area {one.area:.1%}"
             )
-            lines += [
-                f"- {one.start:.3f} s: {what} ({trial.case.about}, {trial.case.label})",
-                f"  `{trial.case.command}`",
-            ]
+            why = f", p {one.probability:.2f} ({_told(one.evidence)})" if one.found else ""
+            lines += [f"- {one.start:.3f} s: {what} ({trial.case.about}, {trial.case.label}){why}"]
+            lines += [f"  `{trial.case.command}`"]
     for title, confirmed in (("False alarms confirmed", True), ("False candidates rejected", False)):
         wrong = [(trial, alarm) for trial in trials for alarm in trial.alarms if alarm.confirmed == confirmed]
         lines += ["", f"## {title}: {len(wrong)}", ""]
         for trial, alarm in sorted(wrong, key=lambda pair: -pair[1].probability)[:WORST]:
-            said = ", ".join(f"{key} {value:.2f}" for key, value in alarm.evidence.items())
-            what = f"{trial.case.about}, {trial.case.label}, p {alarm.probability:.2f} ({said})"
+            what = f"{trial.case.about}, {trial.case.label}, p {alarm.probability:.2f} ({_told(alarm.evidence)})"
             lines += [f"- {alarm.start:.3f} to {alarm.end:.3f} s: {what}", f"  `{trial.case.command}`"]
     return "\n".join(lines) + "\n"
+
+
+def _told(evidence: dict[str, float]) -> str:
+    return ", ".join(f"{key} {value:.2f}" for key, value in evidence.items())
 
 
 def _console() -> Console:

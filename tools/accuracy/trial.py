@@ -31,6 +31,8 @@ class FlashResult:
     found: bool
     confirmed: bool
     onset_error_frames: float | None
+    probability: float
+    evidence: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def _compare(case: Case, labels: Labels, found: list[Candidate], cost: float) ->
                 best is not None,
                 best is not None and bool(verdicts[best].lightning),
                 None if best is None else (found[best].start_seconds - detail.start) / frame,
+                0.0 if best is None else verdicts[best].probability or 0.0,
+                {} if best is None else dict(verdicts[best].evidence),
             )
         )
     spans = [(one.start, one.end) for one in labels.details] + [(start, end) for start, end in labels.ignore]
