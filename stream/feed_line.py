@@ -50,7 +50,9 @@ class Line:
         self._context = context
         self._keys = keys
         self._notify = notify
+        self._began = time.monotonic()
         self._heard: float | None = None
+        self._told_absent = False
         self._dealer: zmq.Socket[bytes] | None = None
         self._answer_by = 0.0
         self._ask_at = 0.0
@@ -154,8 +156,13 @@ class Line:
 
     def _watch_life(self) -> None:
         limit = _AWAY_BEATS * max(1.0, self.order.heartbeat_seconds or 1.0)
-        silent = time.monotonic() - self._heard if self._heard is not None else 0.0
-        if not self.away and silent > limit:
+        silent = time.monotonic() - (self._heard or self._began)
+        if silent <= limit:
+            return
+        if self._heard is None and not self._told_absent:
+            self._told_absent = True
+            self._tell("away", "no publisher answers there yet; waiting for one")
+        elif not self.away:
             self.away = True
             self._tell("away", f"nothing heard for {silent:.0f} s; waiting for the publisher to come back")
 

@@ -125,6 +125,14 @@ def test_it_says_when_the_publisher_is_away_and_back(tmp_path: Path) -> None:
     assert endpoint in notices[1].text
 
 
+def test_it_says_when_nobody_is_there_from_the_start() -> None:
+    endpoint, notices = free_endpoint(), []
+    with Subscriber(endpoint, options=SubscriberOptions(on_notice=notices.append)) as events:
+        wait_until(lambda: events.receive(0.1) or notices)
+    assert [notice.kind for notice in notices] == ["away"]
+    assert "no publisher answers" in notices[0].text
+
+
 def test_a_wiped_journal_is_told_and_its_messages_come_from_the_first(tmp_path: Path) -> None:
     endpoint, notices = free_endpoint(), []
     with Subscriber(endpoint, options=SubscriberOptions(since=0, on_notice=notices.append)) as events:
