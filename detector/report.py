@@ -20,7 +20,7 @@ _decoder = msgspec.json.Decoder(FlashMessage)
 CSV_COLUMNS = (
     "id", "camera", "file", "state", "start_utc", "start_seconds", "peak_seconds", "end_seconds", "duration_seconds",
     "pulses", "peak_rise_levels", "lit_fraction", "probability", "verifier", "clock", "utc_error_ms",
-    "quality", "still",
+    "quality", "still", "clip",
 )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def csv_row(flash: Flash) -> dict[str, object]:
     row["quality"] = " ".join(flash.quality)
     row["probability"] = None if flash.verdict is None else flash.verdict.probability
     row["verifier"] = None if flash.verdict is None else flash.verdict.verifier
-    row["still"] = flash.media.still
+    row["still"], row["clip"] = flash.media.still, flash.media.clip
     return row
 
 

@@ -44,12 +44,17 @@ def test_every_flash_is_detected_and_then_confirmed_under_the_same_id(
         assert flash["file"] == "storm.mp4"
 
 
-def test_the_folder_of_results_holds_each_flash_once_with_its_still(storm: tuple[Path, Any], tmp_path: Path) -> None:
+def test_the_folder_of_results_holds_each_flash_once_with_its_still_and_its_clip(
+    storm: tuple[Path, Any], tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     assert main(["replay", str(storm[0]), "--out", str(out), "--verifier", "photometric"]) == 0
     flashes = [json.loads(line)["data"] for line in (out / "flashes.jsonl").read_text().splitlines()]
     assert [flash["state"] for flash in flashes] == ["confirmed", "confirmed"]
-    assert all((out / flash["media"]["still"]).stat().st_size > 1000 for flash in flashes)
+    for flash in flashes:
+        assert (out / flash["media"]["still"]).stat().st_size > 1000
+        with av.open(str(out / flash["media"]["clip"])) as clip:
+            assert sum(1 for _ in clip.decode(video=0)) > flash["duration_seconds"] * 25
     assert len((out / "flashes.csv").read_text().splitlines()) == 3
 
 

@@ -1,0 +1,91 @@
+"""Clips: cut from what a source sent, without re-encoding, with the flash where it belongs."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
+from support_rtsp import RtspServer
+
+from stream import Camera, CaptureOptions, Clip, open_video
+
+FLASH = FlashPlan(kind="sheet", at=5.0, rise=80)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Makes a clip of 8 s with a flash at 5 s: `recorded("storm.mp4", "libx264")`."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(name: str, codec: str) -> Path:
+        path = folder / name
+        if not path.exists():
+            scene = Scene(Plan(seconds=8.0, size=(320, 180), flashes=(FLASH,)))
+            write_clip(scene, path, ClipFormat(codec=codec, key_seconds=1.0))
+        return path
+
+    return make
+
+
+def brightest_second(clip: Clip) -> float:
+    """When the picture of the clip with the most light was taken, on the source's clock."""
+    with av.open(io.BytesIO(clip.data)) as container:
+        light = {frame.time: float(np.mean(frame.to_ndarray(format="gray"))) for frame in container.decode(video=0)}
+    assert min(light) == pytest.approx(0.0, abs=0.1), "a clip begins at 0"
+    return clip.start_seconds + max(light, key=lambda time: light[time])
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "container"),
+    [
+        ("a.mp4", "libx264", "mp4"),
+        ("b.mkv", "libx265", "mp4"),
+        ("c.ts", "libx264", "mp4"),
+        ("d.webm", "libvpx", "mkv"),
+        ("e.avi", "mpeg4", "mp4"),
+    ],
+)
+def test_a_clip_of_a_recording_holds_the_flash_where_it_was(
+    name: str, codec: str, container: str, recorded: Callable[[str, str], Path], capture_options: CaptureOptions
+) -> None:
+    with open_video(recorded(name, codec), options=capture_options, history_seconds=6.0) as video:
+        clip = next(video.cut(4.0, 6.0) for frame in video if frame.seconds >= 6.5)
+    assert clip is not None
+    assert clip.container == container
+    assert 3.0 - 0.05 <= clip.start_seconds <= 4.0, "from the key frame before"
+    assert brightest_second(clip) == pytest.approx(FLASH.at, abs=0.4)
+
+
+def test_what_is_too_long_ago_is_no_longer_there(
+    recorded: Callable[[str, str], Path], capture_options: CaptureOptions
+) -> None:
+    with open_video(recorded("a.mp4", "libx264"), options=capture_options, history_seconds=2.0) as video:
+        clips = [(video.cut(0.0, 1.0), video.cut(6.0, 7.0)) for frame in video if frame.seconds >= 7.5]
+    assert clips[-1][0] is None
+    assert clips[-1][1] is not None
+
+
+def test_nothing_is_kept_where_no_clips_are_wanted(
+    recorded: Callable[[str, str], Path], capture_options: CaptureOptions
+) -> None:
+    with open_video(recorded("a.mp4", "libx264"), options=capture_options) as video:
+        assert all(video.cut(0.0, frame.seconds) is None for frame in video)
+
+
+def test_a_clip_of_a_camera_holds_the_flash_where_it_was(
+    rtsp_server: Callable[..., RtspServer], recorded: Callable[[str, str], Path], capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(recorded("a.mp4", "libx264"))
+    with Camera("roof", server.url, capture_options, history_seconds=6.0) as camera:
+        light: dict[float, float] = {}
+        for frame in camera:
+            light[frame.seconds] = float(frame.luma.mean())
+            flash = max(light, key=lambda seconds: light[seconds])
+            if light[flash] > min(light.values()) + 20 and frame.seconds > flash + 0.5:
+                clip = camera.cut(flash - 1.0, flash + 0.5)
+                break
+    assert clip is not None
+    assert brightest_second(clip) == pytest.approx(flash, abs=0.05)
