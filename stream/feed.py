@@ -18,6 +18,7 @@ from stream.journal import Upstream
 from stream.message import Message
 
 _QUEUE_ROOM = 100_000  # drafts; far beyond any storm: only a disk that hangs for minutes gets there
+_END_SECONDS = 120.0  # for what waits, when the feed ends
 _BATCH = 200  # drafts per commit
 
 
@@ -100,7 +101,12 @@ class Feed:
     ) -> None:
         self._stopping.set()
         self._wake()
-        self._thread.join()
+        self._thread.join(_END_SECONDS)
+        if self._thread.is_alive() and error is None:
+            raise FeedError(
+                f"feed {self._options.site}: {self.backlog} messages could not be written within {_END_SECONDS:g} s; "
+                f"check the disk of {self._options.journal or 'this machine'}"
+            )
         self._close_wake()
         if self._failure is not None and error is None:
             raise self._failure

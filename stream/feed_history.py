@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ import msgspec
 from stream.errors import JournalError
 from stream.journal import check_format
 from stream.message import Message
+
+_PAGE = 500  # messages
 
 _decode = msgspec.json.Decoder(Message[dict[str, Any]]).decode
 
@@ -43,28 +46,43 @@ class Kept(NamedTuple):
 
 
 def read_history(path: Path, wanted: HistoryFilter) -> Iterator[Kept]:
-    """The messages in the journal at `path` that `wanted` lets through, oldest first, as they were at the first one.
+    """The messages in the journal at `path` that `wanted` lets through, oldest first; none newer than the first look.
+
+    Read in pages, so that a reader that pauses never keeps the publisher's files from shrinking.
 
     Raises:
         JournalError: the file is missing, not a journal, or cannot be read.
     """
     if not path.is_file():
         raise JournalError(f"{path}: no journal here; name the file that was given as --journal")
-    conditions, values = _conditions(wanted)
     try:
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        ) as database:
             check_format(database, str(path))
-            # Only fixed text is put together here; every value is bound.
-            newest = f"select * from message where {conditions} order by sequence desc limit ?"  # noqa: S608
-            query = f"select sequence, topic, published, body from ({newest}) order by sequence"  # noqa: S608
-            limit = -1 if wanted.newest is None else wanted.newest
-            for sequence, topic, published, body in database.execute(query, [*values, limit]):
-                yield Kept(sequence, topic, published, _decode(body), body)
-        finally:
-            database.close()
+            yield from _pages(database, wanted)
     except (sqlite3.Error, msgspec.DecodeError) as error:
         raise JournalError(f"{path}: cannot read the journal: {error}; is it the file given as --journal?") from error
+
+
+def _pages(database: sqlite3.Connection, wanted: HistoryFilter) -> Iterator[Kept]:
+    conditions, values = _conditions(wanted)
+    # Only fixed text is put together in these queries; every value is bound.
+    matching = f"select sequence from message where {conditions} order by sequence desc limit ?"  # noqa: S608
+    limit = -1 if wanted.newest is None else wanted.newest
+    first, last = database.execute(
+        f"select min(sequence), max(sequence) from ({matching})",  # noqa: S608
+        [*values, limit],
+    ).fetchone()
+    query = (
+        f"select sequence, topic, published, body from message where {conditions} "  # noqa: S608
+        "and sequence between ? and ? order by sequence limit ?"
+    )
+    while first is not None:
+        rows = database.execute(query, [*values, first, last, _PAGE]).fetchall()
+        for sequence, topic, published, body in rows:
+            yield Kept(sequence, topic, published, _decode(body), body)
+        first = rows[-1][0] + 1 if len(rows) == _PAGE else None
 
 
 def _conditions(wanted: HistoryFilter) -> tuple[str, list[object]]:

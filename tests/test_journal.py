@@ -1,5 +1,6 @@
 """The journal: numbered, on disk, one writer, oldest forgotten first."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream import JournalError
+from stream import HistoryFilter, JournalError, read_history
 from stream.journal import Entry, Journal, Retention, Upstream
 
 FOREVER = Retention(days=1e4, megabytes=1e4)
@@ -194,3 +195,17 @@ def test_a_journal_in_memory_is_a_new_feed_each_time() -> None:
     assert not first.restore_if_gone()
     first.close()
     second.close()
+
+
+def test_a_reader_that_pauses_does_not_keep_the_publishers_log_from_being_emptied(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    texts = dict.fromkeys(("id", "source", "type", "subject", "time", "dataschema", "feed", "run", "sequence"), "1")
+    message = json.dumps(texts | {"data": {}}).encode()
+    journal.append([entry._replace(body=message) for entry in entries(1, 1200)])
+    reader = read_history(tmp_path / "j.db", HistoryFilter())
+    assert next(reader).sequence == 1
+    journal.append([entry._replace(body=message) for entry in entries(1201, 10)])
+    checkpoint = journal._open.execute("pragma wal_checkpoint(truncate)").fetchone()
+    assert checkpoint[0] == 0, "a reader was in the way"
+    assert [one.sequence for one in reader] == list(range(2, 1201))
+    journal.close()
