@@ -1,10 +1,8 @@
 """The verifier `served`: the same pictures and question to a model server that speaks the OpenAI chat protocol."""
 
 import asyncio
-import base64
 import json
 import logging
-import math
 import os
 import random
 import threading
@@ -13,15 +11,13 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
-import cv2
 import httpx
-import msgspec
 import numpy as np
 
+from detector.chat import ServedModel, first_model_in, request_body, score_in
 from detector.errors import SettingsError, VerifierError
 from detector.flash import Candidate, Verdict
 from detector.minicpm.protocol import Score
-from detector.pictures import Picture
 from detector.question import Asked, Question, Shown
 from detector.settings import ServedSettings, Settings
 from stream import redact
@@ -30,44 +26,6 @@ _CONNECT_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 20.0
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
-_TOP_WORDS = 20  # as many of the likeliest first words as the protocol gives
-_JPEG_QUALITY = 95
-
-
-class _TopWord(msgspec.Struct):
-    token: str
-    logprob: float
-
-
-class _Position(msgspec.Struct):
-    token: str
-    logprob: float
-    top_logprobs: list[_TopWord] = []
-
-
-class _Logprobs(msgspec.Struct):
-    content: list[_Position] | None = None
-
-
-class _Choice(msgspec.Struct):
-    logprobs: _Logprobs | None = None
-
-
-class _Completion(msgspec.Struct):
-    choices: list[_Choice]
-
-
-class _Model(msgspec.Struct):
-    id: str
-    revision: str | None = None  # `serve-45` tells it; the protocol itself has no place for it
-
-
-class _Models(msgspec.Struct):
-    data: list[_Model]
-
-
-class NoLogprobs(VerifierError):
-    """The server answers without the probabilities of its first word, so its answer has no probability."""
 
 
 class ServedVerifier:
@@ -200,36 +158,12 @@ class ServedVerifier:
         return self._question.verdict(self._asked, score.log_odds, score.answer_mass, time.monotonic() - began)
 
     async def _score(self, shown: Shown) -> Score:
-        reply = await self._request("POST", "chat/completions", self._body(shown))
-        try:
-            completion = msgspec.json.decode(reply.content, type=_Completion)
-        except msgspec.DecodeError as error:
-            raise VerifierError(f"{self._endpoint}: not an answer of the OpenAI chat protocol: {error}") from error
-        return score_of(completion, self._endpoint)
+        reply = await self._request("POST", "chat/completions", request_body(self._asked.model, shown) | self._extra)
+        return score_in(reply.content, self._endpoint)
 
-    def _body(self, shown: Shown) -> dict[str, Any]:
-        content: list[dict[str, Any]] = [
-            {"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in shown.pictures
-        ]
-        content.append({"type": "text", "text": shown.text})
-        return {
-            "model": self._asked.model,
-            "messages": [{"role": "user", "content": content}],
-            "max_tokens": 1,
-            "temperature": 0,
-            "logprobs": True,
-            "top_logprobs": _TOP_WORDS,
-        } | self._extra
-
-    async def _first_model(self) -> _Model:
+    async def _first_model(self) -> ServedModel:
         reply = await self._request("GET", "models", None)
-        try:
-            listed = msgspec.json.decode(reply.content, type=_Models).data
-        except msgspec.DecodeError as error:
-            raise VerifierError(f"{self._endpoint}/models: not a list of models: {error}") from error
-        if not listed:
-            raise VerifierError(f"{self._endpoint}: the server lists no model; name one with --model")
-        return listed[0]
+        return first_model_in(reply.content, self._endpoint)
 
     async def _request(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
         """The server's good answer; tried again with growing, random pauses where that can help.
@@ -269,36 +203,6 @@ class ServedVerifier:
         return redact(f"model server {self._endpoint}/{path} failed {tries} times: {said}{hint}")
 
 
-def score_of(completion: _Completion, endpoint: str) -> Score:
-    """Log-odds of Yes over No, and the probability of either, from a completion's first word.
-
-    A word that is not among the listed ones counts as just as likely as the least likely listed one: it is at most
-    that.
-
-    Raises:
-        NoLogprobs: the server gives none.
-    """
-    choices = completion.choices
-    positions = choices[0].logprobs.content if choices and choices[0].logprobs else None
-    words = positions[0].top_logprobs if positions else []
-    if len(words) < 2:
-        raise NoLogprobs(
-            f"{endpoint}: the server gives no log-probabilities (asked for: logprobs, top_logprobs {_TOP_WORDS}), so "
-            "its answer has no probability; vLLM, SGLang, llama.cpp and Ollama 0.12.11 or later give them, "
-            "`transformers serve` does not"
-        )
-    chances = {answer: _chance(words, answer) for answer in ("yes", "no")}
-    mass = sum(chances.values())
-    floor = math.exp(min(word.logprob for word in words))
-    yes, no = (max(chances[answer], floor, 1e-30) for answer in ("yes", "no"))
-    return Score(math.log(yes) - math.log(no), mass)
-
-
-def _chance(words: Sequence[_TopWord], answer: str) -> float:
-    """The probability of `answer` in all its spellings ("Yes", " yes", ...)."""
-    return sum(math.exp(word.logprob) for word in words if word.token.strip(" ▁Ġ\n").lower() == answer)
-
-
 def _client(served: ServedSettings) -> httpx.AsyncClient:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines for each request carry the whole address
     key = os.environ.get(served.key_variable)
@@ -318,15 +222,6 @@ def _extra(served: ServedSettings) -> dict[str, Any]:
     if not isinstance(extra, dict):
         raise SettingsError(f"served.extra_json = {served.extra_json!r}: a JSON object is needed, e.g. {{}}")
     return extra
-
-
-def _data_url(picture: Picture) -> str:
-    done, code = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
-    if not done:
-        raise VerifierError(f"a picture of shape {picture.shape} cannot be written as JPEG")
-    return f"data:image/jpeg;base64,{base64.b64encode(code.tobytes()).decode('ascii')}"
 
 
 def _pause(tries: int) -> float:

@@ -11,9 +11,10 @@ from model_server import ModelServer, pictures_in
 from support_models import model_settings
 
 from detector.batcher import Batcher
+from detector.chat import NoLogprobs
 from detector.errors import SettingsError, VerifierError
 from detector.flash import Candidate, Verdict
-from detector.served import NoLogprobs, ServedVerifier
+from detector.served import ServedVerifier
 from detector.verifier import choose_verifier
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.minicpm.process import ModelKeeper
+from detector.minicpm.keeper import ModelKeeper
 from detector.minicpm.protocol import Loaded, Score
 from detector.minicpm.snapshot import Snapshot
 from detector.minicpm.verifier import load_of

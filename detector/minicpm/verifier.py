@@ -7,8 +7,8 @@ from detector.errors import VerifierError
 from detector.flash import Candidate, Verdict
 from detector.minicpm.attention import ALWAYS, check_attention
 from detector.minicpm.facts import gather_facts, installed
+from detector.minicpm.keeper import ModelKeeper
 from detector.minicpm.models import known_models
-from detector.minicpm.process import ModelKeeper
 from detector.minicpm.protocol import Load
 from detector.minicpm.snapshot import Snapshot, find_snapshot
 from detector.question import Asked, Question
