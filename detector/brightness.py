@@ -82,6 +82,17 @@ class Background:
             self.noise = self.swing = None
             self._learnt_seconds = 0.0
 
+    def resume(self, seconds: float, level: Grid) -> None:
+        """Start again from a `level` known from before."""
+        self._samples.append((seconds, level))
+        self._recent.append((seconds, level))
+        self.level = level
+
+    @property
+    def latest(self) -> Grid | None:
+        """The newest picture, or None right after a restart."""
+        return self._recent[-1][1] if self._recent else None
+
     def reference(self, seconds: float) -> Grid | None:
         """The picture of `step_seconds` ago (at low rates: the one before), or None right after a restart."""
         return self._picture_before(seconds - self._step_seconds)
@@ -138,7 +149,9 @@ class Background:
             return
         self._learnt_seconds += elapsed
         share = np.float32(elapsed / min(self._learnt_seconds, self._memory_seconds))
-        self.noise += share * (change / np.float32(_MEAN_DIFFERENCE) - self.noise)
+        # One large change is no noise: it counts for no more than a very noisy picture would give.
+        usual = np.minimum(change, np.float32(6) * self.noise + np.float32(1))
+        self.noise += share * (usual / np.float32(_MEAN_DIFFERENCE) - self.noise)
         if not settled:
             return
         self.swing *= np.float32(np.exp(-elapsed / self._memory_seconds))

@@ -25,20 +25,20 @@ class Change:
     difference: Grid
     noise: float
 
-    def positivity(self, where: NDArray[np.bool_] | None = None) -> float:
-        """Sum of rises over the sum of all noticeable changes, 0..1; `where` (any grid) restricts it.
+    def positivity(self, where: NDArray[np.bool_], rise: float) -> float | None:
+        """Sum of rises over the sum of all noticeable changes around `where` (any grid), 0..1.
 
         Added light darkens nothing. Whatever moves darkens the place that it leaves, but often within one block, whose
-        mean then hides it: hence at this size.
+        mean then hides it: hence at this size. None where a `rise` (levels) of the blocks drowns in noise here.
         """
+        if 4.0 * self.noise > 0.7 * rise:
+            return None
         # What is left above the noise counts: many pixels just above it must not outvote a small light.
         gate = np.float32(max(2.0, 4.0 * self.noise))
         risen = np.maximum(self.difference - gate, 0)
         fallen = np.maximum(-self.difference - gate, 0)
-        if where is not None:
-            marks = self.spread(where)
-            risen, fallen = risen[marks], fallen[marks]
-        gained, lost = float(risen.sum()), float(fallen.sum())
+        marks = self.spread(where)
+        gained, lost = float(risen[marks].sum()), float(fallen[marks].sum())
         return gained / (gained + lost) if gained > 0 else 0.0
 
     def smoothness(self, where: NDArray[np.bool_]) -> float | None:

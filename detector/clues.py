@@ -12,6 +12,9 @@ from stream import Frame
 
 _COLOUR_SIDE = 160
 _SATURATED = 245.0
+# What a scene does by itself is measured over this long; it goes on from before a flash to after it, but not for ever.
+_STIR_SECONDS = 0.05
+_STIR_MOST = 20.0
 
 
 class Views:
@@ -58,9 +61,11 @@ def positivity(views: Views) -> float | None:
 
 def fine_positivity(views: Views) -> float | None:
     """The same at five times the resolution around what lit up, at the onset and at the peak, whichever is worse."""
-    where = views.candidate.lit_map
-    found = [view.positivity(where) for view in (views.at_onset, views.at_peak) if view is not None]
-    return min(found, default=None)
+    candidate = views.candidate
+    where = candidate.lit_map
+    rise = float((candidate.peak_map - candidate.background)[where].mean()) if where.any() else 0.0
+    found = [view.positivity(where, rise) for view in (views.at_onset, views.at_peak) if view is not None]
+    return min((value for value in found if value is not None), default=None)
 
 
 def fallen_share(views: Views) -> float | None:
@@ -77,13 +82,16 @@ def fallen_share(views: Views) -> float | None:
 def scene_changed(views: Views) -> float | None:
     """How much of the change is still there when the light is out, beyond a common gain: a cut or another camera mode.
 
-    A dip of the exposure after a strike is a common gain and does not count.
+    A dip of the exposure after a strike is a common gain and does not count, nor does what the scene does by itself.
     """
     peak, after = views.at_peak, views.afterwards
     if peak is None or after is None:
         return None
     where = views.candidate.lit_map
-    return after.beyond_gain(where) / max(float(np.abs(peak.difference[peak.spread(where)]).mean()), 0.5)
+    elapsed = _elapsed(views.candidate)
+    stir = min(elapsed / _STIR_SECONDS, _STIR_MOST) * views.candidate.notes.get("stir_levels", 0.0)
+    rise = float(np.abs(peak.difference[peak.spread(where)]).mean())
+    return max(0.0, after.beyond_gain(where) - stir) / max(rise, 0.5)
 
 
 def suddenness(views: Views) -> float | None:
@@ -198,6 +206,13 @@ def height(views: Views) -> float | None:
 def size(views: Views) -> float | None:
     """Share of the picture that lights up: a flash lights cloud and land; what is small is mostly something near."""
     return views.candidate.lit_fraction
+
+
+def _elapsed(candidate: Candidate) -> float:
+    """Seconds between the pictures of before and after."""
+    if candidate.before is None or candidate.after is None:
+        return 0.0
+    return candidate.after.seconds - candidate.before.seconds
 
 
 def _added_colour(views: Views) -> NDArray[np.float32] | None:

@@ -132,7 +132,7 @@ class Candidate:
     before, peak, after: frames of the moment; before and after may be missing at the edges of a source.
     notes: what the prefilter knows beside: `dark_after` 1 when `after` shows the scene without the light, 0 when the
     light was still there; `cut_off` 1 when the source or what can be compared ended first; `blinks`, how many earlier
-    lights of this place, strength and rhythm there were.
+    lights of this place, strength and rhythm there were; `stir_levels`, how much the lit blocks change by themselves.
     """
 
     id: str

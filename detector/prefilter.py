@@ -22,6 +22,8 @@ cv2 = load_opencv()
 Polygon = Sequence[tuple[float, float]]
 Region = tuple[float, float, float, float]
 
+# So much of the rise over the background came within the last `step_seconds`; a steady climb gives at most half.
+SUDDEN_SHARE = 0.65
 # A new stroke adds at least this share of the light that is there already.
 RESTRIKE_SHARE = 0.2
 # Cameras take this long to undo what a bright flash did to their exposure.
@@ -123,19 +125,22 @@ class Prefilter:
         threshold, strict = self._thresholds(frame.seconds)
         # Lightning is sudden and adds to what was there: most of the rise over the background came just now. A rise
         # out of a short dark spell (wiper, exposure dip) is no rise over the background.
-        sudden = (rise > threshold) & (step > np.float32(0.5) * rise) & self._watched
+        sudden = (rise > threshold) & (step > np.float32(SUDDEN_SHARE) * rise) & self._watched
         return Look(rise, step, threshold, sudden, self._positivity(step, threshold), strict)
 
     def _positivity(self, step: Grid, threshold: Grid) -> float:
         """Share of rises in all noticeable changes. Added light makes no block darker; whatever moves does."""
-        noise = self._background.noise
-        noticeable = np.float32(0.5) * threshold
+        noise, noticeable = self._background.noise, np.float32(0.5) * threshold
+        by_noise = 0.0
         if noise is not None:
-            # Three standard deviations of the difference of two pictures; less would drown light in noise.
+            # Three standard deviations of the difference of two pictures; less would drown light in noise. What noise
+            # darkens beyond them in so many blocks (0.0044 deviations each, if it is normal) is no motion.
             noticeable = np.maximum(noticeable, np.float32(3 * 2**0.5) * noise)
+            by_noise = 0.0044 * 2**0.5 * float(noise[self._watched].sum())
         change = np.where(self._watched & (np.abs(step) > noticeable), step, np.float32(0))
-        total = float(np.abs(change).sum())
-        return float(np.maximum(change, 0).sum()) / total if total > 0 else 0.0
+        gained = float(np.maximum(change, 0).sum())
+        lost = max(0.0, gained - float(change.sum()) - by_noise)
+        return gained / (gained + lost) if gained > 0 else 0.0
 
     def _min_blocks(self, strict: float = 1.0) -> float:
         return max(2.0, self._settings.min_lit_fraction * strict * np.count_nonzero(self._watched))
@@ -148,11 +153,12 @@ class Prefilter:
         """The same question as positivity, at five times the resolution, asked only when the blocks see an onset."""
         before = self._pictures.before(frame.seconds)
         closer = change(before, frame) if before is not None else None
-        if closer is None:
+        purity = None if closer is None else closer.positivity(look.sudden, float(look.step[look.sudden].mean()))
+        if purity is None:
             return True
         # Motion hardly ever brightens a tenth of the picture at once, so a large light needs less purity.
         area = float(np.count_nonzero(look.sudden)) / max(1.0, float(np.count_nonzero(self._watched)))
-        return closer.positivity(look.sudden) >= self._settings.min_fine_positivity - min(0.1, area)
+        return purity >= self._settings.min_fine_positivity - min(0.1, area)
 
     def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
         ground = Ground(grid - look.rise, look.threshold, self._watched, self._min_blocks(), self._settings.gap_seconds)
@@ -199,10 +205,10 @@ class Prefilter:
 
     def _watch_recovery(self, moment: Moment) -> None:
         """After a flash that lowered the exposure: much of the picture is darker now than before it."""
-        level = self._background.level
-        if level is None or level.shape != moment.ground.level.shape:
+        latest = self._background.latest
+        if latest is None:
             return
-        darker = level < moment.ground.level - np.float32(0.5) * moment.ground.threshold
+        darker = latest < moment.ground.level - np.float32(0.5) * moment.ground.threshold
         if np.count_nonzero(darker & self._watched) >= DIPPED_SHARE * np.count_nonzero(self._watched):
             self._aftermath = Aftermath(moment.ground.level, moment.samples[-1].seconds + AFTERMATH_SECONDS)
 
@@ -212,7 +218,14 @@ class Prefilter:
             return []
         if moment.dark_from is None:
             self._background.restart(forget_noise=False)
+            if moment.stays_since is None and not cut_off:
+                # A storm without a pause: what comes next is measured against the same ground.
+                now = moment.samples[-1].seconds
+                self._background.resume(now, moment.ground.level)
+                self._aftermath = Aftermath(moment.ground.level, now + AFTERMATH_SECONDS)
         moment.notes["cut_off"] = float(cut_off)
+        if self._background.noise is not None and moment.mask.any():
+            moment.notes["stir_levels"] = float(self._background.noise[moment.mask].mean())
         closed = moment.candidate(open_=False)
         if not cut_off:
             self._watch_recovery(moment)
