@@ -130,7 +130,7 @@ class Line:
         now = time.monotonic()
         if self._waiting or now < self._ask_at:
             return
-        request = self.order.request
+        request = self.order.next_request()
         if request is None:
             return
         if self._dealer is None:

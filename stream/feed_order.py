@@ -69,11 +69,11 @@ class Order:
     """Takes the frames of one endpoint and gives back messages in order, each once.
 
     `cursors` (by feed id) is shared between the endpoints of a subscriber, so that two that carry the same feed give
-    each message once. `request` is what has to be asked of the history next. A feed never met before starts behind
+    each message once. `next_request` is what has to be asked of the history. A feed never met before starts behind
     number `since`; if that is None, with what comes next, or with the first message of a publisher that started while
     this side was waiting already (`waited` seconds). A feed that takes the place of another at the same endpoint starts
-    from its first message. `started` is where `feed` was taken up; `history_failed` tells that the
-    last answer said that the history cannot be read now.
+    from its first message. `started` is where `feed` was taken up; `history_failed` tells that the last answer said
+    that the history cannot be read now.
     """
 
     def __init__(
@@ -98,9 +98,8 @@ class Order:
         self.feed = start.feed
         self.heartbeat_seconds: float | None = None
 
-    @property
-    def request(self) -> Request | None:
-        """What to ask of the history now; None if nothing is missing."""
+    def next_request(self) -> Request | None:
+        """What to ask of the history now; None if nothing is missing. Answers to earlier ones no longer count."""
         cursor = self._cursors.get(self.feed) if self.feed else None
         if cursor is None:
             return self._ask(op="info") if self._unsure else None

@@ -53,7 +53,7 @@ class Publisher:
 
     def answer(self, order: Order) -> list[bytes] | None:
         """What the history says to what `order` asks now; None if it asks nothing."""
-        request = order.request
+        request = order.next_request()
         answer = self.desk.answer([b"me", encode(request)], 0.0) if request else None
         return answer[1:] if answer else None
 
