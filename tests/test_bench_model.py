@@ -1,0 +1,21 @@
+"""tools/bench_model.py runs on the tiny model; how fast is for people to look at."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.model, pytest.mark.slow]
+
+
+def test_the_bench_measures_every_combination_without_network() -> None:
+    pytest.importorskip("torch", reason="the extra minicpm is not installed")
+    tool = Path(__file__).parents[1] / "tools" / "bench_model.py"
+    words = ["--size", "tiny", "--batch", "1", "3", "--side", "224", "--repeat", "1", "--json", "--device", "cpu"]
+    done = subprocess.run([sys.executable, str(tool), *words], capture_output=True, text=True, timeout=110, check=True)
+    found = json.loads(done.stdout)
+    assert found["matrix_rate_tflops"] > 0
+    assert [(row["batch"], row["pictures"], row["side"]) for row in found["rows"]] == [(1, 4, 224), (3, 4, 224)]
+    assert all(row["seconds_per_clip"] > 0 and row["memory_mib"] > 50 for row in found["rows"])
