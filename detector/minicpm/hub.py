@@ -57,6 +57,8 @@ def fetch(model: str, revision: str) -> Snapshot:
 def _advice(model: str, revision: str, error: Exception) -> str:
     """Why the hub did not give it, and what to try; its client's own texts run over many lines."""
     name = type(error).__name__
+    if type(error.__cause__).__name__ == "OfflineModeIsEnabled":
+        name = "OfflineModeIsEnabled"
     match name:
         case "OfflineModeIsEnabled":
             what = "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it to fetch"
