@@ -152,6 +152,7 @@ class Camera:
             return
         if isinstance(item, Opened):
             attempt.decoder = LiveDecoder(item, self._options, self._history_seconds)
+            log.debug("%s: connected", self.name)
         elif isinstance(item, Ended):
             self._lost(attempt, item.error)
         elif attempt.decoder is not None:
@@ -164,12 +165,12 @@ class Camera:
             now = time.monotonic()
             attempt.last_picture = item.arrival if item.held else now
             frame = self._timeline.frame(picture, decoder)
-            self._count(frame, now, decoder)
+            self._count(frame, now, decoder, held=item.held)
             yield frame
             if self._stopped.is_set():
                 return
 
-    def _count(self, frame: Frame, now: float, decoder: LiveDecoder) -> None:
+    def _count(self, frame: Frame, now: float, decoder: LiveDecoder, *, held: bool) -> None:
         status = self._status
         was_live = status.state == "live"
         self._status = replace(
@@ -183,7 +184,7 @@ class Camera:
             clock=frame.clock,
             clock_problem=self._timeline.clock_problem,
         )
-        if not was_live:
+        if not was_live and not held:
             self._enter("live", None)
         if self._timeline.clock_problem != status.clock_problem and self._timeline.clock_problem:
             log.warning("%s: %s", self.name, self._timeline.clock_problem)
@@ -208,7 +209,9 @@ class Camera:
         limit = self._options.stall_seconds
         if current is not None:
             silent = now - current.last_picture
-            if silent <= limit or self._inbox.waiting:  # what waits was not looked at yet: the program is slow
+            if silent > limit and self._inbox.waiting:
+                return  # what waits was not looked at yet: the program may be slow, not the camera silent
+            if silent <= limit:
                 if fresh is not None:  # the old connection woke up first
                     self._drop(fresh)
                     self._fresh = None
@@ -223,6 +226,7 @@ class Camera:
             if now >= self._retry.due:
                 self._status = replace(self._status, attempts=self._status.attempts + 1)
                 self._fresh = _Attempt(self._connect(), now)
+                log.debug("%s: attempt %d", self.name, self._status.attempts)
         elif now - fresh.last_picture > self._options.open_seconds * 2 + limit:
             self._lost(fresh, StreamError(f"{redact(self._address)}: connected, but showed no picture"))
 
@@ -251,7 +255,9 @@ class Camera:
         before = self._status
         since = before.since if state == before.state else time.time()
         refused = before.refused and state != "live"
-        self._status = replace(before, state=state, since=since, last_error=error or before.last_error, refused=refused)
+        fps = before.fps if state == "live" else 0.0
+        last_error = error or before.last_error
+        self._status = replace(before, state=state, since=since, last_error=last_error, refused=refused, fps=fps)
         if error is not None:
             log.warning("%s: %s: %s", self.name, state, error)
         else:

@@ -44,6 +44,11 @@ def _explain_network(address: str, error: Exception) -> str:
         return f"the host name {host} is unknown; check the address and the network"
     if isinstance(error, av.error.InvalidDataError):
         return f"{where} answered, but not with video; check the port and the path"
+    if urlsplit(address).scheme in ("rtsps", "https") and getattr(error, "errno", None) == errno.EIO:
+        return (
+            f"no trusted TLS connection to {where}; a camera that signs its own certificate needs it named in "
+            "capture.tls_ca_file, or capture.tls_verify = false"
+        )
     return f"cannot be opened: {_reason(error)}"
 
 

@@ -10,7 +10,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from stream.address import redact
+from stream.address import is_url, redact
 from stream.connection import Ended, Item, Opened, Packet
 from stream.errors import CannotOpen, StreamError
 from stream.explain import explain_open_error
@@ -64,6 +64,12 @@ class NetworkConnection:
             self._unwanted.wait()
 
     def _open(self) -> InputContainer:
+        if not is_url(self._address):
+            raise CannotOpen(
+                f"{self._address}: not a camera: give a URL like rtsp://..., a device number or /dev/videoN; "
+                "recordings are for replay",
+                permanent=True,
+            )
         limits = (self._options.open_seconds, READ_SECONDS)
         try:
             return av.open(

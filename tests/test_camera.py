@@ -2,8 +2,10 @@
 
 import itertools
 import queue
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 from support_mangler import Faults, Mangler
 from support_media import Clip, counter, make_clip
@@ -138,8 +141,8 @@ def test_a_camera_behind_a_dead_line_is_reached_anew_while_the_old_connection_ha
         roof.live()
         first.signal(signal.SIGSTOP)  # the old connection never closes: a power cut sends nothing
         mangler.server_port = second.port
-        assert roof.live(capture_options.stall_seconds + 3) < capture_options.stall_seconds + 3
-        assert roof.camera.status.reconnects == 1
+        wait_for(lambda: roof.camera.status.reconnects == 1, capture_options.stall_seconds + 3, "the way round")
+        roof.live()
         first.signal(signal.SIGCONT)
 
 
@@ -243,6 +246,7 @@ def test_the_right_password_opens_a_protected_camera(
         ("rtsp://u:top-secret@127.0.0.1:{closed}/cam", "refused the connection"),
         ("/dev/video77", "there is no /dev/video77"),
         ("smoke://u:top-secret@127.0.0.1/cam", "kind of address"),
+        ("storm.mp4", "recordings are for replay"),
     ],
 )
 def test_an_address_that_cannot_work_is_explained(address: str, said: str, capture_options: CaptureOptions) -> None:
@@ -270,6 +274,45 @@ def test_stopping_is_prompt_in_every_state(
     down = Watcher(f"rtsp://127.0.0.1:{free_port()}/cam", capture_options)
     wait_for(lambda: down.state == "down", 5, "down")
     assert down.stop() < 3
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make a certificate")
+def test_a_camera_with_its_own_certificate_is_refused_until_it_is_named(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions, tmp_path: Path
+) -> None:
+    key, certificate, both = (tmp_path / name for name in ("key.pem", "certificate.pem", "both.pem"))
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    both.write_bytes(key.read_bytes() + certificate.read_bytes())
+    url = rtsp_server(camera_clip, "--tls", str(both)).url.replace("rtsp:", "rtsps:")
+    with watching(url, capture_options) as roof:
+        wait_for(lambda: "tls_ca_file" in str(roof.camera.status.last_error), 5, "the refusal")
+    with watching(url, msgspec.structs.replace(capture_options, tls_ca_file=str(certificate))) as roof:
+        roof.live()
+    with watching(url, msgspec.structs.replace(capture_options, tls_verify=False)) as roof:
+        roof.live()
+
+
+def test_killing_and_freezing_leaves_nothing_behind(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    server = rtsp_server(camera_clip)
+    process = psutil.Process()
+    with watching(server.url, capture_options) as roof:
+        roof.live()
+        before = process.num_threads(), process.num_fds()
+        for _ in range(4):
+            server.kill()
+            wait_for(lambda: roof.state == "down", 2, "down")
+            server.start()
+            roof.live()
+            server.signal(signal.SIGSTOP)
+            wait_for(lambda: roof.state == "stalled", 4, "stalled")
+            server.signal(signal.SIGCONT)
+            roof.live()
+        wait_for(lambda: (process.num_threads(), process.num_fds()) <= before, 5, "all given back")
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name == "camera-roof"], 5, "no thread left")
 
 
 def test_a_slow_program_skips_pictures_of_a_live_camera_and_counts_them(
