@@ -21,7 +21,18 @@ from stream.message import Message
 
 _AHEAD_ROOM = 1000  # messages that came before the ones missing in front of them
 
-NoticeKind = Literal["connected", "away", "back", "new_feed", "went_back", "lost", "refused", "not_understood"]
+NoticeKind = Literal[
+    "connected",
+    "away",
+    "back",
+    "refused",
+    "new_feed",
+    "went_back",
+    "lost",
+    "disk_trouble",
+    "disk_well",
+    "not_understood",
+]
 
 _decode = msgspec.json.Decoder(Message[dict[str, Any]]).decode
 
@@ -93,6 +104,7 @@ class Order:
         self._target = 0
         self._unsure = True
         self._asked = 0
+        self._durable = True
         self.history_failed = False
         self.started: Cursor | None = None
         self.feed = start.feed
@@ -115,6 +127,7 @@ class Order:
             if frames[0] == HEARTBEAT_TOPIC:
                 heartbeat = decode_heartbeat(frames[2])
                 self.heartbeat_seconds = heartbeat.heartbeat_seconds
+                self._watch_disk(durable=heartbeat.durable)
                 if self._known(heartbeat.feed, heartbeat.run):
                     self._target = max(self._target, heartbeat.last)
                 return []
@@ -256,6 +269,13 @@ class Order:
                 "behind them. Subscribe more often, or raise feed.keep_days there",
             )
             self._cursors[feed] = Cursor(cursor.run, sequence)
+
+    def _watch_disk(self, *, durable: bool) -> None:
+        if durable and not self._durable:
+            self._tell("disk_well", "the publisher can write its journal again")
+        if self._durable and not durable:
+            self._tell("disk_trouble", "the publisher cannot write its journal: what it sends now, a crash would lose")
+        self._durable = durable
 
     def _not_understood(self, error: Exception) -> None:
         self._tell("not_understood", f"sent what is not of this protocol ({error}); is it a lightning-detector feed?")

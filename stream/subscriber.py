@@ -26,7 +26,7 @@ _ROOM = 2000  # messages in hand; beyond it they stay with the publisher
 
 def log_notice(notice: Notice) -> None:
     """Write `notice` to the log: what a subscriber does unless told otherwise."""
-    _LOG.log(logging.INFO if notice.kind in {"connected", "back"} else logging.WARNING, "%s", notice.text)
+    _LOG.log(logging.INFO if notice.kind in {"connected", "back", "disk_well"} else logging.WARNING, "%s", notice.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

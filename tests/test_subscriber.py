@@ -1,9 +1,11 @@
 """The receiving side over real sockets: restarts, cursors, filters, several feeds, asyncio, staleness."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,25 @@ def test_it_says_when_nobody_is_there_from_the_start() -> None:
         wait_until(lambda: events.receive(0.1) or notices)
     assert [notice.kind for notice in notices] == ["away"]
     assert "no publisher answers" in notices[0].text
+
+
+def test_it_says_when_the_publisher_cannot_write_its_journal_and_when_it_can_again(tmp_path: Path) -> None:
+    endpoint, notices = free_endpoint(), []
+    with (
+        Feed(options_for(endpoint, tmp_path / "j.db"), {}) as feed,
+        Subscriber(endpoint, options=SubscriberOptions(since=0, on_notice=notices.append)) as events,
+        closing(sqlite3.connect(tmp_path / "j.db", isolation_level=None)) as locker,
+    ):
+        locker.execute("begin immediate")
+        publish(feed, 1)
+        (held,) = take(events, 1)
+        assert not held.message.durable
+        wait_until(lambda: events.receive(0.05) or notices[-1].kind == "disk_trouble")
+        locker.execute("rollback")
+        wait_until(lambda: events.receive(0.05) or notices[-1].kind == "disk_well")
+        publish(feed, 1)
+        assert take(events, 1)[0].message.durable
+    assert [notice.kind for notice in notices] == ["connected", "disk_trouble", "disk_well"]
 
 
 def test_a_wiped_journal_is_told_and_its_messages_come_from_the_first(tmp_path: Path) -> None:
