@@ -17,7 +17,11 @@ class Certain:
     name = "photometric"
     at_once = True
 
+    def __init__(self) -> None:
+        self.sides: list[int] = []
+
     def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        self.sides += [max(c.peak.luma.shape) for c in candidates]
         chances = [float(c.id) for c in candidates]
         return [
             Verdict(lightning=p >= 0.5, probability=p, verifier=self.name, evidence={"positivity": 0.9})
@@ -66,6 +70,15 @@ def test_only_doubtful_candidates_reach_the_model() -> None:
         "confirmed",
         "confirmed",
     ]
+
+
+def test_the_light_curve_is_judged_once_and_on_the_whole_pictures() -> None:
+    first, settings = Certain(), load_settings()
+    with Batcher(Cascade(first, Model(), settings.cascade), settings.batcher) as batcher:
+        for name in ("0.02", "0.4"):
+            batcher.ask(candidate(name, size=(1080, 1920)), lambda _judged, _verdict: None, wait=True)
+        assert batcher.drain(20)
+    assert first.sides == [1920, 1920]
 
 
 def test_a_verdict_carries_the_evidence_of_all_who_spoke() -> None:
