@@ -54,6 +54,7 @@ class Prefilter:
         self._habits = Habits()
         self._aftermath: Aftermath | None = None
         self._moment: Moment | None = None
+        self._last_look: Look | None = None
         self._previous: Frame | None = None
 
     def push(self, frame: Frame) -> list[Candidate]:
@@ -63,7 +64,7 @@ class Prefilter:
     def push_grid(self, frame: Frame, grid: Grid) -> list[Candidate]:
         """As `push`, with the block luma of `frame` already made."""
         found = self._cross_edges(frame, grid)
-        look = self._look(frame, grid)
+        look = self._last_look = self._look(frame, grid)
         if self._moment is not None:
             found += self._follow(self._moment, frame, grid, look)
         elif look is not None and self._is_onset(look) and self._is_added_light(frame, look):
@@ -74,6 +75,16 @@ class Prefilter:
         self._previous = frame
         self._pictures.remember(frame)
         return found
+
+    @property
+    def look(self) -> Look | None:
+        """What the last frame showed against the background; None where there was nothing to compare with."""
+        return self._last_look
+
+    @property
+    def watched(self) -> NDArray[np.bool_]:
+        """(rows, columns) blocks that count."""
+        return self._watched
 
     def flush(self) -> list[Candidate]:
         """The end of the source: what is still open, closed."""

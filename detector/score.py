@@ -240,11 +240,11 @@ def by_clip(
     for flash in flashes:
         if flash.state not in states:
             continue
-        clip = flash.file if flash.file is not None and flash.file in found else cameras.get(flash.camera)
-        if clip == "":
+        belongs = flash.file if flash.file is not None and flash.file in found else cameras.get(flash.camera)
+        if belongs == "":
             raise LabelsError(f"{flash.id}: two labelled clips are called {flash.camera}; results must name the file")
-        if clip is not None:
-            found[clip].append(found_of(flash))
+        if belongs is not None:
+            found[belongs].append(found_of(flash))
     return found
 
 

@@ -1,6 +1,7 @@
 """Compare results with labels: recall, false alarms, onset error."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from detector.score import ClipLabels, ClipScore
 
 _COLUMNS = ("clip", "flashes", "recall", "false", "per hour", "split", "pulses", "onset ms", "95 %", "covered")
+
+# A file or a pipe has no width to keep to.
+_WIDE = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,15 +135,15 @@ def _print_tables(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*_COLUMNS, box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table(box=None, pad_edge=False)
+    for name in _COLUMNS:
+        table.add_column(name, justify="left" if name == "clip" else "right", no_wrap=True)
     for clip, score in scores.items():
         table.add_row(clip + (" *" if labels[clip].begins_inside else ""), *_cells(score))
     table.add_section()
     for name, score in _sums(labels, scores).items():
         table.add_row(name + (" *" if name != "total" else ""), *_cells(score), style="bold")
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
     console.print(table)
     for clip, score in scores.items():
         for what, spans in (("missed", score.missed), ("false", score.false_spans)):

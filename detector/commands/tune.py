@@ -1,0 +1,81 @@
+"""Draw a recording's light curve with what was found and the thresholds, and propose settings."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detector.commands.common import add_settings_arguments, settings_of
+
+if TYPE_CHECKING:
+    from detector.settings import Settings
+    from detector.tune import Curve
+    from stream import Frame, StreamError, Video
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The file, and where the picture goes."""
+    parser.add_argument("file", metavar="FILE", help="a recording")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="the picture (default: NAME.curve.png here)")
+    add_settings_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read the whole file, draw, say what was found and what to try.
+
+    Raises:
+        StreamError: the file cannot be opened; or it breaks off, after all before the break has been shown.
+        OutputError: the picture cannot be written.
+    """
+    from detector.tune import draw, trace
+    from stream import open_video
+
+    settings = settings_of(arguments)
+    broken: list[StreamError] = []
+    with open_video(arguments.file, options=settings.capture) as video:
+        curve = trace(video.name, _until_it_breaks(video, broken), settings)
+        png = arguments.png or Path(f"{video.name}.curve.png")
+    draw(curve, settings.prefilter, png)
+    _show(curve, settings, png)
+    if broken:
+        raise broken[0]
+    return 0
+
+
+def _until_it_breaks(video: "Video", broken: "list[StreamError]") -> "Iterator[Frame]":
+    from stream import BadVideo
+
+    try:
+        yield from video
+    except BadVideo as error:
+        broken.append(error)
+
+
+def _show(curve: "Curve", settings: "Settings", png: Path) -> None:
+    from rich.console import Console
+
+    from detector.tune import near_misses, proposals, terminal_curve
+
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    for line in terminal_curve(curve, min(console.width, 120)):
+        console.print(line)
+    console.print("bars: strength, half a bar is the threshold;  #: confirmed;  x: rejected or unverified")
+    for finding in curve.found:
+        verdict = finding.verdict
+        worst = ", ".join(f"{name} {value:g}" for name, value in verdict.evidence.items())
+        console.print(
+            f"{finding.start_seconds:9.3f} to {finding.end_seconds:9.3f} s  {verdict.state:<10} "
+            f"{verdict.probability or 0:.2f}  rise {finding.peak_rise_levels:.0f}, "
+            f"lit {finding.lit_fraction:.1%}; {worst}"
+        )
+    for n in near_misses(curve, settings.prefilter):
+        console.print(f"{curve.seconds[n]:9.3f} s  nearly: {curve.strength[n]:.0%} of the strength needed")
+    used = settings.prefilter
+    console.print(
+        f"thresholds used: rise {used.min_rise_levels:g} levels or {used.noise_factor:g} times the noise "
+        f"(for most blocks {curve.threshold_levels:.1f} levels), in {used.min_lit_fraction:.1%} of the picture, "
+        f"positivity {used.min_positivity:g}, {used.min_fine_positivity:g} seen closer"
+    )
+    for line in proposals(curve, used):
+        console.print(line)
+    console.print(f"picture: {png}")

@@ -1,0 +1,222 @@
+"""Why something was found in a recording or not: its light curve against the thresholds, and settings that fit it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from detector.errors import OutputError
+from detector.flash import Candidate, Verdict
+from detector.photometric import PhotometricVerifier
+from detector.prefilter import Prefilter
+from detector.settings import PrefilterSettings, Settings
+from stream import Frame
+
+NEAR_MISS = 0.5
+"""A moment of at least this strength that was not found is worth a word."""
+_SMALL_BOX = 0.25
+_BARS = " ▁▂▃▄▅▆▇█"
+_COLOURS = {"confirmed": (220, 160, 0), "rejected": (150, 150, 150)}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One candidate without its pictures, so that a long recording stays small; fields as in Candidate."""
+
+    start_seconds: float
+    end_seconds: float
+    peak_rise_levels: float
+    lit_fraction: float
+    box: tuple[float, float, float, float]
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One recording as the prefilter saw it; arrays of equal length, one value a frame.
+
+    strength: rise over threshold that enough blocks reach at once: from 1 on a moment is bright enough.
+    positivity: share of rises in all noticeable changes, 0..1; 0 where nothing changes.
+    brightness: mean luma, levels.
+    threshold_levels: median over frames and blocks of the rise that counts as lit.
+    """
+
+    seconds: NDArray[np.float64]
+    strength: NDArray[np.float64]
+    positivity: NDArray[np.float64]
+    brightness: NDArray[np.float64]
+    threshold_levels: float
+    found: tuple[Finding, ...]
+
+
+def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
+    """Run prefilter and photometric verifier over `frames`."""
+    prefilter, verifier = Prefilter(name, settings.prefilter), PhotometricVerifier(settings.photometric)
+    rows: list[tuple[float, float, float, float]] = []
+    found: list[Finding] = []
+    thresholds: list[float] = []
+    for frame in frames:
+        found += _judged(prefilter.push(frame), verifier)
+        look = prefilter.look
+        strength = 0.0
+        if look is not None:
+            least = max(
+                2, round(settings.prefilter.min_lit_fraction * look.strict * np.count_nonzero(prefilter.watched))
+            )
+            ratio = np.where(prefilter.watched, np.minimum(look.rise, look.step) / look.threshold, 0).ravel()
+            strength = max(0.0, float(np.partition(ratio, -least)[-least]))
+            thresholds.append(float(np.median(look.threshold)))
+        brightness = float(frame.levels(frame.luma[::16, ::16]).mean())
+        rows.append((frame.seconds, strength, look.positivity if look else 0.0, brightness))
+    found += _judged(prefilter.flush(), verifier)
+    seconds, strengths, positivity, lumas = np.array(rows, np.float64).reshape(-1, 4).T
+    return Curve(
+        seconds,
+        strengths,
+        positivity,
+        lumas,
+        threshold_levels=float(np.median(thresholds)) if thresholds else 0.0,
+        found=tuple(found),
+    )
+
+
+def _judged(candidates: list[Candidate], verifier: PhotometricVerifier) -> list[Finding]:
+    closed = [candidate for candidate in candidates if not candidate.open]
+    return [
+        Finding(one.start_seconds, one.end_seconds, one.peak_rise_levels, one.lit_fraction, one.box, verdict)
+        for one, verdict in zip(closed, verifier.verify(closed), strict=True)
+    ]
+
+
+def near_misses(curve: Curve, settings: PrefilterSettings) -> list[int]:
+    """Frames that were bright and pure enough to be worth a look, the strongest of each half second, not found."""
+    missed: list[int] = []
+    for n in np.flatnonzero((curve.strength >= NEAR_MISS) & (curve.positivity >= settings.min_positivity)):
+        seconds = curve.seconds[n]
+        if any(c.start_seconds - 0.5 <= seconds <= c.end_seconds + settings.gap_seconds for c in curve.found):
+            continue
+        if missed and seconds - curve.seconds[missed[-1]] < settings.gap_seconds:
+            missed[-1] = int(n) if curve.strength[n] > curve.strength[missed[-1]] else missed[-1]
+        else:
+            missed.append(int(n))
+    return missed
+
+
+def proposals(curve: Curve, settings: PrefilterSettings) -> list[str]:
+    """Settings worth trying, as lines of a settings file, each with its reason."""
+    lines: list[str] = []
+    missed = near_misses(curve, settings)
+    if missed:
+        strongest = max(missed, key=lambda n: curve.strength[n])
+        factor = max(0.3, 0.9 * float(curve.strength[strongest]))
+        how = (
+            f"the strongest at {curve.seconds[strongest]:.3f} s with {curve.strength[strongest]:.0%} of what is needed"
+        )
+        lines += [
+            f"# {len(missed)} moments were nearly bright enough, {how}; if they are lightning:",
+            f"prefilter.min_rise_levels = {settings.min_rise_levels * factor:.2f}",
+            f"prefilter.noise_factor = {settings.noise_factor * factor:.2f}",
+        ]
+    rejected = [finding for finding in curve.found if finding.verdict.lightning is False]
+    if rejected:
+        left, top = (min(finding.box[side] for finding in rejected) for side in (0, 1))
+        right, bottom = (max(finding.box[side] for finding in rejected) for side in (2, 3))
+        if (right - left) * (bottom - top) <= _SMALL_BOX:
+            polygon = [[left, top], [right, top], [right, bottom], [left, bottom]]
+            shown = ", ".join(f"[{x:.2f}, {y:.2f}]" for x, y in polygon)
+            lines += [
+                f"# all {len(rejected)} rejected moments lie in one small place; a camera's mask can leave it out:",
+                f"mask = [[{shown}]]",
+            ]
+    if not lines:
+        lines.append("# the settings in use fit this recording")
+    return lines
+
+
+def terminal_curve(curve: Curve, width: int) -> list[str]:
+    """Lines for a terminal of `width` columns: strength (full bar = 2 thresholds), and what was found below it."""
+    if not len(curve.seconds):
+        return []
+    ends = np.linspace(curve.seconds[0], curve.seconds[-1] + 1e-9, width + 1)
+    place = np.clip(np.searchsorted(ends, curve.seconds, side="right") - 1, 0, width - 1)
+    bars, marks = [" "] * width, [" "] * width
+    for column in range(width):
+        inside = curve.strength[place == column]
+        if len(inside):
+            bars[column] = _BARS[min(len(_BARS) - 1, round(float(inside.max()) / 2 * (len(_BARS) - 1)))]
+    for finding in curve.found:
+        first, last = (
+            int(np.clip(np.searchsorted(ends, seconds, side="right") - 1, 0, width - 1))
+            for seconds in (finding.start_seconds, finding.end_seconds)
+        )
+        marks[first : last + 1] = ["#" if finding.verdict.lightning else "x"] * (last - first + 1)
+    return ["".join(bars), "".join(marks)]
+
+
+def draw(curve: Curve, settings: PrefilterSettings, path: Path) -> None:
+    """Write the light curve as a picture: strength with its threshold, positivity with its own, brightness.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    plot = _Plot(curve)
+    plot.spans(curve)
+    plot.panel(0, "strength", curve.strength, 4.0, 1.0)
+    plot.panel(1, "positivity", curve.positivity, 1.0, settings.min_positivity)
+    plot.panel(2, "luma", curve.brightness, 255.0, None)
+    plot.time_axis()
+    try:
+        plot.picture.save(path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: cannot write the picture: {error}; choose a name that ends in .png") from error
+
+
+class _Plot:
+    """Three panels over one time axis."""
+
+    size = (1600, 700)
+    left, right, bottom = 70, 1580, 660
+
+    def __init__(self, curve: Curve) -> None:
+        self.picture = Image.new("RGB", self.size, "white")
+        self._pen = ImageDraw.Draw(self.picture)
+        self._seconds = curve.seconds
+        self._start = float(curve.seconds[0]) if len(curve.seconds) else 0.0
+        self._length = max(1e-6, float(curve.seconds[-1]) - self._start) if len(curve.seconds) else 1.0
+
+    def _x(self, seconds: float) -> float:
+        return self.left + (self.right - self.left) * (seconds - self._start) / self._length
+
+    def spans(self, curve: Curve) -> None:
+        """What was found, shaded by its verdict."""
+        for finding in curve.found:
+            verdict = finding.verdict
+            colour = _COLOURS.get(verdict.state, (100, 100, 255))
+            first, last = self._x(finding.start_seconds), self._x(finding.end_seconds)
+            pale = (128 + colour[0] // 2, 128 + colour[1] // 2, 128 + colour[2] // 2)
+            self._pen.rectangle((first, 20, max(first + 2, last), self.bottom), fill=pale)
+            self._pen.text((first, 4), f"{verdict.state} {verdict.probability or 0:.2f}", fill=colour)
+
+    def panel(self, number: int, title: str, values: NDArray[np.float64], top: float, threshold: float | None) -> None:
+        """One curve from 0 to `top`, with a red line at its threshold."""
+        each = (self.bottom - 30) / 3
+        low, high = 20 + (number + 1) * each, 30 + number * each
+        heights = low - (low - high) * np.clip(values / top, 0, 1)
+        self._pen.text((4, high), title, fill="black")
+        self._pen.text((4, low - 12), f"0 to {top:g}", fill="grey")
+        self._pen.line([(self.left, low), (self.right, low)], fill="grey")
+        if threshold is not None:
+            level = low - (low - high) * threshold / top
+            self._pen.line([(self.left, level), (self.right, level)], fill="red")
+        points = [(self._x(float(when)), float(y)) for when, y in zip(self._seconds, heights, strict=True)]
+        if len(points) > 1:
+            self._pen.line(points, fill="navy")
+
+    def time_axis(self) -> None:
+        """Seconds, in ten steps."""
+        for share in np.linspace(0, 1, 11):
+            x = self.left + float(share) * (self.right - self.left) - 10
+            self._pen.text((x, self.bottom + 10), f"{self._start + float(share) * self._length:.1f} s", fill="black")

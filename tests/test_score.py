@@ -1,0 +1,179 @@
+"""How reports are compared with labels."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from detector import cli
+from detector.errors import LabelsError
+from detector.flash import Flash, FlashMessage, Media, Pulse, State
+from detector.score import ClipLabels, Found, by_clip, match, read_labels, read_results, score_clip, total
+
+
+def found(*spans: tuple[float, float]) -> list[Found]:
+    return [Found(span=span, pulses=(span,)) for span in spans]
+
+
+def flash(
+    name: str, start: float, end: float, *, state: State = "confirmed", revision: int = 2, file: str = "a.mp4"
+) -> Flash:
+    return Flash(
+        id=name,
+        camera="a",
+        file=file,
+        state=state,
+        revision=revision,
+        start_seconds=start,
+        peak_seconds=start,
+        end_seconds=end,
+        duration_seconds=end - start,
+        start_utc=None,
+        clock="none",
+        utc_error_ms=None,
+        quality=(),
+        pulses=(Pulse(offset_seconds=0.0, duration_seconds=end - start, rise_levels=10.0),),
+        peak_rise_levels=10.0,
+        lit_fraction=0.1,
+        box=(0.0, 0.0, 1.0, 1.0),
+        centroid=(0.5, 0.5),
+        verdict=None,
+        media=Media(),
+        latency_ms=1.0,
+        software="test",
+    )
+
+
+def lines(*flashes: Flash) -> bytes:
+    messages = [
+        FlashMessage(
+            id=str(number),
+            source="urn:test",
+            type="lightning.flash.v1",
+            subject=one.camera,
+            time="2026-11-22T21:29:03.501221Z",
+            dataschema="urn:lightning-detector:flash:1",
+            feed="f",
+            run="r",
+            sequence=str(number),
+            data=one,
+        )
+        for number, one in enumerate(flashes)
+    ]
+    return b"".join(msgspec.json.encode(message) + b"\n" for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reports", "pairs"),
+    [
+        pytest.param([(1, 2)], [(1, 2)], [(0, 0)], id="the same span"),
+        pytest.param([(1, 2)], [(2.05, 2.1)], [(0, 0)], id="just after it, within the tolerance"),
+        pytest.param([(1, 2)], [(2.2, 2.3)], [], id="too late"),
+        pytest.param([(1, 2), (3, 4)], [(1, 4)], [(1, 0)], id="one report never counts for two labels"),
+        pytest.param([(1, 4)], [(1, 2), (3, 4)], [(0, 0)], id="the report with the nearer onset is taken"),
+        pytest.param([(1, 2), (2.1, 3)], [(0.95, 2.5), (2.6, 3)], [(0, 0), (1, 1)], id="as many pairs as possible"),
+        pytest.param([], [(1, 2)], [], id="no labels"),
+    ],
+)
+def test_matching(
+    labels: list[tuple[float, float]], reports: list[tuple[float, float]], pairs: list[tuple[int, int]]
+) -> None:
+    chosen = match(labels, reports, 0.1)
+    if len(labels) == 2 and len(reports) == 1:
+        assert len(chosen) == 1
+    else:
+        assert chosen == pairs
+
+
+def test_a_clip_counts_hits_misses_false_alarms_and_onset_errors() -> None:
+    labels = ClipLabels(kind="positive", flashes=((1, 2), (5, 6)), pulses=((1, 1.2), (1.6, 2), (5, 6)))
+    score = score_clip(labels, found((1.04, 2.0), (8, 9)), seconds=3600.0)
+    assert (score.labelled, score.found, score.false_alarms) == (2, 1, 1)
+    assert score.recall == 0.5
+    assert score.false_alarms_per_hour == 1.0
+    assert score.onset_errors == (0.04,)
+    assert score.missed == ((5, 6),)
+    assert score.false_spans == ((8, 9),)
+    assert score.found_pulses == 1  # one pulse was reported where there were two
+    assert score.covered_seconds == pytest.approx(1.96)
+
+
+def test_uncertain_places_are_neither_hit_nor_false_alarm_and_a_second_report_on_a_flash_is_split() -> None:
+    labels = ClipLabels(kind="positive", flashes=((1, 3),), ignore=((5, 6),))
+    score = score_clip(labels, found((1, 1.5), (2, 2.5), (5.2, 5.4)))
+    assert (score.found, score.split, score.ignored, score.false_alarms) == (1, 1, 1, 0)
+
+
+def test_a_total_adds_up_and_knows_no_rate_without_all_lengths() -> None:
+    one = score_clip(ClipLabels(kind="positive", flashes=((1, 2),)), found((1, 2), (5, 6)), seconds=1800)
+    other = score_clip(ClipLabels(kind="negative"), found((1, 2)), seconds=1800)
+    both = total([one, other])
+    assert (both.labelled, both.found, both.false_alarms, both.false_alarms_per_hour) == (1, 1, 2, 2.0)
+    assert total([one, score_clip(ClipLabels(kind="negative"), [])]).false_alarms_per_hour is None
+
+
+def test_the_median_and_the_95th_percentile_are_errors_that_happened() -> None:
+    labels = ClipLabels(kind="positive", flashes=tuple((float(n), n + 0.5) for n in range(20)))
+    errors = [0.0] * 10 + [0.04] * 9 + [0.08]
+    score = score_clip(labels, found(*((n + error, n + 0.5) for n, error in enumerate(errors))))
+    assert score.onset_error_median == 0.0
+    assert score.onset_error_95 == 0.04
+
+
+def test_the_last_revision_counts_and_rejected_flashes_do_not(tmp_path: Path) -> None:
+    results = tmp_path / "flashes.jsonl"
+    results.write_bytes(
+        lines(
+            flash("x", 1, 2, state="detected", revision=1),
+            flash("x", 1, 2.5, revision=2),
+            flash("y", 5, 6, state="rejected"),
+            flash("z", 7, 8, state="unverified"),
+        )
+    )
+    reports = by_clip(read_results(tmp_path), ["a.mp4"])
+    assert [report.span for report in reports["a.mp4"]] == [(1, 2.5), (7, 8)]
+    assert [report.span for report in by_clip(read_results(results), ["a.mp4"], ["confirmed"])["a.mp4"]] == [(1, 2.5)]
+
+
+def test_a_clip_that_begins_inside_a_flash_says_so() -> None:
+    assert ClipLabels(kind="positive", flashes=((0.0, 2.0),)).begins_inside
+    assert not ClipLabels(kind="positive", flashes=((0.033, 2.0),)).begins_inside
+
+
+@pytest.mark.parametrize(("content", "part"), [(b"[]", "not labels"), (b"{", "not labels"), (None, "cannot read")])
+def test_bad_labels_are_named(tmp_path: Path, content: bytes | None, part: str) -> None:
+    path = tmp_path / "labels.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LabelsError, match=part) as caught:
+        read_labels(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_line_that_is_no_event_is_named_with_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(lines(flash("x", 1, 2)) + b"oops\n")
+    with pytest.raises(LabelsError, match="line 2"):
+        read_results(path)
+
+
+def test_the_command_prints_a_table_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels, results = tmp_path / "labels.json", tmp_path / "out.jsonl"
+    labels.write_text(
+        '{"a.mp4": {"kind": "positive", "flashes": [[1, 2]], "pulses": [[1, 2]], "ignore": [], "seconds": 60}}'
+    )
+    results.write_bytes(lines(flash("x", 1, 2), flash("y", 5, 6)))
+    assert cli.main(["score", str(labels), str(results)]) == 0
+    table = capsys.readouterr().out
+    assert "a.mp4" in table
+    assert "100.0%" in table
+    assert "false: a.mp4 5.000 to 6.000 s" in table
+    assert cli.main(["score", str(labels), str(results), "--json", "--states", "confirmed"]) == 0
+    said = msgspec.json.decode(capsys.readouterr().out)
+    assert said["totals"]["total"]["recall"] == 1.0
+    assert said["totals"]["total"]["false_alarms_per_hour"] == 60.0
+
+
+def test_an_unknown_state_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["score", str(tmp_path / "l"), str(tmp_path / "r"), "--states", "sure"]) == 1
+    assert "'sure'" in capsys.readouterr().err
