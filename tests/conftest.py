@@ -11,7 +11,7 @@ import pytest
 from support_mangler import Faults, Mangler
 from support_media import Clip, make_clip
 from support_rtsp import RtspServer, missing
-from support_standin45 import ENVIRONMENT, build_standin
+from support_standin45 import ENVIRONMENT, Serving, build_standin, lay_out
 
 from detector.settings import load_settings
 from stream import CaptureOptions
@@ -84,3 +84,10 @@ def environment45() -> Path:
 def standin45(environment45: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stand-in snapshot of MiniCPM-V 4.5, to be copied."""
     return build_standin(tmp_path_factory.mktemp("standin45") / "snapshot")
+
+
+@pytest.fixture(scope="session")
+def served45(standin45: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """The plain stand-in, trusted and served by `serve-45`."""
+    with lay_out(standin45, tmp_path_factory.mktemp("served45")).serving("--trust") as serving:
+        yield serving

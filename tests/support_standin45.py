@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+import psutil
+
 from detector.minicpm45.environment import Environment
 
 MODEL = "openbmb/MiniCPM-V-4_5"
@@ -118,6 +120,10 @@ class Serving:
     @property
     def said(self) -> str:
         return "".join(self._said)
+
+    def model_processes(self) -> list[psutil.Process]:
+        """What it started."""
+        return psutil.Process(self.process.pid).children(recursive=True)
 
     def wait_until_ready(self) -> None:
         try:

@@ -1,6 +1,6 @@
 """Scores clips with stand-in snapshots, in the second environment: python score.py JOBS.json, answers on stdout.
 
-JOBS: a list of {"folder", "pack_frames", "clips": [[grey, ...], ...]}; a clip is a list of grey values or, as
+JOBS: a list of {"folder", "pack_frames", "text", "clips": [[grey, ...], ...]}; a clip is a list of grey values or, as
 [grey, width, height], pictures of another size. Answers: for each, the origin of the processor, the log-odds of each
 clip alone and of all in one batch.
 """
@@ -14,8 +14,10 @@ from PIL import Image
 from detector.minicpm45.job import CannotServe, Job
 from detector.minicpm45.model import MARK, Clip, Model
 
+QUESTION = "Is this lightning! Answer Yes or No."
 
-def clip(values: list, text: str = "Is this lightning! Answer Yes or No.") -> Clip:
+
+def clip(values: list, text: str) -> Clip:
     pictures = []
     for value in values:
         grey, *size = value if isinstance(value, list) else [value, 96, 64]
@@ -38,7 +40,7 @@ def answer(order: dict) -> dict:
         model = Model(job)
     except CannotServe as error:
         return {"error": str(error)}
-    clips = [clip(values) for values in order["clips"]]
+    clips = [clip(values, order.get("text", QUESTION)) for values in order["clips"]]
     return {
         "processor": model.processor_origin,
         "alone": [odds(model, [one])[0] for one in clips],

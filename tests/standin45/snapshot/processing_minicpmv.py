@@ -17,7 +17,7 @@ class MiniCPMVProcessor(ProcessorMixin):
         super().__init__(image_processor, tokenizer)
         self.version = image_processor.version
 
-    def __call__(  # noqa: PLR0917 - as the real one has it
+    def __call__(
         self,
         text,
         images=None,
