@@ -45,7 +45,9 @@ PLAN = Plan(
     ),
     lookalikes=(
         LookalikePlan(kind="aircraft", at=3.8),
+        LookalikePlan(kind="headlights", at=8.8, strength=0.8),
         LookalikePlan(kind="shake", at=13.3, strength=0.5),
+        LookalikePlan(kind="sun", at=16.2),
         LookalikePlan(kind="exposure_step", at=22.4, strength=0.5),
     ),
 )

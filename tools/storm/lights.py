@@ -25,7 +25,8 @@ class Headlights(Lookalike):
         near = 0.08 + share**3
         # the beams sweep past within a few tenths of a second: the part that is mistaken for a flash
         sweep = 1 + 2.5 * np.exp(-(((share - self._turn) / 0.05) ** 2))
-        fade = 1.0 if share < self._turn else max(0.0, 1 - (share - self._turn) / (1 - self._turn))
+        come = min(1.0, since / 0.5)  # out of the haze, not switched on
+        fade = come if share < self._turn else max(0.0, 1 - (share - self._turn) / (1 - self._turn))
         level = self.plan.strength * self.around.lamplight * near * sweep * fade
         x = self._from + (self._to - self._from) * share
         left = int(np.clip(round(width - x), 0, width))
