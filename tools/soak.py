@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,13 +28,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support_mangler import Faults, Mangler  # noqa: E402 - the tests' own camera and proxy
 from support_rtsp import RtspServer, missing, wait_for  # noqa: E402
+from support_truth import Seen, Span, flashes_shown, matches, sent  # noqa: E402
 
 from detector.batcher import Batcher  # noqa: E402
-from detector.flash import Flash  # noqa: E402
 from detector.photometric import PhotometricVerifier  # noqa: E402
-from detector.pipeline import SourceDetector  # noqa: E402
-from detector.prefilter import Prefilter  # noqa: E402
-from detector.settings import Settings, load_settings  # noqa: E402
+from detector.settings import load_settings  # noqa: E402
 from stream import Camera, CameraStatus  # noqa: E402
 
 FLASHES = ["sheet@3", "bolt@7", "pulses@11", "sheet@15", "bolt@18"]
@@ -43,26 +41,14 @@ GROWN_MB_ALLOWED = 30
 
 
 @dataclass
-class Watched:
-    """What the camera's thread saw."""
+class Watched(Seen):
+    """What the camera's thread saw, and the camera's states with the time of each."""
 
-    arrivals: list[tuple[float, bool]] = field(default_factory=list)  # (time.time, marked)
     states: list[tuple[float, CameraStatus]] = field(default_factory=list)
-    flashes: dict[str, Flash] = field(default_factory=dict)
-
-    def pictures(self, begin: float, end: float) -> tuple[int, int]:
-        """Pictures that came in a span, and how many of them were marked."""
-        inside = [marked for when, marked in self.arrivals if begin <= when < end]
-        return len(inside), sum(inside)
 
     def first_after(self, moment: float) -> float | None:
         """Seconds from `moment` to the next picture."""
-        return next((when - moment for when, _ in later_than(self.arrivals, moment)), None)
-
-
-def later_than(arrivals: list[tuple[float, bool]], moment: float) -> Iterator[tuple[float, bool]]:
-    """The entries after `moment`, oldest first."""
-    return (entry for entry in arrivals if entry[0] > moment)
+        return next((when - moment for when, _ in self.arrivals if when > moment), None)
 
 
 class Stage:
@@ -70,14 +56,14 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._shown: list[tuple[Path, list[tuple[float, float]]]] = []
+        self._shown: list[tuple[Path, list[Span]]] = []
         self._clips = {size: self._make(size) for size in ("640x360", "960x540")}
         self._size = "640x360"
         self.server = RtspServer(None)
         self.start()
         self.mangler = Mangler(self.server.port)
 
-    def _make(self, size: str) -> tuple[Path, list[tuple[float, float]]]:
+    def _make(self, size: str) -> tuple[Path, list[Span]]:
         clip, labels = self._folder / f"{size}.mp4", self._folder / f"{size}.json"
         command = [sys.executable, str(ROOT / "tools/make_storm.py"), str(clip), "--labels", str(labels)]
         command += ["--seconds", str(CLIP_SECONDS), "--size", size, *(word for f in FLASHES for word in ("--flash", f))]
@@ -97,34 +83,11 @@ class Stage:
 
     def sent(self) -> list[float]:
         """When each picture was taken, UTC."""
-        return [row[0] for log, _ in self._shown for row in rows_of(log)]
+        return [utc for log, _ in self._shown for utc, _ in sent(log)]
 
-    def flashes(self) -> list[tuple[float, float]]:
-        """When each flash was shown whole, UTC (begin, end)."""
-        found = []
-        for log, spans in self._shown:
-            for began, last in loops_of(log):
-                found += [(began + begin, began + end) for begin, end in spans if began + end < last]
-        return sorted(found)
-
-
-def rows_of(log: Path) -> list[tuple[float, int]]:
-    """(UTC, loop) of every picture that a server wrote down."""
-    rows = [line.split() for line in log.read_text().splitlines()]
-    return [(int(row[0]) / 1e9, int(row[1])) for row in rows if len(row) == 3]
-
-
-def loops_of(log: Path) -> list[tuple[float, float]]:
-    """(UTC of the first picture, UTC of the last) of every time that a server showed its clip, whole or not."""
-    found: list[tuple[float, float]] = []
-    before = None
-    for utc, loop in rows_of(log):
-        if loop != before:
-            found.append((utc, utc))
-        began, last = found[-1]
-        found[-1] = min(began, utc), max(last, utc)
-        before = loop
-    return found
+    def flashes(self, *, partly: bool = False) -> list[Span]:
+        """When each flash was shown, whole or also partly, UTC (begin, end)."""
+        return sorted(span for log, spans in self._shown for span in flashes_shown(log, spans, partly=partly))
 
 
 @dataclass(frozen=True)
@@ -164,19 +127,6 @@ DAY = [
 ]
 
 
-def watch(camera: Camera, settings: Settings, judge: Batcher, seen: Watched) -> None:
-    """The camera's thread: what the program does with every picture."""
-
-    def publish(flash: Flash) -> None:
-        seen.flashes[flash.id] = flash
-
-    detector = SourceDetector(Prefilter("soak", settings.prefilter), judge, publish)
-    for frame in camera:
-        seen.arrivals.append((time.time(), bool(frame.quality)))
-        detector.push(frame)
-    detector.finish()
-
-
 def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera) -> str:
     """Do one fault, wait until pictures flow again, and say what it cost."""
     before, begun = len(seen.states), time.time()
@@ -196,15 +146,6 @@ def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera) -> str:
     sent = sum(begun <= utc < now - 0.5 for utc in stage.sent())
     got, marked = seen.pictures(begun, now - 0.3)
     return f"{fault.name:27} {ended - begun:5.1f} s  {noticed:>8}  {back:>8}  {max(0, sent - got):5}  {marked:6}"
-
-
-def matched(flash: Flash, shown: list[tuple[float, float]]) -> bool:
-    """Whether a flash was shown when this one is said to have been."""
-    if flash.start_utc is None:
-        return False
-    when = datetime.fromisoformat(flash.start_utc).timestamp()
-    slack = (flash.utc_error_ms or 0) / 1000 + 0.1
-    return any(begin - slack <= when <= end + slack for begin, end in shown)
 
 
 def main() -> int:
@@ -230,7 +171,8 @@ def run(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
     judge = stack.enter_context(Batcher(PhotometricVerifier(settings.photometric), settings.batcher))
     url = stage.server.url.replace(str(stage.server.port), str(stage.mangler.port))
     camera = Camera("soak", url, settings.capture, lambda s: seen.states.append((time.time(), s)))
-    thread = threading.Thread(target=watch, args=(camera, settings, judge, seen), name="soak-camera")
+    work = (camera, settings, judge, time.time() - time.monotonic())
+    thread = threading.Thread(target=seen.watch, args=work, name="soak-camera")
     thread.start()
     stack.callback(thread.join, 10)
     stack.callback(camera.close)
@@ -259,18 +201,20 @@ def summary(
     stage: Stage, seen: Watched, status: CameraStatus, start: tuple[float, int, int], end: tuple[float, int, int]
 ) -> int:
     """Print the totals; 0 when all held, else 1."""
-    shown = stage.flashes()
-    confirmed = [f for f in seen.flashes.values() if f.state == "confirmed"]
-    false = [f for f in confirmed if not matched(f, shown)]
-    clean = [span for span in shown if whole(span, seen)]
-    found = [span for span in clean if any(matched(f, [span]) for f in confirmed)]
+    shown, begun = stage.flashes(), stage.flashes(partly=True)
+    false = [flash for flash in seen.confirmed if not matches(flash, begun)]
+    clean = [span for span in shown if seen.whole(span)]
+    found = [span for span in clean if seen.found(span)]
+    hurt_ones = [span for span in shown if span not in clean and seen.seen_at_all(span)]
     print()
     print(f"pictures:    {status.frames} ({status.damaged} marked, {status.late} late, {status.skipped} skipped)")
     print(f"connections: {status.attempts} tried, came back {status.reconnects} times")
     print(f"flashes:     {len(shown)} shown, {len(clean)} seen whole and unmarked, {len(found)} of those confirmed")
+    confirmed = sum(map(seen.found, hurt_ones))
+    print(f"             {len(hurt_ones)} seen in marked or joined pictures, {confirmed} of those confirmed")
     for span in clean:
         if span not in found:
-            near = [f for f in seen.flashes.values() if matched(f, [span])]
+            near = [f for f in seen.flashes.values() if matches(f, [span])]
             print(
                 f"  missed: {datetime.fromtimestamp(span[0], UTC):%H:%M:%S.%f}",
                 *(f"{f.state} {f.verdict}" for f in near),
@@ -284,13 +228,6 @@ def summary(
     held = held and end[1] <= start[1] + 1 and end[2] <= start[2] + 2
     print("all held" if held else "NOT all held")
     return 0 if held else 1
-
-
-def whole(span: tuple[float, float], seen: Watched) -> bool:
-    """Whether every picture from 1.5 s before a flash to 1 s after it came, unmarked."""
-    begin, end = span[0] - 1.5, span[1] + 1.0
-    got, marked = seen.pictures(begin + 0.05, end + 0.05)
-    return marked == 0 and got >= (end - begin) * 25 - 3
 
 
 if __name__ == "__main__":
