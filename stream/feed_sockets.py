@@ -21,8 +21,8 @@ _REBIND_SECONDS = 5.0  # libzmq frees our own closed port in the background
 _REPLIES_WAITING = 4  # pages that wait for one client that does not read; then it gets none
 _REQUESTS_WAITING = 50
 _LOG_SECONDS = 10.0
+_KNOCKS_PER_ROUND = 50  # then events come first again
 _REFUSALS = {
-    int(zmq.Event.HANDSHAKE_FAILED_AUTH): "its key is not allowed",
     int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "it uses no key, another server's key, or is no ZeroMQ client",
     int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL): "it broke off while connecting",
 }
@@ -31,17 +31,18 @@ _REFUSALS = {
 class Refusals:
     """Counts refused connections by reason and logs them, not more often than every ten seconds for each reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: str) -> None:
+        self._where = where
         self.counts: Counter[str] = Counter()
         self._logged: dict[str, float] = {}
 
-    def add(self, where: str, why: str) -> None:
+    def add(self, who: str, why: str) -> None:
         """One more connection was refused."""
         self.counts[why] += 1
         now = time.monotonic()
         if now - self._logged.get(why, -_LOG_SECONDS) >= _LOG_SECONDS:
             self._logged[why] = now
-            _LOG.warning("refused a client of %s: %s (%d times so far)", where, why, self.counts[why])
+            _LOG.warning("%s: refused %s: %s (%d times so far)", self._where, who, why, self.counts[why])
 
 
 class FeedSockets:
@@ -56,7 +57,7 @@ class FeedSockets:
         self._send_queue_messages = send_queue_messages
         self._server: ServerKeys | None = read_server_keys(keys) if keys else None
         self._allowed: AllowList | None = AllowList(keys) if keys else None
-        self.refusals = Refusals()
+        self.refusals = Refusals(endpoint.events)
         self._context = zmq.Context()
         self.poller = zmq.Poller()
         self._zap: zmq.Socket[bytes] | None = None
@@ -94,14 +95,16 @@ class FeedSockets:
 
     def attend(self) -> None:
         """Let in or refuse who knocks, and count refusals; call it whenever the poller wakes."""
-        while self._zap is not None and self._zap.poll(0):
+        for _ in range(_KNOCKS_PER_ROUND):
+            if self._zap is None or not self._zap.poll(0):
+                break
             self._zap.send_multipart(self._judge(self._zap.recv_multipart()))
         for _, monitor in self._open:
-            while monitor.poll(0):
+            for _ in range(_KNOCKS_PER_ROUND):
+                if not monitor.poll(0):
+                    break
                 event = parse_monitor_message(monitor.recv_multipart())
-                why = _REFUSALS.get(int(event["event"]))
-                if why:
-                    self.refusals.add(event["endpoint"].decode(errors="replace"), why)
+                self.refusals.add("a client", _REFUSALS[int(event["event"])])
 
     def refresh_allowed(self) -> None:
         """Read again who may connect; if a client lost access, drop all connections (the others come back)."""
@@ -181,6 +184,7 @@ class FeedSockets:
         if mechanism == b"CURVE" and len(credentials) == 1 and self._allowed is not None:
             name = self._allowed.name_of(z85.encode(credentials[0]).decode())
         if name is None:
+            self.refusals.add(f"a client from {request[3].decode(errors='replace')}", "its key is not allowed")
             return [version, number, b"400", b"this key is not allowed here", b"", b""]
         return [version, number, b"200", b"OK", name.encode(), b""]
 

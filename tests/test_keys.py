@@ -99,7 +99,7 @@ def test_whoever_lacks_an_allowed_key_receives_nothing_is_counted_and_logged(
     else:
         assert knock(zmq.DEALER, address.history, key_of(kind, tmp_path), 700) is None
     wait_until(lambda: sum(feed.counters.connections_refused.values()) >= 1)
-    assert "refused a client" in caplog.text
+    assert f"{endpoint_of(feed)}: refused a client" in caplog.text
 
 
 @pytest.mark.parametrize("kind", REFUSED)
