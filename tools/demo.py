@@ -39,16 +39,16 @@ PLAN = Plan(
     flashes=(
         FlashPlan(kind="sheet", at=2.6, rise=45),
         FlashPlan(kind="bolt", at=7.1, rise=80, pulses=3, x=0.62),
-        FlashPlan(kind="distant", at=11.9, rise=40, x=0.3),
-        FlashPlan(kind="single", at=15.4, rise=25),
-        FlashPlan(kind="crawler", at=20.3, rise=70, x=0.4, y=0.25),
+        FlashPlan(kind="distant", at=14.2, rise=40, x=0.3),
+        FlashPlan(kind="single", at=17.0, rise=25),
+        FlashPlan(kind="crawler", at=21.0, rise=70, x=0.4, y=0.25),
     ),
     lookalikes=(
         LookalikePlan(kind="aircraft", at=3.8),
-        LookalikePlan(kind="headlights", at=8.8, strength=0.8),
-        LookalikePlan(kind="shake", at=13.3, strength=0.5),
-        LookalikePlan(kind="sun", at=16.2),
-        LookalikePlan(kind="exposure_step", at=22.4, strength=0.5),
+        LookalikePlan(kind="headlights", at=8.5, strength=0.8),
+        LookalikePlan(kind="shake", at=15.2, strength=0.5),
+        LookalikePlan(kind="sun", at=17.4),
+        LookalikePlan(kind="exposure_step", at=22.8, strength=0.5),
     ),
 )
 """Five flashes of different kinds, and between them what is no lightning."""
