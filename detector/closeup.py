@@ -31,15 +31,20 @@ class Change:
         Added light darkens nothing. Whatever moves darkens the place that it leaves, but often within one block, whose
         mean then hides it: hence at this size. None where a `rise` (levels) of the blocks drowns in noise here.
         """
+        sums = self.gained_and_lost(where, rise)
+        if sums is None:
+            return None
+        gained, lost = sums
+        return gained / (gained + lost) if gained > 0 else 0.0
+
+    def gained_and_lost(self, where: NDArray[np.bool_], rise: float) -> tuple[float, float] | None:
+        """Sums of noticeable rises and falls around `where`, levels; None where `rise` drowns in noise."""
         if 4.0 * self.noise > 0.7 * rise:
             return None
         # What is left above the noise counts: many pixels just above it must not outvote a small light.
         gate = np.float32(max(2.0, 4.0 * self.noise))
-        risen = np.maximum(self.difference - gate, 0)
-        fallen = np.maximum(-self.difference - gate, 0)
-        marks = self.spread(where)
-        gained, lost = float(risen[marks].sum()), float(fallen[marks].sum())
-        return gained / (gained + lost) if gained > 0 else 0.0
+        difference = self.difference[self.spread(where)]
+        return float(np.maximum(difference - gate, 0).sum()), float(np.maximum(-difference - gate, 0).sum())
 
     def smoothness(self, where: NDArray[np.bool_]) -> float | None:
         """Share of the rise in `where` that is left after smoothing over a tenth of the picture: 1 = a wide glow.

@@ -60,23 +60,27 @@ def positivity(views: Views) -> float | None:
 
 
 def fine_positivity(views: Views) -> float | None:
-    """The same at five times the resolution around what lit up, at the onset and at the peak, whichever is worse."""
+    """The same at five times the resolution around what lit up, over onset and peak together."""
     candidate = views.candidate
     where = candidate.lit_map
     rise = float((candidate.peak_map - candidate.background)[where].mean()) if where.any() else 0.0
-    found = [view.positivity(where, rise) for view in (views.at_onset, views.at_peak) if view is not None]
-    return min((value for value in found if value is not None), default=None)
+    found = [view.gained_and_lost(where, rise) for view in (views.at_onset, views.at_peak) if view is not None]
+    gained = sum(pair[0] for pair in found if pair is not None)
+    lost = sum(pair[1] for pair in found if pair is not None)
+    return gained / (gained + lost) if gained > 0 else None
 
 
 def fallen_share(views: Views) -> float | None:
     """How far the light fell back after its brightest moment: lightning goes out, a lamp or an exposure step stays."""
-    candidate = views.candidate
-    rise = candidate.curve.rise
-    brightest = int(np.argmax(rise))
-    left = rise[brightest:]
-    if candidate.notes.get("dark_after", 1.0) == 0 and len(left) < 3:
+    curve, notes = views.candidate.curve, views.candidate.notes
+    top = float(curve.rise.max(initial=0.0))
+    if top <= 0:
         return None
-    return 1.0 - float(left.min()) / max(float(rise[brightest]), 1e-6)
+    # From where it first was half as bright as ever: a new level with noise on it has its highest point anywhere.
+    left = curve.rise[int(np.argmax(curve.rise >= 0.5 * top)) :]
+    if notes.get("cut_off", 0.0) > 0 and len(left) < 3:
+        return None
+    return 1.0 - float(left.min()) / top
 
 
 def scene_changed(views: Views) -> float | None:
@@ -117,21 +121,29 @@ def gain_likeness(views: Views) -> float | None:
 
 
 def smoothness(views: Views) -> float | None:
-    """Share of the rise left after smoothing: skies light up widely, lamps, sparks and insects are small and sharp."""
-    return None if views.at_peak is None else views.at_peak.smoothness(views.candidate.lit_map)
+    """Share of the rise left after smoothing: a sky lights up widely, lamps, sparks and insects are small and sharp.
+
+    Asked of small lights only: a channel is sharp too, but the cloud about it glows.
+    """
+    if views.at_peak is None or views.candidate.lit_fraction > 0.06:
+        return None
+    return views.at_peak.smoothness(views.candidate.lit_map)
 
 
 def overlap(views: Views) -> float | None:
     """Share of the light's core that stays from frame to frame: a cloud stays where it is, insects and beams move on.
 
-    Asked of small lights only: of a large one a rolling shutter shows the upper and lower part in two frames. Frames
-    more than 0.12 s apart show different strokes.
+    Asked only where it is lit for three frames and more on end, no more than 0.12 s apart: of one stroke a rolling
+    shutter shows the upper and the lower part in two frames, and later frames show other strokes.
     """
     curve = views.candidate.curve
-    if views.candidate.lit_fraction > 0.12:
+    pairs = curve.lit[1:] & curve.lit[:-1] & (np.diff(curve.seconds) <= 0.12)
+    inside = np.zeros_like(pairs)
+    inside[1:] |= pairs[1:] & pairs[:-1]
+    inside[:-1] |= pairs[1:] & pairs[:-1]
+    if views.candidate.lit_fraction > 0.12 or not inside.any():
         return None
-    inside = curve.lit[1:] & curve.lit[:-1] & (np.diff(curve.seconds) <= 0.12)
-    return float(curve.overlap[1:][inside].mean()) if np.count_nonzero(inside) >= 1 else None
+    return float(np.median(curve.overlap[1:][inside]))
 
 
 def steadiness(views: Views) -> float | None:

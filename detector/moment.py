@@ -80,7 +80,7 @@ class Sample:
 class Ground:
     """What a flash is measured against, fixed at its onset.
 
-    level, threshold: (rows, columns) levels before the onset, and the rise that counts as lit.
+    level, threshold, noise: (rows, columns) levels before the onset, the rise that counts as lit, and the noise.
     watched: (rows, columns) blocks that count.
     min_blocks: a frame with fewer lit blocks is dark.
     gap_seconds: a flash is over when it has been dark for this long.
@@ -88,6 +88,7 @@ class Ground:
 
     level: Grid
     threshold: Grid
+    noise: Grid
     watched: NDArray[np.bool_]
     min_blocks: float
     gap_seconds: float

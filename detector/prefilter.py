@@ -172,7 +172,15 @@ class Prefilter:
         return purity >= self._settings.min_fine_positivity - min(0.1, area)
 
     def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
-        ground = Ground(grid - look.rise, look.threshold, self._watched, self._min_blocks(), self._settings.gap_seconds)
+        noise = self._background.noise
+        ground = Ground(
+            level=grid - look.rise,
+            threshold=look.threshold,
+            noise=np.zeros_like(grid) if noise is None else noise.copy(),
+            watched=self._watched,
+            min_blocks=self._min_blocks(),
+            gap_seconds=self._settings.gap_seconds,
+        )
         moment = Moment(candidate_id(self._camera, frame), frame, self._pictures.before(frame.seconds), ground)
         moment.take(frame, grid, look, joins=True)
         self._moment = moment
@@ -235,8 +243,8 @@ class Prefilter:
                 self._background.resume(now, moment.ground.level)
                 self._aftermath = Aftermath(moment.ground.level, now + AFTERMATH_SECONDS)
         moment.notes["cut_off"] = float(cut_off)
-        if self._background.noise is not None and moment.mask.any():
-            moment.notes["stir_levels"] = float(self._background.noise[moment.mask].mean())
+        if moment.mask.any():
+            moment.notes["stir_levels"] = float(moment.ground.noise[moment.mask].mean())
         closed = moment.candidate(open_=False)
         if not cut_off:
             self._watch_recovery(moment)
