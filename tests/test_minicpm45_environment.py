@@ -60,6 +60,13 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").exists()
 
 
+def test_it_is_not_made_again_while_a_server_runs_from_it(tmp_path: Path) -> None:
+    environment = pretend(tmp_path / "a", Stamp(requirements=requirements(), python=series()))
+    with environment.in_use(), pytest.raises(VerifierError, match="a serve-45 is running from it"):
+        environment.make(again=True)
+    assert environment.problem() is None
+
+
 def test_the_environment_that_this_program_runs_in_is_never_made_over() -> None:
     with pytest.raises(VerifierError, match="this program itself runs there"):
         Environment(Path(sys.prefix)).make(again=True)

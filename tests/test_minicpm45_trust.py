@@ -67,7 +67,7 @@ def test_the_same_code_at_another_revision_needs_no_new_trust_but_other_code_doe
     trust(record, MODEL, FIRST, files)
     assert objection(read_book(record), MODEL, SECOND, files) is None
     other = files | {"modeling.py": "0" * 64}
-    assert "the code trusted on" in (objection(read_book(record), MODEL, SECOND, other) or "")
+    assert "the code is not that trusted on" in (objection(read_book(record), MODEL, SECOND, other) or "")
     assert objection(read_book(record), "somebody/else", FIRST, files) is not None
 
 

@@ -53,7 +53,8 @@ def test_code_runs_only_after_it_was_trusted_and_not_after_it_changed(standin45:
 
     appended("resampler.py", "\nprint('harmless?')\n")(place.snapshot)
     changed = place.refused()
-    assert "the code is not that of this revision" in changed
+    assert "the code is not the one that was trusted" in changed
+    assert "A commit never changes" in changed
     assert "changed  resampler.py" in changed
 
 

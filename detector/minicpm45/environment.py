@@ -118,15 +118,41 @@ class Environment:
             if not again and self.problem(added) is None:
                 return False
             self._refuse_a_folder_of_others()
-            (self.folder / _STAMP).unlink(missing_ok=True)
-            self._run([sys.executable, "-m", "venv", "--clear", str(self.folder)], "python -m venv (python3-venv)")
-            tried = [one for one in requirements() if _name(one) == _TRIED]
-            wanted = [*(one for one in requirements() if one not in tried), *added]
-            self._run([*self._pip("install"), *wanted], ", ".join(wanted))
-            notes = self._try(tried)
-            done = Stamp(requirements=requirements(), added=added, python=_python_series(), notes=notes)
-            (self.folder / _STAMP).write_bytes(msgspec.json.format(msgspec.json.encode(done)))
+            with self._alone():
+                self._build(added)
         return True
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep it from being made again while a process runs from it."""
+        lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(lock)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold it for a change, or say that a server runs from it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            if not _locked(lock):
+                raise VerifierError(f"{self.folder}: a serve-45 is running from it; stop that first")
+            yield
+        finally:
+            os.close(lock)
+
+    def _build(self, added: Sequence[str]) -> None:
+        (self.folder / _STAMP).unlink(missing_ok=True)
+        self._run([sys.executable, "-m", "venv", "--clear", str(self.folder)], "python -m venv (python3-venv)")
+        tried = [one for one in requirements() if _name(one) == _TRIED]
+        wanted = [*(one for one in requirements() if one not in tried), *added]
+        self._run([*self._pip("install"), *wanted], ", ".join(wanted))
+        notes = self._try(tried)
+        done = Stamp(requirements=requirements(), added=tuple(added), python=_python_series(), notes=notes)
+        (self.folder / _STAMP).write_bytes(msgspec.json.format(msgspec.json.encode(done)))
 
     def probe(self, modules: Sequence[str] = ()) -> Probe:
         """Ask the environment's own Python what it holds, and which of `modules` it cannot import; takes seconds.

@@ -89,7 +89,7 @@ def serving(checked: Checked, job: Job, output: int | None = None) -> Iterator[s
     Raises:
         VerifierError: the code changed since it was checked, or the process cannot be started.
     """
-    with tempfile.TemporaryDirectory(prefix="lightning-45-") as name:
+    with checked.environment.in_use(), tempfile.TemporaryDirectory(prefix="lightning-45-") as name:
         folder = Path(name)
         staged = stage(checked.snapshot.folder, checked.files, folder / "snapshot")
         task = folder / "job.json"

@@ -18,14 +18,19 @@ from detector.minicpm45.server import ModelServer
 _LOOK_SECONDS = 0.2
 
 
-def serve(job: Job, stop: threading.Event) -> None:
-    """Load the model and answer until `stop` is set or whoever started this process is gone.
+def serve(job: Job) -> None:
+    """Load the model and answer until SIGTERM comes or whoever started this process is gone.
+
+    No Ctrl-C arrives here: this process has a session of its own.
 
     Raises:
         CannotServe: the model cannot be loaded, the address cannot be had, or the scoring thread ended.
     """
+    stop = threading.Event()
     _say(f"loading {job.model} at {job.revision}")
     model = Model(job)
+    # Until here the signal simply ends the process: there is nothing to finish, and loading may take minutes.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     _say(f"ready: {model.describe()}")
     limits = {"batch_size": job.batch_size, "room": job.waiting_limit}
     desk = Desk(model.score, batch_wait_seconds=job.batch_wait_ms / 1000, **limits)
@@ -47,11 +52,8 @@ def serve(job: Job, stop: threading.Event) -> None:
 def main() -> int:
     """Serve the job in the file named by the first argument; the exit code."""
     job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Job)
-    stop = threading.Event()
-    # Only the starting process sends signals: this one has a session of its own and sees no Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        serve(job, stop)
+        serve(job)
     except CannotServe as error:
         _say(str(error))
         return 1

@@ -118,8 +118,13 @@ def objection(book: TrustBook, model: str, revision: str, files: CodeFiles) -> s
             [f"{model} at {revision} has never been trusted here. It would run these files:", *listing(files)]
         )
     before = known.get(revision) or max(known.values(), key=lambda trusted: trusted.trusted_at)
-    where = "this revision" if revision in known else f"the code trusted on {before.trusted_at}"
-    return "\n".join([f"{model} at {revision}: the code is not that of {where}:", *differences(before.files, files)])
+    where = "the one that was trusted" if revision in known else f"that trusted on {before.trusted_at}"
+    lines = [f"{model} at {revision}: the code is not {where}:", *differences(before.files, files)]
+    if revision in known and not Path(revision).is_absolute():
+        lines.append(
+            "A commit never changes, so these files were changed on this machine. Who did that? Fetch it again."
+        )
+    return "\n".join(lines)
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
