@@ -126,8 +126,13 @@ DAY = [
     Fault("first size again", lambda s: s.server.kill(), lambda s: s.start("640x360"), 1),
 ]
 
+CYCLE = [
+    Fault("killed", lambda s: s.server.kill(), lambda s: s.start(), 0.3),
+    Fault("frozen", lambda s: s.server.signal(signal.SIGSTOP), lambda s: s.server.signal(signal.SIGCONT), 1.5),
+]
 
-def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera) -> str:
+
+def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera, settle_seconds: float) -> str:
     """Do one fault, wait until pictures flow again, and say what it cost."""
     before, begun = len(seen.states), time.time()
     fault.begin(stage)
@@ -138,7 +143,7 @@ def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera) -> str:
     wait_for(
         lambda: camera.status.state == "live" and seen.arrivals[-1][0] > ready, 70, f"pictures after: {fault.name}"
     )
-    time.sleep(3.0)
+    time.sleep(settle_seconds)
     change = next((when for when, status in seen.states[before:] if status.state in ("down", "stalled")), None)
     noticed = f"{change - begun:5.2f} s" if change is not None else "      -"
     back = f"{seen.first_after(ready) or 0:5.2f} s" if fault.stops else "      -"
@@ -152,6 +157,7 @@ def main() -> int:
     """Read the command line, run, and give the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=1, help="how many times the script is run (default 1: 5 minutes)")
+    parser.add_argument("--cycles", type=int, help="instead, kill and freeze it so many times in quick succession")
     parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp")
     parser.add_argument("--only", help="only faults whose name holds this word")
     arguments = parser.parse_args()
@@ -163,7 +169,9 @@ def main() -> int:
 
 def run(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
     """The whole soak; 0 when all held, else 1."""
-    settings = load_settings([("soak", {"capture": {"transport": arguments.transport}})])
+    # In quick succession a freeze shall be seen, and a second connection tried beside the first.
+    capture = {"transport": arguments.transport} | ({"stall_seconds": 0.7} if arguments.cycles else {})
+    settings = load_settings([("soak", {"capture": capture})])
     seen, me = Watched(), psutil.Process()
     stage = Stage(folder)
     stack.callback(stage.server.kill)
@@ -179,10 +187,10 @@ def run(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
     wait_for(lambda: len(seen.arrivals) > 100, 20, "first pictures")
     start = resources(me)
     print(f"{'fault':27} {'lasted':>7}  {'noticed':>8}  {'back':>8}  {'lost':>5}  {'marked':>6}")
-    for _ in range(arguments.days):
-        for fault in DAY:
-            if not arguments.only or arguments.only in fault.name:
-                print(hurt(fault, stage, seen, camera), flush=True)
+    script = CYCLE * arguments.cycles if arguments.cycles else DAY * arguments.days
+    for fault in script:
+        if not arguments.only or arguments.only in fault.name:
+            print(hurt(fault, stage, seen, camera, 0.3 if arguments.cycles else 3.0), flush=True)
     wait_for(lambda: camera.status.state == "live", 10, "live at the end")
     time.sleep(3.0)
     end = resources(me)
