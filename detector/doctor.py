@@ -51,7 +51,7 @@ class Doctor:
         yield self._linear_attention()
         yield from self._snapshot()
         yield self._second_environment()
-        yield self._verifier()
+        yield self.verifier_check()
 
     def _torch(self) -> Check:
         if installed("torch") is None:
@@ -153,7 +153,7 @@ class Doctor:
         text = f"for serve-45 only: {environment.folder}: {problem}; lightning-detector setup-45 makes it"
         return Check(name="minicpm-4.5", ok=None, text=text)
 
-    def _verifier(self) -> Check:
+    def verifier_check(self) -> Check:
         """Which verifier a run would take, without starting a model."""
         from detector.verifier import choose_verifier, why_no_gpu_model  # noqa: PLC0415 - it builds on doctor's parts
 

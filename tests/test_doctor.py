@@ -7,11 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from model_server import ModelServer
-from support_models import MODEL_46, REVISION_46, tiny_hub_cache
+from support_models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
 
+from detector.doctor import Doctor
+from detector.minicpm.facts import Facts, Gpu
 from detector.minicpm.models import record_verified, verified_here
+from detector.settings import load_settings
+from detector.verifier import why_no_gpu_model
 
 TINY = [
     "--set", "minicpm.threads=1",
@@ -72,21 +77,27 @@ def test_a_model_that_is_asked_for_and_not_here_is_a_failure(tmp_path: Path) -> 
     assert checks["smoke"]["ok"] is False
 
 
-def test_a_model_server_is_asked_a_question_and_its_refusal_is_a_failure(tmp_path: Path) -> None:
+def test_a_model_server_is_asked_a_question_and_its_refusal_is_a_failure() -> None:
     with ModelServer() as server:
+        doctor = Doctor(model_settings("served", served={"endpoint": server.endpoint}))
+        assert "served, tiny/model" in doctor.verifier_check().text
         server.logprobs = False
-        code, checks = doctor(tmp_path, "--verifier", "served", "--endpoint", server.endpoint)
-        assert code == 1
-        assert "no log-probabilities" in checks["verifier"]["text"]
+        refused = doctor.verifier_check()
+    assert refused.ok is False
+    assert "no log-probabilities" in refused.text
 
 
-@pytest.mark.model
-@pytest.mark.slow
-def test_auto_says_what_it_would_take_here_and_why(cache: Path) -> None:
-    code, checks = doctor(cache)
-    assert code == 0
-    expected = "minicpm (auto: torch, a GPU" if checks["gpu"]["ok"] else "photometric (auto: no GPU that torch can see)"
-    assert checks["verifier"]["text"].startswith(expected)
+def test_auto_takes_the_model_only_with_a_gpu_and_says_what_is_missing(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = Facts(python="3.11.7", torch="2.13.0")
+    card = Gpu(name="NVIDIA L4", memory_gib=22.0, free_gib=21.0, capability="8.9")
+    with_one = msgspec.structs.replace(without, gpus=[card])
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    assert why_no_gpu_model(load_settings(), with_one) is None
+    assert why_no_gpu_model(load_settings(), without) == "no GPU that torch can see"
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert "lightning-detector pull" in (why_no_gpu_model(load_settings(), with_one) or "")
 
 
 def test_what_passed_here_is_kept_for_each_model(tmp_path: Path) -> None:
