@@ -22,6 +22,8 @@ $(VENV)/.run: pyproject.toml
 $(VENV)/.dev: $(VENV)/.run
 	tools/system_packages.sh $(SYSTEM_TEST)
 	$(BIN)/python -m pip install --quiet --editable '.[minicpm]' --group dev
+	# For the example in Node; its test is skipped where there is no Node.
+	command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix tools/examples || true
 	touch $@
 
 setup: $(VENV)/.run

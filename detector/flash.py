@@ -1,7 +1,6 @@
 """The words as types: Pulse, Candidate, Verdict, Flash; the event's JSON and its JSON Schema."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -93,11 +92,6 @@ FlashMessage = Message[Flash]
 def event_schema() -> dict[str, Any]:
     """The published JSON Schema (2020-12) of one event of the feed."""
     return {"$id": FLASH_SCHEMA} | msgspec.json.schema(FlashMessage)
-
-
-def utc_text(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601 in UTC with microseconds, e.g. 2026-11-22T21:29:03.501221Z."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,8 +10,8 @@ from typing import Protocol
 from detector import __version__
 from detector.errors import OutputError
 from detector.evidence import Album, ClipSource, Evidence
-from detector.flash import Candidate, Flash, Media, State, Verdict, utc_text
-from stream import Frame
+from detector.flash import Candidate, Flash, Media, State, Verdict
+from stream import Frame, utc_text
 
 SOFTWARE = f"lightning-detector {__version__}"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stream.history import Clip
     from stream.journal import Upstream
     from stream.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
-    from stream.message import Message
+    from stream.message import Message, utc_text
     from stream.opencv import load_opencv
     from stream.options import CaptureOptions
     from stream.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
@@ -61,6 +61,7 @@ _HOME = {
     "open_video": "video",
     "read_history": "feed_history",
     "redact": "address",
+    "utc_text": "message",
     "revoke_client": "keys",
 }
 
@@ -101,6 +102,7 @@ __all__ = [
     "read_history",
     "redact",
     "revoke_client",
+    "utc_text",
 ]
 
 

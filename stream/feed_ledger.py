@@ -6,14 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from msgspec import UNSET
 
 from stream.errors import JournalError
 from stream.feed_wire import PAGE_BYTES, Packed, Tally, encode
 from stream.journal import Entry, Journal, Retention, Upstream
-from stream.message import Message
+from stream.message import Message, utc_text
 
 _LOG = logging.getLogger("stream.feed")
 _RETRY_SECONDS = 1.0
@@ -224,8 +223,3 @@ class Ledger:
             originsequence=UNSET if not original else original.originsequence if origin_known else original.sequence,
             data=draft.data,
         )
-
-
-def utc_text(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601 in UTC with microseconds, e.g. 2026-11-22T21:29:03.501221Z."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

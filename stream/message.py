@@ -1,5 +1,6 @@
 """Message: the numbered envelope (CloudEvents 1.0) in which everything travels on the feed."""
 
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 import msgspec
@@ -32,3 +33,8 @@ class Message(msgspec.Struct, Generic[Data], frozen=True, kw_only=True, omit_def
     originfeed: str | UnsetType = UNSET
     originsequence: str | UnsetType = UNSET
     data: Data
+
+
+def utc_text(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC with microseconds, e.g. 2026-11-22T21:29:03.501221Z."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
