@@ -37,7 +37,7 @@ def lay_verifier_arguments(
     A flag that the command does not have counts as not given.
 
     Raises:
-        SettingsError: a value is not allowed.
+        SettingsError: a value is not allowed, or a server is named that nobody would ask.
     """
     given: dict[tuple[str, str], Any] = {
         ("verifier", "kind"): getattr(arguments, "verifier", None),
@@ -52,6 +52,9 @@ def lay_verifier_arguments(
             table[section][key] = value
     if given["verifier", "kind"] == "served" and given["minicpm", "model"] is not None:
         table["served"]["model"] = given["minicpm", "model"]
+    kind = table["verifier"]["kind"]
+    if given["served", "endpoint"] is not None and kind != "served":
+        raise SettingsError(f"--endpoint: the verifier is {kind}, which asks no server; add --verifier served")
     try:
         return msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:

@@ -1,5 +1,6 @@
 """The verifier `served`, over real HTTP against a small server that speaks the protocol."""
 
+import argparse
 import math
 import threading
 import time
@@ -15,7 +16,9 @@ from detector.chat import NoLogprobs
 from detector.errors import SettingsError, VerifierError
 from detector.flash import Candidate, Verdict
 from detector.served import ServedVerifier
+from detector.settings import load_settings
 from detector.verifier import choose_verifier
+from detector.verifier_arguments import lay_verifier_arguments
 
 
 def served(server: ModelServer, **changes: Any) -> ServedVerifier:
@@ -163,6 +166,13 @@ def test_a_password_in_the_endpoint_is_shown_nowhere() -> None:
 def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
     with pytest.raises(VerifierError, match="--endpoint http://"):
         choose_verifier(model_settings("served", served={"endpoint": endpoint}))
+
+
+def test_an_endpoint_without_the_verifier_that_asks_it_is_refused() -> None:
+    flags = argparse.Namespace(endpoint="http://127.0.0.1:8000/v1")
+    with pytest.raises(SettingsError, match="add --verifier served"):
+        lay_verifier_arguments(load_settings(), flags, {})
+    assert lay_verifier_arguments(model_settings("served"), flags, {}).served.endpoint == flags.endpoint
 
 
 def test_extra_fields_must_be_a_json_object() -> None:
