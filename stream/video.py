@@ -1,25 +1,29 @@
 """Recorded video: every picture of a file or URL, in order, with its time."""
 
 import logging
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import av
-from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from stream.address import camera_name, is_url, redact
+from stream.address import camera_name, redact
 from stream.clock import SteadyClock
+from stream.container import (
+    creation_time,
+    frame_rate,
+    open_container,
+    refuse_what_is_not_a_file,
+    stated_duration,
+    video_stream,
+)
 from stream.errors import BadVideo, CannotOpen
-from stream.explain import explain_open_error
 from stream.frame import Clock, Frame
 from stream.history import Clip, History
 from stream.luma import LumaReader, rotation_of, upright_rgb
@@ -28,8 +32,6 @@ from stream.options import CaptureOptions
 log = logging.getLogger(__name__)
 
 _FEW_PACKETS = 50  # below this many, a failed share says little
-_STILLS = ("image2", "_pipe")  # FFmpeg's names for single pictures end so
-_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a date say 1904 or 1970
 
 
 def open_video(
@@ -50,7 +52,7 @@ def open_video(
         CannotOpen: there is no such file, or it is not video; one line that says what it is.
     """
     address = str(path_or_url)
-    _refuse_what_is_not_a_file(address)
+    refuse_what_is_not_a_file(address)
     return Video(address, name or camera_name(address), options, start_utc, history_seconds)
 
 
@@ -72,10 +74,10 @@ class Video:
         self._failed = 0
         self._packets = 0
         self._stack = ExitStack()
-        self._container = _open(address, options)
+        self._container = open_container(address, options)
         self._stack.callback(self._container.close)
         try:
-            self._stream = _video_stream(self._container, self.address)
+            self._stream = video_stream(self._container, self.address)
         except CannotOpen:
             self._stack.close()
             raise
@@ -89,8 +91,8 @@ class Video:
         codec.thread_count = self._options.file_threads
         self.size = (codec.width, codec.height)
         self.codec = codec.name
-        self.frame_rate = _positive(stream.average_rate) or _positive(stream.guessed_rate)
-        self.duration_seconds = _duration(container, stream)
+        self.frame_rate = frame_rate(stream)
+        self.duration_seconds, self._duration_slack = stated_duration(container, stream)
         self._tick = float(stream.time_base or 0)
         start = container.start_time
         self._steady = SteadyClock(self._options.jump_seconds, None if start is None else start / av.time_base)
@@ -99,7 +101,7 @@ class Video:
             None if start_utc is None else 1000.0 / (self.frame_rate or 25.0),
         )
         if start_utc is None:
-            self._start_utc = _creation_time(container, stream)
+            self._start_utc = creation_time(container, stream)
         if self._start_utc is not None:
             self.clock = "file"
 
@@ -213,7 +215,7 @@ class Video:
                 f"{self.address}: breaks off after {self._end:.2f} s ({broken}); the pictures before are good"
             )
         promised, reached = self.duration_seconds, self._reached()
-        if promised is not None and promised - reached > max(1.0, 0.02 * promised):
+        if promised is not None and promised - reached > self._duration_slack:
             raise BadVideo(
                 f"{self.address}: breaks off after {reached:.2f} of {promised:.2f} s: recording or copy was cut short"
             )
@@ -226,75 +228,3 @@ class Video:
     def _reached(self) -> float:
         """Seconds to which data came, decoded or not."""
         return max(self._end, self._last_stamp * self._tick - self._steady.origin)
-
-
-def _refuse_what_is_not_a_file(address: str) -> None:
-    if is_url(address):
-        return
-    path = Path(address)
-    try:
-        status = path.stat()
-    except FileNotFoundError as error:
-        raise CannotOpen(f"{address}: no such file", permanent=True) from error
-    except OSError as error:
-        raise CannotOpen(f"{address}: cannot be read: {error.strerror}", permanent=True) from error
-    if stat.S_ISDIR(status.st_mode):
-        raise CannotOpen(
-            f"{address}: is a folder; name a video file, or use replay, which takes folders", permanent=True
-        )
-    if not stat.S_ISREG(status.st_mode):
-        raise CannotOpen(f"{address}: is not a regular file (a pipe or device); record to a file first", permanent=True)
-    if status.st_size == 0:
-        raise CannotOpen(f"{address}: is empty (0 bytes); the recording or copy failed", permanent=True)
-
-
-def _open(address: str, options: CaptureOptions) -> InputContainer:
-    source = address if is_url(address) else f"file:{address}"  # a path may hold what looks like a protocol
-    limits = (options.open_seconds, options.open_seconds) if is_url(address) else None
-    try:
-        container = av.open(source, metadata_errors="replace", timeout=limits)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise explain_open_error(address, error) from None  # its text and its cause hold the password
-    return container
-
-
-def _video_stream(container: InputContainer, shown: str) -> VideoStream:
-    if container.format.name.endswith(_STILLS) or "image2" in container.format.name:
-        raise CannotOpen(f"{shown}: is a still image, not a video", permanent=True)
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not streams:
-        kind = "sound but no pictures" if container.streams.audio else "no pictures"
-        raise CannotOpen(f"{shown}: holds {kind}; a video is needed", permanent=True)
-    if streams[0].codec_context is None:
-        raise CannotOpen(f"{shown}: no decoder for its pictures; convert it with: ffmpeg -i IN OUT.mp4", permanent=True)
-    return streams[0]
-
-
-def _positive(rate: object) -> float | None:
-    return float(rate) if rate else None  # type: ignore[arg-type]
-
-
-def _duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds from the first to the end of the last picture as the container states them."""
-    if container.format.name == "avi" and stream.frames and stream.average_rate:
-        return float(stream.frames / stream.average_rate)  # its duration shrinks with the file
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    stated = stream.metadata.get("DURATION") or stream.metadata.get("duration")
-    if stated and stated.count(":") == 2:
-        hours, minutes, seconds = stated.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    return None if container.duration is None else container.duration / av.time_base
-
-
-def _creation_time(container: InputContainer, stream: VideoStream) -> float | None:
-    tags = container.metadata | stream.metadata
-    for key in ("com.apple.quicktime.creationdate", "creation_time", "DATE_UTC"):
-        try:
-            moment = datetime.fromisoformat(tags[key])
-        except (KeyError, ValueError):
-            continue
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        if _EARLIEST < seconds < datetime.now(UTC).timestamp() + 86400:
-            return seconds
-    return None

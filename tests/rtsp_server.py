@@ -105,14 +105,15 @@ class Feeder(threading.Thread):
 class Camera(GstRtspServer.RTSPMediaFactory):
     """One shared live stream."""
 
-    def __init__(self, clip: Clip | None, *, audio: bool, log: Path | None) -> None:
+    def __init__(self, clip: Clip | None, *, audio: bool, udp_only: bool, log: Path | None) -> None:
         super().__init__()
         self.clip = clip
         self.muted = False
         self.log = log.open("a", buffering=1) if log else None
         self.set_shared(True)
         self.set_latency(0)
-        self.set_protocols(GstRtsp.RTSPLowerTrans.TCP | GstRtsp.RTSPLowerTrans.UDP)
+        udp, tcp = GstRtsp.RTSPLowerTrans.UDP, GstRtsp.RTSPLowerTrans.TCP
+        self.set_protocols(udp if udp_only else tcp | udp)
         parts = []
         if clip is not None:
             parts.append(
@@ -180,6 +181,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--auth", choices=("basic", "digest"), default="digest")
     parser.add_argument("--tls", type=Path, help="PEM with key and certificate: serve rtsps")
     parser.add_argument("--audio", action="store_true")
+    parser.add_argument("--udp-only", action="store_true", help="refuse RTP over TCP, as some old cameras do")
     parser.add_argument("--log", type=Path)
     return parser.parse_args()
 
@@ -187,7 +189,8 @@ def options() -> argparse.Namespace:
 def main() -> None:
     arguments = options()
     Gst.init(None)
-    camera = Camera(Clip(arguments.clip) if arguments.clip else None, audio=arguments.audio, log=arguments.log)
+    clip = Clip(arguments.clip) if arguments.clip else None
+    camera = Camera(clip, audio=arguments.audio, udp_only=arguments.udp_only, log=arguments.log)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(arguments.port))

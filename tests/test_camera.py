@@ -86,6 +86,29 @@ def test_every_picture_of_a_camera_arrives_once_in_order(
     assert {f.epoch for f in roof.frames} == {0}
 
 
+def test_a_camera_that_has_only_udp_is_found_out_by_itself(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    with watching(rtsp_server(camera_clip, "--udp-only").url, capture_options) as roof:
+        roof.live()
+
+
+def test_sound_beside_the_pictures_changes_nothing(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    with watching(rtsp_server(camera_clip, "--audio").url, capture_options) as roof:
+        wait_for(lambda: len(roof.frames) >= 60, 10, "60 pictures")
+    steps = [b.seconds - a.seconds for a, b in itertools.pairwise(roof.frames[:60])]
+    assert steps == pytest.approx([0.04] * 59, abs=0.0005)
+
+
+def test_a_source_with_sound_alone_is_explained(rtsp_server: Servers, capture_options: CaptureOptions) -> None:
+    with watching(rtsp_server(None, "--audio").url, capture_options) as roof:
+        wait_for(lambda: roof.states, 10, "a state")
+        assert "no video" in str(roof.camera.status.last_error)
+        assert roof.camera.status.refused
+
+
 def test_a_killed_camera_is_noticed_at_once_and_shown_again_soon_after_its_return(
     rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
 ) -> None:

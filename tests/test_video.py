@@ -293,3 +293,21 @@ def test_a_file_name_that_looks_like_a_protocol_is_still_a_file(
     monkeypatch.chdir(tmp_path)
     make_clip(tmp_path / "rtsp:storm.mp4", SMALL)
     assert len(frames_of(Path("rtsp:storm.mp4"), capture_options)) == 30
+
+
+def test_sound_that_goes_on_after_the_last_picture_is_not_a_break(
+    tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    path = tmp_path / "a.flv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = SMALL.size[0], SMALL.size[1], "yuv420p"
+        sound = container.add_stream("aac", rate=44100, layout="mono")
+        for number in range(50):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(SMALL, number), format="gray")))
+        container.mux(stream.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 4 * 44100), np.float32), format="fltp", layout="mono")
+        silence.rate = 44100
+        container.mux(sound.encode(silence))
+        container.mux(sound.encode(None))
+    assert len(frames_of(path, capture_options)) == 50

@@ -1,0 +1,116 @@
+"""Opening a recording, and what its container states of itself."""
+
+import re
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from stream.address import is_url
+from stream.errors import CannotOpen
+from stream.explain import explain_open_error
+from stream.options import CaptureOptions
+
+_STILLS = ("image2", "_pipe")  # FFmpeg's names for single pictures end so
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a date say 1904 or 1970
+_CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+def refuse_what_is_not_a_file(address: str) -> None:
+    """Nothing for a URL or a file with something in it.
+
+    Raises:
+        CannotOpen: there is no such file, or it is a folder, a pipe or empty. FFmpeg would wait on a pipe for ever.
+    """
+    if is_url(address):
+        return
+    path = Path(address)
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise CannotOpen(f"{address}: no such file", permanent=True) from error
+    except OSError as error:
+        raise CannotOpen(f"{address}: cannot be read: {error.strerror}", permanent=True) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise CannotOpen(
+            f"{address}: is a folder; name a video file, or use replay, which takes folders", permanent=True
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise CannotOpen(f"{address}: is not a regular file (a pipe or device); record to a file first", permanent=True)
+    if status.st_size == 0:
+        raise CannotOpen(f"{address}: is empty (0 bytes); the recording or copy failed", permanent=True)
+
+
+def open_container(address: str, options: CaptureOptions) -> InputContainer:
+    """The container at `address`, opened.
+
+    Raises:
+        CannotOpen: it is not there, or not video.
+    """
+    source = address if is_url(address) else f"file:{address}"  # a path may hold what looks like a protocol
+    limits = (options.open_seconds, options.open_seconds) if is_url(address) else None
+    try:
+        container = av.open(source, metadata_errors="replace", timeout=limits)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise explain_open_error(address, error) from None  # its text and its cause hold the password
+    return container
+
+
+def video_stream(container: InputContainer, shown: str) -> VideoStream:
+    """Its first stream of moving pictures; `shown` names the source in errors.
+
+    Raises:
+        CannotOpen: it holds none, or nothing decodes them.
+    """
+    if container.format.name.endswith(_STILLS) or "image2" in container.format.name:
+        raise CannotOpen(f"{shown}: is a still image, not a video", permanent=True)
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not streams:
+        kind = "sound but no pictures" if container.streams.audio else "no pictures"
+        raise CannotOpen(f"{shown}: holds {kind}; a video is needed", permanent=True)
+    if streams[0].codec_context is None:
+        raise CannotOpen(f"{shown}: no decoder for its pictures; convert it with: ffmpeg -i IN OUT.mp4", permanent=True)
+    return streams[0]
+
+
+def frame_rate(stream: VideoStream) -> float | None:
+    """Pictures per second as stated or guessed by the container, if at all."""
+    rate = stream.average_rate or stream.guessed_rate
+    return float(rate) if rate else None
+
+
+def stated_duration(container: InputContainer, stream: VideoStream) -> tuple[float | None, float]:
+    """(seconds from the first to the end of the last picture as the container states them, how far that may be off).
+
+    Where only the whole container has a length, sound may go on after the last picture.
+    """
+    own: float | None = None
+    stated = _CLOCK_TIME.fullmatch(stream.metadata.get("DURATION", ""))
+    if container.format.name == "avi" and stream.frames and stream.average_rate:
+        own = float(stream.frames / stream.average_rate)  # its duration shrinks with the file
+    elif stream.duration and stream.time_base:
+        own = float(stream.duration * stream.time_base)
+    elif stated:
+        own = int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3])
+    whole = None if container.duration is None else container.duration / av.time_base
+    if own is None and len(container.streams) > 1:
+        return whole, max(3.0, 0.1 * (whole or 0))
+    seconds = whole if own is None else own
+    return seconds, max(1.0, 0.02 * (seconds or 0))
+
+
+def creation_time(container: InputContainer, stream: VideoStream) -> float | None:
+    """When the recording says that it was made, seconds since 1970, if it does and may be believed."""
+    tags = container.metadata | stream.metadata
+    for key in ("com.apple.quicktime.creationdate", "creation_time", "DATE_UTC"):
+        try:
+            moment = datetime.fromisoformat(tags[key])
+        except (KeyError, ValueError):
+            continue
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        if _EARLIEST < seconds < datetime.now(UTC).timestamp() + 86400:
+            return seconds
+    return None

@@ -1,0 +1,73 @@
+"""Recordings and cameras over HTTP."""
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+from support_media import Clip, counter, make_clip
+
+from stream import Camera, CannotOpen, CaptureOptions, open_video
+
+BOUNDARY = "picture"
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Files of a folder, and `/live`: the pictures of live.avi as a browser's camera page shows them, for ever."""
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        if self.path != "/live":
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+        self.end_headers()
+        with av.open(str(Path(self.directory) / "live.avi")) as container:
+            pictures = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+        for picture in pictures:
+            head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+            self.wfile.write(head.encode() + picture + b"\r\n")
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """The address of a web server for `tmp_path`."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=tmp_path)) as server:
+        thread = threading.Thread(target=server.serve_forever, name="web")
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_recording_on_a_web_server_is_read_like_a_file(
+    web: str, tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    clip = Clip(seconds=1, size=(320, 180), container_options={"movflags": "faststart"})  # read from front to back
+    make_clip(tmp_path / "storm.mp4", clip)
+    with open_video(f"{web}/storm.mp4", options=capture_options) as video:
+        assert video.duration_seconds == pytest.approx(1.0)
+        assert [counter(f.levels(f.luma)) for f in video] == list(range(25))
+
+
+def test_a_recording_that_is_not_there_is_refused(web: str, capture_options: CaptureOptions) -> None:
+    with pytest.raises(CannotOpen, match="404"):
+        open_video(f"{web}/nothing.mp4", options=capture_options)
+
+
+def test_a_camera_that_sends_jpegs_over_http_is_watched_and_taken_up_again(
+    web: str, tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    clip = Clip(seconds=1, size=(320, 180), codec="mjpeg", pixels="yuvj420p", full_range=True)
+    make_clip(tmp_path / "live.avi", clip)
+    with Camera("page", f"{web}/live", capture_options) as camera:
+        frames = [frame for frame, _ in zip(camera, range(40), strict=False)]
+        assert [counter(f.levels(f.luma)) for f in frames] == [*range(25), *range(15)]
+        assert [f.epoch for f in frames] == [0] * 25 + [1] * 15
+        assert camera.status.reconnects == 1
