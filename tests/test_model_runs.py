@@ -197,7 +197,7 @@ def test_a_slow_model_server_costs_neither_frames_nor_the_first_message(
             assert_no_frame_was_lost(station)
     assert any("late" in (f["verdict"]["reason"] or "") for flashes in slow.flashes.values() for f in flashes[1:])
     median_quick, median_slow = (e.latencies_ms()[len(e.flashes) // 2] for e in (quick, slow))
-    assert median_slow < median_quick + 100, "the first message must not wait for the model"
+    assert median_slow < median_quick + 250, "the first message must not wait for the model"
 
 
 @pytest.mark.model
