@@ -5,14 +5,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
+
+import msgspec
 
 from detector.batcher import Batcher
 from detector.cameras import CameraEntry
 from detector.evidence import Album, ClipSource
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE, Flash, event_schema
 from detector.outlet import feed_options
-from detector.pipeline import SourceDetector
+from detector.pipeline import SOFTWARE, SourceDetector
 from detector.prefilter import Prefilter
 from detector.settings import Settings
 from detector.verifier import choose_verifier
@@ -20,8 +22,19 @@ from stream import CameraStatus, Feed
 
 CAMERA_TYPE = "lightning.camera.v1"
 CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
+SYSTEM_TYPE = "lightning.system.v1"
+SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
 
 Listener = Callable[[str, int, bytes], None]
+
+
+class SystemState(msgspec.Struct, frozen=True, kw_only=True):
+    """What `watch` says of itself: that it started or stopped, with which cameras and which verifier, and why that."""
+
+    state: Literal["started", "stopped"]
+    cameras: tuple[str, ...]
+    verifier: str
+    software: str = SOFTWARE
 
 
 class Session:
@@ -93,6 +106,12 @@ class Session:
         self._feed.publish(
             topic=f"ev.camera.{name}", type=CAMERA_TYPE, subject=name, dataschema=CAMERA_SCHEMA, data=status
         )
+
+    def publish_system(self, state: Literal["started", "stopped"], cameras: Sequence[str]) -> None:
+        """Publish that watching `cameras` has started or stopped."""
+        data = SystemState(state=state, cameras=tuple(cameras), verifier=self.line)
+        site = self._settings.feed.site
+        self._feed.publish(topic="ev.system", type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)
 
     def _publish(self, flash: Flash) -> None:
         self._feed.publish(

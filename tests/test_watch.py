@@ -43,6 +43,15 @@ def flashes_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             yield event["data"]
 
 
+def told_besides(journal: str) -> list[str]:
+    """The states of the program and its cameras that a journal holds."""
+    done = subprocess.run(
+        [*PROGRAM, "history", journal, "--json"], capture_output=True, text=True, check=True, timeout=60
+    )
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    return [event["data"]["state"] for event in events if event["type"] != "lightning.flash.v1"]
+
+
 def test_every_flash_of_a_camera_reaches_a_subscriber_at_once_and_is_confirmed(
     rtsp_server: Callable[..., RtspServer], storm: Path, tmp_path: Path
 ) -> None:
@@ -60,6 +69,7 @@ def test_every_flash_of_a_camera_reaches_a_subscriber_at_once_and_is_confirmed(
         assert watch.wait(timeout=10) == 0
     assert [flash["state"] for flash in seen] == ["detected", "confirmed"] * 2
     assert seen[0]["id"] == seen[1]["id"] != seen[2]["id"]
+    assert told_besides(journal) == ["started", "live", "stopped"]
     assert all(flash["clock"] in {"rtcp", "arrival"} and flash["start_utc"] for flash in seen)
 
 

@@ -103,6 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
             )
             for entry in cameras
         ]
+        names = [entry.name for entry in cameras]
+        session.publish_system("started", names)
+        stack.callback(session.publish_system, "stopped", names)
         stack.enter_context(display)
         station = stack.enter_context(Station(watched, session.publish_camera))
         given_up = _watch(session, station, display, stop, arguments)
