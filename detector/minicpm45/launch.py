@@ -166,10 +166,7 @@ def _refuse_unmet(
         why = f"which fails there: {reason}" if reason else "which is not installed there"
         what = f"{snapshot.label}: {need.file} line {need.line} imports {need.package}{inside}, {why}"
         if need.package != _FLASH:
-            raise VerifierError(
-                f"{what}; if you trust that package: "
-                f"lightning-detector setup-45 --environment {environment.folder} --with {need.package}"
-            )
+            raise VerifierError(f"{what}; {_missing_advice(environment, need.package)}")
         if attention != "flash_attention_2":
             what += f"; attention {attention!r} would not even use it"
         pinned = known_good(snapshot.model)
@@ -180,3 +177,13 @@ def _refuse_unmet(
             f"{setup(probe.facts)}: lightning-detector setup-45 --environment {environment.folder} --with WHEEL, or "
             "use another revision"
         )
+
+
+def _missing_advice(environment: Environment, package: str) -> str:
+    """How to get `package` into the environment, or why setup-45 could not."""
+    stamp = environment.stamp()
+    tried = [note for note in (stamp.notes if stamp else ()) if package in note]
+    setup_45 = f"lightning-detector setup-45 --environment {environment.folder}"
+    if tried:
+        return f"{tried[0]}. Let pip take both from one index (PIP_INDEX_URL), then: {setup_45} --again"
+    return f"if you trust that package: {setup_45} --with {package}"
