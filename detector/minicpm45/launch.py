@@ -60,7 +60,10 @@ def check(snapshot: Snapshot, environment: Environment, attention: str, record: 
         )
     probe = environment.probe([*(need.package for need in wanted), _FLASH])
     _refuse_unmet(snapshot, environment, wanted, probe, attention)
-    check_attention(attention, probe.facts)
+    try:
+        check_attention(attention, probe.facts)
+    except VerifierError as error:
+        raise VerifierError(f"{error} (looked at in {environment.folder})") from error
     notes: list[str] = []
     if against:
         trust(record, snapshot.model, revision, files)
