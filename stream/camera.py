@@ -86,6 +86,8 @@ class Camera:
         self._on_state = on_state
         self._history_seconds = history_seconds
         self._stopped = threading.Event()
+        self._iterating: int | None = None
+        self._idle = threading.Event()
         self._inbox = Inbox(options.backlog_seconds)
         self._status = CameraStatus(camera=name, since=time.time())
         self._timeline = Timeline(name, options)
@@ -126,8 +128,10 @@ class Camera:
         One that FFmpeg keeps waiting in an unanswered open is left behind; it ends by itself within the open limit.
         """
         self.stop()
-        self._drop_all()
         until = time.monotonic() + _JOIN_SECONDS
+        if self._iterating not in (None, threading.get_ident()):
+            self._idle.wait(_JOIN_SECONDS)  # the decoder must not lose its stream in the middle of a picture
+        self._drop_all()
         for connection in self._let_go:
             if not connection.join(max(0.0, until - time.monotonic())):
                 log.info("%s: still waiting for an answer while closing; that ends by itself", self.name)
@@ -135,6 +139,8 @@ class Camera:
 
     def __iter__(self) -> Iterator[Frame]:
         """Every picture from now on, over all reconnects, until `stop`."""
+        self._iterating = threading.get_ident()
+        self._idle.clear()
         try:
             while not self._stopped.is_set():
                 self._keep_connected()
@@ -143,6 +149,8 @@ class Camera:
                     yield from self._handle(*entry)
         finally:
             self._drop_all()
+            self._iterating = None
+            self._idle.set()
 
     # What the connections bring
 
