@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stream.address import camera_name, redact
-    from stream.camera import Camera, CameraStatus
+    from stream.camera import Camera
     from stream.errors import BadVideo, CannotOpen, FeedError, JournalError, StreamError
     from stream.feed import Feed
     from stream.feed_history import HistoryFilter, Kept, read_history
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stream.message import Message, utc_text
     from stream.opencv import load_opencv
     from stream.options import CaptureOptions
+    from stream.status import CameraStatus
     from stream.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
     from stream.video import Video, open_video
 
@@ -29,7 +30,7 @@ _HOME = {
     "AsyncSubscriber": "subscriber",
     "BadVideo": "errors",
     "Camera": "camera",
-    "CameraStatus": "camera",
+    "CameraStatus": "status",
     "CannotOpen": "errors",
     "CaptureOptions": "options",
     "Clip": "history",

@@ -6,58 +6,28 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
-import msgspec
 from msgspec.structs import replace
 
 from stream.address import redact
 from stream.connection import Connection, Ended, Item, Opened, Packet, Shot
 from stream.device import DeviceConnection, is_device
 from stream.errors import CannotOpen, StreamError
-from stream.frame import Clock, Frame
+from stream.frame import Frame
 from stream.history import Clip
 from stream.inbox import Inbox
 from stream.live import LiveDecoder, Timeline
 from stream.network import NetworkConnection
 from stream.options import CaptureOptions
 from stream.retry import Retry
+from stream.status import CameraStatus, State
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.1
 _STALLED_LIMITS = 5.0  # after so many stall limits a silent old connection is given up
 _JOIN_SECONDS = 2.8
-
-State = Literal["connecting", "live", "stalled", "down"]
-
-
-class CameraStatus(msgspec.Struct, frozen=True):
-    """What a camera is doing now.
-
-    state: connecting (never live so far), live, stalled (connected, but no picture within the limit) or down.
-    since: seconds since 1970 when this state began. last_error: why it was last lost or refused, without secrets.
-    refused: only a person can help: wrong password or path. frames, damaged, late, skipped: pictures delivered so far,
-    those of them that may be damaged, those handled late, and those left out because the program was too slow.
-    attempts, reconnects: connections tried so far, and times that it came back. fps: pictures per second lately.
-    clock_problem: why its clock is not believed.
-    """
-
-    camera: str
-    state: State = "connecting"
-    since: float = 0.0
-    last_error: str | None = None
-    refused: bool = False
-    frames: int = 0
-    attempts: int = 0
-    reconnects: int = 0
-    damaged: int = 0
-    late: int = 0
-    skipped: int = 0
-    fps: float = 0.0
-    size: tuple[int, int] | None = None
-    clock: Clock = "none"
-    clock_problem: str | None = None
 
 
 class Camera:
