@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.signals import stop_on_signals
     from stream import Video
 
-    log_to_stderr(quiet=True)
+    log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     paths = find_videos(arguments.inputs)
     tally = Tally()
