@@ -177,7 +177,7 @@ class Camera:
         if self._status.frames:
             self._status = replace(self._status, reconnects=self._status.reconnects + 1)
         self._timeline.reconnected()
-        self._retry.succeeded()
+        self._retry.succeeded(time.monotonic())
 
     # Watching, losing and coming back
 
@@ -195,7 +195,7 @@ class Camera:
                     self._fresh = None
                 return
             if self._status.state != "stalled":
-                self._retry.lost(current.last_picture)
+                self._retry.lost(now, current.last_picture)
                 self._enter("stalled", f"{redact(self._address)}: no picture for {limit:g} s")
             if silent > _STALLED_LIMITS * limit:
                 self._drop(current)
@@ -220,10 +220,10 @@ class Camera:
         self._drop(attempt)
         if was_current:
             self._current = None
-            self._retry.lost(attempt.last_picture)
+            self._retry.lost(time.monotonic(), attempt.last_picture)
         else:
             self._fresh = None
-            self._retry.failed(refused=refused)
+            self._retry.failed(time.monotonic(), refused=refused)
         changed = (words, refused) != (self._status.last_error, self._status.refused)
         self._status = replace(self._status, refused=refused)
         if self._current is None and (changed or self._status.state != "down"):
