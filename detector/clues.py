@@ -146,6 +146,31 @@ def overlap(views: Views) -> float | None:
     return float(np.median(curve.overlap[1:][inside]))
 
 
+def travel(views: Views) -> float | None:
+    """How steadily the light travels in one direction, 0..1: insects, cars and aircraft do, strokes jump about.
+
+    Over the longest run of lit frames (three or more): the share of the centre's movement that a straight, even motion
+    explains, less where it moves by less than a tenth of the picture. Asked of small lights only: the centre of a
+    large one moves as its parts go out one after the other.
+    """
+    curve = views.candidate.curve
+    if views.candidate.lit_fraction > 0.15:
+        return None
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], curve.lit, [False])).astype(np.int8)))
+    runs = sorted(zip(edges[::2], edges[1::2], strict=True), key=lambda run: run[1] - run[0])
+    if not runs or runs[-1][1] - runs[-1][0] < 3:
+        return None
+    run = slice(*runs[-1])
+    place = np.stack([curve.x[run], curve.y[run]]).astype(np.float64)
+    place -= place.mean(axis=1, keepdims=True)
+    when = curve.seconds[run] - curve.seconds[run].mean()
+    speed = place @ when / max(float(when @ when), 1e-9)
+    moved = float((place * place).sum())
+    even = float(speed @ speed * (when @ when)) / moved if moved > 0 else 0.0
+    distance = float(np.hypot(*speed)) * float(when[-1] - when[0])
+    return even * min(1.0, distance / 0.1)
+
+
 def steadiness(views: Views) -> float | None:
     """Share of lit frames within 7 % of the middle one: a lamp shines evenly, strokes flicker and decay.
 

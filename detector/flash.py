@@ -105,6 +105,7 @@ class LightCurve:
     positivity: sum of rises over the sum of all changes against the background, 0..1.
     lit: whether the frame counts as lit.
     overlap: share of the frame's lit blocks that were lit in the frame before too (or theirs in it), 0..1.
+    x, y: centre of the light, shares 0..1 of the upright picture.
     """
 
     seconds: NDArray[np.float64]
@@ -114,6 +115,8 @@ class LightCurve:
     positivity: NDArray[np.float32]
     lit: NDArray[np.bool_]
     overlap: NDArray[np.float32]
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -294,6 +294,8 @@ def _curve(samples: list[Sample], size: int, watched: int) -> LightCurve:
         positivity=np.array([s.positivity for s in samples], np.float32),
         lit=np.array([s.lit for s in samples], np.bool_),
         overlap=np.array([s.overlap for s in samples], np.float32),
+        x=np.array([s.centroid[0] for s in samples], np.float32),
+        y=np.array([s.centroid[1] for s in samples], np.float32),
     )
 
 

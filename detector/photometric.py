@@ -11,7 +11,7 @@ from detector.flash import Candidate, Verdict
 from detector.settings import PhotometricSettings
 
 # How sure one is before looking: a candidate has already passed the prefilter.
-PRIOR_LOG_ODDS = 2.0
+PRIOR_LOG_ODDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,17 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.went_dark, against=0.0, clear=1.0, cost=1.5),
     Weight(clues.scene_changed, against=0.7, clear=0.3, cost=4.0),
     Weight(clues.suddenness, against=0.3, clear=0.55, cost=4.0),
-    Weight(clues.gain_likeness, against=0.8, clear=0.6, cost=5.0),
+    Weight(clues.gain_likeness, against=0.75, clear=0.55, cost=5.0),
     Weight(clues.smoothness, against=0.2, clear=0.5, cost=1.0),
-    Weight(clues.overlap, against=0.4, clear=0.85, cost=5.0),
+    Weight(clues.overlap, against=0.3, clear=0.7, cost=3.0),
+    Weight(clues.travel, against=0.8, clear=0.4, cost=4.0),
     Weight(clues.steadiness, against=0.9, clear=0.6, cost=4.0),
     Weight(clues.regularity, against=0.85, clear=0.6, cost=5.0),
     Weight(clues.blinks, against=3.0, clear=0.0, cost=6.0),
     Weight(clues.colour_lost, against=0.9, clear=0.6, cost=4.0),
     Weight(clues.warmth, against=0.3, clear=0.1, cost=2.0),
     Weight(clues.hue_spread, against=0.4, clear=0.25, cost=3.0),
-    Weight(clues.height, against=0.9, clear=0.75, cost=3.0),
+    Weight(clues.height, against=0.88, clear=0.76, cost=4.0),
     Weight(clues.size, against=0.02, clear=0.1, cost=1.0),
 )
 

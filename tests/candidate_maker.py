@@ -45,6 +45,8 @@ def candidate(
             positivity=curve(1, 1, 1),
             lit=np.array([False, True, False]),
             overlap=curve(0, 0, 0),
+            x=curve(0.5, 0.5, 0.5),
+            y=curve(0.17, 0.17, 0.17),
         ),
         background=np.full((18, 32), 30, np.float32),
         peak_map=np.full((18, 32), 30, np.float32),
