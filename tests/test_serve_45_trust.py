@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -106,9 +107,12 @@ def test_what_is_broken_or_not_there_is_named_in_one_line(standin45: Path, tmp_p
     assert f"{MODEL} at {'f' * 40} is not" in told.refused("--model-revision", "f" * 40)
 
 
-def test_other_machines_are_let_in_only_with_a_key(standin45: Path, tmp_path: Path) -> None:
+def test_an_address_that_will_not_do_is_refused_before_anything_is_loaded(standin45: Path, tmp_path: Path) -> None:
     place = lay_out(standin45, tmp_path)
     assert "can be reached from other machines" in place.refused("--host", "0.0.0.0", "--trust")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"127.0.0.1:{port}: cannot listen there: Address already in use" in place.refused("--port", port)
     assert not place.record.exists()
 
 

@@ -86,7 +86,9 @@ def _say(*lines: str) -> None:
 
 
 def _check_address(asked: "Minicpm45Settings") -> None:
-    """Raise if others could ask without a key."""
+    """Raise if others could ask without a key, or if the address cannot be had: loading takes minutes."""
+    import socket
+
     from detector.errors import VerifierError
 
     if asked.host not in {"127.0.0.1", "::1", "localhost"} and not os.environ.get(asked.key_variable):
@@ -94,6 +96,14 @@ def _check_address(asked: "Minicpm45Settings") -> None:
             f"--host {asked.host} can be reached from other machines; put a key into {asked.key_variable}, here and at "
             "the asking side, or stay on 127.0.0.1"
         )
+    try:
+        family = socket.AF_INET6 if ":" in asked.host else socket.AF_INET
+        socket.create_server((asked.host, asked.port), family=family).close()
+    except OSError as error:
+        raise VerifierError(
+            f"{asked.host}:{asked.port}: cannot listen there: {error.strerror or error}; name another with --host and "
+            "--port; is a serve-45 running already?"
+        ) from error
 
 
 def _smoke(checked: "Checked", job: "Job", settings: "Settings") -> int:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ class ModelServer(ThreadingHTTPServer):
 
     daemon_threads = False
     block_on_close = True
+    request_queue_size = 128  # a burst of cameras must not wait for the kernel to ask again
 
     def __init__(self, job: Job, model: Model, desk: Desk) -> None:
         self.job, self.model, self.desk = job, model, desk
@@ -56,6 +58,11 @@ class ModelServer(ThreadingHTTPServer):
             raise CannotServe(
                 f"{job.host}:{job.port}: cannot listen there: {error.strerror}; name another with --host and --port"
             ) from error
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server what this machine is called, as the base class would."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.job.host, self.server_address[1]
 
     @property
     def url(self) -> str:
