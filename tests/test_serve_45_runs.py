@@ -33,11 +33,11 @@ def test_ctrl_c_ends_everything_at_once_even_while_a_question_is_being_answered(
     slow = appended(
         "modeling_minicpmv.py",
         "\nimport time\nquick = MiniCPMV.get_vllm_embedding\n"
-        "def slowly(self, data):\n    time.sleep(1.0)\n    return quick(self, data)\n"
+        "def slowly(self, data):\n    time.sleep(1.5)\n    return quick(self, data)\n"
         "MiniCPMV.get_vllm_embedding = slowly\n",
     )
     place = lay_out(standin45, tmp_path, slow)
-    limits = ("minicpm45.waiting_limit=1", "minicpm45.batch_size=1", "minicpm45.answer_limit_seconds=1.5")
+    limits = ("minicpm45.waiting_limit=1", "minicpm45.batch_size=1", "minicpm45.answer_limit_seconds=2.5")
     with place.serving("--trust", *(word for limit in limits for word in ("--set", limit))) as serving:
         with ThreadPoolExecutor(6) as pool:
             replies = list(pool.map(lambda _: ask(serving.url, request(picture(1))), range(6)))
@@ -48,8 +48,8 @@ def test_ctrl_c_ends_everything_at_once_even_while_a_question_is_being_answered(
         assert all(reply.headers["Retry-After"] == "1" for reply in refused)
         model = serving.model_processes()
         assert len(model) == 1
-        with ThreadPoolExecutor(2) as pool:
-            late = [pool.submit(ask, serving.url, request(picture(1))) for _ in range(2)]
+        with ThreadPoolExecutor(4) as pool:
+            late = [pool.submit(ask, serving.url, request(picture(1))) for _ in range(4)]
             wait_for(lambda: httpx.get(serving.url.replace("/v1", "/health")).json()["waiting"] == 1)
             assert serving.stop() == 0
             # Answered, turned away, or, if it had not been let in yet, hung up on: nobody is left waiting.
