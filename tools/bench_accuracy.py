@@ -105,6 +105,10 @@ def report_footage(workers: int) -> None:
 
 def report(trials: Sequence[Trial], out: Path) -> None:
     """Print the tables; write plots, every result, and the misses and false alarms with the command that shows each."""
+    with (out / "results.jsonl").open("w", encoding="utf-8") as file:
+        for trial in trials:
+            file.write(json.dumps(asdict(trial), default=str) + "\n")
+    (out / "findings.md").write_text(findings(trials), encoding="utf-8")
     console = _console()
     strength = [trial for trial in trials if trial.case.about == "strength"]
     quiet = [trial for trial in trials if trial.case.about == "lookalike"]
@@ -125,10 +129,6 @@ def report(trials: Sequence[Trial], out: Path) -> None:
     console.print(confusion_table(trials))
     cost = statistics.median(trial.prefilter_us for trial in trials)
     print(f"prefilter: {cost:.0f} us a frame (median over scenes, this machine as busy as it was)")
-    with (out / "results.jsonl").open("w", encoding="utf-8") as file:
-        for trial in trials:
-            file.write(json.dumps(asdict(trial), default=str) + "\n")
-    (out / "findings.md").write_text(findings(trials), encoding="utf-8")
 
 
 def findings(trials: Sequence[Trial]) -> str:
