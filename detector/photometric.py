@@ -90,10 +90,13 @@ class PhotometricVerifier:
         probability = 1.0 / (1.0 + math.exp(-log_odds))
         settings = self._settings
         threshold = settings.damaged_threshold if candidate.quality else settings.threshold
+        lightning: bool | None = probability >= threshold
+        echo = lightning and "damage_began" in candidate.quality
         return Verdict(
-            lightning=probability >= threshold,
+            lightning=None if echo else lightning,
             probability=round(probability, 4),
             verifier=self.name,
             evidence=evidence,
             seconds=round(time.perf_counter() - began, 6),
+            reason="a packet was lost as it lit up: it may be an older picture shown again" if echo else None,
         )

@@ -22,12 +22,16 @@ _WAITING_LIMIT = 64  # packets whose pictures have not come out; more means that
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One decoded picture with what its packet told. stamp: its time stamp in seconds, or None."""
+    """One decoded picture with what its packet told. stamp: its time stamp in seconds, or None.
+
+    damage_begins: new damage may show in it; quality: why it may not be trusted.
+    """
 
     frame: VideoFrame
     stamp: float | None
     arrival: float
     quality: tuple[str, ...]
+    damage_begins: bool = False
 
 
 class LiveDecoder:
@@ -44,7 +48,7 @@ class LiveDecoder:
         self._codec = opened.codec
         self._time_base = opened.time_base
         self._taint = Taint()
-        self._told: dict[int, tuple[float, tuple[str, ...]]] = {}
+        self._told: dict[int, tuple[float, tuple[str, ...], bool]] = {}
 
     def decode(self, item: Packet | Shot) -> Iterator[Picture]:
         """The pictures that come out when `item` goes in; none where the decoder refuses it."""
@@ -68,7 +72,7 @@ class LiveDecoder:
                 self.clock.feed_camera(stamp, item.capture_utc, report=item.report)
             if len(self._told) > _WAITING_LIMIT:
                 self._told.clear()
-            self._told[packet.pts] = item.arrival, quality
+            self._told[packet.pts] = item.arrival, quality, self._taint.begins
         try:
             frames = codec.decode(packet)
         except av.FFmpegError:
@@ -78,10 +82,10 @@ class LiveDecoder:
             # The first picture after PLAY has no time stamp yet: it is needed for those after it, not shown.
             if frame.pts is None:
                 continue
-            arrival, told = self._told.pop(frame.pts, (item.arrival, quality))
+            arrival, told, begins = self._told.pop(frame.pts, (item.arrival, quality, self._taint.begins))
             if frame.is_corrupt:
                 told = tuple(sorted({*told, *self._taint.decoder_failed()}))
-            yield Picture(frame, frame.pts * self._time_base, arrival, told)
+            yield Picture(frame, frame.pts * self._time_base, arrival, told, begins)
 
 
 class Timeline:
@@ -141,6 +145,7 @@ class Timeline:
             utc_error_ms=None if taken is None else taken.error_ms,
             epoch=self._steady.epoch,
             quality=picture.quality,
+            damage_begins=picture.damage_begins,
             rotation=decoder.rotation,
             color=partial(upright_rgb, shown, decoder.rotation),
         )
