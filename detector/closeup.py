@@ -11,6 +11,7 @@ from stream import Frame, load_opencv
 cv2 = load_opencv()
 
 FINE_ROWS, FINE_COLUMNS = 180, 320
+MOST_DIMMED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ class Change:
         spread = self.before - self.before.mean()
         power = float((spread * spread).sum())
         factor = float((self.difference * spread).sum()) / power if power > 0 else 0.0
+        # No camera dims by more than this after a strike; beyond it the scene itself is gone.
+        factor = max(factor, -MOST_DIMMED)
         rest = self.difference - self.difference.mean() - np.float32(factor) * spread
         return float(np.maximum(np.abs(rest[self.spread(where)]) - 3.0 * self.noise, 0).mean())
 

@@ -137,28 +137,17 @@ class Prefilter:
         # Lightning is sudden and adds to what was there: most of the rise over the background came just now. A rise
         # out of a short dark spell (wiper, exposure dip) is no rise over the background.
         sudden = (rise > threshold) & (step > np.float32(SUDDEN_SHARE) * rise) & self._watched
-        return Look(rise, step, threshold, sudden, self._positivity(step, threshold), strict)
-
-    def _positivity(self, step: Grid, threshold: Grid) -> float:
-        """Share of rises in all noticeable changes. Added light makes no block darker; whatever moves does."""
-        noise, noticeable = self._background.noise, np.float32(0.5) * threshold
-        by_noise = 0.0
-        if noise is not None:
-            # Three standard deviations of the difference of two pictures; less would drown light in noise. What noise
-            # darkens beyond them in so many blocks (0.0044 deviations each, if it is normal) is no motion.
-            noticeable = np.maximum(noticeable, np.float32(3 * 2**0.5) * noise)
-            by_noise = 0.0044 * 2**0.5 * float(noise[self._watched].sum())
-        change = np.where(self._watched & (np.abs(step) > noticeable), step, np.float32(0))
-        gained = float(np.maximum(change, 0).sum())
-        lost = max(0.0, gained - float(change.sum()) - by_noise)
-        return gained / (gained + lost) if gained > 0 else 0.0
+        noise = self._background.noise
+        noise = np.zeros_like(step) if noise is None else noise
+        return Look(rise, step, threshold, noise, self._watched, sudden, strict)
 
     def _min_blocks(self, strict: float = 1.0) -> float:
         return max(2.0, self._settings.min_lit_fraction * strict * np.count_nonzero(self._watched))
 
     def _is_onset(self, look: Look) -> bool:
-        lit = np.count_nonzero(look.sudden)
-        return bool(lit >= self._min_blocks(look.strict) and look.positivity >= self._settings.min_positivity)
+        return bool(
+            look.sudden_blocks >= self._min_blocks(look.strict) and look.positivity >= self._settings.min_positivity
+        )
 
     def _is_added_light(self, frame: Frame, look: Look) -> bool:
         """The same question as positivity, at five times the resolution, asked only when the blocks see an onset."""
@@ -168,15 +157,14 @@ class Prefilter:
         if purity is None:
             return True
         # Motion hardly ever brightens a tenth of the picture at once, so a large light needs less purity.
-        area = float(np.count_nonzero(look.sudden)) / max(1.0, float(np.count_nonzero(self._watched)))
+        area = look.sudden_blocks / max(1.0, float(np.count_nonzero(self._watched)))
         return purity >= self._settings.min_fine_positivity - min(0.1, area)
 
     def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
-        noise = self._background.noise
         ground = Ground(
             level=grid - look.rise,
             threshold=look.threshold,
-            noise=np.zeros_like(grid) if noise is None else noise.copy(),
+            noise=look.noise.copy(),
             watched=self._watched,
             min_blocks=self._min_blocks(),
             gap_seconds=self._settings.gap_seconds,
@@ -211,7 +199,7 @@ class Prefilter:
         lost = np.minimum(look.step, look.rise)
         darker = np.where(self._watched & (lost < -moment.ground.threshold) & (look.step < 0), look.rise, np.float32(0))
         gained = float(np.where(look.sudden, look.step, np.float32(0)).sum())
-        enough = np.count_nonzero(look.sudden) >= self._min_blocks() / 2
+        enough = look.sudden_blocks >= self._min_blocks() / 2
         # While it is bright already, only a marked step is a new stroke: what drifts or moves adds a little each frame.
         marked = gained >= RESTRIKE_SHARE * moment.light
         return bool(enough and marked and gained >= 0.8 * (gained - float(darker.sum())))

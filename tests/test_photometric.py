@@ -1,0 +1,311 @@
+"""What the photometric verifier says of lightning and of what looks like it, and by which reason."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scene_maker import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light
+
+from detector import clues
+from detector.clues import Views
+from detector.flash import Candidate, Verdict
+from detector.photometric import WEIGHTS, PhotometricVerifier
+from detector.settings import load_settings
+from stream import Frame
+
+SETTINGS = load_settings().photometric
+FLASH = lit((2.0, 2.04))
+
+
+def candidate_of(source: Iterator[Frame], number: int = 0, **changes: float) -> Candidate:
+    return closed(source, prefilter(**changes))[number]
+
+
+def judge(candidate: Candidate) -> Verdict:
+    return PhotometricVerifier(SETTINGS).verify([candidate])[0]
+
+
+def says(verdict: Verdict, clue: str) -> float:
+    """What one clue added to the log-odds of lightning."""
+    weight = next(weight for weight in WEIGHTS if weight.name == clue)
+    return weight.log_odds(verdict.evidence[clue])
+
+
+def tinted(before: tuple[int, int, int], light: Callable[[Picture], Picture]) -> Callable[[Frame], object]:
+    """Colours of a frame: `before` everywhere, and `light` ((rows, columns, 3) shares) on what is bright in its sky."""
+
+    def make(frame: Frame) -> object:
+        grey = frame.levels(frame.luma[::2, ::2])
+
+        def rgb(_side: int | None) -> np.ndarray:  # type: ignore[type-arg]
+            added = np.maximum(grey - 48, 0)[:, :, None] * light(grey)
+            return np.clip(np.array(before, np.float32) + added, 0, 240).astype(np.uint8)
+
+        return rgb
+
+    return make
+
+
+def white(_grey: Picture) -> Picture:
+    return np.ones((1, 1, 3), np.float32)
+
+
+def strokes(when: float, quiet: Picture) -> Picture:
+    """Two strokes, each with its glow."""
+    after = [when - start for start in (2.0, 2.2) if when >= start - 1e-6]
+    return quiet + sky_light(80) * np.float32(np.exp(-after[-1] / 0.06)) if after else quiet
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(FLASH, id="one frame"),
+        pytest.param(strokes, id="two strokes"),
+        pytest.param(lit((2.0, 2.04), light=sky_light(60, rows=(40, 110), columns=(60, 200))), id="a part of the sky"),
+        pytest.param(lit((2.0, 2.04), light=sky_light(300)), id="white out"),
+    ],
+)
+def test_lightning_is_confirmed(change: Change) -> None:
+    verdict = judge(candidate_of(frames(change)))
+    assert verdict.lightning
+    assert verdict.state == "confirmed"
+    assert verdict.verifier == "photometric"
+    assert verdict.probability is not None
+    assert verdict.probability > 0.7
+
+
+def test_every_reason_that_could_be_measured_is_named_in_the_verdict() -> None:
+    coloured = marked(frames(lit((2.0, 2.2))), color=tinted((40, 60, 90), white))
+    evidence = judge(candidate_of(coloured)).evidence
+    assert {"positivity", "fine_positivity", "fallen_share", "went_dark", "suddenness", "gain_likeness"} <= set(
+        evidence
+    )
+    assert {"steadiness", "blinks", "colour_lost", "warmth", "size", "scene_changed"} <= set(evidence)
+    assert set(evidence) <= {weight.name for weight in WEIGHTS}
+
+
+def test_a_dip_of_the_exposure_after_the_strike_does_not_speak_against_it() -> None:
+    def dip(when: float, quiet: Picture) -> Picture:
+        gain = 0.8 if when >= 2.08 else 1.0
+        return lit((2.0, 2.08), light=sky_light(90))(when, quiet * np.float32(gain))
+
+    verdict = judge(candidate_of(frames(dip, scene=land(90))))
+    assert verdict.lightning
+    assert says(verdict, "scene_changed") == 0
+
+
+def test_two_parts_of_one_stroke_in_two_frames_are_lightning() -> None:
+    lower, upper = sky_light(70), sky_light(70)
+    lower[:70], upper[70:] = 0, 0
+
+    def band(when: float, quiet: Picture) -> Picture:
+        return quiet + (lower if abs(when - 2.0) < 0.01 else upper if abs(when - 2.04) < 0.01 else 0)
+
+    assert judge(candidate_of(frames(band))).lightning
+
+
+def test_what_moves_is_rejected() -> None:
+    fence = land()
+    fence[:, :] = 60
+    fence[20:160, ::20] = 200
+
+    def shaken(when: float, quiet: Picture) -> Picture:
+        if abs(when - 2.0) > 0.01:
+            return quiet
+        moved = np.roll(quiet, 2, axis=1)
+        moved[20:160, 3::20] = moved[20:160, 4::20] = moved[20:160, 5::20] = 130
+        return moved
+
+    verdict = judge(candidate_of(frames(shaken, scene=fence), min_fine_positivity=0.1))
+    assert says(verdict, "fine_positivity") < -2
+    assert not verdict.lightning
+
+
+def test_light_that_stays_is_rejected() -> None:
+    verdict = judge(candidate_of(frames(lit((2.0, 9.0)), seconds=5)))
+    assert says(verdict, "fallen_share") < -3
+    assert says(verdict, "went_dark") < -1
+    assert not verdict.lightning
+
+
+def test_a_cut_to_a_brighter_place_is_rejected() -> None:
+    other = np.roll(land(90), 97, axis=1)
+
+    def cut(when: float, quiet: Picture) -> Picture:
+        return other if when >= 2.0 else quiet
+
+    assert not judge(candidate_of(frames(cut, seconds=5))).lightning
+
+
+def test_a_bright_moment_after_which_the_scene_is_another_is_rejected() -> None:
+    rng = np.random.default_rng(6)
+    houses = np.kron(rng.choice([60, 160], (9, 16)).astype(np.float32), np.ones((20, 20), np.float32))
+    other = (220 - houses) * np.float32(0.36)
+
+    def switched(when: float, quiet: Picture) -> Picture:
+        return quiet + 40 if 2.0 <= when < 2.04 else other if when >= 2.04 else quiet
+
+    verdict = judge(candidate_of(frames(switched, scene=houses)))
+    assert says(verdict, "scene_changed") < -0.5
+    same = judge(candidate_of(frames(lit((2.0, 2.04), light=np.full((HEIGHT, WIDTH), 40, np.float32)), scene=houses)))
+    assert says(same, "scene_changed") == 0
+
+
+def test_light_that_grows_bit_by_bit_after_its_onset_is_rejected() -> None:
+    def nearing(when: float, quiet: Picture) -> Picture:
+        share = np.interp(when, [1.99, 2.0, 2.6, 2.8], [0, 0.15, 1, 0], left=0, right=0)
+        return quiet + sky_light(120) * np.float32(share)
+
+    verdict = judge(candidate_of(frames(nearing)))
+    assert says(verdict, "suddenness") < -2
+    assert not verdict.lightning
+
+
+def test_a_change_of_gain_is_rejected() -> None:
+    def gain(when: float, quiet: Picture) -> Picture:
+        return quiet * np.float32(1.8) if 2.0 <= when < 2.08 else quiet
+
+    contrast = land(20) + np.linspace(0, 80, WIDTH, dtype=np.float32)[None, :]
+    verdict = judge(candidate_of(frames(gain, scene=contrast)))
+    assert says(verdict, "gain_likeness") < -4
+    assert not verdict.lightning
+
+
+def test_a_lamp_that_shines_evenly_is_rejected() -> None:
+    verdict = judge(candidate_of(frames(lit((2.0, 2.4)))))
+    assert says(verdict, "steadiness") < -3
+    assert not verdict.lightning
+
+
+def test_light_that_waxes_and_wanes_in_time_is_rejected() -> None:
+    def beat(when: float, quiet: Picture) -> Picture:
+        return quiet + sky_light(50) * np.float32(max(0.0, np.sin(2 * np.pi * 3 * when))) if 2 <= when < 8 else quiet
+
+    verdict = judge(candidate_of(frames(beat, seconds=9)))
+    assert says(verdict, "regularity") < -4
+    assert not verdict.lightning
+
+
+def test_lights_that_come_by_the_clock_are_rejected_once_they_do() -> None:
+    spans = [(start, start + 0.04) for start in (2.0, 3.6, 5.2, 6.8)]
+    found = closed(frames(lit(*spans, light=sky_light(60, columns=(0, 150))), seconds=8.5))
+    verdicts = [judge(candidate) for candidate in found]
+    assert verdicts[0].lightning
+    assert not verdicts[-1].lightning
+    assert says(verdicts[-1], "blinks") < -3
+
+
+def test_a_picture_that_loses_its_colour_is_a_change_of_mode() -> None:
+    def mode(frame: Frame) -> object:
+        grey = 2.0 <= frame.seconds < 2.04
+        return lambda _side: np.full((90, 160, 3), (90, 90, 90) if grey else (40, 60, 90), np.uint8)
+
+    verdict = judge(candidate_of(marked(frames(FLASH), color=mode)))
+    assert says(verdict, "colour_lost") < -3
+
+
+@pytest.mark.parametrize(("light", "cost"), [((1.0, 0.9, 0.95), 0.0), ((1.6, 0.9, 0.2), -1.5), ((0.8, 0.9, 1.5), 0.0)])
+def test_warm_light_speaks_against_lightning_and_white_and_violet_do_not(light: tuple[float, ...], cost: float) -> None:
+    def one_colour(_grey: Picture) -> Picture:
+        return np.array(light, np.float32)[None, None, :]
+
+    verdict = judge(candidate_of(marked(frames(FLASH), color=tinted((30, 30, 30), one_colour))))
+    assert says(verdict, "warmth") == pytest.approx(cost, abs=0.5)
+
+
+def test_light_of_many_colours_is_rejected() -> None:
+    def sparks(grey: Picture) -> Picture:
+        shares = np.empty((*grey.shape, 3), np.float32)
+        shares[:, ::2], shares[:, 1::2] = (2.0, 0.5, 0.0), (0.0, 0.5, 2.0)
+        return shares
+
+    verdict = judge(candidate_of(marked(frames(FLASH), color=tinted((30, 30, 30), sparks))))
+    assert says(verdict, "hue_spread") < -2
+
+
+def test_a_light_on_the_ground_is_rejected_and_the_same_light_in_the_sky_is_not() -> None:
+    def at(top: int) -> Verdict:
+        light = sky_light(90, rows=(top, top + 40), columns=(150, 260))
+        return judge(candidate_of(frames(lit((2.0, 2.04), light=light), scene=land() * 0 + 40)))
+
+    assert says(at(140), "height") < -3
+    assert not at(140).lightning
+    assert at(30).lightning
+
+
+def test_a_small_light_that_crosses_the_picture_is_rejected() -> None:
+    def insect(when: float, quiet: Picture) -> Picture:
+        if not 2.0 <= when < 2.2:
+            return quiet
+        left = int(40 + 900 * (when - 2.0))
+        return quiet + sky_light(90, rows=(40, 75), columns=(left, left + 45))
+
+    verdict = judge(candidate_of(frames(insect)))
+    assert says(verdict, "travel") < -3
+    assert not verdict.lightning
+
+
+def test_a_small_light_that_is_somewhere_else_in_each_frame_is_doubted() -> None:
+    places = iter([(20, 30), (90, 200), (60, 100), (20, 250)])
+
+    def insects(when: float, quiet: Picture) -> Picture:
+        if not 2.0 <= when < 2.15:
+            return quiet
+        top, left = next(places)
+        return quiet + sky_light(90, rows=(top, top + 30), columns=(left, left + 40))
+
+    verdict = judge(candidate_of(frames(insects)))
+    assert says(verdict, "overlap") < -2
+
+
+def test_small_and_sharp_lights_are_doubted_more_than_wide_ones() -> None:
+    sharp = np.zeros((HEIGHT, WIDTH), np.float32)
+    sharp[40:90:6, 60:130:6] = sharp[41:90:6, 61:130:6] = 200
+    small = judge(candidate_of(frames(lit((2.0, 2.04), light=sharp))))
+    wide = judge(candidate_of(frames(FLASH)))
+    assert says(small, "smoothness") + says(small, "size") < -1
+    assert "smoothness" not in wide.evidence
+    assert small.probability is not None
+    assert wide.probability is not None
+    assert small.probability < wide.probability
+
+
+def test_damaged_pictures_need_a_higher_probability() -> None:
+    candidate = candidate_of(frames(FLASH))
+    settings = load_settings([("test", {"photometric": {"threshold": 0.5, "damaged_threshold": 0.995}})]).photometric
+    verifier = PhotometricVerifier(settings)
+    assert verifier.verify([candidate])[0].lightning
+    assert not verifier.verify([replace(candidate, quality=("packet_loss",))])[0].lightning
+
+
+def test_a_candidate_without_pictures_around_it_is_still_judged() -> None:
+    candidate = replace(candidate_of(frames(FLASH)), before=None, after=None)
+    verdict = judge(candidate)
+    assert verdict.lightning is not None
+    assert "fine_positivity" not in verdict.evidence
+
+
+def test_pictures_of_another_size_are_not_compared() -> None:
+    candidate = candidate_of(frames(FLASH))
+    assert candidate.before is not None
+    other = replace(candidate.before, luma=candidate.before.luma[::2, ::2])
+    assert clues.fine_positivity(Views(replace(candidate, before=other))) is None
+
+
+def test_a_weight_is_linear_between_its_ends_and_never_stronger_beyond() -> None:
+    for weight in WEIGHTS:
+        middle = (weight.against + weight.clear) / 2
+        assert weight.log_odds(weight.against) == pytest.approx(-weight.cost)
+        assert weight.log_odds(weight.clear) == pytest.approx(weight.favour)
+        assert weight.log_odds(middle) == pytest.approx((weight.favour - weight.cost) / 2)
+        beyond = weight.against - (weight.clear - weight.against)
+        assert weight.log_odds(beyond) == pytest.approx(-weight.cost)
+
+
+def test_answers_come_in_order_and_closing_twice_is_fine() -> None:
+    flash, lamp = candidate_of(frames(FLASH)), candidate_of(frames(lit((2.0, 9.0)), seconds=5))
+    verifier = PhotometricVerifier(SETTINGS)
+    assert [verdict.lightning for verdict in verifier.verify([lamp, flash, lamp])] == [False, True, False]
+    verifier.close()
+    verifier.close()
