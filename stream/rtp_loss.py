@@ -10,7 +10,7 @@ import av.logging
 # FFmpeg's two lines about packets that never became part of a picture.
 _MISSED = re.compile(r"RTP: missed (-?\d+) packets")
 _TOO_LATE = "RTP: dropping old packet"
-_FRESH_PACKETS = 3  # damage shows in the picture with the loss or the next; what it does to the scene, one later
+_FRESH_PACKETS = 12  # pictures for which a loss counts as fresh: old bright ones were shown again about so long after
 
 
 class LossLog:

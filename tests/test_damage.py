@@ -15,6 +15,7 @@ from support_media import Clip, counter, make_clip
 from support_rtsp import RtspServer
 
 from stream import Camera, CaptureOptions, open_video
+from stream.rtp_loss import Taint
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]
@@ -125,3 +126,25 @@ def test_packets_out_of_order_are_put_right_not_marked(
     _, url = mangled(rtsp_server(clip), Faults(reorder=0.02))
     seen = watch(url, 90, clip, msgspec.structs.replace(capture_options, transport="udp"))
     assert (seen.marked, seen.damaged_unmarked) == (0, 0)
+
+
+def test_a_key_frame_right_after_a_loss_does_not_clear_the_mark_and_the_next_one_does() -> None:
+    taint = Taint()
+    assert taint.packet(key=True, lost=0) == ()
+    assert taint.packet(key=False, lost=2) == ("packet_loss",)
+    assert taint.packet(key=True, lost=0) == ("packet_loss",)
+    assert taint.packet(key=False, lost=0) == ("packet_loss",)
+    assert taint.packet(key=True, lost=0) == ()
+
+
+def test_a_loss_counts_as_fresh_for_a_while_and_no_longer() -> None:
+    taint = Taint()
+    taint.packet(key=True, lost=0)
+    assert not taint.begins
+    taint.packet(key=False, lost=1)
+    fresh = [taint.begins]
+    for _ in range(20):
+        taint.packet(key=False, lost=0)
+        fresh.append(taint.begins)
+    assert fresh[:6] == [True] * 6
+    assert not any(fresh[12:])
