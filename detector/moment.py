@@ -7,12 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.brightness import Grid
-from detector.flash import Candidate, LightCurve, Pulse
+from detector.flash import Candidate
+from detector.light_curve import Sample, curve_of, pulses_of
 from stream import Frame
 
-# Within one lit run a valley parts two pulses when the light fell below this share of the weaker of the two peaks:
-# a re-strike is a pulse of its own long before the glow of the one before is gone.
-VALLEY_SHARE = 0.5
 # The last 1 % of a pulse's glow do not count as lit: what drifts meanwhile (clouds, exposure) is often as large.
 GLOW_SHARE = 0.01
 # A block that lit up counts down to this share of its threshold: what fades is known to be light, so less is needed
@@ -80,21 +78,6 @@ class Look:
         gained = float(np.maximum(change, 0).sum())
         lost = max(0.0, gained - float(change.sum()) - by_noise)
         return gained / (gained + lost) if gained > 0 else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What one frame adds to a light curve; `light` is the sum of the rises of the lit blocks, levels times blocks."""
-
-    seconds: float
-    duration: float
-    light: float
-    peak_rise: float
-    blocks: int
-    positivity: float
-    centroid: tuple[float, float]
-    lit: bool
-    overlap: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +230,7 @@ class Moment:
         lit = [sample for sample in samples if sample.lit] or samples[:1]
         size = max(1, int(np.count_nonzero(self.mask)))
         watched = max(1, int(np.count_nonzero(self.ground.watched)))
-        curve = _curve(samples, size, watched)
+        curve = curve_of(samples, size, watched)
         brightest = max(lit, key=lambda sample: sample.light)
         return Candidate(
             id=self.id,
@@ -256,7 +239,7 @@ class Moment:
             start_seconds=self.start_seconds,
             peak_seconds=brightest.seconds,
             end_seconds=lit[-1].seconds + lit[-1].duration,
-            pulses=_pulses(samples, size, self.start_seconds),
+            pulses=pulses_of(samples, size, self.start_seconds),
             peak_rise_levels=brightest.peak_rise,
             lit_fraction=max(sample.blocks for sample in lit) / watched,
             box=_box(self.mask),
@@ -305,60 +288,3 @@ def _box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
         float((columns[-1] + 1) / width),
         float((rows[-1] + 1) / height),
     )
-
-
-def _curve(samples: list[Sample], size: int, watched: int) -> LightCurve:
-    return LightCurve(
-        seconds=np.array([s.seconds for s in samples], np.float64),
-        rise=np.array([s.light / size for s in samples], np.float32),
-        peak_rise=np.array([s.peak_rise for s in samples], np.float32),
-        lit_fraction=np.array([s.blocks / watched for s in samples], np.float32),
-        positivity=np.array([s.positivity for s in samples], np.float32),
-        lit=np.array([s.lit for s in samples], np.bool_),
-        overlap=np.array([s.overlap for s in samples], np.float32),
-        x=np.array([s.centroid[0] for s in samples], np.float32),
-        y=np.array([s.centroid[1] for s in samples], np.float32),
-    )
-
-
-def _pulses(samples: list[Sample], size: int, start: float) -> tuple[Pulse, ...]:
-    """Lit runs, parted again at deep valleys."""
-    pulses = []
-    for run in _lit_runs(samples):
-        for part in _parted(run):
-            last = part[-1]
-            pulses.append(
-                Pulse(
-                    offset_seconds=round(part[0].seconds - start, 6),
-                    duration_seconds=round(last.seconds + last.duration - part[0].seconds, 6),
-                    rise_levels=round(max(s.light for s in part) / size, 2),
-                )
-            )
-    return tuple(pulses)
-
-
-def _lit_runs(samples: list[Sample]) -> list[list[Sample]]:
-    runs: list[list[Sample]] = []
-    lit = False
-    for sample in samples:
-        if sample.lit and not lit:
-            runs.append([])
-        if sample.lit:
-            runs[-1].append(sample)
-        lit = sample.lit
-    return runs
-
-
-def _parted(run: list[Sample]) -> list[list[Sample]]:
-    """`run` parted before each rise out of a valley deeper than VALLEY_SHARE of the peaks on both sides."""
-    parts = [[run[0]]]
-    peak = valley = run[0].light
-    for sample in run[1:]:
-        valley = min(valley, sample.light)
-        if valley < VALLEY_SHARE * peak and sample.light > valley / VALLEY_SHARE:
-            parts.append([])
-            peak = valley = sample.light
-        elif sample.light > peak:
-            peak = valley = sample.light
-        parts[-1].append(sample)
-    return parts

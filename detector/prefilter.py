@@ -14,13 +14,12 @@ from detector.closeup import change
 from detector.flash import Candidate
 from detector.habits import Habits, repetition
 from detector.moment import Ground, Look, Moment
+from detector.region import Polygon, Region, watched_blocks
 from detector.settings import PrefilterSettings
 from stream import Frame, load_opencv
 
 cv2 = load_opencv()
 
-Polygon = Sequence[tuple[float, float]]
-Region = tuple[float, float, float, float]
 
 # So much of the rise over the background came within the last `step_seconds`; a steady climb gives at most half.
 SUDDEN_SHARE = 0.65
@@ -294,26 +293,3 @@ def candidate_id(camera: str, frame: Frame) -> str:
     else:
         when = datetime.fromtimestamp(frame.utc, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
     return f"{camera}-{when}-{secrets.token_hex(2)}"
-
-
-def watched_blocks(shape: tuple[int, ...], mask: Sequence[Polygon], region: Region | None) -> NDArray[np.bool_]:
-    """(rows, columns) blocks whose centre lies in `region` and in no polygon of `mask`; all shares of the picture."""
-    rows, columns = shape
-    y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
-    x, y = (x + 0.5) / columns, (y + 0.5) / rows
-    left, top, right, bottom = region or (0.0, 0.0, 1.0, 1.0)
-    watched: NDArray[np.bool_] = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
-    for polygon in mask:
-        watched &= ~_inside(polygon, x, y)
-    return watched
-
-
-def _inside(polygon: Polygon, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points lie inside, by counting the edges that a ray to the right crosses."""
-    inside = np.zeros(x.shape, np.bool_)
-    for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
-        if y1 == y2:
-            continue
-        crosses = ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
-        inside ^= crosses
-    return inside

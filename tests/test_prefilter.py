@@ -22,7 +22,8 @@ from scene_maker import (
 )
 
 from detector.brightness import block_luma
-from detector.prefilter import Prefilter, watched_blocks
+from detector.prefilter import Prefilter
+from detector.region import watched_blocks
 from detector.settings import load_settings
 from stream import Frame
 
