@@ -58,6 +58,8 @@ def test_lost_packets_make_no_flash_and_hide_no_undamaged_one(
     for link, one in seen.items():
         assert sum(marked for _, marked in one.arrivals) > 0, link
         assert [f for f in one.confirmed if not matches(f, begun)] == [], link
-        assert [span for span in shown if one.whole(span) and not one.found(span)] == [], link
+        missed = [span for span in shown if one.whole(span) and not one.found(span)]
+        said = [(f.state, f.quality, f.verdict) for f in one.flashes.values() if matches(f, missed)]
+        assert missed == [], f"{link}: {said}"
     assert all(mangler.counts["dropped"] for mangler in manglers)
     assert any(one.whole(span) for span in shown for one in seen.values())
