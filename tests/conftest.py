@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
+from detector.settings import load_settings
+from stream import CaptureOptions
 from support_mangler import Faults, Mangler
 from support_media import Clip, make_clip
 from support_rtsp import RtspServer, missing
 from support_standin45 import ENVIRONMENT, Serving, build_standin, lay_out
-
-from detector.settings import load_settings
-from stream import CaptureOptions
 
 rtsp_missing = cache(missing)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 from PIL import Image
+
 from support_standin45 import MODEL
 
 QUESTION = "Is this lightning! Answer Yes or No."

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 import pytest
-from candidate_maker import candidate
 
+from candidate_maker import candidate
 from detector.batcher import Batcher
 from detector.flash import Candidate, Verdict
 from detector.settings import BatcherSettings, load_settings

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from feed_bench.fanout import measure_fanout
 from feed_bench.freeze import measure_freeze
 from feed_bench.kills import measure_kills

@@ -16,11 +16,11 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
+
+from stream import Camera, CameraStatus, CaptureOptions, Frame
 from support_mangler import Faults, Mangler
 from support_media import Clip, counter, make_clip
 from support_rtsp import RtspServer, free_port, wait_for
-
-from stream import Camera, CameraStatus, CaptureOptions, Frame
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]

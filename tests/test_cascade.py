@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from candidate_maker import candidate
-
 from detector.batcher import Batcher
 from detector.cascade import Cascade
 from detector.flash import Candidate, Verdict

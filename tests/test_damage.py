@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support_mangler import Faults, Mangler
-from support_media import Clip, counter, make_clip
-from support_rtsp import RtspServer
 
 from stream import Camera, CaptureOptions, open_video
 from stream.rtp_loss import Taint
+from support_mangler import Faults, Mangler
+from support_media import Clip, counter, make_clip
+from support_rtsp import RtspServer
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]

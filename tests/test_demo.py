@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from rich.console import Console
-from storm import Scene
 
 import demo
 from detector.flash import Flash, FlashMessage
+from storm import Scene
 
 TOOL = Path(__file__).parent.parent / "tools" / "demo.py"
 

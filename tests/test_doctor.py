@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from model_server import ModelServer
-from support_models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
 
 from detector.doctor import Doctor
 from detector.minicpm.facts import Facts, Gpu
 from detector.minicpm.models import record_verified, verified_here
 from detector.settings import load_settings
 from detector.verifier import why_no_gpu_model
+from model_server import ModelServer
+from support_models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
 
 TINY = [
     "--set", "minicpm.threads=1",

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 import zmq
-from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 
 from stream import Feed, FeedError, JournalError, Subscriber
 from stream.feed_wire import parse_endpoint
+from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 
 
 def ask(endpoint: str, *frames: bytes) -> list[bytes]:

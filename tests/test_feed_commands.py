@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take
-from test_feed_docs import flash
 
 from detector.cli import main
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE
 from stream import Feed, HistoryFilter, Subscriber, read_history
+from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take
+from test_feed_docs import flash
 
 
 @pytest.fixture

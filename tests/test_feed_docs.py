@@ -8,7 +8,6 @@ from pathlib import Path
 import jsonschema
 import msgspec
 import pytest
-from support_feed import options_for
 
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE, Flash, Media, Pulse, Verdict, event_schema
 from detector.outlet import feed_options
@@ -17,6 +16,7 @@ from stream import Feed, FeedOptions
 from stream.feed_ledger import _WAITING_ROOM
 from stream.feed_sockets import _REPLIES_WAITING
 from stream.feed_wire import PAGE_BYTES, PAGE_MESSAGES, PROTOCOL, REQUEST_BYTES, Heartbeat, Reply
+from support_feed import options_for
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
 
 from stream import Feed, HistoryFilter, read_history
+from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
 
 EXAMPLES = Path(__file__).parents[1] / "tools" / "examples"
 

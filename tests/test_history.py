@@ -7,10 +7,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
-from support_rtsp import RtspServer
 
+from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Camera, CaptureOptions, Clip, open_video
+from support_rtsp import RtspServer
 
 FLASH = FlashPlan(kind="sheet", at=5.0, rise=80)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import av
 import pytest
-from support_media import Clip, counter, make_clip
 
 from stream import Camera, CannotOpen, CaptureOptions, open_video
+from support_media import Clip, counter, make_clip
 
 BOUNDARY = "picture"
 

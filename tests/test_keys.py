@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import zmq
-from support_feed import free_endpoint, options_for, publish, take, wait_until
 
 from stream import (
     Feed,
@@ -22,6 +21,7 @@ from stream import (
 )
 from stream.feed_wire import parse_endpoint
 from stream.keys import ClientKeys, read_client_keys, read_server_keys
+from support_feed import free_endpoint, options_for, publish, take, wait_until
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support_mangler import Faults, Mangler
-from support_rtsp import RtspServer, wait_for
-from support_truth import Seen, flashes_shown, matches
 
 from detector.batcher import Batcher
 from detector.photometric import PhotometricVerifier
 from detector.settings import load_settings
 from stream import Camera
+from support_mangler import Faults, Mangler
+from support_rtsp import RtspServer, wait_for
+from support_truth import Seen, flashes_shown, matches
 
 MAKE_STORM = Path(__file__).parent.parent / "tools" / "make_storm.py"
 LINKS = {

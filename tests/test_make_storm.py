@@ -10,11 +10,12 @@ from pathlib import Path
 
 import av
 import cv2
-import make_storm
 import numpy as np
 import pytest
-from accuracy.grid import codec_cases, lookalike_cases, strength_cases
 from numpy.typing import NDArray
+
+import make_storm
+from accuracy.grid import codec_cases, lookalike_cases, strength_cases
 from storm import (
     FLASH_KINDS,
     LOOKALIKE_KINDS,

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support_standin45 import ENVIRONMENT
 
 from detector.cli import main
 from detector.errors import VerifierError
 from detector.minicpm45.environment import Environment, Stamp, requirements
+from support_standin45 import ENVIRONMENT
 
 STAMP = "lightning-detector.json"
 

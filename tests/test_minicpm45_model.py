@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support_asking45 import QUESTION
 from support_standin45 import (
     ENVIRONMENT,

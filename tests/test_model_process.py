@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from candidate_maker import candidate
 from support_models import MODEL_47, REVISION_47, model_settings, tiny_hub_cache
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scene_maker import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light
 
 from detector import clues
 from detector.clues import Views
 from detector.flash import Candidate, Verdict
 from detector.photometric import WEIGHTS, PhotometricVerifier
 from detector.settings import load_settings
+from scene_maker import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light
 from stream import Frame
 
 SETTINGS = load_settings().photometric

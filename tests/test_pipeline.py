@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from candidate_maker import candidate, frame
 
+from candidate_maker import candidate, frame
 from detector.evidence import Album
 from detector.flash import Candidate, Flash, Verdict
 from detector.pipeline import Answer, SourceDetector

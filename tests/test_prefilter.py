@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
+from detector.brightness import block_luma
+from detector.prefilter import Prefilter
+from detector.region import watched_blocks
+from detector.settings import load_settings
 from scene_maker import (
     HEIGHT,
     WIDTH,
@@ -20,11 +25,6 @@ from scene_maker import (
     still,
     watch,
 )
-
-from detector.brightness import block_luma
-from detector.prefilter import Prefilter
-from detector.region import watched_blocks
-from detector.settings import load_settings
 from stream import Frame
 
 FLASH = (2.0, 2.04)

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from candidate_maker import candidate, frame
-from support_models import model_settings
 
+from candidate_maker import candidate, frame
 from detector.errors import SettingsError
 from detector.minicpm.prompt import read_prompt
 from detector.pictures import amplified_difference, compact, pictures_of
 from detector.question import Asked, Question
+from support_models import model_settings
 
 ASKED = Asked("minicpm", "a/model", "a" * 40, "16x 448px")
 

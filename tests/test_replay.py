@@ -10,9 +10,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 
 from detector.cli import main
+from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 
 FOOTAGE_FLASHES = 5
 

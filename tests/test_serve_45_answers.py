@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+
 from support_asking45 import CLIPS, ask, odds, picture, request
 from support_standin45 import MODEL, REVISION, Serving
 

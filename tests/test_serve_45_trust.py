@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
+from detector.minicpm45.trust import code_files, trust
 from hub_server import HubServer
 from support_asking45 import ask, picture, request
 from support_standin45 import (
@@ -22,8 +24,6 @@ from support_standin45 import (
     edit_json,
     lay_out,
 )
-
-from detector.minicpm45.trust import code_files, trust
 
 
 def test_code_runs_only_after_it_was_trusted_and_not_after_it_changed(standin45: Path, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 
 from stream import AsyncSubscriber, Cursor, Feed, FeedError, Notice, Received, Subscriber, SubscriberOptions
+from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 
 
 def numbers(received: list[Received]) -> list[int]:

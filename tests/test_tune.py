@@ -6,11 +6,11 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from scene_maker import frames, lit, sky_light
 
 from detector import cli
 from detector.settings import load_settings
 from detector.tune import near_misses, proposals, terminal_curve, trace
+from scene_maker import frames, lit, sky_light
 
 SETTINGS = load_settings()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from support_feed import free_endpoint
 from support_rtsp import RtspServer

@@ -13,14 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
 from accuracy.footage import folder, footage_table, watch_footage
 from accuracy.grid import Case, codec_cases, lookalike_cases, strength_cases
 from accuracy.plots import draw_alarms, draw_recall
 from accuracy.tables import alarm_table, codec_table, confusion_table, kind_table, recall_table
 from accuracy.trial import Trial, run
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from detector.score import read_labels
 
 SIZES = {"quick": (60, 0.4, 1), "full": (600, 20.0, 6)}

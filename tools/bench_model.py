@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from random_snapshot import image_settings, make_config, make_model, make_tokenizer
 from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
 
@@ -30,6 +29,7 @@ from detector.minicpm.prompt import read_prompt
 from detector.minicpm.scorer import PRECISIONS, Scorer, pick_device, pick_precision
 from detector.minicpm.windows import batch_vision_attention
 from detector.question import Shown
+from random_snapshot import image_settings, make_config, make_model, make_tokenizer
 
 LETTERS_PER_TOKEN = 4
 NAMES = ("before", "peak", "after", "difference")

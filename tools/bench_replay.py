@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 from rich.table import Table
+
 from storm import ClipFormat, FlashPlan, Plan, PlanError, Scene, WriteError, write_clip
 
 COMMAND = str(Path(sys.executable).parent / "lightning-detector")

@@ -14,14 +14,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import msgspec
-from make_storm import add_labels
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from storm import ClipFormat, FlashPlan, Labels, LookalikePlan, Plan, Scene, write_clip
 
 from detector.flash import Flash, FlashMessage
 from detector.score import TOLERANCE_SECONDS, match
+from make_storm import add_labels
+from storm import ClipFormat, FlashPlan, Labels, LookalikePlan, Plan, Scene, write_clip
 
 FOLDER = Path("demo")
 COMMAND = str(Path(sys.executable).parent / "lightning-detector")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from storm import FLASH_KINDS, LOOKALIKE_KINDS, Camera, ClipFormat, FlashPlan, LookalikePlan, Plan
 from storm.plan import LANDS, SKIES
 from storm.texture import dice

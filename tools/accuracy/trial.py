@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
-from storm import Labels, Scene, write_clip
 
 from accuracy.grid import SUFFIX, Case
 from detector.flash import Candidate
@@ -15,6 +14,7 @@ from detector.photometric import PhotometricVerifier
 from detector.prefilter import Prefilter
 from detector.score import TOLERANCE_SECONDS, match
 from detector.settings import load_settings
+from storm import Labels, Scene, write_clip
 from stream import Frame, open_video
 
 
