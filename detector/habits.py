@@ -14,7 +14,7 @@ SAME_STRENGTH = 0.2
 SAME_RHYTHM = 0.05
 REMEMBERED = 12
 # So many blinks in time, or a light curve that repeats itself so well, are a machine.
-LEARNT_BLINKS = 3
+LEARNT_BLINKS = 5
 LEARNT_REGULARITY = 0.9
 # A habit is forgotten after some minutes: lamps are switched off, and then it only makes blind.
 FORGET_SECONDS = 300.0

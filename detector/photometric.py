@@ -52,7 +52,8 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.travel, against=0.8, clear=0.4, cost=4.0),
     Weight(clues.steadiness, against=0.9, clear=0.6, cost=4.0),
     Weight(clues.regularity, against=0.85, clear=0.6, cost=5.0),
-    Weight(clues.blinks, against=3.0, clear=0.0, cost=6.0),
+    # Of three flashes of a storm one in ten keeps time by chance, of five hardly any.
+    Weight(clues.blinks, against=4.0, clear=2.0, cost=6.0),
     Weight(clues.colour_lost, against=0.9, clear=0.6, cost=4.0),
     Weight(clues.warmth, against=0.3, clear=0.1, cost=2.0),
     Weight(clues.hue_spread, against=0.4, clear=0.25, cost=3.0),

@@ -187,11 +187,11 @@ def test_light_that_waxes_and_wanes_in_time_is_rejected() -> None:
     assert not verdict.lightning
 
 
-def test_lights_that_come_by_the_clock_are_rejected_once_they_do() -> None:
-    spans = [(start, start + 0.04) for start in (2.0, 3.6, 5.2, 6.8)]
-    found = closed(frames(lit(*spans, light=sky_light(60, columns=(0, 150))), seconds=8.5))
+def test_lights_that_come_by_the_clock_are_rejected_once_they_do_and_three_in_time_may_be_chance() -> None:
+    spans = [(start, start + 0.04) for start in (2.0, 3.6, 5.2, 6.8, 8.4)]
+    found = closed(frames(lit(*spans, light=sky_light(60, columns=(0, 150))), seconds=10.0))
     verdicts = [judge(candidate) for candidate in found]
-    assert verdicts[0].lightning
+    assert all(verdict.lightning for verdict in verdicts[:3])
     assert not verdicts[-1].lightning
     assert says(verdicts[-1], "blinks") < -3
 
