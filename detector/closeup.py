@@ -12,6 +12,7 @@ cv2 = load_opencv()
 
 FINE_ROWS, FINE_COLUMNS = 180, 320
 MOST_DIMMED = 0.6
+REACHED = np.float32(0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ class Change:
         power = float((self.difference[marks] ** 2).sum())
         grain = float(np.count_nonzero(marks) * self.noise**2)
         return None if power < 4 * grain else min(1.0, float((wide * wide).sum()) / (power - grain))
+
+    def reach(self) -> float:
+        """Share of the picture whose rise is a tenth of the highest or more, at the size of a few blocks, 0..1."""
+        blocks = cv2.blur(cv2.resize(self.difference, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA), (3, 3))
+        return float(np.mean(blocks > REACHED * max(float(blocks.max()), 1.0)))
 
     def gain_likeness(self) -> float:
         """How well a mere change of gain explains where the rise is, 0..1.

@@ -12,6 +12,11 @@ from stream import Frame
 
 _COLOUR_SIDE = 160
 _SATURATED = 245.0
+# Lightning is hotter than any lamp, so the light that it adds is bluer than what a camera takes for white; colour is
+# noisy where a small light is coded, and insects in white light are found up to this warmth.
+_BLUISH = -0.025
+# Cars are on the ground, and in most views that is the lowest quarter.
+_LOW = 0.75
 # What a scene does by itself is measured over this long; it goes on from before a flash to after it, but not for ever.
 _STIR_SECONDS = 0.05
 _STIR_MOST = 20.0
@@ -243,6 +248,27 @@ def height(views: Views) -> float | None:
 def size(views: Views) -> float | None:
     """Share of the picture that lights up: a flash lights cloud and land; what is small is mostly something near."""
     return views.candidate.lit_fraction
+
+
+def reach(views: Views) -> float | None:
+    """Share of the picture that rises by a tenth of the brightest place or more: lightning is never alone.
+
+    Its cloud, the cloud beside it and the land share its light, more faintly. An insect in the camera's own lamps, a
+    drop or a strobe shines by itself, however bright it is, and nothing about it glows. Not asked of bluish light: that
+    may be a far storm, which is small too, while lamps and what they shine on are not bluer than the scene.
+    """
+    change = views.at_peak
+    tint = warmth(views)
+    return None if change is None or (tint is not None and tint < _BLUISH) else change.reach()
+
+
+def lamplight(views: Views) -> float | None:
+    """Warmth of a light near the lower edge: headlights are no bluer than the scene, a storm behind a low horizon is.
+
+    A grey picture (0) leaves it open, and so counts by half.
+    """
+    place = height(views)
+    return warmth(views) if place is not None and place > _LOW else None
 
 
 def _elapsed(candidate: Candidate) -> float:

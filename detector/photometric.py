@@ -58,6 +58,8 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.warmth, against=0.3, clear=0.1, cost=2.0),
     Weight(clues.hue_spread, against=0.4, clear=0.25, cost=3.0),
     Weight(clues.height, against=0.88, clear=0.76, cost=4.0),
+    Weight(clues.lamplight, against=0.03, clear=-0.02, cost=4.0, favour=1.0),
+    Weight(clues.reach, against=0.05, clear=0.11, cost=4.0),
     Weight(clues.size, against=0.02, clear=0.1, cost=1.0),
 )
 

@@ -271,6 +271,50 @@ def test_small_and_sharp_lights_are_doubted_more_than_wide_ones() -> None:
     assert small.probability < wide.probability
 
 
+def alone(levels: float = 90) -> Picture:
+    """A small soft light, as of an insect close to the lens."""
+    return sky_light(levels, rows=(40, 62), columns=(150, 176))
+
+
+def test_a_bright_light_that_lights_nothing_else_is_rejected_and_with_a_glow_around_it_is_not() -> None:
+    insect = judge(candidate_of(frames(lit((2.0, 2.04), light=alone()))))
+    assert says(insect, "reach") < -3
+    assert not insect.lightning
+    stroke = judge(candidate_of(frames(lit((2.0, 2.04), light=alone() + sky_light(18)))))
+    assert says(stroke, "reach") == 0
+    assert stroke.lightning
+
+
+def test_a_small_light_that_is_bluer_than_the_scene_may_be_a_far_storm() -> None:
+    def violet(_grey: Picture) -> Picture:
+        return np.array((0.9, 0.85, 1.2), np.float32)[None, None, :]
+
+    def seen(light: Callable[[Picture], Picture]) -> Verdict:
+        source = frames(lit((2.0, 2.04), light=alone(150)), scene=land() * 0 + 40)
+        return judge(candidate_of(marked(source, color=tinted((40, 40, 40), light))))
+
+    assert "reach" not in seen(violet).evidence
+    assert seen(violet).lightning
+    assert not seen(white).lightning
+
+
+def test_a_warm_light_near_the_lower_edge_is_a_lamp_and_a_bluish_one_need_not_be() -> None:
+    def seen(light: tuple[float, ...]) -> Verdict:
+        def one_colour(_grey: Picture) -> Picture:
+            return np.array(light, np.float32)[None, None, :]
+
+        low = np.zeros((HEIGHT, WIDTH), np.float32)
+        low[108:180, 60:200] = 60
+        source = frames(lit((2.0, 2.04), light=low), scene=land() * 0 + 40)
+        return judge(candidate_of(marked(source, color=tinted((40, 40, 40), one_colour))))
+
+    car, stroke = seen((1.15, 0.95, 0.8)), seen((0.85, 0.9, 1.15))
+    assert says(car, "lamplight") < -3
+    assert not car.lightning
+    assert says(stroke, "lamplight") > 0
+    assert stroke.lightning
+
+
 def test_damaged_pictures_need_a_higher_probability() -> None:
     candidate = candidate_of(frames(FLASH))
     settings = load_settings([("test", {"photometric": {"threshold": 0.5, "damaged_threshold": 0.995}})]).photometric
