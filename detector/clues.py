@@ -254,12 +254,13 @@ def reach(views: Views) -> float | None:
     """Share of the picture that rises by a tenth of the brightest place or more: lightning is never alone.
 
     Its cloud, the cloud beside it and the land share its light, more faintly. An insect in the camera's own lamps, a
-    drop or a strobe shines by itself, however bright it is, and nothing about it glows. Not asked of bluish light: that
-    may be a far storm, which is small too, while lamps and what they shine on are not bluer than the scene.
+    drop or a strobe shines by itself, however bright it is, and nothing about it glows. Not asked of bluish light above
+    the ground: that may be a far storm, which is small too, while few lamps are bluer than the scene.
     """
     change = views.at_peak
     tint = warmth(views)
-    return None if change is None or (tint is not None and tint < _BLUISH) else change.reach()
+    far_storm = tint is not None and tint < _BLUISH and views.candidate.centroid[1] <= _LOW
+    return None if change is None or far_storm else change.reach()
 
 
 def lamplight(views: Views) -> float | None:

@@ -261,10 +261,11 @@ def test_a_small_light_that_is_somewhere_else_in_each_frame_is_doubted() -> None
 
 def test_small_and_sharp_lights_are_doubted_more_than_wide_ones() -> None:
     sharp = np.zeros((HEIGHT, WIDTH), np.float32)
-    sharp[40:90:6, 60:130:6] = sharp[41:90:6, 61:130:6] = 200
+    sharp[40:90:10, 60:130:10] = sharp[41:90:10, 61:130:10] = 250
     small = judge(candidate_of(frames(lit((2.0, 2.04), light=sharp))))
     wide = judge(candidate_of(frames(FLASH)))
-    assert says(small, "smoothness") + says(small, "size") < -1
+    assert says(small, "smoothness") < -1
+    assert says(small, "size") < -0.3
     assert "smoothness" not in wide.evidence
     assert small.probability is not None
     assert wide.probability is not None
@@ -296,6 +297,17 @@ def test_a_small_light_that_is_bluer_than_the_scene_may_be_a_far_storm() -> None
     assert "reach" not in seen(violet).evidence
     assert seen(violet).lightning
     assert not seen(white).lightning
+
+
+def test_a_small_bluish_light_at_the_lower_edge_is_a_lamp() -> None:
+    def blue(_grey: Picture) -> Picture:
+        return np.array((0.9, 0.85, 1.2), np.float32)[None, None, :]
+
+    light = sky_light(150, rows=(125, 150), columns=(150, 180))
+    source = frames(lit((2.0, 2.04), light=light), scene=land() * 0 + 40)
+    verdict = judge(candidate_of(marked(source, color=tinted((40, 40, 40), blue))))
+    assert says(verdict, "reach") < -3
+    assert not verdict.lightning
 
 
 def test_a_warm_light_near_the_lower_edge_is_a_lamp_and_a_bluish_one_need_not_be() -> None:
