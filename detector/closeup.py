@@ -61,10 +61,14 @@ class Change:
         grain = float(np.count_nonzero(marks) * self.noise**2)
         return None if power < 4 * grain else min(1.0, float((wide * wide).sum()) / (power - grain))
 
-    def reach(self) -> float:
-        """Share of the picture whose rise is a tenth of the highest or more, at the size of a few blocks, 0..1."""
+    def reach(self) -> float | None:
+        """Share of the picture whose rise is a tenth of the highest or more, at the size of a few blocks, 0..1.
+
+        None where that is less than one level: cameras and codecs do not show it.
+        """
         blocks = cv2.blur(cv2.resize(self.difference, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA), (3, 3))
-        return float(np.mean(blocks > REACHED * max(float(blocks.max()), 1.0)))
+        least = REACHED * np.float32(blocks.max())
+        return float(np.mean(blocks > least)) if least >= 1.0 else None
 
     def gain_likeness(self) -> float:
         """How well a mere change of gain explains where the rise is, 0..1.

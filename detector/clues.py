@@ -15,8 +15,9 @@ _SATURATED = 245.0
 # Lightning is hotter than any lamp, so the light that it adds is bluer than what a camera takes for white; colour is
 # noisy where a small light is coded, and insects in white light are found up to this warmth.
 _BLUISH = -0.025
-# Cars are on the ground, and in most views that is the lowest quarter.
-_LOW = 0.75
+# Cars are on the ground, and in most views that is the lowest quarter; cameras that watch the sky often have the
+# horizon below it, and far storms just above that.
+_LOW, _LOWEST = 0.75, 0.85
 # What a scene does by itself is measured over this long; it goes on from before a flash to after it, but not for ever.
 _STIR_SECONDS = 0.05
 _STIR_MOST = 20.0
@@ -259,7 +260,7 @@ def reach(views: Views) -> float | None:
     """
     change = views.at_peak
     tint = warmth(views)
-    far_storm = tint is not None and tint < _BLUISH and views.candidate.centroid[1] <= _LOW
+    far_storm = tint is not None and tint < _BLUISH and views.candidate.centroid[1] <= _LOWEST
     return None if change is None or far_storm else change.reach()
 
 

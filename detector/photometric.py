@@ -40,8 +40,8 @@ class Weight:
 
 
 WEIGHTS: tuple[Weight, ...] = (
-    Weight(clues.positivity, against=0.85, clear=0.95, cost=2.0, favour=0.5),
-    Weight(clues.fine_positivity, against=0.75, clear=0.92, cost=4.5, favour=0.5),
+    Weight(clues.positivity, against=0.88, clear=0.95, cost=3.0, favour=0.5),
+    Weight(clues.fine_positivity, against=0.8, clear=0.93, cost=5.0, favour=0.5),
     Weight(clues.fallen_share, against=0.5, clear=0.8, cost=6.0, favour=0.5),
     Weight(clues.went_dark, against=0.0, clear=1.0, cost=1.5),
     Weight(clues.scene_changed, against=0.7, clear=0.3, cost=4.0),
@@ -59,7 +59,7 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.hue_spread, against=0.4, clear=0.25, cost=3.0),
     Weight(clues.height, against=0.88, clear=0.76, cost=4.0),
     Weight(clues.lamplight, against=0.03, clear=-0.02, cost=4.0, favour=1.0),
-    Weight(clues.reach, against=0.05, clear=0.11, cost=4.0),
+    Weight(clues.reach, against=0.07, clear=0.12, cost=4.0),
     Weight(clues.size, against=0.02, clear=0.1, cost=1.0),
 )
 

@@ -226,7 +226,7 @@ def test_light_of_many_colours_is_rejected() -> None:
 
 def test_a_light_on_the_ground_is_rejected_and_the_same_light_in_the_sky_is_not() -> None:
     def at(top: int) -> Verdict:
-        light = sky_light(90, rows=(top, top + 40), columns=(150, 260))
+        light = sky_light(90, rows=(top, top + 40), columns=(140, 270))
         return judge(candidate_of(frames(lit((2.0, 2.04), light=light), scene=land() * 0 + 40)))
 
     assert says(at(140), "height") < -3
@@ -303,11 +303,16 @@ def test_a_small_bluish_light_at_the_lower_edge_is_a_lamp() -> None:
     def blue(_grey: Picture) -> Picture:
         return np.array((0.9, 0.85, 1.2), np.float32)[None, None, :]
 
-    light = sky_light(150, rows=(125, 150), columns=(150, 180))
+    light = sky_light(150, rows=(148, 172), columns=(150, 180))
     source = frames(lit((2.0, 2.04), light=light), scene=land() * 0 + 40)
     verdict = judge(candidate_of(marked(source, color=tinted((40, 40, 40), blue))))
     assert says(verdict, "reach") < -3
     assert not verdict.lightning
+
+
+def test_a_faint_light_is_not_asked_for_a_glow_too_faint_to_be_seen() -> None:
+    faint = judge(candidate_of(frames(lit((2.0, 2.04), light=sky_light(9, rows=(30, 75), columns=(120, 200))))))
+    assert "reach" not in faint.evidence
 
 
 def test_a_warm_light_near_the_lower_edge_is_a_lamp_and_a_bluish_one_need_not_be() -> None:
