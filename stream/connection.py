@@ -1,13 +1,17 @@
-"""What a connection to a live source brings, and what it must be able to do."""
+"""A connection to a live source: a thread that reads it, and what it brings."""
 
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from stream.address import redact
 from stream.errors import StreamError
 
 
@@ -65,13 +69,44 @@ class Ended:
 Item = Opened | Packet | Shot | Ended
 
 
-class Connection(Protocol):
-    """What a camera reads from: hands items to the function that it was given until it ends or is let go."""
+class Connection(ABC):
+    """Reads one source in a thread of its own and passes its items to `deliver`, the last an `Ended`, until let go.
+
+    What it opened is closed after `let_go` only: whoever decodes may rely on it until then.
+    """
+
+    def __init__(self, name: str, address: str, deliver: Callable[["Connection", Item], None]) -> None:
+        self._address = address
+        self._deliver = deliver
+        self._unwanted = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"camera-{name}", daemon=True)
+        self._thread.start()
 
     def let_go(self) -> None:
         """Nobody wants more of it; returns at once."""
-        ...
+        self._unwanted.set()
 
     def join(self, seconds: float) -> bool:
         """Wait for its thread; whether it has ended."""
-        ...
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @abstractmethod
+    def _read(self, opened: contextlib.ExitStack) -> None:
+        """Open the source (what is to be closed goes to `opened`) and deliver what comes, until it ends or is let go.
+
+        Raises:
+            StreamError: why it ended, unless the other side closed it.
+        """
+
+    def _run(self) -> None:
+        error: StreamError | None = None
+        with contextlib.ExitStack() as opened:
+            try:
+                self._read(opened)
+            except StreamError as problem:
+                error = problem
+            except Exception as problem:  # noqa: BLE001 - whatever happens here reaches the camera, as one line
+                error = StreamError(f"{redact(self._address)}: {type(problem).__name__}: {redact(problem)}")
+            self._deliver(self, Ended(error))
+            self._unwanted.wait()

@@ -1,17 +1,16 @@
 """One connection to a camera in the network: a thread that opens it and reads its packets."""
 
-import contextlib
 import struct
-import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from stream.address import is_url, redact
-from stream.connection import Ended, Item, Opened, Packet
+from stream.connection import Connection, Item, Opened, Packet
 from stream.errors import CannotOpen, StreamError
 from stream.explain import explain_open_error
 from stream.options import CaptureOptions
@@ -21,47 +20,18 @@ from stream.rtp_loss import LossLog
 READ_SECONDS = 2.3
 
 
-class NetworkConnection:
-    """Reads the packets of one network stream in a thread of its own and passes them to `deliver`.
+class NetworkConnection(Connection):
+    """Reads the packets of one network stream.
 
-    It closes the container itself, after the last item was delivered and `let_go` was called: whoever decodes may
-    rely on it until then. FFmpeg cannot be interrupted from outside while it opens; the thread then ends by itself
-    within the limits of `options`.
+    FFmpeg cannot be interrupted from outside while it opens; the thread then ends by itself within the limits of
+    `options`.
     """
 
     def __init__(
-        self, name: str, address: str, options: CaptureOptions, deliver: Callable[["NetworkConnection", Item], None]
+        self, name: str, address: str, options: CaptureOptions, deliver: Callable[[Connection, Item], None]
     ) -> None:
-        self._address = address
         self._options = options
-        self._deliver = deliver
-        self._unwanted = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"camera-{name}", daemon=True)
-        self._thread.start()
-
-    def let_go(self) -> None:
-        """Nobody wants more of it; returns at once."""
-        self._unwanted.set()
-
-    def join(self, seconds: float) -> bool:
-        """Wait for the thread; whether it has ended."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        error: StreamError | None = None
-        with contextlib.ExitStack() as stack:
-            try:
-                losses = stack.enter_context(LossLog())
-                container = self._open()
-                stack.callback(container.close)
-                self._read(container, losses)
-            except StreamError as problem:
-                error = problem
-            except Exception as problem:  # noqa: BLE001 - whatever happens here reaches the camera, as one line
-                error = StreamError(f"{redact(self._address)}: {type(problem).__name__}: {redact(problem)}")
-            self._deliver(self, Ended(error))
-            self._unwanted.wait()
+        super().__init__(name, address, deliver)
 
     def _open(self) -> InputContainer:
         if not is_url(self._address):
@@ -81,16 +51,11 @@ class NetworkConnection:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise explain_open_error(self._address, error) from None
 
-    def _read(self, container: InputContainer, losses: LossLog) -> None:
-        if not container.streams.video:
-            raise CannotOpen(f"{redact(self._address)}: sends no pictures; check the path", permanent=True)
-        stream = container.streams.video[0]
-        codec = stream.codec_context
-        codec.thread_type = "SLICE" if self._options.live_threads > 1 else "NONE"
-        codec.thread_count = self._options.live_threads
-        rate = stream.average_rate or stream.guessed_rate
-        time_base = float(stream.time_base or 1 / 90000)
-        self._deliver(self, Opened(float(1 / rate) if rate else 0.04, codec, time_base))
+    def _read(self, opened: ExitStack) -> None:
+        losses = opened.enter_context(LossLog())
+        container = self._open()
+        opened.callback(container.close)
+        stream = self._prepare(container)
         interrupted = False
         packets = container.demux(stream)
         while not self._unwanted.is_set():
@@ -116,6 +81,19 @@ class NetworkConnection:
                 arrival = began
             self._deliver(self, self._item(packet, arrival, losses.taken(), interrupted=interrupted, held=held))
             interrupted = held
+
+    def _prepare(self, container: InputContainer) -> VideoStream:
+        """Choose the pictures and how they are decoded, and say that the source answered."""
+        if not container.streams.video:
+            raise CannotOpen(f"{redact(self._address)}: sends no pictures; check the path", permanent=True)
+        stream = container.streams.video[0]
+        codec = stream.codec_context
+        codec.thread_type = "SLICE" if self._options.live_threads > 1 else "NONE"
+        codec.thread_count = self._options.live_threads
+        rate = stream.average_rate or stream.guessed_rate
+        time_base = float(stream.time_base or 1 / 90000)
+        self._deliver(self, Opened(float(1 / rate) if rate else 0.04, codec, time_base))
+        return stream
 
     @staticmethod
     def _item(packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool, held: bool) -> Packet:
