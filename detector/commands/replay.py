@@ -8,10 +8,17 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_of
 from detector.outlet import add_feed_arguments
 from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+
+if TYPE_CHECKING:
+    from detector.pipeline import SourceDetector
+    from detector.report import RunFolder
+    from detector.session import Session
+    from stream import Video
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,16 +53,15 @@ def utc_of(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """Replay, and say what was found; 1 if a file could not be watched to its end."""
     from contextlib import ExitStack
+    from functools import partial
     from threading import Event
 
     from detector.log import log_to_stderr
-    from detector.pipeline import SourceDetector
     from detector.progress import ReplayProgress, summary_line
     from detector.replay import ReplayOptions, find_videos, replay_files
     from detector.report import RunFolder, Tally
     from detector.session import Session
     from detector.signals import stop_on_signals
-    from stream import Video
 
     log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
@@ -76,21 +82,24 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(session.line, style="dim", soft_wrap=True)
         history = session.history_seconds(settings)
         options = ReplayOptions(settings.capture, arguments.realtime, arguments.start, history)
-
-        def detector_of(name: str, path: Path, video: Video) -> SourceDetector:
-            if folder is not None:
-                folder.begin()
-            return session.file_detector(name, path, video)
-
-        problems = replay_files(paths, detector_of, options, progress, stop)
+        problems = replay_files(paths, partial(_file_detector, session, folder), options, progress, stop)
         session.drain()
     if not arguments.json and sum(tally.counts.values()) > tally.counts["rejected"]:
         result_console().print(tally.table())
-    watched = len(paths) - len(problems)
     # "No flashes" is said only of what was watched: a failure must not read like a quiet night.
-    if not arguments.quiet and (watched or tally.counts):
-        console.print(summary_line(tally, len(paths), progress.watched_seconds, broken=len(problems)), soft_wrap=True)
+    if not arguments.quiet and (len(problems) < len(paths) or tally.counts):
+        line = summary_line(tally, len(paths), progress.watched_seconds, broken=len(problems))
+        console.print(line, soft_wrap=True)
     return 1 if problems else 0
+
+
+def _file_detector(
+    session: "Session", folder: "RunFolder | None", name: str, path: Path, video: "Video"
+) -> "SourceDetector":
+    """What finds the flashes of one file; the run's folder is made once there is something to watch."""
+    if folder is not None:
+        folder.begin()
+    return session.file_detector(name, path, video)
 
 
 def print_event(_topic: str, _sequence: int, body: bytes) -> None:

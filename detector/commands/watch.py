@@ -18,11 +18,15 @@ from detector.outlet import add_feed_arguments
 from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from threading import Event
 
+    from detector.cameras import CameraEntry
     from detector.progress import WatchDisplay
     from detector.session import Listener, Session
-    from detector.watch import Station
+    from detector.settings import Settings
+    from detector.watch import Station, WatchedCamera
+    from stream import CameraStatus
 
 _log = logging.getLogger("lightning-detector")
 
@@ -52,37 +56,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Watch until stopped; 1 if no camera could be opened at first and none is to be waited for."""
     from contextlib import ExitStack
-    from functools import partial
     from threading import Event
 
-    from detector.cameras import distinct_names, load_cameras
-    from detector.errors import SettingsError
     from detector.log import log_to_stderr
     from detector.progress import WatchDisplay
-    from detector.report import Counts, RunFolder, flash_line
-    from detector.session import Listener, Session
+    from detector.report import Counts, RunFolder
+    from detector.session import Session
     from detector.signals import stop_on_signals
-    from detector.watch import Station, WatchedCamera
+    from detector.watch import Station
 
-    named = [
-        {"url": url, "name": name}
-        for url, name in zip(arguments.cameras, distinct_names(arguments.cameras), strict=True)
-    ]
-    common, cameras = load_cameras([*settings_tables(arguments), ("command line", {"camera": named})])
-    if not cameras:
-        raise SettingsError("no camera to watch: give a URL, or --config with [[camera]] tables")
-    settings = lay_verifier_arguments(common, arguments)
+    settings, cameras = _settings_and_cameras(arguments)
     counts = Counts()
     # Lines of JSON and a moving display on one terminal would tear each other apart.
     hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
     display = WatchDisplay(progress_console(), result_console(), counts, hidden=hidden)
-
-    def print_line(topic: str, _sequence: int, body: bytes) -> None:
-        line = flash_line(topic, body)
-        if line is not None:
-            display.say(line)
-
-    listeners: list[Listener] = [counts.add, print_event if arguments.json else print_line]
+    listeners: list[Listener] = [counts.add, print_event if arguments.json else _line_on(display)]
     with ExitStack() as stack:
         log_to_stderr(quiet=arguments.quiet)
         stop = stack.enter_context(stop_on_signals(Event()))
@@ -93,21 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
         _log.info("%s", session.line)
         if folder is not None:
             folder.begin()
-        watched = [
-            WatchedCamera(
-                entry.name,
-                entry.address,
-                entry.capture,
-                partial(session.camera_detector, entry),
-                session.history_seconds(entry.settings),
-            )
-            for entry in cameras
-        ]
         names = [entry.name for entry in cameras]
         session.publish_system("started", names)
         stack.callback(session.publish_system, "stopped", names)
         stack.enter_context(display)
-        station = stack.enter_context(Station(watched, session.publish_camera))
+        station = stack.enter_context(Station(_watched(cameras, session), session.publish_camera))
         given_up = _watch(session, station, display, stop, arguments)
         if session.failure is not None:
             raise session.failure
@@ -118,6 +96,51 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         progress_console().print(counts.summary())
     return 0
+
+
+def _settings_and_cameras(arguments: argparse.Namespace) -> "tuple[Settings, tuple[CameraEntry, ...]]":
+    """What was asked for, by the command line and by --config together."""
+    from detector.cameras import distinct_names, load_cameras
+    from detector.errors import SettingsError
+
+    named = [
+        {"url": url, "name": name}
+        for url, name in zip(arguments.cameras, distinct_names(arguments.cameras), strict=True)
+    ]
+    common, cameras = load_cameras([*settings_tables(arguments), ("command line", {"camera": named})])
+    if not cameras:
+        raise SettingsError("no camera to watch: give a URL, or --config with [[camera]] tables")
+    return lay_verifier_arguments(common, arguments), cameras
+
+
+def _watched(cameras: "Sequence[CameraEntry]", session: "Session") -> "list[WatchedCamera]":
+    """`cameras`, each with what finds its flashes."""
+    from functools import partial
+
+    from detector.watch import WatchedCamera
+
+    return [
+        WatchedCamera(
+            entry.name,
+            entry.address,
+            entry.capture,
+            partial(session.camera_detector, entry),
+            session.history_seconds(entry.settings),
+        )
+        for entry in cameras
+    ]
+
+
+def _line_on(display: "WatchDisplay") -> "Listener":
+    """Shows each flash as a short line."""
+    from detector.report import flash_line
+
+    def listener(topic: str, _sequence: int, body: bytes) -> None:
+        line = flash_line(topic, body)
+        if line is not None:
+            display.say(line)
+
+    return listener
 
 
 def _keep_going(add: "Listener") -> "Listener":
@@ -144,22 +167,23 @@ def _watch(
         now = time.monotonic()
         if arguments.seconds is not None and now - started >= arguments.seconds:
             return False
-        if (
-            arguments.cameras
-            and not arguments.keep_trying
-            and all(s.state == "down" and not s.frames for s in statuses)
-        ):
+        to_be_waited_for = arguments.keep_trying or not arguments.cameras
+        if not to_be_waited_for and all(s.state == "down" and not s.frames for s in statuses):
             return True
         if now - said >= _SAY_SECONDS:
             said = now
-            for s in statuses:
-                _log.info(
-                    "%s is %s: %d frames, %.1f a second, %d damaged, %d reconnects",
-                    s.camera,
-                    s.state,
-                    s.frames,
-                    s.fps,
-                    s.damaged,
-                    s.reconnects,
-                )
+            _say_how_they_do(statuses)
     return False
+
+
+def _say_how_they_do(statuses: "Sequence[CameraStatus]") -> None:
+    for s in statuses:
+        _log.info(
+            "%s is %s: %d frames, %.1f a second, %d damaged, %d reconnects",
+            s.camera,
+            s.state,
+            s.frames,
+            s.fps,
+            s.damaged,
+            s.reconnects,
+        )
