@@ -13,6 +13,9 @@ cv2 = load_opencv()
 FINE_ROWS, FINE_COLUMNS = 180, 320
 MOST_DIMMED = 0.6
 REACHED = np.float32(0.1)
+# A twentieth of the picture's width is more than the width of a channel and less than that of a cloud.
+SPECK_SIDE = 15
+SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,17 @@ class Change:
         blocks = cv2.blur(cv2.resize(self.difference, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA), (3, 3))
         least = REACHED * np.float32(blocks.max())
         return float(np.mean(blocks > least)) if least >= 1.0 else None
+
+    def specks(self) -> int:
+        """How many separate points shine far brighter than what is around them, which they outshine twice or more.
+
+        Points that nearly touch are one: cloud and codec break a channel into pieces that lie end to end.
+        """
+        wide = cv2.blur(self.difference, (SPECK_SIDE, SPECK_SIDE))
+        fine = self.difference - wide
+        marks = (fine > max(SPECK_LEVELS, 6.0 * self.noise)) & (fine > wide)
+        joined = cv2.dilate(marks.astype(np.uint8), np.ones((3, 3), np.uint8))
+        return int(cv2.connectedComponents(joined)[0]) - 1
 
     def gain_likeness(self) -> float:
         """How well a mere change of gain explains where the rise is, 0..1.

@@ -136,6 +136,15 @@ def smoothness(views: Views) -> float | None:
     return views.at_peak.smoothness(views.candidate.lit_map)
 
 
+def specks(views: Views) -> float | None:
+    """How many separate points shine by themselves, at the onset or the peak: a firework is a swarm of burning sparks.
+
+    A stroke is one line with its branches, and cloud and land shine only by its light, smoothly.
+    """
+    counts = [float(view.specks()) for view in (views.at_onset, views.at_peak) if view is not None]
+    return max(counts, default=None)
+
+
 def overlap(views: Views) -> float | None:
     """Share of the light's core that stays from frame to frame: a cloud stays where it is, insects and beams move on.
 

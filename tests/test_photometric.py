@@ -272,6 +272,35 @@ def test_small_and_sharp_lights_are_doubted_more_than_wide_ones() -> None:
     assert small.probability < wide.probability
 
 
+def swarm() -> Picture:
+    """Fifty sparks in a faint glow."""
+    sparks = sky_light(30)
+    for y in (0, 1):
+        for x in (0, 1):
+            sparks[20 + y : 80 : 12, 40 + x : 200 : 16] = 250
+    return sparks
+
+
+def test_a_swarm_of_burning_points_is_a_firework_and_a_branched_channel_is_not() -> None:
+    sparks, channel = swarm(), sky_light(30)
+    channel[:120, 100:102] = 250
+    for branch in range(20, 110, 30):
+        steps = np.arange(25)
+        channel[branch + steps // 3, 101 + steps] = channel[branch + steps // 3, 100 - steps] = 250
+    firework, stroke = (judge(candidate_of(frames(lit((2.0, 2.04), light=light)))) for light in (sparks, channel))
+    assert says(firework, "specks") == -4
+    assert not firework.lightning
+    assert says(stroke, "specks") == 0
+    assert stroke.lightning
+
+
+def test_the_sparks_of_a_firework_count_even_if_its_brightest_moment_is_one_glare() -> None:
+    def burst(when: float, quiet: Picture) -> Picture:
+        return lit((2.0, 2.04), light=swarm())(when, lit((2.04, 2.08), light=sky_light(200))(when, quiet))
+
+    assert says(judge(candidate_of(frames(burst))), "specks") == -4
+
+
 def alone(levels: float = 90) -> Picture:
     """A small soft light, as of an insect close to the lens."""
     return sky_light(levels, rows=(40, 62), columns=(150, 176))
