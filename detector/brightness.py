@@ -115,6 +115,11 @@ class Background:
         ground: Grid = np.maximum(low, np.minimum(high, older))
         return ground
 
+    @property
+    def remembered(self) -> int:
+        """How many of the last pictures can be compared with the next one: few right after a restart."""
+        return len(self._recent)
+
     def _picture_before(self, seconds: float) -> Grid | None:
         found = self._recent[0][1] if self._recent else None
         for when, grid in self._recent:

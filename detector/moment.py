@@ -115,8 +115,7 @@ class Moment:
         self._core = self.mask.copy()
         self.start_seconds = onset.seconds
         self.dark_from: float | None = None
-        # A lost packet in the very picture that lit up: its decoder may show an old bright picture again.
-        self.quality = {"damage_began"} if onset.damage_begins else set[str]()
+        self.quality: set[str] = set()
         self.notes: dict[str, float] = {}
         self._most_light = 0.0
         self._pulse_light = 0.0

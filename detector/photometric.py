@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from detector import clues
 from detector.clues import Views
+from detector.damage import may_be_damage
 from detector.flash import Candidate, Verdict
 from detector.settings import PhotometricSettings
 
@@ -95,12 +96,12 @@ class PhotometricVerifier:
         settings = self._settings
         threshold = settings.damaged_threshold if candidate.quality else settings.threshold
         lightning: bool | None = probability >= threshold
-        echo = lightning and "damage_began" in candidate.quality
+        doubtful = lightning and may_be_damage(candidate)
         return Verdict(
-            lightning=None if echo else lightning,
+            lightning=None if doubtful else lightning,
             probability=round(probability, 4),
             verifier=self.name,
             evidence=evidence,
             seconds=round(time.perf_counter() - began, 6),
-            reason="a packet was lost as it lit up: it may be an older picture shown again" if echo else None,
+            reason="packets were lost, and what is left of a picture may look like this" if doubtful else None,
         )

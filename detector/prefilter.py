@@ -170,6 +170,7 @@ class Prefilter:
         )
         moment = Moment(candidate_id(self._camera, frame), frame, self._pictures.before(frame.seconds), ground)
         moment.take(frame, grid, look, joins=True)
+        moment.notes["pictures_before"] = float(self._background.remembered)
         self._moment = moment
         return moment.candidate(open_=True)
 
@@ -230,6 +231,7 @@ class Prefilter:
                 self._background.resume(now, moment.ground.level)
                 self._aftermath = Aftermath(moment.ground.level, now + AFTERMATH_SECONDS)
         moment.notes["cut_off"] = float(cut_off)
+        moment.notes["watched_share"] = float(moment.ground.watched.mean())
         if moment.mask.any():
             moment.notes["stir_levels"] = float(moment.ground.noise[moment.mask].mean())
         closed = moment.candidate(open_=False)

@@ -26,7 +26,6 @@ class Frame:
     utc_error_ms: a bound on the error of `utc`, or None where that is unknown.
     epoch: rises when pictures before and after must not be compared: a reconnect, a change of size, a jump in time.
     quality: why this picture may not be trusted, e.g. ("packet_loss",); empty when nothing is known against it.
-    damage_begins: a loss was reported with this picture or just before: what is new in it may be damage.
     rotation: degrees counter-clockwise that turn `luma` upright: 0, 90, 180 or 270.
     color: makes the upright RGB picture; see `rgb`.
     """
@@ -44,7 +43,6 @@ class Frame:
     utc_error_ms: float | None = None
     epoch: int = 0
     quality: tuple[str, ...] = ()
-    damage_begins: bool = False
     rotation: int = 0
     color: Callable[[int | None], NDArray[np.uint8]] | None = field(default=None, repr=False)
 

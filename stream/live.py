@@ -17,21 +17,23 @@ from stream.options import CaptureOptions
 from stream.rtp_loss import Taint
 from stream.utc import CaptureClock
 
+# What is missing is shown as it was in the picture before. Left to itself FFmpeg fills holes in key frames from their
+# edges: large bright areas out of nothing.
+_CONCEALMENT = {"ec": "guess_mvs+deblock+favor_inter"}
 _WAITING_LIMIT = 64  # packets whose pictures have not come out; more means that the decoder swallowed them
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One decoded picture with what its packet told. stamp: its time stamp in seconds, or None.
+    """One decoded picture with what its packet told.
 
-    damage_begins: new damage may show in it; quality: why it may not be trusted.
+    stamp: its time stamp in seconds, or None; quality: why it may not be trusted.
     """
 
     frame: VideoFrame
     stamp: float | None
     arrival: float
     quality: tuple[str, ...]
-    damage_begins: bool = False
 
 
 class LiveDecoder:
@@ -46,9 +48,11 @@ class LiveDecoder:
         self.clock = CaptureClock(opened.frame_seconds, options.latency_allowance_ms)
         self.luma = LumaReader(opened.codec.name if opened.codec else "rawvideo")
         self._codec = opened.codec
+        if self._codec is not None:
+            self._codec.options |= _CONCEALMENT
         self._time_base = opened.time_base
         self._taint = Taint()
-        self._told: dict[int, tuple[float, tuple[str, ...], bool]] = {}
+        self._told: dict[int, tuple[float, tuple[str, ...]]] = {}
 
     def decode(self, item: Packet | Shot) -> Iterator[Picture]:
         """The pictures that come out when `item` goes in; none where the decoder refuses it."""
@@ -72,7 +76,7 @@ class LiveDecoder:
                 self.clock.feed_camera(stamp, item.capture_utc, report=item.report)
             if len(self._told) > _WAITING_LIMIT:
                 self._told.clear()
-            self._told[packet.pts] = item.arrival, quality, self._taint.begins
+            self._told[packet.pts] = item.arrival, quality
         try:
             frames = codec.decode(packet)
         except av.FFmpegError:
@@ -82,10 +86,10 @@ class LiveDecoder:
             # The first picture after PLAY has no time stamp yet: it is needed for those after it, not shown.
             if frame.pts is None:
                 continue
-            arrival, told, begins = self._told.pop(frame.pts, (item.arrival, quality, self._taint.begins))
+            arrival, told = self._told.pop(frame.pts, (item.arrival, quality))
             if frame.is_corrupt:
                 told = tuple(sorted({*told, *self._taint.decoder_failed()}))
-            yield Picture(frame, frame.pts * self._time_base, arrival, told, begins)
+            yield Picture(frame, frame.pts * self._time_base, arrival, told)
 
 
 class Timeline:
@@ -145,7 +149,6 @@ class Timeline:
             utc_error_ms=None if taken is None else taken.error_ms,
             epoch=self._steady.epoch,
             quality=picture.quality,
-            damage_begins=picture.damage_begins,
             rotation=decoder.rotation,
             color=partial(upright_rgb, shown, decoder.rotation),
         )

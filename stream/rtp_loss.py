@@ -10,7 +10,6 @@ import av.logging
 # FFmpeg's two lines about packets that never became part of a picture.
 _MISSED = re.compile(r"RTP: missed (-?\d+) packets")
 _TOO_LATE = "RTP: dropping old packet"
-_FRESH_PACKETS = 12  # pictures for which a loss counts as fresh: old bright ones were shown again about so long after
 
 
 class LossLog:
@@ -56,14 +55,12 @@ class Taint:
 
     A loss taints its packet and all that follow, up to a key frame that came whole. A loss is reported with the
     packet before or at the hole, so the packet after it is not yet known to be whole: a key frame directly after a
-    loss does not clear. `begins` tells of the last packet whether new damage may show in it.
+    loss does not clear.
     """
 
     def __init__(self) -> None:
         self._reasons: tuple[str, ...] = ()
         self._hole_before = False
-        self._fresh = 0
-        self.begins = False
 
     def packet(self, *, key: bool, lost: int, broken: bool = False, interrupted: bool = False) -> tuple[str, ...]:
         """The reasons that hold for this packet.
@@ -72,8 +69,6 @@ class Taint:
         interrupted: reading paused in the middle, so that it may be half a picture.
         """
         hole = bool(lost or broken or interrupted)
-        self._fresh = _FRESH_PACKETS if hole else max(0, self._fresh - 1)
-        self.begins = self._fresh > 0
         if key and not hole and not self._hole_before:
             self._reasons = ()
         if lost:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import OutputContainer
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 COUNTER_BITS = 16
@@ -73,16 +76,9 @@ def counter(levels: NDArray[np.float32]) -> int:
 
 def make_clip(path: Path, clip: Clip = Clip()) -> Path:
     """`clip` drawn and encoded to `path`; the ending chooses the container."""
-    options = dict(X264 if clip.codec == "libx264" else {}) | clip.options
     with av.open(str(path), "w", container_options=clip.container_options) as container:
         container.metadata.update(clip.metadata)
-        stream = container.add_stream(clip.codec, rate=clip.rate, options=options)
-        stream.width, stream.height = clip.size
-        stream.pix_fmt = clip.pixels
-        stream.bit_rate = clip.bits_per_second
-        stream.codec_context.gop_size = max(1, round(clip.key_seconds * clip.rate))
-        stream.codec_context.time_base = 1 / clip.rate
-        stream.codec_context.color_range = 2 if clip.full_range else 1
+        stream = _add_stream(container, clip)
         for number in range(clip.frames):
             frame = av.VideoFrame.from_ndarray(picture(clip, number), format="gray")
             frame = frame.reformat(format=clip.pixels, src_color_range=2, dst_color_range=2 if clip.full_range else 1)
@@ -91,3 +87,27 @@ def make_clip(path: Path, clip: Clip = Clip()) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def encode_again(made: Path, path: Path, clip: Clip) -> Path:
+    """The pictures of the file `made`, encoded to `path` as `clip` says."""
+    with av.open(str(made)) as source, av.open(str(path), "w") as container:
+        stream = _add_stream(container, clip)
+        for number, frame in enumerate(source.decode(video=0)):
+            frame.pts, frame.time_base = number, 1 / clip.rate
+            frame.pict_type = PictureType.NONE  # key frames where `clip` wants them
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def _add_stream(container: OutputContainer, clip: Clip) -> VideoStream:
+    options = dict(X264 if clip.codec == "libx264" else {}) | clip.options
+    stream: VideoStream = container.add_stream(clip.codec, rate=clip.rate, options=options)
+    stream.width, stream.height = clip.size
+    stream.pix_fmt = clip.pixels
+    stream.bit_rate = clip.bits_per_second
+    stream.codec_context.gop_size = max(1, round(clip.key_seconds * clip.rate))
+    stream.codec_context.time_base = 1 / clip.rate
+    stream.codec_context.color_range = 2 if clip.full_range else 1
+    return stream

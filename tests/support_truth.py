@@ -65,10 +65,10 @@ class Seen:
         return [flash for flash in self.flashes.values() if flash.state == "confirmed"]
 
     def whole(self, span: Span) -> bool:
-        """Whether every picture from 2 s before a flash to 1.5 s after it came, unmarked."""
-        begin, end = span[0] - 2.0, span[1] + 1.5
+        """Whether the pictures from 1.5 s before a flash to 1 s after it came unmarked, all but at most three."""
+        begin, end = span[0] - 1.5, span[1] + 1.0
         got, marked = self.pictures(begin, end)
-        return marked == 0 and got >= (end - begin) * self.rate - 2
+        return marked == 0 and got >= (end - begin) * self.rate - 3
 
     def seen_at_all(self, span: Span) -> bool:
         """Whether pictures came throughout a flash, marked or not."""

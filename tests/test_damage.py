@@ -6,12 +6,15 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
+import av
 import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from stream import Camera, CaptureOptions, open_video
+from stream.connection import Opened, Packet
+from stream.live import LiveDecoder, Timeline
 from stream.rtp_loss import Taint
 from support_mangler import Faults, Mangler
 from support_media import Clip, counter, make_clip
@@ -137,14 +140,31 @@ def test_a_key_frame_right_after_a_loss_does_not_clear_the_mark_and_the_next_one
     assert taint.packet(key=True, lost=0) == ()
 
 
-def test_a_loss_counts_as_fresh_for_a_while_and_no_longer() -> None:
-    taint = Taint()
-    taint.packet(key=True, lost=0)
-    assert not taint.begins
-    taint.packet(key=False, lost=1)
-    fresh = [taint.begins]
-    for _ in range(20):
-        taint.packet(key=False, lost=0)
-        fresh.append(taint.begins)
-    assert fresh[:6] == [True] * 6
-    assert not any(fresh[12:])
+def test_a_lost_part_of_a_key_frame_is_shown_as_it_was_before(
+    clips: Callable[[str], Path], capture_options: CaptureOptions
+) -> None:
+    with av.open(str(clips("two slices and B-frames"))) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_type = "NONE"  # as cameras are decoded
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        decoder = LiveDecoder(Opened(0.02, stream.codec_context, float(stream.time_base or 0)), capture_options)
+        keys = [n for n, packet in enumerate(packets) if packet.is_keyframe]
+        packets[keys[1]] = without_last_slice(packets[keys[1]])
+        items = [Packet(p, 0.02 * n, 0.0, int(n == keys[1]), False, False, None, False) for n, p in enumerate(packets)]
+        timeline = Timeline("roof", capture_options)
+        pictures = [timeline.frame(picture, decoder) for item in items for picture in decoder.decode(item)]
+        means = [frame.levels(frame.luma[frame.luma.shape[0] // 2 :]).mean() for frame in pictures]
+    first = next(n for n, frame in enumerate(pictures) if frame.quality)
+    assert np.abs(np.diff(means[first - 3 : first + 3])).max() < 3
+
+
+def without_last_slice(packet: av.Packet) -> av.Packet:
+    """An H.264 picture that lost its last slice on the way; it holds NAL units after four bytes of length each."""
+    data, at, units = bytes(packet), 0, []
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        units.append(data[at : at + 4 + length])
+        at += 4 + length
+    left = av.Packet(b"".join(units[:-1]))
+    left.pts, left.dts, left.time_base, left.is_keyframe = packet.pts, packet.dts, packet.time_base, packet.is_keyframe
+    return left

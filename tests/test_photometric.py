@@ -10,6 +10,7 @@ from detector import clues
 from detector.clues import Views
 from detector.flash import Candidate, Verdict
 from detector.photometric import WEIGHTS, PhotometricVerifier
+from detector.prefilter import Prefilter
 from detector.settings import load_settings
 from scene_maker import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light
 from stream import Frame
@@ -367,6 +368,46 @@ def test_damaged_pictures_need_a_higher_probability() -> None:
     verifier = PhotometricVerifier(settings)
     assert verifier.verify([candidate])[0].lightning
     assert not verifier.verify([replace(candidate, quality=("packet_loss",))])[0].lightning
+
+
+def growing(when: float, quiet: Picture) -> Picture:
+    """A light in a corner, and 0.2 s later one over the whole sky."""
+    corner, sky = sky_light(60, rows=(0, 60), columns=(0, 80)), sky_light(60)
+    return quiet + corner * (2.0 <= when < 2.2) + sky * (2.2 <= when < 2.28)
+
+
+@pytest.mark.parametrize(
+    ("change", "confirmed"),
+    [
+        (FLASH, True),
+        (lit((2.0, 2.04), light=sky_light(60, rows=(0, 60))), False),
+        (growing, False),
+    ],
+    ids=["most of the picture", "a third of it", "small at first"],
+)
+def test_light_in_damaged_pictures_is_confirmed_only_where_most_of_the_picture_lights_up_at_once(
+    change: Change, *, confirmed: bool
+) -> None:
+    candidate = candidate_of(frames(change))
+    assert judge(candidate).lightning
+    verdict = judge(replace(candidate, quality=("packet_loss",)))
+    assert verdict.state == ("confirmed" if confirmed else "unverified")
+    assert confirmed or "packets were lost" in str(verdict.reason)
+
+
+def test_what_is_not_watched_counts_as_dark_where_pictures_are_damaged() -> None:
+    everything, half = prefilter(), Prefilter("roof", load_settings().prefilter, region=(0.0, 0.0, 1.0, 0.4))
+    whole, part = (closed(frames(FLASH), watcher)[0] for watcher in (everything, half))
+    assert part.lit_fraction > 0.9
+    assert judge(replace(whole, quality=("packet_loss",))).state == "confirmed"
+    assert judge(replace(part, quality=("packet_loss",))).state == "unverified"
+
+
+@pytest.mark.parametrize(("pictures", "state"), [(2, "unverified"), (3, "confirmed")])
+def test_light_right_after_a_loss_is_not_confirmed_before_the_scene_is_known(pictures: int, state: str) -> None:
+    began = 2.0 - 0.04 * pictures
+    damaged = marked(frames(FLASH), quality=lambda frame: ("packet_loss",) if frame.seconds > began - 0.01 else ())
+    assert judge(candidate_of(damaged)).state == state
 
 
 def test_a_candidate_without_pictures_around_it_is_still_judged() -> None:
