@@ -10,7 +10,7 @@ from typing import Protocol
 from detector.cameras import distinct_names
 from detector.errors import DetectorError
 from detector.pipeline import SourceDetector
-from stream import BadVideo, CannotOpen, CaptureOptions, Frame, Video, open_video
+from stream import BadVideo, CannotOpen, CaptureOptions, Frame, GrowingFile, Video, open_video
 
 _SUFFIXES = (
     "3gp 264 265 avi flv h264 h265 hevc m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts webm wmv"  # containers, raw
@@ -43,12 +43,14 @@ class ReplayOptions:
     """How files are replayed: at their own pace or as fast as they decode; UTC of their first frame if known.
 
     history_seconds: how much of what was read is kept for clips.
+    follow_seconds: the files still grow: how long to wait at their end for more; None: they are whole.
     """
 
     capture: CaptureOptions
     realtime: bool = False
     start_utc: float | None = None
     history_seconds: float = 0.0
+    follow_seconds: float | None = None
 
 
 def find_videos(paths: Sequence[Path]) -> list[Path]:
@@ -86,7 +88,7 @@ def replay_files(
             break
         try:
             with open_video(
-                path,
+                _source(path, options, stop),
                 name=name,
                 options=options.capture,
                 start_utc=options.start_utc,
@@ -96,9 +98,16 @@ def replay_files(
                 _watch(video, detector_of(name, path, video), options, progress, stop)
             progress.end(None)
         except (CannotOpen, BadVideo) as error:
+            if stop.is_set() and options.follow_seconds is not None:
+                break  # it ends where it was when we were stopped
             problems.append(str(error))
             progress.end(str(error))
     return problems
+
+
+def _source(path: Path, options: ReplayOptions, stop: Event) -> Path | GrowingFile:
+    wait = options.follow_seconds
+    return path if wait is None else GrowingFile(path, wait, stop.is_set)
 
 
 def _watch(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stream.feed_order import Cursor, Notice, Received
     from stream.feed_zeromq import FeedCapabilities, feed_capabilities
     from stream.frame import Clock, Frame
+    from stream.growing import GrowingFile
     from stream.history import Clip
     from stream.journal import Upstream
     from stream.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
@@ -41,6 +42,7 @@ _HOME = {
     "FeedError": "errors",
     "FeedOptions": "feed_options",
     "Frame": "frame",
+    "GrowingFile": "growing",
     "HistoryFilter": "feed_history",
     "JournalError": "errors",
     "Kept": "feed_history",
@@ -81,6 +83,7 @@ __all__ = [
     "FeedError",
     "FeedOptions",
     "Frame",
+    "GrowingFile",
     "HistoryFilter",
     "JournalError",
     "Kept",

@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from stream.address import is_url
 from stream.errors import CannotOpen
 from stream.explain import explain_open_error
+from stream.growing import GrowingFile
 from stream.options import CaptureOptions
 
 _STILLS = ("image2", "_pipe")  # FFmpeg's names for single pictures end so
@@ -19,8 +20,8 @@ _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a
 _CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
-def refuse_what_is_not_a_file(address: str) -> None:
-    """Nothing for a URL or a file with something in it.
+def refuse_what_is_not_a_file(address: str, *, may_be_empty: bool = False) -> None:
+    """Nothing for a URL or a file with something in it, or one that `may_be_empty`.
 
     Raises:
         CannotOpen: there is no such file, or it is a folder, a pipe or empty. FFmpeg would wait on a pipe for ever.
@@ -40,20 +41,22 @@ def refuse_what_is_not_a_file(address: str) -> None:
         )
     if not stat.S_ISREG(status.st_mode):
         raise CannotOpen(f"{address}: is not a regular file (a pipe or device); record to a file first", permanent=True)
-    if status.st_size == 0:
+    if status.st_size == 0 and not may_be_empty:
         raise CannotOpen(f"{address}: is empty (0 bytes); the recording or copy failed", permanent=True)
 
 
-def open_container(address: str, options: CaptureOptions) -> InputContainer:
-    """The container at `address`, opened.
+def open_container(source: str | GrowingFile, options: CaptureOptions) -> InputContainer:
+    """The container at or in `source`, opened.
 
     Raises:
         CannotOpen: it is not there, or not video.
     """
-    source = address if is_url(address) else f"file:{address}"  # a path may hold what looks like a protocol
+    address = str(source)
     limits = (options.open_seconds, options.open_seconds) if is_url(address) else None
+    if isinstance(source, str) and not is_url(source):
+        source = f"file:{source}"  # a path may hold what looks like a protocol
     try:
-        container = av.open(source, metadata_errors="replace", timeout=limits)
+        container = av.open(source, mode="r", metadata_errors="replace", timeout=limits)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise explain_open_error(address, error) from None  # its text and its cause hold the password
     return container

@@ -25,6 +25,7 @@ from stream.container import (
 )
 from stream.errors import BadVideo, CannotOpen
 from stream.frame import Clock, Frame
+from stream.growing import GrowingFile
 from stream.history import Clip, History
 from stream.luma import LumaReader, rotation_of, upright_rgb
 from stream.options import CaptureOptions
@@ -35,14 +36,14 @@ _FEW_PACKETS = 50  # below this many, a failed share says little
 
 
 def open_video(
-    path_or_url: str | Path,
+    path_or_url: str | Path | GrowingFile,
     *,
     name: str | None = None,
     options: CaptureOptions,
     start_utc: float | None = None,
     history_seconds: float = 0.0,
 ) -> "Video":
-    """The recording at `path_or_url`, opened.
+    """The recording at `path_or_url`, opened; a GrowingFile is read while it is written, and closed with the video.
 
     name: of the camera that made it; without one it is made from the address.
     start_utc: seconds since 1970 at its first picture; without it the container's creation time is used, if any.
@@ -51,9 +52,9 @@ def open_video(
     Raises:
         CannotOpen: there is no such file, or it is not video; one line that says what it is.
     """
-    address = str(path_or_url)
-    refuse_what_is_not_a_file(address)
-    return Video(address, name or camera_name(address), options, start_utc, history_seconds)
+    source = path_or_url if isinstance(path_or_url, GrowingFile) else str(path_or_url)
+    refuse_what_is_not_a_file(str(source), may_be_empty=isinstance(source, GrowingFile))
+    return Video(source, name or camera_name(str(source)), options, start_utc, history_seconds)
 
 
 class Video:
@@ -64,19 +65,26 @@ class Video:
     """
 
     def __init__(
-        self, address: str, name: str, options: CaptureOptions, start_utc: float | None, history_seconds: float = 0.0
+        self,
+        source: str | GrowingFile,
+        name: str,
+        options: CaptureOptions,
+        start_utc: float | None,
+        history_seconds: float = 0.0,
     ) -> None:
         self.name = name
-        self.address = redact(address)
+        self.address = redact(source)
         self.damaged = 0
         self.clock: Clock = "none"
         self._options = options
         self._failed = 0
         self._packets = 0
         self._stack = ExitStack()
-        self._container = open_container(address, options)
-        self._stack.callback(self._container.close)
+        if isinstance(source, GrowingFile):
+            self._stack.callback(source.close)
         try:
+            self._container = open_container(source, options)
+            self._stack.callback(self._container.close)
             self._stream = video_stream(self._container, self.address)
         except CannotOpen:
             self._stack.close()

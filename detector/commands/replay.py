@@ -5,6 +5,7 @@ fast as they decode; a file that breaks off still has the flashes before the bre
 """
 
 import argparse
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON instead of the table")
     parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
     parser.add_argument(
+        "--follow",
+        type=positive_seconds,
+        metavar="S",
+        help="the files are still being written: wait at the end for more, until none came for S seconds",
+    )
+    parser.add_argument(
         "--start",
         type=utc_of,
         metavar="UTC",
@@ -39,6 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_verifier_arguments(parser)
     add_feed_arguments(parser, always=False)
     add_settings_arguments(parser)
+
+
+def positive_seconds(text: str) -> float:
+    """A time to wait, in seconds."""
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return seconds
 
 
 def utc_of(text: str) -> float:
@@ -81,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.quiet:
             console.print(session.line, style="dim", soft_wrap=True)
         history = session.history_seconds(settings)
-        options = ReplayOptions(settings.capture, arguments.realtime, arguments.start, history)
+        options = ReplayOptions(settings.capture, arguments.realtime, arguments.start, history, arguments.follow)
         problems = replay_files(paths, partial(_file_detector, session, folder), options, progress, stop)
         session.drain()
     if not arguments.json and sum(tally.counts.values()) > tally.counts["rejected"]:
