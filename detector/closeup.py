@@ -103,6 +103,24 @@ class Change:
         factor = float((rise * before).sum()) / power
         return max(0.0, 1.0 - float(((rise - np.float32(factor) * before) ** 2).sum()) / uneven)
 
+    def shift_likeness(self, where: NDArray[np.bool_]) -> float:
+        """How much of the change around `where` a small shift of the whole picture explains, 0..1.
+
+        A picture that moves gains on one side of each edge what it loses on the other: its change is its own slope,
+        times the way that it went.
+        """
+        marks = self.spread(where)
+        slopes = np.gradient(cv2.blur(self.before, (3, 3)))
+        slope = np.stack([part[marks] for part in slopes], axis=1)
+        difference = self.difference[marks]
+        grain = difference.size * self.noise**2
+        power = float((difference**2).sum()) - grain
+        if power <= grain:
+            return 0.0
+        way = np.linalg.lstsq(slope, difference, rcond=None)[0]
+        rest = float(((difference - slope @ way) ** 2).sum()) - grain
+        return 1.0 - min(1.0, max(0.0, rest) / power)
+
     def beyond_gain(self, where: NDArray[np.bool_]) -> float:
         """Mean change in `where` that no common gain and offset of the whole picture explain, levels."""
         spread = self.before - self.before.mean()

@@ -1,62 +1,26 @@
-"""Physical reasons for and against lightning, each measured on one candidate."""
-
-from functools import cached_property
+"""Physical reasons for and against lightning, each measured on one candidate; those of colour are beside."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from detector.closeup import Change, change
+from detector.colour_clues import tint, warmth
 from detector.flash import Candidate
 from detector.habits import repetition
-from stream import Frame
+from detector.views import Views
 
-_COLOUR_SIDE = 160
 _SATURATED = 245.0
 # Lightning is hotter than any lamp, so the light that it adds is bluer than what a camera takes for white; colour is
 # noisy where a small light is coded, and insects in white light are found up to this warmth.
 _BLUISH = -0.025
-# Cars are on the ground, and in most views that is the lowest quarter; cameras that watch the sky often have the
-# horizon below it, and far storms just above that.
-_LOW, _LOWEST = 0.75, 0.85
+# Cars are on the ground, and in most views that is the lowest quarter. Cameras that watch the sky often have the
+# horizon below it, and far storms just above that: there they are known by being bluer than any headlights.
+_LOW, _BLUE = 0.75, -0.05
+# A frame or a block shows the light itself, not its last glow, from this share of the brightest one on.
+_BRIGHT = 0.3
+# Mains light that beats with the frame rate waxes and wanes by less than this.
+_MAINS_DEPTH = 0.5
 # What a scene does by itself is measured over this long; it goes on from before a flash to after it, but not for ever.
 _STIR_SECONDS = 0.05
 _STIR_MOST = 20.0
-
-
-class Views:
-    """One candidate, and what its pictures say once somebody asks."""
-
-    def __init__(self, candidate: Candidate) -> None:
-        self.candidate = candidate
-
-    @cached_property
-    def at_onset(self) -> Change | None:
-        """From before the flash to its first frame."""
-        return self._change(self.candidate.onset)
-
-    @cached_property
-    def at_peak(self) -> Change | None:
-        """From before the flash to its brightest frame."""
-        return self._change(self.candidate.peak)
-
-    @cached_property
-    def afterwards(self) -> Change | None:
-        """From before the flash to after it; None where it never went dark."""
-        dark = self.candidate.notes.get("dark_after", 1.0) > 0
-        return self._change(self.candidate.after) if dark and self.candidate.after is not None else None
-
-    @cached_property
-    def colours(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Small RGB pictures (rows, columns, 3) of before and peak."""
-        before = self.candidate.before
-        if before is None:
-            return None
-        pictures = [frame.rgb(_COLOUR_SIDE).astype(np.float32) for frame in (before, self.candidate.peak)]
-        return (pictures[0], pictures[1]) if pictures[0].shape == pictures[1].shape else None
-
-    def _change(self, frame: Frame) -> Change | None:
-        before = self.candidate.before
-        return None if before is None else change(before, frame)
 
 
 def positivity(views: Views) -> float | None:
@@ -86,7 +50,9 @@ def fallen_share(views: Views) -> float | None:
     left = curve.rise[int(np.argmax(curve.rise >= 0.5 * top)) :]
     if notes.get("cut_off", 0.0) > 0 and len(left) < 3:
         return None
-    return 1.0 - float(left.min()) / top
+    by_curve = 1.0 - float(left.min()) / top
+    left_over = _left_over(views)
+    return by_curve if left_over is None else max(by_curve, 1.0 - max(0.0, left_over))
 
 
 def scene_changed(views: Views) -> float | None:
@@ -126,6 +92,44 @@ def gain_likeness(views: Views) -> float | None:
     return None if views.at_peak is None else views.at_peak.gain_likeness()
 
 
+def gain_elsewhere(views: Views) -> float | None:
+    """How much of the light the gain explains that the unlit rest of the picture shows, 0..1 and more.
+
+    Where mains light beats, every place brightens in proportion to what it shows, most of them too little to be called
+    lit; what a flash does not reach stays as it was. None where too little is left unlit, or brightens by more than
+    mains light ever does.
+    """
+    candidate, peak = views.candidate, views.blocks_at_peak
+    if peak is None:
+        return None
+    before, rise = np.maximum(candidate.background, 0), peak - candidate.background
+    core = candidate.lit_map & (rise >= _BRIGHT * np.max(rise, where=candidate.lit_map, initial=0.0))
+    rest = ~candidate.lit_map & (peak < _SATURATED)
+    power = float((before[rest] ** 2).sum())
+    if np.count_nonzero(rest) < 0.3 * rest.size or power <= 0:
+        return None
+    gain = float((rise[rest] * before[rest]).sum()) / power
+    return gain * float(before[core].sum()) / max(float(rise[core].sum()), 1e-6) if gain < _MAINS_DEPTH else None
+
+
+def filter_swing(views: Views) -> float | None:
+    """How much darker the picture was right before, or brighter it stays after, whichever is less, 0..1.
+
+    A camera that swings its infra-red filter is dark for a moment, overexposed, and then stays brighter than it was. A
+    flash needs no dark moment before it, and what a strike does to the exposure makes the picture darker, not brighter.
+    """
+    before, after = views.blocks_before, views.blocks_after
+    usual = float(views.candidate.background.mean())
+    if before is None or after is None or usual < 4.0:
+        return None
+    return max(0.0, min(1.0 - float(before.mean()) / usual, float(after.mean()) / usual - 1.0))
+
+
+def shift_likeness(views: Views) -> float | None:
+    """How much of the change a small shift of the picture explains: wind or a hand that moves the camera."""
+    return None if views.at_peak is None else views.at_peak.shift_likeness(views.candidate.lit_map)
+
+
 def smoothness(views: Views) -> float | None:
     """Share of the rise left after smoothing: a sky lights up widely, lamps, sparks and insects are small and sharp.
 
@@ -148,17 +152,13 @@ def specks(views: Views) -> float | None:
 def overlap(views: Views) -> float | None:
     """Share of the light's core that stays from frame to frame: a cloud stays where it is, insects and beams move on.
 
-    Asked only where it is lit for three frames and more on end, no more than 0.12 s apart: of one stroke a rolling
-    shutter shows the upper and the lower part in two frames, and later frames show other strokes.
+    Asked only of three bright frames and more, no more than 0.12 s apart: of one stroke a rolling shutter shows the
+    upper and the lower part in two frames, later frames show other strokes, and the core of a last glow is noise.
     """
     curve = views.candidate.curve
-    pairs = curve.lit[1:] & curve.lit[:-1] & (np.diff(curve.seconds) <= 0.12)
-    inside = np.zeros_like(pairs)
-    inside[1:] |= pairs[1:] & pairs[:-1]
-    inside[:-1] |= pairs[1:] & pairs[:-1]
-    if views.candidate.lit_fraction > 0.12 or not inside.any():
-        return None
-    return float(np.median(curve.overlap[1:][inside]))
+    bright = curve.lit & (curve.rise >= _BRIGHT * curve.rise.max(initial=0.0))
+    pairs = bright[1:] & bright[:-1] & (np.diff(curve.seconds) <= 0.12)
+    return float(np.median(curve.overlap[1:][pairs])) if np.count_nonzero(pairs) >= 2 else None
 
 
 def travel(views: Views) -> float | None:
@@ -220,39 +220,13 @@ def blinks(views: Views) -> float | None:
     return views.candidate.notes.get("blinks")
 
 
-def colour_lost(views: Views) -> float | None:
-    """Share of the picture's colour that is gone at the peak: a camera that goes to night mode turns grey."""
-    if views.colours is None:
-        return None
-    before, peak = (float(np.ptp(picture, axis=2).mean()) for picture in views.colours)
-    return None if before < 4.0 else max(0.0, 1.0 - peak / before)
-
-
-def warmth(views: Views) -> float | None:
-    """Red less blue of the added light, over its sum: lamps and sparks are warm, lightning is white to violet."""
-    added = _added_colour(views)
-    return None if added is None else float((added[0] - added[2]) / max(float(added.sum()), 1e-6))
-
-
-def hue_spread(views: Views) -> float | None:
-    """How much the colour of the added light differs from place to place: sparks and stage lights are many-coloured."""
-    if views.colours is None:
-        return None
-    before, peak = views.colours
-    added = peak - before
-    lit = (added.mean(axis=2) > 8) & (peak.max(axis=2) < _SATURATED)
-    if np.count_nonzero(lit) < 20:
-        return None
-    light = added[lit]
-    return float(np.std((light[:, 0] - light[:, 2]) / np.maximum(light.sum(axis=1), 24.0)))
-
-
 def height(views: Views) -> float | None:
     """Where the light's centre is, 0 = top, 1 = bottom: lightning is in the sky, lamps and cars are on the ground.
 
-    Not asked of large lights: of a flash a rolling shutter may show the lower part alone.
+    Not asked of large lights: of a flash a rolling shutter may show the lower part alone. Nor of what is bluer than
+    headlights are: the horizon may be that low.
     """
-    return views.candidate.centroid[1] if views.candidate.lit_fraction < 0.35 else None
+    return None if views.candidate.lit_fraction >= 0.35 or tint(views) < _BLUE else views.candidate.centroid[1]
 
 
 def size(views: Views) -> float | None:
@@ -264,13 +238,11 @@ def reach(views: Views) -> float | None:
     """Share of the picture that rises by a tenth of the brightest place or more: lightning is never alone.
 
     Its cloud, the cloud beside it and the land share its light, more faintly. An insect in the camera's own lamps, a
-    drop or a strobe shines by itself, however bright it is, and nothing about it glows. Not asked of bluish light above
-    the ground: that may be a far storm, which is small too, while few lamps are bluer than the scene.
+    drop or a strobe shines by itself, however bright it is, and nothing about it glows. Not asked of bluish light: that
+    may be a far storm, which is small too, while few lamps are bluer than the scene.
     """
-    change = views.at_peak
-    tint = warmth(views)
-    far_storm = tint is not None and tint < _BLUISH and views.candidate.centroid[1] <= _LOWEST
-    return None if change is None or far_storm else change.reach()
+    bluish = _BLUISH if views.candidate.centroid[1] <= _LOW else _BLUE
+    return None if views.at_peak is None or tint(views) < bluish else views.at_peak.reach()
 
 
 def lamplight(views: Views) -> float | None:
@@ -282,20 +254,22 @@ def lamplight(views: Views) -> float | None:
     return warmth(views) if place is not None and place > _LOW else None
 
 
+def _left_over(views: Views) -> float | None:
+    """Share of the peak's own pattern that the picture of after still shows; below 0 where it is darker there.
+
+    What drifts meanwhile (clouds, exposure) makes some blocks brighter and others darker, in a pattern of its own.
+    """
+    peak, after = views.blocks_at_peak, views.blocks_after
+    if peak is None or after is None:
+        return None
+    where, ground = views.candidate.lit_map, views.candidate.background
+    light, rest = (peak - ground)[where], (after - ground)[where]
+    power = float(light @ light)
+    return float(light @ rest) / power if power > 0 else None
+
+
 def _elapsed(candidate: Candidate) -> float:
     """Seconds between the pictures of before and after."""
     if candidate.before is None or candidate.after is None:
         return 0.0
     return candidate.after.seconds - candidate.before.seconds
-
-
-def _added_colour(views: Views) -> NDArray[np.float32] | None:
-    if views.colours is None:
-        return None
-    before, peak = views.colours
-    added = peak - before
-    weight = np.maximum(added.mean(axis=2), 0) * (peak.max(axis=2) < _SATURATED)
-    if float(weight.sum()) < 200:
-        return None
-    colour: NDArray[np.float32] = np.maximum((added * weight[..., None]).sum(axis=(0, 1)) / weight.sum(), 0)
-    return colour

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from detector import clues
-from detector.clues import Views
+from detector import clues, colour_clues
 from detector.damage import may_be_damage
 from detector.flash import Candidate, Verdict
 from detector.settings import PhotometricSettings
+from detector.views import Views
 
 # How sure one is before looking: a candidate has already passed the prefilter.
 PRIOR_LOG_ODDS = 1.5
@@ -48,6 +48,9 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.scene_changed, against=0.7, clear=0.3, cost=4.0),
     Weight(clues.suddenness, against=0.3, clear=0.55, cost=4.0),
     Weight(clues.gain_likeness, against=0.75, clear=0.55, cost=5.0),
+    Weight(clues.gain_elsewhere, against=0.6, clear=0.4, cost=4.0),
+    Weight(clues.filter_swing, against=0.2, clear=0.1, cost=6.0),
+    Weight(clues.shift_likeness, against=0.6, clear=0.35, cost=5.0),
     Weight(clues.smoothness, against=0.1, clear=0.25, cost=4.0),
     Weight(clues.specks, against=20.0, clear=12.0, cost=4.0),
     Weight(clues.overlap, against=0.3, clear=0.7, cost=3.0),
@@ -56,9 +59,9 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.regularity, against=0.85, clear=0.6, cost=5.0),
     # Of three flashes of a storm one in ten keeps time by chance, of five hardly any.
     Weight(clues.blinks, against=4.0, clear=2.0, cost=6.0),
-    Weight(clues.colour_lost, against=0.9, clear=0.6, cost=4.0),
-    Weight(clues.warmth, against=0.3, clear=0.1, cost=2.0),
-    Weight(clues.hue_spread, against=0.4, clear=0.25, cost=3.0),
+    Weight(colour_clues.colour_lost, against=0.9, clear=0.6, cost=4.0),
+    Weight(colour_clues.warmth, against=0.3, clear=0.1, cost=2.0),
+    Weight(colour_clues.hue_spread, against=0.4, clear=0.25, cost=3.0),
     Weight(clues.height, against=0.88, clear=0.76, cost=4.0),
     Weight(clues.lamplight, against=0.03, clear=-0.02, cost=4.0, favour=1.0),
     Weight(clues.reach, against=0.07, clear=0.12, cost=4.0),

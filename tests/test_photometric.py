@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from detector import clues
-from detector.clues import Views
 from detector.flash import Candidate, Verdict
 from detector.photometric import WEIGHTS, PhotometricVerifier
 from detector.prefilter import Prefilter
 from detector.settings import load_settings
+from detector.views import Views
 from scene_maker import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light
 from stream import Frame
 
@@ -50,6 +50,10 @@ def tinted(before: tuple[int, int, int], light: Callable[[Picture], Picture]) ->
 
 def white(_grey: Picture) -> Picture:
     return np.ones((1, 1, 3), np.float32)
+
+
+def one_colour(light: tuple[float, ...]) -> Picture:
+    return np.array(light, np.float32)[None, None, :]
 
 
 def strokes(when: float, quiet: Picture) -> Picture:
@@ -208,10 +212,8 @@ def test_a_picture_that_loses_its_colour_is_a_change_of_mode() -> None:
 
 @pytest.mark.parametrize(("light", "cost"), [((1.0, 0.9, 0.95), 0.0), ((1.6, 0.9, 0.2), -1.5), ((0.8, 0.9, 1.5), 0.0)])
 def test_warm_light_speaks_against_lightning_and_white_and_violet_do_not(light: tuple[float, ...], cost: float) -> None:
-    def one_colour(_grey: Picture) -> Picture:
-        return np.array(light, np.float32)[None, None, :]
-
-    verdict = judge(candidate_of(marked(frames(FLASH), color=tinted((30, 30, 30), one_colour))))
+    coloured = tinted((30, 30, 30), lambda _grey: one_colour(light))
+    verdict = judge(candidate_of(marked(frames(FLASH), color=coloured)))
     assert says(verdict, "warmth") == pytest.approx(cost, abs=0.5)
 
 
@@ -318,7 +320,7 @@ def test_a_bright_light_that_lights_nothing_else_is_rejected_and_with_a_glow_aro
 
 def test_a_small_light_that_is_bluer_than_the_scene_may_be_a_far_storm() -> None:
     def violet(_grey: Picture) -> Picture:
-        return np.array((0.9, 0.85, 1.2), np.float32)[None, None, :]
+        return one_colour((0.9, 0.85, 1.2))
 
     def seen(light: Callable[[Picture], Picture]) -> Verdict:
         source = frames(lit((2.0, 2.04), light=alone(150)), scene=land() * 0 + 40)
@@ -329,15 +331,19 @@ def test_a_small_light_that_is_bluer_than_the_scene_may_be_a_far_storm() -> None
     assert not seen(white).lightning
 
 
-def test_a_small_bluish_light_at_the_lower_edge_is_a_lamp() -> None:
-    def blue(_grey: Picture) -> Picture:
-        return np.array((0.9, 0.85, 1.2), np.float32)[None, None, :]
+def test_a_light_at_the_lower_edge_is_a_lamp_unless_it_is_much_bluer_than_the_scene() -> None:
+    def seen(light: tuple[float, ...]) -> Verdict:
+        low = sky_light(150, rows=(148, 172), columns=(150, 180))
+        source = frames(lit((2.0, 2.04), light=low), scene=land() * 0 + 40)
+        return judge(candidate_of(marked(source, color=tinted((40, 40, 40), lambda _grey: one_colour(light)))))
 
-    light = sky_light(150, rows=(148, 172), columns=(150, 180))
-    source = frames(lit((2.0, 2.04), light=light), scene=land() * 0 + 40)
-    verdict = judge(candidate_of(marked(source, color=tinted((40, 40, 40), blue))))
-    assert says(verdict, "reach") < -3
-    assert not verdict.lightning
+    led, storm = seen((0.97, 0.95, 1.08)), seen((0.9, 0.85, 1.2))
+    assert says(led, "reach") < -3
+    assert says(led, "height") < -3
+    assert not led.lightning
+    assert "reach" not in storm.evidence
+    assert "height" not in storm.evidence
+    assert storm.lightning
 
 
 def test_a_faint_light_is_not_asked_for_a_glow_too_faint_to_be_seen() -> None:
@@ -347,15 +353,12 @@ def test_a_faint_light_is_not_asked_for_a_glow_too_faint_to_be_seen() -> None:
 
 def test_a_warm_light_near_the_lower_edge_is_a_lamp_and_a_bluish_one_need_not_be() -> None:
     def seen(light: tuple[float, ...]) -> Verdict:
-        def one_colour(_grey: Picture) -> Picture:
-            return np.array(light, np.float32)[None, None, :]
-
         low = np.zeros((HEIGHT, WIDTH), np.float32)
         low[108:180, 60:200] = 60
         source = frames(lit((2.0, 2.04), light=low), scene=land() * 0 + 40)
-        return judge(candidate_of(marked(source, color=tinted((40, 40, 40), one_colour))))
+        return judge(candidate_of(marked(source, color=tinted((40, 40, 40), lambda _grey: one_colour(light)))))
 
-    car, stroke = seen((1.15, 0.95, 0.8)), seen((0.85, 0.9, 1.15))
+    car, stroke = seen((1.15, 0.95, 0.8)), seen((0.95, 0.95, 1.05))
     assert says(car, "lamplight") < -3
     assert not car.lightning
     assert says(stroke, "lamplight") > 0

@@ -1,0 +1,68 @@
+"""One candidate, and what its pictures say once somebody asks."""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.brightness import Grid, block_luma
+from detector.closeup import Change, change
+from detector.flash import Candidate
+from stream import Frame
+
+_COLOUR_SIDE = 160
+
+
+class Views:
+    """What the clues look at; everything is made once, when first asked for."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.candidate = candidate
+
+    @cached_property
+    def at_onset(self) -> Change | None:
+        """From before the flash to its first frame."""
+        return self._change(self.candidate.onset)
+
+    @cached_property
+    def at_peak(self) -> Change | None:
+        """From before the flash to its brightest frame."""
+        return self._change(self.candidate.peak)
+
+    @cached_property
+    def afterwards(self) -> Change | None:
+        """From before the flash to after it; None where it never went dark."""
+        dark = self.candidate.notes.get("dark_after", 1.0) > 0
+        return self._change(self.candidate.after) if dark and self.candidate.after is not None else None
+
+    @cached_property
+    def colours(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """Small RGB pictures (rows, columns, 3) of before and peak."""
+        before = self.candidate.before
+        if before is None:
+            return None
+        pictures = [frame.rgb(_COLOUR_SIDE).astype(np.float32) for frame in (before, self.candidate.peak)]
+        return (pictures[0], pictures[1]) if pictures[0].shape == pictures[1].shape else None
+
+    @cached_property
+    def blocks_before(self) -> Grid | None:
+        """(rows, columns) block luma right before the flash; None where that is not known."""
+        return self._blocks(self.candidate.before)
+
+    @cached_property
+    def blocks_at_peak(self) -> Grid | None:
+        """The same of its brightest frame."""
+        return self._blocks(self.candidate.peak)
+
+    @cached_property
+    def blocks_after(self) -> Grid | None:
+        """The same of after it."""
+        return self._blocks(self.candidate.after)
+
+    def _blocks(self, frame: Frame | None) -> Grid | None:
+        grid = None if frame is None else block_luma(frame)
+        return grid if grid is not None and grid.shape == self.candidate.background.shape else None
+
+    def _change(self, frame: Frame) -> Change | None:
+        before = self.candidate.before
+        return None if before is None else change(before, frame)

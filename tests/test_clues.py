@@ -1,0 +1,147 @@
+"""What single clues measure, on candidates whose curve or pictures are set by hand."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from detector import clues
+from detector.flash import Candidate, LightCurve
+from detector.photometric import WEIGHTS, PhotometricVerifier
+from detector.settings import load_settings
+from detector.views import Views
+from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, land, lit, sky_light
+from stream import Frame
+
+PHOTOMETRIC = load_settings().photometric
+
+
+@cache
+def flash() -> Candidate:
+    return closed(frames(lit((2.0, 2.2))))[0]
+
+
+def curve(rise: list[float], *, step: float = 0.04, **given: list[float]) -> LightCurve:
+    """A light curve of one frame every `step` seconds, lit where it rises by 1 or more."""
+    levels = np.array(rise, np.float32)
+    flat = {name: np.full(len(rise), 0.5, np.float32) for name in ("lit_fraction", "x", "y")}
+    full = {name: np.ones(len(rise), np.float32) for name in ("positivity", "overlap")}
+    told = {name: np.array(values, np.float32) for name, values in given.items()}
+    arrays = {"seconds": 2.0 + step * np.arange(len(rise)), "rise": levels, "peak_rise": levels, "lit": levels >= 1}
+    return LightCurve(**(arrays | flat | full | told))
+
+
+def look(
+    rise: list[float], *, step: float = 0.04, notes: dict[str, float] | None = None, **given: list[float]
+) -> Views:
+    return Views(
+        replace(flash(), curve=curve(rise, step=step, **given), lit_fraction=0.1, notes=notes or {}, after=None)
+    )
+
+
+def odds(clue: str, value: float | None) -> float:
+    """What a clue adds to the log-odds of lightning."""
+    assert value is not None
+    return next(weight for weight in WEIGHTS if weight.name == clue).log_odds(value)
+
+
+def picture(frame: Frame, levels: Picture) -> Frame:
+    return replace(frame, luma=np.clip(16 + levels * 219 / 255, 0, 255).astype(np.uint8))
+
+
+def test_light_that_moves_on_is_an_insect_however_large_it_is() -> None:
+    moving = look([60, 60, 60, 60], overlap=[0, 0.2, 0.2, 0.4])
+    assert odds("overlap", clues.overlap(moving)) == -3
+    large = Views(replace(moving.candidate, lit_fraction=0.5))
+    assert clues.overlap(large) == clues.overlap(moving)
+
+
+def test_where_the_last_glow_is_says_nothing_of_where_the_light_was() -> None:
+    fading = look([60, 50, 40, 12, 8, 6, 4], overlap=[0, 0.9, 0.95, 0.1, 0.1, 0.2, 0.0])
+    assert odds("overlap", clues.overlap(fading)) == 0
+
+
+def test_two_bright_frames_or_frames_far_apart_may_be_two_strokes() -> None:
+    assert clues.overlap(look([60, 60, 0, 0], overlap=[0, 0.1, 0, 0])) is None
+    assert clues.overlap(look([60, 60, 60, 60], step=0.2, overlap=[0, 0.1, 0.1, 0.1])) is None
+
+
+def test_clouds_that_drift_into_the_place_of_a_flash_are_not_its_light() -> None:
+    quiet = land()
+    light = sky_light(20, rows=(0, 90), columns=(60, 260))
+    source = closed(frames(lit((2.0, 2.04), light=light), scene=quiet))[0]
+    stays = replace(source, curve=curve([20, 10, 10, 10, 10]), notes={"dark_after": 0.0})
+    drift = np.zeros((HEIGHT, WIDTH), np.float32)
+    drift[:90, 60:160], drift[:90, 160:260] = 10, -10
+    clouds = Views(replace(stays, after=picture(source.peak, quiet + drift)))
+    lamp = Views(replace(stays, after=picture(source.peak, quiet + light / 2)))
+    assert odds("fallen_share", clues.fallen_share(clouds)) > 0
+    assert clues.went_dark(clouds) == 1
+    assert odds("fallen_share", clues.fallen_share(lamp)) < -5
+    assert clues.went_dark(lamp) == 0
+
+
+def filtered(*, dark: float, stays: float) -> Candidate:
+    """The picture is `dark` times as bright for three frames, then far too bright, then stays at `stays`."""
+
+    def change(when: float, quiet: Picture) -> Picture:
+        if when < 2.0:
+            return quiet
+        gain = dark if when < 2.11 else stays + 1.5 * np.exp(-(when - 2.12) / 0.08)
+        return quiet * np.float32(gain)
+
+    return closed(frames(change, scene=land(60), seconds=5))[0]
+
+
+def test_a_dark_moment_before_and_a_brighter_picture_after_is_a_filter_that_swings() -> None:
+    swing = filtered(dark=0.35, stays=1.3)
+    assert odds("filter_swing", clues.filter_swing(Views(swing))) == -6
+    assert not PhotometricVerifier(PHOTOMETRIC).verify([swing])[0].lightning
+    for other in (filtered(dark=0.35, stays=1.0), filtered(dark=1.0, stays=1.3)):
+        assert odds("filter_swing", clues.filter_swing(Views(other))) == 0
+
+
+def test_no_filter_is_seen_in_a_picture_that_is_black_before_the_flash() -> None:
+    black = np.full((HEIGHT, WIDTH), 1, np.float32)
+    assert clues.filter_swing(Views(closed(frames(lit((2.0, 2.04)), scene=black))[0])) is None
+
+
+def test_light_that_all_unlit_places_share_by_what_they_show_is_mains_light() -> None:
+    scene = np.full((HEIGHT, WIDTH), 30, np.float32)
+    scene[:60, :100] = 130
+
+    def beat(when: float, quiet: Picture) -> Picture:
+        return quiet * np.float32(1.06) if 2.0 <= when < 2.08 else quiet
+
+    mains = Views(closed(frames(beat, scene=scene))[0])
+    sky = Views(closed(frames(lit((2.0, 2.08), light=sky_light(20, rows=(0, 60), columns=(0, 100))), scene=scene))[0])
+    assert odds("gain_elsewhere", clues.gain_elsewhere(mains)) == -4
+    assert odds("gain_elsewhere", clues.gain_elsewhere(sky)) == 0
+
+
+def test_a_sky_that_doubles_its_light_where_it_is_not_lit_is_no_mains_light() -> None:
+    scene = np.full((HEIGHT, WIDTH), 2, np.float32)
+    light = np.full((HEIGHT, WIDTH), 2, np.float32) + sky_light(60, rows=(0, 60), columns=(0, 100))
+    assert clues.gain_elsewhere(Views(closed(frames(lit((2.0, 2.08), light=light), scene=scene))[0])) is None
+
+
+def test_little_is_left_to_tell_mains_light_by_where_nearly_all_is_lit() -> None:
+    everywhere = np.full((HEIGHT, WIDTH), 20, np.float32)
+    assert clues.gain_elsewhere(Views(closed(frames(lit((2.0, 2.04), light=everywhere)))[0])) is None
+
+
+@pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 1), (2, 1)])
+def test_a_picture_that_moves_is_explained_by_its_slopes_and_a_flash_is_not(right: int, down: int) -> None:
+    rng = np.random.default_rng(3)
+    houses = np.kron(rng.choice([60, 100], (9, 16)).astype(np.float32), np.ones((20, 20), np.float32))
+    stroke = closed(frames(lit((2.0, 2.04)), scene=houses))[0]
+    moved = picture(stroke.peak, np.roll(houses, (down, right), axis=(0, 1)))
+    assert odds("shift_likeness", clues.shift_likeness(Views(replace(stroke, peak=moved)))) < -4
+    assert odds("shift_likeness", clues.shift_likeness(Views(stroke))) == 0
+
+
+def test_noise_is_no_shift() -> None:
+    still = flash()
+    assert still.before is not None
+    assert clues.shift_likeness(Views(replace(still, peak=still.before))) == 0
