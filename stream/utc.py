@@ -11,6 +11,7 @@ _SAME_OFFSET_SECONDS = 0.002  # two pictures after one report agree within this
 _STEP_SECONDS = 0.05  # a report that moves the camera's clock further is a step, not drift
 _AHEAD_SECONDS = 0.1  # pictures cannot arrive before they are taken, but for what the envelope is off
 _BEHIND_SECONDS = 2.0  # no camera holds pictures back for longer; a clock further behind is wrong
+_BACK_SECONDS = 1.0  # pictures that wait for later ones (B-frames) step back by less
 _DRIFT_WINDOW_SECONDS = 900.0
 _DRIFT_SECONDS = 0.2  # moved against the host by more than this within the window: 220 ppm, no NTP does that
 _RTCP_ERROR_MS = 3.0
@@ -38,6 +39,7 @@ class CaptureClock:
         self._allowance = latency_allowance_ms / 1000.0
         self._envelope: deque[tuple[float, float]] = deque()
         self._first_arrival: float | None = None
+        self._stamp: float | None = None
         self._excess = 0.0
         self._utc_minus_arrival = 0.0
         self._camera: float | None = None
@@ -49,6 +51,9 @@ class CaptureClock:
     def feed(self, stamp: float, arrival: float, utc_minus_arrival: float) -> None:
         """A packet with time stamp `stamp` came at `arrival` (steady seconds)."""
         self._utc_minus_arrival = utc_minus_arrival
+        if self._stamp is not None and stamp < self._stamp - _BACK_SECONDS:
+            self._begin_anew()
+        self._stamp = stamp
         if self._first_arrival is None:
             self._first_arrival = arrival
         offset = arrival - stamp
@@ -58,6 +63,17 @@ class CaptureClock:
         while self._envelope[0][0] < arrival - _ENVELOPE_SECONDS:
             self._envelope.popleft()
         self._excess += 0.05 * (offset - self._envelope[0][1] - self._excess)
+
+    def _begin_anew(self) -> None:
+        """The camera counts from elsewhere now: what was learnt would be as far off as the step is wide.
+
+        A step forward needs no such care: packets seem to come sooner than ever, which the envelope follows at once.
+        """
+        self._envelope.clear()
+        self._differences.clear()
+        self._first_arrival = None
+        self._excess = 0.0
+        self._camera = self._settling = None
 
     def feed_camera(self, stamp: float, capture_utc: float, *, report: bool) -> None:
         """The camera says that the packet with `stamp` was taken at `capture_utc`; report: a new sender report came.

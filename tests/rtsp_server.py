@@ -126,6 +126,10 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         self.set_launch(f"( {' '.join(parts)} )")
         self.connect("media-configure", self._configured)
 
+    def do_gen_key(self, url) -> str:
+        """One stream for all: left to itself the library makes another one for each port that a client came through."""
+        return url.abspath
+
     def _configured(self, _factory, media) -> None:
         source = media.get_element().get_by_name("video")
         if source is None:

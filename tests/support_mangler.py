@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+RTP_TICKS = 90000  # of video, per second
+
 
 @dataclass(frozen=True)
 class Faults:
@@ -22,7 +24,8 @@ class Faults:
     drop, burst: share of packets at which a loss begins, and how many are lost then. flip: share with three bits
     turned. duplicate, reorder: share sent twice, or after their successor (UDP only). jitter_ms: mean of an exponential
     delay. silent: nothing passes, connections stay. no_reports: RTCP is lost. clock_offset_seconds: added to
-    the camera's clock in its sender reports. clock_drift_ppm: the same, growing with time.
+    the camera's clock in its sender reports. clock_drift_ppm: the same, growing with time. stamp_offset_seconds: added
+    to the RTP time stamps of pictures and reports, as a camera does that stamps by its clock.
     """
 
     drop: float = 0.0
@@ -35,6 +38,7 @@ class Faults:
     no_reports: bool = False
     clock_offset_seconds: float = 0.0
     clock_drift_ppm: float = 0.0
+    stamp_offset_seconds: float = 0.0
 
 
 class Mangler:
@@ -86,6 +90,8 @@ class Mangler:
                 damaged[self._random.randrange(20, len(damaged))] ^= 1 << self._random.randrange(8)
             self.counts["flipped"] += 1
             packet = bytes(damaged)
+        if faults.stamp_offset_seconds:
+            packet = self._stamped(packet, 4)
         return [packet, packet] if self._random.random() < faults.duplicate else [packet]
 
     def reports(self, packet: bytes) -> list[bytes]:
@@ -96,12 +102,18 @@ class Mangler:
             return []
         offset = faults.clock_offset_seconds + faults.clock_drift_ppm * 1e-6 * (time.monotonic() - self._started)
         moved, at = bytearray(packet), 0
-        while offset and at + 16 <= len(moved):
-            if moved[at + 1] == 200:  # a sender report: NTP time in 32.32 bits at byte 8
+        while at + 20 <= len(moved):
+            if moved[at + 1] == 200:  # a sender report: NTP time in 32.32 bits at byte 8, then the RTP time stamp
                 stamp = struct.unpack_from(">Q", moved, at + 8)[0] + round(offset * 2**32)
                 struct.pack_into(">Q", moved, at + 8, stamp % 2**64)
+                moved = bytearray(self._stamped(bytes(moved), at + 16))
             at += 4 * (struct.unpack_from(">H", moved, at + 2)[0] + 1)
         return [bytes(moved)]
+
+    def _stamped(self, packet: bytes, at: int) -> bytes:
+        """`packet` with the RTP time stamp at byte `at` moved."""
+        ticks = struct.unpack_from(">I", packet, at)[0] + round(self.faults.stamp_offset_seconds * RTP_TICKS)
+        return packet[:at] + struct.pack(">I", ticks % 2**32) + packet[at + 4 :]
 
     def delay_seconds(self) -> float:
         mean = self.faults.jitter_ms / 1000
