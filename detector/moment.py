@@ -65,6 +65,12 @@ class Look:
         return int(np.count_nonzero(self.sudden))
 
     @cached_property
+    def suddenness(self) -> float:
+        """Share of the blocks above the threshold, 0..1, that got there just now."""
+        above = int(np.count_nonzero((self.rise > self.threshold) & self.watched))
+        return self.sudden_blocks / above if above else 0.0
+
+    @cached_property
     def positivity(self) -> float:
         """Share of rises in all noticeable changes, 0..1: added light makes no block darker, whatever moves does.
 

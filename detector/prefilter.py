@@ -23,6 +23,8 @@ cv2 = load_opencv()
 
 # So much of the rise over the background came within the last `step_seconds`; a steady climb gives at most half.
 SUDDEN_SHARE = 0.65
+# Lightning is sudden wherever it is seen. Where light grows slowly, chance alone makes a few of its blocks jump.
+TOGETHER_SHARE = 0.5
 # A new stroke adds at least this share of the light that is there already.
 RESTRIKE_SHARE = 0.2
 # Cameras take this long to undo what a bright flash did to their exposure.
@@ -140,12 +142,14 @@ class Prefilter:
         noise = np.zeros_like(step) if noise is None else noise
         return Look(rise, step, threshold, noise, self._watched, sudden, strict)
 
-    def _min_blocks(self, strict: float = 1.0) -> float:
-        return max(2.0, self._settings.min_lit_fraction * strict * np.count_nonzero(self._watched))
+    def _min_blocks(self, strict: float = 1.0) -> int:
+        return max(2, round(self._settings.min_lit_fraction * strict * np.count_nonzero(self._watched)))
 
     def _is_onset(self, look: Look) -> bool:
-        return bool(
-            look.sudden_blocks >= self._min_blocks(look.strict) and look.positivity >= self._settings.min_positivity
+        return (
+            look.sudden_blocks >= self._min_blocks(look.strict)
+            and look.positivity >= self._settings.min_positivity
+            and look.suddenness >= TOGETHER_SHARE
         )
 
     def _is_added_light(self, frame: Frame, look: Look) -> bool:

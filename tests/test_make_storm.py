@@ -120,6 +120,13 @@ def test_pulses_closer_than_half_a_second_are_one_flash() -> None:
     assert (len(truth.flashes), len(truth.pulses)) == (2, 2)
 
 
+def test_pulses_with_a_faint_one_between_are_one_flash() -> None:
+    two = (FlashPlan(kind="single", at=0.5), FlashPlan(kind="single", at=1.2))
+    faint = FlashPlan(kind="single", at=0.85, rise=2)
+    assert len(Scene(replace(SMALL, flashes=two)).truth().flashes) == 2
+    assert len(Scene(replace(SMALL, flashes=(*two, faint))).truth().flashes) == 1
+
+
 def test_a_flash_below_the_visible_floor_is_ignored_but_its_strength_is_kept() -> None:
     truth = Scene(replace(SMALL, flashes=(FlashPlan(kind="sheet", at=1.5, rise=2),))).truth()
     assert truth.flashes == []
@@ -253,6 +260,19 @@ def test_a_dip_darkens_the_whole_picture_after_the_flash_and_recovers() -> None:
     assert lost[1] > 2
     assert abs(lost[0]) < 0.3
     assert abs(lost[2]) < 0.3
+
+
+def test_a_camera_dips_only_after_a_picture_that_shows_the_flash_and_no_deeper_than_it_was_bright() -> None:
+    slow = replace(SMALL, seconds=4.0, rate=5, camera=Camera(gain=1, exposure=0.08))
+    between = FlashPlan(kind="dip", at=1.45, rise=60)  # the shutter is closed then: 1.6 s is the first to show a glow
+    dipped, dark = Scene(replace(slow, flashes=(between,))), Scene(slow)
+    change = [float(dipped.luma(number).mean()) - float(dark.luma(number).mean()) for number in (8, 9)]
+    assert change[0] > 0 > change[1]
+    bright, faint = (
+        float(Scene(replace(SMALL, flashes=(FlashPlan(kind="dip", at=1.5, rise=rise),))).luma(42).mean())
+        for rise in (60.0, 1.5)
+    )
+    assert bright < 0.9 * faint
 
 
 def test_a_codec_that_a_container_does_not_take_is_named(tmp_path: Path) -> None:

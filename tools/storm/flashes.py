@@ -17,6 +17,7 @@ FLASH_KINDS: tuple[FlashKind, ...] = get_args(FlashKind)
 CALIBRATION_GRID = (32, 18)
 STROKE_SECONDS = 0.002
 """Light of a return stroke fades within milliseconds; less than any frame."""
+DEEPEST_DIP = 0.35
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,10 @@ def make_flash(plan: FlashPlan, world: World, shutter: Shutter, seed: int, numbe
     brightest = shutter.brightest(course)
     course = course.scaled(1 / brightest) if brightest > 0 else course
     violet = float(rng.uniform(0.3, 1.0))
-    return Flash(plan, field, course, (0.10 + 0.10 * violet, 0.06 * violet), 0.35 if plan.kind == "dip" else 0.0)
+    # An exposure control gives back the mean that it is set for, and goes no lower.
+    brighter = float(field.mean()) / max(float(world.light(at).mean()), 1e-6)
+    dip = min(DEEPEST_DIP, brighter / (1 + brighter)) if plan.kind == "dip" else 0.0
+    return Flash(plan, field, course, (0.10 + 0.10 * violet, 0.06 * violet), dip)
 
 
 def _settled(plan: FlashPlan, shutter: Shutter, rng: np.random.Generator) -> float:

@@ -161,11 +161,23 @@ class Scene:
         """For each flash the light that each row gathers in this frame, or None where there is none."""
         return [self._shutter.gathered(flash.course, number) for flash in self._flashes]
 
+    @cached_property
+    def _seen(self) -> list[float]:
+        """When each flash is first in a picture: a camera answers only to what it has seen (inf: it never sees it)."""
+        seen = []
+        for flash in self._flashes:
+            at = flash.plan.at or 0.0
+            first = max(0, int(np.searchsorted(self.seconds_of, at, side="right")) - 1)
+            numbers = (n for n in range(first, len(self)) if self._shutter.gathered(flash.course, n) is not None)
+            number = next(numbers, None)
+            seen.append(np.inf if number is None else max(at, float(self.seconds_of[number])))
+        return seen
+
     def _dip(self, seconds: float) -> float:
         """How the camera's exposure stands after strong flashes: it drops a little later and recovers slowly."""
         gain = 1.0
-        for flash in self._flashes:
-            since = seconds - (flash.plan.at or 0.0) - DIP_DELAY_SECONDS
+        for flash, seen in zip(self._flashes, self._seen, strict=True):
+            since = seconds - seen - DIP_DELAY_SECONDS
             if flash.dip > 0 and since > 0:
                 gain *= 1 - flash.dip * float(np.exp(-since / DIP_RETURN_SECONDS))
         return gain

@@ -1,6 +1,7 @@
 """Truth: from the light that flashes add to each frame to labels of flashes, pulses and what is too faint to count."""
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -120,14 +121,24 @@ class Timeline:
         return spans
 
     def joined(self, spans: list[Span]) -> list[Span]:
-        """Runs joined over dark gaps shorter than `GAP_SECONDS`."""
+        """Runs joined over gaps shorter than `GAP_SECONDS`; light too faint to count parts a gap in two.
+
+        Who sees the faint stroke between two others reports one flash, who does not reports two: both are right, and a
+        second report on one flash is no false alarm, but one report on two flashes would be a miss.
+        """
         flashes: list[Span] = []
         for span in spans:
-            if flashes and self.seconds(span)[0] - self.seconds(flashes[-1])[1] < GAP_SECONDS - 1e-6:
+            if flashes and self._darkest(flashes[-1][1], span[0]) < GAP_SECONDS - 1e-6:
                 flashes[-1] = (flashes[-1][0], span[1])
             else:
                 flashes.append(span)
         return flashes
+
+    def _darkest(self, last: int, first: int) -> float:
+        """The longest time without any light between two frames, in seconds."""
+        faint = [number for number in range(last + 1, first) if self._light.get(number, DARK).faint]
+        stops = pairwise([last, *faint, first])
+        return max(float(self._times[after] - self._times[before]) - self._frame for before, after in stops)
 
     def outside(self, spans: list[Span], flashes: list[Span]) -> list[Span]:
         """The parts of `spans` that lie in no flash."""
