@@ -14,6 +14,7 @@ from stream.errors import CannotOpen
 from stream.explain import explain_open_error
 from stream.growing import GrowingFile
 from stream.options import CaptureOptions
+from stream.tls import tls_options
 
 _STILLS = ("image2", "_pipe")  # FFmpeg's names for single pictures end so
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a date say 1904 or 1970
@@ -56,7 +57,8 @@ def open_container(source: str | GrowingFile, options: CaptureOptions) -> InputC
     if isinstance(source, str) and not is_url(source):
         source = f"file:{source}"  # a path may hold what looks like a protocol
     try:
-        container = av.open(source, mode="r", metadata_errors="replace", timeout=limits)
+        trust = tls_options(address, options)
+        container = av.open(source, mode="r", metadata_errors="replace", timeout=limits, options=trust)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise explain_open_error(address, error) from None  # its text and its cause hold the password
     return container

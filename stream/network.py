@@ -15,6 +15,7 @@ from stream.errors import CannotOpen, StreamError
 from stream.explain import explain_open_error
 from stream.options import CaptureOptions
 from stream.rtp_loss import LossLog
+from stream.tls import tls_options
 
 # A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
 READ_SECONDS = 2.3
@@ -119,8 +120,4 @@ def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
             chosen["rtsp_flags"] = "prefer_tcp"
         else:
             chosen["rtsp_transport"] = options.transport
-    if scheme in ("rtsps", "https"):
-        chosen["tls_verify"] = str(int(options.tls_verify))
-        if options.tls_ca_file:
-            chosen["ca_file"] = options.tls_ca_file
-    return chosen
+    return chosen | tls_options(address, options)

@@ -46,6 +46,16 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> floa
     return time.monotonic() - started
 
 
+def own_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of this machine, signed by itself, alone and together with its key."""
+    key, certificate, both = (folder / name for name in ("key.pem", "certificate.pem", "both.pem"))
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    both.write_bytes(key.read_bytes() + certificate.read_bytes())
+    return certificate, both
+
+
 class RtspServer:
     """A camera in a process of its own that serves `clip` at `url`.
 

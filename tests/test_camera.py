@@ -5,7 +5,6 @@ import queue
 import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ import pytest
 from stream import Camera, CameraStatus, CaptureOptions, Frame
 from support_mangler import Faults, Mangler
 from support_media import Clip, counter, make_clip
-from support_rtsp import RtspServer, free_port, wait_for
+from support_rtsp import RtspServer, free_port, own_certificate, wait_for
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]
@@ -303,11 +302,7 @@ def test_stopping_is_prompt_in_every_state(
 def test_a_camera_with_its_own_certificate_is_refused_until_it_is_named(
     rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions, tmp_path: Path
 ) -> None:
-    key, certificate, both = (tmp_path / name for name in ("key.pem", "certificate.pem", "both.pem"))
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True)
-    both.write_bytes(key.read_bytes() + certificate.read_bytes())
+    certificate, both = own_certificate(tmp_path)
     url = rtsp_server(camera_clip, "--tls", str(both)).url.replace("rtsp:", "rtsps:")
     with watching(url, capture_options) as roof:
         wait_for(lambda: "tls_ca_file" in str(roof.camera.status.last_error), 5, "the refusal")

@@ -2,15 +2,20 @@
 
 import functools
 import http.server
+import shutil
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import msgspec
 import pytest
 
 from stream import Camera, CannotOpen, CaptureOptions, open_video
 from support_media import Clip, counter, make_clip
+from support_rtsp import own_certificate
 
 BOUNDARY = "picture"
 
@@ -35,15 +40,26 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             self.wfile.write(head.encode() + picture + b"\r\n")
 
 
+@contextmanager
+def served(folder: Path, certificate: Path | None = None) -> Iterator[str]:
+    """The address of a web server for `folder`, over TLS if it has a `certificate` (with its key)."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as server:
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, name="web")
+        thread.start()
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
     """The address of a web server for `tmp_path`."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=tmp_path)) as server:
-        thread = threading.Thread(target=server.serve_forever, name="web")
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with served(tmp_path) as address:
+        yield address
 
 
 def test_a_recording_on_a_web_server_is_read_like_a_file(
@@ -59,6 +75,27 @@ def test_a_recording_on_a_web_server_is_read_like_a_file(
 def test_a_recording_that_is_not_there_is_refused(web: str, capture_options: CaptureOptions) -> None:
     with pytest.raises(CannotOpen, match="404"):
         open_video(f"{web}/nothing.mp4", options=capture_options)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make a certificate")
+def test_a_recording_over_tls_is_read_only_where_its_server_is_trusted(
+    tmp_path: Path, capture_options: CaptureOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = Clip(seconds=1, size=(320, 180), container_options={"movflags": "faststart"})
+    make_clip(tmp_path / "storm.mp4", clip)
+    certificate, both = own_certificate(tmp_path)
+
+    def pictures(options: CaptureOptions) -> int:
+        with open_video(f"{address}/storm.mp4", options=options) as video:
+            return len(list(video))
+
+    with served(tmp_path, both) as address:
+        with pytest.raises(CannotOpen, match="tls_ca_file"):
+            pictures(capture_options)
+        assert pictures(msgspec.structs.replace(capture_options, tls_ca_file=str(certificate))) == 25
+        assert pictures(msgspec.structs.replace(capture_options, tls_verify=False)) == 25
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # what the system trusts
+        assert pictures(capture_options) == 25
 
 
 def test_a_camera_that_sends_jpegs_over_http_is_watched_and_taken_up_again(
