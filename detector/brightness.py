@@ -156,8 +156,12 @@ class Background:
         self._learnt_seconds += elapsed
         share = np.float32(elapsed / min(self._learnt_seconds, self._memory_seconds))
         # One large change is no noise: it counts for no more than a very noisy picture would give.
-        usual = np.minimum(change, np.float32(6) * self.noise + np.float32(1))
-        self.noise += share * (usual / np.float32(_MEAN_DIFFERENCE) - self.noise)
+        usual = np.float32(6) * self.noise
+        usual += np.float32(1)
+        np.minimum(usual, change, out=usual)
+        usual *= share / np.float32(_MEAN_DIFFERENCE)
+        self.noise *= np.float32(1) - share
+        self.noise += usual
         if not settled:
             return
         self.swing *= np.float32(np.exp(-elapsed / self._memory_seconds))
@@ -165,6 +169,22 @@ class Background:
 
 
 def _median(grids: list[Grid]) -> Grid:
+    if len(grids) == _BACKGROUND_SAMPLES:
+        return _median_of_nine(grids)
     middle = len(grids) // 2
     level: Grid = np.partition(np.stack(grids), middle, axis=0)[middle]
     return level
+
+
+def _median_of_nine(grids: list[Grid]) -> Grid:
+    """The same, three times as fast: of three threes the middle of the highest low, the middle middle, the lowest high."""
+    first, second, third = np.stack(grids).reshape(3, 3, *grids[0].shape)
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    lows, highs = np.minimum(low, third), np.maximum(high, third)
+    middles = np.maximum(low, np.minimum(high, third))
+    return _middle(lows.max(axis=0), _middle(*middles), highs.min(axis=0))
+
+
+def _middle(one: Grid, two: Grid, three: Grid) -> Grid:
+    middle: Grid = np.maximum(np.minimum(one, two), np.minimum(np.maximum(one, two), three))
+    return middle

@@ -119,6 +119,7 @@ class Moment:
         self.peak_map = ground.level.copy()
         self.samples: list[Sample] = []
         self._core = self.mask.copy()
+        self._fading = np.float32(FADING_SHARE) * ground.threshold
         self.start_seconds = onset.seconds
         self.dark_from: float | None = None
         self.quality: set[str] = set()
@@ -138,8 +139,8 @@ class Moment:
         if joins:
             self.mask |= look.sudden
         rise = grid - self.ground.level
-        np.maximum(self.peak_map, grid, out=self.peak_map, where=self.mask)
-        lit_blocks = self.mask & (rise > np.float32(FADING_SHARE) * self.ground.threshold)
+        np.maximum(self.peak_map, np.where(self.mask, grid, self.peak_map), out=self.peak_map)
+        lit_blocks = self.mask & (rise > self._fading)
         blocks = int(np.count_nonzero(lit_blocks))
         added = np.where(lit_blocks, rise, np.float32(0))
         light = float(added.sum())

@@ -50,6 +50,7 @@ class Prefilter:
         self._mask = tuple(mask)
         self._region = region
         self._watched: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
+        self._watched_blocks = 0
         self._background = Background(step_seconds=settings.step_seconds, memory_seconds=settings.noise_memory_seconds)
         self._pictures = RecentPictures(settings.step_seconds)
         self._habits = Habits()
@@ -96,6 +97,7 @@ class Prefilter:
         previous = self._previous
         if previous is None or grid.shape != self._watched.shape:
             self._watched = watched_blocks(grid.shape, self._mask, self._region)
+            self._watched_blocks = int(np.count_nonzero(self._watched))
         if previous is None:
             return []
         new_scene = frame.epoch != previous.epoch or (
@@ -120,8 +122,9 @@ class Prefilter:
         floor = np.float32(settings.min_rise_levels * strict)
         if background.noise is None or background.swing is None:
             return np.full(self._watched.shape, 2 * floor, np.float32), strict
-        noise = np.maximum(background.noise * np.float32(settings.noise_factor * strict), floor)
-        threshold = np.maximum(noise, background.swing * np.float32(settings.swing_factor))
+        threshold = background.noise * np.float32(settings.noise_factor * strict)
+        np.maximum(threshold, floor, out=threshold)
+        np.maximum(threshold, background.swing * np.float32(settings.swing_factor), out=threshold)
         habit = self._habits.threshold(seconds)
         return (threshold if habit is None else np.maximum(threshold, habit)), strict
 
@@ -137,13 +140,15 @@ class Prefilter:
         threshold, strict = self._thresholds(frame.seconds)
         # Lightning is sudden and adds to what was there: most of the rise over the background came just now. A rise
         # out of a short dark spell (wiper, exposure dip) is no rise over the background.
-        sudden = (rise > threshold) & (step > np.float32(SUDDEN_SHARE) * rise) & self._watched
+        sudden = rise > threshold
+        sudden &= step > np.float32(SUDDEN_SHARE) * rise
+        sudden &= self._watched
         noise = self._background.noise
         noise = np.zeros_like(step) if noise is None else noise
         return Look(rise, step, threshold, noise, self._watched, sudden, strict)
 
     def _min_blocks(self, strict: float = 1.0) -> int:
-        return max(2, round(self._settings.min_lit_fraction * strict * np.count_nonzero(self._watched)))
+        return max(2, round(self._settings.min_lit_fraction * strict * self._watched_blocks))
 
     def _is_onset(self, look: Look) -> bool:
         return (
