@@ -177,7 +177,7 @@ def _median(grids: list[Grid]) -> Grid:
 
 
 def _median_of_nine(grids: list[Grid]) -> Grid:
-    """The same, three times as fast: of three threes the middle of the highest low, the middle middle, the lowest high."""
+    """The same in a third of the time: of three threes, the middle of highest low, middle middle and lowest high."""
     first, second, third = np.stack(grids).reshape(3, 3, *grids[0].shape)
     low, high = np.minimum(first, second), np.maximum(first, second)
     lows, highs = np.minimum(low, third), np.maximum(high, third)
