@@ -88,8 +88,9 @@ class Watched:
             truth.setdefault(int(index), []).append(int(utc_ns) / 1e9)
         errors = []
         for row in self.said:
-            # The clip comes again and again: a picture was taken when it was last sent before it arrived.
-            taken = max(utc for utc in truth[row.number] if utc <= row.arrival)
+            # The clip comes again every ten seconds: a picture was taken when it was last sent before it arrived,
+            # give or take what two processes on a busy machine differ about the time.
+            taken = max(utc for utc in truth[row.number] if utc <= row.arrival + 0.5)
             assert row.arrival - taken < 2
             errors.append(1000 * abs(row.utc - taken) <= row.bound_ms)
         return sum(errors) / len(errors)
