@@ -1,5 +1,6 @@
 """A closer look at two pictures: what was added between them, and whether anything moved."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,5 +151,5 @@ def change(before: Frame, now: Frame) -> Change | None:
     smooth = cv2.blur(raw, (3, 3))
     # What a 3x3 mean leaves of independent noise is 1/3; what it takes away is the rest.
     grain = np.abs(raw - smooth)
-    noise = 1.4826 * float(np.median(grain)) / np.sqrt(8.0 / 9.0) / 3.0
+    noise = 1.4826 * float(np.median(grain)) / math.sqrt(8.0 / 9.0) / 3.0
     return Change(before=first, difference=smooth, noise=noise)

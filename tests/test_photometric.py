@@ -88,6 +88,7 @@ def test_every_reason_that_could_be_measured_is_named_in_the_verdict() -> None:
     )
     assert {"steadiness", "blinks", "colour_lost", "warmth", "size", "scene_changed"} <= set(evidence)
     assert set(evidence) <= {weight.name for weight in WEIGHTS}
+    assert {type(value) for value in evidence.values()} == {float}  # what JSON can hold
 
 
 def test_a_dip_of_the_exposure_after_the_strike_does_not_speak_against_it() -> None:
