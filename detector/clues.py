@@ -16,6 +16,8 @@ _BLUISH = -0.025
 _LOW, _BLUE = 0.75, -0.05
 # A frame or a block shows the light itself, not its last glow, from this share of the brightest one on.
 _BRIGHT = 0.3
+# Frames further apart than this show strokes of their own; no shutter takes as long as this from top to bottom.
+_NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
 # Mains light that beats with the frame rate waxes and wanes by less than this.
 _MAINS_DEPTH = 0.5
 # What a scene does by itself is measured over this long; it goes on from before a flash to after it, but not for ever.
@@ -152,13 +154,15 @@ def specks(views: Views) -> float | None:
 def overlap(views: Views) -> float | None:
     """Share of the light's core that stays from frame to frame: a cloud stays where it is, insects and beams move on.
 
-    Asked only of three bright frames and more, no more than 0.12 s apart: of one stroke a rolling shutter shows the
-    upper and the lower part in two frames, later frames show other strokes, and the core of a last glow is noise.
+    Asked of bright frames only, the core of a last glow is noise, and of three or more: of one stroke a rolling shutter
+    shows the upper and the lower part in two. Where frames are longer than any shutter rolls, two are enough.
     """
     curve = views.candidate.curve
     bright = curve.lit & (curve.rise >= _BRIGHT * curve.rise.max(initial=0.0))
-    pairs = bright[1:] & bright[:-1] & (np.diff(curve.seconds) <= 0.12)
-    return float(np.median(curve.overlap[1:][pairs])) if np.count_nonzero(pairs) >= 2 else None
+    apart = np.diff(curve.seconds)
+    pairs = bright[1:] & bright[:-1] & (apart <= _NEXT_SECONDS)
+    enough = np.count_nonzero(pairs) >= 2 or bool((apart[pairs] > _ROLLING_SECONDS).any())
+    return float(np.median(curve.overlap[1:][pairs])) if enough else None
 
 
 def travel(views: Views) -> float | None:

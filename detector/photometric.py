@@ -53,7 +53,7 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.shift_likeness, against=0.6, clear=0.35, cost=5.0),
     Weight(clues.smoothness, against=0.1, clear=0.25, cost=4.0),
     Weight(clues.specks, against=20.0, clear=12.0, cost=4.0),
-    Weight(clues.overlap, against=0.3, clear=0.7, cost=3.0),
+    Weight(clues.overlap, against=0.4, clear=0.7, cost=3.0),
     Weight(clues.travel, against=0.8, clear=0.4, cost=4.0),
     Weight(clues.steadiness, against=0.9, clear=0.6, cost=4.0),
     Weight(clues.regularity, against=0.85, clear=0.6, cost=5.0),

@@ -51,7 +51,7 @@ def picture(frame: Frame, levels: Picture) -> Frame:
 
 
 def test_light_that_moves_on_is_an_insect_however_large_it_is() -> None:
-    moving = look([60, 60, 60, 60], overlap=[0, 0.2, 0.2, 0.4])
+    moving = look([60, 60, 60, 60], overlap=[0, 0.2, 0.3, 0.4])
     assert odds("overlap", clues.overlap(moving)) == -3
     large = Views(replace(moving.candidate, lit_fraction=0.5))
     assert clues.overlap(large) == clues.overlap(moving)
@@ -62,9 +62,14 @@ def test_where_the_last_glow_is_says_nothing_of_where_the_light_was() -> None:
     assert odds("overlap", clues.overlap(fading)) == 0
 
 
-def test_two_bright_frames_or_frames_far_apart_may_be_two_strokes() -> None:
-    assert clues.overlap(look([60, 60, 0, 0], overlap=[0, 0.1, 0, 0])) is None
-    assert clues.overlap(look([60, 60, 60, 60], step=0.2, overlap=[0, 0.1, 0.1, 0.1])) is None
+def test_two_frames_may_be_one_stroke_seen_by_a_rolling_shutter_unless_they_are_too_far_apart_for_that() -> None:
+    pair = {"overlap": [0, 0.1, 0, 0]}
+    assert clues.overlap(look([60, 60, 0, 0], **pair)) is None
+    assert clues.overlap(look([60, 60, 0, 0], step=0.2, **pair)) == pytest.approx(0.1)
+
+
+def test_frames_that_are_far_apart_show_strokes_of_their_own() -> None:
+    assert clues.overlap(look([60, 60, 60, 60], step=0.3, overlap=[0, 0.1, 0.1, 0.1])) is None
 
 
 def test_clouds_that_drift_into_the_place_of_a_flash_are_not_its_light() -> None:
@@ -145,3 +150,49 @@ def test_noise_is_no_shift() -> None:
     still = flash()
     assert still.before is not None
     assert clues.shift_likeness(Views(replace(still, peak=still.before))) == 0
+
+
+@pytest.mark.parametrize(
+    ("clue", "lightning", "lookalike"),
+    [
+        pytest.param("positivity", 0.95, 0.89, id="rain and traffic darken a tenth of what they brighten"),
+        pytest.param("fine_positivity", 0.93, 0.85, id="what moves uncovers what was behind it"),
+        pytest.param("fallen_share", 0.8, 0.6, id="of a new exposure a good part stays"),
+        pytest.param("scene_changed", 0.3, 0.55, id="after a cut half of the change is still there"),
+        pytest.param("suddenness", 0.55, 0.4, id="headlights come nearer in several steps"),
+        pytest.param("gain_likeness", 0.55, 0.7, id="most of an exposure step is gain"),
+        pytest.param("gain_elsewhere", 0.4, 0.55, id="mains light beats all over the picture"),
+        pytest.param("filter_swing", 0.1, 0.2, id="a fifth darker before and brighter after"),
+        pytest.param("shift_likeness", 0.35, 0.55, id="a shift explains most of what a shaken camera shows"),
+        pytest.param("smoothness", 0.25, 0.15, id="sparks and drops are smaller than a cloud"),
+        pytest.param("specks", 12, 18, id="a channel has some branches, a firework a swarm of sparks"),
+        pytest.param("overlap", 0.7, 0.5, id="an insect is half out of its place a frame later"),
+        pytest.param("travel", 0.4, 0.7, id="a car goes its way"),
+        pytest.param("steadiness", 0.6, 0.8, id="a lamp is as bright in four frames of five"),
+        pytest.param("regularity", 0.6, 0.8, id="a beacon repeats itself"),
+        pytest.param("blinks", 2, 3, id="three in time may be chance, four hardly"),
+        pytest.param("colour_lost", 0.6, 0.8, id="white light pales a scene, night mode takes its colour"),
+        pytest.param("warmth", 0.1, 0.3, id="bulbs and sparks are warm"),
+        pytest.param("hue_spread", 0.25, 0.35, id="stage lights have many colours"),
+        pytest.param("height", 0.76, 0.85, id="what shines in the lowest sixth is on the ground"),
+        pytest.param("lamplight", -0.02, 0.02, id="headlights are a little warm"),
+        pytest.param("reach", 0.12, 0.09, id="an insect is all that it lights"),
+    ],
+)
+def test_each_bound_lies_between_lightning_and_what_looks_like_it(
+    clue: str, lightning: float, lookalike: float
+) -> None:
+    assert odds(clue, lightning) >= 0
+    assert odds(clue, lookalike) <= -1.99
+
+
+@pytest.mark.parametrize(("clue", "usual", "odd"), [("went_dark", 1, 0), ("size", 0.1, 0.03)])
+def test_weak_reasons_only_tip_the_scales(clue: str, usual: float, odd: float) -> None:
+    assert odds(clue, usual) == 0
+    assert -1.6 <= odds(clue, odd) <= -0.5
+
+
+def test_every_reason_has_its_bounds_checked_here() -> None:
+    marks = [test_each_bound_lies_between_lightning_and_what_looks_like_it, test_weak_reasons_only_tip_the_scales]
+    named = {(row.values if hasattr(row, "values") else row)[0] for test in marks for row in test.pytestmark[0].args[1]}
+    assert named == {weight.name for weight in WEIGHTS}
