@@ -152,6 +152,36 @@ def test_noise_is_no_shift() -> None:
     assert clues.shift_likeness(Views(replace(still, peak=still.before))) == 0
 
 
+def test_where_the_centre_of_a_large_light_is_and_goes_says_nothing() -> None:
+    crossing = look([60, 60, 60, 60], x=[0.1, 0.3, 0.5, 0.7])
+    assert odds("travel", clues.travel(crossing)) == -4
+    low = Views(replace(crossing.candidate, centroid=(0.5, 0.9)))
+    assert odds("height", clues.height(low)) == -4
+    for candidate in (crossing.candidate, low.candidate):
+        large = Views(replace(candidate, lit_fraction=0.5))
+        assert clues.travel(large) is None
+        assert clues.height(large) is None
+
+
+def test_a_lamp_shines_evenly_but_in_white_pictures_everything_does() -> None:
+    lamp, strokes = look([60, 62, 59, 61]), look([60, 45, 30, 55])
+    assert odds("steadiness", clues.steadiness(lamp)) == -4
+    assert odds("steadiness", clues.steadiness(strokes)) == 0
+    white = replace(lamp.candidate, peak_map=np.full_like(lamp.candidate.peak_map, 250))
+    assert clues.steadiness(Views(white)) is None
+
+
+def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
+    rng = np.random.default_rng(4)
+    waves = np.kron(rng.choice([-9, 9], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
+    stroke = closed(frames(lit((2.0, 2.04), light=sky_light(12))))[0]
+    assert stroke.after is not None
+    after = picture(stroke.after, land() + waves)
+    calm, sea = (replace(stroke, after=after, notes={"stir_levels": levels}) for levels in (0.0, 3.0))
+    assert odds("scene_changed", clues.scene_changed(Views(calm))) < -1
+    assert odds("scene_changed", clues.scene_changed(Views(sea))) == 0
+
+
 @pytest.mark.parametrize(
     ("clue", "lightning", "lookalike"),
     [
