@@ -233,13 +233,14 @@ def test_what_is_left_steady_and_faint_does_not_keep_a_flash_open() -> None:
     assert [round(c.end_seconds, 2) for c in found] == [2.2]
 
 
-def test_exposure_that_comes_back_after_a_strike_is_no_new_flash() -> None:
+@pytest.mark.parametrize("after_seconds", [0.7, 1.8])
+def test_exposure_that_comes_back_after_a_strike_is_no_new_flash(after_seconds: float) -> None:
     def dip(when: float, quiet: Picture) -> Picture:
         since = when - 2.08
-        gain = 1.0 if since < 0 else 0.6 + 0.4 * np.clip((since - 0.7) / 0.12, 0, 1)
+        gain = 1.0 if since < 0 else 0.6 + 0.4 * np.clip((since - after_seconds) / 0.12, 0, 1)
         return lit((2.0, 2.08), light=sky_light(90))(when, quiet * np.float32(gain))
 
-    assert [c.start_seconds for c in closed(frames(dip, scene=land(90)))] == [2.0]
+    assert [c.start_seconds for c in closed(frames(dip, scene=land(90), seconds=4.5))] == [2.0]
 
 
 def test_pictures_of_another_epoch_are_not_compared() -> None:
