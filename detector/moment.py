@@ -76,8 +76,9 @@ class Look:
 
         Worked out only when asked for: most frames show nothing.
         """
-        # Three standard deviations of the difference of two pictures; less would drown light in noise. What noise
-        # darkens beyond them in so many blocks (0.0044 deviations each, if it is normal) is no motion.
+        # Half of what counts as lit: what darkens by less is exposure or the codec. Nor less than three standard
+        # deviations of the difference of two pictures: that would drown light in noise. What noise darkens
+        # beyond them in so many blocks (0.0044 deviations each, if it is normal) is no motion.
         noticeable = np.maximum(np.float32(0.5) * self.threshold, np.float32(3 * 2**0.5) * self.noise)
         by_noise = 0.0044 * 2**0.5 * float(self.noise[self.watched].sum())
         change = np.where(self.watched & (np.abs(self.step) > noticeable), self.step, np.float32(0))
@@ -197,6 +198,7 @@ class Moment:
             since, low, high = sample.seconds, sample.light, sample.light
         self._faint = (since, low, high)
         began, least, most = self._growth
+        # A stroke takes up to some hundredths of a second to rise: at high rates that is several frames.
         earlier = next((s.light for s in reversed(self.samples) if s.seconds <= sample.seconds - 0.03 + 1e-6), 0.0)
         if sample.light < GROWING_FALL * most or sample.light > GROWING_JUMP * earlier:
             began, least, most = sample.seconds, sample.light, sample.light

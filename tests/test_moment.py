@@ -1,0 +1,154 @@
+"""How long a flash lasts, what belongs to it, and when it is given up as a light that came to stay."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from detector.flash import Candidate
+from detector.moment import Look
+from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, lit, sky_light
+
+START = 1.2
+
+
+def course(levels: Callable[[float], float], *, seconds: float = 3.4, rate: float = 25, noise: float = 1) -> Candidate:
+    """The first candidate where a wide light is `levels(t)` high, t seconds after START."""
+
+    def change(when: float, quiet: Picture) -> Picture:
+        since = when - START
+        return quiet + sky_light(levels(since)) if since >= -1e-6 else quiet
+
+    return closed(frames(change, seconds=seconds, rate=rate, noise=noise))[0]
+
+
+def lasted(found: Candidate) -> float:
+    """Seconds claimed for a flash."""
+    return round(found.end_seconds - found.start_seconds, 3)
+
+
+def patch(levels: float, rows: tuple[int, int], columns: tuple[int, int]) -> Picture:
+    """A light with sharp edges, in pixels; a block has 5 by 5."""
+    light = np.zeros((HEIGHT, WIDTH), np.float32)
+    light[slice(*rows), slice(*columns)] = levels
+    return light
+
+
+def test_a_glow_is_part_of_a_flash_down_to_a_hundredth_and_what_drifts_below_that_is_not() -> None:
+    drift = patch(6, (20, 50), (100, 130))
+
+    def strike(when: float, quiet: Picture) -> Picture:
+        since = when - START + 1e-6
+        light = sky_light(180 if since < 0.08 else 5.5 if since < 0.2 else 0)
+        return quiet + (0 if since < 0 else light + (drift if 0.2 <= since < 0.5 else 0))
+
+    assert lasted(closed(frames(strike, seconds=2.6, noise=1))[0]) == pytest.approx(0.2)
+
+
+def test_a_block_is_followed_to_less_than_it_needs_to_be_found_but_not_into_the_noise() -> None:
+    assert lasted(course(lambda t: 30 if t < 0.07 else 2.3 if t < 0.19 else 0)) == pytest.approx(0.2)
+    assert lasted(course(lambda t: 8 if t < 0.07 else 1.1 if t < 0.31 else 0)) == pytest.approx(0.08)
+
+
+def test_the_core_of_a_light_tells_whether_it_is_still_in_its_place() -> None:
+    halo, wave = sky_light(12), np.linspace(0, 1, WIDTH, dtype=np.float32)[None, :]
+
+    def overlap(first: Picture, second: Picture) -> float:
+        def change(when: float, quiet: Picture) -> Picture:
+            return lit((START, 1.24), light=first)(when, lit((1.24, 1.28), light=second)(when, quiet))
+
+        return float(closed(frames(change, seconds=2))[0].curve.overlap[1])
+
+    insects = (halo + patch(90, (30, 60), (left, left + 40)) for left in (60, 180))
+    assert overlap(*insects) == 0
+    assert overlap(patch(30, (20, 90), (40, 280)) * (1 + wave), patch(30, (20, 90), (40, 280)) * (2 - wave)) > 0.9
+
+
+def test_a_current_that_flows_on_for_half_a_second_is_a_flash_to_its_end() -> None:
+    found = course(lambda t: 60 if t < 0.59 else 0)
+    assert lasted(found) == pytest.approx(0.6)
+    assert found.notes["dark_after"] == 1
+
+
+def test_a_lamp_that_a_flash_leaves_on_is_no_part_of_it_however_dim() -> None:
+    found = course(lambda t: 120 if t < 0.07 else 24, seconds=4)
+    assert lasted(found) == pytest.approx(0.08)
+    assert found.notes["dark_after"] == 0
+
+
+def test_a_storm_whose_light_flickers_without_a_pause_is_not_taken_for_a_lamp() -> None:
+    assert lasted(course(lambda t: 0 if t > 1.99 else 60 if t % 0.24 < 0.12 else 100, seconds=4)) == pytest.approx(2)
+
+
+def test_a_glow_that_fades_over_a_second_is_a_flash_to_its_end() -> None:
+    assert lasted(course(lambda t: 120 * np.exp(-t / 0.6), seconds=5)) > 1.2
+
+
+def test_headlights_that_waver_came_to_stay_after_a_second() -> None:
+    assert lasted(course(lambda t: 75 + 25 * np.cos(np.pi * t), seconds=3.4)) <= 0.1
+
+
+@pytest.mark.parametrize("growth", [(1.105,) * 4, (1.14, 1.14, 1.14, 0.9)], ids=["evenly", "with small falls"])
+def test_light_that_grows_and_grows_is_given_up_before_it_stays(growth: tuple[float, ...]) -> None:
+    levels = 15 * np.cumprod([1.0, *(growth * 5)])
+    assert lasted(course(lambda t: levels[round(t * 25)] if t < 0.83 else 0)) <= 0.1
+
+
+def test_light_that_swells_for_a_third_of_a_second_or_only_doubles_is_a_flash() -> None:
+    assert lasted(course(lambda t: 15 * 1.19 ** (25 * t) if t < 0.35 else 0)) == pytest.approx(0.36)
+    assert lasted(course(lambda t: 30 * 1.04 ** (25 * t) if t < 0.75 else 0)) == pytest.approx(0.76)
+
+
+@pytest.mark.parametrize("rate", [25, 240])
+def test_strokes_that_outshine_each_other_are_no_light_that_grows(rate: float) -> None:
+    def strokes(t: float) -> float:
+        # Each takes 12 ms to rise: three frames at 240 a second, none of which doubles the light.
+        return 0.0 if t > 0.79 else float(np.interp(t, [0, 0.25, 0.262, 0.5, 0.512], [18, 18, 42, 42, 95]))
+
+    assert lasted(course(strokes, rate=rate, seconds=2.4)) == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_faint_steady_remainder_is_dark_and_a_quarter_of_the_light_is_not() -> None:
+    assert course(lambda t: 120 if t < 0.19 else 4).notes["dark_after"] == 1
+    assert course(lambda t: 120 if t < 0.19 else 30).notes["dark_after"] == 0
+
+
+def test_a_flash_soon_after_another_that_left_a_faint_remainder_is_one_of_its_own() -> None:
+    def change(when: float, quiet: Picture) -> Picture:
+        left = quiet + sky_light(4) if when >= START else quiet
+        return lit((START, 1.4), (2.16, 2.2), light=sky_light(120))(when, left)
+
+    assert [len(found.pulses) for found in closed(frames(change, seconds=3.4))] == [1, 1]
+
+
+def test_a_faint_glow_that_still_fades_is_a_flash_to_its_end() -> None:
+    found = course(lambda t: 180 if t < 0.07 else max(0.0, 17 - 15 * (t - 0.08)) if t < 0.95 else 0)
+    assert lasted(found) == pytest.approx(0.96, abs=0.05)
+
+
+def test_the_picture_of_after_is_taken_while_clouds_have_hardly_moved() -> None:
+    found = course(lambda t: 60 if t < 0.07 else 0)
+    assert found.after is not None
+    assert 0.1 <= found.after.seconds - found.end_seconds <= 0.16
+
+
+def test_a_flash_right_before_a_lamp_comes_on_keeps_its_time() -> None:
+    assert lasted(course(lambda t: 20 if t < 0.15 else 150, seconds=3)) == pytest.approx(0.16)
+
+
+def test_a_small_stroke_after_a_large_one_is_a_pulse_of_its_own() -> None:
+    small = patch(12, (40, 65), (100, 145))
+
+    def change(when: float, quiet: Picture) -> Picture:
+        return lit((START, 1.28), light=sky_light(180))(when, lit((1.52, 1.6), light=small)(when, quiet))
+
+    assert [pulse.offset_seconds for pulse in closed(frames(change, seconds=2.6))[0].pulses] == pytest.approx([0, 0.32])
+
+
+@pytest.mark.parametrize(("fall", "least", "most"), [(-1.0, 1.0, 1.0), (-2.0, 0.0, 0.3)])
+def test_what_darkens_counts_from_half_of_what_is_lit_on(fall: float, least: float, most: float) -> None:
+    step = np.full((36, 64), fall, np.float32)
+    step[:10, :10] = 10
+    full = np.ones_like(step)
+    look = Look(step, step, 3 * full, 0.1 * full, full > 0, step > 3, strict=1.0)
+    assert least <= look.positivity <= most
