@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 
 from stream import Frame
 
+# A hundredth of the picture, the smallest light sought, is some twenty such blocks; their means average most noise away.
 LONG_SIDE_BLOCKS = 64
 SHORT_SIDE_BLOCKS = 36
+# Five rows of each block: what they leave of the noise of its mean is far below what codecs leave.
 ROWS_READ = 180
 Grid = NDArray[np.float32]
 
 # Mean of |a - b| over the standard deviation of one of them, for two independent normal values: sqrt(2) * sqrt(2 / pi).
 _MEAN_DIFFERENCE = 1.128
+# Odd, so that a median is a picture's own value, and few, so that it is cheap.
 _BACKGROUND_SAMPLES = 9
 
 
@@ -61,7 +64,7 @@ class Background:
     def __init__(self, *, step_seconds: float, memory_seconds: float) -> None:
         self._step_seconds = step_seconds
         self._memory_seconds = memory_seconds
-        self._span_seconds = 0.9
+        self._span_seconds = 0.9  # half of it is longer than a stroke with its glow: no flash moves the median
         self._recent: deque[tuple[float, Grid]] = deque()
         self._samples: deque[tuple[float, Grid]] = deque(maxlen=_BACKGROUND_SAMPLES)
         self._learnt_seconds = 0.0
@@ -140,6 +143,7 @@ class Background:
         settled: False while the camera recovers from a flash; what its exposure does then is no habit of the scene.
         """
         if step is not None and elapsed > 0:
+            # However long the pause between two pictures, they are only one look at the noise.
             self._learn_noise(np.abs(step), min(elapsed, 0.5), settled=settled)
         if not self._samples or seconds - self._samples[-1][0] >= self._span_seconds / _BACKGROUND_SAMPLES - 1e-3:
             self._samples.append((seconds, grid))
@@ -155,7 +159,8 @@ class Background:
             return
         self._learnt_seconds += elapsed
         share = np.float32(elapsed / min(self._learnt_seconds, self._memory_seconds))
-        # One large change is no noise: it counts for no more than a very noisy picture would give.
+        # One large change is no noise: it counts for no more than a very noisy picture would give (6 deviations), and
+        # one level, by which a codec changes a block of a picture without noise.
         usual = np.float32(6) * self.noise
         usual += np.float32(1)
         np.minimum(usual, change, out=usual)

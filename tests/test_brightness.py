@@ -1,0 +1,107 @@
+"""The background of a scene: what it follows, and what it takes for noise."""
+
+import numpy as np
+import pytest
+
+from detector.brightness import Background, Grid, block_luma
+from stream import Frame
+
+
+def flat(levels: float) -> Grid:
+    return np.full((36, 64), levels, np.float32)
+
+
+def background(memory_seconds: float = 3.0) -> Background:
+    return Background(step_seconds=0.05, memory_seconds=memory_seconds)
+
+
+def level_of(known: Background) -> float:
+    assert known.level is not None
+    return float(known.level.mean())
+
+
+def noise_of(known: Background) -> float:
+    assert known.noise is not None
+    return float(known.noise.mean())
+
+
+def test_no_more_rows_are_read_than_a_mean_needs() -> None:
+    luma = np.zeros((1080, 1920), np.uint8)
+    luma[1::6] = luma[2::6] = luma[3::6] = luma[4::6] = luma[5::6] = 255
+    assert block_luma(Frame("roof", 0, 0.0, 0.04, luma, black=0, white=255)).max() == 0
+
+
+def test_drifting_light_is_followed_closer_than_a_median_of_a_second_could() -> None:
+    known = background()
+    for number in range(60):
+        known.learn(number / 25, flat(number), None, 0.0)
+        known.remember(number / 25, flat(number))
+    ground = known.ground(60 / 25)
+    assert ground is not None
+    assert 60 - level_of(known) > 10
+    assert 60 - ground.mean() <= 4.5
+
+
+def test_the_last_few_pictures_are_kept_however_rarely_they_come() -> None:
+    known = background()
+    for number in range(6):
+        known.learn(number, flat(10 * number), None, 0.0)
+        known.remember(number, flat(10 * number))
+    assert known.remembered == 3
+
+
+def test_pictures_of_long_ago_are_no_background() -> None:
+    known = background()
+    for number in range(9):
+        known.learn(number / 10, flat(20), None, 0.0)
+    for number in range(3):
+        known.learn(10 + number / 10, flat(50), None, 0.0)
+    assert level_of(known) == 50
+
+
+def test_the_background_is_spread_over_a_second_at_every_rate() -> None:
+    known = background()
+    for number in range(240):
+        known.learn(number / 240, flat(60 if number >= 200 else 20), None, 0.0)
+    assert level_of(known) == 20
+
+
+def test_a_long_pause_between_two_pictures_counts_for_half_a_second_of_noise() -> None:
+    def after(pause: float) -> float:
+        known = background()
+        for number in range(75):
+            known.learn(number / 25, flat(20), flat(1.128), 0.04)
+        known.learn(3 + pause, flat(20), flat(3 * 1.128), pause)
+        return noise_of(known)
+
+    assert after(30) == pytest.approx(after(0.5))
+    assert after(0.5) == pytest.approx(1 + 2 * 0.5 / 3, rel=0.05)
+
+
+def test_one_large_change_is_no_noise() -> None:
+    known = background()
+    for number in range(75):
+        known.learn(number / 25, flat(20), flat(1.128), 0.04)
+    known.learn(3.0, flat(20), flat(200), 0.04)
+    assert noise_of(known) < 1.1
+
+
+def test_a_calm_camera_takes_a_large_change_for_little_noise_too() -> None:
+    known = background()
+    for number in range(75):
+        known.learn(number / 25, flat(20), flat(0), 0.04)
+    known.learn(3.0, flat(20), flat(200), 0.04)
+    assert 0.005 < noise_of(known) < 0.03
+
+
+def test_the_largest_change_of_a_place_is_remembered_for_seconds_and_then_forgotten() -> None:
+    known = background()
+    known.learn(0.0, flat(20), flat(10), 0.04)
+    known.learn(0.04, flat(20), flat(10), 0.04)
+    swings = []
+    for number in range(1, 300):
+        known.learn(number / 25, flat(20), flat(0), 0.04)
+        assert known.swing is not None
+        swings.append(float(known.swing.mean()))
+    assert swings[24] > 6
+    assert swings[-1] < 0.5

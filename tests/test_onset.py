@@ -1,0 +1,186 @@
+"""What counts as an onset of light, what joins an open flash, and what the time after it is measured against."""
+
+import numpy as np
+import pytest
+
+from detector.flash import Candidate
+from detector.prefilter import Prefilter
+from detector.settings import load_settings
+from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, land, lit, marked, prefilter, sky_light, still, watch
+
+SKY = sky_light(60, rows=(0, 90))
+
+
+def patch(levels: float, rows: tuple[int, int], columns: tuple[int, int]) -> Picture:
+    """A light with sharp edges, in pixels; a block has 5 by 5."""
+    light = np.zeros((HEIGHT, WIDTH), np.float32)
+    light[slice(*rows), slice(*columns)] = levels
+    return light
+
+
+def starts(found: list[Candidate]) -> list[float]:
+    return [round(candidate.start_seconds, 2) for candidate in found]
+
+
+def test_a_flash_is_found_while_other_light_grows() -> None:
+    def headlights(when: float, quiet: Picture) -> Picture:
+        growing = patch(24 * max(0.0, when - 1.7), (130, 170), (20, 260))
+        return lit((1.9, 1.96), light=sky_light(80, rows=(0, 60)))(when, quiet + growing)
+
+    assert starts(closed(frames(headlights, seconds=2.6, rate=30, noise=1))) == [1.9]
+
+
+def test_the_second_picture_of_a_recording_is_measured_by_little_trust() -> None:
+    assert not watch(frames(lit((0.04, 2.0), light=sky_light(0) + 9), seconds=0.4, noise=1))
+    assert starts(closed(frames(lit((0.04, 0.12), light=sky_light(25)), seconds=1.2, noise=1))) == [0.04]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "levels", "found"),
+    [
+        pytest.param((0, 120), (0, WIDTH), 205, [2.0], id="two thirds of the picture, little of it motion"),
+        pytest.param((20, 60), (120, 200), 160, [], id="a twentieth of it, a little more"),
+    ],
+)
+def test_a_large_light_may_have_something_that_moves_in_it_and_a_small_one_hardly(
+    rows: tuple[int, int], columns: tuple[int, int], levels: float, found: list[float]
+) -> None:
+    def change(when: float, quiet: Picture) -> Picture:
+        # Thin stripes that move within their blocks, whose means stay as they are.
+        picture, moved = quiet.copy(), 2 if when >= 2.0 - 1e-6 else 0
+        picture[max(20, rows[0]) : min(100, rows[1]), max(40, columns[0]) + moved : min(280, columns[1]) : 5] += levels
+        return lit((2.0, 2.08), light=sky_light(40, rows=rows, columns=columns))(when, picture)
+
+    assert starts(closed(frames(change, seconds=2.8, noise=1))) == found
+
+
+def test_what_moves_while_a_flash_is_bright_is_no_light_of_it() -> None:
+    def car(when: float, quiet: Picture) -> Picture:
+        left = int(20 + 400 * (when - 1.2))
+        picture = lit((1.2, 1.6), light=SKY)(when, quiet)
+        return picture + patch(50, (150, 165), (left, left + 40)) if when >= 1.36 else picture
+
+    assert closed(frames(car, seconds=2.2, noise=1))[0].box[3] < 0.6
+
+
+def test_what_leaves_a_dark_place_behind_while_a_flash_is_bright_is_no_light_of_it() -> None:
+    scene = land() + patch(120, (130, 160), (40, 100))
+
+    def truck(when: float, quiet: Picture) -> Picture:
+        moved = patch(-120, (130, 160), (40, 100)) + patch(120, (130, 160), (180, 240)) if when >= 1.28 else 0
+        return lit((1.2, 1.4), light=sky_light(60, rows=(20, 60), columns=(60, 160)))(when, quiet + moved)
+
+    assert closed(frames(truck, scene=scene, seconds=2.2, noise=1))[0].box[3] < 0.5
+
+
+@pytest.mark.parametrize(("side", "joins"), [((20, 20), True), ((10, 10), False)])
+def test_a_stroke_beside_one_that_still_shines_needs_half_the_blocks_of_an_onset(
+    side: tuple[int, int], joins: bool
+) -> None:
+    first, second = patch(40, (20, 45), (40, 75)), patch(120, (20, 20 + side[0]), (200, 200 + side[1]))
+
+    def strokes(when: float, quiet: Picture) -> Picture:
+        return lit((1.2, 1.36), light=first)(when, lit((1.28, 1.36), light=second)(when, quiet))
+
+    assert (closed(frames(strokes, seconds=2.2, noise=1))[0].box[2] > 0.5) == joins
+
+
+def test_after_a_while_a_scene_that_stays_darker_than_before_a_flash_is_the_new_one() -> None:
+    def city(when: float, quiet: Picture) -> Picture:
+        dark = quiet * np.float32(0.6) if when >= 1.28 else quiet
+        return lit((1.2, 1.28), light=sky_light(90))(when, lit((5.0, 5.08), light=sky_light(25))(when, dark))
+
+    assert starts(closed(frames(city, scene=land(90), seconds=5.8))) == [1.2, 5.0]
+
+
+@pytest.mark.parametrize("levels", [4.5, 60])
+def test_an_exposure_that_dips_in_the_bright_part_of_a_dark_picture_comes_back_without_a_flash(levels: float) -> None:
+    scene = np.zeros((HEIGHT, WIDTH), np.float32)
+    scene[120:] = 100
+
+    def dip(when: float, quiet: Picture) -> Picture:
+        lost = patch(levels, (120, HEIGHT), (0, WIDTH)) if 1.28 <= when < 2.4 else 0
+        return lit((1.2, 1.28), light=sky_light(90, rows=(0, 90)))(when, quiet - lost)
+
+    assert starts(closed(frames(dip, scene=scene, seconds=3.2, noise=1))) == [1.2]
+
+
+def test_a_lamp_that_goes_out_with_a_flash_is_seen_to_come_on_again() -> None:
+    def lamp(when: float, quiet: Picture) -> Picture:
+        out = 1.28 <= when < 2.4
+        return lit((1.2, 1.28), light=SKY)(when, quiet + (0 if out else patch(100, (140, 165), (100, 180))))
+
+    assert starts(closed(frames(lamp, seconds=3.2, noise=1))) == [1.2, 2.4]
+
+
+def test_a_small_light_right_after_opening_needs_more_blocks_than_later() -> None:
+    small = patch(40, (40, 65), (100, 130))  # 30 blocks of 2304
+    assert starts(closed(frames(lit((0.28, 0.32), (2.0, 2.04), light=small), seconds=2.8))) == [2.0]
+
+
+def test_one_block_is_no_flash_however_small_the_watched_part_is() -> None:
+    def found(columns: tuple[int, int]) -> list[float]:
+        watcher = Prefilter("roof", load_settings().prefilter, region=(0.0, 0.0, 0.156, 0.167))
+        light = patch(60, (10, 15), columns)
+        return starts(closed(frames(lit((2.0, 2.04), light=light), seconds=2.8), watcher))
+
+    assert not found((10, 15))
+    assert found((10, 25)) == [2.0]
+
+
+def test_a_storm_goes_on_where_the_bound_of_one_candidate_ends() -> None:
+    def storm(when: float, quiet: Picture) -> Picture:
+        since = when - 1.2
+        return quiet + sky_light((60 if since % 0.24 < 0.12 else 100) if 0 <= since < 4.99 else 0)
+
+    found = closed(frames(storm, seconds=7), prefilter(max_candidate_seconds=2.0))
+    assert sum(candidate.end_seconds - candidate.start_seconds for candidate in found) > 4.6
+    assert found[1].start_seconds == pytest.approx(found[0].end_seconds)
+    assert found[1].peak_rise_levels > 90  # over the scene, not over the storm
+
+
+def test_what_was_learnt_of_a_place_is_forgotten_with_another_place() -> None:
+    lamp = patch(70, (140, 170), (200, 250))
+
+    def blinking(when: float, quiet: Picture) -> Picture:
+        return quiet + lamp if (when % 1.2 < 0.2 and when < 10) or 11.6 <= when < 11.68 else quiet
+
+    def last(cut: float) -> float:
+        source = marked(frames(blinking, seconds=12.4, rate=12.5), epoch=lambda frame: int(frame.seconds >= cut))
+        return closed(source)[-1].start_seconds
+
+    assert last(99) < 10
+    assert last(10.4) == pytest.approx(11.6)
+
+
+def test_pictures_and_exposure_of_before_a_cut_are_not_those_of_a_flash_after_it() -> None:
+    def change(when: float, quiet: Picture) -> Picture:
+        place = quiet * np.float32(0.6) if when >= 1.28 else quiet
+        return lit((1.2, 1.28), (2.0, 2.08), light=sky_light(25))(when, place)
+
+    source = frames(change, scene=land(90), seconds=3)
+    first, second = closed(marked(source, epoch=lambda frame: int(frame.seconds >= 1.96)))
+    assert (first.start_seconds, second.start_seconds) == pytest.approx((1.2, 2.0))
+    assert second.before is not None
+    assert second.before.seconds == pytest.approx(1.96)
+
+
+def test_the_noise_of_a_camera_is_still_known_after_damage() -> None:
+    faint = frames(lit((2.16, 2.2), light=sky_light(4.5)), seconds=3)
+    damaged = marked(faint, quality=lambda frame: ("packet_loss",) if frame.seconds < 2.0 else ())
+    assert starts(closed(damaged)) == [2.16]
+
+
+def test_a_candidate_of_a_storm_is_no_longer_than_ten_seconds_and_a_storm_of_eight_is_one() -> None:
+    def storm(when: float, quiet: Picture) -> Picture:
+        return quiet + sky_light((60 if when % 0.4 < 0.2 else 100) if when >= 1 else 0)
+
+    lengths = [found.end_seconds - found.start_seconds for found in closed(frames(storm, seconds=12, rate=10))]
+    assert 8 < lengths[0] <= 10.2
+
+
+def test_no_block_is_lit_by_less_than_four_times_its_noise() -> None:
+    watcher = prefilter()
+    assert not watch(frames(still, seconds=2, noise=20), watcher)
+    assert watcher.look is not None
+    assert (watcher.look.threshold >= 3.5 * watcher.look.noise).all()  # the last frame is in its noise already
