@@ -16,6 +16,7 @@ MOST_DIMMED = 0.6
 REACHED = np.float32(0.1)
 # A twentieth of the picture's width is more than the width of a channel and less than that of a cloud.
 SPECK_SIDE = 15
+SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1 where another light hides the scene
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
 
 
@@ -77,10 +78,14 @@ class Change:
     def specks(self) -> int:
         """How many separate points shine far brighter than what is around them, which they outshine twice or more.
 
-        Points that nearly touch are one: cloud and codec break a channel into pieces that lie end to end.
+        Points that nearly touch are one: cloud and codec break a channel into pieces that lie end to end. The lamps of
+        a town that a shaken camera shows elsewhere are none.
         """
-        wide = cv2.blur(self.difference, (SPECK_SIDE, SPECK_SIDE))
-        fine = self.difference - wide
+        before = cv2.blur(self.before, (3, 3))
+        now = before + self.difference
+        difference = now - _moved_along(before, now)
+        wide = _blurred(difference)
+        fine = difference - wide
         marks = (fine > max(SPECK_LEVELS, 6.0 * self.noise)) & (fine > wide)
         joined = cv2.dilate(marks.astype(np.uint8), np.ones((3, 3), np.uint8))
         return int(cv2.connectedComponents(joined)[0]) - 1
@@ -138,6 +143,22 @@ class Change:
         rows, columns = self.difference.shape
         marks: NDArray[np.bool_] = cv2.resize(wide, (columns, rows), interpolation=cv2.INTER_NEAREST) > 0
         return marks
+
+
+def _moved_along(before: Grid, now: Grid) -> Grid:
+    """`before` shifted by the way that the whole picture went until `now`; as it is where the two do not agree."""
+    detail = [grid - _blurred(grid) for grid in (before, now)]
+    way, agreement = cv2.phaseCorrelate(*detail, cv2.createHanningWindow(before.shape[::-1], cv2.CV_32F))
+    if agreement < SAME_SCENE:
+        return before
+    shift = np.array([[1, 0, way[0]], [0, 1, way[1]]], np.float32)
+    moved: Grid = cv2.warpAffine(before, shift, before.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    return moved
+
+
+def _blurred(grid: Grid) -> Grid:
+    blurred: Grid = cv2.blur(grid, (SPECK_SIDE, SPECK_SIDE))
+    return blurred
 
 
 def change(before: Frame, now: Frame) -> Change | None:

@@ -298,6 +298,16 @@ def test_a_swarm_of_burning_points_is_a_firework_and_a_branched_channel_is_not()
     assert stroke.lightning
 
 
+def test_the_lamps_of_a_town_are_no_sparks_where_the_camera_shakes_in_a_flash() -> None:
+    town = land()
+    town[130:175:6, 10:310:9] = town[131:176:6, 10:310:9] = 220
+
+    def shaken(when: float, quiet: Picture) -> Picture:
+        return np.roll(quiet, (2, 3), axis=(0, 1)) + sky_light(70) if abs(when - 2.0) < 0.01 else quiet
+
+    assert says(judge(candidate_of(frames(shaken, scene=town), min_fine_positivity=0.1)), "specks") == 0
+
+
 def test_the_sparks_of_a_firework_count_even_if_its_brightest_moment_is_one_glare() -> None:
     def burst(when: float, quiet: Picture) -> Picture:
         return lit((2.0, 2.04), light=swarm())(when, lit((2.04, 2.08), light=sky_light(200))(when, quiet))

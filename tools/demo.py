@@ -41,7 +41,7 @@ PLAN = Plan(
         FlashPlan(kind="bolt", at=7.1, rise=80, pulses=3, x=0.62),
         FlashPlan(kind="distant", at=14.2, rise=40, x=0.3),
         FlashPlan(kind="single", at=17.0, rise=25),
-        FlashPlan(kind="crawler", at=21.0, rise=70, x=0.4, y=0.25),
+        FlashPlan(kind="crawler", at=20.6, rise=70, x=0.4, y=0.25),
     ),
     lookalikes=(
         LookalikePlan(kind="aircraft", at=3.8),
