@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stream import Frame
 
-# A hundredth of the picture, the smallest light sought, is some twenty such blocks; their means average most noise away.
+# A hundredth of the picture, the smallest light sought, is some twenty such blocks, whose means hold little noise.
 LONG_SIDE_BLOCKS = 64
 SHORT_SIDE_BLOCKS = 36
 # Five rows of each block: what they leave of the noise of its mean is far below what codecs leave.

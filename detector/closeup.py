@@ -11,8 +11,11 @@ from stream import Frame, load_opencv
 
 cv2 = load_opencv()
 
+# Five times the blocks of the prefilter each way: what moves within a block shows.
 FINE_ROWS, FINE_COLUMNS = 180, 320
+# No camera dims by more than this after a strike; beyond it the scene itself is gone.
 MOST_DIMMED = 0.6
+# The glow that air and cloud scatter around a stroke is more than this share of it; what shines by itself has none.
 REACHED = np.float32(0.1)
 # A twentieth of the picture's width is more than the width of a channel and less than that of a cloud.
 SPECK_SIDE = 15
@@ -46,9 +49,11 @@ class Change:
 
     def gained_and_lost(self, where: NDArray[np.bool_], rise: float) -> tuple[float, float] | None:
         """Sums of noticeable rises and falls around `where`, levels; None where `rise` drowns in noise."""
+        # Light is uneven: where it is 0.7 of its mean it must still stand out from noise.
         if 4.0 * self.noise > 0.7 * rise:
             return None
-        # What is left above the noise counts: many pixels just above it must not outvote a small light.
+        # What is left above the noise and above two levels, a step of a codec, counts: many pixels just above that must
+        # not outvote a small light.
         gate = np.float32(max(2.0, 4.0 * self.noise))
         difference = self.difference[self.spread(where)]
         return float(np.maximum(difference - gate, 0).sum()), float(np.maximum(-difference - gate, 0).sum())
@@ -100,6 +105,7 @@ class Change:
             cv2.resize(grid, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
             for grid in (self.before, self.difference)
         )
+        # Near white (235) cameras bend their curve; and any few blocks are in proportion to a picture by chance.
         open_ = (before < 235) & (before + rise < 235)
         before, rise = np.maximum(before[open_], 0), rise[open_]
         power = float((before * before).sum())
@@ -132,7 +138,6 @@ class Change:
         spread = self.before - self.before.mean()
         power = float((spread * spread).sum())
         factor = float((self.difference * spread).sum()) / power if power > 0 else 0.0
-        # No camera dims by more than this after a strike; beyond it the scene itself is gone.
         factor = max(factor, -MOST_DIMMED)
         rest = self.difference - self.difference.mean() - np.float32(factor) * spread
         return float(np.maximum(np.abs(rest[self.spread(where)]) - 3.0 * self.noise, 0).mean())

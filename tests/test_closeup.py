@@ -1,0 +1,140 @@
+"""What two pictures say of the light between them, on differences made by hand."""
+
+import numpy as np
+import pytest
+
+from detector.closeup import FINE_COLUMNS, FINE_ROWS, Change, change
+from stream import Frame
+
+SHAPE = (FINE_ROWS, FINE_COLUMNS)
+Levels = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+
+
+def flat(levels: float = 0) -> Levels:
+    return np.full(SHAPE, levels, np.float32)
+
+
+def grain(deviation: float) -> Levels:
+    return (deviation * np.random.default_rng(7).standard_normal(SHAPE)).astype(np.float32)
+
+
+def blobs(levels: float, radius: float) -> Levels:
+    """Nine soft lights, `radius` (standard deviation) in pixels."""
+    y, x = np.mgrid[0:FINE_ROWS, 0:FINE_COLUMNS].astype(np.float32)
+    light = flat()
+    for row in (40, 90, 140):
+        for column in (60, 160, 260):
+            light += levels * np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * radius**2)).astype(np.float32)
+    return light
+
+
+def blocks(rows: slice, columns: slice) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    where = np.zeros((36, 64), np.bool_)
+    where[rows, columns] = True
+    return where
+
+
+ALL = blocks(slice(None), slice(None))
+
+
+def test_a_light_reaches_as_far_as_a_tenth_of_it_does() -> None:
+    def reach(around: float) -> float | None:
+        light = flat(around)
+        light[60:90, 100:150] = 200
+        return Change(flat(20), light, 0.1).reach()
+
+    assert reach(10) == pytest.approx(1500 / 57600, abs=0.02)
+    assert reach(40) == 1
+
+
+def test_how_far_a_light_reaches_is_known_once_a_tenth_of_it_is_a_level() -> None:
+    assert Change(flat(20), flat(20), 0.1).reach() == 1
+    assert Change(flat(20), flat(8), 0.1).reach() is None
+
+
+@pytest.mark.parametrize(
+    ("light", "noise", "count"),
+    [
+        pytest.param(blobs(200, 1.5), 1, 9, id="sparks"),
+        pytest.param(blobs(200, 10), 1, 0, id="lumps of cloud"),
+        pytest.param(blobs(28, 1.5), 1, 0, id="drops that only reflect"),
+        pytest.param(flat(120) + blobs(70, 1.5), 1, 0, id="points that a glow nearly outshines"),
+        pytest.param(grain(10), 10, 0, id="noise"),
+    ],
+)
+def test_points_that_burn_are_counted_and_nothing_else(light: Levels, noise: float, count: int) -> None:
+    assert Change(flat(20), light, noise).specks() == count
+
+
+def test_pieces_of_a_channel_that_lie_end_to_end_are_one() -> None:
+    channel = flat()
+    for row in range(20, 140, 8):
+        channel[row : row + 6, 100:102] = 250
+    assert Change(flat(20), channel, 1).specks() == 1
+
+
+def test_a_rise_is_measured_unless_it_drowns_in_noise() -> None:
+    assert Change(flat(20), flat(10), 1.0).positivity(ALL, rise=10) == 1
+    assert Change(flat(20), flat(10), 2.0).positivity(ALL, rise=10) is None
+
+
+def test_falls_count_above_what_codecs_and_noise_do_and_rises_of_five_levels_do_too() -> None:
+    def lost(fall: float, noise: float) -> float:
+        both = flat(40)
+        both[:, ::2] = -fall
+        sums = Change(flat(60), both, noise).gained_and_lost(ALL, rise=100)
+        assert sums is not None
+        return sums[1]
+
+    assert lost(1.5, noise=0.1) == 0
+    assert lost(5, noise=0.1) > 0
+    assert lost(15, noise=5) == 0
+
+
+def test_what_moves_far_from_a_light_says_nothing_of_it() -> None:
+    both = flat()
+    both[50:80, 50:80] = 40
+    both[50:80, 130:150] = -40
+    assert Change(flat(60), both, 0.5).positivity(blocks(slice(10, 16), slice(10, 16)), rise=40) == 1
+
+
+def test_smoothness_is_asked_only_where_light_is_more_than_noise() -> None:
+    def smoothness(levels: float) -> float | None:
+        return Change(flat(20), flat(levels) + grain(2), 2).smoothness(ALL)
+
+    assert smoothness(3) is None
+    assert smoothness(8) == pytest.approx(1, abs=0.05)
+
+
+def gained(white: int) -> float:
+    """Likeness to a gain of a half, where a picture is near white up to the column `white`."""
+    before = (20 + 100 * np.random.default_rng(3).random((36, 64))).astype(np.float32)
+    before = np.kron(before, np.ones((5, 5), np.float32))
+    before[:, :white] = np.maximum(before[:, :white] + 110, 200)
+    return Change(before, np.minimum(before * np.float32(1.5), 255) - before, 0.5).gain_likeness()
+
+
+def test_a_gain_is_known_by_what_is_not_white_if_that_is_more_than_a_few_blocks() -> None:
+    assert gained(0) > 0.95
+    assert gained(220) > 0.95
+    assert gained(315) == 0
+
+
+def test_a_camera_that_halves_its_exposure_shows_the_same_scene_and_noise_is_no_other() -> None:
+    scene = np.kron(np.random.default_rng(3).choice([40, 160], (9, 16)), np.ones((20, 20))).astype(np.float32)
+    assert Change(scene, -scene / 2, 0.5).beyond_gain(ALL) == pytest.approx(0, abs=0.1)
+    assert Change(scene, grain(2), 2).beyond_gain(ALL) < 0.02
+
+
+def test_a_change_of_little_more_than_noise_is_no_shift() -> None:
+    scene = np.kron(np.random.default_rng(3).choice([40, 160], (9, 16)), np.ones((20, 20))).astype(np.float32)
+    assert Change(scene, grain(1.3), 1.0).shift_likeness(ALL) == 0
+
+
+def test_no_more_rows_are_compared_than_a_closer_look_needs() -> None:
+    luma = np.full((1080, 1920), 60, np.uint8)
+    other = luma.copy()
+    other[1::3] = other[2::3] = 200
+    found = change(Frame("roof", 0, 0.0, 0.04, luma), Frame("roof", 1, 0.04, 0.04, other))
+    assert found is not None
+    assert found.difference.max() == 0
