@@ -29,6 +29,7 @@ TOGETHER_SHARE = 0.5
 RESTRIKE_SHARE = 0.2
 # Cameras take this long to undo what a bright flash did to their exposure.
 AFTERMATH_SECONDS = 2.5
+# Exposure darkens all that is not black already; a lamp that goes out with the flash, or what moves, darkens less.
 DIPPED_SHARE = 0.2
 
 
@@ -121,6 +122,7 @@ class Prefilter:
         strict = 1.0 + max(0.0, 1.0 - background.age_seconds / settings.warm_up_seconds)
         floor = np.float32(settings.min_rise_levels * strict)
         if background.noise is None or background.swing is None:
+            # One picture is all there is to compare with, and exposure settles by several levels from each to the next.
             return np.full(self._watched.shape, 2 * floor, np.float32), strict
         threshold = background.noise * np.float32(settings.noise_factor * strict)
         np.maximum(threshold, floor, out=threshold)
@@ -148,6 +150,7 @@ class Prefilter:
         return Look(rise, step, threshold, noise, self._watched, sudden, strict)
 
     def _min_blocks(self, strict: float = 1.0) -> int:
+        # One block alone may be a hot pixel or an insect, however small the watched part is.
         return max(2, round(self._settings.min_lit_fraction * strict * self._watched_blocks))
 
     def _is_onset(self, look: Look) -> bool:
@@ -208,8 +211,10 @@ class Prefilter:
         lost = np.minimum(look.step, look.rise)
         darker = np.where(self._watched & (lost < -moment.ground.threshold) & (look.step < 0), look.rise, np.float32(0))
         gained = float(np.where(look.sudden, look.step, np.float32(0)).sum())
+        # Beside light that is sure already, half the blocks are proof enough, but not a glint or two.
         enough = look.sudden_blocks >= self._min_blocks() / 2
-        # While it is bright already, only a marked step is a new stroke: what drifts or moves adds a little each frame.
+        # While it is bright already, only a marked step is a new stroke: what drifts or moves adds a little each frame,
+        # and what moves darkens as much as it brightens, where noise and codec darken a fifth of that at most.
         marked = gained >= RESTRIKE_SHARE * moment.light
         return bool(enough and marked and gained >= 0.8 * (gained - float(darker.sum())))
 
@@ -224,6 +229,7 @@ class Prefilter:
         latest = self._background.latest
         if latest is None:
             return
+        # In so many blocks half of what counts as lit is beyond noise, and may look like light when it comes back.
         darker = latest < moment.ground.level - np.float32(0.5) * moment.ground.threshold
         if np.count_nonzero(darker & self._watched) >= DIPPED_SHARE * np.count_nonzero(self._watched):
             self._aftermath = Aftermath(moment.ground.level, moment.samples[-1].seconds + AFTERMATH_SECONDS)

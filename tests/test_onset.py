@@ -73,16 +73,32 @@ def test_what_leaves_a_dark_place_behind_while_a_flash_is_bright_is_no_light_of_
     assert closed(frames(truck, scene=scene, seconds=2.2, noise=1))[0].box[3] < 0.5
 
 
-@pytest.mark.parametrize(("side", "joins"), [((20, 20), True), ((10, 10), False)])
+@pytest.mark.parametrize(("side", "noise", "joins"), [((20, 20), 1, True), ((20, 20), 12, True), ((10, 10), 1, False)])
 def test_a_stroke_beside_one_that_still_shines_needs_half_the_blocks_of_an_onset(
-    side: tuple[int, int], joins: bool
+    side: tuple[int, int], noise: float, joins: bool
 ) -> None:
     first, second = patch(40, (20, 45), (40, 75)), patch(120, (20, 20 + side[0]), (200, 200 + side[1]))
 
     def strokes(when: float, quiet: Picture) -> Picture:
         return lit((1.2, 1.36), light=first)(when, lit((1.28, 1.36), light=second)(when, quiet))
 
-    assert (closed(frames(strokes, seconds=2.2, noise=1))[0].box[2] > 0.5) == joins
+    assert (closed(frames(strokes, seconds=2.2, noise=noise))[0].box[2] > 0.5) == joins
+
+
+def test_a_stroke_joins_another_though_the_first_has_lowered_the_exposure_for_good() -> None:
+    first, second = patch(90, (20, 45), (40, 75)), patch(160, (20, 45), (200, 240))
+
+    def strokes(when: float, quiet: Picture) -> Picture:
+        dipped = quiet - 12 if when >= 1.32 - 1e-6 else quiet
+        return lit((1.2, 1.52), light=first)(when, lit((1.44, 1.48), light=second)(when, dipped))
+
+    assert closed(frames(strokes, scene=land(60), seconds=2.4, noise=0))[0].box[2] > 0.5
+
+
+def test_a_flash_that_the_end_cuts_off_says_nothing_of_how_often_its_place_blinks() -> None:
+    for end, cut_off in ((1.4, True), (2.2, False)):
+        (found,) = closed(frames(lit((1.2, 1.36)), seconds=end))
+        assert ("blinks" not in found.notes) == cut_off
 
 
 def test_after_a_while_a_scene_that_stays_darker_than_before_a_flash_is_the_new_one() -> None:
