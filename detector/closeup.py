@@ -19,6 +19,7 @@ MOST_DIMMED = 0.6
 REACHED = np.float32(0.1)
 # A twentieth of the picture's width is more than the width of a channel and less than that of a cloud.
 SPECK_SIDE = 15
+MOST_SHIFT = 8.0  # a fortieth of the picture; a mount that gives way further shows another scene
 SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1 where another light hides the scene
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
 
@@ -119,19 +120,24 @@ class Change:
         """How much of the change around `where` a small shift of the whole picture explains, 0..1.
 
         A picture that moves gains on one side of each edge what it loses on the other: its change is its own slope,
-        times the way that it went.
+        times the way that it went. Edges show it as they are; a sky without any only where noise is smoothed away.
         """
         marks = self.spread(where)
-        slopes = np.gradient(cv2.blur(self.before, (3, 3)))
+        return max(self._shifted(marks, 1), self._shifted(marks, SPECK_SIDE))
+
+    def _shifted(self, marks: NDArray[np.bool_], side: int) -> float:
+        """The same for detail larger than `side` fine pixels."""
+        slopes = np.gradient(cv2.blur(self.before, (side + 2, side + 2)))
         slope = np.stack([part[marks] for part in slopes], axis=1)
-        difference = self.difference[marks]
-        grain = difference.size * self.noise**2
+        difference = cv2.blur(self.difference, (side, side))[marks]
+        grain = difference.size * (self.noise / side) ** 2
         power = float((difference**2).sum()) - grain
         if power <= grain:
             return 0.0
         way = np.linalg.lstsq(slope, difference, rcond=None)[0]
+        way *= min(1.0, MOST_SHIFT / max(float(np.hypot(*way)), 1e-6))
         rest = float(((difference - slope @ way) ** 2).sum()) - grain
-        return 1.0 - min(1.0, max(0.0, rest) / power)
+        return 1.0 - float(min(1.0, max(0.0, rest) / power))
 
     def beyond_gain(self, where: NDArray[np.bool_]) -> float:
         """Mean change in `where` that no common gain and offset of the whole picture explain, levels."""
