@@ -1,5 +1,6 @@
 """What two pictures say of the light between them, on differences made by hand."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -138,3 +139,19 @@ def test_no_more_rows_are_compared_than_a_closer_look_needs() -> None:
     found = change(Frame("roof", 0, 0.0, 0.04, luma), Frame("roof", 1, 0.04, 0.04, other))
     assert found is not None
     assert found.difference.max() == 0
+
+
+def test_sparks_that_fall_among_many_new_ones_are_counted_for_they_are_no_shaken_picture() -> None:
+    cells = np.random.default_rng(3).choice(14 * 24, 90, replace=False)
+    places = [(8 + 12 * (cell // 24), 12 + 12 * (cell % 24)) for cell in cells]
+
+    def sky(sparks: list[tuple[int, int]]) -> Levels:
+        picture = flat(30)
+        for row, column in sparks:
+            picture[row : row + 2, column : column + 2] = 230
+        return picture
+
+    falling, new = places[:15], places[15:]
+    before, now = sky(falling), sky([(row + 3, column + 2) for row, column in falling] + new)
+    smoothed = cv2.blur(now - before, (3, 3)).astype(np.float32)
+    assert Change(before, smoothed, 1.0).specks() == len(falling) + len(new)
