@@ -1,5 +1,6 @@
 """What keeps time: lights of one place, strength and rhythm are lamps, and are learnt."""
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -8,22 +9,39 @@ from numpy.typing import NDArray
 
 from detector.brightness import Grid
 
-# Lamps blink within these bounds of their usual place, strength and rhythm; strokes keep none of the three.
+# A lamp stays where it is, and noise moves only the edge of what it lights; strokes come from all over a storm.
 SAME_PLACE = 0.7
+# A lamp is as bright each time, but for noise and mains; strokes of one storm differ by a factor of two and more.
 SAME_STRENGTH = 0.2
-SAME_RHYTHM = 0.05
-REMEMBERED = 12
-# So many blinks in time, or a light curve that repeats itself so well, are a machine.
+# Relays and thermal flashers keep their period to some hundredths, electronics better.
+SAME_RHYTHM = 0.025
+# A blink or two may go unseen (something passes, a flash outshines it); with more left out, any gap would fit.
+PERIODS_IN_A_GAP = 3
+# A gap that one light in ten would keep by chance counts in full, a likelier one for less: a picture tells when a light
+# came on to within a frame only, and seen so coarsely much is in time that is not.
+BY_CHANCE = 0.1
+# Enough for what is seen coarsely: five blinks' worth of a lamp of one second at five frames a second.
+REMEMBERED = 20
+# So many blinks in time are a machine: of the flashes of a storm not one in a thousand has as many behind it by chance.
 LEARNT_BLINKS = 5
+# So is a light curve that repeats itself so well: strokes come at intervals that differ by their own size.
 LEARNT_REGULARITY = 0.9
 # A habit is forgotten after some minutes: lamps are switched off, and then it only makes blind.
 FORGET_SECONDS = 300.0
+# The next blink may be as much brighter as lights alike may differ, and some noise is on top.
 MARGIN = 1.3
+# Fewer frames, a second of most cameras, repeat themselves by chance.
+REPETITION_FRAMES = 24
+# Beats of which a curve holds fewer may be chance as well: of strokes some three are often evenly spaced.
+REPETITION_TIMES = 5
+# What repeats itself is out of step with itself in between; what only fades is like itself a little later.
+SWING = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class _Light:
     start: float
+    within: float
     mask: NDArray[np.bool_]
     strength: float
 
@@ -47,9 +65,16 @@ class Habits:
             self._level = None
         return self._level
 
-    def add(self, start: float, mask: NDArray[np.bool_], rise: Grid, regularity: float) -> int:
-        """Remember a light that is over; how many before it had its place and strength and came in its rhythm."""
-        light = _Light(start, mask.copy(), float(rise[mask].sum()) if mask.any() else 0.0)
+    def add(self, start: float, mask: NDArray[np.bool_], rise: Grid, regularity: float, *, within: float) -> float:
+        """Remember a light that is over; how many before it had its place and strength and came in its rhythm.
+
+        Less than that many where time is so coarse that chance keeps it too.
+
+        start: seconds on the source's clock; within: seconds, a frame, by which it may be late.
+        rise: (rows, columns) levels above the background; mask: the blocks that lit up.
+        regularity: how well its own curve repeats itself, up to 1.
+        """
+        light = _Light(start, within, mask, float(rise[mask].sum()))
         blinks = self._count(light)
         self._lights.append(light)
         if blinks >= LEARNT_BLINKS or regularity >= LEARNT_REGULARITY:
@@ -58,28 +83,35 @@ class Habits:
             self._level_seconds = start
         return blinks
 
-    def _count(self, light: _Light) -> int:
-        """Earlier lights that form a regular series with this one, the last of them."""
-        alike = [earlier for earlier in self._lights if _alike(earlier, light)]
-        starts = [earlier.start for earlier in alike] + [light.start]
+    def _count(self, light: _Light) -> float:
+        """Earlier lights that form a regular series with this one, the last of them, counted by what they prove."""
+        starts = [earlier.start for earlier in self._lights if _alike(earlier, light)] + [light.start]
         gaps = np.diff(starts)[::-1]
-        if not len(gaps) or gaps[0] <= 0:
-            return 0
+        if not len(gaps):
+            return 0.0
+        # Of the last gaps only: whatever came long before need not have been in time.
         shortest = float(gaps[:LEARNT_BLINKS].min())
-        count = 0
+        tolerance = max(SAME_RHYTHM * shortest, light.within)
+        least, most, count = 0.0, math.inf, 0
         for gap in gaps:
-            # A blink that went unseen leaves a gap of twice the period.
-            times = gap / shortest
-            if round(times) > 3 or abs(times - round(times)) > SAME_RHYTHM:
+            times = round(gap / shortest)
+            if not 1 <= times <= PERIODS_IN_A_GAP:
+                break
+            # One period has to explain all gaps. Frames of a true one lie less than a frame off, never a whole one.
+            least, most = max(least, (gap - tolerance) / times), min(most, (gap + tolerance) / times)
+            if most - least < 1e-6:
                 break
             count += 1
-        # Two lights make no rhythm.
-        return count if count >= 2 else 0
+        # The first gap sets the period: two lights make no rhythm.
+        return count * _worth(2 * tolerance / shortest) if count >= 2 else 0.0
+
+
+def _worth(by_chance: float) -> float:
+    """What a blink in time proves, 0..1, where a share of `by_chance` of all lights would seem to be in time."""
+    return min(1.0, math.log(min(1.0, by_chance)) / math.log(BY_CHANCE))
 
 
 def _alike(first: _Light, second: _Light) -> bool:
-    if first.mask.shape != second.mask.shape:
-        return False
     either = int(np.count_nonzero(first.mask | second.mask))
     both = int(np.count_nonzero(first.mask & second.mask))
     stronger = max(first.strength, second.strength)
@@ -91,13 +123,13 @@ def repetition(light: NDArray[np.floating]) -> float | None:
 
     The highest autocorrelation beyond the first swing, over lags of which the curve holds five or more.
     """
-    if len(light) < 24:
+    if len(light) < REPETITION_FRAMES:
         return None
     values = light.astype(np.float64)
     best, swung = 0.0, False
-    for lag in range(1, len(values) // 5 + 1):
+    for lag in range(1, len(values) // REPETITION_TIMES + 1):
         first, second = values[:-lag] - values[:-lag].mean(), values[lag:] - values[lag:].mean()
         alike = float(first @ second) / max(float(np.sqrt((first @ first) * (second @ second))), 1e-9)
-        swung = swung or alike < 0.2
+        swung = swung or alike < SWING
         best = max(best, alike if swung else 0.0)
     return best

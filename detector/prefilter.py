@@ -254,8 +254,9 @@ class Prefilter:
             self._watch_recovery(moment)
             rise = closed.peak_map - closed.background
             keeps_time = repetition(closed.curve.rise) or 0.0
-            blinks = self._habits.add(closed.start_seconds, closed.lit_map, rise, keeps_time)
-            closed.notes["blinks"] = float(blinks)
+            closed.notes["blinks"] = self._habits.add(
+                closed.start_seconds, closed.lit_map, rise, keeps_time, within=closed.onset.duration
+            )
         return [closed]
 
 
