@@ -203,13 +203,13 @@ class Prefilter:
     def _joins(self, moment: Moment, look: Look) -> bool:
         """Whether the rise of this moment is light of the open flash: while it is lit, a weaker onset is enough.
 
-        Falls do not speak against it, other parts of the flash are going out meanwhile, unless they go below what was
-        there before it.
+        Falls do not speak against it, unless they end below what was there before: other parts of the flash are going
+        out meanwhile. Nor does what is darker than before but fell earlier: the flash may have lowered the exposure.
         """
         if moment.light == 0:
             return self._is_onset(look)  # out already: nothing falls, and nothing less than an onset lights it again
-        lost = np.minimum(look.step, look.rise)
-        darker = np.where(self._watched & (lost < -moment.ground.threshold) & (look.step < 0), look.rise, np.float32(0))
+        fallen = np.maximum(look.step, look.rise) < -moment.ground.threshold
+        darker = np.where(self._watched & fallen, look.rise, np.float32(0))
         gained = float(np.where(look.sudden, look.step, np.float32(0)).sum())
         # Beside light that is sure already, half the blocks are proof enough, but not a glint or two.
         enough = look.sudden_blocks >= self._min_blocks() / 2
@@ -219,7 +219,10 @@ class Prefilter:
         return bool(enough and marked and gained >= 0.8 * (gained - float(darker.sum())))
 
     def _learn_in_the_dark(self, moment: Moment, frame: Frame, grid: Grid, look: Look) -> None:
-        """The pause after a flash is the background of the next one (exposure may have changed meanwhile)."""
+        """The pauses of a flash teach what each block does by itself: a storm may be on when a recording begins.
+
+        Not before the glow is a step behind: its fall is no noise.
+        """
         dark_from = moment.dark_from
         if dark_from is not None and frame.seconds - dark_from >= self._settings.step_seconds:
             self._learn(frame, grid, look)

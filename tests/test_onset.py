@@ -63,12 +63,16 @@ def test_what_moves_while_a_flash_is_bright_is_no_light_of_it() -> None:
     assert closed(frames(car, seconds=2.2, noise=1))[0].box[3] < 0.6
 
 
-def test_what_leaves_a_dark_place_behind_while_a_flash_is_bright_is_no_light_of_it() -> None:
-    scene = land() + patch(120, (130, 160), (40, 100))
+@pytest.mark.parametrize(("contrast", "levels"), [(120, 60), (4.5, 12)])
+def test_what_leaves_a_dark_place_behind_while_a_flash_is_bright_is_no_light_of_it(
+    contrast: float, levels: float
+) -> None:
+    scene = land() + patch(contrast, (130, 160), (40, 100))
 
     def truck(when: float, quiet: Picture) -> Picture:
-        moved = patch(-120, (130, 160), (40, 100)) + patch(120, (130, 160), (180, 240)) if when >= 1.28 else 0
-        return lit((1.2, 1.4), light=sky_light(60, rows=(20, 60), columns=(60, 160)))(when, quiet + moved)
+        moved = patch(-contrast, (130, 160), (40, 100)) + patch(contrast, (130, 160), (180, 240))
+        glow = lit((1.2, 1.4), light=sky_light(levels, rows=(20, 60), columns=(60, 160)))
+        return glow(when, quiet + moved if when >= 1.28 else quiet)
 
     assert closed(frames(truck, scene=scene, seconds=2.2, noise=1))[0].box[3] < 0.5
 
@@ -85,14 +89,55 @@ def test_a_stroke_beside_one_that_still_shines_needs_half_the_blocks_of_an_onset
     assert (closed(frames(strokes, seconds=2.2, noise=noise))[0].box[2] > 0.5) == joins
 
 
-def test_a_stroke_joins_another_though_the_first_has_lowered_the_exposure_for_good() -> None:
+@pytest.mark.parametrize("noise", [0, 2, 6])
+def test_a_stroke_joins_another_though_the_first_has_lowered_the_exposure_for_good(noise: float) -> None:
     first, second = patch(90, (20, 45), (40, 75)), patch(160, (20, 45), (200, 240))
 
     def strokes(when: float, quiet: Picture) -> Picture:
         dipped = quiet - 12 if when >= 1.32 - 1e-6 else quiet
         return lit((1.2, 1.52), light=first)(when, lit((1.44, 1.48), light=second)(when, dipped))
 
-    assert closed(frames(strokes, scene=land(60), seconds=2.4, noise=0))[0].box[2] > 0.5
+    assert closed(frames(strokes, scene=land(60), seconds=2.4, noise=noise))[0].box[2] > 0.5
+
+
+def test_what_moves_is_no_light_of_a_flash_of_which_another_part_goes_out_just_then() -> None:
+    scene = land() + patch(120, (130, 160), (40, 100))
+
+    def truck(when: float, quiet: Picture) -> Picture:
+        moved = patch(-120, (130, 160), (40, 100)) + patch(120, (130, 160), (180, 240)) if when >= 1.28 - 1e-6 else 0
+        fading = sky_light(0 if not 1.2 - 1e-6 <= when < 1.4 else 180 if when < 1.28 - 1e-6 else 60, rows=(20, 80))
+        return quiet + fading + moved
+
+    assert closed(frames(truck, scene=scene, seconds=2.2, noise=1))[0].box[3] < 0.5
+
+
+def test_a_stroke_joins_another_though_something_darkens_where_nobody_watches() -> None:
+    first, second, lamp = (
+        patch(90, (20, 45), (40, 75)),
+        patch(60, (20, 45), (200, 240)),
+        patch(90, (130, 170), (0, 300)),
+    )
+    ground = ((0.0, 0.6), (1.0, 0.6), (1.0, 1.0), (0.0, 1.0))
+
+    def strokes(when: float, quiet: Picture) -> Picture:
+        picture = quiet + (lamp if when < 1.28 - 1e-6 else 0)
+        return lit((1.2, 1.36), light=first)(when, lit((1.28, 1.36), light=second)(when, picture))
+
+    watcher = Prefilter("roof", load_settings().prefilter, mask=(ground,))
+    assert closed(frames(strokes, seconds=2.2, noise=1), watcher)[0].box[2] > 0.5
+
+
+@pytest.mark.parametrize("noise", [1, 4])
+def test_the_pauses_of_a_storm_that_is_on_when_a_recording_begins_teach_its_noise(noise: float) -> None:
+    strokes = np.cumsum([0.4, *(0.04 * np.random.default_rng(7).integers(5, 13, 16))])
+    faint = float(strokes[-1]) + 0.64
+    storm = lit(*((start, start + 0.04) for start in strokes), light=sky_light(90))
+
+    def change(when: float, quiet: Picture) -> Picture:
+        return lit((faint, faint + 0.04), light=sky_light(3.5))(when, storm(when, quiet))
+
+    found = closed(frames(change, seconds=faint + 0.8, noise=noise))
+    assert starts(found) == [0.4, round(faint, 2)]
 
 
 def test_a_flash_that_the_end_cuts_off_says_nothing_of_how_often_its_place_blinks() -> None:
