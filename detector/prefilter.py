@@ -95,15 +95,13 @@ class Prefilter:
 
     def _cross_edges(self, frame: Frame, grid: Grid) -> list[Candidate]:
         """Forget what must not be compared with `frame`: another epoch, size or quality."""
-        previous = self._previous
-        if previous is None or grid.shape != self._watched.shape:
+        previous, resized = self._previous, grid.shape != self._watched.shape
+        if previous is None or resized:
             self._watched = watched_blocks(grid.shape, self._mask, self._region)
             self._watched_blocks = int(np.count_nonzero(self._watched))
         if previous is None:
             return []
-        new_scene = frame.epoch != previous.epoch or (
-            self._background.level is not None and self._background.level.shape != grid.shape
-        )
+        new_scene = resized or frame.epoch != previous.epoch
         if not new_scene and frame.quality == previous.quality:
             return []
         found = self.flush()

@@ -1,5 +1,7 @@
 """What counts as an onset of light, what joins an open flash, and what the time after it is measured against."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -138,6 +140,15 @@ def test_the_pauses_of_a_storm_that_is_on_when_a_recording_begins_teach_its_nois
 
     found = closed(frames(change, seconds=faint + 0.8, noise=noise))
     assert starts(found) == [0.4, round(faint, 2)]
+
+
+def test_a_change_of_size_right_after_a_light_that_stays_is_another_scene() -> None:
+    watcher, found = prefilter(), []
+    for frame in frames(lit((1.2, 9.0)), seconds=4):
+        luma = frame.luma if not any(not one.open for one in found) else frame.luma[:, : WIDTH // 2]
+        found += watcher.push(replace(frame, luma=luma))
+    assert [one.open for one in found] == [True, False]
+    assert watcher.watched.shape != found[0].lit_map.shape
 
 
 def test_a_flash_that_the_end_cuts_off_says_nothing_of_how_often_its_place_blinks() -> None:
