@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.positivity import STILL, Stir
 from stream import Frame
 
 # A hundredth of the picture, the smallest light sought, is some twenty such blocks, whose means hold little noise.
@@ -59,6 +60,8 @@ class Background:
     `noise`: standard deviation of one block mean, levels, from the changes over `step_seconds`.
     `swing`: the largest change over `step_seconds` seen lately, fading: what rain, traffic, water or a flickering lamp
     do all the time is known to the blocks where they do it.
+    `restless_blocks`, `stir`: how many blocks rise suddenly in a picture without an onset, and what changes in it, on
+    average.
     """
 
     def __init__(self, *, step_seconds: float, memory_seconds: float) -> None:
@@ -71,6 +74,8 @@ class Background:
         self.level: Grid | None = None
         self.noise: Grid | None = None
         self.swing: Grid | None = None
+        self.restless_blocks = 0.0
+        self.stir = STILL
 
     @property
     def age_seconds(self) -> float:
@@ -84,7 +89,8 @@ class Background:
         self.level = None
         if forget_noise:
             self.noise = self.swing = None
-            self._learnt_seconds = 0.0
+            self._learnt_seconds = self.restless_blocks = 0.0
+            self.stir = STILL
 
     def resume(self, seconds: float, level: Grid) -> None:
         """Start again from a `level` known from before."""
@@ -150,6 +156,12 @@ class Background:
             while seconds - self._samples[0][0] > 2 * self._span_seconds:
                 self._samples.popleft()
             self.level = _median([sample for _, sample in self._samples])
+
+    def learn_restlessness(self, sudden_blocks: int, stir: Stir, elapsed: float) -> None:
+        """Take what a picture without an onset did by itself into the averages."""
+        share = min(1.0, elapsed / self._memory_seconds)
+        self.restless_blocks += share * (sudden_blocks - self.restless_blocks)
+        self.stir += (stir - self.stir) * share
 
     def _learn_noise(self, change: Grid, elapsed: float, *, settled: bool) -> None:
         if self.noise is None or self.swing is None:

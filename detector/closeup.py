@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.brightness import Grid, mean_luma
+from detector.positivity import Stir
 from stream import Frame, load_opencv
 
 cv2 = load_opencv()
@@ -21,6 +22,7 @@ REACHED = np.float32(0.1)
 SPECK_SIDE = 15
 MOST_SHIFT = 8.0  # a fortieth of the picture; a mount that gives way further shows another scene
 SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1 where another light hides the scene
+SPECK_CONTRAST = 2.5  # levels; more than seven times the light, since levels go with its root
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
 
 
@@ -36,20 +38,12 @@ class Change:
     difference: Grid
     noise: float
 
-    def positivity(self, where: NDArray[np.bool_], rise: float) -> float | None:
-        """Sum of rises over the sum of all noticeable changes around `where` (any grid), 0..1.
+    def stir(self, where: NDArray[np.bool_], rise: float) -> Stir | None:
+        """What changed noticeably around `where` (any grid), levels; None where a `rise` of the blocks drowns in noise.
 
-        Added light darkens nothing. Whatever moves darkens the place that it leaves, but often within one block, whose
-        mean then hides it: hence at this size. None where a `rise` (levels) of the blocks drowns in noise here.
+        Whatever moves darkens the place that it leaves, but often within one block, whose mean then hides it: hence at
+        this size.
         """
-        sums = self.gained_and_lost(where, rise)
-        if sums is None:
-            return None
-        gained, lost = sums
-        return gained / (gained + lost) if gained > 0 else 0.0
-
-    def gained_and_lost(self, where: NDArray[np.bool_], rise: float) -> tuple[float, float] | None:
-        """Sums of noticeable rises and falls around `where`, levels; None where `rise` drowns in noise."""
         # Light is uneven: where it is 0.7 of its mean it must still stand out from noise.
         if 4.0 * self.noise > 0.7 * rise:
             return None
@@ -57,7 +51,7 @@ class Change:
         # not outvote a small light.
         gate = np.float32(max(2.0, 4.0 * self.noise))
         difference = self.difference[self.spread(where)]
-        return float(np.maximum(difference - gate, 0).sum()), float(np.maximum(-difference - gate, 0).sum())
+        return Stir(float(np.maximum(difference - gate, 0).sum()), float(np.maximum(-difference - gate, 0).sum()))
 
     def smoothness(self, where: NDArray[np.bool_]) -> float | None:
         """Share of the rise in `where` that is left after smoothing over a tenth of the picture: 1 = a wide glow.
@@ -82,8 +76,9 @@ class Change:
         return float(np.mean(blocks > least)) if least >= 1.0 else None
 
     def specks(self) -> int:
-        """How many separate points shine far brighter than what is around them, which they outshine twice or more.
+        """How many separate points have come to shine far brighter than what is around them, in change and as they are.
 
+        Drops, glints and texture that moves change as much, but they only reflect what lights their surroundings too.
         Points that nearly touch are one: cloud and codec break a channel into pieces that lie end to end. The lamps of
         a town that a shaken camera shows elsewhere are none.
         """
@@ -93,6 +88,7 @@ class Change:
         wide = _blurred(difference)
         fine = difference - wide
         marks = (fine > max(SPECK_LEVELS, 6.0 * self.noise)) & (fine > wide)
+        marks &= now > np.float32(SPECK_CONTRAST) * _blurred(now)
         joined = cv2.dilate(marks.astype(np.uint8), np.ones((3, 3), np.uint8))
         return int(cv2.connectedComponents(joined)[0]) - 1
 

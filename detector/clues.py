@@ -1,10 +1,12 @@
 """Physical reasons for and against lightning, each measured on one candidate; those of colour are beside."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.colour_clues import tint, warmth
-from detector.flash import Candidate
+from detector.flash import Candidate, LightCurve
 from detector.habits import repetition
+from detector.positivity import STILL
 from detector.views import Views
 
 _SATURATED = 245.0
@@ -16,6 +18,10 @@ _BLUISH = -0.025
 _LOW, _BLUE = 0.75, -0.05
 # A frame or a block shows the light itself, not its last glow, from this share of the brightest one on.
 _BRIGHT = 0.3
+# Light of which a tenth reaches more of the picture than this has a glow about it, even if an insect's streak is long.
+_GLOWS = 0.2
+# A scene that is brighter than half of full scale, where a light comes, is lit by day.
+_DAYLIGHT = 128.0
 # Frames further apart than this show strokes of their own; no shutter takes as long as this from top to bottom.
 _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
 # Mains light that beats with the frame rate waxes and wanes by less than this.
@@ -32,14 +38,20 @@ def positivity(views: Views) -> float | None:
 
 
 def fine_positivity(views: Views) -> float | None:
-    """The same at five times the resolution around what lit up, over onset and peak together."""
+    """The same at five times the resolution around what lit up, over onset and peak together.
+
+    What the scene does there by itself in the same time does not speak against a light that outshines it.
+    """
     candidate = views.candidate
     where = candidate.lit_map
     rise = float((candidate.peak_map - candidate.background)[where].mean()) if where.any() else 0.0
-    found = [view.gained_and_lost(where, rise) for view in (views.at_onset, views.at_peak) if view is not None]
-    gained = sum(pair[0] for pair in found if pair is not None)
-    lost = sum(pair[1] for pair in found if pair is not None)
-    return gained / (gained + lost) if gained > 0 else None
+    total = usual = STILL
+    for view, now in ((views.at_onset, candidate.onset), (views.at_peak, candidate.peak)):
+        stir = None if view is None else view.stir(where, rise)
+        quiet = views.usual(now)
+        total += stir or STILL
+        usual += (None if quiet is None else quiet.stir(where, rise)) or STILL
+    return total.positivity(usual) if total.gained > 0 else None
 
 
 def fallen_share(views: Views) -> float | None:
@@ -66,8 +78,8 @@ def scene_changed(views: Views) -> float | None:
     if peak is None or after is None:
         return None
     where = views.candidate.lit_map
-    elapsed = _elapsed(views.candidate)
-    stir = min(elapsed / _STIR_SECONDS, _STIR_MOST) * views.candidate.notes.get("stir_levels", 0.0)
+    usual = views.usual(views.candidate.after)
+    stir = 0.0 if usual is None else usual.beyond_gain(where)
     rise = float(np.abs(peak.difference[peak.spread(where)]).mean())
     return max(0.0, after.beyond_gain(where) - stir) / max(rise, 0.5)
 
@@ -158,7 +170,7 @@ def overlap(views: Views) -> float | None:
     shows the upper and the lower part in two. Where frames are longer than any shutter rolls, two are enough.
     """
     curve = views.candidate.curve
-    bright = curve.lit & (curve.rise >= _BRIGHT * curve.rise.max(initial=0.0))
+    bright = _bright(curve)
     apart = np.diff(curve.seconds)
     pairs = bright[1:] & bright[:-1] & (apart <= _NEXT_SECONDS)
     enough = np.count_nonzero(pairs) >= 2 or bool((apart[pairs] > _ROLLING_SECONDS).any())
@@ -168,14 +180,14 @@ def overlap(views: Views) -> float | None:
 def travel(views: Views) -> float | None:
     """How steadily the light travels in one direction, 0..1: insects, cars and aircraft do, strokes jump about.
 
-    Over the longest run of lit frames (three or more): the share of the centre's movement that a straight, even motion
-    explains, less where it moves by less than a tenth of the picture. Asked of small lights only: the centre of a
-    large one moves as its parts go out one after the other.
+    Over the longest run of bright frames (three or more): the share of the centre's movement that a straight, even
+    motion explains, less where it moves by less than a tenth of the picture. The centre of a last glow moves as its
+    parts go out one after the other, and so does that of a large light: neither is asked.
     """
     curve = views.candidate.curve
     if views.candidate.lit_fraction > 0.15:
         return None
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], curve.lit, [False])).astype(np.int8)))
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], _bright(curve), [False])).astype(np.int8)))
     runs = sorted(zip(edges[::2], edges[1::2], strict=True), key=lambda run: run[1] - run[0])
     if not runs or runs[-1][1] - runs[-1][0] < 3:
         return None
@@ -190,24 +202,40 @@ def travel(views: Views) -> float | None:
     return even * min(1.0, distance / 0.1)
 
 
+def roaming(views: Views) -> float | None:
+    """How many times what its largest frame shows was lit in all: one after the other, what moves lights many places.
+
+    Stroke after stroke a flash lights the same cloud and land; a rolling shutter parts what a stroke lights in two.
+    """
+    return views.candidate.roaming
+
+
+def company(views: Views) -> float | None:
+    """How many lights of the last minute shone alone or roamed: where insects fly, the next of their kind is one too.
+
+    Not asked of a light whose glow reaches far, nor where `reach` is not.
+    """
+    far = reach(views)
+    return None if far is None or far > _GLOWS else views.candidate.notes.get("company", 0.0)
+
+
 def steadiness(views: Views) -> float | None:
     """Share of lit frames within 7 % of the middle one: a lamp shines evenly, strokes flicker and decay.
 
-    Not asked of fewer than three frames, nor where the picture is saturated (white is white).
+    Not asked of fewer than three frames, nor where the picture is saturated (white is white); three may agree by
+    chance, five hardly.
     """
     candidate = views.candidate
     inner = candidate.curve.rise[candidate.curve.lit]
     if len(inner) < 3 or float(candidate.peak_map.max()) >= _SATURATED:
         return None
     middle = float(np.median(inner))
-    return float(np.mean(np.abs(inner - middle) <= 0.07 * middle))
+    return float(np.mean(np.abs(inner - middle) <= 0.07 * middle)) * min(1.0, (len(inner) - 1) / 4)
 
 
 def regularity(views: Views) -> float | None:
     """How well the light curve repeats itself, up to 1: machines and mains keep time, strokes do not."""
-    curve = views.candidate.curve
-    lit = np.flatnonzero(curve.lit)
-    return repetition(curve.rise[lit[0] : lit[-1] + 1]) if len(lit) else None
+    return repetition(views.candidate.curve.rise_while_lit)
 
 
 def went_dark(views: Views) -> float | None:
@@ -243,10 +271,13 @@ def reach(views: Views) -> float | None:
 
     Its cloud, the cloud beside it and the land share its light, more faintly. An insect in the camera's own lamps, a
     drop or a strobe shines by itself, however bright it is, and nothing about it glows. Not asked of bluish light: that
-    may be a far storm, which is small too, while few lamps are bluer than the scene.
+    may be a far storm, which is small too, while few lamps are bluer than the scene. Nor by day, which outshines all of
+    these, and the glow about a channel too.
     """
-    bluish = _BLUISH if views.candidate.centroid[1] <= _LOW else _BLUE
-    return None if views.at_peak is None or tint(views) < bluish else views.at_peak.reach()
+    candidate = views.candidate
+    bluish = _BLUISH if candidate.centroid[1] <= _LOW else _BLUE
+    by_day = candidate.lit_map.any() and float(candidate.background[candidate.lit_map].mean()) > _DAYLIGHT
+    return None if views.at_peak is None or by_day or tint(views) < bluish else views.at_peak.reach()
 
 
 def lamplight(views: Views) -> float | None:
@@ -256,6 +287,12 @@ def lamplight(views: Views) -> float | None:
     """
     place = height(views)
     return warmth(views) if place is not None and place > _LOW else None
+
+
+def _bright(curve: LightCurve) -> NDArray[np.bool_]:
+    """The frames that show the light itself, not its last glow."""
+    bright: NDArray[np.bool_] = curve.lit & (curve.rise >= _BRIGHT * curve.rise.max(initial=0.0))
+    return bright
 
 
 def _left_over(views: Views) -> float | None:

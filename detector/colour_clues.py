@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from detector.views import Views
 
 _SATURATED = 245.0
+# Bluer than this (see `warmth`) is no other colour.
+_BLUEST = -0.1
 
 
 def colour_lost(views: Views) -> float | None:
@@ -23,16 +25,28 @@ def warmth(views: Views) -> float | None:
 
 
 def hue_spread(views: Views) -> float | None:
-    """How much the colour of the added light differs from place to place: sparks and stage lights are many-coloured."""
+    """How much the colour of the added light differs from place to place: sparks and stage lights are many-coloured.
+
+    In light, not in levels: where it was bright already, the same blue light raises the level of blue by less. From
+    white to blue is all one: lightning is there, and is bluer where air and cloud between are clearer.
+    """
     if views.colours is None:
         return None
     before, peak = views.colours
-    added = peak - before
-    lit = (added.mean(axis=2) > 8) & (peak.max(axis=2) < _SATURATED)
+    lit = ((peak - before).mean(axis=2) > 8) & (peak.max(axis=2) < _SATURATED)
     if np.count_nonzero(lit) < 20:
         return None
-    light = added[lit]
-    return float(np.std((light[:, 0] - light[:, 2]) / np.maximum(light.sum(axis=1), 24.0)))
+    light = np.maximum(_linear(peak[lit]) - _linear(before[lit]), 0)
+    total = np.maximum(light.sum(axis=1), 1e-4)
+    hue = np.maximum((light[:, 0] - light[:, 2]) / total, _BLUEST)
+    # What adds little shows little of its colour.
+    return float(np.sqrt(np.cov(hue, aweights=total)))
+
+
+def _linear(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Light, 1 = white, from levels 0..255 by the usual power law of displays."""
+    linear: NDArray[np.float32] = (levels / np.float32(255)) ** np.float32(2.2)
+    return linear
 
 
 def tint(views: Views) -> float:

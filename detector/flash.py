@@ -118,6 +118,12 @@ class LightCurve:
     x: NDArray[np.float32]
     y: NDArray[np.float32]
 
+    @property
+    def rise_while_lit(self) -> NDArray[np.float32]:
+        """`rise` from the first lit frame to the last one: what comes before and after says nothing of the light."""
+        lit = np.flatnonzero(self.lit)
+        return self.rise[lit[0] : lit[-1] + 1] if len(lit) else self.rise[:0]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
@@ -127,6 +133,7 @@ class Candidate:
     background, peak_map: (rows, columns) float32 block luma before the flash and the highest luma of each block in it.
     lit_map: (rows, columns) blocks that lit up at any time.
     before, peak, after: frames of the moment; before and after may be missing at the edges of a source.
+    quiet: thin copies of frames of the last second before, oldest first: what the scene does by itself.
     notes: what the prefilter knows beside: `dark_after` 1 when `after` shows the scene without the light, 0 when the
     light was still there; `cut_off` 1 when the source or what can be compared ended first; `blinks`, how many earlier
     lights of this place, strength and rhythm there were, less where frames are too far apart to tell; `stir_levels`,
@@ -153,5 +160,12 @@ class Candidate:
     peak: Frame
     before: Frame | None = None
     after: Frame | None = None
+    quiet: tuple[Frame, ...] = ()
     quality: tuple[str, ...] = ()
     notes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def roaming(self) -> float:
+        """Blocks lit at any time over those lit in the largest frame; 1 and more."""
+        largest = self.lit_fraction * self.notes.get("watched_share", 1.0) * self.lit_map.size
+        return float(np.count_nonzero(self.lit_map)) / max(largest, 1.0)

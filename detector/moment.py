@@ -1,7 +1,6 @@
 """One open candidate while it runs: its light curve, the blocks it lit, its pictures, and when it is over."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +8,11 @@ from numpy.typing import NDArray
 from detector.brightness import Grid
 from detector.flash import Candidate
 from detector.light_curve import Sample, curve_of, pulses_of
+from detector.look import FADING_SHARE, Look
 from stream import Frame
 
 # The last 1 % of a pulse's glow do not count as lit: what drifts meanwhile (clouds, exposure) is often as large.
 GLOW_SHARE = 0.01
-# A block that lit up counts down to this share of its threshold: what fades is known to be light, so less is needed
-# to follow it than to find it.
-FADING_SHARE = 0.6
 # Blocks that rose at least this share of the highest rise are the core of a light: its edge is lost in noise.
 CORE_SHARE = 0.3
 # Light that keeps its level for this long, within this share of the brightest moment, is a new normal (a lamp, an
@@ -41,52 +38,6 @@ AFTER_SECONDS = 0.15
 CAME_SHARE = 0.25
 
 
-@dataclass(frozen=True)
-class Look:
-    """What one frame shows against the background, all over the watched blocks.
-
-    rise, step: (rows, columns) levels above the background, and above the picture of a moment ago.
-    threshold, noise: (rows, columns) rise that counts as lit, and the standard deviation of a block.
-    sudden: blocks that rose above the threshold just now.
-    strict: how much stricter than usual to be, while little is known: 1 to 2.
-    """
-
-    rise: Grid
-    step: Grid
-    threshold: Grid
-    noise: Grid
-    watched: NDArray[np.bool_]
-    sudden: NDArray[np.bool_]
-    strict: float
-
-    @cached_property
-    def sudden_blocks(self) -> int:
-        """How many blocks rose above the threshold just now."""
-        return int(np.count_nonzero(self.sudden))
-
-    @cached_property
-    def suddenness(self) -> float:
-        """Share of the blocks above the threshold, 0..1, that got there just now."""
-        above = int(np.count_nonzero((self.rise > self.threshold) & self.watched))
-        return self.sudden_blocks / above if above else 0.0
-
-    @cached_property
-    def positivity(self) -> float:
-        """Share of rises in all noticeable changes, 0..1: added light makes no block darker, whatever moves does.
-
-        Worked out only when asked for: most frames show nothing.
-        """
-        # Half of what counts as lit: what darkens by less is exposure or the codec. Nor less than three standard
-        # deviations of the difference of two pictures: that would drown light in noise. What noise darkens
-        # beyond them in so many blocks (0.0044 deviations each, if it is normal) is no motion.
-        noticeable = np.maximum(np.float32(0.5) * self.threshold, np.float32(3 * 2**0.5) * self.noise)
-        by_noise = 0.0044 * 2**0.5 * float(self.noise[self.watched].sum())
-        change = np.where(self.watched & (np.abs(self.step) > noticeable), self.step, np.float32(0))
-        gained = float(np.maximum(change, 0).sum())
-        lost = max(0.0, gained - float(change.sum()) - by_noise)
-        return gained / (gained + lost) if gained > 0 else 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What a flash is measured against, fixed at its onset.
@@ -108,10 +59,11 @@ class Ground:
 class Moment:
     """One open candidate: `take` every frame, ask `over`, then `candidate(open_=False)`."""
 
-    def __init__(self, name: str, onset: Frame, before: Frame | None, ground: Ground) -> None:
+    def __init__(self, name: str, onset: Frame, before: Frame | None, quiet: tuple[Frame, ...], ground: Ground) -> None:
         self.id = name
         self.onset = onset
         self.before = before
+        self.quiet = quiet
         self.peak = onset
         self.after: Frame | None = None
         self.last = onset
@@ -229,8 +181,12 @@ class Moment:
 
     def over(self, seconds: float, *, max_seconds: float) -> bool:
         """Whether it has been dark for `gap_seconds`, is the new normal, or has run for `max_seconds`."""
-        dark = self.dark_from is not None and seconds - self.dark_from >= self.ground.gap_seconds
-        return dark or self.stays_since is not None or seconds - self.start_seconds >= max_seconds
+        stays = self.stays_since is not None
+        return self.dark_since(seconds) or stays or seconds - self.start_seconds >= max_seconds
+
+    def dark_since(self, seconds: float) -> bool:
+        """Whether it has been dark for `gap_seconds`: what lights up in a frame of that time is another flash."""
+        return self.dark_from is not None and seconds - self.dark_from >= self.ground.gap_seconds - 1e-6
 
     def candidate(self, *, open_: bool) -> Candidate:
         """Everything known by now."""
@@ -259,6 +215,7 @@ class Moment:
             onset=self.onset,
             peak=self.peak,
             before=self.before,
+            quiet=self.quiet,
             after=self.after or (self.last if self.last is not self.peak else None),
             quality=tuple(sorted(self.quality)),
             notes=self.notes | {"dark_after": float(self.went_dark)},

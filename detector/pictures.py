@@ -20,7 +20,7 @@ _MAX_GAIN = 16.0  # a fainter rise than 16 levels is not blown up to full white:
 
 
 def compact(candidate: Candidate, side_pixels: int) -> Candidate:
-    """The same candidate with pictures of at most `side_pixels`, free of the decoder's memory."""
+    """The same candidate for a model: its pictures of at most `side_pixels`, free of the decoder's memory."""
     made: dict[int, Frame] = {}
 
     def small(frame: Frame) -> Frame:
@@ -34,6 +34,7 @@ def compact(candidate: Candidate, side_pixels: int) -> Candidate:
         peak=small(candidate.peak),
         before=None if candidate.before is None else small(candidate.before),
         after=None if candidate.after is None else small(candidate.after),
+        quiet=(),
     )
 
 

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from detector.brightness import Background, Grid, block_luma
 from detector.closeup import change
+from detector.company import Company
 from detector.flash import Candidate
 from detector.habits import Habits, repetition
-from detector.moment import Ground, Look, Moment
-from detector.recent_pictures import RecentPictures
+from detector.look import Look
+from detector.moment import Ground, Moment
+from detector.recent_pictures import RecentPictures, apart
 from detector.region import Polygon, Region, watched_blocks
 from detector.settings import PrefilterSettings
 from stream import Frame, load_opencv
@@ -21,10 +23,13 @@ from stream import Frame, load_opencv
 cv2 = load_opencv()
 
 
-# So much of the rise over the background came within the last `step_seconds`; a steady climb gives at most half.
-SUDDEN_SHARE = 0.65
 # Lightning is sudden wherever it is seen. Where light grows slowly, chance alone makes a few of its blocks jump.
 TOGETHER_SHARE = 0.5
+# What the scene does by itself (blocks that jump, what gets darker) is no evidence up to this many times its average:
+# about the spread of such counts, which come in clusters.
+RESTLESS_FACTOR = 2.0
+# Of the smallest light that is asked for.
+RESTLESS_MOST = 2
 # A new stroke adds at least this share of the light that is there already.
 RESTRIKE_SHARE = 0.2
 # Cameras take this long to undo what a bright flash did to their exposure.
@@ -53,12 +58,13 @@ class Prefilter:
         self._watched: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
         self._watched_blocks = 0
         self._background = Background(step_seconds=settings.step_seconds, memory_seconds=settings.noise_memory_seconds)
-        self._pictures = RecentPictures(settings.step_seconds)
         self._habits = Habits()
+        self._company = Company()
         self._aftermath: Aftermath | None = None
         self._moment: Moment | None = None
         self._last_look: Look | None = None
-        self._previous: Frame | None = None
+        self._previous: Stamp | None = None
+        self._pictures = RecentPictures(settings.step_seconds)
 
     def push(self, frame: Frame) -> list[Candidate]:
         """Candidates that open or close with `frame`."""
@@ -67,6 +73,8 @@ class Prefilter:
     def push_grid(self, frame: Frame, grid: Grid) -> list[Candidate]:
         """As `push`, with the block luma of `frame` already made."""
         found = self._cross_edges(frame, grid)
+        if self._moment is not None and self._moment.dark_since(frame.seconds):
+            found += self._close()
         look = self._last_look = self._look(frame, grid)
         if self._moment is not None:
             found += self._follow(self._moment, frame, grid, look)
@@ -75,8 +83,8 @@ class Prefilter:
         else:
             self._learn(frame, grid, look)
         self._background.remember(frame.seconds, grid)
-        self._previous = frame
-        self._pictures.remember(frame)
+        self._previous = Stamp(frame.seconds, frame.epoch, frame.quality)
+        self._pictures.remember(frame, quiet=self._moment is None)
         return found
 
     @property
@@ -109,6 +117,7 @@ class Prefilter:
         self._aftermath = None
         if new_scene:
             self._habits.forget()
+            self._company.forget()
         self._pictures.forget()
         self._previous = None
         return found
@@ -136,16 +145,25 @@ class Prefilter:
             level = self._aftermath.ground(level)
             if frame.seconds >= self._aftermath.until:
                 self._aftermath = None
-        step, rise = grid - reference, grid - level
+        rise = grid - level
         threshold, strict = self._thresholds(frame.seconds)
-        # Lightning is sudden and adds to what was there: most of the rise over the background came just now. A rise
-        # out of a short dark spell (wiper, exposure dip) is no rise over the background.
-        sudden = rise > threshold
-        sudden &= step > np.float32(SUDDEN_SHARE) * rise
-        sudden &= self._watched
         noise = self._background.noise
-        noise = np.zeros_like(step) if noise is None else noise
-        return Look(rise, step, threshold, noise, self._watched, sudden, strict)
+        look = Look(
+            rise=rise,
+            step=grid - reference,
+            threshold=threshold,
+            noise=np.zeros_like(rise) if noise is None else noise,
+            watched=self._watched,
+            # Where the scene by itself makes blocks jump in every picture (stars, rain, water), light must exceed that.
+            least_blocks=self._min_blocks(strict) + RESTLESS_FACTOR * self._background.restless_blocks,
+            usual=self._background.stir * RESTLESS_FACTOR,
+        )
+        latest = self._background.latest
+        if look.sudden_blocks < look.least_blocks <= look.above_blocks and latest is not None:
+            # A stroke after a dark picture, where one of a moment ago showed the stroke before it.
+            since = replace(look, step=grid - latest)
+            return since if since.sudden_blocks >= since.least_blocks else look
+        return look
 
     def _min_blocks(self, strict: float = 1.0) -> int:
         # One block alone may be a hot pixel or an insect, however small the watched part is.
@@ -153,21 +171,25 @@ class Prefilter:
 
     def _is_onset(self, look: Look) -> bool:
         return (
-            look.sudden_blocks >= self._min_blocks(look.strict)
+            look.sudden_blocks >= look.least_blocks
             and look.positivity >= self._settings.min_positivity
             and look.suddenness >= TOGETHER_SHARE
         )
 
     def _is_added_light(self, frame: Frame, look: Look) -> bool:
         """The same question as positivity, at five times the resolution, asked only when the blocks see an onset."""
-        before = self._pictures.before(frame.seconds)
+        before = self._pictures.before
         closer = change(before, frame) if before is not None else None
-        purity = None if closer is None else closer.positivity(look.sudden, float(look.step[look.sudden].mean()))
-        if purity is None:
+        rise = float(look.step[look.sudden].mean())
+        stir = None if closer is None else closer.stir(look.sudden, rise)
+        if stir is None:
             return True
-        # Motion hardly ever brightens a tenth of the picture at once, so a large light needs less purity.
+        pair = apart(self._pictures.quiet, self._settings.step_seconds)
+        quiet = change(*pair) if pair is not None else None
+        purity = stir.positivity(None if quiet is None else quiet.stir(look.sudden, rise))
+        # Motion brightens a twentieth of the picture at once, hardly ever a tenth: a large light needs less purity.
         area = look.sudden_blocks / max(1.0, float(np.count_nonzero(self._watched)))
-        return purity >= self._settings.min_fine_positivity - min(0.1, area)
+        return purity >= self._settings.min_fine_positivity - min(0.1, max(0.0, 2.0 * (area - 0.05)))
 
     def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
         ground = Ground(
@@ -178,7 +200,7 @@ class Prefilter:
             min_blocks=self._min_blocks(),
             gap_seconds=self._settings.gap_seconds,
         )
-        moment = Moment(candidate_id(self._camera, frame), frame, self._pictures.before(frame.seconds), ground)
+        moment = Moment(candidate_id(self._camera, frame), frame, self._pictures.before, self._pictures.quiet, ground)
         moment.take(frame, grid, look, joins=True)
         moment.notes["pictures_before"] = float(self._background.remembered)
         self._moment = moment
@@ -197,6 +219,10 @@ class Prefilter:
         elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0
         settled = self._moment is None and self._aftermath is None
         self._background.learn(frame.seconds, grid, look.step if look else None, elapsed, settled=settled)
+        if look is not None:
+            # More is no restlessness: a storm that flickers all over the picture must not make blind for it.
+            blocks = min(look.sudden_blocks, RESTLESS_MOST * self._min_blocks())
+            self._background.learn_restlessness(blocks, look.stir, elapsed)
 
     def _joins(self, moment: Moment, look: Look) -> bool:
         """Whether the rise of this moment is light of the open flash: while it is lit, a weaker onset is enough.
@@ -239,11 +265,14 @@ class Prefilter:
         moment, self._moment = self._moment, None
         if moment is None:
             return []
+        now = moment.samples[-1].seconds
+        unending = not cut_off and moment.stays_since is None and not moment.dark_since(now)
         if moment.dark_from is None:
             self._background.restart(forget_noise=False)
-            if moment.stays_since is None and not cut_off:
-                # A storm without a pause: what comes next is measured against the same ground.
-                now = moment.samples[-1].seconds
+        if unending:
+            # A storm without a pause: what comes next is measured against the same ground.
+            self._pictures.resume(now, moment.before)
+            if moment.dark_from is None:
                 self._background.resume(now, moment.ground.level)
                 self._aftermath = Aftermath(moment.ground.level, now + AFTERMATH_SECONDS)
         moment.notes["cut_off"] = float(cut_off)
@@ -253,12 +282,22 @@ class Prefilter:
         closed = moment.candidate(open_=False)
         if not cut_off:
             self._watch_recovery(moment)
+            closed.notes["company"] = float(self._company.add(closed))
             rise = closed.peak_map - closed.background
-            keeps_time = repetition(closed.curve.rise) or 0.0
+            keeps_time = repetition(closed.curve.rise_while_lit) or 0.0
             closed.notes["blinks"] = self._habits.add(
                 closed.start_seconds, closed.lit_map, rise, keeps_time, within=closed.onset.duration
             )
         return [closed]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What must be known of the last frame without holding its picture; see stream.Frame."""
+
+    seconds: float
+    epoch: int
+    quality: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,7 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
         look = prefilter.look
         strength = 0.0
         if look is not None:
-            least = max(
-                2, round(settings.prefilter.min_lit_fraction * look.strict * np.count_nonzero(prefilter.watched))
-            )
+            least = round(look.least_blocks)
             ratio = np.where(prefilter.watched, np.minimum(look.rise, look.step) / look.threshold, 0).ravel()
             strength = max(0.0, float(np.partition(ratio, -least)[-least]))
             thresholds.append(float(np.median(look.threshold)))

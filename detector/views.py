@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from detector.brightness import Grid, block_luma
 from detector.closeup import Change, change
 from detector.flash import Candidate
+from detector.recent_pictures import apart
 from stream import Frame
 
 _COLOUR_SIDE = 160
@@ -18,6 +19,7 @@ class Views:
 
     def __init__(self, candidate: Candidate) -> None:
         self.candidate = candidate
+        self._usual: dict[float, Change | None] = {}
 
     @cached_property
     def at_onset(self) -> Change | None:
@@ -34,6 +36,18 @@ class Views:
         """From before the flash to after it; None where it never went dark."""
         dark = self.candidate.notes.get("dark_after", 1.0) > 0
         return self._change(self.candidate.after) if dark and self.candidate.after is not None else None
+
+    def usual(self, now: Frame | None) -> Change | None:
+        """What the scene changes by itself in the time from before the flash to `now`, or the longest that is known."""
+        before = self.candidate.before
+        if before is None or now is None:
+            return None
+        pair = apart(self.candidate.quiet, now.seconds - before.seconds)
+        if pair is None:
+            return None
+        if pair[0].seconds not in self._usual:
+            self._usual[pair[0].seconds] = change(*pair)
+        return self._usual[pair[0].seconds]
 
     @cached_property
     def colours(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:

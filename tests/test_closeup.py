@@ -60,6 +60,7 @@ def test_how_far_a_light_reaches_is_known_once_a_tenth_of_it_is_a_level() -> Non
         pytest.param(blobs(200, 10), 1, 0, id="lumps of cloud"),
         pytest.param(blobs(28, 1.5), 1, 0, id="drops that only reflect"),
         pytest.param(flat(120) + blobs(70, 1.5), 1, 0, id="points that a glow nearly outshines"),
+        pytest.param(flat(30) + blobs(60, 1.5), 1, 0, id="glints that are not much brighter than what is around them"),
         pytest.param(grain(10), 10, 0, id="noise"),
     ],
 )
@@ -75,17 +76,19 @@ def test_pieces_of_a_channel_that_lie_end_to_end_are_one() -> None:
 
 
 def test_a_rise_is_measured_unless_it_drowns_in_noise() -> None:
-    assert Change(flat(20), flat(10), 1.0).positivity(ALL, rise=10) == 1
-    assert Change(flat(20), flat(10), 2.0).positivity(ALL, rise=10) is None
+    stir = Change(flat(20), flat(10), 1.0).stir(ALL, rise=10)
+    assert stir is not None
+    assert stir.positivity() == 1
+    assert Change(flat(20), flat(10), 2.0).stir(ALL, rise=10) is None
 
 
 def test_falls_count_above_what_codecs_and_noise_do_and_rises_of_five_levels_do_too() -> None:
     def lost(fall: float, noise: float) -> float:
         both = flat(40)
         both[:, ::2] = -fall
-        sums = Change(flat(60), both, noise).gained_and_lost(ALL, rise=100)
-        assert sums is not None
-        return sums[1]
+        stir = Change(flat(60), both, noise).stir(ALL, rise=100)
+        assert stir is not None
+        return stir.lost
 
     assert lost(1.5, noise=0.1) == 0
     assert lost(5, noise=0.1) > 0
@@ -96,7 +99,9 @@ def test_what_moves_far_from_a_light_says_nothing_of_it() -> None:
     both = flat()
     both[50:80, 50:80] = 40
     both[50:80, 130:150] = -40
-    assert Change(flat(60), both, 0.5).positivity(blocks(slice(10, 16), slice(10, 16)), rise=40) == 1
+    stir = Change(flat(60), both, 0.5).stir(blocks(slice(10, 16), slice(10, 16)), rise=40)
+    assert stir is not None
+    assert stir.positivity() == 1
 
 
 def test_smoothness_is_asked_only_where_light_is_more_than_noise() -> None:

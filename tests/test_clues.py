@@ -173,20 +173,28 @@ def test_where_the_centre_of_a_large_light_is_and_goes_says_nothing() -> None:
 
 
 def test_a_lamp_shines_evenly_but_in_white_pictures_everything_does() -> None:
-    lamp, strokes = look([60, 62, 59, 61]), look([60, 45, 30, 55])
+    lamp, strokes = look([60, 62, 59, 61, 60]), look([60, 45, 30, 55, 40])
     assert odds("steadiness", clues.steadiness(lamp)) == -4
     assert odds("steadiness", clues.steadiness(strokes)) == 0
     white = replace(lamp.candidate, peak_map=np.full_like(lamp.candidate.peak_map, 250))
     assert clues.steadiness(Views(white)) is None
 
 
+def test_three_frames_may_be_as_bright_as_each_other_by_chance() -> None:
+    assert odds("steadiness", clues.steadiness(look([60, 62, 59]))) == 0
+
+
+def waves(seed: int) -> Picture:
+    """A sea of which every place is brighter or darker by 9 levels."""
+    rng = np.random.default_rng(seed)
+    return land() + np.kron(rng.choice([-9, 9], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
+
+
 def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
-    rng = np.random.default_rng(4)
-    waves = np.kron(rng.choice([-9, 9], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
     stroke = closed(frames(lit((2.0, 2.04), light=sky_light(12))))[0]
     assert stroke.after is not None
-    after = picture(stroke.after, land() + waves)
-    calm, sea = (replace(stroke, after=after, notes={"stir_levels": levels}) for levels in (0.0, 3.0))
+    calm = replace(stroke, after=picture(stroke.after, waves(4)))
+    sea = replace(calm, quiet=tuple(picture(frame, waves(seed)) for seed, frame in enumerate(stroke.quiet)))
     assert odds("scene_changed", clues.scene_changed(Views(calm))) < -1
     assert odds("scene_changed", clues.scene_changed(Views(sea))) == 0
 
@@ -204,15 +212,17 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("filter_swing", 0.1, 0.2, id="a fifth darker before and brighter after"),
         pytest.param("shift_likeness", 0.5, 0.57, id="a shift explains most of what a shaken camera shows"),
         pytest.param("smoothness", 0.25, 0.15, id="sparks and drops are smaller than a cloud"),
-        pytest.param("specks", 12, 18, id="a channel has some branches, a firework a swarm of sparks"),
+        pytest.param("specks", 10, 14, id="a channel has some branches, a firework a swarm of sparks"),
         pytest.param("overlap", 0.7, 0.5, id="an insect is half out of its place a frame later"),
         pytest.param("travel", 0.4, 0.7, id="a car goes its way"),
+        pytest.param("roaming", 2, 2.6, id="a shutter parts a stroke in two, an insect crosses the view"),
+        pytest.param("company", 1, 2.1, id="one stray drop is no swarm"),
         pytest.param("steadiness", 0.6, 0.8, id="a lamp is as bright in four frames of five"),
         pytest.param("regularity", 0.6, 0.8, id="a beacon repeats itself"),
         pytest.param("blinks", 2, 3, id="three in time may be chance, four hardly"),
         pytest.param("colour_lost", 0.6, 0.8, id="white light pales a scene, night mode takes its colour"),
         pytest.param("warmth", 0.1, 0.3, id="bulbs and sparks are warm"),
-        pytest.param("hue_spread", 0.25, 0.35, id="stage lights have many colours"),
+        pytest.param("hue_spread", 0.2, 0.27, id="stage lights have many colours"),
         pytest.param("height", 0.76, 0.85, id="what shines in the lowest sixth is on the ground"),
         pytest.param("lamplight", -0.02, 0.02, id="headlights are a little warm"),
         pytest.param("reach", 0.12, 0.09, id="an insect is all that it lights"),

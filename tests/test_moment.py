@@ -150,5 +150,5 @@ def test_what_darkens_counts_from_half_of_what_is_lit_on(fall: float, least: flo
     step = np.full((36, 64), fall, np.float32)
     step[:10, :10] = 10
     full = np.ones_like(step)
-    look = Look(step, step, 3 * full, 0.1 * full, full > 0, step > 3, strict=1.0)
+    look = Look(step, step, 3 * full, 0.1 * full, full > 0, least_blocks=20)
     assert least <= look.positivity <= most

@@ -292,7 +292,7 @@ def test_a_swarm_of_burning_points_is_a_firework_and_a_branched_channel_is_not()
         steps = np.arange(25)
         channel[branch + steps // 3, 101 + steps] = channel[branch + steps // 3, 100 - steps] = 250
     firework, stroke = (judge(candidate_of(frames(lit((2.0, 2.04), light=light)))) for light in (sparks, channel))
-    assert says(firework, "specks") == -4
+    assert says(firework, "specks") < -3
     assert not firework.lightning
     assert says(stroke, "specks") == 0
     assert stroke.lightning
@@ -312,7 +312,7 @@ def test_the_sparks_of_a_firework_count_even_if_its_brightest_moment_is_one_glar
     def burst(when: float, quiet: Picture) -> Picture:
         return lit((2.0, 2.04), light=swarm())(when, lit((2.04, 2.08), light=sky_light(200))(when, quiet))
 
-    assert says(judge(candidate_of(frames(burst))), "specks") == -4
+    assert says(judge(candidate_of(frames(burst))), "specks") < -3
 
 
 def alone(levels: float = 90) -> Picture:

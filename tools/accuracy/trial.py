@@ -15,6 +15,7 @@ from detector.prefilter import Prefilter
 from detector.score import TOLERANCE_SECONDS, match
 from detector.settings import load_settings
 from storm import Labels, Scene, write_clip
+from storm.truth import FlashTruth
 from stream import Frame, open_video
 
 
@@ -92,8 +93,7 @@ def _compare(case: Case, labels: Labels, found: list[Candidate], cost: float) ->
     frame = 1 / float(case.plan.rate)
     trial = Trial(case, case.plan.seconds, cost)
     details = sorted(labels.details, key=lambda detail: detail.start)
-    reports = [(one.start_seconds, one.end_seconds) for one in found]
-    pairs = dict(match([(one.start, one.end) for one in details], reports, TOLERANCE_SECONDS))
+    pairs = _matched(details, found)
     for place, detail in enumerate(details):
         best = pairs.get(place)
         trial.flashes.append(
@@ -120,6 +120,18 @@ def _compare(case: Case, labels: Labels, found: list[Candidate], cost: float) ->
                 Alarm(one.start_seconds, one.end_seconds, bool(verdict.lightning), said, dict(verdict.evidence))
             )
     return trial
+
+
+def _matched(details: list[FlashTruth], found: list[Candidate]) -> dict[int, int]:
+    """Which candidate reports which flash; one that is too faint to be asked for takes no report from one that is."""
+    pairs: dict[int, int] = {}
+    for visible in (True, False):
+        flashes = [place for place, detail in enumerate(details) if detail.visible == visible]
+        left = [n for n in range(len(found)) if n not in pairs.values()]
+        spans = [(details[place].start, details[place].end) for place in flashes]
+        reports = [(found[n].start_seconds, found[n].end_seconds) for n in left]
+        pairs |= {flashes[i]: left[j] for i, j in match(spans, reports, TOLERANCE_SECONDS)}
+    return pairs
 
 
 def _meet(one: Candidate, start: float, end: float) -> bool:

@@ -1,0 +1,95 @@
+"""What one frame shows against the background: which blocks rose, how suddenly, and what got darker meanwhile."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.brightness import Grid
+from detector.positivity import STILL, Stir
+from stream import load_opencv
+
+cv2 = load_opencv()
+
+# So much of the rise over the background came within the last `step_seconds`; a steady climb gives at most half.
+SUDDEN_SHARE = 0.65
+# A block that lit up, or beside one that did, counts down to this share of its threshold: where light is known to be,
+# less is needed to follow it than to find it.
+FADING_SHARE = 0.6
+# Of a light that is just as large as asked for, noise hides a few blocks: so many are enough if their neighbours glow.
+SURE_SHARE = 0.7
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one frame shows, all over the watched blocks.
+
+    rise, step: (rows, columns) levels above the background, and above the picture of a moment ago.
+    threshold, noise: (rows, columns) rise that counts as lit, and the standard deviation of a block.
+    watched: (rows, columns) blocks that count.
+    least_blocks: how many sudden blocks make an onset.
+    usual: what changes in this scene without any light.
+    """
+
+    rise: Grid
+    step: Grid
+    threshold: Grid
+    noise: Grid
+    watched: NDArray[np.bool_]
+    least_blocks: float
+    usual: Stir = STILL
+
+    @cached_property
+    def sudden(self) -> NDArray[np.bool_]:
+        """(rows, columns) blocks that rose above their threshold just now; where these are few, what glows beside too.
+
+        Lightning is sudden and adds to what was there: most of the rise over the background came just now. A rise out
+        of a short dark spell (wiper, exposure dip) is no rise over the background.
+        """
+        just_now = self.step > np.float32(SUDDEN_SHARE) * self.rise
+        just_now &= self.watched
+        sure: NDArray[np.bool_] = self.above & just_now
+        if not SURE_SHARE * self.least_blocks <= np.count_nonzero(sure) < self.least_blocks:
+            return sure
+        # Light has no holes, and its edge is fainter.
+        beside = cv2.dilate(sure.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        grown: NDArray[np.bool_] = beside & just_now & (self.rise > np.float32(FADING_SHARE) * self.threshold)
+        return grown
+
+    @cached_property
+    def sudden_blocks(self) -> int:
+        """How many blocks rose just now."""
+        return int(np.count_nonzero(self.sudden))
+
+    @cached_property
+    def above(self) -> NDArray[np.bool_]:
+        """(rows, columns) blocks above the threshold, since whenever."""
+        return (self.rise > self.threshold) & self.watched
+
+    @cached_property
+    def above_blocks(self) -> int:
+        """How many these are."""
+        return int(np.count_nonzero(self.above))
+
+    @property
+    def suddenness(self) -> float:
+        """Share of the blocks above the threshold, 0..1, that got there just now."""
+        return np.count_nonzero(self.sudden & self.above) / self.above_blocks if self.above_blocks else 0.0
+
+    @cached_property
+    def positivity(self) -> float:
+        """Share of rises in all noticeable changes, 0..1."""
+        return self.stir.positivity(self.usual)
+
+    @cached_property
+    def stir(self) -> Stir:
+        """The noticeable changes since a moment ago, falls by noise alone left out."""
+        # Half of what counts as lit: what darkens by less is exposure or the codec. Nor less than three standard
+        # deviations of the difference of two pictures: that would drown light in noise. What noise darkens
+        # beyond them in so many blocks (0.0044 deviations each, if it is normal) is no motion.
+        noticeable = np.maximum(np.float32(0.5) * self.threshold, np.float32(3 * 2**0.5) * self.noise)
+        by_noise = 0.0044 * 2**0.5 * float(self.noise[self.watched].sum())
+        change = np.where(self.watched & (np.abs(self.step) > noticeable), self.step, np.float32(0))
+        gained = float(np.maximum(change, 0).sum())
+        return Stir(gained, max(0.0, gained - float(change.sum()) - by_noise))

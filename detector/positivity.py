@@ -1,0 +1,38 @@
+"""Positivity: how much of what changes is light that was added."""
+
+from dataclasses import dataclass
+
+# What a scene adds by itself varies by a factor of two from moment to moment; three times as much is no chance.
+BY_CHANCE, OUTSHINES = 2.0, 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stir:
+    """What changed between two pictures: sums of the noticeable rises and of the noticeable falls, levels."""
+
+    gained: float
+    lost: float
+
+    def positivity(self, usual: "Stir | None" = None) -> float:
+        """Share of rises in all noticeable changes, 0..1: added light darkens nothing, whatever moves does.
+
+        usual: what changes there without any light. Traffic, trees and rain make a scene darker here and there all the
+        time; the more a light outshines them, the less does that speak against it.
+        """
+        lost = self.lost
+        if usual is not None:
+            beyond = (self.gained / max(usual.gained, 1e-6) - BY_CHANCE) / (OUTSHINES - BY_CHANCE)
+            lost = max(0.0, lost - min(1.0, max(0.0, beyond)) * usual.lost)
+        return self.gained / (self.gained + lost) if self.gained > 0 else 0.0
+
+    def __add__(self, other: "Stir") -> "Stir":
+        return Stir(self.gained + other.gained, self.lost + other.lost)
+
+    def __sub__(self, other: "Stir") -> "Stir":
+        return Stir(self.gained - other.gained, self.lost - other.lost)
+
+    def __mul__(self, factor: float) -> "Stir":
+        return Stir(self.gained * factor, self.lost * factor)
+
+
+STILL = Stir(0.0, 0.0)

@@ -1,0 +1,59 @@
+"""The pictures that are kept to compare a new one with."""
+
+import weakref
+
+import numpy as np
+import pytest
+
+from detector.recent_pictures import RecentPictures, apart
+from stream import Frame
+
+
+def frame(number: int, rate: float, height: int = 4) -> Frame:
+    return Frame("roof", number, number / rate, 1 / rate, np.zeros((height, 4), np.uint8))
+
+
+@pytest.mark.parametrize("rate", [5, 25, 240])
+def test_one_whole_picture_is_kept_at_every_rate_and_it_is_hardly_older_than_asked_for(rate: int) -> None:
+    pictures, alive = RecentPictures(0.05), []
+    for number in range(2 * rate):
+        if pictures.before is not None:
+            assert 0 < number / rate - pictures.before.seconds <= 0.05 + 1 / rate + 1e-6
+        one = frame(number, rate)
+        alive.append(weakref.ref(one.luma))
+        pictures.remember(one, quiet=False)
+        del one
+    assert sum(reference() is not None for reference in alive) == 1
+
+
+def test_thin_copies_of_quiet_pictures_reach_a_second_back_and_are_small_whatever_the_size() -> None:
+    pictures = RecentPictures(0.05)
+    for number in range(50):
+        pictures.remember(frame(number, 25, height=2160), quiet=number != 49)
+    assert [one.seconds for one in pictures.quiet] == pytest.approx([0.84, 1.12, 1.4, 1.68])
+    assert all(one.luma.shape[0] <= 200 for one in pictures.quiet)
+    assert pictures.quiet[-1].seconds < 49 / 25
+
+
+def test_light_is_never_taken_for_what_the_scene_does_by_itself() -> None:
+    pictures = RecentPictures(0.05)
+    for number in range(50):
+        pictures.remember(frame(number, 25), quiet=False)
+    assert pictures.quiet == ()
+
+
+def test_two_pictures_are_as_far_apart_as_asked_for_or_as_far_as_can_be() -> None:
+    kept = [frame(number, 4) for number in range(4)]
+    for seconds, first in ((0.05, 2), (0.25, 2), (0.3, 1), (9.0, 0)):
+        pair = apart(kept, seconds)
+        assert pair is not None
+        assert [one.number for one in pair] == [first, 3]
+    assert apart(kept[:1], 0.05) is None
+
+
+def test_what_comes_after_a_light_without_an_end_is_compared_with_what_was_before_it() -> None:
+    pictures, before = RecentPictures(0.05), frame(3, 25)
+    pictures.resume(4.0, before)
+    assert pictures.before is not None
+    assert pictures.before.luma is before.luma
+    assert pictures.before.seconds == 4.0
