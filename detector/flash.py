@@ -167,5 +167,6 @@ class Candidate:
     @property
     def roaming(self) -> float:
         """Blocks lit at any time over those lit in the largest frame; 1 and more."""
-        largest = self.lit_fraction * self.notes.get("watched_share", 1.0) * self.lit_map.size
+        most = float(self.curve.lit_fraction.max(initial=0.0))
+        largest = most * self.notes.get("watched_share", 1.0) * self.lit_map.size
         return float(np.count_nonzero(self.lit_map)) / max(largest, 1.0)

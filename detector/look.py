@@ -30,6 +30,7 @@ class Look:
     watched: (rows, columns) blocks that count.
     least_blocks: how many sudden blocks make an onset.
     usual: what changes in this scene without any light.
+    already: (rows, columns) blocks that were above their threshold in the frame before, too.
     """
 
     rise: Grid
@@ -39,6 +40,7 @@ class Look:
     watched: NDArray[np.bool_]
     least_blocks: float
     usual: Stir = STILL
+    already: NDArray[np.bool_] | None = None
 
     @cached_property
     def sudden(self) -> NDArray[np.bool_]:
@@ -74,8 +76,13 @@ class Look:
 
     @property
     def suddenness(self) -> float:
-        """Share of the blocks above the threshold, 0..1, that got there just now."""
-        return np.count_nonzero(self.sudden & self.above) / self.above_blocks if self.above_blocks else 0.0
+        """Share of the blocks that came above the threshold with this frame, 0..1, that got there just now.
+
+        What drifts about (clouds, exposure) may be above it anywhere else, and since before.
+        """
+        come = self.above if self.already is None else self.above & (self.sudden | ~self.already)
+        count = int(np.count_nonzero(come))
+        return np.count_nonzero(self.sudden & come) / count if count else 0.0
 
     @cached_property
     def positivity(self) -> float:

@@ -89,9 +89,9 @@ class Moment:
 
         joins: whether what rose suddenly in this frame is light of this flash too (an onset of its own).
         """
-        if joins:
-            self.mask |= look.sudden
         rise = grid - self.ground.level
+        if joins:
+            self.mask |= look.sudden & (rise > self._fading)
         np.maximum(self.peak_map, np.where(self.mask, grid, self.peak_map), out=self.peak_map)
         lit_blocks = self.mask & (rise > self._fading)
         blocks = int(np.count_nonzero(lit_blocks))

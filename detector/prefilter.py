@@ -119,7 +119,7 @@ class Prefilter:
             self._habits.forget()
             self._company.forget()
         self._pictures.forget()
-        self._previous = None
+        self._previous = self._last_look = None
         return found
 
     def _thresholds(self, seconds: float) -> tuple[Grid, float]:
@@ -157,6 +157,7 @@ class Prefilter:
             # Where the scene by itself makes blocks jump in every picture (stars, rain, water), light must exceed that.
             least_blocks=self._min_blocks(strict) + RESTLESS_FACTOR * self._background.restless_blocks,
             usual=self._background.stir * RESTLESS_FACTOR,
+            already=None if self._last_look is None else self._last_look.above,
         )
         latest = self._background.latest
         if look.sudden_blocks < look.least_blocks <= look.above_blocks and latest is not None:
