@@ -22,7 +22,7 @@ REACHED = np.float32(0.1)
 SPECK_SIDE = 15
 MOST_SHIFT = 8.0  # a fortieth of the picture; a mount that gives way further shows another scene
 SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1 where another light hides the scene
-SPECK_CONTRAST = 2.5  # levels; more than seven times the light, since levels go with its root
+SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
 
 

@@ -52,7 +52,7 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.filter_swing, against=0.2, clear=0.1, cost=6.0),
     Weight(clues.shift_likeness, against=0.6, clear=0.5, cost=5.0),
     Weight(clues.smoothness, against=0.1, clear=0.25, cost=4.0),
-    Weight(clues.specks, against=16.0, clear=10.0, cost=4.0),
+    Weight(clues.specks, against=17.0, clear=12.0, cost=4.0),
     Weight(clues.overlap, against=0.4, clear=0.7, cost=3.0),
     Weight(clues.travel, against=0.8, clear=0.4, cost=4.0),
     Weight(clues.roaming, against=3.0, clear=2.0, cost=4.0),
@@ -66,7 +66,7 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(colour_clues.hue_spread, against=0.3, clear=0.2, cost=3.0),
     Weight(clues.height, against=0.88, clear=0.76, cost=4.0),
     Weight(clues.lamplight, against=0.03, clear=-0.02, cost=4.0, favour=1.0),
-    Weight(clues.reach, against=0.07, clear=0.12, cost=4.0),
+    Weight(clues.reach, against=0.09, clear=0.14, cost=4.0),
     Weight(clues.size, against=0.02, clear=0.1, cost=1.0),
 )
 
