@@ -16,6 +16,9 @@ SHORT_SIDE_BLOCKS = 36
 ROWS_READ = 180
 Grid = NDArray[np.float32]
 
+# However long the pause between two pictures, they are only one look at what a scene does: it counts for this long.
+LONGEST_LOOK_SECONDS = 0.5
+
 # Mean of |a - b| over the standard deviation of one of them, for two independent normal values: sqrt(2) * sqrt(2 / pi).
 _MEAN_DIFFERENCE = 1.128
 # Odd, so that a median is a picture's own value, and few, so that it is cheap.
@@ -149,8 +152,7 @@ class Background:
         settled: False while the camera recovers from a flash; what its exposure does then is no habit of the scene.
         """
         if step is not None and elapsed > 0:
-            # However long the pause between two pictures, they are only one look at the noise.
-            self._learn_noise(np.abs(step), min(elapsed, 0.5), settled=settled)
+            self._learn_noise(np.abs(step), min(elapsed, LONGEST_LOOK_SECONDS), settled=settled)
         if not self._samples or seconds - self._samples[-1][0] >= self._span_seconds / _BACKGROUND_SAMPLES - 1e-3:
             self._samples.append((seconds, grid))
             while seconds - self._samples[0][0] > 2 * self._span_seconds:

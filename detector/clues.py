@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.colour_clues import tint, warmth
+from detector.colour_clues import colourless, tint, warmth
 from detector.flash import Candidate, LightCurve
 from detector.habits import repetition
 from detector.positivity import STILL
@@ -20,8 +20,8 @@ _LOW, _BLUE = 0.75, -0.05
 _BRIGHT = 0.3
 # Light of which a tenth reaches more of the picture than this has a glow about it, even if an insect's streak is long.
 _GLOWS = 0.2
-# A scene that is brighter than half of full scale, where a light comes, is lit by day.
-_DAYLIGHT = 128.0
+# A scene of which a quarter is brighter than half of full scale, in colour, is lit by day; infra-red lamps give none.
+_DAYLIGHT, _DAYLIGHT_SHARE = 128.0, 0.25
 # Frames further apart than this show strokes of their own; no shutter takes as long as this from top to bottom.
 _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
 # Mains light that beats with the frame rate waxes and wanes by less than this.
@@ -51,7 +51,7 @@ def fine_positivity(views: Views) -> float | None:
         quiet = views.usual(now)
         total += stir or STILL
         usual += (None if quiet is None else quiet.stir(where, rise)) or STILL
-    return total.positivity(usual) if total.gained > 0 else None
+    return total.beyond(usual).positivity() if total.gained > 0 else None
 
 
 def fallen_share(views: Views) -> float | None:
@@ -276,8 +276,7 @@ def reach(views: Views) -> float | None:
     """
     candidate = views.candidate
     bluish = _BLUISH if candidate.centroid[1] <= _LOW else _BLUE
-    by_day = candidate.lit_map.any() and float(candidate.background[candidate.lit_map].mean()) > _DAYLIGHT
-    return None if views.at_peak is None or by_day or tint(views) < bluish else views.at_peak.reach()
+    return None if views.at_peak is None or _by_day(views) or tint(views) < bluish else views.at_peak.reach()
 
 
 def lamplight(views: Views) -> float | None:
@@ -287,6 +286,11 @@ def lamplight(views: Views) -> float | None:
     """
     place = height(views)
     return warmth(views) if place is not None and place > _LOW else None
+
+
+def _by_day(views: Views) -> bool:
+    bright = float(np.mean(views.candidate.background > _DAYLIGHT)) >= _DAYLIGHT_SHARE
+    return bright and not colourless(views)
 
 
 def _bright(curve: LightCurve) -> NDArray[np.bool_]:

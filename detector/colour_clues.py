@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from detector.views import Views
 
 _SATURATED = 245.0
+# Levels between the channels; what coding leaves of a grey picture's colour is less.
+_COLOURLESS = 4.0
 # Bluer than this (see `warmth`) is no other colour.
 _BLUEST = -0.1
 
@@ -14,8 +16,8 @@ def colour_lost(views: Views) -> float | None:
     """Share of the picture's colour that is gone at the peak: a camera that goes to night mode turns grey."""
     if views.colours is None:
         return None
-    before, peak = (float(np.ptp(picture, axis=2).mean()) for picture in views.colours)
-    return None if before < 4.0 else max(0.0, 1.0 - peak / before)
+    before, peak = (_colourfulness(picture) for picture in views.colours)
+    return None if before < _COLOURLESS else max(0.0, 1.0 - peak / before)
 
 
 def warmth(views: Views) -> float | None:
@@ -49,9 +51,18 @@ def _linear(levels: NDArray[np.float32]) -> NDArray[np.float32]:
     return linear
 
 
+def colourless(views: Views) -> bool:
+    """Whether the scene is grey before the light, as infra-red cameras show it, or its colour is not known."""
+    return views.colours is None or _colourfulness(views.colours[0]) < _COLOURLESS
+
+
 def tint(views: Views) -> float:
     """The warmth, 0 where it is not known."""
     return warmth(views) or 0.0
+
+
+def _colourfulness(picture: NDArray[np.float32]) -> float:
+    return float(np.ptp(picture, axis=2).mean())
 
 
 def _added_colour(views: Views) -> NDArray[np.float32] | None:

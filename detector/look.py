@@ -86,17 +86,29 @@ class Look:
 
     @cached_property
     def positivity(self) -> float:
-        """Share of rises in all noticeable changes, 0..1."""
-        return self.stir.positivity(self.usual)
+        """Share of rises in all noticeable changes, 0..1.
+
+        What falls beside the light counts whatever the scene does elsewhere: it may be the light that moved.
+        """
+        near = cv2.dilate(self.sudden.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        beside = float(np.maximum(-self._changes[near], 0).sum())
+        far = Stir(self.stir.gained, max(0.0, self.stir.lost - beside))
+        excused = far.lost - far.beyond(self.usual).lost
+        return Stir(self.stir.gained, self.stir.lost - excused).positivity()
 
     @cached_property
     def stir(self) -> Stir:
         """The noticeable changes since a moment ago, falls by noise alone left out."""
-        # Half of what counts as lit: what darkens by less is exposure or the codec. Nor less than three standard
-        # deviations of the difference of two pictures: that would drown light in noise. What noise darkens
-        # beyond them in so many blocks (0.0044 deviations each, if it is normal) is no motion.
-        noticeable = np.maximum(np.float32(0.5) * self.threshold, np.float32(3 * 2**0.5) * self.noise)
+        # What noise darkens beyond three deviations in so many blocks (0.0044 deviations each, if it is normal) is no
+        # motion.
         by_noise = 0.0044 * 2**0.5 * float(self.noise[self.watched].sum())
-        change = np.where(self.watched & (np.abs(self.step) > noticeable), self.step, np.float32(0))
-        gained = float(np.maximum(change, 0).sum())
-        return Stir(gained, max(0.0, gained - float(change.sum()) - by_noise))
+        gained = float(np.maximum(self._changes, 0).sum())
+        return Stir(gained, max(0.0, gained - float(self._changes.sum()) - by_noise))
+
+    @cached_property
+    def _changes(self) -> Grid:
+        # Half of what counts as lit: what darkens by less is exposure or the codec. Nor less than three standard
+        # deviations of the difference of two pictures: that would drown light in noise.
+        noticeable = np.maximum(np.float32(0.5) * self.threshold, np.float32(3 * 2**0.5) * self.noise)
+        changes: Grid = np.where(self.watched & (np.abs(self.step) > noticeable), self.step, np.float32(0))
+        return changes

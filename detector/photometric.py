@@ -41,7 +41,7 @@ class Weight:
 
 
 WEIGHTS: tuple[Weight, ...] = (
-    Weight(clues.positivity, against=0.88, clear=0.95, cost=3.0, favour=0.5),
+    Weight(clues.positivity, against=0.88, clear=0.95, cost=2.0, favour=0.5),
     Weight(clues.fine_positivity, against=0.8, clear=0.93, cost=5.0, favour=0.5),
     Weight(clues.fallen_share, against=0.5, clear=0.8, cost=6.0, favour=0.5),
     Weight(clues.went_dark, against=0.0, clear=1.0, cost=1.5),

@@ -13,17 +13,20 @@ class Stir:
     gained: float
     lost: float
 
-    def positivity(self, usual: "Stir | None" = None) -> float:
-        """Share of rises in all noticeable changes, 0..1: added light darkens nothing, whatever moves does.
+    def positivity(self) -> float:
+        """Share of rises in all noticeable changes, 0..1: added light darkens nothing, whatever moves does."""
+        return self.gained / (self.gained + self.lost) if self.gained > 0 else 0.0
+
+    def beyond(self, usual: "Stir | None") -> "Stir":
+        """The same without those falls that the scene has anyway.
 
         usual: what changes there without any light. Traffic, trees and rain make a scene darker here and there all the
         time; the more a light outshines them, the less does that speak against it.
         """
-        lost = self.lost
-        if usual is not None:
-            beyond = (self.gained / max(usual.gained, 1e-6) - BY_CHANCE) / (OUTSHINES - BY_CHANCE)
-            lost = max(0.0, lost - min(1.0, max(0.0, beyond)) * usual.lost)
-        return self.gained / (self.gained + lost) if self.gained > 0 else 0.0
+        if usual is None:
+            return self
+        share = (self.gained / max(usual.gained, 1e-6) - BY_CHANCE) / (OUTSHINES - BY_CHANCE)
+        return Stir(self.gained, max(0.0, self.lost - min(1.0, max(0.0, share)) * usual.lost))
 
     def __add__(self, other: "Stir") -> "Stir":
         return Stir(self.gained + other.gained, self.lost + other.lost)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.brightness import Background, Grid, block_luma
+from detector.brightness import LONGEST_LOOK_SECONDS, Background, Grid, block_luma
 from detector.closeup import change
 from detector.company import Company
 from detector.flash import Candidate
@@ -30,6 +30,8 @@ TOGETHER_SHARE = 0.5
 RESTLESS_FACTOR = 2.0
 # Of the smallest light that is asked for.
 RESTLESS_MOST = 2
+# It is looked at so often: an average over seconds needs no more, and a look costs a third of what a frame does.
+RESTLESS_SECONDS = 0.1
 # A new stroke adds at least this share of the light that is there already.
 RESTRIKE_SHARE = 0.2
 # Cameras take this long to undo what a bright flash did to their exposure.
@@ -65,6 +67,7 @@ class Prefilter:
         self._last_look: Look | None = None
         self._previous: Stamp | None = None
         self._pictures = RecentPictures(settings.step_seconds)
+        self._restless_seconds = -LONGEST_LOOK_SECONDS
 
     def push(self, frame: Frame) -> list[Candidate]:
         """Candidates that open or close with `frame`."""
@@ -187,7 +190,7 @@ class Prefilter:
             return True
         pair = apart(self._pictures.quiet, self._settings.step_seconds)
         quiet = change(*pair) if pair is not None else None
-        purity = stir.positivity(None if quiet is None else quiet.stir(look.sudden, rise))
+        purity = stir.beyond(None if quiet is None else quiet.stir(look.sudden, rise)).positivity()
         # Motion brightens a twentieth of the picture at once, hardly ever a tenth: a large light needs less purity.
         area = look.sudden_blocks / max(1.0, float(np.count_nonzero(self._watched)))
         return purity >= self._settings.min_fine_positivity - min(0.1, max(0.0, 2.0 * (area - 0.05)))
@@ -220,10 +223,12 @@ class Prefilter:
         elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0
         settled = self._moment is None and self._aftermath is None
         self._background.learn(frame.seconds, grid, look.step if look else None, elapsed, settled=settled)
-        if look is not None:
+        since = frame.seconds - self._restless_seconds
+        if look is not None and since >= RESTLESS_SECONDS - 1e-6:
+            self._restless_seconds = frame.seconds
             # More is no restlessness: a storm that flickers all over the picture must not make blind for it.
             blocks = min(look.sudden_blocks, RESTLESS_MOST * self._min_blocks())
-            self._background.learn_restlessness(blocks, look.stir, elapsed)
+            self._background.learn_restlessness(blocks, look.stir, min(since, LONGEST_LOOK_SECONDS))
 
     def _joins(self, moment: Moment, look: Look) -> bool:
         """Whether the rise of this moment is light of the open flash: while it is lit, a weaker onset is enough.
