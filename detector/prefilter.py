@@ -217,7 +217,8 @@ class Prefilter:
         settings = self._settings
         if not moment.over(frame.seconds, max_seconds=settings.max_candidate_seconds):
             return []
-        return self._close()
+        # Neither dark nor steady: only the bound on its length ends it.
+        return self._close(goes_on=moment.stays_since is None)
 
     def _learn(self, frame: Frame, grid: Grid, look: Look | None) -> None:
         elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0
@@ -267,16 +268,15 @@ class Prefilter:
         if np.count_nonzero(darker & self._watched) >= DIPPED_SHARE * np.count_nonzero(self._watched):
             self._aftermath = Aftermath(moment.ground.level, moment.samples[-1].seconds + AFTERMATH_SECONDS)
 
-    def _close(self, *, cut_off: bool = False) -> list[Candidate]:
+    def _close(self, *, cut_off: bool = False, goes_on: bool = False) -> list[Candidate]:
         moment, self._moment = self._moment, None
         if moment is None:
             return []
-        now = moment.samples[-1].seconds
-        unending = not cut_off and moment.stays_since is None and not moment.dark_since(now)
         if moment.dark_from is None:
             self._background.restart(forget_noise=False)
-        if unending:
-            # A storm without a pause: what comes next is measured against the same ground.
+        if goes_on:
+            # A storm without an end: what comes next is measured against the same ground.
+            now = moment.samples[-1].seconds
             self._pictures.resume(now, moment.before)
             if moment.dark_from is None:
                 self._background.resume(now, moment.ground.level)

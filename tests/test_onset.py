@@ -256,3 +256,19 @@ def test_no_block_is_lit_by_less_than_four_times_its_noise() -> None:
     assert not watch(frames(still, seconds=2, noise=20), watcher)
     assert watcher.look is not None
     assert (watcher.look.threshold >= 3.5 * watcher.look.noise).all()  # the last frame is in its noise already
+
+
+@pytest.mark.parametrize(("rate", "start"), [(10, 2.0), (50, 2.02), (50, 3.14)])
+def test_a_flash_that_comes_when_the_last_one_has_been_dark_for_the_gap_is_another(rate: float, start: float) -> None:
+    def found(gap: float) -> list[Candidate]:
+        again = start + 1 / rate + gap
+        return closed(frames(lit((start, start + 1 / rate), (again, again + 1 / rate)), rate=rate, seconds=5))
+
+    first, second = found(0.5)
+    assert [len(first.pulses), len(second.pulses)] == [1, 1]
+    assert second.start_seconds == pytest.approx(start + 1 / rate + 0.5)
+    assert second.before is not None
+    assert second.start_seconds - second.before.seconds <= 0.1 + 1e-6
+    assert first.before is not None
+    assert second.before.luma is not first.before.luma
+    assert [len(one.pulses) for one in found(0.5 - 1 / rate)] == [2]
