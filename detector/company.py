@@ -11,7 +11,8 @@ cv2 = load_opencv()
 
 # More than a rolling shutter can part: it shows one stroke in two frames at most.
 ROAMS = 2.0
-# A tenth of the light of its brightest place reaches less of the picture than this: nothing about it glows.
+# A tenth of the light of its brightest place reaches less of the picture than this: nothing about it glows. An insect
+# before the lens, its streak included, covers some hundredths; a stroke lights its cloud, which is larger.
 ALONE = 0.09
 # Insects stay about a lamp, and traffic about a road, for longer than this.
 REMEMBERED_SECONDS = 60.0

@@ -17,7 +17,8 @@ SUDDEN_SHARE = 0.65
 # A block that lit up, or beside one that did, counts down to this share of its threshold: where light is known to be,
 # less is needed to follow it than to find it.
 FADING_SHARE = 0.6
-# Of a light that is just as large as asked for, noise hides a few blocks: so many are enough if their neighbours glow.
+# Of a light that is just as large as asked for, noise hides a few blocks (of those at its threshold, half): this share
+# is enough if their neighbours glow.
 SURE_SHARE = 0.7
 
 

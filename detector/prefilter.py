@@ -28,7 +28,8 @@ TOGETHER_SHARE = 0.5
 # What the scene does by itself (blocks that jump, what gets darker) is no evidence up to this many times its average:
 # about the spread of such counts, which come in clusters.
 RESTLESS_FACTOR = 2.0
-# Of the smallest light that is asked for.
+# Rain and traffic that make more blocks jump than so many times the smallest light (1 % of the picture) are rare, but
+# lightning is often larger than the five times as much that is asked for then.
 RESTLESS_MOST = 2
 # It is looked at so often: an average over seconds needs no more, and a look costs a third of what a frame does.
 RESTLESS_SECONDS = 0.1

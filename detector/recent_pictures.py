@@ -7,7 +7,8 @@ from dataclasses import replace
 from detector.brightness import ROWS_READ
 from stream import Frame
 
-# Over a quarter of a second and more, what moves by itself has moved as far as it does during most flashes.
+# Over a quarter of a second and more, what moves by itself has moved as far as it does during most flashes; four such
+# pictures reach about a second back, to whose end hardly any flash lasts.
 THIN_SECONDS = 0.25
 THIN_COUNT = 4
 

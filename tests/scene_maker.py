@@ -36,6 +36,13 @@ def sky_light(levels: float, *, rows: tuple[int, int] = (0, 120), columns: tuple
     return light
 
 
+def patch(levels: float, rows: tuple[int, int], columns: tuple[int, int]) -> Picture:
+    """A light with sharp edges, in pixels; a block has 5 by 5."""
+    light = np.zeros((HEIGHT, WIDTH), np.float32)
+    light[slice(*rows), slice(*columns)] = levels
+    return light
+
+
 def frames(
     change: Change,
     *,

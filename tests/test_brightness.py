@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from detector.brightness import Background, Grid, block_luma
+from detector.positivity import STILL, Stir
 from stream import Frame
 
 
@@ -105,3 +106,33 @@ def test_the_largest_change_of_a_place_is_remembered_for_seconds_and_then_forgot
         swings.append(float(known.swing.mean()))
     assert swings[24] > 6
     assert swings[-1] < 0.5
+
+
+def restless(seconds: float, known: Background) -> Background:
+    """Has seen ten blocks jump in each of 25 pictures a second."""
+    for _ in range(round(25 * seconds)):
+        known.learn_restlessness(10, Stir(200, 100), 0.04)
+    return known
+
+
+def test_what_a_scene_does_by_itself_is_an_average_over_the_time_that_noise_is_remembered() -> None:
+    for memory in (3.0, 6.0):
+        known = restless(memory, background(memory))
+        assert known.restless_blocks == pytest.approx(10 * (1 - np.exp(-1)), rel=0.02)
+        assert known.stir.gained == pytest.approx(200 * (1 - np.exp(-1)), rel=0.02)
+        assert known.stir.lost == pytest.approx(known.stir.gained / 2)
+
+
+def test_a_long_pause_makes_the_next_picture_all_that_is_known_and_no_more() -> None:
+    known = background()
+    known.learn_restlessness(10, Stir(200, 100), 30.0)
+    assert (known.restless_blocks, known.stir) == (10, Stir(200, 100))
+
+
+def test_what_a_scene_does_by_itself_is_forgotten_with_its_noise_and_only_then() -> None:
+    known = restless(9.0, background())
+    known.restart(forget_noise=False)
+    assert known.restless_blocks > 9
+    assert known.stir.lost > 90
+    known.restart(forget_noise=True)
+    assert (known.restless_blocks, known.stir) == (0, STILL)

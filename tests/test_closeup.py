@@ -57,6 +57,7 @@ def test_how_far_a_light_reaches_is_known_once_a_tenth_of_it_is_a_level() -> Non
     ("light", "noise", "count"),
     [
         pytest.param(blobs(200, 1.5), 1, 9, id="sparks"),
+        pytest.param(flat(30) + blobs(140, 1.5), 1, 9, id="sparks in smoke, three times as bright in levels"),
         pytest.param(blobs(200, 10), 1, 0, id="lumps of cloud"),
         pytest.param(blobs(28, 1.5), 1, 0, id="drops that only reflect"),
         pytest.param(flat(120) + blobs(70, 1.5), 1, 0, id="points that a glow nearly outshines"),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 
@@ -182,6 +183,65 @@ def test_a_lamp_shines_evenly_but_in_white_pictures_everything_does() -> None:
 
 def test_three_frames_may_be_as_bright_as_each_other_by_chance() -> None:
     assert odds("steadiness", clues.steadiness(look([60, 62, 59]))) == 0
+
+
+def test_the_evenness_of_four_frames_is_half_a_proof() -> None:
+    assert -3 < odds("steadiness", clues.steadiness(look([60, 62, 59, 60]))) < -1
+
+
+def test_the_drift_of_the_last_glow_is_no_travel_and_that_of_bright_frames_is() -> None:
+    fading = {"x": [0.5, 0.5, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2]}
+    assert clues.travel(look([60, 50, 40, 14, 13, 10, 8, 6, 4], **fading)) == 0
+    assert clues.travel(look([60, 50, 14, 14, 13, 10, 8, 6, 4], **fading)) is None
+    assert odds("travel", clues.travel(look([60, 22, 24, 23], x=[0.5, 0.4, 0.3, 0.2]))) == -4
+
+
+def hail(seed: int) -> Picture:
+    """Land on which small stones lie, each time elsewhere."""
+    rng = np.random.default_rng(seed)
+    stones = np.zeros((HEIGHT, WIDTH), np.float32)
+    stones[rng.integers(0, HEIGHT, 600), rng.integers(0, WIDTH, 600)] = 180
+    return land() + cv2.blur(stones, (2, 2))
+
+
+def in_hail(levels: float) -> Candidate:
+    """A flash of two frames, the second as bright as the first, over ground on which hail falls all the time."""
+    stroke = closed(frames(lit((2.0, 2.08), light=sky_light(levels))))[0]
+    assert stroke.before is not None
+    assert stroke.after is not None
+    light = sky_light(levels)
+    return replace(
+        stroke,
+        before=picture(stroke.before, hail(11)),
+        onset=picture(stroke.onset, hail(12) + light),
+        peak=picture(stroke.peak, hail(13) + light),
+        after=picture(stroke.after, hail(14)),
+        quiet=tuple(picture(frame, hail(seed)) for seed, frame in enumerate(stroke.quiet)),
+    )
+
+
+def test_what_falls_all_the_time_does_not_speak_against_a_flash_that_outshines_it() -> None:
+    calm = Views(replace(in_hail(8), quiet=()))
+    assert odds("fine_positivity", clues.fine_positivity(calm)) < -2
+    assert clues.fine_positivity(Views(in_hail(8))) == pytest.approx(1, abs=0.01)
+    assert clues.fine_positivity(Views(in_hail(6))) == pytest.approx(0.916, abs=0.01)
+    assert odds("fine_positivity", clues.fine_positivity(Views(in_hail(4)))) < -4
+
+
+def test_hail_that_falls_all_the_time_is_no_other_scene() -> None:
+    stroke = in_hail(12)
+    assert odds("scene_changed", clues.scene_changed(Views(stroke))) == 0
+    assert clues.scene_changed(Views(replace(stroke, quiet=()))) > 0.15  # type: ignore[operator]
+
+
+def test_sparks_are_counted_whatever_the_scene_does_by_itself() -> None:
+    swarm = sky_light(20)
+    for row in (0, 1):
+        for column in (0, 1):
+            swarm[20 + row : 80 : 12, 40 + column : 200 : 16] = 250
+    burst = closed(frames(lit((2.0, 2.04), light=swarm)))[0]
+    restless = replace(burst, quiet=tuple(picture(frame, hail(seed)) for seed, frame in enumerate(burst.quiet)))
+    assert clues.specks(Views(restless)) == clues.specks(Views(burst)) == 50
 
 
 def waves(seed: int) -> Picture:

@@ -7,7 +7,7 @@ import pytest
 
 from detector.flash import Candidate
 from detector.moment import Look
-from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, lit, sky_light
+from scene_maker import WIDTH, Picture, closed, frames, lit, patch, sky_light
 
 START = 1.2
 
@@ -25,13 +25,6 @@ def course(levels: Callable[[float], float], *, seconds: float = 3.4, rate: floa
 def lasted(found: Candidate) -> float:
     """Seconds claimed for a flash."""
     return round(found.end_seconds - found.start_seconds, 3)
-
-
-def patch(levels: float, rows: tuple[int, int], columns: tuple[int, int]) -> Picture:
-    """A light with sharp edges, in pixels; a block has 5 by 5."""
-    light = np.zeros((HEIGHT, WIDTH), np.float32)
-    light[slice(*rows), slice(*columns)] = levels
-    return light
 
 
 def test_a_glow_is_part_of_a_flash_down_to_a_hundredth_and_what_drifts_below_that_is_not() -> None:

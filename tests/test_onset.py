@@ -8,16 +8,23 @@ import pytest
 from detector.flash import Candidate
 from detector.prefilter import Prefilter
 from detector.settings import load_settings
-from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, land, lit, marked, prefilter, sky_light, still, watch
+from scene_maker import (
+    HEIGHT,
+    WIDTH,
+    Picture,
+    closed,
+    frames,
+    land,
+    lit,
+    marked,
+    patch,
+    prefilter,
+    sky_light,
+    still,
+    watch,
+)
 
 SKY = sky_light(60, rows=(0, 90))
-
-
-def patch(levels: float, rows: tuple[int, int], columns: tuple[int, int]) -> Picture:
-    """A light with sharp edges, in pixels; a block has 5 by 5."""
-    light = np.zeros((HEIGHT, WIDTH), np.float32)
-    light[slice(*rows), slice(*columns)] = levels
-    return light
 
 
 def starts(found: list[Candidate]) -> list[float]:
@@ -35,25 +42,6 @@ def test_a_flash_is_found_while_other_light_grows() -> None:
 def test_the_second_picture_of_a_recording_is_measured_by_little_trust() -> None:
     assert not watch(frames(lit((0.04, 2.0), light=sky_light(0) + 9), seconds=0.4, noise=1))
     assert starts(closed(frames(lit((0.04, 0.12), light=sky_light(25)), seconds=1.2, noise=1))) == [0.04]
-
-
-@pytest.mark.parametrize(
-    ("rows", "columns", "levels", "found"),
-    [
-        pytest.param((0, 120), (0, WIDTH), 205, [2.0], id="two thirds of the picture, little of it motion"),
-        pytest.param((20, 60), (120, 200), 160, [], id="a twentieth of it, a little more"),
-    ],
-)
-def test_a_large_light_may_have_something_that_moves_in_it_and_a_small_one_hardly(
-    rows: tuple[int, int], columns: tuple[int, int], levels: float, found: list[float]
-) -> None:
-    def change(when: float, quiet: Picture) -> Picture:
-        # Thin stripes that move within their blocks, whose means stay as they are.
-        picture, moved = quiet.copy(), 2 if when >= 2.0 - 1e-6 else 0
-        picture[max(20, rows[0]) : min(100, rows[1]), max(40, columns[0]) + moved : min(280, columns[1]) : 5] += levels
-        return lit((2.0, 2.08), light=sky_light(40, rows=rows, columns=columns))(when, picture)
-
-    assert starts(closed(frames(change, seconds=2.8, noise=1))) == found
 
 
 def test_what_moves_while_a_flash_is_bright_is_no_light_of_it() -> None:
@@ -256,19 +244,3 @@ def test_no_block_is_lit_by_less_than_four_times_its_noise() -> None:
     assert not watch(frames(still, seconds=2, noise=20), watcher)
     assert watcher.look is not None
     assert (watcher.look.threshold >= 3.5 * watcher.look.noise).all()  # the last frame is in its noise already
-
-
-@pytest.mark.parametrize(("rate", "start"), [(10, 2.0), (50, 2.02), (50, 3.14)])
-def test_a_flash_that_comes_when_the_last_one_has_been_dark_for_the_gap_is_another(rate: float, start: float) -> None:
-    def found(gap: float) -> list[Candidate]:
-        again = start + 1 / rate + gap
-        return closed(frames(lit((start, start + 1 / rate), (again, again + 1 / rate)), rate=rate, seconds=5))
-
-    first, second = found(0.5)
-    assert [len(first.pulses), len(second.pulses)] == [1, 1]
-    assert second.start_seconds == pytest.approx(start + 1 / rate + 0.5)
-    assert second.before is not None
-    assert second.start_seconds - second.before.seconds <= 0.1 + 1e-6
-    assert first.before is not None
-    assert second.before.luma is not first.before.luma
-    assert [len(one.pulses) for one in found(0.5 - 1 / rate)] == [2]

@@ -1,6 +1,7 @@
 """The pictures that are kept to compare a new one with."""
 
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,6 +36,18 @@ def test_thin_copies_of_quiet_pictures_reach_a_second_back_and_are_small_whateve
     assert pictures.quiet[-1].seconds < 49 / 25
 
 
+def test_thin_copies_have_the_rows_that_a_closer_look_needs_and_do_not_hold_what_they_were_made_of() -> None:
+    pictures, alive = RecentPictures(0.05), []
+    for number in range(50):
+        one = replace(frame(number, 25, height=1080), color=lambda _side: np.zeros((2, 2, 3), np.uint8))
+        alive.append(weakref.ref(one.luma))
+        pictures.remember(one, quiet=True)
+        del one
+    assert all(one.luma.shape[0] >= 180 for one in pictures.quiet)
+    assert all(one.color is None for one in pictures.quiet)  # a colour holds the decoder's picture
+    assert sum(reference() is not None for reference in alive) == 1
+
+
 def test_light_is_never_taken_for_what_the_scene_does_by_itself() -> None:
     pictures = RecentPictures(0.05)
     for number in range(50):
@@ -57,3 +70,12 @@ def test_what_comes_after_a_light_without_an_end_is_compared_with_what_was_befor
     assert pictures.before is not None
     assert pictures.before.luma is before.luma
     assert pictures.before.seconds == 4.0
+
+
+def test_pictures_of_before_a_cut_are_forgotten() -> None:
+    pictures = RecentPictures(0.05)
+    for number in range(50):
+        pictures.remember(frame(number, 25), quiet=True)
+    pictures.forget()
+    assert pictures.quiet == ()
+    assert pictures.before is None

@@ -1,0 +1,164 @@
+"""How many lights of the last minute shone alone or roamed, and of what that number is asked."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from candidate_maker import candidate
+from detector import clues
+from detector.company import Company
+from detector.flash import Candidate
+from detector.photometric import PhotometricVerifier
+from detector.settings import load_settings
+from detector.views import Views
+from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, land, lit, marked, prefilter, sky_light
+
+SHAPE = (36, 64)
+WIDE = (30, 40)
+
+
+def light(
+    start: float = 10.0, *, side: tuple[int, int] = WIDE, around: float = 0.0, roams: float = 1.0, watched: float = 1.0
+) -> Candidate:
+    """A light of (rows, columns) `side` blocks that lit `roams` times as many, and a share of it all `around`."""
+    made = candidate()
+    ground = np.full(SHAPE, 30, np.float32)
+    rise = np.full(SHAPE, 100 * around, np.float32)
+    rise[2 : 2 + side[0], 2 : 2 + side[1]] = 100
+    lit_map = np.zeros(SHAPE, np.bool_)
+    lit_map.flat[: round(roams * side[0] * side[1])] = True
+    share = np.full(3, side[0] * side[1] / (watched * lit_map.size), np.float32)
+    return replace(
+        made,
+        start_seconds=start,
+        background=ground,
+        peak_map=ground + rise,
+        lit_map=lit_map,
+        curve=replace(made.curve, lit_fraction=share),
+        notes={"watched_share": watched},
+    )
+
+
+def counted(one: Candidate, seconds: float = 1.0) -> int:
+    """How many lights the next one, `seconds` later, has as company where `one` came first."""
+    company = Company()
+    assert company.add(one) == 0
+    return company.add(light(one.start_seconds + seconds))
+
+
+def test_each_light_is_told_how_many_of_its_kind_came_before_it() -> None:
+    company = Company()
+    assert [company.add(light(start, side=(3, 3))) for start in range(5)] == [0, 1, 2, 3, 4]
+    assert [company.add(light(start)) for start in (5, 6)] == [5, 5]
+
+
+def test_a_light_about_which_nothing_glows_is_company_and_one_whose_cloud_glows_is_none() -> None:
+    assert counted(light(side=(10, 14))) == 1  # with its edge a twelfth of the picture
+    assert counted(light(side=(12, 16))) == 0  # more than a tenth
+    assert counted(light(side=(6, 6), around=0.15)) == 0
+    assert counted(light(side=(6, 6), around=0.07)) == 1
+
+
+def test_a_light_that_lights_one_place_after_the_other_is_company_and_two_parts_of_a_stroke_are_none() -> None:
+    assert counted(light(side=(12, 40), roams=2.3)) == 1
+    assert counted(light(side=(12, 40), roams=1.9)) == 0
+
+
+@pytest.mark.parametrize(("seconds", "company"), [(50, 1), (70, 0)])
+def test_company_is_remembered_for_a_minute(seconds: float, company: int) -> None:
+    assert counted(light(side=(3, 3)), seconds) == company
+
+
+def test_elsewhere_there_is_no_company_yet() -> None:
+    company = Company()
+    company.add(light(side=(3, 3)))
+    company.forget()
+    assert company.add(light()) == 0
+
+
+def test_a_light_roams_by_how_much_more_it_lit_than_its_largest_frame_shows_of_what_is_watched() -> None:
+    assert light(side=(12, 20), roams=2.5).roaming == pytest.approx(2.5)
+    assert light(side=(12, 20), roams=2.5, watched=0.5).roaming == pytest.approx(2.5)
+    assert clues.roaming(Views(light(side=(12, 20), roams=2.5))) == pytest.approx(2.5)
+    assert light(side=(0, 0), roams=0).roaming == 0
+
+
+def test_a_lamp_that_stays_does_not_roam_though_only_its_first_moment_counts_as_a_flash() -> None:
+    lamp = sky_light(60, rows=(0, 60))
+
+    def coming(when: float, quiet: Picture) -> Picture:
+        return quiet + lamp * np.float32(0.3 if when < 2.04 - 1e-6 else 1) if when >= 2 - 1e-6 else quiet
+
+    (found,) = closed(frames(coming, seconds=4))
+    assert found.roaming < 1.5
+
+
+def glowing(columns: int) -> Picture:
+    light = np.zeros((HEIGHT, WIDTH), np.float32)
+    light[20:90, 40 : 40 + columns] = 60
+    return light
+
+
+@cache
+def seen(columns: int, ground: float = 30) -> Candidate:
+    return closed(frames(lit((2.0, 2.04), light=glowing(columns)), scene=land() * 0 + ground))[0]
+
+
+def asked(one: Candidate) -> float | None:
+    return clues.company(Views(replace(one, notes={**one.notes, "company": 7.0})))
+
+
+def test_company_is_asked_of_a_light_whose_glow_ends_soon_and_not_of_one_that_reaches_far() -> None:
+    near, far = seen(102), seen(180)
+    assert clues.reach(Views(near)) == pytest.approx(0.158, abs=0.005)
+    assert clues.reach(Views(far)) == pytest.approx(0.26, abs=0.01)
+    assert asked(near) == 7
+    assert asked(far) is None
+    assert clues.company(Views(replace(near, notes={}))) == 0
+
+
+def test_by_day_neither_reach_nor_company_is_asked() -> None:
+    for ground, by_day in ((105, False), (155, True)):
+        assert (clues.reach(Views(seen(102, ground))) is None) == by_day
+        assert (asked(seen(102, ground)) is None) == by_day
+
+
+def test_by_day_is_known_by_where_the_light_is_and_not_by_the_lamps_beside_it() -> None:
+    street = land() * 0 + 30
+    street[100:] = 240
+    found = closed(frames(lit((2.0, 2.04), light=glowing(102)), scene=street))[0]
+    assert float(found.background.mean()) > 120
+    assert clues.reach(Views(found)) is not None
+
+
+def spots(when: float, quiet: Picture) -> Picture:
+    """Every second a small light for a frame, each in another place."""
+    number = int(when + 1e-6)
+    spot = sky_light(90, rows=(40, 62), columns=(20 + 37 * (number % 7), 46 + 37 * (number % 7)))
+    return quiet + spot if number >= 2 and when - number < 0.03 else quiet
+
+
+def test_the_camera_counts_its_small_lights_until_it_looks_elsewhere() -> None:
+    def company(**fields: object) -> list[float]:
+        return [one.notes["company"] for one in closed(marked(frames(spots, seconds=8), **fields), prefilter())]
+
+    assert company() == [0, 1, 2, 3, 4, 5]
+    assert company(epoch=lambda frame: int(frame.seconds >= 4.6)) == [0, 1, 2, 0, 1]  # one came too soon after the cut
+    assert company(quality=lambda frame: ("packet_loss",) if frame.seconds >= 4.6 else ()) == [0, 1, 2, 3, 4, 5]
+
+
+def test_where_small_lights_come_and_go_a_compact_light_is_rejected_that_alone_would_pass() -> None:
+    def compact(when: float, quiet: Picture) -> Picture:
+        return quiet + glowing(102) if abs(when - 11.52) < 0.01 else quiet
+
+    def among(when: float, quiet: Picture) -> Picture:
+        return compact(when, spots(when, quiet) if when < 11 else quiet)
+
+    verifier = PhotometricVerifier(load_settings().photometric)
+    (alone,) = verifier.verify(closed(frames(compact, seconds=12.5)))
+    *others, tenth = verifier.verify(closed(frames(among, seconds=12.5)))
+    assert len(others) == 9
+    assert alone.lightning
+    assert not tenth.lightning

@@ -1,0 +1,83 @@
+"""What one frame shows: which blocks count as lit up just now, and what speaks against them."""
+
+import numpy as np
+import pytest
+
+from detector.brightness import Grid
+from detector.look import Look
+from detector.positivity import STILL, Stir
+
+SHAPE = (36, 64)
+THRESHOLD, LEAST = 10.0, 20
+
+
+def blocks(rows: slice, columns: slice, levels: float) -> Grid:
+    grid = np.zeros(SHAPE, np.float32)
+    grid[rows, columns] = levels
+    return grid
+
+
+def row(first: int, last: int, levels: float, number: int = 10) -> Grid:
+    """Blocks of one row of the picture, from `first` up to `last`."""
+    return blocks(slice(number, number + 1), slice(first, last), levels)
+
+
+def look(rise: Grid, step: Grid | None = None, *, unwatched: Grid | None = None, usual: Stir = STILL) -> Look:
+    full = np.ones(SHAPE, np.float32)
+    return Look(
+        rise=rise,
+        step=rise if step is None else step,
+        threshold=THRESHOLD * full,
+        noise=0.1 * full,
+        watched=full > 0 if unwatched is None else unwatched == 0,
+        least_blocks=LEAST,
+        usual=usual,
+    )
+
+
+@pytest.mark.parametrize(("share", "sudden"), [(0.6, 0), (0.7, 30)])
+def test_light_is_sudden_where_most_of_it_came_just_now(share: float, sudden: int) -> None:
+    rise = row(10, 40, 20)
+    assert look(rise, rise * np.float32(share)).sudden_blocks == sudden
+
+
+@pytest.mark.parametrize(("sure", "found"), [(15, 21), (12, 12)])
+def test_of_a_light_just_as_large_as_asked_for_some_blocks_may_be_fainter(sure: int, found: int) -> None:
+    assert look(row(10, 10 + sure, 12) + row(10, 16, 7, number=11)).sudden_blocks == found
+
+
+@pytest.mark.parametrize(("levels", "found"), [(7, 24), (5, 15)])
+def test_a_faint_block_beside_a_sure_one_is_light_from_sixty_hundredths_of_its_threshold_on(
+    levels: float, found: int
+) -> None:
+    assert look(row(10, 25, 12) + row(15, 24, levels, number=11)).sudden_blocks == found
+
+
+def test_a_faint_block_far_from_any_sure_one_is_no_light() -> None:
+    assert look(row(10, 25, 12) + row(10, 25, 8, number=14)).sudden_blocks == 15
+
+
+def test_a_light_that_is_large_enough_does_not_grow() -> None:
+    assert look(row(10, 32, 12) + row(10, 32, 8, number=11)).sudden_blocks == 22
+
+
+def test_what_glowed_before_or_is_not_watched_is_no_part_of_a_faint_light() -> None:
+    sure, beside = row(10, 25, 12), row(10, 25, 8, number=11)
+    assert look(sure + beside, sure).sudden_blocks == 15
+    assert look(sure + beside, unwatched=beside).sudden_blocks == 15
+    assert look(sure + beside, unwatched=sure).sudden_blocks == look(sure, unwatched=sure).above_blocks == 0
+
+
+def test_of_the_light_that_is_there_the_faint_blocks_beside_it_say_nothing() -> None:
+    small = row(10, 25, 12) + row(10, 25, 8, number=11)
+    slow = row(0, 45, 12, number=20)
+    assert look(small).suddenness == 1
+    assert look(small + slow, small).suddenness == pytest.approx(15 / 60)
+    assert look(row(0, 0, 0)).suddenness == 0
+
+
+def test_what_a_scene_darkens_by_itself_does_not_speak_against_a_light_that_outshines_it() -> None:
+    step = row(0, 60, 20) + row(0, 20, -20, number=30)
+    assert look(step).positivity == pytest.approx(0.75, abs=0.01)
+    assert look(step, usual=Stir(400, 400)).positivity == 1
+    assert look(step, usual=Stir(600, 400)).positivity == pytest.approx(0.75, abs=0.01)

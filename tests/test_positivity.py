@@ -1,0 +1,44 @@
+"""How much of a change is added light, and how much of what got darker the scene would have darkened anyway."""
+
+import pytest
+
+from detector.positivity import STILL, Stir
+
+TRAFFIC = Stir(100, 100)
+
+
+def test_positivity_is_the_share_of_what_got_brighter_in_all_that_changed() -> None:
+    assert Stir(90, 10).positivity() == pytest.approx(0.9)
+    assert Stir(0, 50).positivity() == 0
+    assert STILL.positivity() == 0
+
+
+@pytest.mark.parametrize(
+    ("gained", "excused"),
+    [
+        pytest.param(100, 0, id="as much as always"),
+        pytest.param(195, 0, id="twice as much comes by chance"),
+        pytest.param(250, 50, id="the more it outshines the scene, the more is excused"),
+        pytest.param(300, 100, id="thrice as much is light"),
+        pytest.param(9000, 100, id="no more is excused than the scene darkens by itself"),
+    ],
+)
+def test_what_a_scene_darkens_anyway_is_excused_only_where_light_outshines_what_it_brightens_anyway(
+    gained: float, excused: float
+) -> None:
+    assert Stir(gained, 150).positivity(TRAFFIC) == pytest.approx(gained / (gained + 150 - excused))
+
+
+def test_a_scene_that_darkens_less_than_it_usually_does_is_all_light_and_no_more_than_that() -> None:
+    assert Stir(500, 40).positivity(TRAFFIC) == 1
+    assert Stir(0, 40).positivity(TRAFFIC) == 0
+
+
+def test_nothing_is_excused_in_a_still_scene() -> None:
+    assert Stir(90, 10).positivity(STILL) == Stir(90, 10).positivity()
+
+
+def test_changes_add_up_and_are_averaged_side_by_side() -> None:
+    assert Stir(3, 1) + Stir(4, 2) == Stir(7, 3)
+    assert Stir(4, 2) - Stir(3, 0.5) == Stir(1, 1.5)
+    assert Stir(4, 2) * 0.5 == Stir(2, 1)

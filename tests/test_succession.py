@@ -1,0 +1,93 @@
+"""What comes right after a light: strokes of the same flash, another flash, and what each is compared with."""
+
+import numpy as np
+import pytest
+
+from detector.flash import Candidate
+from scene_maker import HEIGHT, Picture, closed, frames, lit, patch, prefilter, sky_light
+
+SKY = sky_light(60, rows=(0, 90))
+
+
+def starts(found: list[Candidate]) -> list[float]:
+    return [round(candidate.start_seconds, 2) for candidate in found]
+
+
+@pytest.mark.parametrize("rate", [25, 30])
+def test_strokes_with_one_dark_picture_between_them_are_two_pulses(rate: float) -> None:
+    first, second = ((start / rate, (start + 1) / rate) for start in (2 * rate, 2 * rate + 2))
+    (found,) = closed(frames(lit(first, second), rate=rate, seconds=3))
+    assert [pulse.offset_seconds for pulse in found.pulses] == pytest.approx([0, 2 / rate], abs=1e-5)
+    assert found.end_seconds == pytest.approx(second[1])
+
+
+def test_a_stroke_whose_first_picture_shows_a_little_of_it_is_whole_with_the_second() -> None:
+    band, rest = patch(25, (60, 65), (100, 180)), patch(60, (65, 100), (100, 180))  # 16 blocks of 23 asked for, and 112
+
+    def rising(when: float, quiet: Picture) -> Picture:
+        share = 1.0 if when < 2.04 - 1e-6 else 2.4
+        return lit((2.0, 2.08), light=band * np.float32(share))(when, lit((2.04, 2.08), light=rest)(when, quiet))
+
+    (found,) = closed(frames(rising, seconds=2.8, noise=1))
+    assert found.box[1] == pytest.approx(60 / HEIGHT)
+
+
+@pytest.mark.parametrize(("rate", "start"), [(10, 2.0), (50, 2.02), (50, 3.14)])
+def test_a_flash_that_comes_when_the_last_one_has_been_dark_for_the_gap_is_another(rate: float, start: float) -> None:
+    def found(gap: float) -> list[Candidate]:
+        again = start + 1 / rate + gap
+        return closed(frames(lit((start, start + 1 / rate), (again, again + 1 / rate)), rate=rate, seconds=5))
+
+    first, second = found(0.5)
+    assert [len(first.pulses), len(second.pulses)] == [1, 1]
+    assert second.start_seconds == pytest.approx(start + 1 / rate + 0.5)
+    assert second.before is not None
+    assert second.start_seconds - second.before.seconds <= 0.1 + 1e-6
+    assert first.before is not None
+    assert second.before.luma is not first.before.luma
+    assert [len(one.pulses) for one in found(0.5 - 1 / rate)] == [2]
+
+
+@pytest.mark.parametrize("dark", [0.0, 0.3])
+def test_what_comes_after_the_bound_of_one_candidate_is_compared_with_the_picture_of_before_the_storm(
+    dark: float,
+) -> None:
+    rng = np.random.default_rng(3)
+    levels = [0 if rng.random() < dark else float(rng.choice([30, 70, 140])) for _ in range(125)]
+
+    def storm(when: float, quiet: Picture) -> Picture:
+        number = round(25 * (when - 1.2))
+        return quiet + sky_light(levels[number] if 0 <= number < len(levels) else 0)
+
+    first, second, *_ = closed(frames(storm, seconds=7), prefilter(max_candidate_seconds=2.0))
+    assert first.before is not None
+    assert second.before is not None
+    assert second.before.luma is first.before.luma
+    assert second.start_seconds - second.before.seconds < 0.05
+
+
+def test_a_flash_over_a_light_that_stays_is_compared_with_what_that_light_shows() -> None:
+    lamp = patch(90, (120, 170), (40, 280))
+
+    def change(when: float, quiet: Picture) -> Picture:
+        return lit((1.2, 9.0), light=lamp)(when, lit((3.2, 3.28), light=SKY)(when, quiet))
+
+    first, second = closed(frames(change, seconds=4))
+    assert first.before is not None
+    assert second.before is not None
+    assert second.before.luma[140:160, 100:200].mean() > first.before.luma[140:160, 100:200].mean() + 60
+
+
+def test_a_flash_with_a_faint_echo_of_itself_does_not_make_its_place_blind() -> None:
+    """At 60 pictures a second, the dark half second after a flash holds enough of them to repeat something."""
+    flash, echo, second = (
+        patch(120, (20, 60), (100, 200)),
+        patch(2, (20, 60), (100, 200)),
+        patch(60, (20, 60), (100, 200)),
+    )
+
+    def change(when: float, quiet: Picture) -> Picture:
+        picture = lit((2.0, 2.01), light=flash)(when, lit((2.08, 2.09), light=echo)(when, quiet))
+        return lit((5.0, 5.01), light=second)(when, picture)
+
+    assert starts(closed(frames(change, rate=60, seconds=5.8, noise=0.1))) == [2.0, 5.0]
