@@ -23,6 +23,7 @@ def purity(found: Change) -> float:
 @pytest.mark.parametrize(
     ("height", "width", "stripes", "pure", "found"),
     [
+        pytest.param(30, 40, 74, 0.93, True, id="a fiftieth of the picture, hardly any of it motion"),
         pytest.param(40, 70, 89, 0.87, False, id="a twentieth of the picture, a little of it motion"),
         pytest.param(60, 70, 105, 0.83, False, id="three in forty"),
         pytest.param(60, 100, 105, 0.83, True, id="a tenth"),
@@ -64,3 +65,16 @@ def test_what_moves_all_the_time_beside_a_light_does_not_speak_against_it_and_wh
 
     assert change(0.0) == [3.0]
     assert change(2.96) == []
+
+
+@pytest.mark.parametrize(("jump", "found"), [(0, [3.0]), (2, [])])
+def test_what_moves_slowly_excuses_what_it_does_in_a_quarter_of_a_second_and_no_more(
+    jump: int, found: list[float]
+) -> None:
+    def crawling(when: float, quiet: Picture) -> Picture:
+        stripes = np.zeros((HEIGHT, WIDTH), np.float32)
+        moved = int((when + 0.1) / 0.28) + (jump if when >= 3.0 - 1e-6 else 0)  # a pixel from one thin copy to the next
+        stripes[66:90, 40 + moved % 5 : 140 : 5] = 110
+        return lit((3.0, 3.08), light=patch(35, (40, 65), (40, 140)))(when, quiet + stripes)
+
+    assert starts(closed(frames(crawling, seconds=3.8, noise=0.3))) == found

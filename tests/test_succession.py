@@ -32,6 +32,17 @@ def test_a_stroke_whose_first_picture_shows_a_little_of_it_is_whole_with_the_sec
     assert found.box[1] == pytest.approx(60 / HEIGHT)
 
 
+def test_a_small_stroke_that_takes_three_pictures_to_rise_beside_one_that_shines_is_part_of_the_flash() -> None:
+    first, second = patch(8, (20, 45), (40, 75)), patch(9, (20, 40), (200, 220))
+
+    def strokes(when: float, quiet: Picture) -> Picture:
+        risen = float(np.interp(240 * (when - 1.25), [0, 1, 2, 3], [0, 0.27, 0.6, 1])) if when < 1.5 else 0.0
+        return lit((1.2, 1.5), light=first)(when, quiet + second * np.float32(risen))
+
+    (found,) = closed(frames(strokes, rate=240, seconds=2.2, noise=0.3))
+    assert found.box[2] == pytest.approx(220 / 320)
+
+
 @pytest.mark.parametrize(("rate", "start"), [(10, 2.0), (50, 2.02), (50, 3.14)])
 def test_a_flash_that_comes_when_the_last_one_has_been_dark_for_the_gap_is_another(rate: float, start: float) -> None:
     def found(gap: float) -> list[Candidate]:
