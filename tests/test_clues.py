@@ -228,6 +228,20 @@ def test_what_falls_all_the_time_does_not_speak_against_a_flash_that_outshines_i
     assert odds("fine_positivity", clues.fine_positivity(Views(in_hail(4)))) < -4
 
 
+def test_what_a_scene_does_by_itself_is_taken_over_as_long_as_the_flash_is_from_the_picture_before_it() -> None:
+    stroke = flash()
+    assert stroke.before is not None
+    assert len(stroke.quiet) == 4
+    drifting = replace(stroke, quiet=tuple(picture(one, land() + 10 * n) for n, one in enumerate(stroke.quiet)))
+    for seconds, drift in ((0.04, 10), (0.5, 20), (9.0, 30)):
+        usual = Views(drifting).usual(replace(stroke.peak, seconds=stroke.before.seconds + seconds))
+        assert usual is not None
+        assert float(usual.difference.mean()) == pytest.approx(drift, abs=0.5)
+    assert Views(replace(drifting, before=None)).usual(stroke.peak) is None
+    assert Views(replace(drifting, quiet=drifting.quiet[:1])).usual(stroke.peak) is None
+    assert Views(drifting).usual(None) is None
+
+
 def test_hail_that_falls_all_the_time_is_no_other_scene() -> None:
     stroke = in_hail(12)
     assert odds("scene_changed", clues.scene_changed(Views(stroke))) == 0

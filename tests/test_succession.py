@@ -43,7 +43,7 @@ def test_a_small_stroke_that_takes_three_pictures_to_rise_beside_one_that_shines
     assert found.box[2] == pytest.approx(220 / 320)
 
 
-@pytest.mark.parametrize(("rate", "start"), [(10, 2.0), (50, 2.02), (50, 3.14)])
+@pytest.mark.parametrize(("rate", "start"), [(10, 2.0), (10, 1.7), (50, 1.74), (50, 3.14)])
 def test_a_flash_that_comes_when_the_last_one_has_been_dark_for_the_gap_is_another(rate: float, start: float) -> None:
     def found(gap: float) -> list[Candidate]:
         again = start + 1 / rate + gap
@@ -102,3 +102,13 @@ def test_a_flash_with_a_faint_echo_of_itself_does_not_make_its_place_blind() -> 
         return lit((5.0, 5.01), light=second)(when, picture)
 
     assert starts(closed(frames(change, rate=60, seconds=5.8, noise=0.1))) == [2.0, 5.0]
+
+
+def test_no_light_of_a_flash_is_among_what_tells_the_next_one_what_the_scene_does_by_itself() -> None:
+    found = closed(frames(lit((2.0, 2.5), (3.2, 3.28), light=SKY), seconds=4.2))
+    assert len(found) == 2
+    assert found[0].before is not None
+    usual = float(found[0].before.luma.mean())
+    for one in found:
+        assert len(one.quiet) == 4
+        assert [float(picture.luma.mean()) for picture in one.quiet] == pytest.approx([usual] * 4, abs=1)
