@@ -309,6 +309,19 @@ def test_each_bound_lies_between_lightning_and_what_looks_like_it(
     assert odds(clue, lookalike) <= -1.99
 
 
+@pytest.mark.parametrize(
+    ("clue", "doubtful", "half"),
+    [
+        pytest.param("specks", 13, -2, id="a firework that begins, or a channel of many branches"),
+        pytest.param("roaming", 2.5, -2, id="an insect, or strokes that lit different clouds"),
+        pytest.param("company", 2, -2, id="a drop on the lens, or the first insects"),
+        pytest.param("hue_spread", 0.25, -1.5, id="two stage lights, or a storm behind a sunset"),
+    ],
+)
+def test_what_may_be_either_is_doubted_by_half(clue: str, doubtful: float, half: float) -> None:
+    assert odds(clue, doubtful) == pytest.approx(half, abs=0.3)
+
+
 @pytest.mark.parametrize(("clue", "usual", "odd"), [("went_dark", 1, 0), ("size", 0.1, 0.03)])
 def test_weak_reasons_only_tip_the_scales(clue: str, usual: float, odd: float) -> None:
     assert odds(clue, usual) == 0
