@@ -80,6 +80,12 @@ def test_from_white_to_blue_is_all_one_and_from_warm_to_blue_is_not() -> None:
     assert COLOURED.log_odds(stage) < -2
 
 
+def test_a_light_of_twelve_levels_shows_its_colours() -> None:
+    dark = halves((40, 40, 40), (40, 40, 40))
+    peak = dark + halves((12, 12, 12), (33, 3, 0))
+    assert COLOURED.log_odds(spread(dark, peak)) < -2
+
+
 def test_what_adds_little_light_says_little_of_its_colour() -> None:
     dark = halves((20, 20, 20), (20, 20, 20))
     light = halves(hue(0), hue(0.64, power=0.015))

@@ -53,8 +53,8 @@ def test_a_faint_block_beside_a_sure_one_is_light_from_sixty_hundredths_of_its_t
     assert look(row(10, 25, 12) + row(15, 24, levels, number=11)).sudden_blocks == found
 
 
-def test_a_faint_block_far_from_any_sure_one_is_no_light() -> None:
-    assert look(row(10, 25, 12) + row(10, 25, 8, number=14)).sudden_blocks == 15
+def test_a_faint_block_that_touches_no_sure_one_is_no_light() -> None:
+    assert look(row(10, 25, 12) + row(10, 25, 8, number=12)).sudden_blocks == 15
 
 
 def test_a_light_that_is_large_enough_does_not_grow() -> None:

@@ -311,6 +311,16 @@ def test_few_pictures_are_held_whatever_the_rate() -> None:
     assert sum(reference() is not None for reference in alive) <= 10
 
 
+def test_one_picture_is_held_while_nothing_happens() -> None:
+    watcher, alive = prefilter(), []
+    for frame in frames(still, rate=240, seconds=1.1):
+        watcher.push(frame)
+        alive.append(weakref.ref(frame.luma))
+    del frame
+    gc.collect()
+    assert sum(reference() is not None for reference in alive) == 1
+
+
 def test_blocks_are_levels_whatever_the_depth_range_size_and_rotation() -> None:
     rng = np.random.default_rng(4)
     for height, width in ((1080, 1920), (360, 640), (640, 360), (100, 50), (37, 53), (2, 2)):
