@@ -312,7 +312,7 @@ def test_each_bound_lies_between_lightning_and_what_looks_like_it(
 @pytest.mark.parametrize(
     ("clue", "doubtful", "half"),
     [
-        pytest.param("specks", 13, -2, id="a firework that begins, or a channel of many branches"),
+        pytest.param("specks", 14.5, -2, id="a firework that begins, or a channel of many branches"),
         pytest.param("roaming", 2.5, -2, id="an insect, or strokes that lit different clouds"),
         pytest.param("company", 2, -2, id="a drop on the lens, or the first insects"),
         pytest.param("hue_spread", 0.25, -1.5, id="two stage lights, or a storm behind a sunset"),

@@ -119,18 +119,17 @@ def test_company_is_asked_of_a_light_whose_glow_ends_soon_and_not_of_one_that_re
     assert clues.company(Views(replace(near, notes={}))) == 0
 
 
-def test_by_day_neither_reach_nor_company_is_asked() -> None:
-    for ground, by_day in ((105, False), (155, True)):
-        assert (clues.reach(Views(seen(102, ground))) is None) == by_day
-        assert (asked(seen(102, ground)) is None) == by_day
+def test_by_day_neither_reach_nor_company_is_asked_and_grey_pictures_are_infra_red_light() -> None:
+    def blue(_side: int | None) -> np.ndarray:  # type: ignore[type-arg]
+        return np.full((90, 160, 3), (140, 150, 165), np.uint8)
 
-
-def test_by_day_is_known_by_where_the_light_is_and_not_by_the_lamps_beside_it() -> None:
-    street = land() * 0 + 30
-    street[92:] = 250
-    found = closed(frames(lit((2.0, 2.04), light=glowing(102)), scene=street))[0]
-    assert float(found.background.mean()) > 130
-    assert clues.reach(Views(found)) is not None
+    for ground, coloured, by_day in ((105, True, False), (155, True, True), (155, False, False)):
+        one = seen(102, ground)
+        assert one.before is not None
+        if coloured:
+            one = replace(one, before=replace(one.before, color=blue), peak=replace(one.peak, color=blue))
+        assert (clues.reach(Views(one)) is None) == by_day
+        assert (asked(one) is None) == by_day
 
 
 def spots(when: float, quiet: Picture) -> Picture:

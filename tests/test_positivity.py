@@ -26,16 +26,16 @@ def test_positivity_is_the_share_of_what_got_brighter_in_all_that_changed() -> N
 def test_what_a_scene_darkens_anyway_is_excused_only_where_light_outshines_what_it_brightens_anyway(
     gained: float, excused: float
 ) -> None:
-    assert Stir(gained, 150).positivity(TRAFFIC) == pytest.approx(gained / (gained + 150 - excused))
+    assert Stir(gained, 150).beyond(TRAFFIC).positivity() == pytest.approx(gained / (gained + 150 - excused))
 
 
 def test_a_scene_that_darkens_less_than_it_usually_does_is_all_light_and_no_more_than_that() -> None:
-    assert Stir(500, 40).positivity(TRAFFIC) == 1
-    assert Stir(0, 40).positivity(TRAFFIC) == 0
+    assert Stir(500, 40).beyond(TRAFFIC).positivity() == 1
+    assert Stir(0, 40).beyond(TRAFFIC).positivity() == 0
 
 
 def test_nothing_is_excused_in_a_still_scene() -> None:
-    assert Stir(90, 10).positivity(STILL) == Stir(90, 10).positivity()
+    assert Stir(90, 10).beyond(STILL).positivity() == Stir(90, 10).positivity()
 
 
 def test_changes_add_up_and_are_averaged_side_by_side() -> None:
