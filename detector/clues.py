@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.colour_clues import colourless, tint, warmth
-from detector.flash import Candidate, LightCurve
+from detector.flash import LightCurve
 from detector.habits import repetition
 from detector.positivity import STILL
 from detector.views import Views
@@ -26,9 +26,6 @@ _DAYLIGHT, _DAYLIGHT_SHARE = 128.0, 0.25
 _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
 # Mains light that beats with the frame rate waxes and wanes by less than this.
 _MAINS_DEPTH = 0.5
-# What a scene does by itself is measured over this long; it goes on from before a flash to after it, but not for ever.
-_STIR_SECONDS = 0.05
-_STIR_MOST = 20.0
 
 
 def positivity(views: Views) -> float | None:
@@ -311,10 +308,3 @@ def _left_over(views: Views) -> float | None:
     light, rest = (peak - ground)[where], (after - ground)[where]
     power = float(light @ light)
     return float(light @ rest) / power if power > 0 else None
-
-
-def _elapsed(candidate: Candidate) -> float:
-    """Seconds between the pictures of before and after."""
-    if candidate.before is None or candidate.after is None:
-        return 0.0
-    return candidate.after.seconds - candidate.before.seconds

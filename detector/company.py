@@ -33,7 +33,7 @@ class Company:
         while self._starts and candidate.start_seconds - self._starts[0] > REMEMBERED_SECONDS:
             self._starts.popleft()
         before = len(self._starts)
-        if candidate.roaming >= ROAMS or _reach(candidate) < ALONE:
+        if candidate.roaming > ROAMS or _reach(candidate) < ALONE:
             self._starts.append(candidate.start_seconds)
         return before
 

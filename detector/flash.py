@@ -136,8 +136,8 @@ class Candidate:
     quiet: thin copies of frames of the last second before, oldest first: what the scene does by itself.
     notes: what the prefilter knows beside: `dark_after` 1 when `after` shows the scene without the light, 0 when the
     light was still there; `cut_off` 1 when the source or what can be compared ended first; `blinks`, how many earlier
-    lights of this place, strength and rhythm there were, less where frames are too far apart to tell; `stir_levels`,
-    how much the lit blocks change by themselves; `watched_share`, how much of the picture is watched, 0..1;
+    lights of this place, strength and rhythm there were, less where frames are too far apart to tell; `company`, how
+    many lights of the last minute shone alone or roamed; `watched_share`, how much of the picture is watched, 0..1;
     `pictures_before`, how many pictures it was compared with at its onset, 3 and more but right after an edge.
     """
 

@@ -284,8 +284,6 @@ class Prefilter:
                 self._aftermath = Aftermath(moment.ground.level, now + AFTERMATH_SECONDS)
         moment.notes["cut_off"] = float(cut_off)
         moment.notes["watched_share"] = float(moment.ground.watched.mean())
-        if moment.mask.any():
-            moment.notes["stir_levels"] = float(moment.ground.noise[moment.mask].mean())
         closed = moment.candidate(open_=False)
         if not cut_off:
             self._watch_recovery(moment)

@@ -276,7 +276,7 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
 @pytest.mark.parametrize(
     ("clue", "lightning", "lookalike"),
     [
-        pytest.param("positivity", 0.95, 0.89, id="rain and traffic darken a tenth of what they brighten"),
+        pytest.param("positivity", 0.95, 0.88, id="rain and traffic darken an eighth of what they brighten"),
         pytest.param("fine_positivity", 0.93, 0.85, id="what moves uncovers what was behind it"),
         pytest.param("fallen_share", 0.8, 0.6, id="of a new exposure a good part stays"),
         pytest.param("scene_changed", 0.3, 0.55, id="after a cut half of the change is still there"),
@@ -286,7 +286,7 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("filter_swing", 0.1, 0.2, id="a fifth darker before and brighter after"),
         pytest.param("shift_likeness", 0.5, 0.57, id="a shift explains most of what a shaken camera shows"),
         pytest.param("smoothness", 0.25, 0.15, id="sparks and drops are smaller than a cloud"),
-        pytest.param("specks", 10, 14, id="a channel has some branches, a firework a swarm of sparks"),
+        pytest.param("specks", 12, 15, id="a channel has some branches, a firework a swarm of sparks"),
         pytest.param("overlap", 0.7, 0.5, id="an insect is half out of its place a frame later"),
         pytest.param("travel", 0.4, 0.7, id="a car goes its way"),
         pytest.param("roaming", 2, 2.6, id="a shutter parts a stroke in two, an insect crosses the view"),
@@ -299,7 +299,7 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("hue_spread", 0.2, 0.27, id="stage lights have many colours"),
         pytest.param("height", 0.76, 0.85, id="what shines in the lowest sixth is on the ground"),
         pytest.param("lamplight", -0.02, 0.02, id="headlights are a little warm"),
-        pytest.param("reach", 0.12, 0.09, id="an insect is all that it lights"),
+        pytest.param("reach", 0.14, 0.11, id="an insect is all that it lights"),
     ],
 )
 def test_each_bound_lies_between_lightning_and_what_looks_like_it(

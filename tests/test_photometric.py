@@ -230,7 +230,7 @@ def test_light_of_many_colours_is_rejected() -> None:
 
 def test_a_light_on_the_ground_is_rejected_and_the_same_light_in_the_sky_is_not() -> None:
     def at(top: int) -> Verdict:
-        light = sky_light(90, rows=(top, top + 40), columns=(150, 260))
+        light = sky_light(90, rows=(top, top + 40), columns=(60, 300))
         return judge(candidate_of(frames(lit((2.0, 2.04), light=light), scene=land() * 0 + 40)))
 
     assert says(at(140), "height") < -3
