@@ -48,7 +48,10 @@ def _block_means(luma: NDArray[Any], rows: int, columns: int) -> Grid:
     wide = -(-luma.shape[1] // columns)
     rows, columns = luma.shape[0] // high, luma.shape[1] // wide
     cropped = luma[: rows * high, : columns * wide].reshape(rows, high, columns * wide)
-    partial = np.add.reduce(cropped, axis=1, dtype=np.uint16 if luma.dtype == np.uint8 else np.uint32)
+    # Row by row: half the time of one sum over the middle axis.
+    partial = cropped[:, 0].astype(np.uint16 if luma.dtype == np.uint8 else np.uint32)
+    for row in range(1, high):
+        np.add(partial, cropped[:, row], out=partial)
     # Whole sums stay below 2^24, so single precision keeps them exact, and a product with ones is twice as fast here.
     sums = partial.reshape(rows * columns, wide).astype(np.float32) @ np.ones(wide, np.float32)
     means: Grid = sums.reshape(rows, columns) / np.float32(high * wide)

@@ -88,13 +88,18 @@ class Prefilter:
             self._learn(frame, grid, look)
         self._background.remember(frame.seconds, grid)
         self._previous = Stamp(frame.seconds, frame.epoch, frame.quality)
-        self._pictures.remember(frame, quiet=self._moment is None)
+        self._pictures.remember(frame, quiet=self.quiet)
         return found
 
     @property
     def look(self) -> Look | None:
         """What the last frame showed against the background; None where there was nothing to compare with."""
         return self._last_look
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no candidate is open."""
+        return self._moment is None
 
     @property
     def watched(self) -> NDArray[np.bool_]:
@@ -189,12 +194,14 @@ class Prefilter:
         stir = None if closer is None else closer.stir(look.sudden, rise)
         if stir is None:
             return True
-        pair = apart(self._pictures.quiet, self._settings.step_seconds)
-        quiet = change(*pair) if pair is not None else None
-        purity = stir.beyond(None if quiet is None else quiet.stir(look.sudden, rise)).positivity()
         # Motion brightens a twentieth of the picture at once, hardly ever a tenth: a large light needs less purity.
         area = look.sudden_blocks / max(1.0, float(np.count_nonzero(self._watched)))
-        return purity >= self._settings.min_fine_positivity - min(0.1, max(0.0, 2.0 * (area - 0.05)))
+        least = self._settings.min_fine_positivity - min(0.1, max(0.0, 2.0 * (area - 0.05)))
+        if stir.positivity() >= least:
+            return True
+        pair = apart(self._pictures.quiet, self._settings.step_seconds)
+        quiet = change(*pair) if pair is not None else None
+        return quiet is not None and stir.beyond(quiet.stir(look.sudden, rise)).positivity() >= least
 
     def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
         ground = Ground(
