@@ -18,10 +18,7 @@ from detector.moment import Ground, Moment
 from detector.recent_pictures import RecentPictures, apart
 from detector.region import Polygon, Region, watched_blocks
 from detector.settings import PrefilterSettings
-from stream import Frame, load_opencv
-
-cv2 = load_opencv()
-
+from stream import Frame
 
 # Lightning is sudden wherever it is seen. Where light grows slowly, chance alone makes a few of its blocks jump.
 TOGETHER_SHARE = 0.5
