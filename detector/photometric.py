@@ -50,7 +50,7 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.gain_likeness, against=0.75, clear=0.55, cost=5.0),
     Weight(clues.gain_elsewhere, against=0.6, clear=0.4, cost=4.0),
     Weight(clues.filter_swing, against=0.2, clear=0.1, cost=6.0),
-    Weight(clues.shift_likeness, against=0.6, clear=0.5, cost=5.0),
+    Weight(clues.shift_likeness, against=0.5, clear=0.4, cost=5.0),
     Weight(clues.smoothness, against=0.1, clear=0.25, cost=4.0),
     Weight(clues.specks, against=17.0, clear=12.0, cost=4.0),
     Weight(clues.overlap, against=0.4, clear=0.7, cost=3.0),

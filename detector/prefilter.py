@@ -289,9 +289,9 @@ class Prefilter:
         moment.notes["cut_off"] = float(cut_off)
         moment.notes["watched_share"] = float(moment.ground.watched.mean())
         closed = moment.candidate(open_=False)
+        closed.notes["company"] = float(self._company.add(closed))
         if not cut_off:
             self._watch_recovery(moment)
-            closed.notes["company"] = float(self._company.add(closed))
             rise = closed.peak_map - closed.background
             keeps_time = repetition(closed.curve.rise_while_lit) or 0.0
             closed.notes["blinks"] = self._habits.add(

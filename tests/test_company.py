@@ -161,3 +161,10 @@ def test_where_small_lights_come_and_go_a_compact_light_is_rejected_that_alone_w
     assert len(others) == 9
     assert alone.lightning
     assert not tenth.lightning
+
+
+def test_a_light_that_the_end_of_a_recording_cuts_off_is_told_its_company_too() -> None:
+    insect = sky_light(90, rows=(40, 62), columns=(150, 176))
+    first, last = closed(frames(lit((1.0, 1.04), (2.0, 2.3), light=insect), seconds=2.2))
+    assert last.notes["cut_off"] == 1
+    assert (first.notes["company"], last.notes["company"]) == (0, 1)
