@@ -16,8 +16,10 @@ cv2 = load_opencv()
 FINE_ROWS, FINE_COLUMNS = 180, 320
 # No camera dims by more than this after a strike; beyond it the scene itself is gone.
 MOST_DIMMED = 0.6
-# The glow that air and cloud scatter around a stroke is more than this share of it; what shines by itself has none.
-REACHED = np.float32(0.1)
+# Air and cloud scatter light far about a stroke, ever fainter; what shines by itself ends at its edge, however soft. It
+# is seen the better the fainter one looks, down to what the scene does meanwhile.
+REACHED = 0.03
+LEAST_REACHED_LEVELS = 1.0
 # A twentieth of the picture's width is more than the width of a channel and less than that of a cloud.
 SPECK_SIDE = 15
 MOST_SHIFT = 8.0  # a fortieth of the picture; a mount that gives way further shows another scene
@@ -69,11 +71,16 @@ class Change:
     def reach(self) -> float | None:
         """Share of the picture whose rise is a tenth of the highest or more, at the size of a few blocks, 0..1.
 
-        None where that is less than one level: cameras and codecs do not show it.
+        Counted is what rises by three hundredths, or by a level where that is more: cameras and codecs show no less. It
+        is brought to a tenth as for a spot with the soft edge of a lens (a Gaussian, whose area grows with the
+        logarithm); what glows further than such a spot has more. None where a level is more than a fifth.
         """
         blocks = cv2.blur(cv2.resize(self.difference, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA), (3, 3))
-        least = REACHED * np.float32(blocks.max())
-        return float(np.mean(blocks > least)) if least >= 1.0 else None
+        top = float(blocks.max())
+        if top < 5.0 * LEAST_REACHED_LEVELS:
+            return None
+        least = max(LEAST_REACHED_LEVELS, REACHED * top)
+        return min(1.0, float(np.mean(blocks > least)) * math.log(10.0) / math.log(top / least))
 
     def specks(self) -> int:
         """How many separate points have come to shine far brighter than what is around them, in change and as they are.

@@ -66,7 +66,7 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(colour_clues.hue_spread, against=0.3, clear=0.2, cost=3.0),
     Weight(clues.height, against=0.88, clear=0.76, cost=4.0),
     Weight(clues.lamplight, against=0.03, clear=-0.02, cost=4.0, favour=1.0),
-    Weight(clues.reach, against=0.09, clear=0.14, cost=4.0),
+    Weight(clues.reach, against=0.12, clear=0.16, cost=5.0),
     Weight(clues.size, against=0.02, clear=0.1, cost=1.0),
 )
 

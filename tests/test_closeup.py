@@ -38,19 +38,31 @@ def blocks(rows: slice, columns: slice) -> np.ndarray[tuple[int, int], np.dtype[
 ALL = blocks(slice(None), slice(None))
 
 
-def test_a_light_reaches_as_far_as_a_tenth_of_it_does() -> None:
-    def reach(around: float) -> float | None:
+@pytest.mark.parametrize("levels", [6, 30, 90, 220])
+def test_a_spot_without_a_glow_reaches_as_far_as_a_tenth_of_it_does_however_strong_it_is(levels: float) -> None:
+    y, x = np.mgrid[0:FINE_ROWS, 0:FINE_COLUMNS].astype(np.float32)
+    spot = np.exp(-((y - 90) ** 2 + (x - 160) ** 2) / (2 * 20**2)).astype(np.float32)
+    assert float(np.mean(spot > 0.1)) == pytest.approx(0.1, abs=0.002)
+    assert Change(flat(20), spot * np.float32(levels), 0.1).reach() == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_light_reaches_as_far_as_three_hundredths_of_it_are_seen_and_no_level_is_too_faint() -> None:
+    def reach(levels: float, around: float) -> float | None:
         light = flat(around)
-        light[60:90, 100:150] = 200
+        light[60:90, 100:150] = levels
         return Change(flat(20), light, 0.1).reach()
 
-    assert reach(10) == pytest.approx(1500 / 57600, abs=0.02)
-    assert reach(40) == 1
+    sharp = reach(200, 4)
+    assert sharp is not None
+    assert sharp < 2000 / 57600
+    assert reach(200, 8) == pytest.approx(0.66, abs=0.01)
+    assert reach(20, 1.1) == pytest.approx(0.77, abs=0.01)
+    assert reach(20, 0.9) == pytest.approx(0.03, abs=0.01)
 
 
-def test_how_far_a_light_reaches_is_known_once_a_tenth_of_it_is_a_level() -> None:
-    assert Change(flat(20), flat(20), 0.1).reach() == 1
-    assert Change(flat(20), flat(8), 0.1).reach() is None
+def test_how_far_a_light_reaches_is_known_once_a_fifth_of_it_is_a_level() -> None:
+    assert Change(flat(20), flat(5.5), 0.1).reach() == 1
+    assert Change(flat(20), flat(4.5), 0.1).reach() is None
 
 
 @pytest.mark.parametrize(

@@ -111,9 +111,9 @@ def asked(one: Candidate) -> float | None:
 
 
 def test_company_is_asked_of_a_light_whose_glow_ends_soon_and_not_of_one_that_reaches_far() -> None:
-    near, far = seen(102), seen(180)
-    assert clues.reach(Views(near)) == pytest.approx(0.158, abs=0.005)
-    assert clues.reach(Views(far)) == pytest.approx(0.26, abs=0.01)
+    near, far = seen(170), seen(232)
+    assert clues.reach(Views(near)) == pytest.approx(0.163, abs=0.005)
+    assert clues.reach(Views(far)) == pytest.approx(0.22, abs=0.01)
     assert asked(near) == 7
     assert asked(far) is None
     assert clues.company(Views(replace(near, notes={}))) == 0
@@ -124,7 +124,7 @@ def test_by_day_neither_reach_nor_company_is_asked_and_grey_pictures_are_infra_r
         return np.full((90, 160, 3), (140, 150, 165), np.uint8)
 
     for ground, coloured, by_day in ((105, True, False), (155, True, True), (155, False, False)):
-        one = seen(102, ground)
+        one = seen(170, ground)
         assert one.before is not None
         if coloured:
             one = replace(one, before=replace(one.before, color=blue), peak=replace(one.peak, color=blue))
@@ -150,7 +150,7 @@ def test_the_camera_counts_its_small_lights_until_it_looks_elsewhere() -> None:
 
 def test_where_small_lights_come_and_go_a_compact_light_is_rejected_that_alone_would_pass() -> None:
     def compact(when: float, quiet: Picture) -> Picture:
-        return quiet + glowing(102) if abs(when - 11.52) < 0.01 else quiet
+        return quiet + glowing(170) if abs(when - 11.52) < 0.01 else quiet
 
     def among(when: float, quiet: Picture) -> Picture:
         return compact(when, spots(when, quiet) if when < 11 else quiet)
