@@ -1,6 +1,7 @@
 """A closer look at two pictures: what was added between them, and whether anything moved."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ LEAST_REACHED_LEVELS = 1.0
 # A twentieth of the picture's width is more than the width of a channel and less than that of a cloud.
 SPECK_SIDE = 15
 MOST_SHIFT = 8.0  # a fortieth of the picture; a mount that gives way further shows another scene
+SHIFT_STEPS = 4  # a slope tells the way only as far as it lasts: looked again from where that leads to
 SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1 where another light hides the scene
 SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
@@ -122,25 +124,30 @@ class Change:
     def shift_likeness(self, where: NDArray[np.bool_]) -> float:
         """How much of the change around `where` a small shift of the whole picture explains, 0..1.
 
-        A picture that moves gains on one side of each edge what it loses on the other: its change is its own slope,
-        times the way that it went. Edges show it as they are; a sky without any only where noise is smoothed away.
+        Edges show it as they are; a sky without any only where noise is smoothed away.
         """
         marks = self.spread(where)
         return max(self._shifted(marks, 1), self._shifted(marks, SPECK_SIDE))
 
     def _shifted(self, marks: NDArray[np.bool_], side: int) -> float:
         """The same for detail larger than `side` fine pixels."""
-        slopes = np.gradient(cv2.blur(self.before, (side + 2, side + 2)))
-        slope = np.stack([part[marks] for part in slopes], axis=1)
-        difference = cv2.blur(self.difference, (side, side))[marks]
-        grain = difference.size * (self.noise / side) ** 2
-        power = float((difference**2).sum()) - grain
+        # The difference is smoothed over three pixels already.
+        before = moved = cv2.blur(self.before, (side + 2, side + 2))
+        now = before + cv2.blur(self.difference, (side, side))
+        grain = np.count_nonzero(marks) * (self.noise / side) ** 2
+        power = float(((now - before)[marks] ** 2).sum()) - grain
         if power <= grain:
             return 0.0
-        way = np.linalg.lstsq(slope, difference, rcond=None)[0]
-        way *= min(1.0, MOST_SHIFT / max(float(np.hypot(*way)), 1e-6))
-        rest = float(((difference - slope @ way) ** 2).sum()) - grain
-        return 1.0 - float(min(1.0, max(0.0, rest) / power))
+        way, explained = np.zeros(2), 0.0
+        for _ in range(SHIFT_STEPS):
+            # What moves a little changes by its own slope, times the way that it went. (Lucas and Kanade, 1981)
+            slope = np.stack([part[marks] for part in np.gradient(moved)], axis=1)
+            way -= np.linalg.lstsq(slope, (now - moved)[marks], rcond=None)[0]
+            way *= min(1.0, MOST_SHIFT / max(float(np.hypot(*way)), 1e-6))
+            moved = _moved(before, way[::-1])
+            rest = max(0.0, float(((now - moved)[marks] ** 2).sum()) - grain)
+            explained = max(explained, 1.0 - float(rest / power))
+        return explained
 
     def beyond_gain(self, where: NDArray[np.bool_]) -> float:
         """Mean change in `where` that no common gain and offset of the whole picture explain, levels."""
@@ -165,8 +172,13 @@ def _moved_along(before: Grid, now: Grid) -> Grid:
     way, agreement = cv2.phaseCorrelate(*detail, cv2.createHanningWindow(before.shape[::-1], cv2.CV_32F))
     if agreement < SAME_SCENE:
         return before
+    return _moved(before, way)
+
+
+def _moved(picture: Grid, way: Sequence[float] | NDArray[np.floating]) -> Grid:
+    """`picture` moved by `way` (x, y), fine pixels."""
     shift = np.array([[1, 0, way[0]], [0, 1, way[1]]], np.float32)
-    moved: Grid = cv2.warpAffine(before, shift, before.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    moved: Grid = cv2.warpAffine(picture, shift, picture.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
     return moved
 
 

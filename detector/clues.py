@@ -95,6 +95,23 @@ def suddenness(views: Views) -> float | None:
     return best / top
 
 
+def half_life(views: Views) -> float | None:
+    """Seconds from the brightest frame until half of its light is gone, less that frame itself.
+
+    A stroke and its glow halve within a tenth of a second, continuing current in two or three; the stars of a firework
+    burn on for longer.
+    """
+    candidate = views.candidate
+    rise, seconds = candidate.curve.rise, candidate.curve.seconds
+    if not len(rise) or candidate.notes.get("dark_after", 1.0) <= 0:
+        return None
+    brightest = int(np.argmax(rise))
+    fallen = np.flatnonzero(rise[brightest:] < 0.5 * rise[brightest])
+    if not len(fallen):
+        return None
+    return max(0.0, float(seconds[brightest + fallen[0]] - seconds[brightest]) - candidate.onset.duration)
+
+
 def gain_likeness(views: Views) -> float | None:
     """How well a mere change of gain explains the rise: exposure steps and beating mains light are gain.
 

@@ -156,6 +156,36 @@ def test_a_cloudy_sky_that_is_shaken_is_told_by_its_slope_and_a_glow_on_it_is_no
     assert odds("shift_likeness", clues.shift_likeness(Views(stroke))) == 0
 
 
+def test_a_picture_that_moves_further_than_its_detail_is_wide_is_found_where_it_went() -> None:
+    rng = np.random.default_rng(3)
+    detail = [rng.standard_normal((HEIGHT, WIDTH)).astype(np.float32) for _ in range(2)]
+    clouds = sum(cv2.GaussianBlur(one, (0, 0), wide) * 30 * wide for one, wide in zip(detail, (3, 12), strict=True))
+    scene = np.clip(90 + clouds, 20, 200).astype(np.float32)
+    stroke = closed(frames(lit((2.0, 2.04)), scene=scene))[0]
+    moved = picture(stroke.peak, np.roll(scene, (4, 6), axis=(0, 1)))
+    found = clues.shift_likeness(Views(replace(stroke, peak=moved)))
+    assert found is not None
+    assert found > 0.75
+
+
+def test_the_glow_of_a_stroke_halves_at_once_and_the_stars_of_a_firework_burn_on() -> None:
+    stroke, stars = [60, 40, 20, 10, 3], [60, 57, 54, 51, 48, 45, 42, 39, 36, 33, 31, 20, 3]
+    assert clues.half_life(look(stroke)) == pytest.approx(0.04)
+    assert clues.half_life(look(stars)) == pytest.approx(0.4)
+    assert odds("half_life", clues.half_life(look(stars))) < -3
+
+
+def test_a_long_frame_says_nothing_of_how_long_its_light_lasted() -> None:
+    seldom = look([60, 20, 3], step=0.2)
+    long = replace(seldom.candidate, onset=replace(seldom.candidate.onset, duration=0.2))
+    assert clues.half_life(Views(long)) == pytest.approx(0)
+
+
+def test_how_long_light_lasts_is_not_known_before_it_is_seen_to_go() -> None:
+    assert clues.half_life(look([60, 57, 54])) is None
+    assert clues.half_life(look([60, 57, 54, 20, 19], notes={"dark_after": 0.0})) is None
+
+
 def test_noise_is_no_shift() -> None:
     still = flash()
     assert still.before is not None
@@ -284,7 +314,8 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("gain_likeness", 0.55, 0.7, id="most of an exposure step is gain"),
         pytest.param("gain_elsewhere", 0.4, 0.55, id="mains light beats all over the picture"),
         pytest.param("filter_swing", 0.1, 0.2, id="a fifth darker before and brighter after"),
-        pytest.param("shift_likeness", 0.4, 0.47, id="a shift explains half of what a shaken camera shows"),
+        pytest.param("half_life", 0.2, 0.3, id="stars of a firework burn on"),
+        pytest.param("shift_likeness", 0.45, 0.52, id="a shift explains half of what a shaken camera shows"),
         pytest.param("smoothness", 0.25, 0.15, id="sparks and drops are smaller than a cloud"),
         pytest.param("specks", 12, 15, id="a channel has some branches, a firework a swarm of sparks"),
         pytest.param("overlap", 0.7, 0.5, id="an insect is half out of its place a frame later"),

@@ -97,3 +97,18 @@ def test_what_is_white_or_hardly_brighter_is_not_asked_of_its_colour() -> None:
     dark = halves((20, 20, 20), (20, 20, 20))
     for other in (halves(hue(0), (1.2, 0.3, 0.0)), halves(hue(0), (0.008, 0.004, 0.0))):
         assert spread(dark, lit_by(dark, other)) < 0.03
+
+
+def test_a_picture_is_grey_where_coding_alone_colours_it_or_its_colour_is_not_known_whatever_shines_in_it() -> None:
+    def grey(before: tuple[float, ...]) -> bool:
+        one = moment()
+        assert one.before is not None
+        shown = (np.full((*SIZE, 3), colour, np.uint8) for colour in (before, (250, 150, 50)))
+        dark, lit = (lambda _side, seen=seen: seen for seen in shown)
+        return colour_clues.colourless(
+            Views(replace(one, before=replace(one.before, color=dark), peak=replace(one.peak, color=lit)))
+        )
+
+    assert grey((140, 141, 143))
+    assert not grey((140, 142, 146))
+    assert colour_clues.colourless(Views(replace(moment(), before=None)))

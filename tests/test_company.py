@@ -119,17 +119,40 @@ def test_company_is_asked_of_a_light_whose_glow_ends_soon_and_not_of_one_that_re
     assert clues.company(Views(replace(near, notes={}))) == 0
 
 
-def test_by_day_neither_reach_nor_company_is_asked_and_grey_pictures_are_infra_red_light() -> None:
+def coloured(one: Candidate) -> Candidate:
+    """The same of a camera that shows everything in one pale blue."""
+
     def blue(_side: int | None) -> np.ndarray:  # type: ignore[type-arg]
         return np.full((90, 160, 3), (140, 150, 165), np.uint8)
 
-    for ground, coloured, by_day in ((105, True, False), (155, True, True), (155, False, False)):
-        one = seen(170, ground)
-        assert one.before is not None
-        if coloured:
-            one = replace(one, before=replace(one.before, color=blue), peak=replace(one.peak, color=blue))
+    assert one.before is not None
+    return replace(one, before=replace(one.before, color=blue), peak=replace(one.peak, color=blue))
+
+
+def test_by_day_neither_reach_nor_company_is_asked_and_grey_pictures_are_infra_red_light() -> None:
+    for ground, in_colour, by_day in ((105, True, False), (155, True, True), (155, False, False)):
+        one = coloured(seen(170, ground)) if in_colour else seen(170, ground)
         assert (clues.reach(Views(one)) is None) == by_day
         assert (asked(one) is None) == by_day
+
+
+@pytest.mark.parametrize(
+    ("levels", "share", "by_day"),
+    [
+        pytest.param(136, 0.3, True, id="a sky over a dark wood"),
+        pytest.param(136, 0.2, False, id="lit walls"),
+        pytest.param(120, 1.0, False, id="dusk"),
+    ],
+)
+def test_it_is_day_where_a_quarter_of_the_picture_is_bright_before_the_light(
+    levels: float, share: float, *, by_day: bool
+) -> None:
+    one = coloured(seen(170))
+    ground = np.full(SHAPE, 60, np.float32)
+    ground.flat[: round(share * ground.size)] = levels
+    one = replace(one, background=ground, peak_map=ground + 100)
+    assert (clues.reach(Views(one)) is None) == by_day
+    assert (asked(one) is None) == by_day
 
 
 def spots(when: float, quiet: Picture) -> Picture:
@@ -168,3 +191,10 @@ def test_a_light_that_the_end_of_a_recording_cuts_off_is_told_its_company_too() 
     first, last = closed(frames(lit((1.0, 1.04), (2.0, 2.3), light=insect), seconds=2.2))
     assert last.notes["cut_off"] == 1
     assert (first.notes["company"], last.notes["company"]) == (0, 1)
+
+
+def test_a_light_that_damage_cuts_off_is_company_of_the_next() -> None:
+    insect = sky_light(90, rows=(40, 62), columns=(150, 176))
+    source = frames(lit((1.0, 1.3), (3.0, 3.04), light=insect), seconds=3.8)
+    damaged = marked(source, quality=lambda frame: ("packet_loss",) if frame.seconds >= 1.2 else ())
+    assert [(one.notes["cut_off"], one.notes["company"]) for one in closed(damaged)] == [(1, 0), (0, 1)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from detector.brightness import Grid
 from detector.look import Look
@@ -22,7 +23,14 @@ def row(first: int, last: int, levels: float, number: int = 10) -> Grid:
     return blocks(slice(number, number + 1), slice(first, last), levels)
 
 
-def look(rise: Grid, step: Grid | None = None, *, unwatched: Grid | None = None, usual: Stir = STILL) -> Look:
+def look(
+    rise: Grid,
+    step: Grid | None = None,
+    *,
+    unwatched: Grid | None = None,
+    usual: Stir = STILL,
+    already: NDArray[np.bool_] | None = None,
+) -> Look:
     full = np.ones(SHAPE, np.float32)
     return Look(
         rise=rise,
@@ -32,6 +40,7 @@ def look(rise: Grid, step: Grid | None = None, *, unwatched: Grid | None = None,
         watched=full > 0 if unwatched is None else unwatched == 0,
         least_blocks=LEAST,
         usual=usual,
+        already=already,
     )
 
 
@@ -76,8 +85,27 @@ def test_of_the_light_that_is_there_the_faint_blocks_beside_it_say_nothing() -> 
     assert look(row(0, 0, 0)).suddenness == 0
 
 
+def test_what_has_been_bright_for_a_while_does_not_speak_against_a_light_and_what_has_come_slowly_does() -> None:
+    light, cloud, edge = row(0, 30, 20), row(0, 45, 12, number=20), row(0, 15, 12, number=21)
+    assert look(light + cloud, light, already=cloud > 0).suddenness == 1
+    assert look(light + cloud + edge, light, already=cloud > 0).suddenness == pytest.approx(30 / 45)
+
+
+def test_a_light_that_was_bright_already_and_flares_up_has_come_just_now() -> None:
+    light, edge = row(0, 30, 40), row(0, 10, 12, number=20)
+    assert look(light + edge, 0.7 * light, already=light > 0).suddenness == pytest.approx(30 / 40)
+
+
 def test_what_a_scene_darkens_by_itself_does_not_speak_against_a_light_that_outshines_it() -> None:
     step = row(0, 60, 20) + row(0, 20, -20, number=30)
     assert look(step).positivity == pytest.approx(0.75, abs=0.01)
     assert look(step, usual=Stir(400, 400)).positivity == 1
     assert look(step, usual=Stir(600, 400)).positivity == pytest.approx(0.75, abs=0.01)
+
+
+@pytest.mark.parametrize(("away", "positivity"), [(1, 0.75), (2, 0.75), (3, 1.0)])
+def test_what_darkens_within_two_blocks_of_a_light_may_be_the_light_that_moved_whatever_the_scene_does(
+    away: int, positivity: float
+) -> None:
+    step = row(0, 60, 20) + row(0, 20, -20, number=10 + away)
+    assert look(step, usual=Stir(400, 400)).positivity == pytest.approx(positivity, abs=0.01)

@@ -39,6 +39,15 @@ def test_a_flash_is_found_while_other_light_grows() -> None:
     assert starts(closed(frames(headlights, seconds=2.6, rate=30, noise=1))) == [1.9]
 
 
+@pytest.mark.parametrize("start", [1.88, 2.0, 2.2])
+def test_a_small_flash_is_found_beside_a_larger_cloud_that_has_been_growing_brighter_for_a_while(start: float) -> None:
+    def moonrise(when: float, quiet: Picture) -> Picture:
+        cloud = patch(20 * max(0.0, when - 1) ** 2, (100, 150), (20, 300))
+        return lit((start, start + 0.04), light=patch(40, (20, 50), (100, 160)))(when, quiet + cloud)
+
+    assert starts(closed(frames(moonrise, seconds=2.8, noise=0.3))) == [start]
+
+
 def test_the_second_picture_of_a_recording_is_measured_by_little_trust() -> None:
     assert not watch(frames(lit((0.04, 2.0), light=sky_light(0) + 9), seconds=0.4, noise=1))
     assert starts(closed(frames(lit((0.04, 0.12), light=sky_light(25)), seconds=1.2, noise=1))) == [0.04]

@@ -318,6 +318,21 @@ def test_the_sparks_of_a_firework_count_even_if_its_brightest_moment_is_one_glar
     assert says(judge(candidate_of(frames(burst))), "specks") < -3
 
 
+@pytest.mark.parametrize(("places", "lightning"), [((0, 110, 220), False), ((0, 110, 0), True)])
+def test_a_light_that_shines_in_one_place_after_the_other_is_rejected_and_strokes_in_two_are_lightning(
+    places: tuple[int, ...], *, lightning: bool
+) -> None:
+    def strokes(when: float, quiet: Picture) -> Picture:
+        for number, left in enumerate(places):
+            place = sky_light(60, rows=(5, 145), columns=(left, left + 100))
+            quiet = lit((2.0 + 0.12 * number, 2.04 + 0.12 * number), light=place)(when, quiet)
+        return quiet
+
+    verdict = judge(candidate_of(frames(strokes)))
+    assert (says(verdict, "roaming") < -3) == (not lightning)
+    assert verdict.lightning == lightning
+
+
 def alone(levels: float = 90) -> Picture:
     """A small soft light, as of an insect close to the lens."""
     return sky_light(levels, rows=(40, 62), columns=(150, 176))

@@ -56,17 +56,17 @@ def over(rain: Rain, change: Change, *, downpour: float | None = None) -> Change
     return both
 
 
-def calm(change: Change, *, seconds: float = 7.0) -> Iterator[Frame]:
-    return frames(change, scene=land() * 0 + 30, seconds=seconds, noise=0.3)
+def calm(change: Change, *, seconds: float = 7.0, rate: float = 25.0) -> Iterator[Frame]:
+    return frames(change, scene=land() * 0 + 30, seconds=seconds, rate=rate, noise=0.3)
 
 
 def starts(found: list[Candidate]) -> list[float]:
     return [round(candidate.start_seconds, 2) for candidate in found]
 
 
-def watched(change: Change, *, seconds: float = 7.0) -> Prefilter:
+def watched(change: Change, *, seconds: float = 7.0, rate: float = 25.0) -> Prefilter:
     watcher = prefilter()
-    watch(calm(change, seconds=seconds), watcher)
+    watch(calm(change, seconds=seconds, rate=rate), watcher)
     return watcher
 
 
@@ -74,14 +74,30 @@ def still(_when: float, quiet: Picture) -> Picture:
     return quiet
 
 
-def test_twice_as_many_blocks_as_jump_by_themselves_are_asked_for_beside_those_of_the_smallest_light() -> None:
-    rainy, dry = watched(over(Rain(), still)).look, watched(still).look
+@pytest.mark.parametrize("rate", [5, 8, 25, 30])
+def test_twice_as_many_blocks_as_jump_by_themselves_are_asked_for_beside_those_of_the_smallest_light_at_every_rate(
+    rate: float,
+) -> None:
+    rainy, dry = watched(over(Rain(), still), rate=rate).look, watched(still, rate=rate).look
     assert rainy is not None
     assert dry is not None
     share = 1 - np.exp(-7 / 3)  # of what there is: noise is remembered for three seconds
     assert rainy.least_blocks - dry.least_blocks == pytest.approx(2 * DROPS * share, rel=0.1)
     assert rainy.usual.lost == pytest.approx(2 * DROPS * 20 * share, rel=0.1)
     assert dry.usual.lost < 1
+
+
+def test_the_first_picture_after_a_long_light_is_no_more_than_one_look_at_what_the_scene_does() -> None:
+    rain = Rain(12)
+
+    def storm(when: float, quiet: Picture) -> Picture:
+        light = sky_light((60 if when % 0.24 < 0.12 else 100) if 2 <= when < 4.8 - 1e-6 else 0, rows=(0, 90))
+        return quiet + light + (rain() if abs(when - 4.88) < 0.01 else 0)
+
+    after, before = (watched(storm, seconds=seconds).look for seconds in (5.0, 4.88))
+    assert after is not None
+    assert before is not None
+    assert after.least_blocks - before.least_blocks == pytest.approx(2 * 12 * 0.5 / 3, rel=0.1)
 
 
 @pytest.mark.parametrize(("columns", "rain", "found"), [(45, 0, True), (45, DROPS, False), (55, DROPS, True)])
@@ -187,7 +203,7 @@ class Insects:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_where_insects_fly_none_is_confirmed_nor_a_compact_white_light_that_alone_would_pass(seed: int) -> None:
-    insects, lamp = Insects(seed, until=12.0), lit((13.0, 13.04), light=patch(60, (20, 90), (40, 142)))
+    insects, lamp = Insects(seed, until=12.0), lit((13.0, 13.04), light=patch(60, (20, 90), (40, 214)))
     assert [lightning for *_, lightning in verdicts(frames(lamp, seconds=14))] == [True]
     flown = verdicts(frames(lambda when, quiet: lamp(when, quiet + insects(when)), seconds=14, seed=seed))
     assert flown[-1][0] == 13.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detector.flash import Candidate
-from scene_maker import HEIGHT, Picture, closed, frames, lit, patch, prefilter, sky_light
+from scene_maker import HEIGHT, Picture, closed, frames, land, lit, patch, prefilter, sky_light
 
 SKY = sky_light(60, rows=(0, 90))
 
@@ -112,3 +112,27 @@ def test_no_light_of_a_flash_is_among_what_tells_the_next_one_what_the_scene_doe
     for one in found:
         assert len(one.quiet) == 4
         assert [float(picture.luma.mean()) for picture in one.quiet] == pytest.approx([usual] * 4, abs=1)
+
+
+def flickering(when: float, until: float) -> Picture:
+    """A storm from 1.2 s on that never pauses."""
+    return sky_light((60 if (when - 1.2) % 0.24 < 0.12 else 100) if 1.2 - 1e-6 <= when < until - 1e-6 else 0)
+
+
+def test_the_exposure_that_comes_back_after_a_storm_that_ended_with_the_bound_of_its_candidate_is_no_flash() -> None:
+    def dip(when: float, quiet: Picture) -> Picture:
+        gain = 1.0 if when < 3.24 - 1e-6 else float(np.interp(when, [4.3, 4.42], [0.6, 1.0]))
+        return quiet * np.float32(gain) + flickering(when, 3.24)
+
+    watcher = prefilter(max_candidate_seconds=2.0)
+    assert starts(closed(frames(dip, scene=land(90), seconds=5.2), watcher)) == [1.2]
+
+
+def test_what_went_out_in_a_storm_is_seen_to_come_on_again_though_the_bound_of_its_candidate_fell_in_a_pause() -> None:
+    storm = lit(*((start, start + 0.04) for start in (1.2, 1.6, 2.0, 2.4, 2.8)), light=SKY)
+    lamp = patch(100, (140, 165), (100, 180))
+
+    def change(when: float, quiet: Picture) -> Picture:
+        return storm(when, quiet + (0 if 1.24 - 1e-6 <= when < 4.0 - 1e-6 else lamp))
+
+    assert starts(closed(frames(change, seconds=4.8), prefilter(max_candidate_seconds=2.0))) == [1.2, 4.0]
