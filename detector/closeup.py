@@ -189,14 +189,21 @@ def _blurred(grid: Grid) -> Grid:
 
 def change(before: Frame, now: Frame) -> Change | None:
     """What differs between two frames of one camera, or None when they are of different sizes."""
-    if before.luma.shape != now.luma.shape:
-        return None
+    return change_between(fine_luma(before), fine_luma(now)) if before.luma.shape == now.luma.shape else None
+
+
+def fine_luma(frame: Frame) -> Grid:
+    """`frame` at the size of a closer look."""
     # Every other row of those that there are is enough at this size, and half the memory traffic.
-    row_step = max(1, before.luma.shape[0] // (2 * FINE_ROWS))
-    first, second = (mean_luma(frame, FINE_ROWS, FINE_COLUMNS, row_step) for frame in (before, now))
+    return mean_luma(frame, FINE_ROWS, FINE_COLUMNS, row_step=max(1, frame.luma.shape[0] // (2 * FINE_ROWS)))
+
+
+def change_between(first: Grid, second: Grid) -> Change:
+    """What differs between two frames, given as `fine_luma` of each."""
     raw = second - first
     smooth = cv2.blur(raw, (3, 3))
     # What a 3x3 mean leaves of independent noise is 1/3; what it takes away is the rest.
-    grain = np.abs(raw - smooth)
-    noise = 1.4826 * float(np.median(grain)) / math.sqrt(8.0 / 9.0) / 3.0
-    return Change(before=first, difference=smooth, noise=noise)
+    grain = np.abs(raw - smooth).ravel()
+    middle = grain.size // 2
+    median = float(np.partition(grain, middle)[middle])  # a seventh of the time of np.median
+    return Change(before=first, difference=smooth, noise=1.4826 * median / math.sqrt(8.0 / 9.0) / 3.0)

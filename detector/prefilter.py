@@ -185,8 +185,7 @@ class Prefilter:
 
     def _is_added_light(self, frame: Frame, look: Look) -> bool:
         """The same question as positivity, at five times the resolution, asked only when the blocks see an onset."""
-        before = self._pictures.before
-        closer = change(before, frame) if before is not None else None
+        closer = self._pictures.change_to(frame)
         rise = float(look.step[look.sudden].mean())
         stir = None if closer is None else closer.stir(look.sudden, rise)
         if stir is None:

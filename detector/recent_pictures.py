@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from detector.brightness import ROWS_READ
+from detector.brightness import ROWS_READ, Grid
+from detector.closeup import Change, change_between, fine_luma
 from stream import Frame
 
 # Over a quarter of a second and more, what moves by itself has moved as far as it does during most flashes; four such
@@ -24,28 +25,40 @@ class RecentPictures:
         self._span_seconds = span_seconds
         self._thin: deque[Frame] = deque(maxlen=THIN_COUNT)
         self.before: Frame | None = None
+        self._fine_before: Grid | None = None
 
     @property
     def quiet(self) -> tuple[Frame, ...]:
         """Thin copies of the last quiet frames, oldest first."""
         return tuple(self._thin)
 
+    def change_to(self, now: Frame) -> Change | None:
+        """What differs from `before` to `now`, seen closely; None without a picture of before."""
+        if self.before is None:
+            return None
+        if self._fine_before is None:
+            self._fine_before = fine_luma(self.before)
+        return change_between(self._fine_before, fine_luma(now))
+
     def remember(self, frame: Frame, *, quiet: bool) -> None:
         """Keep `frame` if it is due; quiet: no light is on."""
         if self.before is None or frame.seconds - self.before.seconds >= self._span_seconds - 1e-6:
-            self.before = frame
+            self._keep(frame)
         if quiet and (not self._thin or frame.seconds - self._thin[-1].seconds >= THIN_SECONDS - 1e-6):
             luma = frame.luma[:: max(1, frame.luma.shape[0] // ROWS_READ)].copy()
             self._thin.append(replace(frame, luma=luma, color=None))
 
     def resume(self, seconds: float, before: Frame | None) -> None:
         """Compare what comes after `seconds` with a picture of before the light that is still on."""
-        self.before = None if before is None else replace(before, seconds=seconds)
+        self._keep(None if before is None else replace(before, seconds=seconds))
 
     def forget(self) -> None:
         """What was seen must not be compared with what comes."""
         self._thin.clear()
-        self.before = None
+        self._keep(None)
+
+    def _keep(self, before: Frame | None) -> None:
+        self.before, self._fine_before = before, None
 
 
 def apart(frames: Sequence[Frame], seconds: float) -> tuple[Frame, Frame] | None:

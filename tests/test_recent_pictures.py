@@ -87,3 +87,24 @@ def test_pictures_of_before_a_cut_are_forgotten() -> None:
     pictures.forget()
     assert pictures.quiet == ()
     assert pictures.before is None
+
+
+def test_a_closer_look_compares_with_the_picture_of_before_that_is_held_now() -> None:
+    def flat(number: int, luma: int) -> Frame:
+        return replace(frame(number, 25), luma=np.full((180, 320), luma, np.uint8))
+
+    def rise() -> float:
+        change = pictures.change_to(flat(10, 116))
+        assert change is not None
+        return float(change.difference.mean()) * 219 / 255
+
+    pictures = RecentPictures(0.05)
+    assert pictures.change_to(flat(0, 116)) is None
+    pictures.remember(flat(0, 36), quiet=True)
+    assert rise() == pytest.approx(80, abs=0.1)
+    pictures.remember(flat(4, 66), quiet=True)
+    assert rise() == pytest.approx(50, abs=0.1)
+    pictures.resume(1.0, flat(5, 46))
+    assert rise() == pytest.approx(70, abs=0.1)
+    pictures.forget()
+    assert pictures.change_to(flat(0, 116)) is None
