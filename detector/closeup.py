@@ -122,32 +122,45 @@ class Change:
         return max(0.0, 1.0 - float(((rise - np.float32(factor) * before) ** 2).sum()) / uneven)
 
     def shift_likeness(self, where: NDArray[np.bool_]) -> float:
-        """How much of the change around `where` a small shift of the whole picture explains, 0..1.
+        """How much of the change around `where` a small shift of the whole picture explains, 0..1."""
+        return self._way(where)[1]
 
-        Edges show it as they are; a sky without any only where noise is smoothed away.
-        """
+    def steadied(self, where: NDArray[np.bool_]) -> "Change":
+        """The same change, the way that the picture went around `where` taken back."""
+        way, explained = self._way(where)
+        if explained <= 0:
+            return self
+        before = cv2.blur(self.before, (3, 3))
+        moved = _moved(before, way)
+        return Change(before=moved, difference=before + self.difference - moved, noise=self.noise)
+
+    def _way(self, where: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+        """The way (x, y) that the picture went, fine pixels, and the share of the change that it explains, 0..1."""
         marks = self.spread(where)
-        return max(self._shifted(marks, 1), self._shifted(marks, SPECK_SIDE))
+        # Edges show it as they are; a sky without any only where noise is smoothed away.
+        return max((self._aligned(marks, side) for side in (1, SPECK_SIDE)), key=lambda found: found[1])
 
-    def _shifted(self, marks: NDArray[np.bool_], side: int) -> float:
-        """The same for detail larger than `side` fine pixels."""
+    def _aligned(self, marks: NDArray[np.bool_], side: int) -> tuple[NDArray[np.float64], float]:
+        """The same by detail larger than `side` fine pixels."""
         # The difference is smoothed over three pixels already.
         before = moved = cv2.blur(self.before, (side + 2, side + 2))
         now = before + cv2.blur(self.difference, (side, side))
         grain = np.count_nonzero(marks) * (self.noise / side) ** 2
         power = float(((now - before)[marks] ** 2).sum()) - grain
+        best, explained = np.zeros(2), 0.0
         if power <= grain:
-            return 0.0
-        way, explained = np.zeros(2), 0.0
+            return best, explained
+        way = best
         for _ in range(SHIFT_STEPS):
             # What moves a little changes by its own slope, times the way that it went. (Lucas and Kanade, 1981)
-            slope = np.stack([part[marks] for part in np.gradient(moved)], axis=1)
-            way -= np.linalg.lstsq(slope, (now - moved)[marks], rcond=None)[0]
+            slope = np.stack([part[marks] for part in np.gradient(moved)[::-1]], axis=1)
+            way = way - np.linalg.lstsq(slope, (now - moved)[marks], rcond=None)[0]
             way *= min(1.0, MOST_SHIFT / max(float(np.hypot(*way)), 1e-6))
-            moved = _moved(before, way[::-1])
+            moved = _moved(before, way)
             rest = max(0.0, float(((now - moved)[marks] ** 2).sum()) - grain)
-            explained = max(explained, 1.0 - float(rest / power))
-        return explained
+            if 1.0 - rest / power > explained:
+                best, explained = way, float(1.0 - rest / power)
+        return best, explained
 
     def beyond_gain(self, where: NDArray[np.bool_]) -> float:
         """Mean change in `where` that no common gain and offset of the whole picture explain, levels."""

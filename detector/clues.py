@@ -22,6 +22,9 @@ _BRIGHT = 0.3
 _GLOWS = 0.2
 # A scene of which a quarter is brighter than half of full scale, in colour, is lit by day; infra-red lamps give none.
 _DAYLIGHT, _DAYLIGHT_SHARE = 128.0, 0.25
+# What two pictures that are not quite aligned differ by is half brighter, half darker, and hardly ever so much more of
+# the first; light only adds.
+_MISALIGNED, _LIGHT = 0.85, 0.95
 # Frames further apart than this show strokes of their own; no shutter takes as long as this from top to bottom.
 _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
 # Mains light that beats with the frame rate waxes and wanes by less than this.
@@ -37,18 +40,19 @@ def positivity(views: Views) -> float | None:
 def fine_positivity(views: Views) -> float | None:
     """The same at five times the resolution around what lit up, over onset and peak together.
 
-    What the scene does there by itself in the same time does not speak against a light that outshines it.
+    What the scene does there by itself in the same time does not speak against a light that outshines it, nor does the
+    way that the whole picture went meanwhile.
     """
     candidate = views.candidate
-    where = candidate.lit_map
-    rise = float((candidate.peak_map - candidate.background)[where].mean()) if where.any() else 0.0
-    total = usual = STILL
+    where, rise = candidate.lit_map, _mean_rise(views)
+    total = usual = steadied = STILL
     for view, now in ((views.at_onset, candidate.onset), (views.at_peak, candidate.peak)):
-        stir = None if view is None else view.stir(where, rise)
+        if view is not None:
+            total += view.stir(where, rise) or STILL
+            steadied += view.steadied(where).stir(where, rise) or STILL
         quiet = views.usual(now)
-        total += stir or STILL
         usual += (None if quiet is None else quiet.stir(where, rise)) or STILL
-    return total.beyond(usual).positivity() if total.gained > 0 else None
+    return max(total.beyond(usual).positivity(), steadied.positivity()) if total.gained > 0 else None
 
 
 def fallen_share(views: Views) -> float | None:
@@ -95,23 +99,6 @@ def suddenness(views: Views) -> float | None:
     return best / top
 
 
-def half_life(views: Views) -> float | None:
-    """Seconds from the brightest frame until half of its light is gone, less that frame itself.
-
-    A stroke and its glow halve within a tenth of a second, continuing current in two or three; the stars of a firework
-    burn on for longer.
-    """
-    candidate = views.candidate
-    rise, seconds = candidate.curve.rise, candidate.curve.seconds
-    if not len(rise) or candidate.notes.get("dark_after", 1.0) <= 0:
-        return None
-    brightest = int(np.argmax(rise))
-    fallen = np.flatnonzero(rise[brightest:] < 0.5 * rise[brightest])
-    if not len(fallen):
-        return None
-    return max(0.0, float(seconds[brightest + fallen[0]] - seconds[brightest]) - candidate.onset.duration)
-
-
 def gain_likeness(views: Views) -> float | None:
     """How well a mere change of gain explains the rise: exposure steps and beating mains light are gain.
 
@@ -154,8 +141,16 @@ def filter_swing(views: Views) -> float | None:
 
 
 def shift_likeness(views: Views) -> float | None:
-    """How much of the change a small shift of the picture explains: wind or a hand that moves the camera."""
-    return None if views.at_peak is None else views.at_peak.shift_likeness(views.candidate.lit_map)
+    """How much of the change a small shift of the picture explains: wind or a hand that moves the camera.
+
+    Unless what it leaves is light: purely brighter.
+    """
+    if views.at_peak is None:
+        return None
+    where = views.candidate.lit_map
+    left = views.at_peak.steadied(where).stir(where, _mean_rise(views)) or STILL
+    share = (left.positivity() - _MISALIGNED) / (_LIGHT - _MISALIGNED)
+    return views.at_peak.shift_likeness(where) * (1.0 - min(1.0, max(0.0, share)))
 
 
 def smoothness(views: Views) -> float | None:
@@ -300,6 +295,13 @@ def lamplight(views: Views) -> float | None:
     """
     place = height(views)
     return warmth(views) if place is not None and place > _LOW else None
+
+
+def _mean_rise(views: Views) -> float:
+    """Of the blocks that lit up, levels."""
+    candidate = views.candidate
+    where = candidate.lit_map
+    return float((candidate.peak_map - candidate.background)[where].mean()) if where.any() else 0.0
 
 
 def _by_day(views: Views) -> bool:

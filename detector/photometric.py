@@ -47,7 +47,6 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.went_dark, against=0.0, clear=1.0, cost=1.5),
     Weight(clues.scene_changed, against=0.7, clear=0.3, cost=4.0),
     Weight(clues.suddenness, against=0.3, clear=0.55, cost=4.0),
-    Weight(clues.half_life, against=0.35, clear=0.2, cost=4.0),
     Weight(clues.gain_likeness, against=0.75, clear=0.55, cost=5.0),
     Weight(clues.gain_elsewhere, against=0.6, clear=0.4, cost=4.0),
     Weight(clues.filter_swing, against=0.2, clear=0.1, cost=6.0),

@@ -168,22 +168,18 @@ def test_a_picture_that_moves_further_than_its_detail_is_wide_is_found_where_it_
     assert found > 0.75
 
 
-def test_the_glow_of_a_stroke_halves_at_once_and_the_stars_of_a_firework_burn_on() -> None:
-    stroke, stars = [60, 40, 20, 10, 3], [60, 57, 54, 51, 48, 45, 42, 39, 36, 33, 31, 20, 3]
-    assert clues.half_life(look(stroke)) == pytest.approx(0.04)
-    assert clues.half_life(look(stars)) == pytest.approx(0.4)
-    assert odds("half_life", clues.half_life(look(stars))) < -3
-
-
-def test_a_long_frame_says_nothing_of_how_long_its_light_lasted() -> None:
-    seldom = look([60, 20, 3], step=0.2)
-    long = replace(seldom.candidate, onset=replace(seldom.candidate.onset, duration=0.2))
-    assert clues.half_life(Views(long)) == pytest.approx(0)
-
-
-def test_how_long_light_lasts_is_not_known_before_it_is_seen_to_go() -> None:
-    assert clues.half_life(look([60, 57, 54])) is None
-    assert clues.half_life(look([60, 57, 54, 20, 19], notes={"dark_after": 0.0})) is None
+@pytest.mark.parametrize("levels", [12, 60])
+def test_a_flash_in_a_picture_that_moves_is_told_by_what_is_left_when_the_picture_is_moved_back(levels: float) -> None:
+    rng = np.random.default_rng(3)
+    houses = np.kron(rng.choice([60, 120], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
+    stroke = closed(frames(lit((2.0, 2.04), light=sky_light(levels)), scene=houses))[0]
+    went = np.roll(houses, (1, 2), axis=(0, 1))
+    shaken = Views(replace(stroke, peak=picture(stroke.peak, went), onset=picture(stroke.onset, went)))
+    lit_up = went + sky_light(levels)
+    both = Views(replace(stroke, peak=picture(stroke.peak, lit_up), onset=picture(stroke.onset, lit_up)))
+    for clue in (clues.shift_likeness, clues.fine_positivity):
+        assert odds(clue.__name__, clue(both)) >= 0
+        assert odds(clue.__name__, clue(shaken)) < -4
 
 
 def test_noise_is_no_shift() -> None:
@@ -314,7 +310,6 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("gain_likeness", 0.55, 0.7, id="most of an exposure step is gain"),
         pytest.param("gain_elsewhere", 0.4, 0.55, id="mains light beats all over the picture"),
         pytest.param("filter_swing", 0.1, 0.2, id="a fifth darker before and brighter after"),
-        pytest.param("half_life", 0.2, 0.3, id="stars of a firework burn on"),
         pytest.param("shift_likeness", 0.45, 0.52, id="a shift explains half of what a shaken camera shows"),
         pytest.param("smoothness", 0.25, 0.15, id="sparks and drops are smaller than a cloud"),
         pytest.param("specks", 12, 15, id="a channel has some branches, a firework a swarm of sparks"),
