@@ -121,27 +121,20 @@ class Change:
         factor = float((rise * before).sum()) / power
         return max(0.0, 1.0 - float(((rise - np.float32(factor) * before) ** 2).sum()) / uneven)
 
-    def shift_likeness(self, where: NDArray[np.bool_]) -> float:
-        """How much of the change around `where` a small shift of the whole picture explains, 0..1."""
-        return self._way(where)[1]
+    def steadied(self, where: NDArray[np.bool_]) -> "tuple[Change, float]":
+        """The same change, the way that the whole picture went taken back; the share that it explains, 0..1.
 
-    def steadied(self, where: NDArray[np.bool_]) -> "Change":
-        """The same change, the way that the picture went around `where` taken back."""
-        way, explained = self._way(where)
-        if explained <= 0:
-            return self
+        Both around `where`.
+        """
+        marks = self.spread(where)
+        # Edges show the way as they are; a sky without any only where noise is smoothed away.
+        way, explained = max((self._aligned(marks, side) for side in (1, SPECK_SIDE)), key=lambda found: found[1])
         before = cv2.blur(self.before, (3, 3))
         moved = _moved(before, way)
-        return Change(before=moved, difference=before + self.difference - moved, noise=self.noise)
-
-    def _way(self, where: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-        """The way (x, y) that the picture went, fine pixels, and the share of the change that it explains, 0..1."""
-        marks = self.spread(where)
-        # Edges show it as they are; a sky without any only where noise is smoothed away.
-        return max((self._aligned(marks, side) for side in (1, SPECK_SIDE)), key=lambda found: found[1])
+        return Change(before=moved, difference=before + self.difference - moved, noise=self.noise), explained
 
     def _aligned(self, marks: NDArray[np.bool_], side: int) -> tuple[NDArray[np.float64], float]:
-        """The same by detail larger than `side` fine pixels."""
+        """The way (x, y) that the picture went, fine pixels, by detail larger than `side` of them; what it explains."""
         # The difference is smoothed over three pixels already.
         before = moved = cv2.blur(self.before, (side + 2, side + 2))
         now = before + cv2.blur(self.difference, (side, side))

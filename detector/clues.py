@@ -46,10 +46,12 @@ def fine_positivity(views: Views) -> float | None:
     candidate = views.candidate
     where, rise = candidate.lit_map, _mean_rise(views)
     total = usual = steadied = STILL
-    for view, now in ((views.at_onset, candidate.onset), (views.at_peak, candidate.peak)):
-        if view is not None:
-            total += view.stir(where, rise) or STILL
-            steadied += view.steadied(where).stir(where, rise) or STILL
+    for view, steady, now in (
+        (views.at_onset, views.steady_onset, candidate.onset),
+        (views.at_peak, views.steady_peak, candidate.peak),
+    ):
+        total += (None if view is None else view.stir(where, rise)) or STILL
+        steadied += (None if steady is None else steady[0].stir(where, rise)) or STILL
         quiet = views.usual(now)
         usual += (None if quiet is None else quiet.stir(where, rise)) or STILL
     return max(total.beyond(usual).positivity(), steadied.positivity()) if total.gained > 0 else None
@@ -145,12 +147,12 @@ def shift_likeness(views: Views) -> float | None:
 
     Unless what it leaves is light: purely brighter.
     """
-    if views.at_peak is None:
+    if views.steady_peak is None:
         return None
-    where = views.candidate.lit_map
-    left = views.at_peak.steadied(where).stir(where, _mean_rise(views)) or STILL
-    share = (left.positivity() - _MISALIGNED) / (_LIGHT - _MISALIGNED)
-    return views.at_peak.shift_likeness(where) * (1.0 - min(1.0, max(0.0, share)))
+    steady, explained = views.steady_peak
+    left = steady.stir(views.candidate.lit_map, _mean_rise(views)) or STILL
+    light = (left.positivity() - _MISALIGNED) / (_LIGHT - _MISALIGNED)
+    return explained * (1.0 - min(1.0, max(0.0, light)))
 
 
 def smoothness(views: Views) -> float | None:

@@ -32,6 +32,18 @@ class Views:
         return self._change(self.candidate.peak)
 
     @cached_property
+    def steady_onset(self) -> tuple[Change, float] | None:
+        """From before to the first frame with the picture moved back around the light; the share that this explains."""
+        if self.candidate.onset is self.candidate.peak:
+            return self.steady_peak
+        return None if self.at_onset is None else self.at_onset.steadied(self.candidate.lit_map)
+
+    @cached_property
+    def steady_peak(self) -> tuple[Change, float] | None:
+        """The same to the brightest frame."""
+        return None if self.at_peak is None else self.at_peak.steadied(self.candidate.lit_map)
+
+    @cached_property
     def afterwards(self) -> Change | None:
         """From before the flash to after it; None where it never went dark."""
         dark = self.candidate.notes.get("dark_after", 1.0) > 0

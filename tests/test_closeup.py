@@ -147,7 +147,7 @@ def test_a_camera_that_halves_its_exposure_shows_the_same_scene_and_noise_is_no_
 
 def test_a_change_of_little_more_than_noise_is_no_shift() -> None:
     scene = np.kron(np.random.default_rng(3).choice([40, 160], (9, 16)), np.ones((20, 20))).astype(np.float32)
-    assert Change(scene, grain(1.3), 1.0).shift_likeness(ALL) == 0
+    assert Change(scene, grain(1.3), 1.0).steadied(ALL)[1] == 0
 
 
 def test_no_more_rows_are_compared_than_a_closer_look_needs() -> None:
