@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from detector.brightness import Grid
 from detector.positivity import STILL, Stir
+from detector.scene import Scene
 from stream import load_opencv
 
 cv2 = load_opencv()
@@ -21,27 +22,32 @@ FADING_SHARE = 0.6
 # is enough if their neighbours glow.
 SURE_SHARE = 0.7
 
+# What changes by less than this share of what counts as lit is exposure or the codec.
+NOTICEABLE_SHARE = 0.5
+
 
 @dataclass(frozen=True)
 class Look:
     """What one frame shows, all over the watched blocks.
 
-    rise, step: (rows, columns) levels above the background, and above the picture of a moment ago.
-    threshold, noise: (rows, columns) rise that counts as lit, and the standard deviation of a block.
-    watched: (rows, columns) blocks that count.
+    grid, step: (rows, columns) its levels, and what they rose by since a moment ago.
+    scene: what it is compared with.
     least_blocks: how many sudden blocks make an onset.
     usual: what changes in this scene without any light.
-    already: (rows, columns) blocks that were above their threshold in the frame before, too.
+    calm: whether it is known already that too few blocks rose for an onset.
     """
 
-    rise: Grid
+    grid: Grid
     step: Grid
-    threshold: Grid
-    noise: Grid
-    watched: NDArray[np.bool_]
+    scene: Scene
     least_blocks: float
     usual: Stir = STILL
-    already: NDArray[np.bool_] | None = None
+    calm: bool = False
+
+    @cached_property
+    def rise(self) -> Grid:
+        """(rows, columns) levels above the background."""
+        return self.grid - self.scene.level
 
     @cached_property
     def sudden(self) -> NDArray[np.bool_]:
@@ -51,13 +57,13 @@ class Look:
         of a short dark spell (wiper, exposure dip) is no rise over the background.
         """
         just_now = self.step > np.float32(SUDDEN_SHARE) * self.rise
-        just_now &= self.watched
+        just_now &= self.scene.watched
         sure: NDArray[np.bool_] = self.above & just_now
         if not SURE_SHARE * self.least_blocks <= np.count_nonzero(sure) < self.least_blocks:
             return sure
         # Light has no holes, and its edge is fainter.
         beside = cv2.dilate(sure.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        grown: NDArray[np.bool_] = beside & just_now & (self.rise > np.float32(FADING_SHARE) * self.threshold)
+        grown: NDArray[np.bool_] = beside & just_now & (self.rise > np.float32(FADING_SHARE) * self.scene.threshold)
         return grown
 
     @cached_property
@@ -68,20 +74,19 @@ class Look:
     @cached_property
     def above(self) -> NDArray[np.bool_]:
         """(rows, columns) blocks above the threshold, since whenever."""
-        return (self.rise > self.threshold) & self.watched
+        return (self.rise > self.scene.threshold) & self.scene.watched
 
     @cached_property
     def above_blocks(self) -> int:
         """How many these are."""
         return int(np.count_nonzero(self.above))
 
-    @property
-    def suddenness(self) -> float:
+    def suddenness(self, before: "Look | None") -> float:
         """Share of the blocks that came above the threshold with this frame, 0..1, that got there just now.
 
-        What drifts about (clouds, exposure) may be above it anywhere else, and since before.
+        What drifts about (clouds, exposure) may be above it anywhere else, and since `before`, the frame before.
         """
-        come = self.above if self.already is None else self.above & (self.sudden | ~self.already)
+        come = self.above if before is None else self.above & (self.sudden | ~before.above)
         count = int(np.count_nonzero(come))
         return np.count_nonzero(self.sudden & come) / count if count else 0.0
 
@@ -92,7 +97,7 @@ class Look:
         What falls beside the light counts whatever the scene does elsewhere: it may be the light that moved.
         """
         near = cv2.dilate(self.sudden.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        beside = float(np.maximum(-self._changes[near], 0).sum())
+        beside = float(np.maximum(-self._noticeable(self.scene.noise)[near], 0).sum())
         far = Stir(self.stir.gained, max(0.0, self.stir.lost - beside))
         excused = far.lost - far.beyond(self.usual).lost
         return Stir(self.stir.gained, self.stir.lost - excused).positivity()
@@ -100,16 +105,19 @@ class Look:
     @cached_property
     def stir(self) -> Stir:
         """The noticeable changes since a moment ago, falls by noise alone left out."""
+        return self.stir_beyond(self.scene.noise)
+
+    def stir_beyond(self, noise: Grid) -> Stir:
+        """The same for another `noise` than what was known before the frame."""
+        changes = self._noticeable(noise)
         # What noise darkens beyond three deviations in so many blocks (0.0044 deviations each, if it is normal) is no
         # motion.
-        by_noise = 0.0044 * 2**0.5 * float(self.noise[self.watched].sum())
-        gained = float(np.maximum(self._changes, 0).sum())
-        return Stir(gained, max(0.0, gained - float(self._changes.sum()) - by_noise))
+        by_noise = 0.0044 * 2**0.5 * float(noise[self.scene.watched].sum())
+        gained = float(np.maximum(changes, 0).sum())
+        return Stir(gained, max(0.0, gained - float(changes.sum()) - by_noise))
 
-    @cached_property
-    def _changes(self) -> Grid:
-        # Half of what counts as lit: what darkens by less is exposure or the codec. Nor less than three standard
-        # deviations of the difference of two pictures: that would drown light in noise.
-        noticeable = np.maximum(np.float32(0.5) * self.threshold, np.float32(3 * 2**0.5) * self.noise)
-        changes: Grid = np.where(self.watched & (np.abs(self.step) > noticeable), self.step, np.float32(0))
+    def _noticeable(self, noise: Grid) -> Grid:
+        # Nor less than three standard deviations of the difference of two pictures: that would drown light in noise.
+        least = np.maximum(np.float32(NOTICEABLE_SHARE) * self.scene.threshold, np.float32(3 * 2**0.5) * noise)
+        changes: Grid = np.where(self.scene.watched & (np.abs(self.step) > least), self.step, np.float32(0))
         return changes

@@ -8,15 +8,17 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.brightness import LONGEST_LOOK_SECONDS, Background, Grid, block_luma
+from detector.background import LONGEST_LOOK_SECONDS, Background, Known
+from detector.brightness import Grid, block_luma
 from detector.closeup import change
 from detector.company import Company
 from detector.flash import Candidate
 from detector.habits import Habits, repetition
-from detector.look import Look
+from detector.look import SUDDEN_SHARE, SURE_SHARE, Look
 from detector.moment import Ground, Moment
 from detector.recent_pictures import RecentPictures, apart
 from detector.region import Polygon, Region, watched_blocks
+from detector.scene import Scene
 from detector.settings import PrefilterSettings
 from stream import Frame
 
@@ -28,8 +30,8 @@ RESTLESS_FACTOR = 2.0
 # Rain and traffic that make more blocks jump than so many times the smallest light (1 % of the picture) are rare, but
 # lightning is often larger than the five times as much that is asked for then.
 RESTLESS_MOST = 2
-# It is looked at so often: an average over seconds needs no more, and a look costs a third of what a frame does.
-RESTLESS_SECONDS = 0.1
+# It is looked at so often: an average over seconds needs no more, and a frame that is looked at costs three others.
+RESTLESS_SECONDS = 0.2
 # A new stroke adds at least this share of the light that is there already.
 RESTRIKE_SHARE = 0.2
 # Cameras take this long to undo what a bright flash did to their exposure.
@@ -63,6 +65,7 @@ class Prefilter:
         self._aftermath: Aftermath | None = None
         self._moment: Moment | None = None
         self._last_look: Look | None = None
+        self._look_before: Look | None = None
         self._previous: Stamp | None = None
         self._pictures = RecentPictures(settings.step_seconds)
         self._restless_seconds = -LONGEST_LOOK_SECONDS
@@ -76,6 +79,7 @@ class Prefilter:
         found = self._cross_edges(frame, grid)
         if self._moment is not None and self._moment.dark_since(frame.seconds):
             found += self._close()
+        self._look_before = self._last_look
         look = self._last_look = self._look(frame, grid)
         if self._moment is not None:
             found += self._follow(self._moment, frame, grid, look)
@@ -128,49 +132,46 @@ class Prefilter:
         self._previous = self._last_look = None
         return found
 
-    def _thresholds(self, seconds: float) -> tuple[Grid, float]:
-        """The rise that counts as lit, per block, and how much stricter than usual while little is known."""
-        background, settings = self._background, self._settings
-        # Noise learnt from a few frames is only a guess, and cameras settle their exposure after opening.
-        strict = 1.0 + max(0.0, 1.0 - background.age_seconds / settings.warm_up_seconds)
-        floor = np.float32(settings.min_rise_levels * strict)
-        if background.noise is None or background.swing is None:
-            # One picture is all there is to compare with, and exposure settles by several levels from each to the next.
-            return np.full(self._watched.shape, 2 * floor, np.float32), strict
-        threshold = background.noise * np.float32(settings.noise_factor * strict)
-        np.maximum(threshold, floor, out=threshold)
-        np.maximum(threshold, background.swing * np.float32(settings.swing_factor), out=threshold)
-        habit = self._habits.threshold(seconds)
-        return (threshold if habit is None else np.maximum(threshold, habit)), strict
-
     def _look(self, frame: Frame, grid: Grid) -> Look | None:
-        reference, level = self._background.reference(frame.seconds), self._background.ground(frame.seconds)
-        if reference is None or level is None:
+        background = self._background
+        known, latest = background.known(frame.seconds), background.latest
+        if known is None or latest is None:
             return None
-        if self._aftermath is not None:
-            level = self._aftermath.ground(level)
-            if frame.seconds >= self._aftermath.until:
-                self._aftermath = None
-        rise = grid - level
-        threshold, strict = self._thresholds(frame.seconds)
-        noise = self._background.noise
+        # Noise learnt from a few frames is only a guess, and cameras settle their exposure after opening.
+        strict = 1.0 + max(0.0, 1.0 - background.age_seconds / self._settings.warm_up_seconds)
+        scene = self._scene(known, frame.seconds, strict)
+        # Where the scene by itself makes blocks jump in every picture (stars, rain, water), light must exceed that.
+        least_blocks = self._min_blocks(strict) + RESTLESS_FACTOR * background.restless_blocks
+        # Of most frames no more need be known than that hardly a block rose, whatever its threshold.
+        risen = np.count_nonzero(grid - np.minimum(known.recent, latest) > SUDDEN_SHARE * scene.least_rise)
         look = Look(
-            rise=rise,
-            step=grid - reference,
-            threshold=threshold,
-            noise=np.zeros_like(rise) if noise is None else noise,
-            watched=self._watched,
-            # Where the scene by itself makes blocks jump in every picture (stars, rain, water), light must exceed that.
-            least_blocks=self._min_blocks(strict) + RESTLESS_FACTOR * self._background.restless_blocks,
-            usual=self._background.stir * RESTLESS_FACTOR,
-            already=None if self._last_look is None else self._last_look.above,
+            grid=grid,
+            step=grid - known.recent,
+            scene=scene,
+            least_blocks=least_blocks,
+            usual=background.stir * RESTLESS_FACTOR,
+            calm=bool(risen < SURE_SHARE * least_blocks),
         )
-        latest = self._background.latest
-        if look.sudden_blocks < look.least_blocks <= look.above_blocks and latest is not None:
+        if not look.calm and look.sudden_blocks < look.least_blocks <= look.above_blocks:
             # A stroke after a dark picture, where one of a moment ago showed the stroke before it.
             since = replace(look, step=grid - latest)
             return since if since.sudden_blocks >= since.least_blocks else look
         return look
+
+    def _scene(self, known: Known, seconds: float, strict: float) -> Scene:
+        """strict: how much more than usual is asked for while little is known."""
+        settings, aftermath = self._settings, self._aftermath
+        if aftermath is not None and seconds >= aftermath.until:
+            self._aftermath = None
+        return Scene(
+            known,
+            recovering=None if aftermath is None else aftermath.level,
+            habit=self._habits.threshold(seconds),
+            watched=self._watched,
+            least_rise=settings.min_rise_levels * strict,
+            noise_factor=settings.noise_factor * strict,
+            swing_factor=settings.swing_factor,
+        )
 
     def _min_blocks(self, strict: float = 1.0) -> int:
         # One block alone may be a hot pixel or an insect, however small the watched part is.
@@ -178,9 +179,10 @@ class Prefilter:
 
     def _is_onset(self, look: Look) -> bool:
         return (
-            look.sudden_blocks >= look.least_blocks
+            not look.calm
+            and look.sudden_blocks >= look.least_blocks
             and look.positivity >= self._settings.min_positivity
-            and look.suddenness >= TOGETHER_SHARE
+            and look.suddenness(self._look_before) >= TOGETHER_SHARE
         )
 
     def _is_added_light(self, frame: Frame, look: Look) -> bool:
@@ -201,9 +203,9 @@ class Prefilter:
 
     def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
         ground = Ground(
-            level=grid - look.rise,
-            threshold=look.threshold,
-            noise=look.noise.copy(),
+            level=look.scene.level,
+            threshold=look.scene.threshold,
+            noise=look.scene.noise,
             watched=self._watched,
             min_blocks=self._min_blocks(),
             gap_seconds=self._settings.gap_seconds,
@@ -227,13 +229,16 @@ class Prefilter:
     def _learn(self, frame: Frame, grid: Grid, look: Look | None) -> None:
         elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0
         settled = self._moment is None and self._aftermath is None
-        self._background.learn(frame.seconds, grid, look.step if look else None, elapsed, settled=settled)
+        background = self._background
+        background.learn(frame.seconds, grid, look.step if look else None, elapsed, settled=settled)
         since = frame.seconds - self._restless_seconds
-        if look is not None and since >= RESTLESS_SECONDS - 1e-6:
+        if look is not None and background.noise is not None and since >= RESTLESS_SECONDS - 1e-6:
             self._restless_seconds = frame.seconds
             # More is no restlessness: a storm that flickers all over the picture must not make blind for it.
             blocks = min(look.sudden_blocks, RESTLESS_MOST * self._min_blocks())
-            self._background.learn_restlessness(blocks, look.stir, min(since, LONGEST_LOOK_SECONDS))
+            # Beyond the noise that this picture is part of: the scene does no more than that by itself.
+            stir = look.stir_beyond(background.noise)
+            background.learn_restlessness(blocks, stir, min(since, LONGEST_LOOK_SECONDS))
 
     def _joins(self, moment: Moment, look: Look) -> bool:
         """Whether the rise of this moment is light of the open flash: while it is lit, a weaker onset is enough.
@@ -317,11 +322,6 @@ class Aftermath:
 
     level: Grid
     until: float
-
-    def ground(self, level: Grid) -> Grid:
-        """What a block would look like without a flash, the recovery allowed for."""
-        higher: Grid = np.maximum(level, self.level)
-        return higher
 
 
 def candidate_id(camera: str, frame: Frame) -> str:

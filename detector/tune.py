@@ -64,9 +64,9 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
         strength = 0.0
         if look is not None:
             least = round(look.least_blocks)
-            ratio = np.where(prefilter.watched, np.minimum(look.rise, look.step) / look.threshold, 0).ravel()
+            ratio = np.where(prefilter.watched, np.minimum(look.rise, look.step) / look.scene.threshold, 0).ravel()
             strength = max(0.0, float(np.partition(ratio, -least)[-least]))
-            thresholds.append(float(np.median(look.threshold)))
+            thresholds.append(float(np.median(look.scene.threshold)))
         brightness = float(frame.levels(frame.luma[::16, ::16]).mean())
         rows.append((frame.seconds, strength, look.positivity if look else 0.0, brightness))
     found += _judged(prefilter.flush(), verifier)

@@ -56,8 +56,7 @@ class Frame:
 
     def levels(self, luma: NDArray[Any]) -> NDArray[np.float32]:
         """Raw luma values (any shape) on the scale all rules use: 0 = black, 255 = white, whatever depth and range."""
-        scale = np.float32(255.0 / (self.white - self.black))
-        return (luma.astype(np.float32) - np.float32(self.black)) * scale
+        return (luma.astype(np.float32, copy=False) - self.black) * (255.0 / (self.white - self.black))
 
     def rgb(self, max_side: int | None = None) -> NDArray[np.uint8]:
         """(height, width, 3) uint8, upright; scaled down so that no side exceeds `max_side` pixels."""

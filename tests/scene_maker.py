@@ -6,8 +6,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.background import Known, Usual
+from detector.brightness import Grid
 from detector.flash import Candidate
 from detector.prefilter import Prefilter
+from detector.scene import Scene
 from detector.settings import load_settings
 from stream import Frame
 
@@ -99,3 +102,17 @@ def marked(source: Iterator[Frame], **fields: Callable[[Frame], object]) -> Iter
     """The same frames with some fields changed."""
     for frame in source:
         yield replace(frame, **{name: make(frame) for name, make in fields.items()})  # type: ignore[arg-type]
+
+
+def dark_scene(threshold: float, *, watched: NDArray[np.bool_] | None = None) -> Scene:
+    """A black scene of 36 x 64 blocks whose noise is 0.1 levels, where `threshold` levels count as lit."""
+    dark: Grid = np.zeros((36, 64), np.float32)
+    return Scene(
+        known=Known(Usual((dark,)), recent=dark, older=dark, noise=dark + np.float32(0.1), swing=dark),
+        recovering=None,
+        habit=None,
+        watched=dark == 0 if watched is None else watched,
+        least_rise=threshold,
+        noise_factor=4.0,
+        swing_factor=1.2,
+    )

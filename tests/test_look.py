@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from detector.brightness import Grid
 from detector.look import Look
 from detector.positivity import STILL, Stir
+from scene_maker import dark_scene
 
 SHAPE = (36, 64)
 THRESHOLD, LEAST = 10.0, 20
@@ -29,19 +29,9 @@ def look(
     *,
     unwatched: Grid | None = None,
     usual: Stir = STILL,
-    already: NDArray[np.bool_] | None = None,
 ) -> Look:
-    full = np.ones(SHAPE, np.float32)
-    return Look(
-        rise=rise,
-        step=rise if step is None else step,
-        threshold=THRESHOLD * full,
-        noise=0.1 * full,
-        watched=full > 0 if unwatched is None else unwatched == 0,
-        least_blocks=LEAST,
-        usual=usual,
-        already=already,
-    )
+    scene = dark_scene(THRESHOLD, watched=None if unwatched is None else unwatched == 0)
+    return Look(rise, rise if step is None else step, scene, least_blocks=LEAST, usual=usual)
 
 
 @pytest.mark.parametrize(("share", "sudden"), [(0.6, 0), (0.7, 30)])
@@ -80,20 +70,20 @@ def test_what_glowed_before_or_is_not_watched_is_no_part_of_a_faint_light() -> N
 def test_of_the_light_that_is_there_the_faint_blocks_beside_it_say_nothing() -> None:
     small = row(10, 25, 12) + row(10, 25, 8, number=11)
     slow = row(0, 45, 12, number=20)
-    assert look(small).suddenness == 1
-    assert look(small + slow, small).suddenness == pytest.approx(15 / 60)
-    assert look(row(0, 0, 0)).suddenness == 0
+    assert look(small).suddenness(None) == 1
+    assert look(small + slow, small).suddenness(None) == pytest.approx(15 / 60)
+    assert look(row(0, 0, 0)).suddenness(None) == 0
 
 
 def test_what_has_been_bright_for_a_while_does_not_speak_against_a_light_and_what_has_come_slowly_does() -> None:
     light, cloud, edge = row(0, 30, 20), row(0, 45, 12, number=20), row(0, 15, 12, number=21)
-    assert look(light + cloud, light, already=cloud > 0).suddenness == 1
-    assert look(light + cloud + edge, light, already=cloud > 0).suddenness == pytest.approx(30 / 45)
+    assert look(light + cloud, light).suddenness(look(cloud)) == 1
+    assert look(light + cloud + edge, light).suddenness(look(cloud)) == pytest.approx(30 / 45)
 
 
 def test_a_light_that_was_bright_already_and_flares_up_has_come_just_now() -> None:
     light, edge = row(0, 30, 40), row(0, 10, 12, number=20)
-    assert look(light + edge, 0.7 * light, already=light > 0).suddenness == pytest.approx(30 / 40)
+    assert look(light + edge, 0.7 * light).suddenness(look(light)) == pytest.approx(30 / 40)
 
 
 def test_what_a_scene_darkens_by_itself_does_not_speak_against_a_light_that_outshines_it() -> None:

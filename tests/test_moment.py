@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from detector.flash import Candidate
-from detector.moment import Look
-from scene_maker import WIDTH, Picture, closed, frames, lit, patch, sky_light
+from detector.look import Look
+from scene_maker import WIDTH, Picture, closed, dark_scene, frames, lit, patch, sky_light
 
 START = 1.2
 
@@ -142,6 +142,4 @@ def test_a_small_stroke_after_a_large_one_is_a_pulse_of_its_own() -> None:
 def test_what_darkens_counts_from_half_of_what_is_lit_on(fall: float, least: float, most: float) -> None:
     step = np.full((36, 64), fall, np.float32)
     step[:10, :10] = 10
-    full = np.ones_like(step)
-    look = Look(step, step, 3 * full, 0.1 * full, full > 0, least_blocks=20)
-    assert least <= look.positivity <= most
+    assert least <= Look(step, step, dark_scene(3.0), least_blocks=20).positivity <= most

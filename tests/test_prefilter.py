@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from detector.brightness import Background, block_luma
+from detector.brightness import block_luma
 from detector.prefilter import Prefilter
 from detector.region import watched_blocks
 from detector.settings import load_settings
@@ -345,14 +345,3 @@ def test_a_change_of_size_starts_anew() -> None:
             yield Frame("roof", 50 + frame.number, 2 + frame.seconds, 0.04, frame.luma[::2, ::2] + 40)
 
     assert [c.start_seconds for c in closed(two_sizes())] == [3.0]
-
-
-def test_the_background_is_the_median_of_the_last_pictures_however_many_there_are() -> None:
-    rng = np.random.default_rng(6)
-    background = Background(step_seconds=0.05, memory_seconds=3.0)
-    pictures = [rng.normal(50, 20, (36, 64)).astype(np.float32) for _ in range(14)]
-    for number, picture in enumerate(pictures):
-        background.learn(0.1 * number, picture, None, 0.0)
-        if number == 6:
-            assert np.array_equal(background.level, np.median(pictures[:7], axis=0))
-    assert np.array_equal(background.level, np.median(pictures[-9:], axis=0))
