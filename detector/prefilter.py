@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from detector.background import LONGEST_LOOK_SECONDS, Background, Known
 from detector.brightness import Grid, block_luma
-from detector.closeup import change
+from detector.closer_look import is_added_light
 from detector.company import Company
 from detector.flash import Candidate
 from detector.habits import Habits, repetition
 from detector.look import SUDDEN_SHARE, SURE_SHARE, Look
 from detector.moment import Ground, Moment
-from detector.recent_pictures import RecentPictures, apart
+from detector.recent_pictures import RecentPictures
 from detector.region import Polygon, Region, watched_blocks
 from detector.scene import Scene
 from detector.settings import PrefilterSettings
@@ -186,20 +186,14 @@ class Prefilter:
         )
 
     def _is_added_light(self, frame: Frame, look: Look) -> bool:
-        """The same question as positivity, at five times the resolution, asked only when the blocks see an onset."""
-        closer = self._pictures.change_to(frame)
-        rise = float(look.step[look.sudden].mean())
-        stir = None if closer is None else closer.stir(look.sudden, rise)
-        if stir is None:
-            return True
-        # Motion brightens a twentieth of the picture at once, hardly ever a tenth: a large light needs less purity.
-        area = look.sudden_blocks / max(1.0, float(np.count_nonzero(self._watched)))
-        least = self._settings.min_fine_positivity - min(0.1, max(0.0, 2.0 * (area - 0.05)))
-        if stir.positivity() >= least:
-            return True
-        pair = apart(self._pictures.quiet, self._settings.step_seconds)
-        quiet = change(*pair) if pair is not None else None
-        return quiet is not None and stir.beyond(quiet.stir(look.sudden, rise)).positivity() >= least
+        settings = self._settings
+        return is_added_light(
+            self._pictures,
+            frame,
+            look,
+            purity=settings.min_fine_positivity,
+            span_seconds=settings.step_seconds,
+        )
 
     def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
         ground = Ground(

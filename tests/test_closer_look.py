@@ -20,6 +20,13 @@ def purity(found: Change) -> float:
     return stir.positivity()
 
 
+def pattern(moved: int, size: tuple[int, int]) -> Picture:
+    """Thin stripes, in turn moved to the right and to the left within their blocks, which stay as bright."""
+    stripes = np.zeros(size, np.float32)
+    stripes[:, (1 + moved) % 5 :: 10] = stripes[:, 5 + (3 - moved) % 5 :: 10] = 1
+    return stripes
+
+
 @pytest.mark.parametrize(
     ("height", "width", "stripes", "pure", "found"),
     [
@@ -35,9 +42,8 @@ def test_a_large_light_may_have_something_that_moves_in_it_and_a_small_one_hardl
     height: int, width: int, stripes: float, pure: float, *, found: bool
 ) -> None:
     def change(when: float, quiet: Picture) -> Picture:
-        # Thin stripes that move within their blocks, whose means stay as they are.
         picture, moved = quiet.copy(), 2 if when >= 2.0 - 1e-6 else 0
-        picture[20 : 20 + height, 20 + moved : 20 + width : 5] += stripes
+        picture[20 : 20 + height, 20 : 20 + width] += stripes * pattern(moved, (height, width))
         return lit((2.0, 2.08), light=patch(20, (20, 20 + height), (20, 20 + width)))(when, picture)
 
     scene = np.full((HEIGHT, WIDTH), 30, np.float32)
@@ -49,9 +55,9 @@ def test_a_large_light_may_have_something_that_moves_in_it_and_a_small_one_hardl
 
 
 def wheel(when: float, rows: tuple[int, int]) -> Picture:
-    """Thin stripes that move on by a pixel with each frame of 25 a second, within their blocks."""
+    """Thin stripes that move on by a pixel with each frame of 25 a second."""
     stripes = np.zeros((HEIGHT, WIDTH), np.float32)
-    stripes[slice(*rows), 40 + round(25 * when) % 5 : 140 : 5] = 110
+    stripes[slice(*rows), 40:140] = 110 * pattern(round(25 * when), (rows[1] - rows[0], 100))
     return stripes
 
 
@@ -59,12 +65,26 @@ def test_what_moves_all_the_time_beside_a_light_does_not_speak_against_it_and_wh
     def change(begins: float) -> list[float]:
         def turning(when: float, quiet: Picture) -> Picture:
             picture = quiet + wheel(max(begins, when), (66, 90))
-            return lit((3.0, 3.08), light=patch(35, (40, 65), (40, 140)))(when, picture)
+            return lit((3.0, 3.08), light=patch(45, (40, 65), (40, 140)))(when, picture)
 
         return starts(closed(frames(turning, seconds=3.8, noise=0.3)))
 
     assert change(0.0) == [3.0]
     assert change(2.96) == []
+
+
+@pytest.mark.parametrize(("light", "found"), [(20, [2.0]), (0, [])])
+def test_a_light_in_a_view_that_moves_as_a_whole_is_seen_once_the_picture_is_moved_back(
+    light: float, found: list[float]
+) -> None:
+    fence = np.full((HEIGHT, WIDTH), 30, np.float32)
+    fence[20:100, ::5] += 110  # as many of its posts in every block, wherever the camera looks
+
+    def panned(when: float, quiet: Picture) -> Picture:
+        view = np.roll(quiet, 2 if when >= 2.0 - 1e-6 else 0, axis=1)
+        return lit((2.0, 2.08), light=patch(light, (40, 70), (40, 100)))(when, view)
+
+    assert starts(closed(frames(panned, scene=fence, seconds=2.8, noise=0.3))) == found
 
 
 @pytest.mark.parametrize(("jump", "found"), [(0, [3.0]), (2, [])])
@@ -74,7 +94,7 @@ def test_what_moves_slowly_excuses_what_it_does_in_a_quarter_of_a_second_and_no_
     def crawling(when: float, quiet: Picture) -> Picture:
         stripes = np.zeros((HEIGHT, WIDTH), np.float32)
         moved = int((when + 0.1) / 0.28) + (jump if when >= 3.0 - 1e-6 else 0)  # a pixel from one thin copy to the next
-        stripes[66:90, 40 + moved % 5 : 140 : 5] = 110
+        stripes[66:90, 40:140] = 110 * pattern(moved, (24, 100))
         return lit((3.0, 3.08), light=patch(35, (40, 65), (40, 140)))(when, quiet + stripes)
 
     assert starts(closed(frames(crawling, seconds=3.8, noise=0.3))) == found

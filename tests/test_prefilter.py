@@ -20,6 +20,7 @@ from scene_maker import (
     land,
     lit,
     marked,
+    patch,
     prefilter,
     sky_light,
     still,
@@ -142,14 +143,16 @@ def test_what_moves_is_no_candidate_though_it_brightens_the_place_it_comes_to() 
 def test_what_moves_within_a_block_is_seen_closer() -> None:
     fence = land()
     fence[:, :] = 60
-    fence[20:160, ::20] = 200
+    fence[20:90, ::20] = fence[90:160, 4::20] = 200
 
     def shaken(when: float, quiet: Picture) -> Picture:
         # Posts get wider on one side by more than they lose on the other: every block on them gets brighter.
         if abs(when - 2.0) > 0.01:
             return quiet
-        moved = np.roll(quiet, 2, axis=1)
-        moved[20:160, 3::20] = moved[20:160, 4::20] = moved[20:160, 5::20] = 130
+        # Above to the right, below to the left: no camera moves like that.
+        moved = np.concatenate([np.roll(quiet[:90], 2, axis=1), np.roll(quiet[90:], -2, axis=1)])
+        moved[20:90, 3::20] = moved[20:90, 4::20] = moved[20:90, 5::20] = 130
+        moved[90:160, 1::20] = moved[90:160, ::20] = moved[90:160, 19::20] = 130
         return moved
 
     assert closed(frames(shaken, scene=fence), prefilter(min_fine_positivity=0.1))
@@ -345,3 +348,25 @@ def test_a_change_of_size_starts_anew() -> None:
             yield Frame("roof", 50 + frame.number, 2 + frame.seconds, 0.04, frame.luma[::2, ::2] + 40)
 
     assert [c.start_seconds for c in closed(two_sizes())] == [3.0]
+
+
+def test_no_picture_is_passed_over_as_calm_that_a_full_look_would_call_an_onset() -> None:
+    rng = np.random.default_rng(12)
+    onsets = 0
+    for light in np.linspace(3.1, 4.4, 60):
+        # As large and bright as the least that is sought, with a fainter edge, some of it come a little before.
+        levels = patch(light, (20, 35), (100, 100 + 5 * int(rng.integers(5, 9))))
+        levels += patch(rng.uniform(1.8, 2.0), (35, 45), (100, 130))
+        early = rng.choice([0.0, 0.1, 0.3])
+
+        def faint(when: float, quiet: Picture, levels: Picture = levels, early: float = early) -> Picture:
+            return quiet + levels * (1.0 if when >= 1.5 else early) * (1.4 <= when < 1.6)
+
+        watcher = prefilter()
+        for frame in frames(faint, seconds=1.56, noise=0.2):
+            watcher.push(frame)
+            if watcher.look is not None:
+                full = watcher.look.sudden_blocks >= watcher.look.least_blocks
+                onsets += full
+                assert not (full and watcher.look.calm)
+    assert onsets > 20
