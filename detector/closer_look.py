@@ -7,9 +7,9 @@ from detector.look import Look
 from detector.recent_pictures import RecentPictures, apart
 from stream import Frame
 
-# Motion brightens a twentieth of the picture at once, hardly ever a tenth: from the first on a light needs less purity,
-# from the second on so much less.
-_MOVES, _LESS_PURE = 0.05, 0.1
+# Motion brightens a twentieth of the picture at once, hardly ever a tenth: between these a light comes to need less
+# purity, by so much in the end.
+_MOTION_AREAS, _LESS_PURE = (0.05, 0.1), 0.1
 
 
 def is_added_light(pictures: RecentPictures, frame: Frame, look: Look, *, purity: float, span_seconds: float) -> bool:
@@ -25,7 +25,7 @@ def is_added_light(pictures: RecentPictures, frame: Frame, look: Look, *, purity
     if closer is None or stir is None:
         return True
     area = look.sudden_blocks / max(1.0, float(np.count_nonzero(look.scene.watched)))
-    least = purity - min(_LESS_PURE, max(0.0, 2.0 * (area - _MOVES)))
+    least = purity - float(np.interp(area, _MOTION_AREAS, (0.0, _LESS_PURE)))
     if stir.positivity() >= least:
         return True
     pair = apart(pictures.quiet, span_seconds)

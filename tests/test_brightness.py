@@ -1,6 +1,7 @@
 """Block means: what of a picture they are made of."""
 
 import numpy as np
+import pytest
 
 from detector.brightness import block_luma
 from stream import Frame
@@ -10,3 +11,28 @@ def test_no_more_rows_are_read_than_a_mean_needs() -> None:
     luma = np.zeros((1080, 1920), np.uint8)
     luma[1::6] = luma[2::6] = luma[3::6] = luma[4::6] = luma[5::6] = 255
     assert block_luma(Frame("roof", 0, 0.0, 0.04, luma, black=0, white=255)).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "white", "shape"),
+    [
+        pytest.param(180, 320, 255, (36, 64), id="whole blocks"),
+        pytest.param(360, 640, 1023, (36, 64), id="10 bit"),
+        pytest.param(187, 333, 255, (31, 55), id="blocks that do not fill the picture"),
+        pytest.param(320, 180, 255, (64, 36), id="upright"),
+        pytest.param(20, 30, 255, (20, 30), id="smaller than the grid"),
+    ],
+)
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_a_block_is_the_mean_of_its_pixels_turned_upright(
+    height: int, width: int, white: int, shape: tuple[int, int], rotation: int
+) -> None:
+    luma = np.random.default_rng(3).integers(0, white + 1, (height, width), dtype=np.uint16)
+    luma = luma.astype(np.uint8) if white == 255 else luma
+    frame = Frame("roof", 0, 0.0, 0.04, luma, black=0, white=white, rotation=rotation)
+    rows, columns = shape
+    read = luma[:: max(1, height // 180)]
+    high, wide = len(read) // rows, width // columns
+    blocks = read[: rows * high, : columns * wide].reshape(rows, high, columns, wide).mean(axis=(1, 3))
+    upright = np.rot90(blocks, rotation // 90) * 255 / white
+    assert block_luma(frame) == pytest.approx(upright, abs=1e-3)

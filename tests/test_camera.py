@@ -88,8 +88,12 @@ def test_every_picture_of_a_camera_arrives_once_in_order(
 def test_a_camera_that_has_only_udp_is_found_out_by_itself(
     rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
 ) -> None:
-    with watching(rtsp_server(camera_clip, "--udp-only").url, capture_options) as roof:
+    url = rtsp_server(camera_clip, "--udp-only").url
+    with watching(url, capture_options) as roof:
         roof.live()
+    with watching(url, msgspec.structs.replace(capture_options, transport="tcp")) as told_wrong:
+        wait_for(lambda: told_wrong.state == "down", 8, "down")
+        assert not told_wrong.frames
 
 
 def test_sound_beside_the_pictures_changes_nothing(
@@ -164,6 +168,7 @@ def test_a_camera_behind_a_dead_line_is_reached_anew_while_the_old_connection_ha
         mangler.server_port = second.port
         wait_for(lambda: roof.camera.status.reconnects == 1, capture_options.stall_seconds + 3, "the way round")
         roof.live()
+        assert roof.frames[-1].epoch > roof.frames[0].epoch
         first.signal(signal.SIGCONT)
 
 
@@ -258,6 +263,7 @@ def test_the_right_password_opens_a_protected_camera(
     server = rtsp_server(camera_clip, "--user", "viewer", "--password", "p@ss:word", "--auth", auth)
     with watching(server.url.replace("//", "//viewer:p%40ss%3Aword@"), capture_options) as roof:
         roof.live()
+        assert not any(secret in repr(roof.states) for secret in ("p%40ss", "p@ss"))
 
 
 @pytest.mark.parametrize(
@@ -305,6 +311,7 @@ def test_a_camera_with_its_own_certificate_is_refused_until_it_is_named(
     url = rtsp_server(camera_clip, "--tls", str(both)).url.replace("rtsp:", "rtsps:")
     with watching(url, capture_options) as roof:
         wait_for(lambda: "tls_ca_file" in str(roof.camera.status.last_error), 5, "the refusal")
+        assert not roof.frames
     with watching(url, msgspec.structs.replace(capture_options, tls_ca_file=str(certificate))) as roof:
         roof.live()
     with watching(url, msgspec.structs.replace(capture_options, tls_verify=False)) as roof:
@@ -329,6 +336,7 @@ def test_killing_and_freezing_leaves_nothing_behind(
             server.signal(signal.SIGCONT)
             roof.live()
         wait_for(lambda: (process.num_threads(), process.num_fds()) <= before, 5, "all given back")
+        assert roof.camera.status.reconnects >= 4
     wait_for(lambda: not [t for t in threading.enumerate() if t.name == "camera-roof"], 5, "no thread left")
 
 
