@@ -7,6 +7,7 @@ from typing import Literal
 _ENVELOPE_SECONDS = 30.0
 _WARM_UP_SECONDS = 5.0
 _WARM_UP_ERROR_MS = 100.0  # the envelope's first seconds were up to 98 ms off under heavy jitter
+_BURST_SECONDS = 1.0  # a connection often begins with pictures that waited, for a busy host or in the sender's buffer
 _SAME_OFFSET_SECONDS = 0.002  # two pictures after one report agree within this
 _STEP_SECONDS = 0.05  # a report that moves the camera's clock further is a step, not drift
 _AHEAD_SECONDS = 0.1  # pictures cannot arrive before they are taken, but for what the envelope is off
@@ -109,7 +110,7 @@ class CaptureClock:
 
     def at(self, stamp: float) -> CaptureTime | None:
         """When the picture with time stamp `stamp` was taken; None before the first packet."""
-        if not self._envelope:
+        if not self._envelope or self._first_arrival is None:
             return None
         by_arrival = self._arrival_offset()
         self.complaint = None
@@ -125,8 +126,9 @@ class CaptureClock:
                 return CaptureTime(stamp + self._camera, "rtcp", error)
         # Under jitter of 30 ms with stalls of 400 ms the envelope was off by less than half of the mean excess.
         error = 1000 * (self._frame + self._excess / 2 + self._allowance)
-        if self._first_arrival is not None and self._envelope[-1][0] - self._first_arrival < _WARM_UP_SECONDS:
-            error += _WARM_UP_ERROR_MS
+        known = self._envelope[-1][0] - self._first_arrival
+        if known < _WARM_UP_SECONDS:
+            error += _WARM_UP_ERROR_MS if known >= _BURST_SECONDS else 1000 * _BURST_SECONDS
         return CaptureTime(stamp + by_arrival, "arrival", error)
 
     def _complaint(self, behind: float) -> str | None:

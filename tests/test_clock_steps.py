@@ -1,5 +1,6 @@
 """A camera's clock steps, and it reboots, while it is watched: the bounds on time stay true and the step is told."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -123,7 +124,9 @@ def test_across_clock_steps_of_ten_seconds_and_a_reboot_the_bounds_stay_true_and
         assert one.within(tmp_path / "log") >= 0.99, name
         assert max((row.bound_ms for row in one.said if row.clock == "rtcp"), default=0.0) <= 5, name
         told = {row.problem for row in one.said if row.problem}
-        assert all("10.0 s ahead" in words or "10.0 s behind" in words for words in told), name
+        steps = [re.search(r"is ([\d.]+) s (ahead|behind)", words) for words in told]
+        # What arrival tells is up to half a second late while a busy host makes the connection.
+        assert all(step and float(step[1]) == pytest.approx(10, abs=0.5) for step in steps), name
         assert bool(told) == one.reports, name
 
 
