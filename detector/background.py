@@ -117,10 +117,15 @@ class Background:
 
     def known(self, seconds: float) -> Known | None:
         """What a picture of now is compared with, or None right after a restart."""
-        recent = self._picture_before(seconds - self._step_seconds)
-        older = self._picture_before(seconds - 3 * self._step_seconds)
-        if recent is None or older is None or self._usual is None:
+        if not self._recent or self._usual is None:
             return None
+        recent = older = self._recent[0][1]
+        for when, grid in self._recent:
+            if when > seconds - self._step_seconds + 1e-6:
+                break
+            recent = grid
+            if when <= seconds - 3 * self._step_seconds + 1e-6:
+                older = grid
         return Known(self._usual, recent, older, self.noise, self.swing)
 
     @property
@@ -128,27 +133,19 @@ class Background:
         """How many of the last pictures can be compared with the next one: few right after a restart."""
         return len(self._recent)
 
-    def _picture_before(self, seconds: float) -> Grid | None:
-        found = self._recent[0][1] if self._recent else None
-        for when, grid in self._recent:
-            if when > seconds + 1e-6:
-                break
-            found = grid
-        return found
-
     def remember(self, seconds: float, grid: Grid) -> None:
         """Keep `grid` for the steps of the next frames."""
         self._recent.append((seconds, grid))
         while len(self._recent) > 3 and self._recent[1][0] <= seconds - 3 * self._step_seconds + 1e-6:
             self._recent.popleft()
 
-    def learn(self, seconds: float, grid: Grid, step: Grid | None, elapsed: float, *, settled: bool = True) -> None:
-        """Take a quiet picture into the background, and its change since `step_seconds` ago into the noise.
+    def learn(self, seconds: float, grid: Grid, earlier: Grid | None, elapsed: float, *, settled: bool = True) -> None:
+        """Take a quiet picture into the background, and its change since `earlier`, a moment ago, into the noise.
 
         settled: False while the camera recovers from a flash; what its exposure does then is no habit of the scene.
         """
-        if step is not None and elapsed > 0:
-            self._learn_noise(np.abs(step), min(elapsed, LONGEST_LOOK_SECONDS), settled=settled)
+        if earlier is not None and elapsed > 0:
+            self._learn_noise(cv2.absdiff(grid, earlier), min(elapsed, LONGEST_LOOK_SECONDS), settled=settled)
         if not self._samples or seconds - self._samples[-1][0] >= self._span_seconds / _BACKGROUND_SAMPLES - 1e-3:
             self._samples.append((seconds, grid))
             while seconds - self._samples[0][0] > 2 * self._span_seconds:
@@ -171,7 +168,7 @@ class Background:
         share = elapsed / min(self._learnt_seconds, self._memory_seconds)
         # One large change is no noise: it counts for no more than a very noisy picture would give (6 deviations), and
         # one level, by which a codec changes a block of a picture without noise.
-        usual = np.minimum(6 * self.noise + 1, change)
+        usual = np.minimum(cv2.addWeighted(self.noise, 6, self.noise, 0, 1), change)
         # Grids of their own: what was known before a picture stays as it was.
         self.noise = cv2.addWeighted(self.noise, 1 - share, usual, share / _MEAN_DIFFERENCE, 0)
         if settled:
@@ -188,11 +185,8 @@ def _median(grids: tuple[Grid, ...]) -> Grid:
 
 def _median_of_nine(grids: tuple[Grid, ...]) -> Grid:
     """The same in a fifth of the time: laid out so that each block's nine values are the neighbours of one pixel."""
-    rows, columns = grids[0].shape
-    laid_out = np.empty((rows, 3, columns, 3), np.float32)
-    for number, grid in enumerate(grids):
-        laid_out[:, number // 3, :, number % 3] = grid
-    median: Grid = cv2.medianBlur(laid_out.reshape(3 * rows, 3 * columns), 3)[1::3, 1::3]
+    laid_out = np.stack([cv2.merge(grids[first : first + 3]).ravel() for first in (0, 3, 6)])
+    median: Grid = cv2.medianBlur(laid_out, 3)[1, 1::3].reshape(grids[0].shape)
     return median
 
 

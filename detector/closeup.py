@@ -15,6 +15,8 @@ cv2 = load_opencv()
 
 # Five times the blocks of the prefilter each way: what moves within a block shows.
 FINE_ROWS, FINE_COLUMNS = 180, 320
+# Of each: two rows of a large picture, which is enough at this size, and half the memory traffic or less.
+FINE_PIXELS = 8
 # No camera dims by more than this after a strike; beyond it the scene itself is gone.
 MOST_DIMMED = 0.6
 # Air and cloud scatter light far about a stroke, ever fainter; what shines by itself ends at its edge, however soft. It
@@ -200,8 +202,7 @@ def change(before: Frame, now: Frame) -> Change | None:
 
 def fine_luma(frame: Frame) -> Grid:
     """`frame` at the size of a closer look."""
-    # Every other row of those that there are is enough at this size, and half the memory traffic.
-    return mean_luma(frame, FINE_ROWS, FINE_COLUMNS, row_step=max(1, frame.luma.shape[0] // (2 * FINE_ROWS)))
+    return mean_luma(frame, FINE_ROWS, FINE_COLUMNS, pixels=FINE_PIXELS)
 
 
 def change_between(first: Grid, second: Grid) -> Change:

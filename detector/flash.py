@@ -102,7 +102,7 @@ class LightCurve:
     rise: mean rise above the background over the blocks lit at any time, levels.
     peak_rise: the highest block's rise, levels.
     lit_fraction: share of blocks lit, 0..1.
-    positivity: sum of rises over the sum of all changes against the background, 0..1.
+    positivity: sum of rises over the sum of all changes of a moment, 0..1, where light was added; 0 elsewhere.
     lit: whether the frame counts as lit.
     overlap: share of the frame's lit blocks that were lit in the frame before too (or theirs in it), 0..1.
     x, y: centre of the light, shares 0..1 of the upright picture.

@@ -1,5 +1,6 @@
 """What one frame shows against the background: which blocks rose, how suddenly, and what got darker meanwhile."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,19 +31,29 @@ NOTICEABLE_SHARE = 0.5
 class Look:
     """What one frame shows, all over the watched blocks.
 
-    grid, step: (rows, columns) its levels, and what they rose by since a moment ago.
+    grid, earlier: (rows, columns) its levels, and those of a moment ago.
     scene: what it is compared with.
     least_blocks: how many sudden blocks make an onset.
     usual: what changes in this scene without any light.
-    calm: whether it is known already that too few blocks rose for an onset.
+    most_blocks: no more than so many rose, whatever their thresholds.
     """
 
     grid: Grid
-    step: Grid
+    earlier: Grid
     scene: Scene
     least_blocks: float
     usual: Stir = STILL
-    calm: bool = False
+    most_blocks: float = math.inf
+
+    @property
+    def calm(self) -> bool:
+        """Whether it is known already that too few blocks rose for an onset."""
+        return self.most_blocks < SURE_SHARE * self.least_blocks
+
+    @cached_property
+    def step(self) -> Grid:
+        """(rows, columns) what the levels rose by since a moment ago."""
+        return self.grid - self.earlier
 
     @cached_property
     def rise(self) -> Grid:
@@ -56,20 +67,23 @@ class Look:
         Lightning is sudden and adds to what was there: most of the rise over the background came just now. A rise out
         of a short dark spell (wiper, exposure dip) is no rise over the background.
         """
+        # Of most calm frames that is known without a median.
+        if self.calm and not (self.grid - self.scene.lowest > self.scene.threshold).any():
+            return np.zeros(self.grid.shape, np.bool_)
         just_now = self.step > np.float32(SUDDEN_SHARE) * self.rise
-        just_now &= self.scene.watched
         sure: NDArray[np.bool_] = self.above & just_now
         if not SURE_SHARE * self.least_blocks <= np.count_nonzero(sure) < self.least_blocks:
             return sure
         # Light has no holes, and its edge is fainter.
         beside = cv2.dilate(sure.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        grown: NDArray[np.bool_] = beside & just_now & (self.rise > np.float32(FADING_SHARE) * self.scene.threshold)
+        fading = self.rise > np.float32(FADING_SHARE) * self.scene.threshold
+        grown: NDArray[np.bool_] = beside & just_now & fading & self.scene.watched
         return grown
 
     @cached_property
     def sudden_blocks(self) -> int:
         """How many blocks rose just now."""
-        return int(np.count_nonzero(self.sudden))
+        return int(np.count_nonzero(self.sudden)) if self.most_blocks > 0 else 0
 
     @cached_property
     def above(self) -> NDArray[np.bool_]:

@@ -9,7 +9,9 @@ from detector.brightness import Grid
 from detector.flash import Candidate
 from detector.light_curve import Sample, curve_of, pulses_of
 from detector.look import FADING_SHARE, Look
-from stream import Frame
+from stream import Frame, load_opencv
+
+cv2 = load_opencv()
 
 # The last 1 % of a pulse's glow do not count as lit: what drifts meanwhile (clouds, exposure) is often as large.
 GLOW_SHARE = 0.01
@@ -92,21 +94,22 @@ class Moment:
         rise = grid - self.ground.level
         if joins:
             self.mask |= look.sudden & (rise > self._fading)
-        np.maximum(self.peak_map, np.where(self.mask, grid, self.peak_map), out=self.peak_map)
+        np.maximum(self.peak_map, grid, out=self.peak_map, where=self.mask)
         lit_blocks = self.mask & (rise > self._fading)
         blocks = int(np.count_nonzero(lit_blocks))
         added = np.where(lit_blocks, rise, np.float32(0))
-        light = float(added.sum())
+        light, centroid = _light_of(added)
+        peak_rise = float(added.max())
         sample = Sample(
             seconds=frame.seconds,
             duration=frame.duration,
             light=light,
-            peak_rise=float(added.max()),
+            peak_rise=peak_rise,
             blocks=blocks,
-            positivity=look.positivity,
-            centroid=_centroid(added, light),
+            positivity=look.positivity if joins else 0.0,
+            centroid=centroid,
             lit=blocks >= self.ground.min_blocks and self._glows(light, joins=joins),
-            overlap=self._overlap(added),
+            overlap=self._overlap(added, peak_rise),
         )
         self.samples.append(sample)
         self.quality.update(frame.quality)
@@ -122,8 +125,8 @@ class Moment:
         self._watch_steadiness(sample, joins=joins)
         return sample
 
-    def _overlap(self, added: Grid) -> float:
-        core = (added > 0) & (added >= np.float32(CORE_SHARE) * added.max())
+    def _overlap(self, added: Grid, peak_rise: float) -> float:
+        core = added > np.float32(CORE_SHARE * peak_rise)
         before, self._core = self._core, core
         fewer = min(int(np.count_nonzero(core)), int(np.count_nonzero(before)))
         return float(np.count_nonzero(before & core)) / fewer if fewer else 0.0
@@ -233,13 +236,14 @@ class Moment:
         return [replace(s, lit=s.lit and n < max(first, 1)) for n, s in enumerate(self.samples)]
 
 
-def _centroid(added: Grid, light: float) -> tuple[float, float]:
+def _light_of(added: Grid) -> tuple[float, tuple[float, float]]:
+    """The sum of `added`, and its centroid (x, y), 0..1; the middle where there is none."""
+    moments = cv2.moments(added)
+    light = moments["m00"]
     if light <= 0:
-        return 0.5, 0.5
+        return 0.0, (0.5, 0.5)
     rows, columns = added.shape
-    across = float(added.sum(axis=0) @ (np.arange(columns) + 0.5)) / (light * columns)
-    down = float(added.sum(axis=1) @ (np.arange(rows) + 0.5)) / (light * rows)
-    return across, down
+    return light, ((moments["m10"] / light + 0.5) / columns, (moments["m01"] / light + 0.5) / rows)
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:

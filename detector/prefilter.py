@@ -14,7 +14,7 @@ from detector.closer_look import is_added_light
 from detector.company import Company
 from detector.flash import Candidate
 from detector.habits import Habits, repetition
-from detector.look import SUDDEN_SHARE, SURE_SHARE, Look
+from detector.look import SUDDEN_SHARE, Look
 from detector.moment import Ground, Moment
 from detector.recent_pictures import RecentPictures
 from detector.region import Polygon, Region, watched_blocks
@@ -143,18 +143,18 @@ class Prefilter:
         # Where the scene by itself makes blocks jump in every picture (stars, rain, water), light must exceed that.
         least_blocks = self._min_blocks(strict) + RESTLESS_FACTOR * background.restless_blocks
         # Of most frames no more need be known than that hardly a block rose, whatever its threshold.
-        risen = np.count_nonzero(grid - np.minimum(known.recent, latest) > SUDDEN_SHARE * scene.least_rise)
+        lowest = latest if known.recent is latest else np.minimum(known.recent, latest)
         look = Look(
             grid=grid,
-            step=grid - known.recent,
+            earlier=known.recent,
             scene=scene,
             least_blocks=least_blocks,
             usual=background.stir * RESTLESS_FACTOR,
-            calm=bool(risen < SURE_SHARE * least_blocks),
+            most_blocks=int(np.count_nonzero(grid - lowest > SUDDEN_SHARE * scene.least_rise)),
         )
         if not look.calm and look.sudden_blocks < look.least_blocks <= look.above_blocks:
             # A stroke after a dark picture, where one of a moment ago showed the stroke before it.
-            since = replace(look, step=grid - latest)
+            since = replace(look, earlier=latest)
             return since if since.sudden_blocks >= since.least_blocks else look
         return look
 
@@ -224,7 +224,7 @@ class Prefilter:
         elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0
         settled = self._moment is None and self._aftermath is None
         background = self._background
-        background.learn(frame.seconds, grid, look.step if look else None, elapsed, settled=settled)
+        background.learn(frame.seconds, grid, look.earlier if look else None, elapsed, settled=settled)
         since = frame.seconds - self._restless_seconds
         if look is not None and background.noise is not None and since >= RESTLESS_SECONDS - 1e-6:
             self._restless_seconds = frame.seconds
@@ -242,15 +242,17 @@ class Prefilter:
         """
         if moment.light == 0:
             return self._is_onset(look)  # out already: nothing falls, and nothing less than an onset lights it again
-        fallen = np.maximum(look.step, look.rise) < -moment.ground.threshold
-        darker = np.where(self._watched & fallen, look.rise, np.float32(0))
-        gained = float(np.where(look.sudden, look.step, np.float32(0)).sum())
         # Beside light that is sure already, half the blocks are proof enough, but not a glint or two.
-        enough = look.sudden_blocks >= self._min_blocks() / 2
+        enough = self._min_blocks() / 2
+        if (look.calm and look.most_blocks < enough) or look.sudden_blocks < enough:
+            return False
         # While it is bright already, only a marked step is a new stroke: what drifts or moves adds a little each frame,
         # and what moves darkens as much as it brightens, where noise and codec darken a fifth of that at most.
-        marked = gained >= RESTRIKE_SHARE * moment.light
-        return bool(enough and marked and gained >= 0.8 * (gained - float(darker.sum())))
+        gained = float(look.step[look.sudden].sum())
+        if gained < RESTRIKE_SHARE * moment.light:
+            return False
+        fallen = self._watched & (np.maximum(look.step, look.rise) < -moment.ground.threshold)
+        return gained >= 0.8 * (gained - float(look.rise[fallen].sum()))
 
     def _learn_in_the_dark(self, moment: Moment, frame: Frame, grid: Grid, look: Look) -> None:
         """The pauses of a flash teach what each block does by itself: a storm may be on when a recording begins.

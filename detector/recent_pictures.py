@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from detector.brightness import ROWS_READ, Grid
+from detector.brightness import Grid
 from detector.closeup import Change, change_between, fine_luma
 from stream import Frame
 
@@ -12,6 +12,7 @@ from stream import Frame
 # pictures reach about a second back, to whose end hardly any flash lasts.
 THIN_SECONDS = 0.25
 THIN_COUNT = 4
+THIN_ROWS = 180
 
 
 class RecentPictures:
@@ -45,7 +46,7 @@ class RecentPictures:
         if self.before is None or frame.seconds - self.before.seconds >= self._span_seconds - 1e-6:
             self._keep(frame)
         if quiet and (not self._thin or frame.seconds - self._thin[-1].seconds >= THIN_SECONDS - 1e-6):
-            luma = frame.luma[:: max(1, frame.luma.shape[0] // ROWS_READ)].copy()
+            luma = frame.luma[:: max(1, frame.luma.shape[0] // THIN_ROWS)].copy()
             self._thin.append(replace(frame, luma=luma, color=None))
 
     def resume(self, seconds: float, before: Frame | None) -> None:

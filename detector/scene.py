@@ -36,6 +36,11 @@ class Scene:
         ground = self.known.ground
         return ground if self.recovering is None else np.maximum(ground, self.recovering)
 
+    @property
+    def lowest(self) -> Grid:
+        """(rows, columns) what no level is below: the middle one of three lies between any two of them."""
+        return np.minimum(self.known.recent, self.known.older)
+
     @cached_property
     def threshold(self) -> Grid:
         """(rows, columns) levels of rise that count as lit."""

@@ -54,9 +54,14 @@ class Frame:
         if self.rotation not in (0, 90, 180, 270):
             raise ValueError(f"rotation must be 0, 90, 180 or 270 degrees, got {self.rotation}")
 
-    def levels(self, luma: NDArray[Any]) -> NDArray[np.float32]:
-        """Raw luma values (any shape) on the scale all rules use: 0 = black, 255 = white, whatever depth and range."""
-        return (luma.astype(np.float32, copy=False) - self.black) * (255.0 / (self.white - self.black))
+    def levels(self, luma: NDArray[Any], pixels: int = 1) -> NDArray[np.float32]:
+        """Raw luma values (any shape) on the scale all rules use: 0 = black, 255 = white, whatever depth and range.
+
+        pixels: of how many pixels each value is the sum; their mean is what comes back.
+        """
+        return (luma.astype(np.float32, copy=False) - pixels * self.black) * (
+            255.0 / (pixels * (self.white - self.black))
+        )
 
     def rgb(self, max_side: int | None = None) -> NDArray[np.uint8]:
         """(height, width, 3) uint8, upright; scaled down so that no side exceeds `max_side` pixels."""

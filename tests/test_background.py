@@ -65,8 +65,8 @@ def test_a_long_pause_between_two_pictures_counts_for_half_a_second_of_noise() -
     def after(pause: float) -> float:
         known = background()
         for number in range(75):
-            known.learn(number / 25, flat(20), flat(1.128), 0.04)
-        known.learn(3 + pause, flat(20), flat(3 * 1.128), pause)
+            known.learn(number / 25, flat(20), flat(20 - 1.128), 0.04)
+        known.learn(3 + pause, flat(20), flat(20 - 3 * 1.128), pause)
         return noise_of(known)
 
     assert after(30) == pytest.approx(after(0.5))
@@ -76,26 +76,26 @@ def test_a_long_pause_between_two_pictures_counts_for_half_a_second_of_noise() -
 def test_one_large_change_is_no_noise() -> None:
     known = background()
     for number in range(75):
-        known.learn(number / 25, flat(20), flat(1.128), 0.04)
-    known.learn(3.0, flat(20), flat(200), 0.04)
+        known.learn(number / 25, flat(20), flat(20 - 1.128), 0.04)
+    known.learn(3.0, flat(20), flat(20 - 200), 0.04)
     assert noise_of(known) < 1.1
 
 
 def test_a_calm_camera_takes_a_large_change_for_little_noise_too() -> None:
     known = background()
     for number in range(75):
-        known.learn(number / 25, flat(20), flat(0), 0.04)
-    known.learn(3.0, flat(20), flat(200), 0.04)
+        known.learn(number / 25, flat(20), flat(20 - 0), 0.04)
+    known.learn(3.0, flat(20), flat(20 - 200), 0.04)
     assert 0.005 < noise_of(known) < 0.03
 
 
 def test_the_largest_change_of_a_place_is_remembered_for_seconds_and_then_forgotten() -> None:
     known = background()
-    known.learn(0.0, flat(20), flat(10), 0.04)
-    known.learn(0.04, flat(20), flat(10), 0.04)
+    known.learn(0.0, flat(20), flat(20 - 10), 0.04)
+    known.learn(0.04, flat(20), flat(20 - 10), 0.04)
     swings = []
     for number in range(1, 300):
-        known.learn(number / 25, flat(20), flat(0), 0.04)
+        known.learn(number / 25, flat(20), flat(20 - 0), 0.04)
         assert known.swing is not None
         swings.append(float(known.swing.mean()))
     assert swings[24] > 6

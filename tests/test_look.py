@@ -31,7 +31,8 @@ def look(
     usual: Stir = STILL,
 ) -> Look:
     scene = dark_scene(THRESHOLD, watched=None if unwatched is None else unwatched == 0)
-    return Look(rise, rise if step is None else step, scene, least_blocks=LEAST, usual=usual)
+    earlier = np.zeros(SHAPE, np.float32) if step is None else rise - step
+    return Look(rise, earlier, scene, least_blocks=LEAST, usual=usual)
 
 
 @pytest.mark.parametrize(("share", "sudden"), [(0.6, 0), (0.7, 30)])

@@ -57,6 +57,13 @@ def test_the_core_of_a_light_tells_whether_it_is_still_in_its_place() -> None:
     assert overlap(patch(30, (20, 90), (40, 280)) * (1 + wave), patch(30, (20, 90), (40, 280)) * (2 - wave)) > 0.9
 
 
+def test_the_positivity_of_a_light_is_that_of_the_moment_in_which_it_came() -> None:
+    light, lost = patch(30, (20, 80), (40, 240)), patch(30, (20, 80), (240, 250))
+    curve = closed(frames(lit((START, 1.36), light=light - lost), seconds=2, noise=0))[0].curve
+    assert curve.positivity.max() == pytest.approx(20 / 21, abs=0.01)
+    assert not curve.positivity[curve.seconds > START + 0.05].any()
+
+
 def test_a_current_that_flows_on_for_half_a_second_is_a_flash_to_its_end() -> None:
     found = course(lambda t: 60 if t < 0.59 else 0)
     assert lasted(found) == pytest.approx(0.6)
@@ -142,4 +149,5 @@ def test_a_small_stroke_after_a_large_one_is_a_pulse_of_its_own() -> None:
 def test_what_darkens_counts_from_half_of_what_is_lit_on(fall: float, least: float, most: float) -> None:
     step = np.full((36, 64), fall, np.float32)
     step[:10, :10] = 10
-    assert least <= Look(step, step, dark_scene(3.0), least_blocks=20).positivity <= most
+    look = Look(step, np.zeros_like(step), dark_scene(3.0), least_blocks=20)
+    assert least <= look.positivity <= most
