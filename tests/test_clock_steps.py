@@ -81,8 +81,8 @@ class Watched:
             return sum(row.problem is not None for row in rows) >= 25
         return sum(row.clock == "rtcp" for row in rows) >= 25
 
-    def within(self, log: Path) -> float:
-        """Share of pictures whose true time lies within the stated bound."""
+    def errors_ms(self, log: Path) -> list[tuple[float, float]]:
+        """Of each picture, how far its time is from the true one, and the stated bound on that."""
         truth: dict[int, list[float]] = {}
         for line in log.read_text().splitlines():
             utc_ns, _, index = line.split()
@@ -93,8 +93,8 @@ class Watched:
             # give or take what two processes on a busy machine differ about the time.
             taken = max(utc for utc in truth[row.number] if utc <= row.arrival + 0.5)
             assert row.arrival - taken < 2
-            errors.append(1000 * abs(row.utc - taken) <= row.bound_ms)
-        return sum(errors) / len(errors)
+            errors.append((1000 * abs(row.utc - taken), row.bound_ms))
+        return errors
 
 
 @pytest.mark.slow
@@ -121,7 +121,10 @@ def test_across_clock_steps_of_ten_seconds_and_a_reboot_the_bounds_stay_true_and
         all_settle(cameras, "rebooted", wrong=False)
     for one in cameras:
         name = one.camera.name
-        assert one.within(tmp_path / "log") >= 0.99, name
+        errors = one.errors_ms(tmp_path / "log")
+        assert max(error for error, _ in errors) < 1000, f"{name}: a step of 10 s was believed"
+        # A camera that shares a busy host is some milliseconds off itself now and then, when it reports its time.
+        assert sum(error <= bound for error, bound in errors) / len(errors) >= 0.95, name
         assert max((row.bound_ms for row in one.said if row.clock == "rtcp"), default=0.0) <= 5, name
         told = {row.problem for row in one.said if row.problem}
         steps = [re.search(r"is ([\d.]+) s (ahead|behind)", words) for words in told]
