@@ -39,7 +39,7 @@ class CaptureClock:
         self._frame = frame_seconds
         self._allowance = latency_allowance_ms / 1000.0
         self._envelope: deque[tuple[float, float]] = deque()
-        self._first_arrival: float | None = None
+        self._first: tuple[float, float] | None = None
         self._stamp: float | None = None
         self._excess = 0.0
         self._utc_minus_arrival = 0.0
@@ -55,8 +55,8 @@ class CaptureClock:
         if self._stamp is not None and stamp < self._stamp - _BACK_SECONDS:
             self._begin_anew()
         self._stamp = stamp
-        if self._first_arrival is None:
-            self._first_arrival = arrival
+        if self._first is None:
+            self._first = arrival, stamp
         offset = arrival - stamp
         while self._envelope and self._envelope[-1][1] >= offset:
             self._envelope.pop()
@@ -72,7 +72,7 @@ class CaptureClock:
         """
         self._envelope.clear()
         self._differences.clear()
-        self._first_arrival = None
+        self._first = None
         self._excess = 0.0
         self._camera = self._settling = None
 
@@ -110,7 +110,7 @@ class CaptureClock:
 
     def at(self, stamp: float) -> CaptureTime | None:
         """When the picture with time stamp `stamp` was taken; None before the first packet."""
-        if not self._envelope or self._first_arrival is None:
+        if self._first is None or self._stamp is None:
             return None
         by_arrival = self._arrival_offset()
         self.complaint = None
@@ -126,7 +126,8 @@ class CaptureClock:
                 return CaptureTime(stamp + self._camera, "rtcp", error)
         # Under jitter of 30 ms with stalls of 400 ms the envelope was off by less than half of the mean excess.
         error = 1000 * (self._frame + self._excess / 2 + self._allowance)
-        known = self._envelope[-1][0] - self._first_arrival
+        # On a starved host time passes without a picture, and a sender's buffer comes without time passing.
+        known = min(self._envelope[-1][0] - self._first[0], self._stamp - self._first[1])
         if known < _WARM_UP_SECONDS:
             error += _WARM_UP_ERROR_MS if known >= _BURST_SECONDS else 1000 * _BURST_SECONDS
         return CaptureTime(stamp + by_arrival, "arrival", error)

@@ -84,7 +84,7 @@ def test_one_large_change_is_no_noise() -> None:
 def test_a_calm_camera_takes_a_large_change_for_little_noise_too() -> None:
     known = background()
     for number in range(75):
-        known.learn(number / 25, flat(20), flat(20 - 0), 0.04)
+        known.learn(number / 25, flat(20), flat(20), 0.04)
     known.learn(3.0, flat(20), flat(20 - 200), 0.04)
     assert 0.005 < noise_of(known) < 0.03
 
@@ -95,7 +95,7 @@ def test_the_largest_change_of_a_place_is_remembered_for_seconds_and_then_forgot
     known.learn(0.04, flat(20), flat(20 - 10), 0.04)
     swings = []
     for number in range(1, 300):
-        known.learn(number / 25, flat(20), flat(20 - 0), 0.04)
+        known.learn(number / 25, flat(20), flat(20), 0.04)
         assert known.swing is not None
         swings.append(float(known.swing.mean()))
     assert swings[24] > 6

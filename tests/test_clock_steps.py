@@ -123,13 +123,12 @@ def test_across_clock_steps_of_ten_seconds_and_a_reboot_the_bounds_stay_true_and
         name = one.camera.name
         errors = one.errors_ms(tmp_path / "log")
         assert max(error for error, _ in errors) < 1000, f"{name}: a step of 10 s was believed"
-        # A camera that shares a busy host is some milliseconds off itself now and then, when it reports its time.
-        assert sum(error <= bound for error, bound in errors) / len(errors) >= 0.95, name
+        assert sum(error <= bound for error, bound in errors) / len(errors) >= 0.99, name
         assert max((row.bound_ms for row in one.said if row.clock == "rtcp"), default=0.0) <= 5, name
         told = {row.problem for row in one.said if row.problem}
         steps = [re.search(r"is ([\d.]+) s (ahead|behind)", words) for words in told]
-        # What arrival tells is up to half a second late while a busy host makes the connection.
-        assert all(step and float(step[1]) == pytest.approx(10, abs=0.5) for step in steps), name
+        # Against what arrival tells, which on a busy host is off by up to its own bound.
+        assert all(step and float(step[1]) == pytest.approx(10, abs=0.4) for step in steps), name
         assert bool(told) == one.reports, name
 
 

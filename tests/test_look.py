@@ -1,5 +1,7 @@
 """What one frame shows: which blocks count as lit up just now, and what speaks against them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,12 @@ def test_of_the_light_that_is_there_the_faint_blocks_beside_it_say_nothing() -> 
     assert look(small).suddenness(None) == 1
     assert look(small + slow, small).suddenness(None) == pytest.approx(15 / 60)
     assert look(row(0, 0, 0)).suddenness(None) == 0
+
+
+def test_a_few_blocks_that_rise_in_a_calm_picture_are_counted_though_they_were_bright_a_while_ago() -> None:
+    few, scene = row(10, 15, 12), dark_scene(THRESHOLD)
+    scene = replace(scene, known=replace(scene.known, older=few))
+    assert Look(few, np.zeros(SHAPE, np.float32), scene, least_blocks=LEAST, most_blocks=5).sudden_blocks == 5
 
 
 def test_what_has_been_bright_for_a_while_does_not_speak_against_a_light_and_what_has_come_slowly_does() -> None:
