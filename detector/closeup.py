@@ -30,6 +30,9 @@ SHIFT_STEPS = 4  # a slope tells the way only as far as it lasts: looked again f
 SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1 where another light hides the scene
 SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
+NEARBY_SIDE = 7  # the strokes of one digit are hardly further than half of that from those of another in its place
+# A thirtieth of full scale: darker than this is what a picture shows of nothing at all.
+BLACK = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +93,18 @@ class Change:
         """How many separate points have come to shine far brighter than what is around them, in change and as they are.
 
         Drops, glints and texture that moves change as much, but they only reflect what lights their surroundings too.
-        Points that nearly touch are one: cloud and codec break a channel into pieces that lie end to end. The lamps of
-        a town that a shaken camera shows elsewhere are none.
+        Points that nearly touch are one: cloud and codec break a channel into pieces that lie end to end. None are the
+        lamps of a town that a shaken camera shows elsewhere, and the digits of the clock that many cameras write into
+        their pictures: something as bright was there before, or beside it.
         """
         before = cv2.blur(self.before, (3, 3))
         now = before + self.difference
-        difference = now - _moved_along(before, now)
-        wide = _blurred(difference)
-        fine = difference - wide
+        moved = _moved_along(before, now)
+        wide = _blurred(now - moved)
+        fine = now - moved - wide
         marks = (fine > max(SPECK_LEVELS, 6.0 * self.noise)) & (fine > wide)
         marks &= now > np.float32(SPECK_CONTRAST) * _blurred(now)
+        marks &= now > cv2.dilate(self.before, np.ones((NEARBY_SIDE, NEARBY_SIDE), np.uint8))
         joined = cv2.dilate(marks.astype(np.uint8), np.ones((3, 3), np.uint8))
         return int(cv2.connectedComponents(joined)[0]) - 1
 
@@ -107,14 +112,15 @@ class Change:
         """How well a mere change of gain explains where the rise is, 0..1.
 
         Compared are the rests that two explanations leave: rise in proportion to the picture, and the same rise
-        everywhere. Blocks that are white before or after tell nothing.
+        everywhere. Blocks that are white before or after tell nothing, nor do those that stay black: beside an upright
+        video and about the round picture of an all-sky camera there is no scene that could show light.
         """
         before, rise = (
             cv2.resize(grid, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
             for grid in (self.before, self.difference)
         )
         # Near white (235) cameras bend their curve; and any few blocks are in proportion to a picture by chance.
-        open_ = (before < 235) & (before + rise < 235)
+        open_ = (before < 235) & (before + rise < 235) & (np.maximum(before, before + rise) > BLACK)
         before, rise = np.maximum(before[open_], 0), rise[open_]
         power = float((before * before).sum())
         uneven = float(((rise - rise.mean()) ** 2).sum()) if rise.size > 50 else 0.0

@@ -8,15 +8,23 @@ from detector.views import Views
 _SATURATED = 245.0
 # Levels between the channels; what coding leaves of a grey picture's colour is less.
 _COLOURLESS = 4.0
+# Fewer pixels of a small picture show noise rather than a colour.
+_FEWEST = 20
 # Bluer than this (see `warmth`) is no other colour.
 _BLUEST = -0.1
 
 
 def colour_lost(views: Views) -> float | None:
-    """Share of the picture's colour that is gone at the peak: a camera that goes to night mode turns grey."""
+    """Share of the picture's colour that is gone at the peak: a camera that goes to night mode turns grey.
+
+    Asked of what is not white all over: a close stroke takes the colour of all that it overexposes.
+    """
     if views.colours is None:
         return None
-    before, peak = (_colourfulness(picture) for picture in views.colours)
+    open_ = views.colours[1].max(axis=2) < _SATURATED
+    if np.count_nonzero(open_) < _FEWEST:
+        return None
+    before, peak = (_colourfulness(picture[open_]) for picture in views.colours)
     return None if before < _COLOURLESS else max(0.0, 1.0 - peak / before)
 
 
@@ -36,7 +44,7 @@ def hue_spread(views: Views) -> float | None:
         return None
     before, peak = views.colours
     lit = ((peak - before).mean(axis=2) > 8) & (peak.max(axis=2) < _SATURATED)
-    if np.count_nonzero(lit) < 20:
+    if np.count_nonzero(lit) < _FEWEST:
         return None
     light = np.maximum(_linear(peak[lit]) - _linear(before[lit]), 0)
     total = np.maximum(light.sum(axis=1), 1e-4)
@@ -62,7 +70,7 @@ def tint(views: Views) -> float:
 
 
 def _colourfulness(picture: NDArray[np.float32]) -> float:
-    return float(np.ptp(picture, axis=2).mean())
+    return float(np.ptp(picture, axis=-1).mean())
 
 
 def _added_colour(views: Views) -> NDArray[np.float32] | None:

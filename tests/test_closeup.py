@@ -88,6 +88,23 @@ def test_pieces_of_a_channel_that_lie_end_to_end_are_one() -> None:
     assert Change(flat(20), channel, 1).specks() == 1
 
 
+def clock(*shown: str) -> Levels:
+    """White digits on black, as cameras write the time into a corner."""
+    picture = np.zeros(SHAPE, np.uint8)
+    for line, text in enumerate(shown):
+        cv2.putText(picture, text, (10, 20 + 16 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 250)
+    return picture.astype(np.float32)
+
+
+def test_the_digits_of_a_clock_in_the_picture_are_no_sparks_whatever_it_shows() -> None:
+    def specks(before: Levels, now: Levels) -> int:
+        return Change(before, cv2.blur(now - before, (3, 3)).astype(np.float32), 1).specks()
+
+    first, second = clock("0123456789 01234", "9876543210 98765"), clock("5555555 111 888", "0149237 894 123")
+    assert specks(flat(), second) == 10
+    assert specks(first, second) == 0
+
+
 def test_a_rise_is_measured_unless_it_drowns_in_noise() -> None:
     stir = Change(flat(20), flat(10), 1.0).stir(ALL, rise=10)
     assert stir is not None
@@ -137,6 +154,25 @@ def test_a_gain_is_known_by_what_is_not_white_if_that_is_more_than_a_few_blocks(
     assert gained(0) > 0.95
     assert gained(220) > 0.95
     assert gained(315) == 0
+
+
+@pytest.mark.parametrize("black", [0, 6])
+def test_what_stays_black_beside_a_picture_says_nothing_of_a_gain(black: int) -> None:
+    scene = (30 + 30 * np.random.default_rng(3).random((36, 64))).astype(np.float32)
+    scene = np.kron(scene, np.ones((5, 5), np.float32))
+    scene[:, :110] = scene[:, -110:] = black
+    light = flat(80)
+    light[:, :110] = light[:, -110:] = 0
+    assert Change(scene, light, 0.5).gain_likeness() < 0.05
+    assert Change(scene, np.where(scene > black, scene, np.float32(0)), 0.5).gain_likeness() > 0.95
+
+
+def test_a_black_sky_that_lights_up_is_no_gain_even_if_the_land_below_shines_in_proportion_to_itself() -> None:
+    scene = (30 + 30 * np.random.default_rng(3).random(SHAPE)).astype(np.float32)
+    scene[:60] = 4
+    light = scene.copy()
+    light[:60] = 60
+    assert Change(scene, light, 0.5).gain_likeness() < 0.5
 
 
 def test_a_camera_that_halves_its_exposure_shows_the_same_scene_and_noise_is_no_other() -> None:

@@ -30,23 +30,26 @@ def moment() -> Candidate:
     return candidate()
 
 
-def spread(before: Colours, peak: Colours) -> float:
-    """The clue's value where a camera shows these levels before and at the peak."""
+def views(before: Colours, peak: Colours) -> Views:
+    """A moment of which a camera shows these levels before and at the peak."""
 
     def seen(levels: Colours) -> NDArray[np.uint8]:
         return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
     one = moment()
     assert one.before is not None
-    found = colour_clues.hue_spread(
-        Views(
-            replace(
-                one,
-                before=replace(one.before, color=lambda _side: seen(before)),
-                peak=replace(one.peak, color=lambda _side: seen(peak)),
-            )
+    return Views(
+        replace(
+            one,
+            before=replace(one.before, color=lambda _side: seen(before)),
+            peak=replace(one.peak, color=lambda _side: seen(peak)),
         )
     )
+
+
+def spread(before: Colours, peak: Colours) -> float:
+    """How much the added light differs in colour there."""
+    found = colour_clues.hue_spread(views(before, peak))
     assert found is not None
     return found
 
@@ -112,3 +115,12 @@ def test_a_picture_is_grey_where_coding_alone_colours_it_or_its_colour_is_not_kn
     assert grey((140, 141, 143))
     assert not grey((140, 142, 146))
     assert colour_clues.colourless(Views(replace(moment(), before=None)))
+
+
+def test_what_is_white_all_over_has_not_lost_its_colour_and_what_turns_grey_has() -> None:
+    scene = halves((60, 110, 70), (130, 120, 100))
+    white, grey = halves((255, 255, 255), (255, 255, 255)), halves((80, 80, 80), (117, 117, 117))
+    assert colour_clues.colour_lost(views(scene, white)) is None
+    assert colour_clues.colour_lost(views(scene, halves((255, 255, 255), (185, 175, 155)))) == 0
+    assert colour_clues.colour_lost(views(scene, halves((255, 255, 255), (117, 117, 117)))) == 1
+    assert colour_clues.colour_lost(views(scene, grey)) == 1

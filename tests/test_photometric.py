@@ -179,6 +179,20 @@ def test_a_change_of_gain_is_rejected() -> None:
     assert not verdict.lightning
 
 
+def test_a_flash_that_fills_a_video_between_black_bars_is_lightning_and_a_change_of_gain_there_is_not() -> None:
+    view = np.zeros((HEIGHT, WIDTH), np.float32)
+    view[:, 110:210] = 1
+    contrast = (land(40) + np.linspace(0, 160, WIDTH, dtype=np.float32)[None, :]) * view
+
+    def gain(when: float, quiet: Picture) -> Picture:
+        return quiet * np.float32(1.5) if 2.0 <= when < 2.08 else quiet
+
+    flash = judge(candidate_of(frames(lit((2.0, 2.04), light=60 * view), scene=land(40) * view, noise=1)))
+    assert says(flash, "gain_likeness") == 0
+    assert flash.lightning
+    assert says(judge(candidate_of(frames(gain, scene=contrast, noise=1))), "gain_likeness") < -4
+
+
 def test_a_lamp_that_shines_evenly_is_rejected() -> None:
     verdict = judge(candidate_of(frames(lit((2.0, 2.4)))))
     assert says(verdict, "steadiness") < -3
@@ -314,6 +328,20 @@ def test_the_sparks_of_a_firework_count_even_if_its_brightest_moment_is_one_glar
         return lit((2.0, 2.04), light=swarm())(when, lit((2.04, 2.08), light=sky_light(200))(when, quiet))
 
     assert says(judge(candidate_of(frames(burst))), "specks") < -3
+
+
+def test_sparks_that_a_glare_hid_count_once_it_is_gone_and_glints_that_come_and_go_anyway_do_not() -> None:
+    def glare(when: float, quiet: Picture) -> Picture:
+        return lit((2.0, 2.08), light=sky_light(240, rows=(0, HEIGHT)))(when, quiet)
+
+    def burning(when: float, quiet: Picture) -> Picture:
+        return glare(when, quiet + swarm() if when >= 2.0 else quiet)
+
+    def glints(when: float, quiet: Picture) -> Picture:
+        return glare(when, quiet + np.roll(swarm(), round(25 * when) % 3 * 4, axis=(0, 1)))
+
+    assert says(judge(candidate_of(frames(burning))), "specks") < -3
+    assert says(judge(candidate_of(frames(glints))), "specks") == 0
 
 
 @pytest.mark.parametrize(("places", "lightning"), [((0, 110, 220), False), ((0, 110, 0), True)])
