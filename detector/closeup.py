@@ -31,8 +31,7 @@ SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1
 SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
 NEARBY_SIDE = 7  # the strokes of one digit are hardly further than half of that from those of another in its place
-# A thirtieth of full scale: darker than this is what a picture shows of nothing at all.
-BLACK = 8.0
+BLACK = 8.0  # a thirtieth of full scale: darker than this is what a picture shows of nothing at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +99,9 @@ class Change:
         before = cv2.blur(self.before, (3, 3))
         now = before + self.difference
         moved = _moved_along(before, now)
-        wide = _blurred(now - moved)
-        fine = now - moved - wide
+        difference = now - moved
+        wide = _blurred(difference)
+        fine = difference - wide
         marks = (fine > max(SPECK_LEVELS, 6.0 * self.noise)) & (fine > wide)
         marks &= now > np.float32(SPECK_CONTRAST) * _blurred(now)
         marks &= now > cv2.dilate(self.before, np.ones((NEARBY_SIDE, NEARBY_SIDE), np.uint8))
@@ -120,7 +120,8 @@ class Change:
             for grid in (self.before, self.difference)
         )
         # Near white (235) cameras bend their curve; and any few blocks are in proportion to a picture by chance.
-        open_ = (before < 235) & (before + rise < 235) & (np.maximum(before, before + rise) > BLACK)
+        open_ = (before < 235) & (before + rise < 235)
+        open_ &= (before > BLACK) | (np.abs(rise) > LEAST_REACHED_LEVELS)
         before, rise = np.maximum(before[open_], 0), rise[open_]
         power = float((before * before).sum())
         uneven = float(((rise - rise.mean()) ** 2).sum()) if rise.size > 50 else 0.0

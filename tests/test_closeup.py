@@ -175,6 +175,19 @@ def test_a_black_sky_that_lights_up_is_no_gain_even_if_the_land_below_shines_in_
     assert Change(scene, light, 0.5).gain_likeness() < 0.5
 
 
+def test_a_light_that_leaves_half_of_a_bright_scene_as_it_was_is_no_gain() -> None:
+    scene = (30 + 30 * np.random.default_rng(3).random(SHAPE)).astype(np.float32)
+    light = scene.copy()
+    light[:, 160:] = 0
+    assert Change(scene, light, 0.5).gain_likeness() < 0.5
+
+
+def test_a_gain_of_a_picture_that_is_nearly_black_is_one() -> None:
+    scene = (1 + 4 * np.random.default_rng(3).random((36, 64))).astype(np.float32)
+    scene = np.kron(scene, np.ones((5, 5), np.float32))
+    assert Change(scene, scene / 2, 0.1).gain_likeness() > 0.9
+
+
 def test_a_camera_that_halves_its_exposure_shows_the_same_scene_and_noise_is_no_other() -> None:
     scene = np.kron(np.random.default_rng(3).choice([40, 160], (9, 16)), np.ones((20, 20))).astype(np.float32)
     assert Change(scene, -scene / 2, 0.5).beyond_gain(ALL) == pytest.approx(0, abs=0.1)
