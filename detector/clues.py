@@ -169,10 +169,11 @@ def specks(views: Views) -> float | None:
     """How many separate points shine by themselves: a firework is a swarm of burning sparks.
 
     A stroke is one line with its branches, and cloud and land shine only by its light, smoothly. Seen at the onset, at
-    the peak, or right after, when the glare that hid them is gone and they burn on: there less those that come and go
+    the peak, or when the glare that hid them wanes and is gone, and they burn on: there less those that come and go
     anyway, as glints on water do, which a flash outshines in the other two; not asked where these are not known.
     """
-    counts = [float(view.specks()) for view in (views.at_onset, views.at_peak) if view is not None]
+    shining = (views.at_onset, views.at_peak, views.waning)
+    counts = [float(view.specks()) for view in shining if view is not None]
     after, usual = views.afterwards, views.usual(views.candidate.after)
     if after is not None and usual is not None:
         counts.append(float(after.specks() - usual.specks()))

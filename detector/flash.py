@@ -132,7 +132,8 @@ class Candidate:
     It comes twice under one id: `open` at once when the onset is sure (what is known then), and again closed, whole.
     background, peak_map: (rows, columns) float32 block luma before the flash and the highest luma of each block in it.
     lit_map: (rows, columns) blocks that lit up at any time.
-    before, peak, after: frames of the moment; before and after may be missing at the edges of a source.
+    before, peak, waning, after: frames of the moment; `waning` is the first lit one after the peak with half its light
+    or less, None where there is none; before and after may be missing at the edges of a source.
     quiet: thin copies of frames of the last second before, oldest first: what the scene does by itself.
     notes: what the prefilter knows beside: `dark_after` 1 when `after` shows the scene without the light, 0 when the
     light was still there; `cut_off` 1 when the source or what can be compared ended first; `blinks`, how many earlier
@@ -159,6 +160,7 @@ class Candidate:
     onset: Frame
     peak: Frame
     before: Frame | None = None
+    waning: Frame | None = None
     after: Frame | None = None
     quiet: tuple[Frame, ...] = ()
     quality: tuple[str, ...] = ()

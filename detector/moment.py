@@ -17,6 +17,8 @@ cv2 = load_opencv()
 GLOW_SHARE = 0.01
 # Blocks that rose at least this share of the highest rise are the core of a light: its edge is lost in noise.
 CORE_SHARE = 0.3
+# The glare that hides what burns in it is gone, and what burns is still there, when so much of the light is left.
+WANED_SHARE = 0.5
 # Light that keeps its level for this long, within this share of the brightest moment, is a new normal (a lamp, an
 # exposure step, a cut): continuing current of a flash flickers and lasts 0.1-0.5 s.
 STEADY_SECONDS = 1.0
@@ -67,6 +69,7 @@ class Moment:
         self.before = before
         self.quiet = quiet
         self.peak = onset
+        self.waning: Frame | None = None
         self.after: Frame | None = None
         self.last = onset
         self.ground = ground
@@ -116,7 +119,9 @@ class Moment:
         if sample.lit:
             self.dark_from, self.after = None, None
             if light > self._most_light:
-                self._most_light, self.peak = light, frame
+                self._most_light, self.peak, self.waning = light, frame, None
+            elif self.waning is None and light <= WANED_SHARE * self._most_light:
+                self.waning = frame
         else:
             self.dark_from = frame.seconds if self.dark_from is None else self.dark_from
             if self.after is None or frame.seconds - self.dark_from <= AFTER_SECONDS:
@@ -219,6 +224,7 @@ class Moment:
             peak=self.peak,
             before=self.before,
             quiet=self.quiet,
+            waning=self.waning,
             after=self.after or (self.last if self.last is not self.peak else None),
             quality=tuple(sorted(self.quality)),
             notes=self.notes | {"dark_after": float(self.went_dark)},

@@ -64,6 +64,7 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(colour_clues.colour_lost, against=0.9, clear=0.6, cost=4.0),
     Weight(colour_clues.warmth, against=0.3, clear=0.1, cost=2.0),
     Weight(colour_clues.hue_spread, against=0.3, clear=0.2, cost=3.0),
+    Weight(colour_clues.greenness, against=0.16, clear=0.08, cost=4.0),
     Weight(clues.height, against=0.88, clear=0.76, cost=4.0),
     Weight(clues.lamplight, against=0.03, clear=-0.02, cost=4.0, favour=1.0),
     Weight(clues.reach, against=0.12, clear=0.16, cost=5.0),

@@ -44,6 +44,11 @@ class Views:
         return None if self.at_peak is None else self.at_peak.steadied(self.candidate.lit_map)
 
     @cached_property
+    def waning(self) -> Change | None:
+        """From before the flash to when half of its light is gone; None where it went out at once."""
+        return None if self.candidate.waning is None else self._change(self.candidate.waning)
+
+    @cached_property
     def afterwards(self) -> Change | None:
         """From before the flash to after it; None where it never went dark."""
         dark = self.candidate.notes.get("dark_after", 1.0) > 0
@@ -64,11 +69,12 @@ class Views:
     @cached_property
     def colours(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
         """Small RGB pictures (rows, columns, 3) of before and peak."""
-        before = self.candidate.before
-        if before is None:
-            return None
-        pictures = [frame.rgb(_COLOUR_SIDE).astype(np.float32) for frame in (before, self.candidate.peak)]
-        return (pictures[0], pictures[1]) if pictures[0].shape == pictures[1].shape else None
+        return self._colours(self.candidate.peak)
+
+    @cached_property
+    def waning_colours(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """The same of before and of when half of the light is gone."""
+        return self._colours(self.candidate.waning)
 
     @cached_property
     def blocks_before(self) -> Grid | None:
@@ -88,6 +94,13 @@ class Views:
     def _blocks(self, frame: Frame | None) -> Grid | None:
         grid = None if frame is None else block_luma(frame)
         return grid if grid is not None and grid.shape == self.candidate.background.shape else None
+
+    def _colours(self, now: Frame | None) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        before = self.candidate.before
+        if before is None or now is None:
+            return None
+        pictures = [frame.rgb(_COLOUR_SIDE).astype(np.float32) for frame in (before, now)]
+        return (pictures[0], pictures[1]) if pictures[0].shape == pictures[1].shape else None
 
     def _change(self, frame: Frame) -> Change | None:
         before = self.candidate.before

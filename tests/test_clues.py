@@ -323,6 +323,7 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("colour_lost", 0.6, 0.8, id="white light pales a scene, night mode takes its colour"),
         pytest.param("warmth", 0.1, 0.3, id="bulbs and sparks are warm"),
         pytest.param("hue_spread", 0.2, 0.27, id="stage lights have many colours"),
+        pytest.param("greenness", 0.08, 0.13, id="coding leaves a green rim, copper and barium shine green"),
         pytest.param("height", 0.76, 0.85, id="what shines in the lowest sixth is on the ground"),
         pytest.param("lamplight", -0.02, 0.02, id="headlights are a little warm"),
         pytest.param("reach", 0.16, 0.13, id="an insect is all that it lights"),

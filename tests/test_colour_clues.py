@@ -1,4 +1,4 @@
-"""How much the colour of added light differs from place to place, on pictures made by hand."""
+"""What the colour of added light says, on pictures made by hand."""
 
 from dataclasses import replace
 from functools import cache
@@ -12,10 +12,11 @@ from detector import colour_clues
 from detector.flash import Candidate
 from detector.photometric import WEIGHTS
 from detector.views import Views
+from stream import Frame
 
 Colours = NDArray[np.float32]
 SIZE = (45, 80)
-COLOURED = next(weight for weight in WEIGHTS if weight.name == "hue_spread")
+COLOURED, GREEN = (next(weight for weight in WEIGHTS if weight.name == name) for name in ("hue_spread", "greenness"))
 
 
 def halves(left: tuple[float, ...], right: tuple[float, ...]) -> Colours:
@@ -30,26 +31,36 @@ def moment() -> Candidate:
     return candidate()
 
 
-def views(before: Colours, peak: Colours) -> Views:
-    """A moment of which a camera shows these levels before and at the peak."""
+def views(before: Colours, peak: Colours, waning: Colours | None = None) -> Views:
+    """A moment of which a camera shows these levels before, at the peak and, if told, when its light wanes."""
 
-    def seen(levels: Colours) -> NDArray[np.uint8]:
-        return np.clip(np.round(levels), 0, 255).astype(np.uint8)
+    def seen(frame: Frame, levels: Colours) -> Frame:
+        shown = np.clip(np.round(levels), 0, 255).astype(np.uint8)
+        return replace(frame, color=lambda _side: shown)
 
     one = moment()
     assert one.before is not None
+    assert one.after is not None
     return Views(
         replace(
             one,
-            before=replace(one.before, color=lambda _side: seen(before)),
-            peak=replace(one.peak, color=lambda _side: seen(peak)),
+            before=seen(one.before, before),
+            peak=seen(one.peak, peak),
+            waning=None if waning is None else seen(one.after, waning),
         )
     )
 
 
-def spread(before: Colours, peak: Colours) -> float:
+def spread(before: Colours, peak: Colours, waning: Colours | None = None) -> float:
     """How much the added light differs in colour there."""
-    found = colour_clues.hue_spread(views(before, peak))
+    found = colour_clues.hue_spread(views(before, peak, waning))
+    assert found is not None
+    return found
+
+
+def green(before: Colours, peak: Colours, waning: Colours | None = None) -> float:
+    """How green the added light is there."""
+    found = colour_clues.greenness(views(before, peak, waning))
     assert found is not None
     return found
 
@@ -100,6 +111,47 @@ def test_what_is_white_or_hardly_brighter_is_not_asked_of_its_colour() -> None:
     dark = halves((20, 20, 20), (20, 20, 20))
     for other in (halves(hue(0), (1.2, 0.3, 0.0)), halves(hue(0), (0.008, 0.004, 0.0))):
         assert spread(dark, lit_by(dark, other)) < 0.03
+
+
+def test_colours_that_a_glare_hides_are_seen_when_it_wanes() -> None:
+    dark = halves((20, 20, 20), (20, 20, 20))
+    stars = lit_by(dark, halves(hue(0), hue(0.64)))
+    assert COLOURED.log_odds(spread(dark, lit_by(dark, halves(hue(0), hue(0))), stars)) < -2.9
+    barium = lit_by(dark, halves(hue(0), (0.1, 0.3, 0.1)))
+    assert GREEN.log_odds(green(dark, lit_by(dark, halves(hue(0), hue(0))), barium)) < -3.9
+
+
+def test_white_violet_and_warm_light_is_not_green_and_that_of_copper_and_barium_is() -> None:
+    dark = halves((20, 20, 20), (20, 20, 20))
+    for light in (hue(0), hue(0.6), hue(-0.6), (0.3, 0.2, 0.4)):
+        assert GREEN.log_odds(green(dark, lit_by(dark, halves(light, light)))) == 0
+    for light in ((0.1, 0.3, 0.1), (0.1, 0.3, 0.25)):
+        assert GREEN.log_odds(green(dark, lit_by(dark, halves(light, light)))) < -3.9
+
+
+def test_a_tenth_of_the_light_may_be_green_and_a_fourth_may_not() -> None:
+    dark, white = halves((20, 20, 20), (20, 20, 20)), halves(hue(0), hue(0))
+    faint, small, large = white.copy(), white.copy(), white.copy()
+    faint[:, 40:], small[:, 72:], large[:, 60:] = (0.02, 0.05, 0.02), (0.2, 0.5, 0.2), (0.2, 0.5, 0.2)
+    said = [GREEN.log_odds(green(dark, lit_by(dark, light))) for light in (faint, small, large)]
+    assert said == [0, 0, pytest.approx(-4)]
+
+
+def test_leaves_are_green_in_white_light_where_they_were_green_before() -> None:
+    meadow = halves((70, 100, 55), (70, 100, 55))
+    sunlit = 255 * (3 * (meadow / 255) ** 2.2) ** (1 / 2.2)
+    assert GREEN.log_odds(green(meadow, sunlit)) == 0
+
+
+def test_violet_that_is_overexposed_to_white_is_not_green_nor_is_what_is_left_beside_a_white_sky_asked() -> None:
+    violet = halves((110, 60, 150), (110, 60, 150))
+    overexposed = halves((220, 130, 240), (220, 130, 240))
+    overexposed[:, :30] = 254
+    assert GREEN.log_odds(green(violet, overexposed)) == 0
+    dark = halves((20, 20, 20), (20, 20, 20))
+    garden = halves((254, 254, 254), (254, 254, 254))
+    garden[:, 50:] = lit_by(dark, halves((0.1, 0.3, 0.1), (0.1, 0.3, 0.1)))[:, 50:]
+    assert colour_clues.greenness(views(dark, garden)) is None
 
 
 def test_a_picture_is_grey_where_coding_alone_colours_it_or_its_colour_is_not_known_whatever_shines_in_it() -> None:

@@ -132,6 +132,22 @@ def test_the_picture_of_after_is_taken_while_clouds_have_hardly_moved() -> None:
     assert 0.1 <= found.after.seconds - found.end_seconds <= 0.16
 
 
+@pytest.mark.parametrize(
+    ("levels", "waning"),
+    [
+        pytest.param((90, 60, 44, 20), 0.08, id="half of the light is gone"),
+        pytest.param((50, 20, 90, 60, 40), 0.16, id="a brighter stroke came after that"),
+        pytest.param((90, 60, 50), None, id="more than half is left until it goes out"),
+    ],
+)
+def test_the_picture_of_waning_is_the_first_lit_one_after_the_peak_with_half_its_light(
+    levels: tuple[float, ...], waning: float | None
+) -> None:
+    found = course(lambda t: levels[round(25 * t)] if round(25 * t) < len(levels) else 0)
+    since = None if found.waning is None else found.waning.seconds - START
+    assert since == (None if waning is None else pytest.approx(waning, abs=0.001))
+
+
 def test_a_flash_right_before_a_lamp_comes_on_keeps_its_time() -> None:
     assert lasted(course(lambda t: 20 if t < 0.15 else 150, seconds=3)) == pytest.approx(0.16)
 

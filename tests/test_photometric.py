@@ -330,6 +330,16 @@ def test_the_sparks_of_a_firework_count_even_if_its_brightest_moment_is_one_glar
     assert says(judge(candidate_of(frames(burst))), "specks") < -3
 
 
+def test_sparks_that_a_glare_hid_count_while_it_wanes_even_where_such_come_and_go_anyway() -> None:
+    def barrage(when: float, quiet: Picture) -> Picture:
+        number = round(25 * when)
+        sparks = np.roll(swarm(), 10 if number >= 50 else 5 * (number % 2), axis=1)
+        glare = sky_light({50: 240, 51: 20}.get(number, 0), rows=(0, HEIGHT))
+        return quiet + glare + (0 if 52 <= number < 58 else sparks)
+
+    assert says(judge(candidate_of(frames(barrage))), "specks") < -3
+
+
 def test_sparks_that_a_glare_hid_count_once_it_is_gone_and_glints_that_come_and_go_anyway_do_not() -> None:
     def glare(when: float, quiet: Picture) -> Picture:
         return lit((2.0, 2.08), light=sky_light(240, rows=(0, HEIGHT)))(when, quiet)
