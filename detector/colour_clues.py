@@ -59,12 +59,14 @@ def greenness(views: Views) -> float | None:
 
     From red through white to blue, nothing that glows by heat is green, and the lines of hot air are violet and red.
     Green are salts of barium and copper in fireworks, wires that arc, lasers and diodes. Less what the place showed of
-    it before: leaves are green in any light. Not asked where most of the light is white all over.
+    it before: leaves are green in any light. Nor more than the place shows of it now: what turns white was violet
+    before, or has lost its violet to overexposure. Not asked where most of the light is white all over.
     """
     found = []
     for added in _added_lights(views):
         if added.white_share < 0.5:
-            green = _green(added.light) - np.maximum(_green(added.before), 0)
+            green = np.minimum(_green(added.light), _green(added.before + added.light))
+            green -= np.maximum(_green(added.before), 0)
             brightest = np.argsort(green)[::-1]
             share = np.cumsum(added.total[brightest]) / added.total.sum()
             found.append(float(green[brightest][np.searchsorted(share, _GREEN_SHARE)]))

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from detector.brightness import Grid
 
-# A lamp stays where it is, and noise moves only the edge of what it lights; strokes come from all over a storm.
-SAME_PLACE = 0.7
+# A lamp stays where it is, and noise moves only the faint edge of what it lights, of small lights half of the blocks:
+# it is asked how much of the light fell where the other was lit. Strokes come from all over a storm.
+SAME_PLACE = 0.85
 # A lamp is as bright each time, but for noise and mains; strokes of one storm differ by a factor of two and more.
 SAME_STRENGTH = 0.2
 # Relays and thermal flashers keep their period to some hundredths, electronics better.
@@ -75,7 +76,7 @@ class Habits:
         regularity: how well its own curve repeats itself, up to 1.
         """
         light = _Light(start, within, mask, float(rise[mask].sum()))
-        blinks = self._count(light)
+        blinks = self._count(light, rise)
         self._lights.append(light)
         if blinks >= LEARNT_BLINKS or regularity >= LEARNT_REGULARITY:
             habit = np.where(mask, np.float32(MARGIN) * rise, np.float32(0)).astype(np.float32)
@@ -83,9 +84,9 @@ class Habits:
             self._level_seconds = start
         return blinks
 
-    def _count(self, light: _Light) -> float:
+    def _count(self, light: _Light, rise: Grid) -> float:
         """Earlier lights that form a regular series with this one, the last of them, counted by what they prove."""
-        starts = [earlier.start for earlier in self._lights if _alike(earlier, light)] + [light.start]
+        starts = [earlier.start for earlier in self._lights if _alike(earlier, light, rise)] + [light.start]
         gaps = np.diff(starts)[::-1]
         if not len(gaps):
             return 0.0
@@ -111,11 +112,12 @@ def _worth(by_chance: float) -> float:
     return min(1.0, math.log(min(1.0, by_chance)) / math.log(BY_CHANCE))
 
 
-def _alike(first: _Light, second: _Light) -> bool:
-    either = int(np.count_nonzero(first.mask | second.mask))
-    both = int(np.count_nonzero(first.mask & second.mask))
-    stronger = max(first.strength, second.strength)
-    return both >= SAME_PLACE * either and abs(first.strength - second.strength) <= SAME_STRENGTH * stronger
+def _alike(earlier: _Light, now: _Light, rise: Grid) -> bool:
+    """Whether `now`, whose blocks rise by `rise`, shines where `earlier` did, and as strongly."""
+    stronger = max(earlier.strength, now.strength)
+    if abs(earlier.strength - now.strength) > SAME_STRENGTH * stronger:
+        return False
+    return float(rise[earlier.mask & now.mask].sum()) >= SAME_PLACE * now.strength
 
 
 def repetition(light: NDArray[np.floating]) -> float | None:

@@ -62,7 +62,7 @@ WEIGHTS: tuple[Weight, ...] = (
     # Of three flashes of a storm one in ten keeps time by chance, of five hardly any.
     Weight(clues.blinks, against=4.0, clear=2.0, cost=6.0),
     Weight(colour_clues.colour_lost, against=0.9, clear=0.6, cost=4.0),
-    Weight(colour_clues.warmth, against=0.3, clear=0.1, cost=2.0),
+    Weight(colour_clues.warmth, against=0.5, clear=0.1, cost=4.0),
     Weight(colour_clues.hue_spread, against=0.3, clear=0.2, cost=3.0),
     Weight(colour_clues.greenness, against=0.16, clear=0.08, cost=4.0),
     Weight(clues.height, against=0.88, clear=0.76, cost=4.0),

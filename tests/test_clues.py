@@ -342,11 +342,16 @@ def test_each_bound_lies_between_lightning_and_what_looks_like_it(
         pytest.param("specks", 14.5, -2, id="a firework that begins, or a channel of many branches"),
         pytest.param("roaming", 2.5, -2, id="an insect, or strokes that lit different clouds"),
         pytest.param("company", 2, -2, id="a drop on the lens, or the first insects"),
+        pytest.param("warmth", 0.3, -2, id="a bulb, or a storm in the haze at the horizon"),
         pytest.param("hue_spread", 0.25, -1.5, id="two stage lights, or a storm behind a sunset"),
     ],
 )
 def test_what_may_be_either_is_doubted_by_half(clue: str, doubtful: float, half: float) -> None:
     assert odds(clue, doubtful) == pytest.approx(half, abs=0.3)
+
+
+def test_orange_light_of_clouds_over_sodium_lamps_outweighs_all_that_favours_it() -> None:
+    assert odds("warmth", 0.5) == -4
 
 
 @pytest.mark.parametrize(("clue", "usual", "odd"), [("went_dark", 1, 0), ("size", 0.1, 0.03)])

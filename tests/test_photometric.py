@@ -226,7 +226,15 @@ def test_a_picture_that_loses_its_colour_is_a_change_of_mode() -> None:
     assert says(verdict, "colour_lost") < -3
 
 
-@pytest.mark.parametrize(("light", "cost"), [((1.0, 0.9, 0.95), 0.0), ((1.6, 0.9, 0.2), -1.5), ((0.8, 0.9, 1.5), 0.0)])
+@pytest.mark.parametrize(
+    ("light", "cost"),
+    [
+        pytest.param((1.0, 0.9, 0.95), 0.0, id="white"),
+        pytest.param((0.8, 0.9, 1.5), 0.0, id="violet"),
+        pytest.param((1.3, 0.9, 0.6), -1.5, id="a bulb"),
+        pytest.param((1.6, 0.9, 0.2), -4.0, id="sodium lamps"),
+    ],
+)
 def test_warm_light_speaks_against_lightning_and_white_and_violet_do_not(light: tuple[float, ...], cost: float) -> None:
     coloured = tinted((30, 30, 30), lambda _grey: one_colour(light))
     verdict = judge(candidate_of(marked(frames(FLASH), color=coloured)))
