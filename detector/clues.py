@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.added_light import SATURATED
 from detector.colour_clues import colourless, tint, warmth
 from detector.flash import LightCurve
 from detector.habits import repetition
 from detector.positivity import STILL
 from detector.views import Views
 
-_SATURATED = 245.0
 # Lightning is hotter than any lamp, so the light that it adds is bluer than what a camera takes for white; colour is
 # noisy where a small light is coded, and insects in white light are found up to this warmth.
 _BLUISH = -0.025
@@ -121,7 +121,7 @@ def gain_elsewhere(views: Views) -> float | None:
         return None
     before, rise = np.maximum(candidate.background, 0), peak - candidate.background
     core = candidate.lit_map & (rise >= _BRIGHT * np.max(rise, where=candidate.lit_map, initial=0.0))
-    rest = ~candidate.lit_map & (peak < _SATURATED)
+    rest = ~candidate.lit_map & (peak < SATURATED)
     power = float((before[rest] ** 2).sum())
     if np.count_nonzero(rest) < 0.3 * rest.size or power <= 0:
         return None
@@ -244,7 +244,7 @@ def steadiness(views: Views) -> float | None:
     """
     candidate = views.candidate
     inner = candidate.curve.rise[candidate.curve.lit]
-    if len(inner) < 3 or float(candidate.peak_map.max()) >= _SATURATED:
+    if len(inner) < 3 or float(candidate.peak_map.max()) >= SATURATED:
         return None
     middle = float(np.median(inner))
     return float(np.mean(np.abs(inner - middle) <= 0.07 * middle)) * min(1.0, (len(inner) - 1) / 4)

@@ -3,8 +3,8 @@
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from detector.added_light import AddedLight, Colours, added_light
 from detector.brightness import Grid, block_luma
 from detector.closeup import Change, change
 from detector.flash import Candidate
@@ -67,14 +67,16 @@ class Views:
         return self._usual[pair[0].seconds]
 
     @cached_property
-    def colours(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    def colours(self) -> tuple[Colours, Colours] | None:
         """Small RGB pictures (rows, columns, 3) of before and peak."""
         return self._colours(self.candidate.peak)
 
     @cached_property
-    def waning_colours(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """The same of before and of when half of the light is gone."""
-        return self._colours(self.candidate.waning)
+    def added_lights(self) -> tuple[AddedLight, ...]:
+        """What was added to each place, at the peak and when half of the light is gone, where these show its colour."""
+        pairs = (self.colours, self._colours(self.candidate.waning))
+        found = [added_light(*pair) for pair in pairs if pair is not None]
+        return tuple(added for added in found if added is not None)
 
     @cached_property
     def blocks_before(self) -> Grid | None:
@@ -95,7 +97,7 @@ class Views:
         grid = None if frame is None else block_luma(frame)
         return grid if grid is not None and grid.shape == self.candidate.background.shape else None
 
-    def _colours(self, now: Frame | None) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    def _colours(self, now: Frame | None) -> tuple[Colours, Colours] | None:
         before = self.candidate.before
         if before is None or now is None:
             return None

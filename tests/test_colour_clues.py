@@ -148,10 +148,20 @@ def test_violet_that_is_overexposed_to_white_is_not_green_nor_is_what_is_left_be
     overexposed = halves((220, 130, 240), (220, 130, 240))
     overexposed[:, :30] = 254
     assert GREEN.log_odds(green(violet, overexposed)) == 0
+    blended = halves((238, 236, 240), (238, 236, 240))
+    assert GREEN.log_odds(green(violet, blended)) == 0
     dark = halves((20, 20, 20), (20, 20, 20))
     garden = halves((254, 254, 254), (254, 254, 254))
     garden[:, 50:] = lit_by(dark, halves((0.1, 0.3, 0.1), (0.1, 0.3, 0.1)))[:, 50:]
     assert colour_clues.greenness(views(dark, garden)) is None
+
+
+def test_a_few_pixels_show_noise_rather_than_a_colour() -> None:
+    dark = halves((20, 20, 20), (20, 20, 20))
+    spot = dark.copy()
+    spot[20:24, 20:24] = (40, 160, 40)
+    assert colour_clues.greenness(views(dark, spot)) is None
+    assert colour_clues.hue_spread(views(dark, spot)) is None
 
 
 def test_a_picture_is_grey_where_coding_alone_colours_it_or_its_colour_is_not_known_whatever_shines_in_it() -> None:
