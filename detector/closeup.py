@@ -25,7 +25,8 @@ REACHED = 0.03
 LEAST_REACHED_LEVELS = 1.0
 # A twentieth of the picture's width is more than the width of a channel and less than that of a cloud.
 SPECK_SIDE = 15
-MOST_SHIFT = 8.0  # a fortieth of the picture; a mount that gives way further shows another scene
+MOST_SHIFT = 8.0  # a fortieth of the picture; of what went further the slopes of what was there say nothing
+EXPLAINED = 0.7  # what is explained so well is found; else the picture may have gone further than its slopes tell
 SHIFT_STEPS = 4  # a slope tells the way only as far as it lasts: looked again from where that leads to
 SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1 where another light hides the scene
 SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
@@ -139,25 +140,34 @@ class Change:
         # Edges show the way as they are; a sky without any only where noise is smoothed away.
         way, explained = max((self._aligned(marks, side) for side in (1, SPECK_SIDE)), key=lambda found: found[1])
         before = cv2.blur(self.before, (3, 3))
+        far = _way_of(before, before + self.difference) if explained < EXPLAINED else None
+        if far is not None:
+            way, explained = max((way, explained), self._aligned(marks, 1, far), key=lambda found: found[1])
         moved = _moved(before, way)
         return Change(before=moved, difference=before + self.difference - moved, noise=self.noise), explained
 
-    def _aligned(self, marks: NDArray[np.bool_], side: int) -> tuple[NDArray[np.float64], float]:
-        """The way (x, y) that the picture went, fine pixels, by detail larger than `side` of them; what it explains."""
+    def _aligned(
+        self, marks: NDArray[np.bool_], side: int, start: Sequence[float] = (0.0, 0.0)
+    ) -> tuple[NDArray[np.float64], float]:
+        """The way (x, y) that the picture went, fine pixels, by detail larger than `side` of them; what it explains.
+
+        Sought around `start`.
+        """
         # The difference is smoothed over three pixels already.
-        before = moved = cv2.blur(self.before, (side + 2, side + 2))
+        origin = np.asarray(start, np.float64)
+        before = cv2.blur(self.before, (side + 2, side + 2))
         now = before + cv2.blur(self.difference, (side, side))
         grain = np.count_nonzero(marks) * (self.noise / side) ** 2
         power = float(((now - before)[marks] ** 2).sum()) - grain
         best, explained = np.zeros(2), 0.0
         if power <= grain:
             return best, explained
-        way = best
+        way, moved = origin, _moved(before, origin)
         for _ in range(SHIFT_STEPS):
             # What moves a little changes by its own slope, times the way that it went. (Lucas and Kanade, 1981)
             slope = np.stack([part[marks] for part in np.gradient(moved)[::-1]], axis=1)
-            way = way - np.linalg.lstsq(slope, (now - moved)[marks], rcond=None)[0]
-            way *= min(1.0, MOST_SHIFT / max(float(np.hypot(*way)), 1e-6))
+            off = way - np.linalg.lstsq(slope, (now - moved)[marks], rcond=None)[0] - origin
+            way = origin + off * min(1.0, MOST_SHIFT / max(float(np.hypot(*off)), 1e-6))
             moved = _moved(before, way)
             rest = max(0.0, float(((now - moved)[marks] ** 2).sum()) - grain)
             if 1.0 - rest / power > explained:
@@ -183,11 +193,15 @@ class Change:
 
 def _moved_along(before: Grid, now: Grid) -> Grid:
     """`before` shifted by the way that the whole picture went until `now`; as it is where the two do not agree."""
+    way = _way_of(before, now)
+    return before if way is None else _moved(before, way)
+
+
+def _way_of(before: Grid, now: Grid) -> Sequence[float] | None:
+    """The way (x, y), fine pixels, that the whole picture went, however far; None where the two do not agree."""
     detail = [grid - _blurred(grid) for grid in (before, now)]
     way, agreement = cv2.phaseCorrelate(*detail, cv2.createHanningWindow(before.shape[::-1], cv2.CV_32F))
-    if agreement < SAME_SCENE:
-        return before
-    return _moved(before, way)
+    return way if agreement >= SAME_SCENE else None
 
 
 def _moved(picture: Grid, way: Sequence[float] | NDArray[np.floating]) -> Grid:

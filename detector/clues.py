@@ -50,8 +50,9 @@ def fine_positivity(views: Views) -> float | None:
         (views.at_onset, views.steady_onset, candidate.onset),
         (views.at_peak, views.steady_peak, candidate.peak),
     ):
-        total += (None if view is None else view.stir(where, rise)) or STILL
-        steadied += (None if steady is None else steady[0].stir(where, rise)) or STILL
+        stir = (None if view is None else view.stir(where, rise)) or STILL
+        left = (None if steady is None else steady[0].stir(where, rise)) or STILL
+        total, steadied = total + stir, steadied + left.unless_crumbs_of(stir)
         quiet = views.usual(now)
         usual += (None if quiet is None else quiet.stir(where, rise)) or STILL
     return max(total.beyond(usual).positivity(), steadied.positivity()) if total.gained > 0 else None
@@ -145,12 +146,13 @@ def filter_swing(views: Views) -> float | None:
 def shift_likeness(views: Views) -> float | None:
     """How much of the change a small shift of the picture explains: wind or a hand that moves the camera.
 
-    Unless what it leaves is light: purely brighter.
+    Unless what it leaves is light: purely brighter, and more than crumbs.
     """
-    if views.steady_peak is None:
+    if views.steady_peak is None or views.at_peak is None:
         return None
     steady, explained = views.steady_peak
-    left = steady.stir(views.candidate.lit_map, _mean_rise(views)) or STILL
+    left, stir = (view.stir(views.candidate.lit_map, _mean_rise(views)) or STILL for view in (steady, views.at_peak))
+    left = left.unless_crumbs_of(stir)
     light = (left.positivity() - _MISALIGNED) / (_LIGHT - _MISALIGNED)
     return explained * (1.0 - min(1.0, max(0.0, light)))
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 # What a scene adds by itself varies by a factor of two from moment to moment; three times as much is no chance.
 BY_CHANCE, OUTSHINES = 2.0, 3.0
+# A shift is known to a fraction of a pixel only, and leaves some hundredths of a bright edge that came nearer.
+CRUMBS_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,13 @@ class Stir:
             return self
         share = (self.gained / max(usual.gained, 1e-6) - BY_CHANCE) / (OUTSHINES - BY_CHANCE)
         return Stir(self.gained, max(0.0, self.lost - min(1.0, max(0.0, share)) * usual.lost))
+
+    def unless_crumbs_of(self, whole: "Stir") -> "Stir":
+        """What a shift of the picture leaves of `whole`; nothing where that is so little that it is no light.
+
+        Along one bright edge the rest is as pure as light is.
+        """
+        return self if self.gained >= CRUMBS_SHARE * whole.gained else STILL
 
     def __add__(self, other: "Stir") -> "Stir":
         return Stir(self.gained + other.gained, self.lost + other.lost)

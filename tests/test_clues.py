@@ -12,7 +12,7 @@ from detector.flash import Candidate, LightCurve
 from detector.photometric import WEIGHTS, PhotometricVerifier
 from detector.settings import load_settings
 from detector.views import Views
-from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, land, lit, sky_light
+from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, land, lit, patch, sky_light
 from stream import Frame
 
 PHOTOMETRIC = load_settings().photometric
@@ -173,13 +173,41 @@ def test_a_flash_in_a_picture_that_moves_is_told_by_what_is_left_when_the_pictur
     rng = np.random.default_rng(3)
     houses = np.kron(rng.choice([60, 120], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
     stroke = closed(frames(lit((2.0, 2.04), light=sky_light(levels)), scene=houses))[0]
-    went = np.roll(houses, (1, 2), axis=(0, 1))
-    shaken = Views(replace(stroke, peak=picture(stroke.peak, went), onset=picture(stroke.onset, went)))
-    lit_up = went + sky_light(levels)
-    both = Views(replace(stroke, peak=picture(stroke.peak, lit_up), onset=picture(stroke.onset, lit_up)))
+    went = np.pad(houses, ((1, 0), (2, 0)), mode="edge")[:HEIGHT, :WIDTH]
+
+    def seen(shown: Picture) -> Views:
+        return Views(replace(stroke, peak=picture(stroke.peak, shown), onset=picture(stroke.onset, shown)))
+
     for clue in (clues.shift_likeness, clues.fine_positivity):
-        assert odds(clue.__name__, clue(both)) >= 0
-        assert odds(clue.__name__, clue(shaken)) < -4
+        assert odds(clue.__name__, clue(seen(went + sky_light(levels)))) >= 0
+        assert odds(clue.__name__, clue(seen(went))) < -4
+        assert odds(clue.__name__, clue(seen(went + patch(60, (50, 58), (100, 118))))) < -4  # an insect
+
+
+def test_crumbs_that_a_shift_leaves_along_a_skyline_are_no_light_however_pure() -> None:
+    rows = np.arange(HEIGHT, dtype=np.float32)[:, None]
+    edge = 90 + 10 * np.sin(np.arange(WIDTH, dtype=np.float32)[None, :] / 25)
+
+    def view(down: float) -> Picture:
+        return (60 + 90 * np.clip(edge + down - rows + 0.5, 0, 1)).astype(np.float32)
+
+    stroke = closed(frames(lit((2.0, 2.04)), scene=view(0)))[0]
+
+    def tilted(rest: Picture) -> Views:
+        now = picture(stroke.peak, view(2) + rest)
+        return Views(replace(stroke, peak=now, onset=now))
+
+    assert clues.shift_likeness(tilted(patch(30, (50, 56), (100, 112)))) == pytest.approx(0.95, abs=0.05)
+    assert clues.shift_likeness(tilted(sky_light(20))) == 0
+
+
+def test_a_camera_that_swings_by_a_fifteenth_of_the_picture_is_followed() -> None:
+    rng = np.random.default_rng(3)
+    houses = np.kron(rng.choice([60, 100], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
+    stroke = closed(frames(lit((2.0, 2.04)), scene=houses))[0]
+    moved = picture(stroke.peak, np.roll(houses, (6, 21), axis=(0, 1)))
+    assert odds("shift_likeness", clues.shift_likeness(Views(replace(stroke, peak=moved)))) < -4
+    assert odds("shift_likeness", clues.shift_likeness(Views(stroke))) == 0
 
 
 def test_noise_is_no_shift() -> None:
