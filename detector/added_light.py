@@ -11,6 +11,8 @@ SATURATED = 245.0
 FEWEST_PIXELS = 20
 # Levels: what rises by less is mostly noise of the camera and of coding.
 _LIT_LEVELS = 8.0
+# Levels: what is darker shows no colour of its own.
+_DARK = 8.0
 
 Colours = NDArray[np.float32]
 """(..., 3) red, green and blue: levels 0..255, or light, 1 = white."""
@@ -21,12 +23,14 @@ class AddedLight:
     """What the places show that lit up and are not white.
 
     before: (places, 3) light of the scene. light: (places, 3) what was added. total: (places,) its sum.
-    white_share: how many of the lit places are left out for being white, 0..1.
+    scene_green: how green the whole scene is, 0 where it is dark. white_share: how many of the lit places are left out
+    for being white, 0..1.
     """
 
     before: Colours
     light: Colours
     total: NDArray[np.float32]
+    scene_green: float
     white_share: float
 
     @property
@@ -50,7 +54,8 @@ def added_light(before: Colours, now: Colours) -> AddedLight | None:
     ground = _linear(before[open_])
     light = np.maximum(_linear(now[open_]) - ground, 0)
     total = np.maximum(light.sum(axis=1), np.float32(1e-4))
-    return AddedLight(ground, light, total, 1.0 - count / np.count_nonzero(lit))
+    scene = _linear(before[before.max(axis=2) > _DARK]).sum(axis=0)
+    return AddedLight(ground, light, total, float(_green(scene)), 1.0 - count / np.count_nonzero(lit))
 
 
 def _linear(levels: Colours) -> Colours:

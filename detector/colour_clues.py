@@ -12,6 +12,8 @@ _COLOURLESS = 4.0
 _BLUEST = -0.1
 # Of the added light: less may be what codecs make of the edge of a lit cloud.
 _GREEN_SHARE = 0.2
+# No scene is as green as this (see AddedLight) all over: a meadow by day has 0.37.
+_GREEN_SCENE = 0.5
 
 
 def colour_lost(views: Views) -> float | None:
@@ -54,11 +56,11 @@ def greenness(views: Views) -> float | None:
 
     From red through white to blue, nothing that glows by heat is green, and the lines of hot air are violet and red.
     Green are salts of barium and copper in fireworks, wires that arc, lasers and diodes. At the peak or when it wanes;
-    not asked where most of the light is white all over.
+    not asked where most of the light is white all over, nor of a camera that shows all in green, as night vision does.
     """
     found = []
     for added in views.added_lights:
-        if added.white_share < 0.5:
+        if added.white_share < 0.5 and added.scene_green < _GREEN_SCENE:
             green = added.green
             greenest = np.argsort(green)[::-1]
             share = np.cumsum(added.total[greenest]) / added.total.sum()

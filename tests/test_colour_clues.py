@@ -143,6 +143,14 @@ def test_leaves_are_green_in_white_light_where_they_were_green_before() -> None:
     assert GREEN.log_odds(green(meadow, sunlit)) == 0
 
 
+def test_a_camera_that_shows_all_in_green_says_nothing_of_the_light() -> None:
+    night_vision = halves((0, 3, 0), (4, 90, 6))
+    lit_up = halves((12, 150, 20), (20, 210, 30))
+    assert colour_clues.greenness(views(night_vision, lit_up)) is None
+    black = halves((0, 3, 0), (0, 3, 0))  # coding may colour it
+    assert GREEN.log_odds(green(black, lit_up)) < -3.9
+
+
 def test_violet_that_is_overexposed_to_white_is_not_green_nor_is_what_is_left_beside_a_white_sky_asked() -> None:
     violet = halves((110, 60, 150), (110, 60, 150))
     overexposed = halves((220, 130, 240), (220, 130, 240))
