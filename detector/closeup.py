@@ -151,7 +151,7 @@ class Change:
     ) -> tuple[NDArray[np.float64], float]:
         """The way (x, y) that the picture went, fine pixels, by detail larger than `side` of them; what it explains.
 
-        Sought around `start`.
+        start: where it is sought, up to MOST_SHIFT away.
         """
         # The difference is smoothed over three pixels already.
         origin = np.asarray(start, np.float64)

@@ -171,8 +171,8 @@ def specks(views: Views) -> float | None:
     """How many separate points shine by themselves: a firework is a swarm of burning sparks.
 
     A stroke is one line with its branches, and cloud and land shine only by its light, smoothly. Seen at the onset, at
-    the peak, or when the glare that hid them wanes and is gone, and they burn on: there less those that come and go
-    anyway, as glints on water do, which a flash outshines in the other two; not asked where these are not known.
+    the peak, when the glare that hid them wanes, or right after it, where they burn on. Glints on water come and go
+    anyway: a light outshines them, but after it they are taken off, and where they are not known it is not asked.
     """
     shining = (views.at_onset, views.at_peak, views.waning)
     counts = [float(view.specks()) for view in shining if view is not None]

@@ -76,9 +76,10 @@ def test_a_crop_never_leaves_the_picture_nor_becomes_empty(box: tuple[float, flo
 
 
 def test_a_compact_candidate_keeps_its_times_and_loses_the_decoders_memory() -> None:
-    big = replace(candidate(size=(1080, 1920)), quiet=(frame(30, size=(1080, 1920)),))
+    other = frame(30, size=(1080, 1920))
+    big = replace(candidate(size=(1080, 1920)), quiet=(other,), waning=other)
     small = compact(big, 320)
-    assert not small.quiet, "no model looks at them"
+    assert (small.quiet, small.waning) == ((), None), "no model looks at them"
     assert small.peak.rgb().shape[1] <= 320
     assert small.peak.rgb(100).shape[1] <= 100
     assert small.peak.luma.base is None
