@@ -28,6 +28,7 @@ SPECK_SIDE = 15
 MOST_SHIFT = 8.0  # a fortieth of the picture; of what went further the slopes of what was there say nothing
 EXPLAINED = 0.7  # what is explained so well is found; else the picture may have gone further than its slopes tell
 SHIFT_STEPS = 4  # a slope tells the way only as far as it lasts: looked again from where that leads to
+SHIFT_FOUND = 0.01  # fine pixels: a step so small changes nothing that could be seen
 SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1 where another light hides the scene
 SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
@@ -165,13 +166,15 @@ class Change:
         way, moved = origin, _moved(before, origin)
         for _ in range(SHIFT_STEPS):
             # What moves a little changes by its own slope, times the way that it went. (Lucas and Kanade, 1981)
-            slope = np.stack([part[marks] for part in np.gradient(moved)[::-1]], axis=1)
-            off = way - np.linalg.lstsq(slope, (now - moved)[marks], rcond=None)[0] - origin
-            way = origin + off * min(1.0, MOST_SHIFT / max(float(np.hypot(*off)), 1e-6))
+            slopes = np.stack([part[marks] for part in _slopes(moved)])
+            off = way - np.linalg.lstsq(slopes @ slopes.T, slopes @ (now - moved)[marks], rcond=None)[0] - origin
+            last, way = way, origin + off * min(1.0, MOST_SHIFT / max(float(np.hypot(*off)), 1e-6))
             moved = _moved(before, way)
             rest = max(0.0, float(((now - moved)[marks] ** 2).sum()) - grain)
             if 1.0 - rest / power > explained:
                 best, explained = way, float(1.0 - rest / power)
+            if np.hypot(*(way - last)) < SHIFT_FOUND:
+                break
         return best, explained
 
     def beyond_gain(self, where: NDArray[np.bool_]) -> float:
@@ -209,6 +212,12 @@ def _moved(picture: Grid, way: Sequence[float] | NDArray[np.floating]) -> Grid:
     shift = np.array([[1, 0, way[0]], [0, 1, way[1]]], np.float32)
     moved: Grid = cv2.warpAffine(picture, shift, picture.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
     return moved
+
+
+def _slopes(picture: Grid) -> tuple[Grid, Grid]:
+    """Levels per fine pixel along x and along y."""
+    along_x, along_y = (cv2.Sobel(picture, cv2.CV_32F, *way, ksize=1, scale=0.5) for way in ((1, 0), (0, 1)))
+    return along_x, along_y
 
 
 def _blurred(grid: Grid) -> Grid:

@@ -1,7 +1,7 @@
 """What one frame shows against the background: which blocks rose, how suddenly, and what got darker meanwhile."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -70,7 +70,7 @@ class Look:
         # Of most calm frames that is known without a median.
         if self.calm and not (self.grid - self.scene.lowest > self.scene.threshold).any():
             return np.zeros(self.grid.shape, np.bool_)
-        just_now = self.step > np.float32(SUDDEN_SHARE) * self.rise
+        just_now = self._came_since(self.earlier)
         sure: NDArray[np.bool_] = self.above & just_now
         if not SURE_SHARE * self.least_blocks <= np.count_nonzero(sure) < self.least_blocks:
             return sure
@@ -79,6 +79,17 @@ class Look:
         fading = self.rise > np.float32(FADING_SHARE) * self.scene.threshold
         grown: NDArray[np.bool_] = beside & just_now & fading & self.scene.watched
         return grown
+
+    def since(self, earlier: Grid) -> "Look":
+        """The same frame against `earlier`, if it is an onset against that; else this look."""
+        if np.count_nonzero(self.above & self._came_since(earlier)) < SURE_SHARE * self.least_blocks:
+            return self
+        look = replace(self, earlier=earlier)
+        return look if look.sudden_blocks >= look.least_blocks else self
+
+    def _came_since(self, earlier: Grid) -> NDArray[np.bool_]:
+        came: NDArray[np.bool_] = self.grid - earlier > np.float32(SUDDEN_SHARE) * self.rise
+        return came
 
     @cached_property
     def sudden_blocks(self) -> int:

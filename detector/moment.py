@@ -1,6 +1,7 @@
 """One open candidate while it runs: its light curve, the blocks it lit, its pictures, and when it is over."""
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ WANED_SHARE = 0.5
 STEADY_SECONDS = 1.0
 STEADY_SHARE = 0.12
 # Light of which so much is left that long after the last sudden rise, steady or not, came to stay too (headlights,
-# a view that opens): the glow of a stroke halves within a few tenths of a second.
+# a view that opens): the glow of a stroke halves within a few tenths of a second. Slow motion stretches it to seconds,
+# but it goes on waning all the time.
 STAYING_SHARE = 0.3
 # Strokes jump, and between them the light falls. Light that grows for this long, to this many times what it was,
 # without ever doubling at once or falling by a fifth, is none: a cloud in a time-lapse, a view that opens, exposure.
@@ -97,7 +99,7 @@ class Moment:
         rise = grid - self.ground.level
         if joins:
             self.mask |= look.sudden & (rise > self._fading)
-        np.maximum(self.peak_map, grid, out=self.peak_map, where=self.mask)
+        self.peak_map = np.where(self.mask, np.maximum(self.peak_map, grid), self.peak_map)
         lit_blocks = self.mask & (rise > self._fading)
         blocks = int(np.count_nonzero(lit_blocks))
         added = np.where(lit_blocks, rise, np.float32(0))
@@ -185,7 +187,15 @@ class Moment:
         began, least, most = self._growth
         if now - began >= GROWING_SECONDS and most >= GROWING_TIMES * least > 0:
             return began
-        return min((when for when in (self._steady[0], self._last_rise) if now - when >= STEADY_SECONDS), default=None)
+        stays = [when for when in (self._steady[0], self._last_rise) if now - when >= STEADY_SECONDS]
+        return min(stays) if stays and not self._wanes() else None
+
+    def _wanes(self) -> bool:
+        """Whether the light goes on falling: lower than a while ago by more than what is steady, and never up again."""
+        now = self.samples[-1]
+        lately = takewhile(lambda sample: now.seconds - sample.seconds <= STEADY_SECONDS + 1e-6, reversed(self.samples))
+        *_, then = lights = [sample.light for sample in lately]
+        return now.light <= (1 - STEADY_SHARE) * then and max(lights) <= then / GROWING_FALL
 
     def over(self, seconds: float, *, max_seconds: float) -> bool:
         """Whether it has been dark for `gap_seconds`, is the new normal, or has run for `max_seconds`."""

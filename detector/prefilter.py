@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -154,8 +154,7 @@ class Prefilter:
         )
         if not look.calm and look.sudden_blocks < look.least_blocks <= look.above_blocks:
             # A stroke after a dark picture, where one of a moment ago showed the stroke before it.
-            since = replace(look, earlier=latest)
-            return since if since.sudden_blocks >= since.least_blocks else look
+            return look.since(latest)
         return look
 
     def _scene(self, known: Known, seconds: float, strict: float) -> Scene:

@@ -84,6 +84,17 @@ def test_a_glow_that_fades_over_a_second_is_a_flash_to_its_end() -> None:
     assert lasted(course(lambda t: 120 * np.exp(-t / 0.6), seconds=5)) > 1.2
 
 
+@pytest.mark.parametrize("constant_seconds", [1.0, 3.0, 6.0])
+def test_a_stroke_in_slow_motion_is_a_flash_while_its_light_goes_on_falling(constant_seconds: float) -> None:
+    found = course(lambda t: 150 * np.exp(-t / constant_seconds), seconds=12)
+    assert lasted(found) > 2 * constant_seconds or lasted(found) > 9.9  # no candidate is longer
+    assert found.curve.rise[found.curve.lit].min() < 0.25 * found.curve.rise.max()
+
+
+def test_a_light_that_swells_again_and_again_came_to_stay_though_it_gets_less() -> None:
+    assert lasted(course(lambda t: 80 * np.exp(-t / 3) * (1 - 0.4 * np.cos(2 * np.pi * t)), seconds=6)) <= 0.1
+
+
 def test_headlights_that_waver_came_to_stay_after_a_second() -> None:
     assert lasted(course(lambda t: 75 + 25 * np.cos(np.pi * t), seconds=3.4)) <= 0.1
 
