@@ -81,7 +81,8 @@ class Look:
         return grown
 
     def since(self, earlier: Grid) -> "Look":
-        """The same frame against `earlier`, if it is an onset against that; else this look."""
+        """The same frame against `earlier`, if enough blocks rose since that for an onset; else this look."""
+        # While a flash is open most frames do not: that is known before all is made anew.
         if np.count_nonzero(self.above & self._came_since(earlier)) < SURE_SHARE * self.least_blocks:
             return self
         look = replace(self, earlier=earlier)
