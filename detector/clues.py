@@ -238,6 +238,14 @@ def company(views: Views) -> float | None:
     return None if far is None or far > _GLOWS else views.candidate.notes.get("company", 0.0)
 
 
+def show(views: Views) -> float | None:
+    """How many lights of the last minutes were swarms of sparks, where hardly anything else shone.
+
+    The next one is a firework too, though a glare hides its sparks: a storm seldom comes into the middle of a show.
+    """
+    return views.swarms_before
+
+
 def steadiness(views: Views) -> float | None:
     """Share of lit frames within 7 % of the middle one: a lamp shines evenly, strokes flicker and decay.
 
@@ -258,10 +266,14 @@ def regularity(views: Views) -> float | None:
 
 
 def went_dark(views: Views) -> float | None:
-    """1 when the light went out, 0 when it was given up still lit; unknown where the source ended first."""
+    """1 when the light went out, 0 when it was given up still lit, or had only come on when the source ended.
+
+    Unknown where the source ended while it was falling.
+    """
     notes = views.candidate.notes
     if notes.get("cut_off", 0.0) > 0:
-        return None
+        # Whatever comes on in the last picture or two may stay on: that it rose is half of the proof.
+        return 0.0 if fallen_share(views) is None else None
     # What is left of a tenth is drifting clouds rather than light.
     return 1.0 if (fallen_share(views) or 0.0) >= 0.9 else notes.get("dark_after")
 

@@ -9,6 +9,7 @@ from detector import clues, colour_clues
 from detector.damage import may_be_damage
 from detector.flash import Candidate, Verdict
 from detector.settings import PhotometricSettings
+from detector.shows import SWARM_SPECKS, Shows
 from detector.views import Views
 
 # How sure one is before looking: a candidate has already passed the prefilter.
@@ -52,7 +53,8 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.filter_swing, against=0.2, clear=0.1, cost=6.0),
     Weight(clues.shift_likeness, against=0.55, clear=0.45, cost=5.0),
     Weight(clues.smoothness, against=0.1, clear=0.25, cost=4.0),
-    Weight(clues.specks, against=17.0, clear=12.0, cost=4.0),
+    Weight(clues.specks, against=SWARM_SPECKS, clear=12.0, cost=4.0),
+    Weight(clues.show, against=2.0, clear=1.0, cost=4.0),
     Weight(clues.overlap, against=0.4, clear=0.7, cost=3.0),
     Weight(clues.travel, against=0.8, clear=0.4, cost=4.0),
     Weight(clues.roaming, against=3.0, clear=2.0, cost=4.0),
@@ -73,13 +75,17 @@ WEIGHTS: tuple[Weight, ...] = (
 
 
 class PhotometricVerifier:
-    """Adds up what each physical reason says for or against lightning."""
+    """Adds up what each physical reason says for or against lightning.
+
+    What it saw of a camera lately counts too: judge the candidates of each camera in the order in which they came.
+    """
 
     name = "photometric"
     at_once = True  # some tens of milliseconds, and events stay in the order of the video
 
     def __init__(self, settings: PhotometricSettings) -> None:
         self._settings = settings
+        self._shows = Shows()
 
     def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """One verdict for each of `candidates`, in order."""
@@ -90,7 +96,7 @@ class PhotometricVerifier:
 
     def _judge(self, candidate: Candidate) -> Verdict:
         began = time.perf_counter()
-        views = Views(candidate)
+        views = Views(candidate, self._shows.swarms_before(candidate))
         evidence: dict[str, float] = {}
         log_odds = PRIOR_LOG_ODDS
         for weight in WEIGHTS:
@@ -98,6 +104,7 @@ class PhotometricVerifier:
             if value is not None:
                 evidence[weight.name] = round(value, 4)
                 log_odds += weight.log_odds(value)
+        self._shows.add(candidate, evidence.get(clues.specks.__name__, 0.0))
         probability = 1.0 / (1.0 + math.exp(-log_odds))
         settings = self._settings
         threshold = settings.damaged_threshold if candidate.quality else settings.threshold

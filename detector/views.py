@@ -15,10 +15,14 @@ _COLOUR_SIDE = 160
 
 
 class Views:
-    """What the clues look at; everything is made once, when first asked for."""
+    """What the clues look at; everything is made once, when first asked for.
 
-    def __init__(self, candidate: Candidate) -> None:
+    swarms_before: as detector.shows counts them.
+    """
+
+    def __init__(self, candidate: Candidate, swarms_before: float = 0.0) -> None:
         self.candidate = candidate
+        self.swarms_before = swarms_before
         self._usual: dict[float, Change | None] = {}
 
     @cached_property

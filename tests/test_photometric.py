@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -134,6 +135,14 @@ def test_light_that_stays_is_rejected() -> None:
     assert says(verdict, "fallen_share") < -3
     assert says(verdict, "went_dark") < -1
     assert not verdict.lightning
+
+
+def test_a_light_that_had_only_come_on_when_the_video_ended_is_doubted_and_one_seen_to_fall_is_not() -> None:
+    came_on, fell = (judge(candidate_of(frames(strokes, seconds=seconds))) for seconds in (2.04, 2.16))
+    assert came_on.lightning
+    assert says(came_on, "went_dark") == -1.5
+    assert "went_dark" not in fell.evidence
+    assert fell.probability > came_on.probability
 
 
 def test_a_cut_to_a_brighter_place_is_rejected() -> None:
@@ -319,6 +328,45 @@ def test_a_swarm_of_burning_points_is_a_firework_and_a_branched_channel_is_not()
     assert not firework.lightning
     assert says(stroke, "specks") == 0
     assert stroke.lightning
+
+
+@cache
+def burst(*, sparks: bool) -> Candidate:
+    """A firework: a swarm of sparks, or one whose glare hides them and looks like a flash."""
+    return candidate_of(frames(lit((2.0, 2.04), light=swarm()) if sparks else FLASH))
+
+
+def shown(*lights: tuple[float, bool], camera: str = "roof") -> list[Verdict]:
+    """What is said of bursts that start at so many seconds, with or without sparks to be seen."""
+    made = [
+        replace(burst(sparks=sparks), id=f"{camera}-{start}", camera=camera, start_seconds=start)
+        for start, sparks in lights
+    ]
+    return PhotometricVerifier(SETTINGS).verify(made)
+
+
+def test_after_two_swarms_of_sparks_the_next_burst_is_a_firework_too_though_none_is_to_be_seen_in_it() -> None:
+    assert [one.lightning for one in shown((1, True), (9, True), (20, False))] == [False, False, False]
+    assert says(shown((1, True), (9, True), (20, False))[-1], "show") == -4
+    assert shown((1, True), (9, False))[-1].lightning
+
+
+def test_swarms_that_are_fewer_than_other_lights_are_strokes_of_a_storm_that_look_like_one() -> None:
+    storm = [(10.0 * n, n in (3, 6)) for n in range(12)]
+    assert [one.lightning for one in shown(*storm)] == [not sparks for _, sparks in storm]
+
+
+def test_a_show_is_forgotten_after_minutes_and_when_the_clock_goes_back_to_another_recording() -> None:
+    assert shown((1, True), (9, True), (310, False))[-1].lightning
+    assert shown((101, True), (109, True), (5, False))[-1].lightning
+
+
+def test_each_camera_has_shows_of_its_own_and_a_light_that_is_judged_again_counts_once() -> None:
+    verifier = PhotometricVerifier(SETTINGS)
+    seen = [replace(burst(sparks=True), id=name, camera=name) for name in ("roof", "roof", "yard")]
+    verifier.verify(seen)
+    for camera in ("roof", "yard"):
+        assert verifier.verify([replace(burst(sparks=False), id="next", camera=camera, start_seconds=9)])[0].lightning
 
 
 def test_the_lamps_of_a_town_are_no_sparks_where_the_camera_shakes_in_a_flash() -> None:

@@ -146,6 +146,7 @@ def findings(trials: Sequence[Trial]) -> str:
             what = (
                 f"{'+'.join(one.kinds)}, strength {one.strength:.1f}, {one.rise_levels:.1f} levels, area {one.area:.1%}"
             )
+            what += "" if one.levels_left is None else f", {one.levels_left:.1f} of them in 1 % of the file's picture"
             why = f", p {one.probability:.2f} ({_told(one.evidence)})" if one.found else ""
             lines += [f"- {one.start:.3f} s: {what} ({trial.case.about}, {trial.case.label}){why}"]
             lines += [f"  `{trial.case.command}`"]

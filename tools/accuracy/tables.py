@@ -8,6 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from accuracy.trial import FlashResult, Trial
+from storm.truth import FLOOR_LEVELS
 
 EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, float("inf"))
 """Strength in units of block noise."""
@@ -52,22 +53,18 @@ def alarm_table(trials: Iterable[Trial]) -> Table:
 
 
 def codec_table(trials: Iterable[Trial]) -> Table:
-    """Recall of visible flashes and false alarms by codec and bit rate."""
-    table = Table(title="Coded clips (flashes of strength 5 and more before coding)")
-    for column in (
-        "coding",
-        "flashes",
-        "found",
-        "confirmed",
-        "onset within a frame",
-        "false candidates",
-        "false confirmed",
-    ):
+    """Recall by codec and bit rate, also of those flashes alone that the file still shows, and false alarms."""
+    table = Table(title=f"Coded clips (shown: 1 % of the picture still rises by {FLOOR_LEVELS:g} levels in the file)")
+    for column in ("coding", "flashes", "found", "confirmed", "onset within a frame"):
         table.add_column(column, justify="right")
-    for label, some in _by(trials, lambda trial: trial.case.label).items():
+    for column in ("shown", "found", "confirmed", "false candidates", "false confirmed"):
+        table.add_column(column, justify="right")
+    for label, some in [*_by(trials, lambda trial: trial.case.label).items(), ("all", list(trials))]:
         strong = [one for trial in some for one in trial.flashes if one.visible and one.strength >= 5]
+        shown = [one for one in strong if (one.levels_left or 0.0) >= FLOOR_LEVELS]
         alarms = [alarm for trial in some for alarm in trial.alarms]
-        table.add_row(label, *_recall(strong), str(len(alarms)), str(sum(alarm.confirmed for alarm in alarms)))
+        wrong = sum(alarm.confirmed for alarm in alarms)
+        table.add_row(label, *_recall(strong), *_recall(shown)[:3], str(len(alarms)), str(wrong))
     return table
 
 

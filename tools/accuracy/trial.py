@@ -2,12 +2,13 @@
 
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 
+from accuracy.coding import levels_left
 from accuracy.grid import SUFFIX, Case
 from detector.flash import Candidate
 from detector.photometric import PhotometricVerifier
@@ -21,7 +22,10 @@ from stream import Frame, open_video
 
 @dataclass(frozen=True, slots=True)
 class FlashResult:
-    """What came of one flash that was made; see storm.truth.FlashTruth for its strength."""
+    """What came of one flash that was made; see storm.truth.FlashTruth for its strength.
+
+    levels_left: by which 1 % of the blocks still rise in the coded file; None where nothing was coded.
+    """
 
     start: float
     kinds: tuple[str, ...]
@@ -29,6 +33,7 @@ class FlashResult:
     strength: float
     rise_levels: float
     area: float
+    levels_left: float | None
     found: bool
     confirmed: bool
     onset_error_frames: float | None
@@ -64,13 +69,14 @@ def run(case: Case) -> Trial:
     scene = Scene(case.plan)
     if case.form is None:
         found, cost = watch(scene.stream_frames())
-        return _compare(case, scene.truth(), found, cost)
+        labels = scene.truth()
+        return _compare(case, labels, [None] * len(labels.details), found, cost)
     with tempfile.TemporaryDirectory(prefix="accuracy-") as folder:
         path = Path(folder) / f"clip{SUFFIX.get(case.form.codec, '.mkv')}"
         labels = write_clip(scene, path, case.form)
         with open_video(str(path), options=load_settings().capture) as video:
             found, cost = watch(video)
-    return _compare(case, labels, found, cost)
+        return _compare(case, labels, levels_left(scene, path, case.form, labels.details), found, cost)
 
 
 def watch(frames: Iterable[Frame]) -> tuple[list[Candidate], float]:
@@ -87,14 +93,13 @@ def watch(frames: Iterable[Frame]) -> tuple[list[Candidate], float]:
     return [candidate for candidate in candidates if not candidate.open], 1e6 * spent / max(1, count)
 
 
-def _compare(case: Case, labels: Labels, found: list[Candidate], cost: float) -> Trial:
+def _compare(case: Case, labels: Labels, left: Sequence[float | None], found: list[Candidate], cost: float) -> Trial:
     found = sorted(found, key=lambda one: one.start_seconds)
     verdicts = PhotometricVerifier(load_settings().photometric).verify(found)
     frame = 1 / float(case.plan.rate)
     trial = Trial(case, case.plan.seconds, cost)
-    details = sorted(labels.details, key=lambda detail: detail.start)
-    pairs = _matched(details, found)
-    for place, detail in enumerate(details):
+    pairs = _matched(labels.details, found)
+    for place, (detail, levels) in enumerate(zip(labels.details, left, strict=True)):
         best = pairs.get(place)
         trial.flashes.append(
             FlashResult(
@@ -104,6 +109,7 @@ def _compare(case: Case, labels: Labels, found: list[Candidate], cost: float) ->
                 detail.strength,
                 detail.rise_levels,
                 detail.area,
+                levels,
                 best is not None,
                 best is not None and bool(verdicts[best].lightning),
                 None if best is None else (found[best].start_seconds - detail.start) / frame,

@@ -1,0 +1,47 @@
+"""Fireworks come in shows: which lights of the last minutes were swarms of sparks."""
+
+from dataclasses import dataclass
+
+from detector.flash import Candidate
+
+# So many separate points are a swarm of burning sparks; a channel that cloud or codec breaks hardly ever has as many.
+SWARM_SPECKS = 17.0
+# A show pauses for less than this.
+REMEMBERED_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Light:
+    id: str
+    start_seconds: float
+    swarm: bool
+
+
+class Shows:
+    """Remembers the last lights of each camera."""
+
+    def __init__(self) -> None:
+        # Tuples, each replaced as a whole: cameras are judged in threads of their own.
+        self._lights: dict[str, tuple[_Light, ...]] = {}
+
+    def swarms_before(self, candidate: Candidate) -> float:
+        """How many lights of the last minutes were swarms, if these are half of all or more; else 0.
+
+        A storm may have a stroke or two that look like one, but not every other.
+        """
+        lights = self._lately(candidate)
+        swarms = sum(light.swarm for light in lights)
+        return float(swarms) if 2 * swarms >= len(lights) else 0.0
+
+    def add(self, candidate: Candidate, specks: float) -> None:
+        """Remember `candidate`, in which so many points shone by themselves; twice is the same as once."""
+        light = _Light(candidate.id, candidate.start_seconds, specks >= SWARM_SPECKS)
+        self._lights[candidate.camera] = (*self._lately(candidate), light)
+
+    def _lately(self, candidate: Candidate) -> tuple[_Light, ...]:
+        # A clock that is behind what is remembered belongs to another recording.
+        return tuple(
+            light
+            for light in self._lights.get(candidate.camera, ())
+            if 0 <= candidate.start_seconds - light.start_seconds <= REMEMBERED_SECONDS and light.id != candidate.id
+        )
