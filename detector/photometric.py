@@ -54,7 +54,7 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.shift_likeness, against=0.55, clear=0.45, cost=5.0),
     Weight(clues.smoothness, against=0.1, clear=0.25, cost=4.0),
     Weight(clues.specks, against=SWARM_SPECKS, clear=12.0, cost=4.0),
-    Weight(clues.show, against=2.0, clear=1.0, cost=4.0),
+    Weight(clues.show, against=3.0, clear=1.0, cost=4.0),
     Weight(clues.overlap, against=0.4, clear=0.7, cost=3.0),
     Weight(clues.travel, against=0.8, clear=0.4, cost=4.0),
     Weight(clues.roaming, against=3.0, clear=2.0, cost=4.0),
@@ -104,7 +104,7 @@ class PhotometricVerifier:
             if value is not None:
                 evidence[weight.name] = round(value, 4)
                 log_odds += weight.log_odds(value)
-        self._shows.add(candidate, evidence.get(clues.specks.__name__, 0.0))
+        self._shows.add(candidate, evidence.get("specks", 0.0), evidence.get("fallen_share", 0.0))
         probability = 1.0 / (1.0 + math.exp(-log_odds))
         settings = self._settings
         threshold = settings.damaged_threshold if candidate.quality else settings.threshold

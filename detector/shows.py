@@ -6,6 +6,8 @@ from detector.flash import Candidate
 
 # So many separate points are a swarm of burning sparks; a channel that cloud or codec breaks hardly ever has as many.
 SWARM_SPECKS = 17.0
+# It burns out; where lamps come to shine because the exposure rose, they stay.
+BURNT_OUT = 0.8
 # A show pauses for less than this.
 REMEMBERED_SECONDS = 300.0
 
@@ -33,9 +35,13 @@ class Shows:
         swarms = sum(light.swarm for light in lights)
         return float(swarms) if 2 * swarms >= len(lights) else 0.0
 
-    def add(self, candidate: Candidate, specks: float) -> None:
-        """Remember `candidate`, in which so many points shone by themselves; twice is the same as once."""
-        light = _Light(candidate.id, candidate.start_seconds, specks >= SWARM_SPECKS)
+    def add(self, candidate: Candidate, specks: float, fallen_share: float) -> None:
+        """Remember `candidate`, in which so many points shone by themselves, and how far its light fell back.
+
+        Twice is the same as once.
+        """
+        swarm = specks >= SWARM_SPECKS and fallen_share >= BURNT_OUT
+        light = _Light(candidate.id, candidate.start_seconds, swarm)
         self._lights[candidate.camera] = (*self._lately(candidate), light)
 
     def _lately(self, candidate: Candidate) -> tuple[_Light, ...]:

@@ -345,25 +345,33 @@ def shown(*lights: tuple[float, bool], camera: str = "roof") -> list[Verdict]:
     return PhotometricVerifier(SETTINGS).verify(made)
 
 
-def test_after_two_swarms_of_sparks_the_next_burst_is_a_firework_too_though_none_is_to_be_seen_in_it() -> None:
-    assert [one.lightning for one in shown((1, True), (9, True), (20, False))] == [False, False, False]
-    assert says(shown((1, True), (9, True), (20, False))[-1], "show") == -4
-    assert shown((1, True), (9, False))[-1].lightning
+def test_after_three_swarms_of_sparks_the_next_burst_is_a_firework_too_though_none_is_to_be_seen_in_it() -> None:
+    barrage = shown((1, True), (9, True), (20, True), (25, False))
+    assert [one.lightning for one in barrage] == [False, False, False, False]
+    assert says(barrage[-1], "show") == -4
+    assert shown((1, True), (9, True), (20, False))[-1].lightning
 
 
 def test_swarms_that_are_fewer_than_other_lights_are_strokes_of_a_storm_that_look_like_one() -> None:
-    storm = [(10.0 * n, n in (3, 6)) for n in range(12)]
+    storm = [(10.0 * n, n in (3, 5, 7)) for n in range(12)]
     assert [one.lightning for one in shown(*storm)] == [not sparks for _, sparks in storm]
 
 
+def test_lamps_that_come_to_shine_and_stay_are_no_show() -> None:
+    stays = candidate_of(frames(lit((2.0, 9.0), light=swarm()), seconds=5))
+    verifier = PhotometricVerifier(SETTINGS)
+    verifier.verify([replace(stays, id=f"step {n}", start_seconds=9.0 * n) for n in range(3)])
+    assert verifier.verify([replace(burst(sparks=False), camera=stays.camera, start_seconds=30)])[0].lightning
+
+
 def test_a_show_is_forgotten_after_minutes_and_when_the_clock_goes_back_to_another_recording() -> None:
-    assert shown((1, True), (9, True), (310, False))[-1].lightning
-    assert shown((101, True), (109, True), (5, False))[-1].lightning
+    assert shown((1, True), (5, True), (9, True), (310, False))[-1].lightning
+    assert shown((101, True), (105, True), (109, True), (5, False))[-1].lightning
 
 
 def test_each_camera_has_shows_of_its_own_and_a_light_that_is_judged_again_counts_once() -> None:
     verifier = PhotometricVerifier(SETTINGS)
-    seen = [replace(burst(sparks=True), id=name, camera=name) for name in ("roof", "roof", "yard")]
+    seen = [replace(burst(sparks=True), id=name, camera=name) for name in ("roof", "roof", "roof", "yard", "gate")]
     verifier.verify(seen)
     for camera in ("roof", "yard"):
         assert verifier.verify([replace(burst(sparks=False), id="next", camera=camera, start_seconds=9)])[0].lightning
