@@ -26,7 +26,8 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a verifier says of a candidate: lightning (true), not lightning (false), or null = unverified, and why.
 
-    `evidence` names each physical reason with its number; `reason` says in words why there is no answer.
+    `evidence` names each physical reason with its number; `reason` says in words why there is no answer, or what the
+    photometric verifier held against a light that it rejected.
     """
 
     lightning: bool | None

@@ -20,7 +20,7 @@ _decoder = msgspec.json.Decoder(FlashMessage)
 CSV_COLUMNS = (
     "id", "camera", "file", "state", "start_utc", "start_seconds", "peak_seconds", "end_seconds", "duration_seconds",
     "pulses", "peak_rise_levels", "lit_fraction", "probability", "verifier", "clock", "utc_error_ms",
-    "quality", "still", "clip",
+    "quality", "still", "clip", "reason",
 )  # fmt: skip
 
 
@@ -117,6 +117,7 @@ def csv_row(flash: Flash) -> dict[str, object]:
     row["quality"] = " ".join(flash.quality)
     row["probability"] = None if flash.verdict is None else flash.verdict.probability
     row["verifier"] = None if flash.verdict is None else flash.verdict.verifier
+    row["reason"] = None if flash.verdict is None else flash.verdict.reason
     row["still"], row["clip"] = flash.media.still, flash.media.clip
     return row
 
@@ -136,6 +137,7 @@ def flash_line(topic: str, body: bytes) -> Text | None:
         return None
     when = _short_utc(flash.start_utc) or clock_text(flash.start_seconds)
     sure = "" if flash.verdict is None or flash.verdict.probability is None else f"  {flash.verdict.probability:.0%}"
+    why = "" if flash.verdict is None or flash.verdict.reason is None else f"  {flash.verdict.reason}"
     count = len(flash.pulses)
     pulses = f"{count} pulse{'s' if count != 1 else ''}"
     colour = {"confirmed": "bold yellow", "rejected": "dim"}.get(flash.state, "")
@@ -143,6 +145,7 @@ def flash_line(topic: str, body: bytes) -> Text | None:
         f"{when}  {flash.camera}  ",
         (flash.state, colour),
         f"  {flash.duration_seconds or 0:.2f} s  {pulses}  rise {flash.peak_rise_levels:.0f}{sure}",
+        (why, "dim"),
     )
 
 

@@ -114,7 +114,7 @@ def proposals(curve: Curve, settings: PrefilterSettings) -> list[str]:
             f"the strongest at {curve.seconds[strongest]:.3f} s with {curve.strength[strongest]:.0%} of what is needed"
         )
         lines += [
-            f"# {len(missed)} moments were nearly bright enough, {how}; if they are lightning:",
+            f"# moments nearly bright enough: {len(missed)}, {how}; if they are lightning:",
             f"prefilter.min_rise_levels = {settings.min_rise_levels * factor:.2f}",
             f"prefilter.noise_factor = {settings.noise_factor * factor:.2f}",
         ]

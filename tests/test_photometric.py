@@ -95,6 +95,19 @@ def test_every_reason_that_could_be_measured_is_named_in_the_verdict() -> None:
     assert {type(value) for value in evidence.values()} == {float}  # what JSON can hold
 
 
+def test_what_speaks_most_against_a_rejected_light_is_told_in_words_the_strongest_first() -> None:
+    stayed = judge(candidate_of(frames(lit((2.0, 9.0)), seconds=5)))
+    reason = stayed.reason or ""
+    assert reason.startswith("the light stayed (fallen_share 0")
+    assert "; it was not seen to go out (went_dark 0)" in reason
+    assert "positivity" not in reason
+    assert judge(candidate_of(frames(FLASH))).reason is None
+
+
+def test_each_clue_has_a_doubt_of_its_own() -> None:
+    assert len({weight.doubt for weight in WEIGHTS}) == len(WEIGHTS)
+
+
 def test_a_dip_of_the_exposure_after_the_strike_does_not_speak_against_it() -> None:
     def dip(when: float, quiet: Picture) -> Picture:
         gain = 0.8 if when >= 2.08 else 1.0

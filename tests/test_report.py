@@ -10,7 +10,7 @@ import pytest
 
 from detector.errors import OutputError
 from detector.flash import Flash, FlashMessage, Media, Pulse, Verdict
-from detector.report import RunFolder, Tally, check_writable, clock_text
+from detector.report import RunFolder, Tally, check_writable, clock_text, flash_line
 
 
 def flash(flash_id: str = "cam-1.000s-aaaa", state: str = "confirmed", revision: int = 2) -> Flash:
@@ -44,6 +44,18 @@ def test_each_flash_stands_once_in_its_last_revision(tmp_path: Path) -> None:
     with (tmp_path / "run" / "flashes.csv").open(newline="") as table:
         rows = list(csv.DictReader(table))
     assert [(row["state"], row["pulses"], row["probability"]) for row in rows] == [("confirmed", "1", "0.97")]
+
+
+def test_why_a_light_was_rejected_is_said_in_the_table_and_in_the_line_of_a_watch(tmp_path: Path) -> None:
+    why = "nothing about it glows (reach 0.04)"
+    verdict = Verdict(lightning=False, probability=0.1, verifier="photometric", reason=why)
+    rejected = body(msgspec.structs.replace(flash(state="rejected"), verdict=verdict))
+    with RunFolder(tmp_path) as folder:
+        folder.add("ev.flash.cam", 1, rejected)
+    with (tmp_path / "flashes.csv").open(newline="") as table:
+        assert next(csv.DictReader(table))["reason"] == why
+    assert str(flash_line("ev.flash.cam", rejected)).endswith(f"10%  {why}")
+    assert str(flash_line("ev.flash.cam", body(flash()))).endswith("97%")
 
 
 def test_a_folder_that_never_began_is_never_made(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from detector import cli
 from detector.settings import load_settings
 from detector.tune import near_misses, proposals, terminal_curve, trace
-from scene_maker import frames, lit, sky_light
+from scene_maker import Change, frames, lit, sky_light
 
 SETTINGS = load_settings()
 
@@ -51,14 +51,12 @@ def test_the_terminal_shows_where_something_was_found() -> None:
     assert marks[20] == "#"
 
 
-def test_the_command_draws_a_picture_and_names_what_it_found(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clip, png = tmp_path / "storm.mkv", tmp_path / "curve.png"
-    with av.open(str(clip), "w") as container:
+def recorded(path: Path, change: Change, seconds: float) -> Path:
+    """The made pictures as a file, without loss."""
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
-        for frame in frames(lit((2.0, 2.08)), seconds=3):
+        for frame in frames(change, seconds=seconds):
             picture = av.VideoFrame(320, 180, "yuv420p")
             for plane, value in zip(picture.planes, (frame.luma, None, None), strict=True):
                 whole = np.full((plane.height, plane.line_size), 128, np.uint8)
@@ -67,12 +65,31 @@ def test_the_command_draws_a_picture_and_names_what_it_found(
                 plane.update(whole.tobytes())
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    return path
+
+
+def test_the_command_draws_a_picture_and_names_what_it_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, png = recorded(tmp_path / "storm.mkv", lit((2.0, 2.08)), 3), tmp_path / "curve.png"
     assert cli.main(["tune", str(clip), "--png", str(png)]) == 0
     said = capsys.readouterr().out
     assert "2.000 to     2.080 s  confirmed" in said
     assert "thresholds used" in said
     with Image.open(png) as picture:
         assert picture.size == (1600, 700)
+
+
+def test_the_command_says_why_a_light_was_rejected_and_on_demand_all_that_was_measured_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, png = recorded(tmp_path / "lamp.mkv", lit((2.0, 9.0)), 4), tmp_path / "curve.png"
+    assert cli.main(["tune", str(clip), "--png", str(png)]) == 0
+    said = capsys.readouterr().out
+    assert ": the light stayed (fallen_share " in said
+    assert "gain_likeness" not in said
+    assert cli.main(["tune", str(clip), "--png", str(png), "--evidence"]) == 0
+    assert "gain_likeness 0" in capsys.readouterr().out
 
 
 def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The file, and where the picture goes."""
     parser.add_argument("file", metavar="FILE", help="a recording")
     parser.add_argument("--png", type=Path, metavar="FILE", help="the picture (default: NAME.curve.png here)")
+    parser.add_argument("--evidence", action="store_true", help="print all that was measured of each light")
     add_settings_arguments(parser)
 
 
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         curve = trace(video.name, _until_it_breaks(video, broken), settings)
         png = arguments.png or Path(f"{video.name}.curve.png")
     draw(curve, settings.prefilter, png)
-    _show(curve, settings, png)
+    _show(curve, settings, png, evidence=arguments.evidence)
     if broken:
         raise broken[0]
     return 0
@@ -51,7 +52,7 @@ def _until_it_breaks(video: "Video", broken: "list[StreamError]") -> "Iterator[F
         broken.append(error)
 
 
-def _show(curve: "Curve", settings: "Settings", png: Path) -> None:
+def _show(curve: "Curve", settings: "Settings", png: Path, *, evidence: bool) -> None:
     from rich.console import Console
 
     from detector.tune import near_misses, proposals, terminal_curve
@@ -62,12 +63,14 @@ def _show(curve: "Curve", settings: "Settings", png: Path) -> None:
     console.print("bars: strength, half a bar is the threshold;  #: confirmed;  x: rejected or unverified")
     for finding in curve.found:
         verdict = finding.verdict
-        worst = ", ".join(f"{name} {value:g}" for name, value in verdict.evidence.items())
+        why = "" if verdict.reason is None else f": {verdict.reason}"
         console.print(
             f"{finding.start_seconds:9.3f} to {finding.end_seconds:9.3f} s  {verdict.state:<10} "
             f"{verdict.probability or 0:.2f}  rise {finding.peak_rise_levels:.0f}, "
-            f"lit {finding.lit_fraction:.1%}; {worst}"
+            f"lit {finding.lit_fraction:.1%}{why}"
         )
+        if evidence:
+            console.print("    " + ", ".join(f"{name} {value:g}" for name, value in verdict.evidence.items()))
     for n in near_misses(curve, settings.prefilter):
         console.print(f"{curve.seconds[n]:9.3f} s  nearly: {curve.strength[n]:.0%} of the strength needed")
     used = settings.prefilter
