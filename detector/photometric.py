@@ -118,17 +118,22 @@ class PhotometricVerifier:
         threshold = settings.damaged_threshold if candidate.quality else settings.threshold
         lightning: bool | None = probability >= threshold
         doubtful = lightning and may_be_damage(candidate)
+        reason = None
+        if doubtful or not lightning:
+            # Of damaged pictures more is asked than of others.
+            reason = DAMAGED if probability >= settings.threshold else _doubts(costs)
         return Verdict(
             lightning=None if doubtful else lightning,
             probability=round(probability, 4),
             verifier=self.name,
             evidence=evidence,
             seconds=round(time.perf_counter() - began, 6),
-            reason=DAMAGED if doubtful else None if lightning else _doubts(costs),
+            reason=reason,
         )
 
 
 def _doubts(costs: dict[str, float]) -> str:
     """The strongest of `costs` in words, the strongest first."""
-    strongest = sorted(costs, key=costs.__getitem__, reverse=True)[:DOUBTS_TOLD]
-    return "; ".join([doubt for doubt in strongest if costs[doubt] >= TOLD_FROM] or strongest[:1])
+    held = sorted((doubt for doubt in costs if costs[doubt] > 0), key=costs.__getitem__, reverse=True)
+    told = [doubt for doubt in held[:DOUBTS_TOLD] if costs[doubt] >= TOLD_FROM] or held[:1]
+    return "; ".join(told) or "less sure than the settings ask for"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -102,6 +103,16 @@ def test_what_speaks_most_against_a_rejected_light_is_told_in_words_the_stronges
     assert "; it was not seen to go out (went_dark 0)" in reason
     assert "positivity" not in reason
     assert judge(candidate_of(frames(FLASH))).reason is None
+
+
+def test_a_light_without_a_flaw_that_is_rejected_all_the_same_is_said_to_miss_what_is_asked_for() -> None:
+    flash = candidate_of(frames(FLASH))
+    strict = msgspec.structs.replace(SETTINGS, threshold=0.999, damaged_threshold=0.999)
+    assert PhotometricVerifier(strict).verify([flash])[0].reason == "less sure than the settings ask for"
+    careful = msgspec.structs.replace(SETTINGS, damaged_threshold=0.999)
+    verdict = PhotometricVerifier(careful).verify([replace(flash, quality=("packet_loss",))])[0]
+    assert verdict.state == "rejected"
+    assert "packets were lost" in (verdict.reason or "")
 
 
 def test_each_clue_has_a_doubt_of_its_own() -> None:
