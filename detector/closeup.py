@@ -33,8 +33,8 @@ SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1
 SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
 NEARBY_SIDE = 7  # the strokes of one digit are hardly further than half of that from those of another in its place
-_CENTRAL = np.array([[-0.5, 0.0, 0.5]], np.float32)  # differences; a third of the time of Sobel
 BLACK = 8.0  # a thirtieth of full scale: darker than this is what a picture shows of nothing at all
+_CENTRAL_DIFFERENCE = np.array([[-0.5, 0.0, 0.5]], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +221,14 @@ def _moved(picture: Grid, way: Sequence[float] | NDArray[np.floating]) -> Grid:
 
 
 def _power(values: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
+    """The weighted sum of squares."""
     return float((values * weights) @ values)
 
 
 def _slopes(picture: Grid) -> tuple[Grid, Grid]:
     """Levels per fine pixel along x and along y."""
-    along_x, along_y = (cv2.filter2D(picture, -1, central) for central in (_CENTRAL, _CENTRAL.T))
+    # In half the time of Sobel.
+    along_x, along_y = (cv2.filter2D(picture, -1, way) for way in (_CENTRAL_DIFFERENCE, _CENTRAL_DIFFERENCE.T))
     return along_x, along_y
 
 

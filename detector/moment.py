@@ -194,7 +194,8 @@ class Moment:
         """Whether the light goes on falling: lower than a while ago by more than what is steady, and never up again."""
         now = self.samples[-1]
         lately = takewhile(lambda sample: now.seconds - sample.seconds <= STEADY_SECONDS + 1e-6, reversed(self.samples))
-        *_, then = lights = [sample.light for sample in lately]
+        lights = [sample.light for sample in lately]
+        then = lights[-1]
         return now.light <= (1 - STEADY_SHARE) * then and max(lights) <= then / GROWING_FALL
 
     def over(self, seconds: float, *, max_seconds: float) -> bool:

@@ -16,7 +16,7 @@ from detector.views import Views
 PRIOR_LOG_ODDS = 1.5
 # Of the doubts that a rejected light met the strongest are told, if they matter: one log-odds is a factor of 2.7.
 DOUBTS_TOLD, TOLD_FROM = 3, 1.0
-DAMAGED = "packets were lost, and what is left of a picture may look like this"
+DAMAGED = "its pictures are damaged, and what is left of one may look like this"
 
 
 @dataclass(frozen=True, slots=True)

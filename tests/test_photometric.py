@@ -112,7 +112,7 @@ def test_a_light_without_a_flaw_that_is_rejected_all_the_same_is_said_to_miss_wh
     careful = msgspec.structs.replace(SETTINGS, damaged_threshold=0.999)
     verdict = PhotometricVerifier(careful).verify([replace(flash, quality=("packet_loss",))])[0]
     assert verdict.state == "rejected"
-    assert "packets were lost" in (verdict.reason or "")
+    assert "pictures are damaged" in (verdict.reason or "")
 
 
 def test_each_clue_has_a_doubt_of_its_own() -> None:
@@ -550,7 +550,7 @@ def test_light_in_damaged_pictures_is_confirmed_only_where_most_of_the_picture_l
     assert judge(candidate).lightning
     verdict = judge(replace(candidate, quality=("packet_loss",)))
     assert verdict.state == ("confirmed" if confirmed else "unverified")
-    assert confirmed or "packets were lost" in str(verdict.reason)
+    assert confirmed or "pictures are damaged" in str(verdict.reason)
 
 
 def test_what_is_not_watched_counts_as_dark_where_pictures_are_damaged() -> None:

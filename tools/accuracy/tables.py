@@ -57,7 +57,7 @@ def codec_table(trials: Iterable[Trial]) -> Table:
     table = Table(title=f"Coded clips (shown: 1 % of the picture still rises by {FLOOR_LEVELS:g} levels in the file)")
     for column in ("coding", "flashes", "found", "confirmed", "onset within a frame"):
         table.add_column(column, justify="right")
-    for column in ("shown", "found", "confirmed", "false candidates", "false confirmed"):
+    for column in ("shown", "found of these", "confirmed of these", "false candidates", "false confirmed"):
         table.add_column(column, justify="right")
     for label, some in [*_by(trials, lambda trial: trial.case.label).items(), ("all", list(trials))]:
         strong = [one for trial in some for one in trial.flashes if one.visible and one.strength >= 5]
