@@ -1,6 +1,7 @@
 """Scorer: real classes on tiny random weights; the plumbing is proved, not what a trained model sees."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,7 +12,9 @@ from support_models import MODEL_46, MODEL_47, REVISION_46, REVISION_47, model_s
 torch = pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("transformers", reason="the extra minicpm is not installed")
 
-from detector.errors import VerifierError  # noqa: E402 - after the skips
+from transformers import AutoImageProcessor  # noqa: E402 - after the skips
+
+from detector.errors import VerifierError  # noqa: E402
 from detector.minicpm.facts import cpu_multiplies_bf16  # noqa: E402
 from detector.minicpm.protocol import Load, Score  # noqa: E402
 from detector.minicpm.scorer import Scorer, pick_device, pick_precision  # noqa: E402
@@ -77,6 +80,16 @@ def test_scores_move_with_the_pixels_and_with_nothing_else(scorer: Scorer) -> No
     scores = odds(scorer.score([dark, bright, flash]))
     assert len({round(value, 6) for value in scores}) == 3, f"the same answer whatever is shown: {scores}"
     assert odds(scorer.score([dark, bright, flash])) == scores
+
+
+def test_the_model_sees_what_the_librarys_processor_makes_of_the_pictures(scorer: Scorer, cache: Path) -> None:
+    processors: Any = AutoImageProcessor
+    images = processors.from_pretrained(load_for(cache, "4.6").folder, backend="pil", local_files_only=True)
+    pictures = [picture for clip in MIXED for picture in clip.pictures]
+    made = images(pictures, max_slice_nums=1, downsample_mode="16x", scale_resolution=scorer._side, return_tensors="pt")
+    pixels, sizes = scorer._pixels(pictures)
+    assert torch.equal(sizes, made["target_sizes"])
+    torch.testing.assert_close(pixels, made["pixel_values"], atol=1e-6, rtol=0)
 
 
 def test_scores_move_with_the_question(scorer: Scorer) -> None:

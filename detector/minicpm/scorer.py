@@ -1,6 +1,7 @@
 """The model itself: pictures and questions in, log-odds of Yes over No out, in one forward pass for a batch."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, cast
 
 import torch
@@ -102,22 +103,42 @@ class Scorer:
 
     def _encode(self, clips: Sequence[Shown]) -> dict[str, Tensor]:
         """The model's inputs for a batch, padded on the left so that every prompt ends at the last position."""
-        pictures: list[Picture] = [picture for clip in clips for picture in clip.pictures]
-        pixels = self._images(
-            pictures,
-            max_slice_nums=1,
-            downsample_mode=self._mode,
-            scale_resolution=self._side,
-            return_tensors="pt",
-        )
-        sizes = pixels["target_sizes"]
+        pixels, sizes = self._pixels([picture for clip in clips for picture in clip.pictures])
         counts = iter((sizes.prod(-1) // _PATCHES_PER_TOKEN[self._mode]).tolist())
         texts = [self._prompt(clip, counts) for clip in clips]
         batch = dict(self._tokenizer(texts, padding=True, padding_side="left", return_tensors="pt"))
         if self._needs_types:
             batch["mm_token_type_ids"] = (batch["input_ids"] == self._tokenizer.image_token_id).long()
-        batch |= {"pixel_values": pixels["pixel_values"].to(self._model.dtype), "target_sizes": sizes}
+        batch |= {"pixel_values": pixels, "target_sizes": sizes}
         return {name: tensor.to(self._model.device) for name, tensor in batch.items()}
+
+    def _pixels(self, pictures: Sequence[Picture]) -> tuple[Tensor, Tensor]:
+        """The pictures as the vision part takes them, on the device, and each one's (rows, columns) of patches.
+
+        A card waits longer for its pictures than it works on them. So they are resized side by side, sent as bytes,
+        and become numbers around 0 on the device.
+        """
+        make = self._images
+
+        def resize(picture: Picture) -> Any:
+            return make(
+                picture,
+                max_slice_nums=1,
+                downsample_mode=self._mode,
+                scale_resolution=self._side,
+                do_rescale=False,
+                do_normalize=False,
+                return_tensors="pt",
+            )
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            resized = list(pool.map(resize, pictures))
+        levels = torch.cat([one["pixel_values"] for one in resized], dim=-1).to(self._model.device).float()
+        mean, deviation = (
+            torch.tensor(values, device=levels.device).view(-1, 1, 1) for values in (make.image_mean, make.image_std)
+        )
+        pixels = (levels * make.rescale_factor - mean) / deviation
+        return pixels.to(self._model.dtype), torch.cat([one["target_sizes"] for one in resized])
 
     def _prompt(self, clip: Shown, counts: Iterator[int]) -> str:
         """The clip's turn in the model's chat form, each picture's place widened to its number of tokens."""
