@@ -33,6 +33,8 @@ SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1
 SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
 NEARBY_SIDE = 7  # the strokes of one digit are hardly further than half of that from those of another in its place
+WHITE = 235.0  # near it cameras bend their curve
+LEAST_DETAIL = 1.0  # a level, by which codecs change a picture: what differs by less may be theirs
 BLACK = 8.0  # a thirtieth of full scale: darker than this is what a picture shows of nothing at all
 _CENTRAL_DIFFERENCE = np.array([[-0.5, 0.0, 0.5]], np.float32)
 
@@ -118,12 +120,9 @@ class Change:
         everywhere. Blocks that are white before or after tell nothing, nor do those that stay black: beside an upright
         video and about the round picture of an all-sky camera there is no scene that could show light.
         """
-        before, rise = (
-            cv2.resize(grid, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
-            for grid in (self.before, self.difference)
-        )
-        # Near white (235) cameras bend their curve; and any few blocks are in proportion to a picture by chance.
-        open_ = (before < 235) & (before + rise < 235)
+        before, rise = self._coarse()
+        # Any few blocks are in proportion to a picture by chance.
+        open_ = (before < WHITE) & (before + rise < WHITE)
         open_ &= (before > BLACK) | (np.abs(rise) > LEAST_REACHED_LEVELS)
         before, rise = np.maximum(before[open_], 0), rise[open_]
         power = float((before * before).sum())
@@ -132,6 +131,28 @@ class Change:
             return 0.0
         factor = float((rise * before).sum()) / power
         return max(0.0, 1.0 - float(((rise - np.float32(factor) * before) ** 2).sum()) / uneven)
+
+    def unevenness(self) -> float | None:
+        """What is left of the rise where every place goes the same share of its way to white, over its mean.
+
+        Of a fifth of the picture nothing is asked, something may move or be written there, unless it is the light: what
+        is left of the mean counts as well. None where most is white, or nothing rose.
+        """
+        before, rise = self._coarse()
+        open_ = (before < WHITE) & (before + rise < WHITE)
+        way, rise = 255.0 - before[open_], rise[open_]
+        mean = float(rise.mean()) if 2 * rise.size > open_.size else 0.0
+        if mean <= 0:
+            return None
+        even = way * np.median(rise / way)
+        return max(float(np.percentile(np.abs(rise - even), 80)), mean - float(even.mean())) / mean
+
+    def detail_kept(self) -> float | None:
+        """How alike the fine detail of both pictures is, up to 1, whatever the gain; None where one has hardly any."""
+        before = cv2.blur(self.before, (3, 3))
+        first, second = (grid - _blurred(grid) for grid in (before, before + self.difference))
+        strength = [float(np.sqrt(np.mean(detail * detail))) for detail in (first, second)]
+        return float(np.mean(first * second)) / (strength[0] * strength[1]) if min(strength) > LEAST_DETAIL else None
 
     def steadied(self, where: NDArray[np.bool_]) -> "tuple[Change, float]":
         """The same change, the way that the whole picture went taken back; the share that it explains, 0..1.
@@ -147,6 +168,14 @@ class Change:
             way, explained = max((way, explained), self._aligned(marks, 1, far), key=lambda found: found[1])
         moved = _moved(before, way)
         return Change(before=moved, difference=before + self.difference - moved, noise=self.noise), explained
+
+    def _coarse(self) -> tuple[Grid, Grid]:
+        """The picture before and the difference at the size of blocks."""
+        before, rise = (
+            cv2.resize(grid, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
+            for grid in (self.before, self.difference)
+        )
+        return before, rise
 
     def _aligned(
         self, marks: NDArray[np.bool_], side: int, start: Sequence[float] = (0.0, 0.0)

@@ -25,6 +25,8 @@ _DAYLIGHT, _DAYLIGHT_SHARE = 128.0, 0.25
 # What two pictures that are not quite aligned differ by is half brighter, half darker, and hardly ever so much more of
 # the first; light only adds.
 _MISALIGNED, _LIGHT = 0.85, 0.95
+# A scene that keeps so much of its detail is not moving.
+_STAYS = 0.6
 # Frames further apart than this show strokes of their own; no shutter takes as long as this from top to bottom.
 _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
 # Mains light that beats with the frame rate waxes and wanes by less than this.
@@ -86,6 +88,34 @@ def scene_changed(views: Views) -> float | None:
     stir = 0.0 if usual is None else usual.beyond_gain(where)
     rise = float(np.abs(peak.difference[peak.spread(where)]).mean())
     return max(0.0, after.beyond_gain(where) - stir) / max(rise, 0.5)
+
+
+def detail_kept(views: Views) -> float | None:
+    """How much of the scene's fine detail is there again when the light is out, of what it keeps by itself meanwhile.
+
+    After a cut it is the detail of another place, however dark both are. Asked of scenes that keep most of it for about
+    as long as the light lasted: of one that moves it says nothing.
+    """
+    candidate, after, usual = views.candidate, views.afterwards, views.usual(views.candidate.after)
+    if after is None or usual is None or candidate.before is None or candidate.after is None:
+        return None
+    known = candidate.quiet[-1].seconds - candidate.quiet[0].seconds
+    if candidate.after.seconds - candidate.before.seconds > 2.0 * known:
+        return None
+    kept, by_itself = after.detail_kept(), usual.detail_kept()
+    return None if kept is None or by_itself is None or by_itself < _STAYS else kept / by_itself
+
+
+def unevenness(views: Views) -> float | None:
+    """How unevenly the light comes or, where all is white at once, goes.
+
+    An editor who fades one scene out to white and the next one in from it takes every place the same share of its way
+    there: land, sky and black borders. Light finds some things near and others far.
+    """
+    coming = None if views.at_onset is None else views.at_onset.unevenness()
+    if coming is not None or views.left_over is None:
+        return coming
+    return views.left_over.unevenness()
 
 
 def suddenness(views: Views) -> float | None:

@@ -52,6 +52,8 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.fallen_share, "the light stayed", against=0.5, clear=0.8, cost=6.0, favour=0.5),
     Weight(clues.went_dark, "it was not seen to go out", against=0.0, clear=1.0, cost=1.5),
     Weight(clues.scene_changed, "the scene was another one afterwards", against=0.7, clear=0.3, cost=4.0),
+    Weight(clues.detail_kept, "it shows another place afterwards", against=0.15, clear=0.4, cost=5.0),
+    Weight(clues.unevenness, "all of it faded to white, as editors do", against=0.03, clear=0.06, cost=5.0),
     Weight(clues.suddenness, "it grew slowly", against=0.3, clear=0.55, cost=4.0),
     Weight(clues.gain_likeness, "all brightened alike, as by exposure", against=0.75, clear=0.55, cost=5.0),
     Weight(clues.gain_elsewhere, "the rest brightened too, as by mains light", against=0.6, clear=0.4, cost=4.0),

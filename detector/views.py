@@ -58,6 +58,14 @@ class Views:
         dark = self.candidate.notes.get("dark_after", 1.0) > 0
         return self._change(self.candidate.after) if dark and self.candidate.after is not None else None
 
+    @cached_property
+    def left_over(self) -> Change | None:
+        """What half of the light adds to the picture as it is after the flash; None where it went out at once."""
+        after, waning = self.candidate.after, self.candidate.waning
+        if self.afterwards is None or after is None or waning is None:
+            return None
+        return change(after, waning)
+
     def usual(self, now: Frame | None) -> Change | None:
         """What the scene changes by itself in the time from before the flash to `now`, or the longest that is known."""
         before = self.candidate.before

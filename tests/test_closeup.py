@@ -156,6 +156,42 @@ def test_a_gain_is_known_by_what_is_not_white_if_that_is_more_than_a_few_blocks(
     assert gained(315) == 0
 
 
+def faded(scene: Levels, share: float) -> Change:
+    """`scene` a share of the way to white."""
+    return Change(scene, np.float32(share) * (255 - scene), 0.5)
+
+
+def test_a_fade_to_white_is_even_whatever_the_scene_shows_and_light_is_not() -> None:
+    scene = cv2.blur(80 + grain(400), (9, 9))
+    assert faded(scene, 0.3).unevenness() == pytest.approx(0, abs=0.01)
+    assert faded(flat(3), 0.1).unevenness() == pytest.approx(0, abs=0.01)
+    assert Change(scene, blobs(30, 40), 0.5).unevenness() > 0.3  # type: ignore[operator]
+    assert Change(scene, flat(60), 0.5).unevenness() > 0.06  # type: ignore[operator]
+    bolt = flat(3)
+    bolt[:60, 100:200] = 120
+    assert Change(flat(20), bolt, 0.5).unevenness() > 0.5, "a lens that glares is even too"  # type: ignore[operator]
+
+
+def test_a_title_on_a_fade_to_white_changes_nothing_and_where_all_is_white_nothing_is_said() -> None:
+    titled = faded(flat(40), 0.3)
+    titled.difference[120:, 40:200] = -30
+    assert titled.unevenness() == pytest.approx(0, abs=0.03)
+    assert faded(flat(40), 0.95).unevenness() is None
+    mostly = flat(240)
+    mostly[:, :150] = 40
+    assert faded(mostly, 0.3).unevenness() is None
+    assert Change(flat(40), flat(), 0.5).unevenness() is None
+
+
+def test_detail_is_kept_under_any_gain_and_lost_with_the_place_that_it_is_of() -> None:
+    here, there = (cv2.blur(picture, (3, 3)) for picture in (80 + grain(40), np.flipud(80 + grain(40)).copy()))
+    dimmed = cv2.blur(here, (3, 3)) * np.float32(0.5)
+    assert Change(here, dimmed - cv2.blur(here, (3, 3)), 0.5).detail_kept() == pytest.approx(1, abs=0.01)
+    assert Change(here, there - cv2.blur(here, (3, 3)), 0.5).detail_kept() == pytest.approx(0, abs=0.05)
+    faint = cv2.blur(here, (3, 3)) * np.float32(0.05)
+    assert Change(here, faint - cv2.blur(here, (3, 3)), 0.5).detail_kept() is None
+
+
 @pytest.mark.parametrize("black", [0, 6])
 def test_what_stays_black_beside_a_picture_says_nothing_of_a_gain(black: int) -> None:
     scene = (30 + 30 * np.random.default_rng(3).random((36, 64))).astype(np.float32)

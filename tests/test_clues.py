@@ -312,6 +312,59 @@ def test_sparks_are_counted_whatever_the_scene_does_by_itself() -> None:
     assert clues.specks(Views(restless)) == clues.specks(Views(burst)) == 50
 
 
+def between_places(*, takes: float, at_once: bool = False, same: bool = False) -> Candidate:
+    """A fade to white and back within `takes` seconds, or white at once and fading, into another place."""
+    there = land() if same else np.roll(land(), 90, axis=1)
+
+    def edited(when: float, quiet: Picture) -> Picture:
+        done = (when - 2.0 + 0.02) / takes
+        place = quiet if done < 0.5 and not at_once else there
+        if not 0 <= done < 1:
+            return quiet if done < 0 else there
+        share = 1 - done if at_once else 1 - abs(2 * done - 1)
+        return place + np.float32(share) * (255 - place)
+
+    return closed(frames(edited, noise=1))[0]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_fade_to_white_is_an_editors_whether_it_leads_to_another_place_or_back(same: bool) -> None:
+    dip = between_places(takes=0.2, same=same)
+    assert odds("unevenness", clues.unevenness(Views(dip))) == -5
+    assert not PhotometricVerifier(PHOTOMETRIC).verify([dip])[0].lightning
+
+
+def test_where_all_is_white_at_once_the_way_back_is_asked() -> None:
+    burst = Views(between_places(takes=0.4, at_once=True))
+    assert burst.at_onset is not None
+    assert burst.at_onset.unevenness() is None
+    assert odds("unevenness", clues.unevenness(burst)) == -5
+    assert clues.unevenness(Views(replace(burst.candidate, waning=None))) is None
+
+
+def test_light_that_fades_into_the_dark_is_uneven_and_a_fade_that_follows_a_stroke_does_not_undo_it() -> None:
+    stroke = flash()
+    assert odds("unevenness", clues.unevenness(Views(stroke))) == 0
+    fade = between_places(takes=0.4)
+    assert odds("unevenness", clues.unevenness(Views(replace(stroke, waning=fade.waning, after=fade.after)))) == 0
+
+
+def test_one_white_picture_between_two_places_is_known_by_the_places() -> None:
+    cut = Views(between_places(takes=0.04))
+    assert odds("detail_kept", clues.detail_kept(cut)) == -5
+    assert odds("detail_kept", clues.detail_kept(Views(flash()))) == 0
+
+
+def test_the_detail_of_a_scene_that_moves_or_is_not_known_as_long_says_nothing() -> None:
+    cut = between_places(takes=0.04)
+    drive = tuple(picture(one, np.roll(land(), 40 * n, axis=1)) for n, one in enumerate(cut.quiet))
+    assert clues.detail_kept(Views(replace(cut, quiet=drive))) is None
+    assert clues.detail_kept(Views(replace(cut, quiet=cut.quiet[:1]))) is None
+    assert cut.after is not None
+    late = replace(cut, after=replace(cut.after, seconds=cut.after.seconds + 5))
+    assert clues.detail_kept(Views(late)) is None
+
+
 def waves(seed: int) -> Picture:
     """A sea of which every place is brighter or darker by 9 levels."""
     rng = np.random.default_rng(seed)
@@ -334,6 +387,8 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("fine_positivity", 0.93, 0.85, id="what moves uncovers what was behind it"),
         pytest.param("fallen_share", 0.8, 0.6, id="of a new exposure a good part stays"),
         pytest.param("scene_changed", 0.3, 0.55, id="after a cut half of the change is still there"),
+        pytest.param("detail_kept", 0.4, 0.25, id="of another place hardly any detail is the same"),
+        pytest.param("unevenness", 0.06, 0.045, id="codec and what moves leave little of an editor's evenness"),
         pytest.param("suddenness", 0.55, 0.4, id="headlights come nearer in several steps"),
         pytest.param("gain_likeness", 0.55, 0.7, id="most of an exposure step is gain"),
         pytest.param("gain_elsewhere", 0.4, 0.55, id="mains light beats all over the picture"),

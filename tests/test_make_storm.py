@@ -163,6 +163,14 @@ def test_an_ir_cut_takes_the_colour_away() -> None:
     assert np.ptp(scene.yuv(60)[180:]) == 0
 
 
+def test_a_dip_to_white_leaves_nothing_of_the_picture_in_its_middle() -> None:
+    scene = Scene(replace(SMALL, lookalikes=(LookalikePlan(kind="dip_to_white", at=1.0),)))
+    plain = Scene(SMALL)
+    spread = [int(np.ptp(scene.luma(n))) for n in range(20, 45)]
+    assert min(spread) < 0.3 * int(np.ptp(plain.luma(20)))
+    assert int(scene.luma(20 + int(np.argmin(spread))).min()) > 150
+
+
 @pytest.mark.parametrize(
     ("name", "form"),
     [

@@ -21,9 +21,9 @@ RATES = (5, 10, 15, 25, 29.97, 50, 60)
 WEATHER = ("quiet", "rain", "clouds")
 """Scenes in which nothing happens but the weather, beside the look-alikes."""
 NATURAL = ("headlights", "exposure_step", "ir_cut", "aircraft", "insects", "shake", "cut", "sun", *WEATHER)
-"""What every camera meets; the rest (fireworks, blinking lamps, flicker) is rarer and harder."""
+"""What every camera meets; the rest (fireworks, blinking lamps, flicker, an editor's fades) is rarer and harder."""
 PER_MINUTE = {"aircraft": 5, "fireworks": 7, "lamp": 5, "flicker": 4, "headlights": 10, "ir_cut": 4, "sun": 4}
-PER_MINUTE |= {"exposure_step": 5, "cut": 8}
+PER_MINUTE |= {"exposure_step": 5, "cut": 8, "dip_to_white": 8}
 """How often they come, 12 where nothing is said. What the camera does itself never overlaps, nor do two suns, and a
 place between two cuts is shown for more than a second: a single frame of it would be a flash for any person too."""
 LAMPLIT = ("headlights", "aircraft", "insects", "fireworks", "lamp")

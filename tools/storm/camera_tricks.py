@@ -53,6 +53,22 @@ class Cut(Lookalike):
         return True
 
 
+class DipToWhite(Lookalike):
+    """An editor's transition: the picture fades to white and back, to the same place or to another for some seconds."""
+
+    def prepare(self) -> None:
+        self._takes = float(self.rng.uniform(0.1, 0.5))
+        self._away = bool(self.rng.random() < 0.5)
+        self.seconds = self._takes + (3.0 if self._away else 0.0)
+
+    def white(self, since: float) -> float:
+        near = min(since, self.seconds - since)
+        return min(1.0, self.plan.strength) * max(0.0, 1.0 - abs(2.0 * near / self._takes - 1.0))
+
+    def elsewhere(self, since: float) -> bool:
+        return self._away and self._takes / 2 <= since < self.seconds - self._takes / 2
+
+
 class Shake(Lookalike):
     """Wind or a hand moves the camera; it swings back."""
 

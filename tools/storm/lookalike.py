@@ -19,6 +19,7 @@ LookalikeKind = Literal[
     "lamp",
     "flicker",
     "sun",
+    "dip_to_white",
 ]
 LOOKALIKE_KINDS: tuple[LookalikeKind, ...] = get_args(LookalikeKind)
 LAMPLIGHT = {"night": 1.0, "dusk": 0.4, "day": 0.06}
@@ -80,6 +81,10 @@ class Lookalike:
         """Whether the picture has lost its colour."""
         return False
 
+    def white(self, since: float) -> float:  # noqa: ARG002 - the neutral answer
+        """Which share of the way to white an editor took every pixel, 0..1."""
+        return 0.0
+
     def elsewhere(self, since: float) -> bool:  # noqa: ARG002 - the neutral answer
-        """Whether the picture shows another place (after a hard cut)."""
+        """Whether the picture shows another place (after a cut)."""
         return False

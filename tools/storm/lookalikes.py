@@ -1,6 +1,6 @@
 """Look-alikes: what is bright, sudden or moving and is not lightning; every kind by its name."""
 
-from storm.camera_tricks import Cut, ExposureStep, Flicker, IrCut, Shake
+from storm.camera_tricks import Cut, DipToWhite, ExposureStep, Flicker, IrCut, Shake
 from storm.lights import Aircraft, Fireworks, Headlights, Insects, Lamp, Sun
 from storm.lookalike import LOOKALIKE_KINDS, Lookalike, LookalikeKind, LookalikePlan, Surroundings
 from storm.texture import dice
@@ -17,6 +17,7 @@ _KINDS: dict[LookalikeKind, type[Lookalike]] = {
     "lamp": Lamp,
     "flicker": Flicker,
     "sun": Sun,
+    "dip_to_white": DipToWhite,
 }
 
 __all__ = ["LOOKALIKE_KINDS", "Lookalike", "LookalikeKind", "LookalikePlan", "Surroundings", "make_lookalike"]

@@ -21,6 +21,7 @@ from stream import Frame
 
 DIP_DELAY_SECONDS = 0.12
 DIP_RETURN_SECONDS = 0.6
+WHITE_LUMA, NO_CHROMA = 235, 128
 
 
 class Scene:
@@ -49,13 +50,13 @@ class Scene:
 
     @cached_property
     def _elsewhere(self) -> World:
-        """The other place that a hard cut shows."""
+        """The other place that a cut shows."""
         sky = "dusk" if self.plan.sky != "dusk" else "day"
         return World(self.plan.shape, (sky, "hills"), self.plan.wind, self.plan.seed + 1)
 
     def luma(self, number: int) -> NDArray[np.uint8]:
         """(height, width) uint8 luma of limited range (16 = black, 235 = white)."""
-        return self._sensor.luma(self._canvas(number, color=False).light, number)
+        return self._edited(self._sensor.luma(self._canvas(number, color=False).light, number), number, WHITE_LUMA)
 
     def yuv(self, number: int) -> NDArray[np.uint8]:
         """(height * 3 / 2, width) uint8: planar YUV 4:2:0, as encoders take it."""
@@ -63,7 +64,9 @@ class Scene:
         luma = self._sensor.luma(canvas.light, number)
         planes = canvas.chroma(luma)
         if any(one.grey(since) for one, since in self._acting(number)):
-            planes = (np.full_like(planes[0], 128), np.full_like(planes[1], 128))
+            planes = (np.full_like(planes[0], NO_CHROMA), np.full_like(planes[1], NO_CHROMA))
+        luma = self._edited(luma, number, WHITE_LUMA)
+        planes = (self._edited(planes[0], number, NO_CHROMA), self._edited(planes[1], number, NO_CHROMA))
         height, width = luma.shape
         whole = np.empty((height * 3 // 2, width), np.uint8)
         whole[:height] = luma
@@ -152,6 +155,13 @@ class Scene:
             canvas.shift(*one.shift(since))
         canvas.scale(gain)
         return canvas
+
+    def _edited(self, plane: NDArray[np.uint8], number: int, white: int) -> NDArray[np.uint8]:
+        """`plane` as an editor leaves it, who may have faded it towards `white`."""
+        share = max((one.white(since) for one, since in self._acting(number)), default=0.0)
+        if share == 0:
+            return plane
+        return np.rint(plane + np.float32(share) * (white - plane.astype(np.float32))).astype(np.uint8)
 
     def _acting(self, number: int) -> list[tuple[Lookalike, float]]:
         seconds = float(self.seconds_of[number])
