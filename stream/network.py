@@ -19,6 +19,9 @@ from stream.tls import tls_options
 
 # A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
 READ_SECONDS = 2.3
+# Over UDP a key frame comes all at once, and the system's usual 0.2 MB overflow while the program is busy. The system
+# grants no more than its net.core.rmem_max.
+RECEIVE_BYTES = 4 << 20
 
 
 class NetworkConnection(Connection):
@@ -113,6 +116,7 @@ def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
             "allowed_media_types": "video",  # sound nudges the time stamps and hides a frozen picture
             "reorder_queue_size": str(options.reorder_packets),  # set, so that losses over TCP are told too
             "max_delay": str(round(options.reorder_seconds * 1e6)),
+            "buffer_size": str(RECEIVE_BYTES),
             "fpsprobesize": "0",  # a second faster to the first picture
             "timeout": str(round(options.open_seconds * 1e6)),  # bounds what the read limit does not: closing
         }

@@ -235,6 +235,7 @@ class _Link:
                 one.close()
         for offset, one in enumerate(sockets):
             one.setblocking(False)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)  # what is lost shall be lost on purpose
             change = self.mangler.reports if offset else self.mangler.mangled
             relay = _Relay(self.mangler, client_port + offset, offset, change)
             await loop.create_datagram_endpoint(lambda relay=relay: relay, sock=one)

@@ -1,14 +1,16 @@
 """Cameras that always come back: a real RTSP server is killed, frozen, muted, changed and misaddressed."""
 
+import contextlib
 import itertools
+import os
 import queue
 import shutil
 import signal
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +62,7 @@ class Watcher:
         return time.monotonic() - started
 
 
-@contextmanager
+@contextlib.contextmanager
 def watching(address: str, options: CaptureOptions, name: str = "roof") -> Iterator[Watcher]:
     watcher = Watcher(address, options, name)
     try:
@@ -94,6 +96,27 @@ def test_a_camera_that_has_only_udp_is_found_out_by_itself(
     with watching(url, msgspec.structs.replace(capture_options, transport="tcp")) as told_wrong:
         wait_for(lambda: told_wrong.state == "down", 8, "down")
         assert not told_wrong.frames
+
+
+def datagram_buffers() -> list[int]:
+    """How many bytes may wait at each UDP socket of this process; the kernel grants twice that, for its own needs."""
+    found = []
+    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                with socket.socket(fileno=os.dup(number)) as one:
+                    if one.type == socket.SOCK_DGRAM:
+                        found.append(one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
+    return found
+
+
+def test_a_key_frame_that_comes_all_at_once_over_udp_finds_room_while_the_program_is_busy(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+) -> None:
+    allowed = int(Path("/proc/sys/net/core/rmem_max").read_text(encoding="ascii"))
+    with watching(rtsp_server(camera_clip).url, msgspec.structs.replace(capture_options, transport="udp")) as roof:
+        roof.live()
+        assert max(datagram_buffers()) == min(4 << 20, allowed)
 
 
 def test_sound_beside_the_pictures_changes_nothing(
@@ -190,7 +213,7 @@ def test_a_change_of_size_or_codec_starts_a_new_epoch(
 QUIET_X265 = {"preset": "ultrafast", "x265-params": "log-level=none:bframes=0"}
 
 
-@contextmanager
+@contextlib.contextmanager
 def rubbish_server(answer: bytes, *, reads: bool = True) -> Iterator[tuple[int, list[float]]]:
     """A TCP server that says `answer` to everybody and closes; the times of its clients."""
     clients: list[float] = []
