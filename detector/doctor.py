@@ -16,7 +16,7 @@ from detector.minicpm.verifier import check_versions, find_or_fetch
 from detector.minicpm45.environment import Environment
 from detector.minicpm45.places import environment_folder
 from detector.settings import Settings
-from stream import feed_capabilities, load_opencv, redact
+from stream import RECEIVE_BYTES, feed_capabilities, granted_receive_bytes, load_opencv, redact
 
 _MODEL_KINDS = ("minicpm", "photometric+minicpm")
 
@@ -44,6 +44,7 @@ class Doctor:
         yield _told("ffmpeg", _ffmpeg)
         yield _told("opencv", lambda: str(load_opencv().__version__))
         yield _told("zeromq", _zeromq)
+        yield udp_check(granted_receive_bytes())
         yield self._torch()
         yield self._gpu()
         yield self._transformers()
@@ -203,6 +204,15 @@ def _ffmpeg() -> str:
 
     decoders = [name for name in ("h264", "hevc", "mjpeg", "av1") if name in av.codecs_available]
     return f"{av.ffmpeg_version_info} in PyAV {av.__version__}, decodes {', '.join(decoders)}, {os.cpu_count()} cores"
+
+
+def udp_check(granted_bytes: int) -> Check:
+    """Whether a camera over UDP gets the receive buffer that is asked for."""
+    room = f"receive buffer of {granted_bytes / 1e6:.1f} MB"
+    if granted_bytes >= RECEIVE_BYTES:
+        return Check(name="udp", ok=True, text=room)
+    lost = f"instead of {RECEIVE_BYTES / 1e6:.1f} MB: cameras over UDP lose key frames while the computer is busy"
+    return Check(name="udp", ok=None, text=f"{room} {lost}; sysctl -w net.core.rmem_max={RECEIVE_BYTES}, or use TCP")
 
 
 def _zeromq() -> str:

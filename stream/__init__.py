@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from stream.message import Message, utc_text
     from stream.opencv import load_opencv
     from stream.options import CaptureOptions
+    from stream.receive_buffer import RECEIVE_BYTES, granted_receive_bytes
     from stream.status import CameraStatus
     from stream.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
     from stream.video import Video, open_video
 
 _HOME = {
+    "RECEIVE_BYTES": "receive_buffer",
     "AsyncSubscriber": "subscriber",
     "BadVideo": "errors",
     "Camera": "camera",
@@ -57,6 +59,7 @@ _HOME = {
     "allow_client": "keys",
     "camera_name": "address",
     "feed_capabilities": "feed_zeromq",
+    "granted_receive_bytes": "receive_buffer",
     "list_clients": "keys",
     "load_opencv": "opencv",
     "make_client_keys": "keys",
@@ -69,6 +72,7 @@ _HOME = {
 }
 
 __all__ = [
+    "RECEIVE_BYTES",
     "AsyncSubscriber",
     "BadVideo",
     "Camera",
@@ -98,6 +102,7 @@ __all__ = [
     "allow_client",
     "camera_name",
     "feed_capabilities",
+    "granted_receive_bytes",
     "list_clients",
     "load_opencv",
     "make_client_keys",

@@ -14,14 +14,12 @@ from stream.connection import Connection, Item, Opened, Packet
 from stream.errors import CannotOpen, StreamError
 from stream.explain import explain_open_error
 from stream.options import CaptureOptions
+from stream.receive_buffer import RECEIVE_BYTES
 from stream.rtp_loss import LossLog
 from stream.tls import tls_options
 
 # A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
 READ_SECONDS = 2.3
-# Over UDP a key frame comes all at once, and the system's usual 0.2 MB overflow while the program is busy. The system
-# grants no more than its net.core.rmem_max.
-RECEIVE_BYTES = 4 << 20
 
 
 class NetworkConnection(Connection):

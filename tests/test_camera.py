@@ -18,7 +18,7 @@ import msgspec
 import psutil
 import pytest
 
-from stream import Camera, CameraStatus, CaptureOptions, Frame
+from stream import Camera, CameraStatus, CaptureOptions, Frame, granted_receive_bytes
 from support_mangler import Faults, Mangler
 from support_media import Clip, counter, make_clip
 from support_rtsp import RtspServer, free_port, own_certificate, wait_for
@@ -114,6 +114,7 @@ def test_a_key_frame_that_comes_all_at_once_over_udp_finds_room_while_the_progra
     rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
 ) -> None:
     allowed = int(Path("/proc/sys/net/core/rmem_max").read_text(encoding="ascii"))
+    assert granted_receive_bytes() == min(4 << 20, allowed)
     with watching(rtsp_server(camera_clip).url, msgspec.structs.replace(capture_options, transport="udp")) as roof:
         roof.live()
         assert max(datagram_buffers()) == min(4 << 20, allowed)

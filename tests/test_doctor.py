@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from detector.doctor import Doctor
+from detector.doctor import Doctor, udp_check
 from detector.minicpm.facts import Facts, Gpu
 from detector.minicpm.models import record_verified, verified_here
 from detector.settings import load_settings
 from detector.verifier import why_no_gpu_model
 from model_server import ModelServer
+from stream import granted_receive_bytes
 from support_models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
 
 TINY = [
@@ -50,6 +51,14 @@ def test_without_a_model_everything_else_is_told_and_nothing_is_wrong(tmp_path: 
     assert checks["snapshot"]["ok"] is None
     assert "lightning-detector pull" in checks["snapshot"]["text"]
     assert checks["verifier"]["text"] == "photometric (asked for)"
+
+
+def test_a_small_receive_buffer_is_told_with_what_makes_it_larger(tmp_path: Path) -> None:
+    small, large = udp_check(212_992), udp_check(4 << 20)
+    assert (small.ok, large.ok) == (None, True)
+    assert "buffer of 0.2 MB instead of 4.2 MB" in small.text
+    assert "net.core.rmem_max=4194304" in small.text
+    assert doctor(tmp_path, "--verifier", "photometric")[1]["udp"]["text"] == udp_check(granted_receive_bytes()).text
 
 
 @pytest.mark.model
