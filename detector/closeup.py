@@ -147,12 +147,17 @@ class Change:
         even = way * np.median(rise / way)
         return max(float(np.percentile(np.abs(rise - even), 80)), mean - float(even.mean())) / mean
 
-    def detail_kept(self) -> float | None:
-        """How alike the fine detail of both pictures is, up to 1, whatever the gain; None where one has hardly any."""
+    def detail_kept(self, *, turned: bool = False) -> float | None:
+        """How alike the fine detail of both pictures is, up to 1, whatever the gain; None where one has hardly any.
+
+        turned: also where the camera may have turned meanwhile.
+        """
         before = cv2.blur(self.before, (3, 3))
         first, second = (grid - _blurred(grid) for grid in (before, before + self.difference))
-        strength = [float(np.sqrt(np.mean(detail * detail))) for detail in (first, second)]
-        return float(np.mean(first * second)) / (strength[0] * strength[1]) if min(strength) > LEAST_DETAIL else None
+        if min(_deviation(first), _deviation(second)) <= LEAST_DETAIL:
+            return None
+        ways = [first, _moved(first, _likeliest_way(first, second)[0])] if turned else [first]
+        return max(float(np.mean(one * second)) / (_deviation(one) * _deviation(second)) for one in ways)
 
     def steadied(self, where: NDArray[np.bool_]) -> "tuple[Change, float]":
         """The same change, the way that the whole picture went taken back; the share that it explains, 0..1.
@@ -236,9 +241,19 @@ def _moved_along(before: Grid, now: Grid) -> Grid:
 
 def _way_of(before: Grid, now: Grid) -> Sequence[float] | None:
     """The way (x, y), fine pixels, that the whole picture went, however far; None where the two do not agree."""
-    detail = [grid - _blurred(grid) for grid in (before, now)]
-    way, agreement = cv2.phaseCorrelate(*detail, cv2.createHanningWindow(before.shape[::-1], cv2.CV_32F))
+    way, agreement = _likeliest_way(before - _blurred(before), now - _blurred(now))
     return way if agreement >= SAME_SCENE else None
+
+
+def _likeliest_way(first: Grid, second: Grid) -> tuple[Sequence[float], float]:
+    """The way (x, y), fine pixels, by which two pictures' detail agrees best, and how well, 0..1."""
+    way, agreement = cv2.phaseCorrelate(first, second, cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F))
+    return way, agreement
+
+
+def _deviation(detail: Grid) -> float:
+    """The standard deviation of what has a mean of nearly 0."""
+    return float(np.sqrt(np.mean(detail * detail)))
 
 
 def _moved(picture: Grid, way: Sequence[float] | NDArray[np.floating]) -> Grid:

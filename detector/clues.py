@@ -102,7 +102,7 @@ def detail_kept(views: Views) -> float | None:
     known = candidate.quiet[-1].seconds - candidate.quiet[0].seconds
     if candidate.after.seconds - candidate.before.seconds > 2.0 * known:
         return None
-    kept, by_itself = after.detail_kept(), usual.detail_kept()
+    kept, by_itself = after.detail_kept(turned=True), usual.detail_kept()
     return None if kept is None or by_itself is None or by_itself < _STAYS else kept / by_itself
 
 

@@ -188,6 +188,11 @@ def test_detail_is_kept_under_any_gain_and_lost_with_the_place_that_it_is_of() -
     dimmed = cv2.blur(here, (3, 3)) * np.float32(0.5)
     assert Change(here, dimmed - cv2.blur(here, (3, 3)), 0.5).detail_kept() == pytest.approx(1, abs=0.01)
     assert Change(here, there - cv2.blur(here, (3, 3)), 0.5).detail_kept() == pytest.approx(0, abs=0.05)
+    turned = np.roll(cv2.blur(here, (3, 3)), (3, 7), axis=(0, 1))
+    shaken = Change(here, turned - cv2.blur(here, (3, 3)), 0.5)
+    assert shaken.detail_kept(turned=True) > 0.8  # type: ignore[operator]
+    assert shaken.detail_kept() == pytest.approx(0, abs=0.1)
+    assert Change(here, there - cv2.blur(here, (3, 3)), 0.5).detail_kept(turned=True) < 0.15  # type: ignore[operator]
     faint = cv2.blur(here, (3, 3)) * np.float32(0.05)
     assert Change(here, faint - cv2.blur(here, (3, 3)), 0.5).detail_kept() is None
 
