@@ -157,7 +157,8 @@ class Change:
         if min(_deviation(first), _deviation(second)) <= LEAST_DETAIL:
             return None
         ways = [first, _moved(first, _likeliest_way(first, second)[0])] if turned else [first]
-        return max(float(np.mean(one * second)) / (_deviation(one) * _deviation(second)) for one in ways)
+        # Of what was moved out of the picture nothing may be left: it is measured by what was there.
+        return max(float(np.mean(one * second)) for one in ways) / (_deviation(first) * _deviation(second))
 
     def steadied(self, where: NDArray[np.bool_]) -> "tuple[Change, float]":
         """The same change, the way that the whole picture went taken back; the share that it explains, 0..1.

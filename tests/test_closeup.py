@@ -193,6 +193,9 @@ def test_detail_is_kept_under_any_gain_and_lost_with_the_place_that_it_is_of() -
     assert shaken.detail_kept(turned=True) > 0.8  # type: ignore[operator]
     assert shaken.detail_kept() == pytest.approx(0, abs=0.1)
     assert Change(here, there - cv2.blur(here, (3, 3)), 0.5).detail_kept(turned=True) < 0.15  # type: ignore[operator]
+    left, right = flat(20), flat(20)
+    left[60:120, 2:16] = right[60:120, -16:-2] = 220
+    assert Change(left, right - cv2.blur(left, (3, 3)), 0.5).detail_kept(turned=True) < 0.15  # type: ignore[operator]
     faint = cv2.blur(here, (3, 3)) * np.float32(0.05)
     assert Change(here, faint - cv2.blur(here, (3, 3)), 0.5).detail_kept() is None
 
