@@ -44,7 +44,7 @@ class Doctor:
         yield _told("ffmpeg", _ffmpeg)
         yield _told("opencv", lambda: str(load_opencv().__version__))
         yield _told("zeromq", _zeromq)
-        yield udp_check(granted_receive_bytes())
+        yield _udp()
         yield self._torch()
         yield self._gpu()
         yield self._transformers()
@@ -204,6 +204,13 @@ def _ffmpeg() -> str:
 
     decoders = [name for name in ("h264", "hevc", "mjpeg", "av1") if name in av.codecs_available]
     return f"{av.ffmpeg_version_info} in PyAV {av.__version__}, decodes {', '.join(decoders)}, {os.cpu_count()} cores"
+
+
+def _udp() -> Check:
+    try:
+        return udp_check(granted_receive_bytes())
+    except OSError as error:
+        return Check(name="udp", ok=None, text=f"no UDP socket can be made here: {error}; cameras over TCP need none")
 
 
 def udp_check(granted_bytes: int) -> Check:
