@@ -248,7 +248,9 @@ def _way_of(before: Grid, now: Grid) -> Sequence[float] | None:
 
 def _likeliest_way(first: Grid, second: Grid) -> tuple[Sequence[float], float]:
     """The way (x, y), fine pixels, by which two pictures' detail agrees best, and how well, 0..1."""
-    way, agreement = cv2.phaseCorrelate(first, second, cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F))
+    window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
+    # Of copies: OpenCV darkens the edges of what it is given, where that needs no padding.
+    way, agreement = cv2.phaseCorrelate(first.copy(), second.copy(), window)
     return way, agreement
 
 

@@ -196,6 +196,10 @@ def test_detail_is_kept_under_any_gain_and_lost_with_the_place_that_it_is_of() -
     left, right = flat(20), flat(20)
     left[60:120, 2:16] = right[60:120, -16:-2] = 220
     assert Change(left, right - cv2.blur(left, (3, 3)), 0.5).detail_kept(turned=True) < 0.15  # type: ignore[operator]
+    middle = cv2.blur(here, (3, 3))
+    middle[40:140, 60:260] = there[40:140, 60:260]
+    still = Change(here, middle - cv2.blur(here, (3, 3)), 0.5)
+    assert still.detail_kept(turned=True) >= still.detail_kept() > 0.4  # type: ignore[operator]
     faint = cv2.blur(here, (3, 3)) * np.float32(0.05)
     assert Change(here, faint - cv2.blur(here, (3, 3)), 0.5).detail_kept() is None
 
