@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import NoReturn
 
 from detector import __version__, commands
 from detector.errors import DetectorError
@@ -14,9 +15,16 @@ from stream import StreamError, redact
 _NOT_COMMANDS = {"common"}
 
 
+class _Parser(argparse.ArgumentParser):
+    """Repeats what was typed wrong, but not a password in it."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(redact(message))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; one module in detector/commands is one command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lightning-detector",
         description="Find lightning in cameras and recordings, and tell other services about every flash.",
     )

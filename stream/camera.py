@@ -10,7 +10,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from stream.address import redact
+from stream.address import in_one_word, redact
 from stream.connection import Connection, Ended, Item, Opened, Packet, Shot
 from stream.device import DeviceConnection, is_device
 from stream.errors import CannotOpen, StreamError
@@ -51,7 +51,7 @@ class Camera:
         history_seconds: float = 0.0,
     ) -> None:
         self.name = name
-        self._address = address
+        self._address = in_one_word(address)
         self._options = options
         self._on_state = on_state
         self._history_seconds = history_seconds

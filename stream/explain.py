@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import av
 
-from stream.address import is_url, redact
+from stream.address import host_of, is_url, redact
 from stream.errors import CannotOpen
 
 _REFUSED = {
@@ -34,14 +34,16 @@ def explain_open_error(address: str, error: Exception) -> CannotOpen:
 
 
 def _explain_network(address: str, error: Exception) -> str:
-    host = urlsplit(address).hostname
-    where = f"{host}:{_port(address)}"
+    host = host_of(address)
+    # Where a sign in a password ends the host too early, a part of the password would be named as the host.
+    meant = host == host_of(redact(address))
+    where = f"{host}:{_port(address)}" if meant else "what stands for its host"
     if isinstance(error, ConnectionRefusedError):
         return f"{where} refused the connection; is the camera on, and is the port right?"
     if isinstance(error, av.error.ExitError | TimeoutError):
         return f"{where} did not answer in time; is the camera on and reachable?"
     if unknown_host(host):
-        return f"the host name {host} is unknown; check the address and the network"
+        return _explain_host(host, meant=meant)
     if isinstance(error, av.error.InvalidDataError):
         return f"{where} answered, but not with video; check the port and the path"
     if urlsplit(address).scheme in ("rtsps", "https") and getattr(error, "errno", None) == errno.EIO:
@@ -50,6 +52,14 @@ def _explain_network(address: str, error: Exception) -> str:
             "capture.tls_ca_file, or capture.tls_verify = false"
         )
     return f"cannot be opened: {_reason(error)}"
+
+
+def _explain_host(host: str | None, *, meant: bool) -> str:
+    if host is None:
+        return "no host can be read from it; expected something like rtsp://HOST:554/PATH, an IPv6 host in [ ]"
+    if not meant:
+        return "the host is not found; write / ? # in a user name or password as %2F %3F %23, and @ as %40"
+    return f"the host name {host} is unknown; check the address and the network"
 
 
 def unknown_host(host: str | None) -> bool:
@@ -62,9 +72,9 @@ def unknown_host(host: str | None) -> bool:
 
 
 def _port(address: str) -> int:
-    parts = urlsplit(address)
     defaults = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
     try:
+        parts = urlsplit(address)
         return parts.port or defaults.get(parts.scheme, 0)
     except ValueError:
         return 0

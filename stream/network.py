@@ -38,7 +38,7 @@ class NetworkConnection(Connection):
     def _open(self) -> InputContainer:
         if not is_url(self._address):
             raise CannotOpen(
-                f"{self._address}: not a camera: give a URL like rtsp://..., a device number or /dev/videoN; "
+                f"{redact(self._address)}: not a camera: give a URL like rtsp://..., a device number or /dev/videoN; "
                 "recordings are for replay",
                 permanent=True,
             )

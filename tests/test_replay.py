@@ -127,6 +127,14 @@ def test_what_cannot_be_watched_gets_one_clear_line_and_nothing_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_an_address_of_a_camera_is_referred_to_watch_without_its_password(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["replay", "rtsp://admin:secret@10.0.0.1/x"])
+    _, err = capfd.readouterr()
+    assert "use watch" in err
+    assert "secret" not in err
+
+
 def test_a_truncated_file_has_its_flashes_reported_and_the_break_too(
     storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

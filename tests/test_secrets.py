@@ -47,6 +47,9 @@ def test_no_output_of_any_kind_holds_a_password(rtsp_server: Callable[..., RtspS
         f"rtsp://viewer-name:secret-word@127.0.0.1:{free_port()}/cam",
         "rtsp://viewer-name:secret-word@nowhere.invalid/cam",
         f"http://127.0.0.1:{free_port()}/video?user=viewer-name&password=secret-word",
+        f"rtsp://127.0.0.1:{free_port()}/user=viewer-name_password=secret-word_channel=1_stream=0.sdp",
+        f"rtsp://viewer-name:secret'word@127.0.0.1:{free_port()}/cam",
+        f"rtsp://viewer-name:no/secret-word@127.0.0.1:{free_port()}/cam",
     ]
     done = subprocess.run(
         [sys.executable, "-c", SAYS_EVERYTHING, *addresses], capture_output=True, text=True, timeout=100, check=False

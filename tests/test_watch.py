@@ -91,3 +91,24 @@ def test_a_camera_that_refuses_is_explained_without_its_password(
     assert "Traceback" not in done.stderr
     for secret in ("pa55", "joe"):
         assert secret not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("admin:pa55word@192.0.2.1/stream", "rtsp://..."),
+        ("rtsp://admin:it/pa55word@127.0.0.1/cam", "%2F"),
+        ("rtsp://admin:it's a pa55word@127.0.0.1:1/cam", "refused"),
+        ("rtsp://[::1/cam", "no host can be read"),
+    ],
+)
+def test_an_address_that_was_mistyped_is_explained_without_its_password(address: str, said: str) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "watch", address, "--publish", "none", "--json", "--verifier", "photometric"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "pa55" not in done.stdout + done.stderr
+    assert "admin" not in done.stdout + done.stderr

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Inputs, outputs, and how to replay."""
     parser.add_argument(
-        "inputs", nargs="+", type=Path, metavar="FILE|FOLDER", help="video files, or folders with video"
+        "inputs", nargs="+", type=recording_at, metavar="FILE|FOLDER", help="video files, or folders with video"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write flashes.jsonl, flashes.csv and stills/ there")
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON instead of the table")
@@ -46,6 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_verifier_arguments(parser)
     add_feed_arguments(parser, always=False)
     add_settings_arguments(parser)
+
+
+def recording_at(text: str) -> Path:
+    """A file or folder; an address of a camera is none."""
+    if "://" in text and not Path(text).exists():
+        raise argparse.ArgumentTypeError(
+            f"{text} is an address, not a file: for a camera use watch, and fetch a recording first"
+        )
+    return Path(text)
 
 
 def positive_seconds(text: str) -> float:
