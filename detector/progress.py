@@ -125,7 +125,7 @@ class WatchDisplay:
         table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
         for name in ("camera", "state"):
             table.add_column(name, no_wrap=True)
-        for name in ("frames/s", "frames", "damaged", "reconnects"):
+        for name in ("frames/s", "frames", "damaged", "late", "skipped", "reconnects"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("last error", overflow="ellipsis", no_wrap=True, ratio=1)
         colours = {"live": "green", "stalled": "yellow", "down": "red"}
@@ -136,6 +136,8 @@ class WatchDisplay:
                 f"{status.fps:.1f}",
                 str(status.frames),
                 str(status.damaged),
+                str(status.late),
+                Text(str(status.skipped), style="red" if status.skipped else ""),
                 str(status.reconnects),
                 status.last_error or "",
             )

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
 _STALLED_LIMITS = 5.0  # after so many stall limits a silent old connection is given up
 _JOIN_SECONDS = 2.8
+_SAY_SECONDS = 60.0  # how often is said that pictures are skipped, while it goes on
 
 
 class Camera:
@@ -38,7 +39,8 @@ class Camera:
 
     One thread per connection reads packets; they are decoded in the iterating thread. While a camera is silent its
     connection is kept and a second one is tried beside it: whichever shows a picture first goes on.
-    `on_state` is called from the iterating thread at every change of state.
+    `on_state` is called from the iterating thread at every change of state, and at most once a minute while pictures
+    are skipped.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class Camera:
         self._fresh: _Attempt | None = None  # being opened
         self._let_go: list[Connection] = []
         self._retry = Retry(options)
+        self._skipped_said = 0
+        self._say_skipped_from = 0.0
 
     @property
     def status(self) -> CameraStatus:
@@ -166,6 +170,22 @@ class Camera:
             self._enter("live", None)
         if self._timeline.clock_problem != status.clock_problem and self._timeline.clock_problem:
             log.warning("%s: %s", self.name, self._timeline.clock_problem)
+        if self._status.skipped > self._skipped_said and now >= self._say_skipped_from:
+            self._say_skipped(now)
+
+    def _say_skipped(self, now: float) -> None:
+        status = self._status
+        log.warning(
+            "%s: this computer is too slow for it: %d pictures skipped so far and %d handled late, of %d; "
+            "watch fewer cameras, or a smaller stream of this one",
+            self.name,
+            status.skipped,
+            status.late,
+            status.frames + status.skipped,
+        )
+        self._skipped_said, self._say_skipped_from = status.skipped, now + _SAY_SECONDS
+        if self._on_state is not None:
+            self._on_state(status)
 
     def _take_over(self, attempt: "_Attempt") -> None:
         """`attempt` shows pictures: it is the connection from now on."""

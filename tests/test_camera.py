@@ -364,12 +364,13 @@ def test_killing_and_freezing_leaves_nothing_behind(
     wait_for(lambda: not [t for t in threading.enumerate() if t.name == "camera-roof"], 5, "no thread left")
 
 
-def test_a_slow_program_skips_pictures_of_a_live_camera_and_counts_them(
-    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
+def test_a_slow_program_skips_pictures_of_a_live_camera_and_counts_them_and_says_so_once(
+    rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = rtsp_server(camera_clip)
     options = msgspec.structs.replace(capture_options, backlog_seconds=2.0)
-    with Camera("roof", server.url, options) as camera:
+    told: list[CameraStatus] = []
+    with Camera("roof", server.url, options, on_state=told.append) as camera:
         frames = iter(camera)
         first = next(frames)
         wait_for(lambda: camera._inbox.skipped > 10, 8, "skipped pictures")
@@ -378,6 +379,8 @@ def test_a_slow_program_skips_pictures_of_a_live_camera_and_counts_them(
         assert camera.status.late > 10
         assert late[-1].seconds - first.seconds > 61 * 0.04
         assert camera.status.reconnects == 0
+        assert [(status.state, status.skipped > 10) for status in told] == [("live", False), ("live", True)]
+        assert [line for line in caplog.messages if "too slow" in line and f"{told[1].skipped} pictures" in line]
         camera.stop()
 
 

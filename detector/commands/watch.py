@@ -179,11 +179,13 @@ def _watch(
 def _say_how_they_do(statuses: "Sequence[CameraStatus]") -> None:
     for s in statuses:
         _log.info(
-            "%s is %s: %d frames, %.1f a second, %d damaged, %d reconnects",
+            "%s is %s: %d frames, %.1f a second, %d damaged, %d handled late, %d skipped, %d reconnects",
             s.camera,
             s.state,
             s.frames,
             s.fps,
             s.damaged,
+            s.late,
+            s.skipped,
             s.reconnects,
         )
