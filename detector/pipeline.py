@@ -1,6 +1,7 @@
 """One source's frames in, revisions of flashes out: prefilter, verifier and publication wired together."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -80,7 +81,8 @@ class SourceDetector:
         self._publish = publish
         self._album = album
         self._source = source
-        self._file = None if file is None else file.name
+        # A name that is not UTF-8, as an old disk may hold it, cannot be in a message as it is.
+        self._file = None if file is None else os.fsencode(file.name).decode(errors="replace")
         self._open: dict[str, FlashRecord] = {}
 
     def push(self, frame: Frame) -> None:

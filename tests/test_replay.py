@@ -1,6 +1,7 @@
 """`replay`: a storm clip in; a table, events, a folder of results out; and a clear line for what cannot be watched."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -158,6 +159,17 @@ def test_one_bad_file_does_not_keep_the_others_from_being_watched(
     out, err = capfd.readouterr()
     assert len(events_of(out)) == 4
     assert "bad.mp4" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_not_utf_8_is_watched_and_so_are_the_others(
+    storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    latin = tmp_path / os.fsdecode(b"Gewitter_K\xf6ln.mp4")
+    latin.write_bytes(storm[0].read_bytes())
+    assert main(["replay", str(latin), str(storm[0]), "--json", "--quiet"]) == 0
+    files = [event["data"]["file"] for event in events_of(capfd.readouterr().out)]
+    assert files == ["Gewitter_K\ufffdln.mp4"] * 4 + ["storm.mp4"] * 4
 
 
 def test_ctrl_c_finishes_what_is_open_and_reports_what_was_found(storm: tuple[Path, Any], tmp_path: Path) -> None:
