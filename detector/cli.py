@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from typing import NoReturn
 
 from detector import __version__, commands
-from detector.errors import DetectorError
+from detector.errors import DetectorError, WrongUse
 from stream import StreamError, redact
 
 _NOT_COMMANDS = {"common"}
@@ -58,7 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if isinstance(error.__cause__, BrokenPipeError):
             return _reader_has_left()
         print(f"lightning-detector: {redact(error)}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, WrongUse) else 1
     except BrokenPipeError:
         return _reader_has_left()
     except KeyboardInterrupt:

@@ -5,11 +5,16 @@ class DetectorError(Exception):
     """Something the user asked for cannot be done; the message names what, the number and what to try.
 
     * DetectorError
+        - WrongUse          the command line asks for what does not go together, or for nothing
         - SettingsError     a settings file or key is unknown, of the wrong kind or out of range
         - VerifierError     the chosen verifier cannot start or cannot answer
         - OutputError       results cannot be written where they were asked for
         - LabelsError       labels or results to be scored cannot be read
     """
+
+
+class WrongUse(DetectorError):
+    """The command line asks for what does not go together, or for nothing: exit code 2."""
 
 
 class SettingsError(DetectorError):

@@ -200,7 +200,7 @@ def test_keys_from_nothing_to_a_subscriber_that_is_let_in(
     assert main(["keys", "list", "--keys", folder]) == 0
     assert "wall" in capfd.readouterr().out
     assert main(["keys", "revoke", "wall", "--keys", folder]) == 1
-    assert main(["keys", "list"]) == 1
+    assert main(["keys", "list"]) == 2
     assert "--keys DIR" in capfd.readouterr().err
 
 
@@ -246,7 +246,7 @@ def test_a_relay_killed_at_any_moment_merges_two_feeds_without_loss_or_doubles(t
 
 
 def test_a_relay_without_a_journal_or_an_endpoint_says_what_it_needs(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["relay", "tcp://127.0.0.1:5556", "--publish", free_endpoint()]) == 1
+    assert main(["relay", "tcp://127.0.0.1:5556", "--publish", free_endpoint()]) == 2
     assert "--journal FILE" in capfd.readouterr().err
 
 

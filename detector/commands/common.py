@@ -23,6 +23,7 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--set",
         dest="overrides",
+        type=_override,
         action="append",
         default=[],
         metavar="SECTION.KEY=VALUE",
@@ -30,16 +31,27 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _override(text: str) -> "tuple[str, dict[str, Any]]":
+    """One `--set` as a table, with where it came from."""
+    from detector.errors import SettingsError
+    from detector.settings import parse_override
+
+    try:
+        return f"--set {text}", parse_override(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def settings_tables(arguments: argparse.Namespace) -> "list[tuple[str, dict[str, Any]]]":
     """What `--config` and then each `--set` lay over the shipped settings, with where each came from.
 
     Raises:
-        SettingsError: a file cannot be read or an override is not of the form section.key=value.
+        SettingsError: the file cannot be read.
     """
-    from detector.settings import parse_override, read_table
+    from detector.settings import read_table
 
     tables = [] if arguments.config is None else [(str(arguments.config), read_table(arguments.config))]
-    return tables + [(f"--set {text}", parse_override(text)) for text in arguments.overrides]
+    return tables + list(arguments.overrides)
 
 
 def settings_of(arguments: argparse.Namespace) -> "Settings":

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from contextlib import ExitStack
     from threading import Event
 
-    from detector.errors import DetectorError
+    from detector.errors import WrongUse
     from detector.flash import event_schema
     from detector.log import log_to_stderr
     from detector.signals import stop_on_signals
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     options = feed_options(settings_of(arguments), arguments)
     if options.endpoint is None or options.journal is None:
-        raise DetectorError("relay: needs --publish ENDPOINT and --journal FILE: where to, and how far it has come")
+        raise WrongUse("relay: needs --publish ENDPOINT and --journal FILE: where to, and how far it has come")
     log_to_stderr()
     deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     with ExitStack() as stack:

@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _settings_and_cameras(arguments: argparse.Namespace) -> "tuple[Settings, tuple[CameraEntry, ...]]":
     """What was asked for, by the command line and by --config together."""
     from detector.cameras import distinct_names, load_cameras
-    from detector.errors import SettingsError
+    from detector.errors import WrongUse
 
     named = [
         {"url": url, "name": name}
@@ -109,7 +109,7 @@ def _settings_and_cameras(arguments: argparse.Namespace) -> "tuple[Settings, tup
     ]
     common, cameras = load_cameras([*settings_tables(arguments), ("command line", {"camera": named})])
     if not cameras:
-        raise SettingsError("no camera to watch: give a URL, or --config with [[camera]] tables")
+        raise WrongUse("no camera to watch: give a URL, or --config with [[camera]] tables")
     return lay_verifier_arguments(common, arguments), cameras
 
 

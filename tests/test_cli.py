@@ -1,0 +1,35 @@
+"""The command line: what is asked in a wrong way ends with 2 and one clear reason."""
+
+import pytest
+
+from detector.cli import main
+
+
+def ended(words: list[str]) -> int:
+    """The exit code, also where argparse leaves by itself."""
+    try:
+        return main(words)
+    except SystemExit as left:
+        return int(left.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["watch"], "no camera to watch"),
+        (["watch", "rtsp://127.0.0.1:1/cam", "--set", "foo"], "--set 'foo': expected section.key=value"),
+        (["replay", "storm.mp4", "--set", "foo"], "--set 'foo': expected section.key=value"),
+        (["relay", "tcp://127.0.0.1:5556"], "relay: needs --publish"),
+        (["keys", "list"], "Give --keys DIR"),
+        (["rtsp://joe:pa55@10.0.0.1/cam"], "rtsp://***@10.0.0.1/cam"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_says_what_is_expected(
+    words: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(words) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert said in err
+    assert "Traceback" not in err
+    assert "pa55" not in err
