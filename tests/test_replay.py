@@ -68,6 +68,19 @@ def test_utc_of_every_flash_follows_from_the_start_that_was_given(
     assert first["start_utc"].startswith("2026-11-23T00:00:00.")
 
 
+@pytest.mark.parametrize("inputs", [["a.mp4", "b.mp4"], ["."]])
+def test_one_start_is_refused_for_several_files(
+    inputs: list[str], storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(storm[0].read_bytes())
+    paths = [str(tmp_path / name) for name in inputs]
+    assert main(["replay", *paths, "--json", "--start", "2026-11-22T23:59:59Z"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "--start is the time of one file, but there are 2" in err
+
+
 def test_with_no_verifier_every_candidate_is_unverified(
     storm: tuple[Path, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start",
         type=utc_of,
         metavar="UTC",
-        help="when the first frame was taken, e.g. 2026-11-22T21:29:03.5Z; otherwise the file's creation time, if any",
+        help="when the first frame of the one file was taken, e.g. 2026-11-22T21:29:03.5Z; otherwise its creation "
+        "time, if any",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add_verifier_arguments(parser)
@@ -80,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     from functools import partial
     from threading import Event
 
+    from detector.errors import WrongUse
     from detector.log import log_to_stderr
     from detector.progress import ReplayProgress, summary_line
     from detector.replay import ReplayOptions, find_videos, replay_files
@@ -90,6 +92,10 @@ def run(arguments: argparse.Namespace) -> int:
     log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     paths = find_videos(arguments.inputs)
+    if arguments.start is not None and len(paths) > 1:
+        raise WrongUse(
+            f"--start is the time of one file, but there are {len(paths)}: replay each with a --start of its own"
+        )
     tally = Tally()
     console = progress_console()
     listeners = [tally.add, *([print_event] if arguments.json else [])]
