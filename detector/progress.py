@@ -28,7 +28,7 @@ class ReplayProgress:
         self._files = files
         self._tally = tally
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[speed]}"),
@@ -60,7 +60,7 @@ class ReplayProgress:
         self._started = time.monotonic()
         self._last = 0.0
         name = path.name if self._files == 1 else f"[{self._begun}/{self._files}] {path.name}"
-        self._task = self._bars.add_task(Text(name).plain, total=duration_seconds, speed="", flashes="")
+        self._task = self._bars.add_task(name, total=duration_seconds, speed="", flashes="")
 
     def advance(self, seconds: float) -> None:
         """The file has been watched up to `seconds`."""
@@ -139,6 +139,6 @@ class WatchDisplay:
                 str(status.late),
                 Text(str(status.skipped), style="red" if status.skipped else ""),
                 str(status.reconnects),
-                status.last_error or "",
+                Text(status.last_error or ""),
             )
         self._live.update(Group(table, Text(self._counts.summary(), style="bold")), refresh=True)

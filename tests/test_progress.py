@@ -2,11 +2,12 @@
 
 import re
 from io import StringIO
+from pathlib import Path
 
 from rich.console import Console
 
-from detector.progress import WatchDisplay
-from detector.report import Counts
+from detector.progress import ReplayProgress, WatchDisplay
+from detector.report import Counts, Tally
 from stream import CameraStatus
 
 
@@ -28,3 +29,17 @@ def test_the_display_of_cameras_shows_how_many_pictures_were_late_and_skipped() 
     heads, row = (line.split() for line in lines(written)[:2])
     assert row[heads.index("late")] == "77"
     assert row[heads.index("skipped")] == "538"
+
+
+def test_an_address_in_brackets_is_shown_as_it_is() -> None:
+    console, written = terminal()
+    with WatchDisplay(console, console, Counts()) as display:
+        display.show([CameraStatus("roof", "down", last_error="rtsp://[fe80::1]/cam: [fe80::1]:554 refused")])
+    assert "rtsp://[fe80::1]/cam: [fe80::1]:554 refused" in written.getvalue()
+
+
+def test_a_file_name_in_brackets_is_shown_as_it_is_while_it_is_watched() -> None:
+    console, written = terminal()
+    with ReplayProgress(console, 1, Tally()) as progress:
+        progress.begin(Path("Big storm [dQw4w9WgXcQ].mp4"), 7.0)
+    assert "Big storm [dQw4w9WgXcQ].mp4" in written.getvalue()

@@ -185,6 +185,15 @@ def test_a_file_whose_name_is_not_utf_8_is_watched_and_so_are_the_others(
     assert files == ["Gewitter_K\ufffdln.mp4"] * 4 + ["storm.mp4"] * 4
 
 
+def test_the_table_shows_the_name_of_a_file_as_it_is(
+    storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "Big storm [dQw4w9WgXcQ] :fire:.mp4"
+    path.write_bytes(storm[0].read_bytes())
+    assert main(["replay", str(path)]) == 0
+    assert capfd.readouterr().out.count(path.name) == 2
+
+
 def test_ctrl_c_finishes_what_is_open_and_reports_what_was_found(storm: tuple[Path, Any], tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-m", "detector.cli", "replay", str(storm[0]), "--realtime", "--json", "--out", str(out)]

@@ -68,7 +68,7 @@ def main() -> int:
     for name, cost in costs.items():
         times = (f"{cost.decode_ms:.2f}", f"{cost.prefilter_ms:.2f}", f"{cost.share:.1%}", f"{cost.state_mb:.2f}")
         table.add_row(name, cost.size, str(cost.pictures), *times)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Console(markup=False, width=None if sys.stdout.isatty() else 120).print(table)
     return 0 if all(cost.share <= SHARE_GOAL and cost.state_mb <= STATE_GOAL_MB for cost in costs.values()) else 1
 
 

@@ -66,14 +66,18 @@ def settings_of(arguments: argparse.Namespace) -> "Settings":
 
 
 def progress_console() -> "Console":
-    """Where progress and logs go: stderr, in colour only if it is a terminal."""
+    """Where progress and logs go: stderr, in colour only if it is a terminal. What is printed is text, not markup."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def result_console() -> "Console":
-    """Where results go: stdout, in colour only if it is a terminal; elsewhere no line is broken to a screen's width."""
+    """Where results go: stdout, in colour only if it is a terminal; elsewhere no line is broken to a screen's width.
+
+    What is printed is text, not markup: a file may be called `storm [night].mp4`.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 250)
+    width = None if sys.stdout.isatty() else 250
+    return Console(highlight=False, markup=False, emoji=False, width=width)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from detector.minicpm.snapshot import Snapshot
     from detector.settings import Settings
 
-_MARKS = {True: "[green]ok[/]", False: "[red]no[/]", None: "[dim]--[/]"}
+_MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("--", "dim")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Look, print each finding as it comes; 1 if one that is needed fails."""
     import msgspec
+    from rich.text import Text
 
     from detector.doctor import Doctor
 
@@ -41,8 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     for check in _all_checks(doctor, settings, smoke=arguments.smoke):
         found.append(check)
         if not arguments.json:
-            console.print(f"{_MARKS[check.ok]} {check.name:<22} ", end="", soft_wrap=True)
-            console.print(check.text, markup=False, soft_wrap=True)
+            line = Text.assemble(_MARKS[check.ok], f" {check.name:<22} {check.text}")
+            console.print(line, soft_wrap=True)
     failed = any(check.ok is False for check in found)
     if arguments.json:
         print(msgspec.json.encode({"ok": not failed, "checks": found}).decode())

@@ -143,7 +143,9 @@ def _print_tables(
     table.add_section()
     for name, score in _sums(labels, scores).items():
         table.add_row(name + (" *" if name != "total" else ""), *_cells(score), style="bold")
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+    console = Console(
+        highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE
+    )
     console.print(table)
     for clip, score in scores.items():
         for what, spans in (("missed", score.missed), ("false", score.false_spans)):

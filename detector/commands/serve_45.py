@@ -82,7 +82,7 @@ def _say(*lines: str) -> None:
     from detector.commands.common import progress_console
 
     for line in lines:
-        progress_console().print(line, markup=False, soft_wrap=True)
+        progress_console().print(line, soft_wrap=True)
 
 
 def _check_address(asked: "Minicpm45Settings") -> None:
@@ -115,7 +115,7 @@ def _smoke(checked: "Checked", job: "Job", settings: "Settings") -> int:
     for finding in findings(checked, job, settings):
         passed = passed and finding.ok
         line = f"{'ok' if finding.ok else 'no'} smoke: {finding.name:<22} {finding.text}"
-        result_console().print(line, markup=False, soft_wrap=True)
+        result_console().print(line, soft_wrap=True)
     return 0 if passed else 1
 
 

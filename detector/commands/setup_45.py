@@ -43,5 +43,5 @@ def run(arguments: argparse.Namespace) -> int:
         *(stamp.notes if stamp else ()),
     ]
     for line in lines:
-        result_console().print(line, markup=False, soft_wrap=True)
+        result_console().print(line, soft_wrap=True)
     return 0

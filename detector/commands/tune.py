@@ -57,7 +57,7 @@ def _show(curve: "Curve", settings: "Settings", png: Path, *, evidence: bool) ->
 
     from detector.tune import near_misses, proposals, terminal_curve
 
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     for line in terminal_curve(curve, min(console.width, 120)):
         console.print(line)
     console.print("bars: strength, half a bar is the threshold;  #: confirmed;  x: rejected or unverified")
