@@ -11,6 +11,7 @@ from detector.flash import Candidate, Media
 from detector.settings import EvidenceSettings
 from stream import BadVideo, Clip, Frame, load_opencv
 
+CLIPS = "clips"  # the folder of a run's clips, in the run's own
 _JPEG_QUALITY = 92
 
 
@@ -58,7 +59,7 @@ class Album:
         clip = evidence.clip
         return Media(
             still=self._write("stills", f"{flash_id}.jpg", evidence.still),
-            clip=None if clip is None else self._write("clips", f"{flash_id}.{clip.container}", clip.data),
+            clip=None if clip is None else self._write(CLIPS, f"{flash_id}.{clip.container}", clip.data),
         )
 
     def _write(self, kind: str, name: str, data: bytes) -> str:

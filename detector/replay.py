@@ -1,5 +1,6 @@
 """Recorded files in order: each is opened, watched to its end and closed before the next."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +10,11 @@ from typing import Protocol
 
 from detector.cameras import distinct_names
 from detector.errors import DetectorError
+from detector.evidence import CLIPS
 from detector.pipeline import SourceDetector
 from stream import BadVideo, CannotOpen, CaptureOptions, Frame, GrowingFile, Video, open_video
+
+_log = logging.getLogger(__name__)
 
 _SUFFIXES = (
     "3gp 264 265 avi flv h264 h265 hevc m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts webm wmv"  # containers, raw
@@ -53,8 +57,10 @@ class ReplayOptions:
     follow_seconds: float | None = None
 
 
-def find_videos(paths: Sequence[Path]) -> list[Path]:
+def find_videos(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
     """The files named, and the videos in the folders named (sub-folders too), in order.
+
+    out: the folder of this run's results; the clips that an earlier run left there are no recordings.
 
     Raises:
         NoVideo: a folder has none.
@@ -65,6 +71,13 @@ def find_videos(paths: Sequence[Path]) -> list[Path]:
             found.append(path)
             continue
         inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
+        if out is not None:
+            clips = (out / CLIPS).resolve()
+            recordings = [file for file in inside if not file.resolve().is_relative_to(clips)]
+            own = len(inside) - len(recordings)
+            if own:
+                _log.info("%s: left out, since --out keeps its own clips there: %d videos", out / CLIPS, own)
+            inside = recordings
         if not inside:
             raise NoVideo(f"{path}: no video in this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))})")
         found += inside

@@ -100,6 +100,19 @@ def test_a_folder_is_watched_with_all_its_videos_and_their_names_stay_apart(
     assert {event["subject"] for event in events_of(capfd.readouterr().out)} == {"storm", "storm-2"}
 
 
+def test_a_second_run_leaves_out_the_clips_that_the_first_one_put_into_the_folder(
+    storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "storm.mp4").write_bytes(storm[0].read_bytes())
+    runs = []
+    for _ in range(2):
+        assert main(["replay", str(tmp_path), "--out", str(tmp_path / "results"), "--json"]) == 0
+        out, err = capfd.readouterr()
+        runs.append([event["data"]["file"] for event in events_of(out)])
+    assert runs == [["storm.mp4"] * 4] * 2
+    assert "left out, since --out keeps its own clips there: 2 videos" in err
+
+
 def audio_only(path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44100)

@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
-    paths = find_videos(arguments.inputs)
+    paths = find_videos(arguments.inputs, arguments.out)
     if arguments.start is not None and len(paths) > 1:
         raise WrongUse(
             f"--start is the time of one file, but there are {len(paths)}: replay each with a --start of its own"
