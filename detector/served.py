@@ -3,13 +3,13 @@
 import asyncio
 import json
 import logging
-import os
 import random
 import threading
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -18,6 +18,7 @@ from detector.chat import ServedModel, first_model_in, request_body, score_in
 from detector.errors import SettingsError, VerifierError
 from detector.flash import Candidate, Verdict
 from detector.minicpm.protocol import Score
+from detector.model_key import model_key
 from detector.question import Asked, Question, Shown
 from detector.settings import ServedSettings, Settings
 from stream import redact
@@ -32,7 +33,7 @@ class ServedVerifier:
     """Judges by asking a model server, several candidates at a time.
 
     Raises:
-        VerifierError: there is no endpoint.
+        VerifierError: there is no endpoint, or its address or key cannot be used.
         SettingsError: the prompt or `served.extra_json` cannot be used.
     """
 
@@ -205,13 +206,20 @@ class ServedVerifier:
 
 def _client(served: ServedSettings) -> httpx.AsyncClient:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines for each request carry the whole address
-    key = os.environ.get(served.key_variable)
-    return httpx.AsyncClient(
-        base_url=served.endpoint,
-        timeout=httpx.Timeout(served.timeout_seconds, connect=_CONNECT_SECONDS),
-        headers={"Authorization": f"Bearer {key}"} if key else {},
-        limits=httpx.Limits(max_connections=served.concurrency),
-    )
+    key = model_key(served.key_variable)
+    try:
+        _ = urlsplit(served.endpoint).port  # refuses a port above 65535, which the client would choke on while it asks
+        return httpx.AsyncClient(
+            base_url=served.endpoint,
+            timeout=httpx.Timeout(served.timeout_seconds, connect=_CONNECT_SECONDS),
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            limits=httpx.Limits(max_connections=served.concurrency),
+        )
+    except (ValueError, httpx.InvalidURL) as error:
+        raise VerifierError(
+            f"verifier served: endpoint {redact(served.endpoint)!r} cannot be read: {redact(error)}; "
+            "expected something like http://127.0.0.1:8000/v1"
+        ) from error
 
 
 def _extra(served: ServedSettings) -> dict[str, Any]:

@@ -143,6 +143,31 @@ def test_no_more_requests_run_at_once_than_allowed() -> None:
     assert len(server.requests) == 7
 
 
+def test_a_line_end_behind_the_key_does_not_belong_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIGHTNING_MODEL_KEY", "s3cret-key\r\n")
+    with ModelServer(key="s3cret-key") as server:
+        verifier = served(server)
+        assert verifier.verify([candidate()])[0].lightning is True
+        verifier.close()
+
+
+@pytest.mark.parametrize("key", ["s3cret\rkey", "s3cret-schlüssel", "s3cret\x7f", "s3cret\udcf6"])
+def test_a_key_that_cannot_be_sent_is_refused_by_the_name_of_its_variable(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIGHTNING_MODEL_KEY", key)
+    with ModelServer() as server, pytest.raises(VerifierError, match="LIGHTNING_MODEL_KEY") as refused:
+        served(server)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:80a/v1", "http://[::1/v1", "http://127.0.0.1:99999/v1"])
+def test_an_endpoint_that_is_no_address_is_named(endpoint: str) -> None:
+    with pytest.raises(VerifierError, match="endpoint") as refused:
+        choose_verifier(model_settings("served", served={"endpoint": endpoint, "retries": 0}))
+    assert endpoint in str(refused.value)
+
+
 def test_the_key_comes_from_the_environment_and_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     with ModelServer(key="s3cret-key") as server:
         with pytest.raises(VerifierError, match="LIGHTNING_MODEL_KEY") as refused:

@@ -90,8 +90,9 @@ def _check_address(asked: "Minicpm45Settings") -> None:
     import socket
 
     from detector.errors import VerifierError
+    from detector.model_key import model_key
 
-    if asked.host not in {"127.0.0.1", "::1", "localhost"} and not os.environ.get(asked.key_variable):
+    if asked.host not in {"127.0.0.1", "::1", "localhost"} and not model_key(asked.key_variable):
         raise VerifierError(
             f"--host {asked.host} can be reached from other machines; put a key into {asked.key_variable}, here and at "
             "the asking side, or stay on 127.0.0.1"
@@ -121,6 +122,7 @@ def _smoke(checked: "Checked", job: "Job", settings: "Settings") -> int:
 
 def _job(checked: "Checked", asked: "Minicpm45Settings") -> "Job":
     from detector.minicpm45.job import Job
+    from detector.model_key import model_key
 
     return Job(
         model=checked.snapshot.model,
@@ -139,5 +141,5 @@ def _job(checked: "Checked", asked: "Minicpm45Settings") -> "Job":
         request_limit_mb=asked.request_limit_mb,
         pictures_limit=asked.pictures_limit,
         answer_seconds=asked.answer_limit_seconds,
-        key=os.environ.get(asked.key_variable, ""),
+        key=model_key(asked.key_variable),
     )
