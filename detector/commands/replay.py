@@ -5,12 +5,12 @@ fast as they decode; a file that breaks off still has the flashes before the bre
 """
 
 import argparse
-import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detector.argument_types import seconds_of
 from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_of
 from detector.outlet import add_feed_arguments
 from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from detector.report import RunFolder
     from detector.session import Session
     from stream import Video
+
+_EARLIEST_START = datetime(1900, 1, 1, tzinfo=UTC).timestamp()
+_LATEST_START = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,13 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
     parser.add_argument(
         "--follow",
-        type=positive_seconds,
+        type=seconds_of,
         metavar="S",
         help="the files are still being written: wait at the end for more, until none came for S seconds",
     )
     parser.add_argument(
         "--start",
-        type=utc_of,
+        type=start_of,
         metavar="UTC",
         help="when the first frame of the one file was taken, e.g. 2026-11-22T21:29:03.5Z; otherwise its creation "
         "time, if any",
@@ -58,14 +61,6 @@ def recording_at(text: str) -> Path:
     return Path(text)
 
 
-def positive_seconds(text: str) -> float:
-    """A time to wait, in seconds."""
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
-    return seconds
-
-
 def utc_of(text: str) -> float:
     """An ISO 8601 time as seconds since 1970; without an offset it is taken as UTC."""
     try:
@@ -73,6 +68,14 @@ def utc_of(text: str) -> float:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-11-22T21:29:03.5Z") from error
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def start_of(text: str) -> float:
+    """The time of a recording's first picture: a year in which its last one can be told too."""
+    seconds = utc_of(text)
+    if not _EARLIEST_START <= seconds < _LATEST_START:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in the years 1900 to 8999")
+    return seconds
 
 
 def run(arguments: argparse.Namespace) -> int:

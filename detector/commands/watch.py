@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detector.argument_types import seconds_of
 from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_tables
 from detector.commands.replay import print_event
 from detector.outlet import add_feed_arguments
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print each event as a line of JSON instead of a short line"
     )
-    parser.add_argument("--seconds", type=float, metavar="S", help="stop after this many seconds")
+    parser.add_argument("--seconds", type=seconds_of, metavar="S", help="stop after this many seconds")
     parser.add_argument(
         "--keep-trying",
         action="store_true",
