@@ -81,6 +81,16 @@ def test_one_start_is_refused_for_several_files(
     assert "--start is the time of one file, but there are 2" in err
 
 
+@pytest.mark.parametrize("command", [["replay", "--json"], ["tune"]])
+def test_the_settings_file_of_watch_serves_other_commands_too(
+    command: list[str], storm: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cameras = tmp_path / "cameras.toml"
+    cameras.write_text('[prefilter]\ngap_seconds = 0.4\n[[camera]]\nurl = "rtsp://10.0.0.1/cam"\n')
+    assert main([*command, str(storm[0]), "--config", str(cameras)]) == 0
+
+
 def test_with_no_verifier_every_candidate_is_unverified(
     storm: tuple[Path, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:

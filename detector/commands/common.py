@@ -55,14 +55,18 @@ def settings_tables(arguments: argparse.Namespace) -> "list[tuple[str, dict[str,
 
 
 def settings_of(arguments: argparse.Namespace) -> "Settings":
-    """The shipped settings, changed by `--config` and then by each `--set`.
+    """The shipped settings, changed by `--config` and then by each `--set`; cameras in the file are for `watch` alone.
 
     Raises:
         SettingsError: a file, key or value is wrong.
     """
     from detector.settings import load_settings
 
-    return load_settings(settings_tables(arguments))
+    return load_settings((origin, _without_cameras(table)) for origin, table in settings_tables(arguments))
+
+
+def _without_cameras(table: "dict[str, Any]") -> "dict[str, Any]":
+    return {key: part for key, part in table.items() if key != "camera" or not isinstance(part, list)}
 
 
 def progress_console() -> "Console":
