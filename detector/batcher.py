@@ -20,8 +20,9 @@ Answer = Callable[[Candidate, Verdict], None]
 
 _log = logging.getLogger(__name__)
 
-_GRACE_SECONDS = 2.0  # for a batch that is nearly done when we stop
+_GRACE_SECONDS = 2.0  # for what is nearly done when we stop
 _JOIN_SECONDS = 10.0
+_LOOK_SECONDS = 0.5  # a signal sets `stop` without waking anybody
 _LOG_SECONDS = 60.0
 
 
@@ -63,11 +64,13 @@ class Batcher:
     one in a thread of its own, and then `answer` runs in another thread of this object, with the candidate's pictures
     made small. A verifier that raises, runs out of memory or falls silent costs the answer, never the candidate.
 
-    What `answer` raises is raised again from the next `ask`, `drain` or the end of the block.
+    What `answer` raises is raised again from the next `ask`, `drain` or the end of the block. Once `stop` is set,
+    neither a file nor `drain` waits for the verifier any longer.
     """
 
-    def __init__(self, verifier: Verifier, settings: BatcherSettings) -> None:
+    def __init__(self, verifier: Verifier, settings: BatcherSettings, stop: threading.Event | None = None) -> None:
         self.counts = BatcherCounts()
+        self._stop = stop or threading.Event()
         self._verifier = verifier
         self._settings = settings
         self._queue = TicketQueue()
@@ -115,15 +118,18 @@ class Batcher:
             self._changed.notify_all()
 
     def drain(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until all that was asked is answered; False when `timeout_seconds` passed first."""
+        """Wait until all that was asked is answered; False when `timeout_seconds` passed first, or it was stopped."""
+        hurried = False
         end = float("inf") if timeout_seconds is None else time.monotonic() + timeout_seconds
         with self._changed:
             while not self._all_answered():
+                if self._stop.is_set() and not hurried:
+                    hurried, end = True, min(end, time.monotonic() + _GRACE_SECONDS)
                 left = end - time.monotonic()
                 if left <= 0:
                     return False
                 self._raise_error()
-                self._changed.wait(min(left, 1.0))
+                self._changed.wait(min(left, _LOOK_SECONDS))
         self._raise_error()
         return True
 
@@ -269,11 +275,11 @@ class Batcher:
         self._undelivered += 1
 
     def _wait_for_room(self) -> None:
-        while len(self._queue) >= self._settings.waiting_limit:
+        while len(self._queue) >= self._settings.waiting_limit and not self._stop.is_set():
             if time.monotonic() >= self._stuck_at:
                 self._make_room(time.monotonic())
                 return
-            self._changed.wait(1.0)
+            self._changed.wait(_LOOK_SECONDS)
             self._raise_error()
 
     def _make_room(self, now: float) -> None:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Literal, Self
 
@@ -41,6 +42,7 @@ class Session:
     """Use as a context: entering opens the feed and starts the verifier; leaving answers what is asked and drains it.
 
     listeners: each is called with (topic, sequence, body) of every message, after it was committed and published.
+    stop: once set, nothing waits for the verifier any longer.
     line: which verifier was chosen, and why.
 
     Raises:
@@ -48,12 +50,18 @@ class Session:
     """
 
     def __init__(
-        self, settings: Settings, arguments: argparse.Namespace, listeners: Sequence[Listener], out: Path | None
+        self,
+        settings: Settings,
+        arguments: argparse.Namespace,
+        listeners: Sequence[Listener],
+        out: Path | None,
+        stop: Event | None = None,
     ) -> None:
         self._settings = settings
         self._arguments = arguments
         self._listeners = listeners
         self._album = None if out is None else Album(out, settings.evidence)
+        self._stop = stop
         self._stack = ExitStack()
         self.line = ""
 
@@ -64,7 +72,7 @@ class Session:
             stack.callback(verifier.close)
             self._feed = stack.enter_context(Feed(options, schema=event_schema(), on_message=self._tell))
             # Entered last, left first: what it still answers is published before the feed is drained.
-            self._batcher = stack.enter_context(Batcher(verifier, self._settings.batcher))
+            self._batcher = stack.enter_context(Batcher(verifier, self._settings.batcher, self._stop))
             self._stack = stack.pop_all()
         return self
 
@@ -97,7 +105,7 @@ class Session:
         return self._feed.failure
 
     def drain(self) -> None:
-        """Wait until everything asked of the verifier is answered."""
+        """Wait until everything asked of the verifier is answered, or the run is stopped."""
         self._batcher.drain()
 
     def publish_camera(self, status: CameraStatus) -> None:

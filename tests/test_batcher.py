@@ -265,6 +265,23 @@ def test_a_verifier_that_never_returns_holds_nobody_for_ever(gated: Gated, answe
         assert all(answers.states(f"c{number}") == ["unverified"] for number in range(5))
 
 
+def test_once_stopped_nobody_waits_for_a_verifier_that_hangs(gated: Gated, answers: Answers) -> None:
+    stop = threading.Event()
+    with Batcher(gated, settings(batch_size=1, waiting_limit=2), stop) as batcher:
+        for number in range(2):
+            batcher.ask(candidate(f"c{number}"), answers, wait=True)
+        third = threading.Thread(target=batcher.ask, args=(candidate("c2"), answers), kwargs={"wait": True})
+        third.start()
+        until(lambda: batcher.counts.asked == 3)
+        stop.set()
+        third.join(LIMIT_SECONDS / 4)
+        assert not third.is_alive(), "a file still waits for room"
+        began = time.monotonic()
+        assert not batcher.drain()
+        assert time.monotonic() - began < LIMIT_SECONDS / 4
+    assert [answers.states(f"c{number}")[-1] for number in (1, 2)] == ["unverified"] * 2
+
+
 def test_leaving_the_block_answers_what_is_left_and_closes_the_verifier(gated: Gated, answers: Answers) -> None:
     with Batcher(gated, settings(batch_size=1)) as batcher:
         for number in range(3):

@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         if folder is not None:
             listeners.append(folder.add)
         stop = stack.enter_context(stop_on_signals(Event()))
-        session = stack.enter_context(Session(settings, arguments, listeners, arguments.out))
+        session = stack.enter_context(Session(settings, arguments, listeners, arguments.out, stop))
         # Lines of JSON and a moving bar on one terminal would tear each other apart.
         hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
         progress = stack.enter_context(ReplayProgress(console, len(paths), tally, quiet=hidden))

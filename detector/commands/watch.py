@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out, keep_earlier=True))
         if folder is not None:
             listeners.append(_keep_going(folder.add))
-        session = stack.enter_context(Session(settings, arguments, listeners, arguments.out))
+        session = stack.enter_context(Session(settings, arguments, listeners, arguments.out, stop))
         _log.info("%s", session.line)
         if folder is not None:
             folder.begin()
