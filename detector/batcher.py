@@ -64,8 +64,9 @@ class Batcher:
     one in a thread of its own, and then `answer` runs in another thread of this object, with the candidate's pictures
     made small. A verifier that raises, runs out of memory or falls silent costs the answer, never the candidate.
 
-    What `answer` raises is raised again from the next `ask`, `drain` or the end of the block. Once `stop` is set,
-    neither a file nor `drain` waits for the verifier any longer.
+    What `answer` raises in that thread is raised again from the next `ask` of a file, `drain` or the end of the block;
+    a live camera's is logged too, and never raised in the thread of another. Once `stop` is set, neither a file nor
+    `drain` waits for the verifier any longer.
     """
 
     def __init__(self, verifier: Verifier, settings: BatcherSettings, stop: threading.Event | None = None) -> None:
@@ -94,7 +95,8 @@ class Batcher:
 
     def ask(self, candidate: Candidate, answer: Answer, *, wait: bool = False) -> None:
         """Have `candidate` judged. With `wait` (files) this blocks while too many wait; without, it never does."""
-        self._raise_error()
+        if wait:
+            self._raise_error()
         self.counts.asked += 1
         verdict = answer_at_once(self._verifier, candidate)
         if verdict is None:
@@ -222,8 +224,11 @@ class Batcher:
             ticket, verdict = item
             try:
                 ticket.answer(ticket.candidate, verdict)
-            except Exception as error:  # noqa: BLE001 - reaches the owner at its next call; other cameras go on
+            except Exception as error:  # noqa: BLE001 - reaches the owner in the end; other cameras go on
                 self._error = error
+                if ticket.live:
+                    camera, kind = ticket.candidate.camera, type(error).__name__
+                    _log.error("%s: its verdict could not be told: %s: %s", camera, kind, redact(error))
             with self._changed:
                 self._undelivered -= 1
                 self._changed.notify_all()

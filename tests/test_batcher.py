@@ -310,6 +310,27 @@ def test_what_an_answer_raises_reaches_the_owner_and_the_others_are_still_told(g
         run()
 
 
+def test_what_one_cameras_answer_raises_is_said_of_it_and_stops_no_other_camera(
+    gated: Gated, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
+    gated.gate.set()
+
+    def full_disk(judged: Candidate, verdict: Verdict) -> None:
+        raise OSError("disk full")
+
+    def run() -> None:
+        with Batcher(gated, settings()) as batcher:
+            batcher.ask(candidate("c0", camera="north"), full_disk)
+            until(lambda: batcher.waiting == 0)
+            batcher.ask(candidate("c1", camera="south"), answers)
+            until(lambda: answers.states("c1") == ["confirmed"])
+
+    with pytest.raises(OSError, match="disk full"):
+        run()
+    assert answers.states("c1") == ["confirmed"]
+    assert [line for line in caplog.messages if line.startswith("north: ") and "disk full" in line]
+
+
 def test_cameras_are_asked_from_many_threads_with_a_slow_verifier_and_nothing_is_lost(answers: Answers) -> None:
     class Slow:
         name = "slow"
