@@ -19,11 +19,12 @@ _NOT_NAME = re.compile(r"[^a-z0-9]+")
 
 
 def redact(text: object) -> str:
-    """`str(text)` with user names, passwords and tokens of every address in it replaced by ***.
+    """`str(text)` with user names, passwords and tokens of every address in it replaced by ***, as valid UTF-8.
 
     Use it on everything that leaves: FFmpeg's and PyAV's errors carry the whole URL.
     """
-    return _SECRET.sub(r"\1\2***", _CREDENTIALS.sub("***@", str(text)))
+    said = str(text).encode(errors="backslashreplace").decode()
+    return _SECRET.sub(r"\1\2***", _CREDENTIALS.sub("***@", said))
 
 
 def is_url(address: str) -> bool:

@@ -30,6 +30,8 @@ def explain_open_error(address: str, error: Exception) -> CannotOpen:
         return CannotOpen(f"{shown}: the camera offers no video there ({_reason(error)})", permanent=True)
     if not is_url(address):
         return CannotOpen(f"{shown}: {_explain_file(error)}", permanent=True)
+    if host_of(address) is None:
+        return CannotOpen(f"{shown}: no host can be read from it; expected rtsp://HOST:554/PATH or so", permanent=True)
     return CannotOpen(f"{shown}: {_explain_network(address, error)}")
 
 
@@ -55,8 +57,6 @@ def _explain_network(address: str, error: Exception) -> str:
 
 
 def _explain_host(host: str | None, *, meant: bool) -> str:
-    if host is None:
-        return "no host can be read from it; expected something like rtsp://HOST:554/PATH, an IPv6 host in [ ]"
     if not meant:
         return "the host is not found; write / ? # in a user name or password as %2F %3F %23, and @ as %40"
     return f"the host name {host} is unknown; check the address and the network"

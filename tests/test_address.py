@@ -43,6 +43,10 @@ def test_an_address_without_secrets_is_shown_as_it_is(text: str) -> None:
     assert redact(text) == text
 
 
+def test_what_is_shown_can_be_in_a_message_though_it_was_typed_in_another_code() -> None:
+    assert redact("rtsp://10.0.0.1/k\udcf6ln").encode() == b"rtsp://10.0.0.1/k\\udcf6ln"
+
+
 def test_what_is_shown_of_an_address_still_names_the_camera_and_what_happened() -> None:
     address = "rtsp://cam/user=joe_password=a_b_channel=1_stream=0.sdp"
     assert redact(address) == "rtsp://cam/user=***_password=***_channel=1_stream=0.sdp"

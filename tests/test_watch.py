@@ -100,6 +100,8 @@ def test_a_camera_that_refuses_is_explained_without_its_password(
         ("rtsp://admin:it/pa55word@127.0.0.1/cam", "%2F"),
         ("rtsp://admin:it's a pa55word@127.0.0.1:1/cam", "refused"),
         ("rtsp://[::1/cam", "no host can be read"),
+        ("rtsp:///cam", "no host can be read"),
+        ("rtsp://127.0.0.1:1/k\udcf6ln", "refused"),
     ],
 )
 def test_an_address_that_was_mistyped_is_explained_without_its_password(address: str, said: str) -> None:
@@ -109,6 +111,7 @@ def test_an_address_that_was_mistyped_is_explained_without_its_password(address:
     )  # fmt: skip
     assert done.returncode == 1
     assert said in done.stderr
+    assert "no camera answered" in done.stderr
     assert "Traceback" not in done.stderr
     assert "pa55" not in done.stdout + done.stderr
     assert "admin" not in done.stdout + done.stderr
