@@ -1,5 +1,7 @@
 """What is kept of each flash to look at: a still of its peak and a clip of its moment."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,11 +27,14 @@ class ClipSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A flash's pictures, ready to be written. clip: None where the source keeps none of that time."""
+    """A flash's pictures, ready to be written. clip: None where the source keeps none of that time.
 
-    still: bytes
+    problems: why a picture that was wanted is missing.
+    """
+
+    still: bytes | None
     clip: Clip | None
-    problem: str | None = None
+    problems: tuple[str, ...] = ()
 
 
 class Album:
@@ -40,15 +45,16 @@ class Album:
         self._settings = settings
 
     def take(self, candidate: Candidate, source: ClipSource | None) -> Evidence:
-        """The pictures of a closed candidate; to be called while its source still has them."""
-        still = encode_still(candidate.peak)
-        if source is None or not self._settings.clips:
-            return Evidence(still, None)
-        start = candidate.start_seconds - self._settings.before_seconds
-        try:
-            return Evidence(still, source.cut(start, candidate.end_seconds + self._settings.after_seconds))
-        except BadVideo as error:
-            return Evidence(still, None, str(error))
+        """The pictures of a closed candidate; to be called while its source still has them. It never raises."""
+        problems: list[str] = []
+        still = clip = None
+        with _costing_no_event("still", problems):
+            still = encode_still(candidate.peak)
+        with _costing_no_event("clip", problems):
+            if source is not None and self._settings.clips:
+                start = candidate.start_seconds - self._settings.before_seconds
+                clip = source.cut(start, candidate.end_seconds + self._settings.after_seconds)
+        return Evidence(still, clip, tuple(problems))
 
     def keep(self, flash_id: str, evidence: Evidence) -> Media:
         """Write the pictures; gives back their paths relative to the run's folder.
@@ -56,9 +62,9 @@ class Album:
         Raises:
             OutputError: they cannot be written.
         """
-        clip = evidence.clip
+        still, clip = evidence.still, evidence.clip
         return Media(
-            still=self._write("stills", f"{flash_id}.jpg", evidence.still),
+            still=None if still is None else self._write("stills", f"{flash_id}.jpg", still),
             clip=None if clip is None else self._write(CLIPS, f"{flash_id}.{clip.container}", clip.data),
         )
 
@@ -70,6 +76,17 @@ class Album:
         except OSError as error:
             raise OutputError(f"{path}: cannot write the {kind[:-1]}: {error.strerror}") from error
         return f"{kind}/{path.name}"
+
+
+@contextmanager
+def _costing_no_event(picture: str, problems: list[str]) -> Iterator[None]:
+    """Whatever fails inside is added to `problems`, in words."""
+    try:
+        yield
+    except (BadVideo, OutputError) as error:
+        problems.append(f"without its {picture}: {error}")
+    except Exception as error:  # noqa: BLE001 - a flash without a picture is worth more than none
+        problems.append(f"without its {picture}: {type(error).__name__}: {error}")
 
 
 def encode_still(frame: Frame) -> bytes:

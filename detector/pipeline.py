@@ -114,8 +114,8 @@ class SourceDetector:
         # Of a rejected candidate nobody wants a picture among the flashes.
         if self._album is None or evidence is None or verdict.lightning is False:
             return Media()
-        if evidence.problem is not None:
-            _log.warning("%s: %s", flash_id, evidence.problem)
+        for problem in evidence.problems:
+            _log.warning("%s: %s", flash_id, problem)
         try:
             return self._album.keep(flash_id, evidence)
         except OutputError as error:

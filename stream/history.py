@@ -2,17 +2,22 @@
 
 import io
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import av
+from av.container import OutputContainer
+from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from stream.errors import BadVideo
 
 _ROOM_BYTES = 64 * 1024 * 1024  # a burst of 4K must not take the memory of the detector
+_FORMS = (("mp4", "mp4"), ("mkv", "matroska"))
+_IN_TRANSPORT_STREAMS = ("h264", "hevc", "vvc", "mpeg4", "mpeg2video", "mpeg1video")  # FFmpeg sees no others there
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +35,12 @@ class Clip:
 class History:
     """Keeps the packets of the last `keep_seconds` (0: none), from a key frame on, in at most 64 MB.
 
-    template: the stream that they come from, for files; for live ones None, with `codec` and `extradata` instead.
+    source: the stream that they come from, for files; for live ones what decodes them.
     """
 
-    def __init__(
-        self, keep_seconds: float, template: VideoStream | None, codec: str = "", extradata: bytes | None = None
-    ) -> None:
-        self._keep_seconds = keep_seconds
-        self._template = template
-        self._codec = codec
-        self._extradata = extradata or b""
+    def __init__(self, keep_seconds: float, source: VideoStream | VideoCodecContext | None) -> None:
+        self._keep_seconds = keep_seconds if source is not None else 0.0
+        self._source = source
         self._packets: deque[av.Packet[VideoStream]] = deque()
         self._bytes = 0
         self._offset = 0.0
@@ -77,12 +78,12 @@ class History:
             BadVideo: no container takes them.
         """
         chosen = self._choose(start_seconds - self._offset, end_seconds - self._offset)
-        if not chosen:
+        if not chosen or self._source is None:
             return None
         error: Exception | None = None
-        for container, form in (("mp4", "mp4"), ("mkv", "matroska")):
+        for container, form in _FORMS:
             try:
-                data = self._write(chosen, form)
+                data = _write(chosen, self._source, form)
             except (av.FFmpegError, ValueError) as refused:
                 error = refused
                 continue
@@ -106,28 +107,43 @@ class History:
         inside = [number for number in range(first, len(packets)) if _time(packets[number]) < end]
         return packets[first : inside[-1] + 1] if inside else []
 
-    def _write(self, packets: Iterable["av.Packet[VideoStream]"], form: str) -> bytes:
-        if self._template is not None:
-            return _mux(packets, self._template, form)
-        # Live packets carry their parameter sets inside. FFmpeg finds them in a transport stream, and can then say
-        # them at the beginning of a file, where MP4 wants them.
-        with av.open(io.BytesIO(self._as_transport_stream(packets)), "r") as stream:
-            return _mux(stream.demux(video=0), stream.streams.video[0], form)
 
-    def _as_transport_stream(self, packets: Iterable["av.Packet[VideoStream]"]) -> bytes:
-        file = io.BytesIO()
-        with av.open(file, "w", format="mpegts") as output:
-            stream = output.add_mux_stream(self._codec)
-            for packet in packets:
-                ahead = self._extradata if packet.is_keyframe else b""
-                output.mux(_copy(packet, stream, ahead))
-        return file.getvalue()
+def _write(packets: list["av.Packet[VideoStream]"], source: VideoStream | VideoCodecContext, form: str) -> bytes:
+    if isinstance(source, VideoStream):
+        return _mux(packets, form, lambda output: output.add_stream_from_template(source))
+    if source.name not in _IN_TRANSPORT_STREAMS:
+        if form == "mp4":
+            raise ValueError(f"MP4 asks for more than live packets of {source.name} tell")
+        return _mux(packets, form, lambda output: _live_stream(output, source))
+    # Such packets carry their parameter sets inside. FFmpeg finds them in a transport stream, and can then say
+    # them at the beginning of a file, where MP4 wants them.
+    with av.open(io.BytesIO(_as_transport_stream(packets, source)), "r") as stream:
+        if not stream.streams.video:
+            raise ValueError(f"its packets are not known as {source.name}")
+        template = stream.streams.video[0]
+        return _mux(stream.demux(template), form, lambda output: output.add_stream_from_template(template))
 
 
-def _mux(packets: Iterable["av.Packet[VideoStream]"], template: VideoStream, form: str) -> bytes:
+def _live_stream(output: OutputContainer, codec: VideoCodecContext) -> Stream:
+    return output.add_mux_stream(codec.name, width=codec.width, height=codec.height)
+
+
+def _as_transport_stream(packets: Iterable["av.Packet[VideoStream]"], codec: VideoCodecContext) -> bytes:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mpegts") as output:
+        stream = _live_stream(output, codec)
+        for packet in packets:
+            ahead = codec.extradata if packet.is_keyframe else None
+            output.mux(_copy(packet, stream, ahead or b""))
+    return file.getvalue()
+
+
+def _mux(
+    packets: Iterable["av.Packet[VideoStream]"], form: str, add_stream: Callable[[OutputContainer], Stream]
+) -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format=form) as output:
-        stream = output.add_stream_from_template(template)
+        stream = add_stream(output)
         begin: int | None = None
         for packet in packets:
             if not packet.size:

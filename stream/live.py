@@ -40,8 +40,7 @@ class LiveDecoder:
     """Decodes one connection's packets."""
 
     def __init__(self, opened: Opened, options: CaptureOptions, history_seconds: float = 0.0) -> None:
-        codec = opened.codec
-        self.history = History(history_seconds, None, codec.name if codec else "", codec.extradata if codec else None)
+        self.history = History(history_seconds, opened.codec)
         self.frame_seconds = opened.frame_seconds
         self.size: tuple[int, int] | None = None
         self.rotation = 0

@@ -10,6 +10,7 @@ import pytest
 
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Camera, CaptureOptions, Clip, open_video
+from stream.history import History
 from support_rtsp import RtspServer
 
 FLASH = FlashPlan(kind="sheet", at=5.0, rise=80)
@@ -57,6 +58,35 @@ def test_a_clip_of_a_recording_holds_the_flash_where_it_was(
     assert clip.container == container
     assert 3.0 - 0.05 <= clip.start_seconds <= 4.0, "from the key frame before"
     assert brightest_second(clip) == pytest.approx(FLASH.at, abs=0.4)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "container"),
+    [
+        ("c.ts", "libx264", "mp4"),
+        ("i.ts", "libx265", "mp4"),
+        ("e.avi", "mpeg4", "mp4"),
+        ("d.webm", "libvpx", "mkv"),
+        ("f.webm", "libvpx-vp9", "mkv"),
+        ("g.avi", "mjpeg", "mkv"),
+        ("h.mkv", "libsvtav1", "mkv"),
+    ],
+)
+def test_a_clip_of_live_packets_holds_the_flash_where_it_was(
+    name: str, codec: str, container: str, recorded: Callable[[str, str], Path]
+) -> None:
+    with av.open(str(recorded(name, codec))) as source:
+        stream = source.streams.video[0]
+        history = History(6.0, stream.codec_context)
+        for packet in source.demux(stream):
+            history.add(packet)
+            for frame in stream.codec_context.decode(packet) if packet.size else ():
+                history.place(frame.time, frame.time + 100.0)
+        clip = history.cut(104.0, 106.0)
+    assert clip is not None
+    assert clip.container == container
+    assert 103.0 - 0.05 <= clip.start_seconds <= 104.0, "from the key frame before"
+    assert brightest_second(clip) == pytest.approx(100.0 + FLASH.at, abs=0.4)
 
 
 def test_what_is_too_long_ago_is_no_longer_there(

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from candidate_maker import candidate, frame
 from detector.evidence import Album
 from detector.flash import Candidate, Flash, Verdict
 from detector.pipeline import Answer, SourceDetector
 from detector.settings import load_settings
-from stream import Frame
+from stream import Clip, Frame
 
 
 class Script:
@@ -118,3 +120,28 @@ def test_a_still_that_cannot_be_written_costs_the_picture_and_not_the_event(tmp_
     detector.push(frame(30))
     bench.say(lightning=True)
     assert [(flash.state, flash.media.still) for flash in said] == [("confirmed", None)]
+
+
+class Refusing:
+    """A source that fails at every clip."""
+
+    def cut(self, _start_seconds: float, _end_seconds: float) -> Clip | None:
+        raise IndexError("tuple index out of range")
+
+
+def no_colours(_max_side: int | None) -> NDArray[np.uint8]:
+    raise MemoryError
+
+
+def test_pictures_that_cannot_be_made_cost_the_pictures_and_not_the_event(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench, said = Bench(), list[Flash]()
+    album = Album(tmp_path, load_settings().evidence)
+    broken = replace(candidate(), peak=replace(frame(90), color=no_colours))
+    detector = SourceDetector(Script([broken]), bench, said.append, album=album, source=Refusing())
+    detector.push(frame(30))
+    bench.say(lightning=True)
+    assert [(flash.state, flash.media.still, flash.media.clip) for flash in said] == [("confirmed", None, None)]
+    assert "roof-1: without its still: MemoryError" in caplog.text
+    assert "roof-1: without its clip: IndexError: tuple index out of range" in caplog.text
