@@ -17,11 +17,15 @@ from stream.errors import StreamError
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The source answered. codec: what decodes its packets, None where pictures come decoded."""
+    """The source answered. codec: what decodes its packets, None where pictures come decoded.
+
+    stamps: whether its pictures carry time stamps. Else their arrival stands for them, and `frame_seconds` is a guess.
+    """
 
     frame_seconds: float
     codec: VideoCodecContext | None = None
     time_base: float = 0.0
+    stamps: bool = True
 
 
 @dataclass(frozen=True, slots=True)

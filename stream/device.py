@@ -38,7 +38,7 @@ class DeviceConnection(Connection):
                 f"{self._address}: cannot be opened; does another program use it, and may you? (group video)"
             )
         rate = capture.get(cv2.CAP_PROP_FPS)
-        self._deliver(self, Opened(1.0 / rate if rate > 0 else 0.04))
+        self._deliver(self, Opened(1.0 / rate if rate > 0 else 0.04, stamps=False))
         failed = 0
         while not self._unwanted.is_set() and failed < _FAILED_READS:
             good, bgr = capture.read()

@@ -4,9 +4,12 @@ import struct
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from fractions import Fraction
+from typing import Any
 
 import av
 from av.container import InputContainer
+from av.format import Flags
 from av.video.stream import VideoStream
 
 from stream.address import is_url, redact
@@ -20,6 +23,9 @@ from stream.tls import tls_options
 
 # A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
 READ_SECONDS = 2.3
+
+_NO_STAMPS: Any = Flags.no_timestamps.value  # an int, whatever PyAV's types say
+_ARRIVAL_BASE = Fraction(1, 1_000_000)  # the time base of stamps that are made from arrival
 
 
 class NetworkConnection(Connection):
@@ -57,7 +63,8 @@ class NetworkConnection(Connection):
         losses = opened.enter_context(LossLog())
         container = self._open()
         opened.callback(container.close)
-        stream = self._prepare(container)
+        stamps = not container.format.flags & _NO_STAMPS
+        stream = self._prepare(container, stamps=stamps)
         interrupted = False
         packets = container.demux(stream)
         while not self._unwanted.is_set():
@@ -81,10 +88,14 @@ class NetworkConnection(Connection):
             if held:
                 # FFmpeg gives a picture out when the next one begins. This one came before the silence.
                 arrival = began
+            if not stamps:
+                # As of JPEGs over HTTP: FFmpeg would number them at 25 a second, whatever comes.
+                packet.time_base = _ARRIVAL_BASE
+                packet.pts = packet.dts = round(arrival / _ARRIVAL_BASE)
             self._deliver(self, self._item(packet, arrival, losses.taken(), interrupted=interrupted, held=held))
             interrupted = held
 
-    def _prepare(self, container: InputContainer) -> VideoStream:
+    def _prepare(self, container: InputContainer, *, stamps: bool) -> VideoStream:
         """Choose the pictures and how they are decoded, and say that the source answered."""
         if not container.streams.video:
             raise CannotOpen(f"{redact(self._address)}: sends no pictures; check the path", permanent=True)
@@ -93,8 +104,8 @@ class NetworkConnection(Connection):
         codec.thread_type = "SLICE" if self._options.live_threads > 1 else "NONE"
         codec.thread_count = self._options.live_threads
         rate = stream.average_rate or stream.guessed_rate
-        time_base = float(stream.time_base or 1 / 90000)
-        self._deliver(self, Opened(float(1 / rate) if rate else 0.04, codec, time_base))
+        time_base = float(stream.time_base or 1 / 90000) if stamps else float(_ARRIVAL_BASE)
+        self._deliver(self, Opened(float(1 / rate) if rate else 0.04, codec, time_base, stamps))
         return stream
 
     @staticmethod

@@ -127,6 +127,13 @@ def test_without_reports_the_fastest_packets_tell_the_time(delay: float, drift_p
     assert said[-1].error_ms < 600
 
 
+@pytest.mark.parametrize("slow", [0.005, 0.04, 0.1])
+def test_time_stamps_that_run_slow_for_good_stay_within_the_bound(slow: float) -> None:
+    share, clocks, _ = judged(MadeCamera(stamp_drift=-slow, report_seconds=0), 120)
+    assert share == 1.0
+    assert clocks == {"arrival"}
+
+
 def test_a_camera_clock_that_is_years_off_is_told_and_not_believed() -> None:
     *_, (true, said, clock) = MadeCamera(offset=lambda _: -3e8).run(20)
     assert said.clock == "arrival"

@@ -2,9 +2,11 @@
 
 import functools
 import http.server
+import io
 import shutil
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ import av
 import msgspec
 import pytest
 
-from stream import Camera, CannotOpen, CaptureOptions, open_video
+from stream import Camera, CannotOpen, CaptureOptions, Frame, open_video
 from support_media import Clip, counter, make_clip
 from support_rtsp import own_certificate
 
@@ -21,13 +23,17 @@ BOUNDARY = "picture"
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder, and `/live`: the pictures of live.avi as a browser's camera page shows them, for ever."""
+    """Files of a folder, and `/live`: the pictures of live.avi as a browser's camera page shows them.
+
+    `/live` sends them all at once, `/live?10` ten of them a second.
+    """
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:
-        if self.path != "/live":
+        path, _, rate = self.path.partition("?")
+        if path != "/live":
             super().do_GET()
             return
         self.send_response(200)
@@ -35,7 +41,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         with av.open(str(Path(self.directory) / "live.avi")) as container:
             pictures = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-        for picture in pictures:
+        began = time.monotonic()
+        for number, picture in enumerate(pictures):
+            time.sleep(max(0.0, began + number / float(rate) - time.monotonic()) if rate else 0.0)
             head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
             self.wfile.write(head.encode() + picture + b"\r\n")
 
@@ -108,3 +116,27 @@ def test_a_camera_that_sends_jpegs_over_http_is_watched_and_taken_up_again(
         assert [counter(f.levels(f.luma)) for f in frames] == [*range(25), *range(15)]
         assert [f.epoch for f in frames] == [0] * 25 + [1] * 15
         assert camera.status.reconnects == 1
+
+
+def test_pictures_over_http_which_carry_no_time_are_timed_by_their_arrival(
+    web: str, tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    make_clip(tmp_path / "live.avi", Clip(seconds=2, codec="mjpeg", pixels="yuvj420p", full_range=True))
+    frames: list[Frame] = []
+    with Camera("page", f"{web}/live?10", capture_options, history_seconds=3.0) as camera:
+        for frame in camera:
+            frames.append(frame)
+            if len(frames) == 30:
+                clip = camera.cut(frames[10].seconds, frame.seconds + 0.05)
+                break
+    first, last = frames[0], frames[-1]
+    assert last.seconds - first.seconds == pytest.approx(last.arrival - first.arrival, abs=0.01)
+    assert last.duration == pytest.approx(0.1, rel=0.1)
+    assert {frame.clock for frame in frames} == {"arrival"}
+    assert last.utc is not None
+    assert last.utc_error_ms is not None
+    assert abs(last.utc - last.arrival - (time.time() - time.monotonic())) < last.utc_error_ms / 1000 < 0.5
+    assert clip is not None
+    with av.open(io.BytesIO(clip.data), "r") as container:
+        times = [picture.time for picture in container.decode(video=0)]
+    assert times[-1] == pytest.approx(last.seconds - clip.start_seconds, abs=0.01)
