@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from stream.address import camera_name, redact
+from stream.avi import ShowingTimes
 from stream.clock import SteadyClock
 from stream.container import (
     creation_time,
@@ -102,7 +103,8 @@ class Video:
         self.frame_rate = frame_rate(stream)
         self.duration_seconds, self._duration_slack = stated_duration(container, stream)
         self._tick = float(stream.time_base or 0)
-        start = container.start_time
+        self._showing = ShowingTimes() if container.format.name == "avi" else None
+        start = None if self._showing is not None else container.start_time
         self._steady = SteadyClock(self._options.jump_seconds, None if start is None else start / av.time_base)
         self._start_utc, self._utc_error_ms = (
             start_utc,
@@ -154,7 +156,7 @@ class Video:
             self._packets += 1
             if packet.pts is not None and packet.pts > self._last_stamp:
                 self._last_stamp = packet.pts
-            self._history.add(packet)
+            self._keep(packet)
             for picture in self._decode(packet):
                 yield self._frame(picture, usual)
         if broken is not None:
@@ -172,6 +174,14 @@ class Video:
         """
         return self._history.cut(start_seconds, end_seconds)
 
+    def _keep(self, packet: "av.Packet[VideoStream]") -> None:
+        if self._showing is None:
+            self._history.add(packet)
+            return
+        self._showing.take(packet)
+        for known in self._showing.known():
+            self._history.add(known)
+
     def _decode(self, packet: "av.Packet[VideoStream] | None") -> list[VideoFrame]:
         try:
             return self._stream.codec_context.decode(packet)
@@ -182,7 +192,8 @@ class Video:
 
     def _frame(self, picture: VideoFrame, usual: float) -> Frame:
         duration = picture.duration * self._tick if picture.duration else usual
-        stamp = None if picture.pts is None else picture.pts * self._tick
+        ticks = picture.pts if self._showing is None else self._showing.show(picture)
+        stamp = None if ticks is None else ticks * self._tick
         seconds = self._steady.place(stamp, duration)
         self._history.place(stamp, seconds)
         if picture.key_frame:

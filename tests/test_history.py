@@ -11,6 +11,8 @@ import pytest
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Camera, CaptureOptions, Clip, open_video
 from stream.history import History
+from support_media import Clip as Recording
+from support_media import counter, make_clip
 from support_rtsp import RtspServer
 
 FLASH = FlashPlan(kind="sheet", at=5.0, rise=80)
@@ -58,6 +60,21 @@ def test_a_clip_of_a_recording_holds_the_flash_where_it_was(
     assert clip.container == container
     assert 3.0 - 0.05 <= clip.start_seconds <= 4.0, "from the key frame before"
     assert brightest_second(clip) == pytest.approx(FLASH.at, abs=0.4)
+
+
+def test_a_clip_of_an_avi_file_shows_its_pictures_in_order_though_they_were_coded_in_another(
+    tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    coded = {"x264-params": "bframes=3:b-adapt=0"}
+    path = make_clip(tmp_path / "a.avi", Recording(seconds=4.0, size=(320, 180), options=coded))
+    with open_video(path, options=capture_options, history_seconds=6.0) as video:
+        clip = next(video.cut(1.5, 2.5) for frame in video if frame.seconds >= 3.0)
+    assert clip is not None
+    with av.open(io.BytesIO(clip.data), "r") as container:
+        shown = {frame.time: counter(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)}
+    assert len(shown) > 25
+    for time, number in shown.items():
+        assert clip.start_seconds + time == pytest.approx(number / 25, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ KINDS = {
     "vp9.webm": replace(SMALL, codec="libvpx-vp9", options=FAST_VP),
     "av1.mp4": replace(SMALL, codec="libsvtav1", options={"preset": "13"}),
     "mpeg4.avi": replace(SMALL, codec="mpeg4", options={"b": "4M"}),
+    "h264-b-frames.avi": replace(SMALL, options=B_FRAMES),
+    "mpeg4-b-frames.avi": replace(SMALL, codec="mpeg4", options={"b": "4M", "bf": "2"}),
     "mjpeg.avi": replace(SMALL, codec="mjpeg", pixels="yuvj420p", full_range=True, options={"qmax": "4"}),
     "raw-packed.avi": replace(SMALL, codec="rawvideo", pixels="yuyv422"),
     "raw-bottom-up-rgb.avi": replace(SMALL, codec="rawvideo", pixels="bgr24", full_range=True),
