@@ -16,7 +16,6 @@ from stream.growing import GrowingFile
 from stream.options import CaptureOptions
 from stream.tls import tls_options
 
-_STILLS = ("image2", "_pipe")  # FFmpeg's names for single pictures end so
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a date say 1904 or 1970
 _CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
@@ -64,13 +63,18 @@ def open_container(source: str | GrowingFile, options: CaptureOptions) -> InputC
     return container
 
 
+def is_still(container: InputContainer) -> bool:
+    """Whether it is a single picture, by FFmpeg's name for its format."""
+    return container.format.name.startswith("image2") or container.format.name.endswith("_pipe")
+
+
 def video_stream(container: InputContainer, shown: str) -> VideoStream:
     """Its first stream of moving pictures; `shown` names the source in errors.
 
     Raises:
         CannotOpen: it holds none, or nothing decodes them.
     """
-    if container.format.name.endswith(_STILLS) or "image2" in container.format.name:
+    if is_still(container):
         raise CannotOpen(f"{shown}: is a still image, not a video", permanent=True)
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:

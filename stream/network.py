@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from stream.address import is_url, redact
 from stream.connection import Connection, Item, Opened, Packet
+from stream.container import is_still
 from stream.errors import CannotOpen, StreamError
 from stream.explain import explain_open_error
 from stream.options import CaptureOptions
@@ -24,6 +25,7 @@ from stream.tls import tls_options
 # A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
 READ_SECONDS = 2.3
 
+_IN_PIECES = ("hls", "dash")  # FFmpeg's names; after every hitch they give out again what they gave before
 _NO_STAMPS: Any = Flags.no_timestamps.value  # an int, whatever PyAV's types say
 _ARRIVAL_BASE = Fraction(1, 1_000_000)  # the time base of stamps that are made from arrival
 
@@ -63,6 +65,7 @@ class NetworkConnection(Connection):
         losses = opened.enter_context(LossLog())
         container = self._open()
         opened.callback(container.close)
+        self._refuse_what_is_not_live(container)
         stamps = not container.format.flags & _NO_STAMPS
         stream = self._prepare(container, stamps=stamps)
         interrupted = False
@@ -94,6 +97,17 @@ class NetworkConnection(Connection):
                 packet.pts = packet.dts = round(arrival / _ARRIVAL_BASE)
             self._deliver(self, self._item(packet, arrival, losses.taken(), interrupted=interrupted, held=held))
             interrupted = held
+
+    def _refuse_what_is_not_live(self, container: InputContainer) -> None:
+        kind = container.format.name
+        if is_still(container):
+            what = "a still image"
+        elif kind in _IN_PIECES:
+            what = f"a playlist ({kind.upper()}), whose pieces come late and do not say when they were taken"
+        else:
+            return
+        instead = "give the camera's own stream: rtsp://..., or http://... for MJPEG"
+        raise CannotOpen(f"{redact(self._address)}: is {what}; {instead}", permanent=True)
 
     def _prepare(self, container: InputContainer, *, stamps: bool) -> VideoStream:
         """Choose the pictures and how they are decoded, and say that the source answered."""

@@ -15,7 +15,7 @@ import av
 import msgspec
 import pytest
 
-from stream import Camera, CannotOpen, CaptureOptions, Frame, open_video
+from stream import Camera, CameraStatus, CannotOpen, CaptureOptions, Frame, open_video
 from support_media import Clip, counter, make_clip
 from support_rtsp import own_certificate
 
@@ -140,3 +140,25 @@ def test_pictures_over_http_which_carry_no_time_are_timed_by_their_arrival(
     with av.open(io.BytesIO(clip.data), "r") as container:
         times = [picture.time for picture in container.decode(video=0)]
     assert times[-1] == pytest.approx(last.seconds - clip.start_seconds, abs=0.01)
+
+
+@pytest.mark.parametrize(("name", "said"), [("live.m3u8", "a playlist (HLS)"), ("snap.jpg", "a still image")])
+def test_what_is_not_a_live_stream_is_refused_and_says_what_to_give_instead(
+    name: str, said: str, web: str, tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    make_clip(tmp_path / "piece.ts", Clip(seconds=1, size=(320, 180)))
+    pieces = "#EXTINF:1.0,\npiece.ts\n" * 3
+    (tmp_path / "live.m3u8").write_text(f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n{pieces}")
+    av.VideoFrame(64, 64, "rgb24").save(tmp_path / "snap.jpg")
+    states: list[CameraStatus] = []
+
+    def stop(status: CameraStatus) -> None:
+        states.append(status)
+        camera.stop()
+
+    camera = Camera("page", f"{web}/{name}", capture_options, on_state=stop)
+    with camera:
+        assert not list(camera)
+    assert [(status.state, status.refused) for status in states] == [("down", True)]
+    assert f"is {said}" in str(states[0].last_error)
+    assert "rtsp://" in str(states[0].last_error)
