@@ -104,14 +104,16 @@ class Video:
         self.duration_seconds, self._duration_slack = stated_duration(container, stream)
         self._tick = float(stream.time_base or 0)
         self._showing = ShowingTimes() if container.format.name == "avi" else None
-        start = None if self._showing is not None else container.start_time
-        self._steady = SteadyClock(self._options.jump_seconds, None if start is None else start / av.time_base)
-        self._start_utc, self._utc_error_ms = (
-            start_utc,
-            None if start_utc is None else 1000.0 / (self.frame_rate or 25.0),
-        )
-        if start_utc is None:
-            self._start_utc = creation_time(container, stream)
+        start = None
+        if self._showing is None and container.start_time is not None:
+            start = container.start_time / av.time_base
+        self._steady = SteadyClock(self._options.jump_seconds, start)
+        self._start_utc, self._utc_error_ms = creation_time(container, stream), None
+        if start_utc is not None:
+            self._utc_error_ms = 1000.0 / (self.frame_rate or 25.0)
+            self._start_utc = start_utc
+            if start is not None and stream.start_time is not None:
+                self._start_utc -= stream.start_time * self._tick - start  # sound may begin before the pictures
         if self._start_utc is not None:
             self.clock = "file"
 

@@ -196,6 +196,15 @@ def test_utc_comes_from_the_container_or_from_the_user_or_is_unknown(
     assert (frames[5].clock, frames[5].utc, frames[5].utc_error_ms) == ("none", None, None)
 
 
+def test_the_users_utc_is_that_of_the_first_picture_though_sound_begins_before_it(
+    tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    path = with_sound(tmp_path / "a.mkv", pictures=50, pictures_begin=1.5, sound_seconds=3)
+    frames = frames_of(path, capture_options, start_utc=1000.0)
+    assert frames[0].seconds == pytest.approx(1.5, abs=0.05)
+    assert frames[0].utc == pytest.approx(1000.0, abs=0.001)
+
+
 CODECS = {"a.avi": {"codec": "mpeg4"}, "a.webm": {"codec": "libvpx", "options": FAST_VP}}
 
 
@@ -297,19 +306,27 @@ def test_a_file_name_that_looks_like_a_protocol_is_still_a_file(
     assert len(frames_of(Path("rtsp:storm.mp4"), capture_options)) == 30
 
 
-def test_sound_that_goes_on_after_the_last_picture_is_not_a_break(
-    tmp_path: Path, capture_options: CaptureOptions
-) -> None:
-    path = tmp_path / "a.flv"
+def with_sound(path: Path, pictures: int, pictures_begin: float, sound_seconds: int) -> Path:
+    """A recording at 25 pictures a second whose sound begins at 0."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = SMALL.size[0], SMALL.size[1], "yuv420p"
         sound = container.add_stream("aac", rate=44100, layout="mono")
-        for number in range(50):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(SMALL, number), format="gray")))
+        for number in range(pictures):
+            shown = av.VideoFrame.from_ndarray(picture(SMALL, number), format="gray")
+            shown.pts, shown.time_base = number + round(25 * pictures_begin), Fraction(1, 25)
+            container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 4 * 44100), np.float32), format="fltp", layout="mono")
+        silence = av.AudioFrame.from_ndarray(
+            np.zeros((1, sound_seconds * 44100), np.float32), format="fltp", layout="mono"
+        )
         silence.rate = 44100
         container.mux(sound.encode(silence))
         container.mux(sound.encode(None))
-    assert len(frames_of(path, capture_options)) == 50
+    return path
+
+
+def test_sound_that_goes_on_after_the_last_picture_is_not_a_break(
+    tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    assert len(frames_of(with_sound(tmp_path / "a.flv", 50, 0.0, 4), capture_options)) == 50
