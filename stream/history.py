@@ -4,7 +4,6 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import av
@@ -55,6 +54,8 @@ class History:
         self._bytes += packet.size
         if packet.is_keyframe:
             self._forget(_time(packet) - self._keep_seconds)
+        while self._bytes > _ROOM_BYTES:
+            self._forget_group()
 
     def place(self, stamp: float | None, seconds: float) -> None:
         """A picture with time stamp `stamp` stands at `seconds` on the source's clock; a jump empties the history."""
@@ -91,12 +92,17 @@ class History:
         raise BadVideo(f"a clip of {len(chosen)} pictures could not be written as MP4 or Matroska: {error}")
 
     def _forget(self, before: float) -> None:
-        keys = [number for number, packet in enumerate(self._packets) if packet.is_keyframe]
-        for start, following in pairwise(keys):
-            if _time(self._packets[following - start]) > before and self._bytes <= _ROOM_BYTES:
+        keys = [_time(packet) for packet in self._packets if packet.is_keyframe]
+        for following in keys[1:]:
+            if following > before:
                 return
-            for _ in range(following - start):
-                self._bytes -= self._packets.popleft().size
+            self._forget_group()
+
+    def _forget_group(self) -> None:
+        """Forget up to the next key frame, or everything where there is none."""
+        self._bytes -= self._packets.popleft().size
+        while self._packets and not self._packets[0].is_keyframe:
+            self._bytes -= self._packets.popleft().size
 
     def _choose(self, start: float, end: float) -> list["av.Packet[VideoStream]"]:
         packets = list(self._packets)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -113,6 +114,18 @@ def test_what_is_too_long_ago_is_no_longer_there(
         clips = [(video.cut(0.0, 1.0), video.cut(6.0, 7.0)) for frame in video if frame.seconds >= 7.5]
     assert clips[-1][0] is None
     assert clips[-1][1] is not None
+
+
+def test_a_group_of_pictures_without_an_end_takes_no_more_than_64_mb() -> None:
+    history = History(1000.0, av.CodecContext.create("h264", "r"))
+    kept: list[int] = []
+    for number in range(90):
+        packet = av.Packet(1_000_000)
+        packet.pts, packet.time_base, packet.is_keyframe = number, Fraction(1, 25), number in (0, 80)
+        history.add(packet)
+        kept.append(sum(one.size for one in history._packets))
+    assert max(kept) <= 64 * 1024 * 1024
+    assert kept[-1] == 10_000_000, "what follows the next key frame"
 
 
 def test_nothing_is_kept_where_no_clips_are_wanted(
