@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from stream.errors import BadVideo
 
 _ROOM_BYTES = 64 * 1024 * 1024  # a burst of 4K must not take the memory of the detector
+_JUMP_SECONDS = 1.0  # of the time stamps: what was kept before it can no longer be found by its time
 _FORMS = (("mp4", "mp4"), ("mkv", "matroska"))
 _IN_TRANSPORT_STREAMS = ("h264", "hevc", "vvc", "mpeg4", "mpeg2video", "mpeg1video")  # FFmpeg sees no others there
 
@@ -42,7 +43,7 @@ class History:
         self._source = source
         self._packets: deque[av.Packet[VideoStream]] = deque()
         self._bytes = 0
-        self._offset = 0.0
+        self._offset: float | None = None  # seconds on the source's clock less the time stamp
 
     def add(self, packet: "av.Packet[VideoStream]") -> None:
         """Keep `packet`, and forget what is too old for it, a whole group of pictures at a time."""
@@ -61,9 +62,10 @@ class History:
         """A picture with time stamp `stamp` stands at `seconds` on the source's clock; a jump empties the history."""
         if stamp is None:
             return
-        if abs(seconds - stamp - self._offset) > self._keep_seconds and self._offset:
+        offset = seconds - stamp
+        if self._offset is not None and abs(offset - self._offset) > _JUMP_SECONDS:
             self.clear()
-        self._offset = seconds - stamp
+        self._offset = offset
 
     def clear(self) -> None:
         """Forget everything."""
@@ -78,8 +80,10 @@ class History:
         Raises:
             BadVideo: no container takes them.
         """
+        if self._source is None or self._offset is None:
+            return None
         chosen = self._choose(start_seconds - self._offset, end_seconds - self._offset)
-        if not chosen or self._source is None:
+        if not chosen:
             return None
         error: Exception | None = None
         for container, form in _FORMS:

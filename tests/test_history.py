@@ -116,6 +116,22 @@ def test_what_is_too_long_ago_is_no_longer_there(
     assert clips[-1][1] is not None
 
 
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+@pytest.mark.parametrize("jump", [-2.0, 2.0, 1000.0])
+def test_what_came_before_the_time_stamps_jump_is_in_no_clip(
+    jump: float, offset: float, recorded: Callable[[str, str], Path]
+) -> None:
+    with av.open(str(recorded("c.ts", "libx264"))) as source:
+        stream = source.streams.video[0]
+        history = History(6.0, stream.codec_context)
+        for packet in source.demux(stream):
+            history.add(packet)
+        history.place(3.0, 3.0 + offset)
+        assert history.cut(3.0 + offset, 4.0 + offset) is not None
+        history.place(3.0 + jump, 3.04 + offset)
+        assert history.cut(3.0 + offset, 4.0 + offset) is None
+
+
 def test_a_group_of_pictures_without_an_end_takes_no_more_than_64_mb() -> None:
     history = History(1000.0, av.CodecContext.create("h264", "r"))
     kept: list[int] = []
