@@ -91,24 +91,21 @@ def frame_rate(stream: VideoStream) -> float | None:
     return float(rate) if rate else None
 
 
-def stated_duration(container: InputContainer, stream: VideoStream) -> tuple[float | None, float]:
-    """(seconds from the first to the end of the last picture as the container states them, how far that may be off).
-
-    Where only the whole container has a length, sound may go on after the last picture.
-    """
-    own: float | None = None
+def stated_duration(container: InputContainer, stream: VideoStream) -> float | None:
+    """Seconds from the first to the end of the last picture as the container states them, if it does."""
     stated = _CLOCK_TIME.fullmatch(stream.metadata.get("DURATION", ""))
     if container.format.name == "avi" and stream.frames and stream.average_rate:
-        own = float(stream.frames / stream.average_rate)  # its duration shrinks with the file
-    elif stream.duration and stream.time_base:
-        own = float(stream.duration * stream.time_base)
-    elif stated:
-        own = int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3])
-    whole = None if container.duration is None else container.duration / av.time_base
-    if own is None and len(container.streams) > 1:
-        return whole, max(3.0, 0.1 * (whole or 0))
-    seconds = whole if own is None else own
-    return seconds, max(1.0, 0.02 * (seconds or 0))
+        return float(stream.frames / stream.average_rate)  # its duration shrinks with the file
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if stated:
+        return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3])
+    return None
+
+
+def whole_duration(container: InputContainer) -> float | None:
+    """Seconds to the end of its last stream, which may be sound, as the container states them, if it does."""
+    return None if container.duration is None else container.duration / av.time_base
 
 
 def creation_time(container: InputContainer, stream: VideoStream) -> float | None:

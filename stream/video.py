@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 from av.video.frame import VideoFrame
@@ -23,6 +23,7 @@ from stream.container import (
     refuse_what_is_not_a_file,
     stated_duration,
     video_stream,
+    whole_duration,
 )
 from stream.errors import BadVideo, CannotOpen
 from stream.frame import Clock, Frame
@@ -101,7 +102,11 @@ class Video:
         self.size = (codec.width, codec.height)
         self.codec = codec.name
         self.frame_rate = frame_rate(stream)
-        self.duration_seconds, self._duration_slack = stated_duration(container, stream)
+        own = stated_duration(container, stream)
+        self.duration_seconds = whole_duration(container) if own is None else own
+        self._followed = list(container.streams) if own is None else [stream]  # which have that duration together
+        share, least = (0.02, 1.0) if len(self._followed) == 1 else (0.1, 3.0)
+        self._duration_slack = max(least, share * (self.duration_seconds or 0))
         self._tick = float(stream.time_base or 0)
         self._showing = ShowingTimes() if container.format.name == "avi" else None
         start = None
@@ -146,7 +151,8 @@ class Video:
         self._marked = False
         usual = 1.0 / (self.frame_rate or 25.0)
         broken = None
-        packets = self._container.demux(self._stream)
+        self._other_end = 0.0  # of sound, on the container's clock
+        packets: Iterator[av.Packet[Any]] = self._container.demux(*self._followed)
         while True:
             try:
                 packet = next(packets)
@@ -155,6 +161,9 @@ class Video:
             except (av.FFmpegError, OSError) as error:
                 broken = redact(getattr(error, "strerror", None) or error)
                 break
+            if packet.stream.index != self._stream.index:
+                self._other_end = max(self._other_end, float((packet.pts or 0) * packet.time_base))
+                continue
             self._packets += 1
             if packet.pts is not None and packet.pts > self._last_stamp:
                 self._last_stamp = packet.pts
@@ -248,4 +257,4 @@ class Video:
 
     def _reached(self) -> float:
         """Seconds to which data came, decoded or not."""
-        return max(self._end, self._last_stamp * self._tick - self._steady.origin)
+        return max(self._end, max(self._last_stamp * self._tick, self._other_end) - self._steady.origin)

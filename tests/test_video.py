@@ -326,7 +326,15 @@ def with_sound(path: Path, pictures: int, pictures_begin: float, sound_seconds: 
     return path
 
 
+@pytest.mark.parametrize("sound_seconds", [4, 12])
 def test_sound_that_goes_on_after_the_last_picture_is_not_a_break(
-    tmp_path: Path, capture_options: CaptureOptions
+    sound_seconds: int, tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
-    assert len(frames_of(with_sound(tmp_path / "a.flv", 50, 0.0, 4), capture_options)) == 50
+    assert len(frames_of(with_sound(tmp_path / "a.flv", 50, 0.0, sound_seconds), capture_options)) == 50
+
+
+def test_a_break_in_the_sound_after_the_last_picture_is_told(tmp_path: Path, capture_options: CaptureOptions) -> None:
+    path = with_sound(tmp_path / "a.flv", 50, 0.0, 60)
+    cut_short(path)
+    with pytest.raises(BadVideo, match="breaks off"):
+        frames_of(path, capture_options)
