@@ -19,12 +19,14 @@ from stream.errors import StreamError
 class Opened:
     """The source answered. codec: what decodes its packets, None where pictures come decoded.
 
+    template: its stream, where that holds the parameter sets and the packets do not (RTMP, FLV, MP4).
     stamps: whether its pictures carry time stamps. Else their arrival stands for them, and `frame_seconds` is a guess.
     """
 
     frame_seconds: float
     codec: VideoCodecContext | None = None
     time_base: float = 0.0
+    template: VideoStream | None = None
     stamps: bool = True
 
 

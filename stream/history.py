@@ -35,7 +35,7 @@ class Clip:
 class History:
     """Keeps the packets of the last `keep_seconds` (0: none), from a key frame on, in at most 64 MB.
 
-    source: the stream that they come from, for files; for live ones what decodes them.
+    source: the stream that they come from, or what decodes them, for live ones that carry their parameter sets inside.
     """
 
     def __init__(self, keep_seconds: float, source: VideoStream | VideoCodecContext | None) -> None:

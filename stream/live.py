@@ -42,7 +42,7 @@ class LiveDecoder:
     """Decodes one connection's packets."""
 
     def __init__(self, opened: Opened, options: CaptureOptions, history_seconds: float = 0.0) -> None:
-        self.history = History(history_seconds, opened.codec)
+        self.history = History(history_seconds, opened.template or opened.codec)
         self.frame_seconds = opened.frame_seconds
         self._stamps = opened.stamps
         self._arrivals = deque[float](maxlen=_PACE_PICTURES)

@@ -25,6 +25,7 @@ from stream.tls import tls_options
 # A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
 READ_SECONDS = 2.3
 
+_CONFIGURATION_RECORD = b"\x01"  # parameter sets of H.264 and H.265 kept apart from the packets begin so
 _IN_PIECES = ("hls", "dash")  # FFmpeg's names; after every hitch they give out again what they gave before
 _NO_STAMPS: Any = Flags.no_timestamps.value  # an int, whatever PyAV's types say
 _ARRIVAL_BASE = Fraction(1, 1_000_000)  # the time base of stamps that are made from arrival
@@ -119,7 +120,9 @@ class NetworkConnection(Connection):
         codec.thread_count = self._options.live_threads
         rate = stream.average_rate or stream.guessed_rate
         time_base = float(stream.time_base or 1 / 90000) if stamps else float(_ARRIVAL_BASE)
-        self._deliver(self, Opened(float(1 / rate) if rate else 0.04, codec, time_base, stamps))
+        apart = (codec.extradata or b"").startswith(_CONFIGURATION_RECORD)
+        template = stream if apart else None
+        self._deliver(self, Opened(float(1 / rate) if rate else 0.04, codec, time_base, template, stamps))
         return stream
 
     @staticmethod

@@ -142,6 +142,18 @@ def test_pictures_over_http_which_carry_no_time_are_timed_by_their_arrival(
     assert times[-1] == pytest.approx(last.seconds - clip.start_seconds, abs=0.01)
 
 
+def test_a_clip_is_cut_from_a_stream_whose_packets_lack_their_parameter_sets(
+    web: str, tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    make_clip(tmp_path / "live.flv", Clip(seconds=3, size=(320, 180)))
+    with Camera("page", f"{web}/live.flv", capture_options, history_seconds=3.0) as camera:
+        clip = next(camera.cut(0.5, 1.9) for frame in camera if frame.number == 60)
+    assert clip is not None
+    assert (clip.container, clip.start_seconds) == ("mp4", pytest.approx(0.0))
+    with av.open(io.BytesIO(clip.data), "r") as container:
+        assert [counter(one.to_ndarray(format="gray")) for one in container.decode(video=0)] == list(range(48))
+
+
 @pytest.mark.parametrize(("name", "said"), [("live.m3u8", "a playlist (HLS)"), ("snap.jpg", "a still image")])
 def test_what_is_not_a_live_stream_is_refused_and_says_what_to_give_instead(
     name: str, said: str, web: str, tmp_path: Path, capture_options: CaptureOptions
