@@ -1,17 +1,21 @@
 """Why something was found in a recording or not: its light curve against the thresholds, and settings that fit it."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from detector.errors import OutputError
 from detector.flash import Candidate, Verdict
+from detector.look import Look
 from detector.photometric import PhotometricVerifier
-from detector.prefilter import Prefilter
+from detector.prefilter import TOGETHER_SHARE, Prefilter
 from detector.settings import PrefilterSettings, Settings
 from stream import Frame
 
@@ -42,6 +46,7 @@ class Curve:
     positivity: share of rises in all noticeable changes, 0..1; 0 where nothing changes.
     brightness: mean luma, levels.
     threshold_levels: median over frames and blocks of the rise that counts as lit.
+    refusals: by frame, what stopped those that were bright enough.
     """
 
     seconds: NDArray[np.float64]
@@ -50,6 +55,7 @@ class Curve:
     brightness: NDArray[np.float64]
     threshold_levels: float
     found: tuple[Finding, ...]
+    refusals: dict[int, str]
 
 
 def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
@@ -58,7 +64,9 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
     rows: list[tuple[float, float, float, float]] = []
     found: list[Finding] = []
     thresholds: list[float] = []
+    refusals: dict[int, str] = {}
     for frame in frames:
+        before = prefilter.look
         found += _judged(prefilter.push(frame), verifier)
         look = prefilter.look
         strength = 0.0
@@ -67,6 +75,8 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
             ratio = np.where(prefilter.watched, np.minimum(look.rise, look.step) / look.scene.threshold, 0).ravel()
             strength = max(0.0, float(np.partition(ratio, -least)[-least]))
             thresholds.append(float(np.median(look.scene.threshold)))
+            if strength >= 1 and prefilter.quiet:
+                refusals[len(rows)] = _refusal(look, before)
         brightness = float(frame.levels(frame.luma[::16, ::16]).mean())
         rows.append((frame.seconds, strength, look.positivity if look else 0.0, brightness))
     found += _judged(prefilter.flush(), verifier)
@@ -78,7 +88,17 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
         lumas,
         threshold_levels=float(np.median(thresholds)) if thresholds else 0.0,
         found=tuple(found),
+        refusals=refusals,
     )
+
+
+def _refusal(look: Look, before: Look | None) -> str:
+    """What stopped a pure light that was bright enough and yet no onset, in the order in which the prefilter asks."""
+    if look.sudden_blocks < look.least_blocks:
+        return "most of it had come before, or in too few places at once"
+    if look.suddenness(before) < TOGETHER_SHARE:
+        return "most of what brightened did so slowly"
+    return "seen closer, what lies beside it got darker: something moves"
 
 
 def _judged(candidates: list[Candidate], verifier: PhotometricVerifier) -> list[Finding]:
@@ -89,12 +109,25 @@ def _judged(candidates: list[Candidate], verifier: PhotometricVerifier) -> list[
     ]
 
 
+def finds(frames: Iterable[Frame], settings: PrefilterSettings, seconds: float) -> bool:
+    """Whether the prefilter with `settings` passes on the moment at `seconds` of `frames`."""
+    prefilter = Prefilter("trial", settings)
+    for frame in takewhile(lambda frame: frame.seconds <= seconds + settings.gap_seconds, frames):
+        if any(_covers(one, seconds, settings) for one in prefilter.push(frame) if not one.open):
+            return True
+    return any(_covers(one, seconds, settings) for one in prefilter.flush())
+
+
+def _covers(found: Finding | Candidate, seconds: float, settings: PrefilterSettings) -> bool:
+    return found.start_seconds - 0.5 <= seconds <= found.end_seconds + settings.gap_seconds
+
+
 def near_misses(curve: Curve, settings: PrefilterSettings) -> list[int]:
     """Frames that were bright and pure enough to be worth a look, the strongest of each half second, not found."""
     missed: list[int] = []
     for n in np.flatnonzero((curve.strength >= NEAR_MISS) & (curve.positivity >= settings.min_positivity)):
         seconds = curve.seconds[n]
-        if any(c.start_seconds - 0.5 <= seconds <= c.end_seconds + settings.gap_seconds for c in curve.found):
+        if any(_covers(finding, float(seconds), settings) for finding in curve.found):
             continue
         if missed and seconds - curve.seconds[missed[-1]] < settings.gap_seconds:
             missed[-1] = int(n) if curve.strength[n] > curve.strength[missed[-1]] else missed[-1]
@@ -103,35 +136,51 @@ def near_misses(curve: Curve, settings: PrefilterSettings) -> list[int]:
     return missed
 
 
-def proposals(curve: Curve, settings: PrefilterSettings) -> list[str]:
-    """Settings worth trying, as lines of a settings file, each with its reason."""
-    lines: list[str] = []
-    missed = near_misses(curve, settings)
-    if missed:
-        strongest = max(missed, key=lambda n: curve.strength[n])
-        factor = max(0.3, 0.9 * float(curve.strength[strongest]))
-        how = (
-            f"the strongest at {curve.seconds[strongest]:.3f} s with {curve.strength[strongest]:.0%} of what is needed"
-        )
-        lines += [
-            f"# moments nearly bright enough: {len(missed)}, {how}; if they are lightning:",
-            f"prefilter.min_rise_levels = {settings.min_rise_levels * factor:.2f}",
-            f"prefilter.noise_factor = {settings.noise_factor * factor:.2f}",
-        ]
-    rejected = [finding for finding in curve.found if finding.verdict.lightning is False]
-    if rejected:
-        left, top = (min(finding.box[side] for finding in rejected) for side in (0, 1))
-        right, bottom = (max(finding.box[side] for finding in rejected) for side in (2, 3))
-        if (right - left) * (bottom - top) <= _SMALL_BOX:
-            polygon = [[left, top], [right, top], [right, bottom], [left, bottom]]
-            shown = ", ".join(f"[{x:.2f}, {y:.2f}]" for x, y in polygon)
-            lines += [
-                f"# all {len(rejected)} rejected moments lie in one small place; a camera's mask can leave it out:",
-                f"mask = [[{shown}]]",
-            ]
-    if not lines:
-        lines.append("# the settings in use fit this recording")
-    return lines
+def proposals(
+    curve: Curve, settings: PrefilterSettings, found_with: Callable[[PrefilterSettings, float], bool]
+) -> list[str]:
+    """Settings worth trying, as lines of a settings file, each with its reason.
+
+    found_with: whether other settings find the moment at some seconds of the same recording.
+    """
+    lines = _thresholds(curve, settings, found_with) + _mask(curve)
+    return lines or ["# the settings in use fit this recording"]
+
+
+def _thresholds(
+    curve: Curve, settings: PrefilterSettings, found_with: Callable[[PrefilterSettings, float], bool]
+) -> list[str]:
+    """Lower thresholds for what was too faint; what was bright enough was stopped by something else."""
+    faint = [n for n in near_misses(curve, settings) if curve.strength[n] < 1]
+    if not faint:
+        return []
+    strongest = max(faint, key=lambda n: curve.strength[n])
+    seconds, strength = float(curve.seconds[strongest]), float(curve.strength[strongest])
+    lower = {
+        name: round(0.9 * strength * float(getattr(settings, name)), 2)
+        for name in ("min_rise_levels", "noise_factor", "swing_factor")
+    }
+    how = f"# moments nearly bright enough: {len(faint)}, the strongest at {seconds:.3f} s with {strength:.0%} of it"
+    values = [f"prefilter.{name} = {value}" for name, value in lower.items()]
+    if not found_with(msgspec.structs.replace(settings, **lower), seconds):
+        return [f"{how}; lower thresholds alone do not find it (tried: {', '.join(values)})"]
+    return [f"{how}; if they are lightning, these find it:", *values]
+
+
+def _mask(curve: Curve) -> list[str]:
+    """A mask over the rejected lights, if all of them lie in one small place."""
+    boxes = [finding.box for finding in curve.found if finding.verdict.lightning is False]
+    if not boxes:
+        return []
+    # Outwards to whole hundredths, so that no edge of a light is left over.
+    left, top = (math.floor(100 * min(box[side] for box in boxes)) / 100 for side in (0, 1))
+    right, bottom = (math.ceil(100 * max(box[side] for box in boxes)) / 100 for side in (2, 3))
+    if (right - left) * (bottom - top) > _SMALL_BOX:
+        return []
+    return [
+        f"# all {len(boxes)} rejected moments lie in one small place; its mask, for the camera's [[camera]] table:",
+        f"mask = [{{ box = [{left}, {top}, {right}, {bottom}] }}]",
+    ]
 
 
 def terminal_curve(curve: Curve, width: int) -> list[str]:

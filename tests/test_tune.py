@@ -1,5 +1,6 @@
 """What `tune` says of a recording."""
 
+import tomllib
 from pathlib import Path
 
 import av
@@ -8,20 +9,31 @@ import pytest
 from PIL import Image
 
 from detector import cli
-from detector.settings import load_settings
-from detector.tune import near_misses, proposals, terminal_curve, trace
-from scene_maker import Change, frames, lit, sky_light
+from detector.cameras import load_cameras
+from detector.settings import PrefilterSettings, load_settings
+from detector.tune import Curve, finds, near_misses, proposals, terminal_curve, trace
+from scene_maker import Change, Picture, frames, lit, patch, sky_light
 
 SETTINGS = load_settings()
 
 
+def proposed(curve: Curve, change: Change, seconds: float = 4.0) -> list[str]:
+    """What is proposed for the recording of `change`, tried on the same."""
+
+    def found_with(settings: PrefilterSettings, moment: float) -> bool:
+        return finds(frames(change, seconds=seconds), settings, moment)
+
+    return proposals(curve, SETTINGS.prefilter, found_with)
+
+
 def test_a_flash_stands_above_the_threshold_and_quiet_video_below() -> None:
-    curve = trace("roof", frames(lit((2.0, 2.08))), SETTINGS)
+    flash = lit((2.0, 2.08))
+    curve = trace("roof", frames(flash), SETTINGS)
     assert len(curve.seconds) == 100
     bright = curve.strength >= 1
     assert curve.seconds[bright].tolist() == pytest.approx([2.0, 2.04])
     assert [finding.verdict.state for finding in curve.found] == ["confirmed"]
-    assert proposals(curve, SETTINGS.prefilter) == ["# the settings in use fit this recording"]
+    assert proposed(curve, flash) == ["# the settings in use fit this recording"]
 
 
 def test_a_light_that_was_nearly_bright_enough_is_named_and_the_proposed_settings_find_it() -> None:
@@ -29,19 +41,50 @@ def test_a_light_that_was_nearly_bright_enough_is_named_and_the_proposed_setting
     curve = trace("roof", frames(faint), SETTINGS)
     assert not curve.found
     assert curve.seconds[near_misses(curve, SETTINGS.prefilter)].tolist() == pytest.approx([2.0])
-    lines = proposals(curve, SETTINGS.prefilter)
-    values = dict(line.split(" = ") for line in lines if not line.startswith("#"))
-    changed = {key.removeprefix("prefilter."): float(value) for key, value in values.items()}
-    again = trace("roof", frames(faint), load_settings([("tune", {"prefilter": changed})]))
+    changed = tomllib.loads("\n".join(proposed(curve, faint)))
+    shipped = SETTINGS.prefilter
+    assert all(0 < value < getattr(shipped, name) for name, value in changed["prefilter"].items())
+    again = trace("roof", frames(faint), load_settings([("tune", changed)]))
     assert [finding.start_seconds for finding in again.found] == [2.0]
+
+
+def test_settings_that_do_not_find_the_moment_are_named_as_tried_and_not_proposed() -> None:
+    faint = lit((2.0, 2.04), light=sky_light(1.9))
+    curve = trace("roof", frames(faint), SETTINGS)
+    lines = proposals(curve, SETTINGS.prefilter, lambda _settings, _seconds: False)
+    assert "lower thresholds alone do not find it" in lines[0]
+    assert tomllib.loads("\n".join(lines)) == {}
+
+
+def test_of_light_that_was_bright_enough_it_is_said_what_stopped_it_and_no_threshold_is_proposed() -> None:
+    def moves(when: float, quiet: Picture) -> Picture:
+        picture, moved = quiet.copy(), 2 if when >= 2.0 - 1e-6 else 0
+        for column in range(20, 90, 10):  # stripes in turn to the right and to the left, within their blocks
+            picture[20:60, [column + 1 + moved, column + 8 - moved]] += 89
+        return lit((2.0, 2.08), light=patch(20, (20, 60), (20, 90)))(when, picture)
+
+    curve = trace("roof", frames(moves, noise=0.3), SETTINGS)
+    missed = near_misses(curve, SETTINGS.prefilter)
+    assert not curve.found
+    assert [curve.strength[n] >= 1 for n in missed] == [True]
+    assert curve.refusals[missed[0]].endswith("got darker: something moves")
+    assert proposed(curve, moves) == ["# the settings in use fit this recording"]
 
 
 def test_a_place_of_rejected_lights_is_proposed_as_a_mask() -> None:
     lamp = np.zeros((180, 320), np.float32)
     lamp[150:175, 100:150] = 60
-    curve = trace("roof", frames(lit((2.0, 2.3), (5.0, 5.2), light=lamp), seconds=7), SETTINGS)
+    flashing = lit((2.0, 2.3), (5.0, 5.2), light=lamp)
+    curve = trace("roof", frames(flashing, seconds=7), SETTINGS)
     assert {finding.verdict.state for finding in curve.found} == {"rejected"}
-    assert any(line.startswith("mask = [[[0.3") for line in proposals(curve, SETTINGS.prefilter))
+    printed = "\n".join(proposed(curve, flashing, 7))
+    _, (camera,) = load_cameras([("tune", tomllib.loads('[[camera]]\nurl = "rtsp://roof/live"\n' + printed))])
+    (corners,) = camera.mask
+    left, top, right, bottom = *corners[0], *corners[2]
+    assert 0.2 < left <= 100 / 320
+    assert 150 / 320 <= right < 0.6
+    assert top <= 150 / 180
+    assert 175 / 180 <= bottom <= 1
 
 
 def test_the_terminal_shows_where_something_was_found() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from detector.commands.common import add_settings_arguments, settings_of
 
 if TYPE_CHECKING:
-    from detector.settings import Settings
+    from detector.settings import PrefilterSettings, Settings
     from detector.tune import Curve
     from stream import Frame, StreamError, Video
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         StreamError: the file cannot be opened; or it breaks off, after all before the break has been shown.
         OutputError: the picture cannot be written.
     """
-    from detector.tune import draw, trace
+    from detector.tune import draw, proposals, trace
     from stream import open_video
 
     settings = settings_of(arguments)
@@ -37,7 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
         curve = trace(video.name, _until_it_breaks(video, broken), settings)
         png = arguments.png or Path(f"{video.name}.curve.png")
     draw(curve, settings.prefilter, png)
-    _show(curve, settings, png, evidence=arguments.evidence)
+    _show(curve, settings, evidence=arguments.evidence)
+
+    def found_with(trial: "PrefilterSettings", seconds: float) -> bool:
+        return _finds(arguments.file, trial, seconds, settings)
+
+    for line in proposals(curve, settings.prefilter, found_with):
+        print(line)
+    print(f"picture: {png}")
     if broken:
         raise broken[0]
     return 0
@@ -52,10 +59,18 @@ def _until_it_breaks(video: "Video", broken: "list[StreamError]") -> "Iterator[F
         broken.append(error)
 
 
-def _show(curve: "Curve", settings: "Settings", png: Path, *, evidence: bool) -> None:
+def _finds(file: str, trial: "PrefilterSettings", seconds: float, settings: "Settings") -> bool:
+    from detector.tune import finds
+    from stream import open_video
+
+    with open_video(file, options=settings.capture) as video:
+        return finds(_until_it_breaks(video, []), trial, seconds)
+
+
+def _show(curve: "Curve", settings: "Settings", *, evidence: bool) -> None:
     from rich.console import Console
 
-    from detector.tune import near_misses, proposals, terminal_curve
+    from detector.tune import near_misses, terminal_curve
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     for line in terminal_curve(curve, min(console.width, 120)):
@@ -72,13 +87,12 @@ def _show(curve: "Curve", settings: "Settings", png: Path, *, evidence: bool) ->
         if evidence:
             console.print("    " + ", ".join(f"{name} {value:g}" for name, value in verdict.evidence.items()))
     for n in near_misses(curve, settings.prefilter):
-        console.print(f"{curve.seconds[n]:9.3f} s  nearly: {curve.strength[n]:.0%} of the strength needed")
+        strength, refusal = f"{curve.strength[n]:.0%} of the strength needed", curve.refusals.get(n)
+        nearly = f"nearly: {strength}" if refusal is None else f"bright enough ({strength}), but {refusal}"
+        console.print(f"{curve.seconds[n]:9.3f} s  {nearly}")
     used = settings.prefilter
     console.print(
         f"thresholds used: rise {used.min_rise_levels:g} levels or {used.noise_factor:g} times the noise "
         f"(for most blocks {curve.threshold_levels:.1f} levels), in {used.min_lit_fraction:.1%} of the picture, "
         f"positivity {used.min_positivity:g}, {used.min_fine_positivity:g} seen closer"
     )
-    for line in proposals(curve, used):
-        console.print(line)
-    console.print(f"picture: {png}")
