@@ -1,4 +1,4 @@
-"""What is kept of each flash to look at: a still of its peak and a clip of its moment."""
+"""What is kept of each flash to look at: a still of its brightest picture and a clip of its moment."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +49,8 @@ class Album:
         problems: list[str] = []
         still = clip = None
         with _costing_no_event("still", problems):
-            still = encode_still(candidate.peak)
+            # A close stroke may turn the whole picture white: the brightest one that shows something tells more.
+            still = encode_still(candidate.clear or candidate.peak)
         with _costing_no_event("clip", problems):
             if source is not None and self._settings.clips:
                 start = candidate.start_seconds - self._settings.before_seconds

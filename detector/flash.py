@@ -135,6 +135,7 @@ class Candidate:
     lit_map: (rows, columns) blocks that lit up at any time.
     before, peak, waning, after: frames of the moment; `waning` is the first lit one after the peak with half its light
     or less, None where there is none; before and after may be missing at the edges of a source.
+    clear: the brightest lit frame that is not saturated all over, to show to a person; None where all are.
     quiet: thin copies of frames of the last second before, oldest first: what the scene does by itself.
     notes: what the prefilter knows beside: `dark_after` 1 when `after` shows the scene without the light, 0 when the
     light was still there; `cut_off` 1 when the source or what can be compared ended first; `blinks`, how many earlier
@@ -161,6 +162,7 @@ class Candidate:
     onset: Frame
     peak: Frame
     before: Frame | None = None
+    clear: Frame | None = None
     waning: Frame | None = None
     after: Frame | None = None
     quiet: tuple[Frame, ...] = ()

@@ -40,6 +40,11 @@ FAINT_SHARE = 0.1
 FAINT_STEADY_SHARE = 0.03
 # The picture of "after" is taken this long into the dark: the last glow is gone, and clouds have hardly moved.
 AFTER_SECONDS = 0.15
+# A picture is blank if most of it is as bright as it can get: as bright as its brightest block, by so many levels, and
+# no darker than this (the white that cameras clip to is often tinted).
+BLANK_SHARE = 0.5
+BLANK_SPREAD_LEVELS = 4.0
+BLANK_LEVELS = 200.0
 # What came to stay began where the light was less than this share of it.
 CAME_SHARE = 0.25
 
@@ -71,6 +76,7 @@ class Moment:
         self.before = before
         self.quiet = quiet
         self.peak = onset
+        self.clear: Frame | None = None
         self.waning: Frame | None = None
         self.after: Frame | None = None
         self.last = onset
@@ -85,6 +91,7 @@ class Moment:
         self.quality: set[str] = set()
         self.notes: dict[str, float] = {}
         self._most_light = 0.0
+        self._clear_light = 0.0
         self._pulse_light = 0.0
         self._steady = (onset.seconds, np.inf, -np.inf)
         self._faint = (onset.seconds, np.inf, -np.inf)
@@ -124,6 +131,8 @@ class Moment:
                 self._most_light, self.peak, self.waning = light, frame, None
             elif self.waning is None and light <= WANED_SHARE * self._most_light:
                 self.waning = frame
+            if light > self._clear_light and not _is_blank(grid):
+                self._clear_light, self.clear = light, frame
         else:
             self.dark_from = frame.seconds if self.dark_from is None else self.dark_from
             if self.after is None or frame.seconds - self.dark_from <= AFTER_SECONDS:
@@ -233,6 +242,7 @@ class Moment:
             lit_map=self.mask.copy(),
             onset=self.onset,
             peak=self.peak,
+            clear=self.clear,
             before=self.before,
             quiet=self.quiet,
             waning=self.waning,
@@ -251,6 +261,12 @@ class Moment:
         while first > 0 and CAME_SHARE * level <= self.samples[first - 1].light <= level / GROWING_FALL:
             first -= 1
         return [replace(s, lit=s.lit and n < max(first, 1)) for n, s in enumerate(self.samples)]
+
+
+def _is_blank(grid: Grid) -> bool:
+    """Whether most of the picture is saturated: such a one shows nothing."""
+    white = max(BLANK_LEVELS, float(grid.max()) - BLANK_SPREAD_LEVELS)
+    return bool(np.count_nonzero(grid >= white) > BLANK_SHARE * grid.size)
 
 
 def _light_of(added: Grid) -> tuple[float, tuple[float, float]]:

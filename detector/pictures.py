@@ -34,6 +34,7 @@ def compact(candidate: Candidate, side_pixels: int) -> Candidate:
         peak=small(candidate.peak),
         before=None if candidate.before is None else small(candidate.before),
         after=None if candidate.after is None else small(candidate.after),
+        clear=None,
         waning=None,
         quiet=(),
     )

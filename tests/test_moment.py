@@ -159,6 +159,32 @@ def test_the_picture_of_waning_is_the_first_lit_one_after_the_peak_with_half_its
     assert since == (None if waning is None else pytest.approx(waning, abs=0.001))
 
 
+@pytest.mark.parametrize(
+    ("levels", "clear"),
+    [
+        pytest.param((90, 60, 20), 0.0, id="nothing is saturated"),
+        pytest.param((30, 900, 900, 60, 40), 0.12, id="white all over, then the bolt"),
+        pytest.param((60, 900, 40), 0.0, id="the bolt, then white all over"),
+        pytest.param((900,), None, id="white all over and nothing else"),
+    ],
+)
+def test_the_picture_to_show_is_the_brightest_lit_one_that_is_not_white_all_over(
+    levels: tuple[float, ...], clear: float | None
+) -> None:
+    everywhere = np.ones((180, 320), np.float32)
+
+    def change(when: float, quiet: Picture) -> Picture:
+        n = round(25 * (when - START))
+        return quiet + levels[n] * everywhere if 0 <= n < len(levels) else quiet
+
+    (found,) = closed(frames(change, seconds=2.4))
+    shown = None if found.clear is None else found.clear.seconds - START
+    assert shown == (None if clear is None else pytest.approx(clear, abs=0.001))
+    assert found.peak.seconds - START == pytest.approx(levels.index(max(levels)) / 25, abs=0.001), (
+        "as the verifiers see"
+    )
+
+
 def test_a_flash_right_before_a_lamp_comes_on_keeps_its_time() -> None:
     assert lasted(course(lambda t: 20 if t < 0.15 else 150, seconds=3)) == pytest.approx(0.16)
 

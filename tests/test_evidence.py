@@ -1,0 +1,18 @@
+"""The still of a flash and where it is written."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from candidate_maker import candidate, frame
+from detector.evidence import Album, encode_still
+from detector.settings import load_settings
+
+EVIDENCE = load_settings().evidence
+
+
+def test_the_still_shows_the_brightest_picture_that_is_not_white_all_over(tmp_path: Path) -> None:
+    album = Album(tmp_path, EVIDENCE)
+    white, bolt = frame(235), frame(120)
+    shown = album.take(replace(candidate(), peak=white, clear=bolt), None)
+    assert shown.still == encode_still(bolt)
+    assert album.take(replace(candidate(), peak=white), None).still == encode_still(white)
