@@ -1,9 +1,10 @@
 """What is kept of each flash to look at: a still of its brightest picture and a clip of its moment."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,8 @@ from detector.errors import OutputError
 from detector.flash import Candidate, Media
 from detector.settings import EvidenceSettings
 from stream import BadVideo, Clip, Frame, load_opencv
+
+_log = logging.getLogger(__name__)
 
 CLIPS = "clips"  # the folder of a run's clips, in the run's own
 _JPEG_QUALITY = 92
@@ -38,9 +41,10 @@ class Evidence:
 
 
 class Album:
-    """The folders `stills/` and `clips/` of a run."""
+    """The folders `stills/` and `clips/` of a run. lost: how many pictures and clips could not be written."""
 
     def __init__(self, folder: Path, settings: EvidenceSettings) -> None:
+        self.lost = 0
         self._folder = folder
         self._settings = settings
 
@@ -60,8 +64,7 @@ class Album:
     def keep(self, flash_id: str, evidence: Evidence) -> Media:
         """Write the pictures; gives back their paths relative to the run's folder.
 
-        Raises:
-            OutputError: they cannot be written.
+        What cannot be written is logged: a full disk must not cost the event itself.
         """
         still, clip = evidence.still, evidence.clip
         return Media(
@@ -69,13 +72,15 @@ class Album:
             clip=None if clip is None else self._write(CLIPS, f"{flash_id}.{clip.container}", clip.data),
         )
 
-    def _write(self, kind: str, name: str, data: bytes) -> str:
+    def _write(self, kind: str, name: str, data: bytes) -> str | None:
         path = self._folder / kind / name.replace(":", "")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            write_whole(path, data)
         except OSError as error:
-            raise OutputError(f"{path}: cannot write the {kind[:-1]}: {error.strerror}") from error
+            self.lost += 1
+            _log.error("%s: cannot write the %s: %s", path, kind[:-1], error.strerror)
+            return None
         return f"{kind}/{path.name}"
 
 
@@ -88,6 +93,32 @@ def _costing_no_event(picture: str, problems: list[str]) -> Iterator[None]:
         problems.append(f"without its {picture}: {error}")
     except Exception as error:  # noqa: BLE001 - a flash without a picture is worth more than none
         problems.append(f"without its {picture}: {type(error).__name__}: {error}")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write `data` to `path`: all of it, or what was there before stays.
+
+    Raises:
+        OSError: it cannot be written; nothing new is left.
+    """
+    scratch = path.with_name(f"{path.name}.new")
+    try:
+        scratch.write_bytes(data)
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def remove_media(folder: Path, media: Media) -> None:
+    """Remove the pictures of a flash from a run's folder, and nothing that lies elsewhere.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for kind, made in (("stills", media.still), (CLIPS, media.clip)):
+        if made is not None:
+            (folder / kind / PurePath(made).name).unlink(missing_ok=True)
 
 
 def encode_still(frame: Frame) -> bytes:

@@ -9,7 +9,6 @@ from pathlib import PurePath
 from typing import Protocol
 
 from detector import __version__
-from detector.errors import OutputError
 from detector.evidence import Album, ClipSource, Evidence
 from detector.flash import Candidate, Flash, Media, State, Verdict
 from stream import Frame, utc_text
@@ -116,12 +115,7 @@ class SourceDetector:
             return Media()
         for problem in evidence.problems:
             _log.warning("%s: %s", flash_id, problem)
-        try:
-            return self._album.keep(flash_id, evidence)
-        except OutputError as error:
-            # A full disk must not cost the event itself.
-            _log.error("%s", error)
-            return Media()
+        return self._album.keep(flash_id, evidence)
 
 
 def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, revision: int, file: str | None) -> Flash:

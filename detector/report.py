@@ -1,18 +1,25 @@
 """A run's results: flashes.jsonl and flashes.csv in its folder, and the table that a person reads."""
 
 import csv
+import errno
+import io
+import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from detector.errors import OutputError
+from detector.evidence import remove_media, write_whole
 from detector.flash import Flash, FlashMessage
+
+_log = logging.getLogger(__name__)
 
 _TOPIC = "ev.flash."
 _decoder = msgspec.json.Decoder(FlashMessage)
@@ -29,17 +36,24 @@ class RunFolder:
 
     Until `begin` nothing is touched. While the run goes on, flashes.jsonl grows by one line whenever a flash gets its
     verdict, so that a crash loses nothing; when the block ends, it holds each flash once, in its last revision, and
-    flashes.csv is made from it.
+    flashes.csv is made from it. What cannot be written then costs these files and not the run: `failure` tells.
+
+    keep_earlier: go on where an earlier run ended. again: names of the files that are replayed; what an earlier run
+    found in them is replaced, with its pictures.
 
     Raises:
-        OutputError: the folder or a file in it cannot be written.
+        OutputError: the folder or a file in it cannot be written, or holds flashes that this run does not find again.
     """
 
-    def __init__(self, path: Path, *, keep_earlier: bool = False) -> None:
+    def __init__(self, path: Path, *, keep_earlier: bool = False, again: Collection[str] = ()) -> None:
         self.path = path
+        self.failure: OutputError | None = None
         self._keep_earlier = keep_earlier
-        self._lines: IO[bytes] | None = None
+        self._jsonl = path / "flashes.jsonl"
+        self._lines: FileIO | None = None
         check_writable(path)
+        if not keep_earlier:
+            self._refuse_others(again)
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +63,9 @@ class RunFolder:
         try:
             if self._lines is None:
                 self.path.mkdir(parents=True, exist_ok=True)
-                self._lines = (self.path / "flashes.jsonl").open("ab" if self._keep_earlier else "wb")
+                if not self._keep_earlier:
+                    self._remove_earlier()
+                self._lines = self._jsonl.open("ab", buffering=0)
         except OSError as error:
             raise OutputError(f"--out {self.path}: cannot write results: {error.strerror}") from error
 
@@ -57,33 +73,68 @@ class RunFolder:
         """Take one message of the feed; only final states of flashes are kept."""
         if not topic.startswith(_TOPIC) or _decoder.decode(body).data.state == "detected":
             return
-        self.begin()
         try:
+            self.begin()
             if self._lines is not None:
-                self._lines.write(body + b"\n")
-                self._lines.flush()
+                _append(self._lines, body + b"\n")
+        except OutputError as error:
+            self._fail(error)
         except OSError as error:
-            raise OutputError(f"{self.path / 'flashes.jsonl'}: cannot write results: {error.strerror}") from error
+            self._fail(_cannot_write(self._jsonl, error))
 
     def __exit__(self, *_exception: object) -> None:
         if self._lines is not None:
             self._lines.close()
             self._finish()
 
-    def _finish(self) -> None:
-        path = self.path / "flashes.jsonl"
+    def _fail(self, error: OutputError) -> None:
+        if self.failure is None:
+            self.failure = error
+            _log.error("%s", error)
+
+    def _refuse_others(self, again: Collection[str]) -> None:
+        others = sorted({flash.file or flash.camera for flash in self._earlier()} - set(again))
+        if others:
+            names = ", ".join(others[:3]) + (", ..." if others[3:] else "")
+            raise OutputError(f"--out {self.path}: would lose the flashes of {names} there; choose another folder")
+
+    def _earlier(self) -> list[Flash]:
         try:
-            with path.open("rb") as lines:
+            with self._jsonl.open("rb") as lines:
+                return [message.data for _, message in _read(lines)]
+        except OSError:
+            return []
+
+    def _remove_earlier(self) -> None:
+        for flash in self._earlier():
+            remove_media(self.path, flash.media)
+        self._jsonl.unlink(missing_ok=True)
+        (self.path / "flashes.csv").unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        try:
+            with self._jsonl.open("rb") as lines:
                 last = {message.data.id: line for line, message in _read(lines)}
-            scratch = path.with_suffix(".jsonl.new")
-            scratch.write_bytes(b"".join(last.values()))
-            scratch.replace(path)
-            with (self.path / "flashes.csv").open("w", newline="", encoding="utf-8") as table:
-                writer = csv.DictWriter(table, CSV_COLUMNS)
-                writer.writeheader()
-                writer.writerows(csv_row(_decoder.decode(line).data) for line in last.values())
+            write_whole(self._jsonl, b"".join(last.values()))
+            table = io.StringIO(newline="")
+            writer = csv.DictWriter(table, CSV_COLUMNS)
+            writer.writeheader()
+            writer.writerows(csv_row(_decoder.decode(line).data) for line in last.values())
+            write_whole(self.path / "flashes.csv", table.getvalue().encode())
         except OSError as error:
-            raise OutputError(f"{path}: cannot write results: {error.strerror}") from error
+            self._fail(_cannot_write(Path(error.filename or self.path), error))
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: cannot write results: {error.strerror}; make room there and run again")
+
+
+def _append(lines: FileIO, line: bytes) -> None:
+    """Write `line` whole or not at all: half of one would spoil the next."""
+    end = os.fstat(lines.fileno()).st_size
+    if lines.write(line) != len(line):
+        lines.truncate(end)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _read(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:

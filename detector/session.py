@@ -104,6 +104,11 @@ class Session:
         """What ended the feed, if anything did: nothing more can be published then."""
         return self._feed.failure
 
+    @property
+    def lost_pictures(self) -> int:
+        """How many stills and clips could not be written."""
+        return 0 if self._album is None else self._album.lost
+
     def drain(self) -> None:
         """Wait until everything asked of the verifier is answered, or the run is stopped."""
         self._batcher.drain()

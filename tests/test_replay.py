@@ -16,6 +16,7 @@ from detector.cli import main
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 
 FOOTAGE_FLASHES = 5
+FULL_BYTES = 100  # no file may grow beyond this, as where a disk is full
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +58,24 @@ def test_the_folder_of_results_holds_each_flash_once_with_its_still_and_its_clip
         with av.open(str(out / flash["media"]["clip"])) as clip:
             assert sum(1 for _ in clip.decode(video=0)) > flash["duration_seconds"] * 25
     assert len((out / "flashes.csv").read_text().splitlines()) == 3
+
+
+def test_a_full_disk_costs_what_does_not_fit_and_the_table_is_still_printed(
+    storm: tuple[Path, Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({FULL_BYTES}, {FULL_BYTES}))"
+    program = f"{full}; from detector.cli import main; raise SystemExit(main())"
+    words = ["replay", str(storm[0]), "--out", str(out), "--verifier", "photometric"]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout.count("confirmed") == 2
+    assert "2 confirmed" in done.stderr
+    assert "Traceback" not in done.stderr
+    for file in ("flashes.jsonl: cannot write results", ".jpg: cannot write the still", ".mp4: cannot write the clip"):
+        assert file in done.stderr
+    left = [path for path in out.rglob("*") if path.is_file() and path.stat().st_size]
+    assert left == []
 
 
 def test_utc_of_every_flash_follows_from_the_start_that_was_given(

@@ -78,6 +78,53 @@ def test_a_watch_goes_on_where_an_earlier_one_was_cut_off(tmp_path: Path) -> Non
     assert [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines] == ["cam-a", "cam-c"]
 
 
+def test_a_replay_of_the_same_files_takes_the_place_of_the_earlier_one_with_its_pictures(tmp_path: Path) -> None:
+    for kind in ("stills", "clips"):
+        (tmp_path / kind).mkdir()
+    still, clip = tmp_path / "stills" / "old.jpg", tmp_path / "clips" / "old.mp4"
+    kept = tmp_path / "stills" / "mine.jpg", tmp_path / "outside.jpg"
+    for file in (still, clip, *kept):
+        file.write_bytes(b"")
+    with RunFolder(tmp_path) as folder:
+        folder.add("ev.flash.cam", 1, body(pictured("cam-a", Media(still="stills/old.jpg", clip="clips/old.mp4"))))
+        folder.add("ev.flash.cam", 2, body(pictured("cam-b", Media(still="../outside.jpg"))))
+    with RunFolder(tmp_path, again={"storm.mp4"}) as folder:
+        assert still.exists(), "until there is something to watch"
+        folder.begin()
+        folder.add("ev.flash.cam", 1, body(flash("cam-c")))
+    lines = (tmp_path / "flashes.jsonl").read_bytes().splitlines()
+    assert [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines] == ["cam-c"]
+    assert not still.exists()
+    assert not clip.exists()
+    assert all(file.exists() for file in kept)
+
+
+def pictured(flash_id: str, media: Media) -> Flash:
+    return msgspec.structs.replace(flash(flash_id), media=media)
+
+
+def test_flashes_that_a_run_would_not_find_again_are_not_lost(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        folder.add("ev.flash.cam", 1, body(flash()))
+        folder.add("ev.flash.cam", 1, body(msgspec.structs.replace(flash("b"), file=None, camera="roof")))
+    with pytest.raises(OutputError, match=r"lose the flashes of roof there; choose another folder"):
+        RunFolder(tmp_path, again={"storm.mp4"})
+    with pytest.raises(OutputError, match=r"roof, storm\.mp4"):
+        RunFolder(tmp_path, again={"other.mp4"})
+    assert len((tmp_path / "flashes.jsonl").read_bytes().splitlines()) == 2
+
+
+def test_results_that_cannot_be_written_cost_themselves_and_not_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "flashes.jsonl").mkdir()
+    with RunFolder(tmp_path, keep_earlier=True) as folder:
+        folder.add("ev.flash.cam", 1, body(flash()))
+        folder.add("ev.flash.cam", 2, body(flash("b")))
+    assert "cannot write results: Is a directory" in str(folder.failure)
+    assert len(caplog.records) == 1
+
+
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")

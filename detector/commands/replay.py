@@ -30,7 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="+", type=recording_at, metavar="FILE|FOLDER", help="video files, or folders with video"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write flashes.jsonl, flashes.csv and stills/ there")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write flashes.jsonl, stills/ and clips/ there, and flashes.csv at the end, in place of what an earlier "
+        "replay of the same files wrote",
+    )
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON instead of the table")
     parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
     parser.add_argument(
@@ -79,7 +85,7 @@ def start_of(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay, and say what was found; 1 if a file could not be watched to its end."""
+    """Replay, and say what was found; 1 if a file could not be watched to its end or a result not be written."""
     from contextlib import ExitStack
     from functools import partial
     from threading import Event
@@ -103,7 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
     console = progress_console()
     listeners = [tally.add, *([print_event] if arguments.json else [])]
     with ExitStack() as stack:
-        folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out))
+        names = {path.name for path in paths}
+        folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out, again=names))
         if folder is not None:
             listeners.append(folder.add)
         stop = stack.enter_context(stop_on_signals(Event()))
@@ -123,7 +130,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet and (len(problems) < len(paths) or tally.counts):
         line = summary_line(tally, len(paths), progress.watched_seconds, broken=len(problems))
         console.print(line, soft_wrap=True)
-    return 1 if problems else 0
+    not_written = session.lost_pictures or (folder is not None and folder.failure is not None)
+    return 1 if problems or not_written else 0
 
 
 def _file_detector(

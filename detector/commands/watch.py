@@ -38,7 +38,13 @@ _SAY_SECONDS = 600.0  # how often the log says that all is well
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Cameras, outputs, and how long."""
     parser.add_argument("cameras", nargs="*", metavar="URL", help="cameras to watch; or use --config with [[camera]]")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write flashes.jsonl, flashes.csv and stills/ there")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write flashes.jsonl, stills/ and clips/ there, and flashes.csv at the end, together with what an earlier "
+        "watch wrote",
+    )
     parser.add_argument(
         "--json", action="store_true", help="print each event as a line of JSON instead of a short line"
     )
@@ -55,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Watch until stopped; 1 if no camera could be opened at first and none is to be waited for."""
+    """Watch until stopped; 1 if no camera answered at first and none is to be waited for, or --out lacks something."""
     from contextlib import ExitStack
     from threading import Event
 
@@ -77,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         stop = stack.enter_context(stop_on_signals(Event()))
         folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out, keep_earlier=True))
         if folder is not None:
-            listeners.append(_keep_going(folder.add))
+            listeners.append(folder.add)
         session = stack.enter_context(Session(settings, arguments, listeners, arguments.out, stop))
         _log.info("%s", session.line)
         if folder is not None:
@@ -96,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     if not arguments.quiet:
         progress_console().print(counts.summary())
-    return 0
+    return 1 if session.lost_pictures or (folder is not None and folder.failure is not None) else 0
 
 
 def _settings_and_cameras(arguments: argparse.Namespace) -> "tuple[Settings, tuple[CameraEntry, ...]]":
@@ -140,19 +146,6 @@ def _line_on(display: "WatchDisplay") -> "Listener":
         line = flash_line(topic, body)
         if line is not None:
             display.say(line)
-
-    return listener
-
-
-def _keep_going(add: "Listener") -> "Listener":
-    """`add`, but a full disk costs its copy of the event and not the run: journal and feed still have it."""
-    from detector.errors import OutputError
-
-    def listener(topic: str, sequence: int, body: bytes) -> None:
-        try:
-            add(topic, sequence, body)
-        except OutputError as error:
-            _log.error("%s", error)
 
     return listener
 
