@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from detector.errors import VerifierError
 from detector.flash import Candidate, Verdict
 from detector.minicpm.attention import check_attention
-from detector.minicpm.facts import Facts, gather_facts
+from detector.minicpm.facts import Facts, gather_facts, may_have_gpu
 from detector.minicpm.snapshot import find_snapshot
 from detector.minicpm.verifier import MinicpmVerifier, check_installed, check_versions, find_or_fetch
 from detector.photometric import PhotometricVerifier
@@ -15,6 +16,8 @@ from detector.settings import Settings
 from stream import redact
 
 _log = logging.getLogger(__name__)
+
+_UNSEEN_GPU = "no GPU that torch can see"
 
 
 class Verifier(Protocol):
@@ -104,11 +107,16 @@ def choose_verifier(settings: Settings) -> tuple[Verifier, str]:
             return _auto(settings)
 
 
-def why_no_gpu_model(settings: Settings, facts: Facts | None = None) -> str | None:
+def why_no_gpu_model(settings: Settings, facts: Facts | None = None, devices: Path = Path("/dev")) -> str | None:
     """Why `auto` does not take minicpm, in some words; None when it does.
 
-    Torch is asked only if the rest is there, and not at all where its `facts` are known.
+    Without a GPU nothing else is worth installing or fetching. Torch is asked only if the rest is there, and not at all
+    where its `facts` are known.
     """
+    if facts is None and not may_have_gpu(devices):
+        return "no GPU"
+    if facts is not None and facts.torch is not None and facts.torch_error is None and not facts.gpus:
+        return _UNSEEN_GPU
     try:
         check_versions(settings.minicpm)
         find_snapshot(settings.minicpm)
@@ -118,7 +126,7 @@ def why_no_gpu_model(settings: Settings, facts: Facts | None = None) -> str | No
         return f"no model: {error}"
     if facts.torch_error is not None:
         return f"no model: torch does not work: {facts.torch_error}"
-    return None if facts.gpus else "no GPU that torch can see"
+    return None if facts.gpus else _UNSEEN_GPU
 
 
 def _auto(settings: Settings) -> tuple[Verifier, str]:

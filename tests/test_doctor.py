@@ -109,6 +109,14 @@ def test_auto_takes_the_model_only_with_a_gpu_and_says_what_is_missing(
     assert "lightning-detector pull" in (why_no_gpu_model(load_settings(), with_one) or "")
 
 
+def test_where_no_card_is_nothing_is_said_of_a_model_to_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert why_no_gpu_model(load_settings(), devices=tmp_path) == "no GPU"
+    assert why_no_gpu_model(load_settings(), Facts(python="3.11.7", torch="2.13.0")) == "no GPU that torch can see"
+    (tmp_path / "nvidiactl").touch()
+    assert "no model: " in (why_no_gpu_model(load_settings(), devices=tmp_path) or "")
+
+
 def test_what_passed_here_is_kept_for_each_model(tmp_path: Path) -> None:
     place = {"XDG_STATE_HOME": str(tmp_path)}
     assert verified_here(place) == {}

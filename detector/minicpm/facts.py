@@ -56,6 +56,13 @@ def cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
+def may_have_gpu(devices: Path = Path("/dev")) -> bool:
+    """Whether the system shows a card that torch may be able to use: at once, without asking torch."""
+    # NVIDIA's own, Jetson's, AMD's, and the one of Windows in WSL; other systems do not show it in files.
+    names = ("nvidia*", "nvmap", "kfd", "dxg")
+    return sys.platform != "linux" or any(True for name in names for _ in devices.glob(name))
+
+
 def gather_facts() -> Facts:
     """Ask a fresh process; seconds.
 
