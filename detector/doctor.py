@@ -57,7 +57,9 @@ class Doctor:
     def _torch(self) -> Check:
         if installed("torch") is None:
             return Check(
-                name="torch", ok=self._no_model(), text="not installed; pip install 'lightning-detector[minicpm]'"
+                name="torch",
+                ok=self._no_model(),
+                text="not installed; pip install '.[minicpm]' in the project's folder",
             )
         try:
             self.facts = gather_facts()

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise VerifierError(f"{minicpm.model} cannot run here: {known.notes}")
     if installed("huggingface_hub") is None:
         raise VerifierError(
-            "pull needs the hub's client, which is not installed: pip install 'lightning-detector[minicpm]'"
+            "pull needs the hub's client, which is not installed: pip install '.[minicpm]' in the project's folder"
         )
     revision = revision_to_fetch(minicpm)
     print(f"{minicpm.model} at {revision}", file=sys.stderr)

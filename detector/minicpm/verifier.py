@@ -16,7 +16,7 @@ from detector.settings import MinicpmSettings, Settings
 from stream import redact
 
 _TRANSFORMERS = ">=5.19,<6"  # for models that the matrix does not know
-_EXTRA = "pip install 'lightning-detector[minicpm]'"
+_EXTRA = "pip install '.[minicpm]' in the project's folder"
 
 
 class MinicpmVerifier:

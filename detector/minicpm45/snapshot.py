@@ -40,7 +40,7 @@ def find_snapshot_45(settings: Settings, cache: Path | None = None) -> Snapshot:
         if installed("huggingface_hub") is None:
             raise VerifierError(
                 "the channel edge needs the hub's client, which is not installed: pip install "
-                "'lightning-detector[minicpm]'"
+                "'.[minicpm]' in the project's folder"
             )
         return fetch(model, newest_revision(model))
     revision = pinned_revision(wanted)
