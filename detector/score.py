@@ -248,6 +248,13 @@ def by_clip(
     return found
 
 
+def of_other_clips(flashes: Iterable[Flash], clips: Iterable[str]) -> list[Flash]:
+    """Those of `flashes`, in whatever state, that belong to none of `clips`."""
+    names = set(clips)
+    cameras = {camera_name(clip) for clip in names}
+    return [flash for flash in flashes if flash.file not in names and flash.camera not in cameras]
+
+
 def found_of(flash: Flash) -> Found:
     """The span and pulses of a reported flash."""
     start = flash.start_seconds

@@ -174,6 +174,31 @@ def test_the_command_prints_a_table_or_json(tmp_path: Path, capsys: pytest.Captu
     assert said["totals"]["total"]["false_alarms_per_hour"] == 60.0
 
 
+def test_results_of_clips_without_labels_are_named_and_not_just_missed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, results = tmp_path / "labels.json", tmp_path / "out.jsonl"
+    labels.write_text('{"b.mp4": {"kind": "positive", "flashes": [[1, 2]]}, "c.mp4": {"kind": "negative"}}')
+    results.write_bytes(lines(flash("x", 1, 2), flash("y", 5, 6)))
+    assert cli.main(["score", str(labels), str(results)]) == 0
+    assert "none of the 2 flashes are of labelled clips; not counted: those of a.mp4" in capsys.readouterr().err
+    labels.write_text('{"a.mp4": {"kind": "positive", "flashes": [[1, 2]]}}')
+    assert cli.main(["score", str(labels), str(results)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_of_footage_that_is_not_there_is_refused_and_one_without_the_clips_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, results = tmp_path / "labels.json", tmp_path / "out.jsonl"
+    labels.write_text('{"a.mp4": {"kind": "positive", "flashes": [[1, 2]]}}')
+    results.write_bytes(lines(flash("x", 1, 2)))
+    assert cli.main(["score", str(labels), str(results), "--footage", str(tmp_path / "nowhere")]) == 1
+    assert f"--footage {tmp_path / 'nowhere'}: no such folder" in capsys.readouterr().err
+    assert cli.main(["score", str(labels), str(results), "--footage", str(tmp_path)]) == 0
+    assert f"unknown: they are not in {tmp_path}." in capsys.readouterr().out
+
+
 def test_an_unknown_state_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["score", str(tmp_path / "l"), str(tmp_path / "r"), "--states", "sure"]) == 1
     assert "'sure'" in capsys.readouterr().err

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from detector.flash import Flash
     from detector.score import ClipLabels, ClipScore
 
 _COLUMNS = ("clip", "flashes", "recall", "false", "per hour", "split", "pulses", "onset ms", "95 %", "covered")
@@ -60,14 +61,31 @@ def run(arguments: argparse.Namespace) -> int:
             )
     if not 0 <= arguments.tolerance <= 10:
         raise LabelsError(f"--tolerance {arguments.tolerance}: expected 0 to 10 seconds")
-    labels = read_labels(arguments.labels)
-    found = by_clip(read_results(arguments.results), labels, states)
+    if arguments.footage is not None and not arguments.footage.is_dir():
+        raise LabelsError(f"--footage {arguments.footage}: no such folder; give the one with the labelled clips")
+    labels, flashes = read_labels(arguments.labels), read_results(arguments.results)
+    _say_what_is_not_counted(labels, flashes)
+    found = by_clip(flashes, labels, states)
     scores = score_all(labels, found, tolerance_seconds=arguments.tolerance, length=_length_in(arguments.footage))
     if arguments.json:
         _print_json(labels, scores, arguments.tolerance, states)
     else:
-        _print_tables(labels, scores, arguments.tolerance, states)
+        _print_tables(labels, scores, arguments, states)
     return 0
+
+
+def _say_what_is_not_counted(labels: "Mapping[str, ClipLabels]", flashes: "Sequence[Flash]") -> None:
+    """A line on stderr where results are of other clips: without it they would read like flashes missed."""
+    from detector.score import of_other_clips
+
+    others = of_other_clips(flashes, labels)
+    if not others:
+        return
+    clips = sorted({flash.file or flash.camera for flash in others})
+    named = ", ".join(clips[:5]) + (", ..." if clips[5:] else "")
+    counted = len(flashes) - len(others)
+    count = f"{counted or 'none'} of the {len(flashes)}"
+    print(f"lightning-detector: {count} flashes are of labelled clips; not counted: those of {named}", file=sys.stderr)
 
 
 def _length_in(folder: "Path | None") -> "Callable[[str], float | None]":
@@ -130,7 +148,10 @@ def _numbers(score: "ClipScore") -> dict[str, Any]:
 
 
 def _print_tables(
-    labels: "Mapping[str, ClipLabels]", scores: "Mapping[str, ClipScore]", tolerance: float, states: tuple[str, ...]
+    labels: "Mapping[str, ClipLabels]",
+    scores: "Mapping[str, ClipScore]",
+    arguments: argparse.Namespace,
+    states: tuple[str, ...],
 ) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -153,10 +174,14 @@ def _print_tables(
                 console.print(f"{what}: {clip} {start:.3f} to {end:.3f} s")
     console.print(
         f"Counted as reported: {', '.join(states)}. A report matches one label whose span it meets within "
-        f"{tolerance:g} s. split: further reports on a flash that is matched already."
+        f"{arguments.tolerance:g} s. split: further reports on a flash that is matched already."
     )
     if any(score.seconds is None for score in scores.values()):
-        console.print("Lengths of some clips are unknown; --footage FOLDER gives false alarms per hour.")
+        console.print(
+            "Lengths of some clips are unknown; --footage FOLDER gives false alarms per hour."
+            if arguments.footage is None
+            else f"Lengths of some clips are unknown: they are not in {arguments.footage}."
+        )
 
 
 def _cells(score: "ClipScore") -> tuple[str, ...]:
