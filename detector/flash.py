@@ -16,7 +16,7 @@ State = Literal["detected", "confirmed", "rejected", "unverified"]
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
-    """One contiguous lit run as the sensor sees it; offset from the flash's start, rise in levels of 0..255."""
+    """One contiguous lit run as the sensor sees it; offset from the flash's start, rise in levels."""
 
     offset_seconds: float
     duration_seconds: float
@@ -58,7 +58,8 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
 class Flash(msgspec.Struct, frozen=True, kw_only=True):
     """The whole current state of one flash; consumers keep the last revision by `id`.
 
-    Seconds are on the source's own clock, levels on luma 0..255, `box` (left, top, right, bottom) and `centroid`
+    Seconds are on the source's own clock; levels are of luma, 0 = black, 255 = white (what a camera records beyond its
+    own black and white counts too, so that a rise may reach 297); `box` (left, top, right, bottom) and `centroid`
     (x, y) are shares 0..1 of the upright picture. `end_seconds` is the last lit frame plus one frame, and null while
     the flash may still run.
     """
