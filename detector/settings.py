@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from detector.errors import SettingsError
+from detector.shipped import DEFAULT_SETTINGS
 from stream import CaptureOptions
 
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -178,16 +179,10 @@ class Settings(Section, frozen=True, kw_only=True):
     feed: FeedSettings
 
 
-def configs_folder() -> Path:
-    """The folder with default.toml: inside the package when installed, beside it in a checkout."""
-    inside = Path(__file__).parent / "configs"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
-
-
 @cache
 def default_table() -> Mapping[str, Any]:
     """The shipped values as read from configs/default.toml."""
-    return tomllib.loads((configs_folder() / "default.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(DEFAULT_SETTINGS.read_text(encoding="utf-8"))
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -259,7 +254,7 @@ def _explain(message: str, table: Mapping[str, Any]) -> str:
     unknown = re.search(r"unknown field `(.+?)`", what)
     if unknown:
         key = f"{path}.{unknown[1]}".strip(".")
-        return f"unknown setting '{key}'; configs/default.toml lists every setting"
+        return f"unknown setting '{key}'; {DEFAULT_SETTINGS} lists every setting"
     value: Any = table
     for word in path.split(".") if path else []:
         value = value.get(word) if isinstance(value, Mapping) else None

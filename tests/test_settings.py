@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from detector import cli
 from detector.errors import SettingsError
 from detector.settings import load_settings, parse_override, read_table
 
@@ -35,6 +36,16 @@ def test_a_wrong_setting_is_refused_with_its_key_its_value_and_what_is_allowed(o
         load_settings([("--set", parse_override(override))])
     for words in said:
         assert words in str(refused.value)
+
+
+def test_the_file_that_lists_every_setting_is_named_by_where_it_lies(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings([("--set", parse_override("prefilter.gap=1"))])
+    place = str(refused.value).split("; ")[1].removesuffix(" lists every setting")
+    assert "min_rise_levels" in Path(place).read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        cli.main(["tune", "--help"])
+    assert place in "".join(capsys.readouterr().out.split())
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:

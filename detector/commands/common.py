@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from detector.shipped import DEFAULT_SETTINGS
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,7 +20,8 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="TOML file with the settings to change; the installed configs/default.toml lists all of them",
+        # argparse fills in what follows a percent sign.
+        help=f"TOML file with the settings to change; {str(DEFAULT_SETTINGS).replace('%', '%%')} lists all of them",
     )
     group.add_argument(
         "--set",

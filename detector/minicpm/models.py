@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from detector.settings import configs_folder
+from detector.shipped import configs_folder
 
 NATIVE_TYPES = ("minicpmv4_6", "minicpmv4_7")
 
