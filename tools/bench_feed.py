@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Measure the event feed: lost and doubled messages over kills, a frozen subscriber, and many subscribers with CURVE.
 
 python tools/bench_feed.py kills  --kills 100 --rate 200

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """How fast the model stage is on this machine: a full-size model with random weights, no network, no download.
 
     python tools/bench_model.py [--device cuda] [--batch 1 4 8] [--pictures 4] [--side 224 448]

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Write a MiniCPM-V snapshot with random weights, tiny or full-size, without network.
 
     python tools/random_snapshot.py OUT_FOLDER [--version 4.6|4.7] [--size tiny|full]
