@@ -42,6 +42,7 @@ def test_the_file_that_lists_every_setting_is_named_by_where_it_lies(capsys: pyt
     with pytest.raises(SettingsError) as refused:
         load_settings([("--set", parse_override("prefilter.gap=1"))])
     place = str(refused.value).split("; ")[1].removesuffix(" lists every setting")
+    assert Path(place).is_absolute()
     assert "min_rise_levels" in Path(place).read_text(encoding="utf-8")
     with pytest.raises(SystemExit):
         cli.main(["tune", "--help"])
