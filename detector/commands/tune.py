@@ -1,7 +1,7 @@
 """Draw a recording's light curve with what was found and the thresholds, and propose settings."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         StreamError: the file cannot be opened; or it breaks off, after all before the break has been shown.
         OutputError: the picture cannot be written.
     """
-    from detector.tune import draw, proposals, trace
+    from detector.tune import draw, finds, trace
     from stream import open_video
 
     settings = settings_of(arguments)
@@ -37,14 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
         curve = trace(video.name, _until_it_breaks(video, broken), settings)
         png = arguments.png or Path(f"{video.name}.curve.png")
     draw(curve, settings.prefilter, png)
-    _show(curve, settings, evidence=arguments.evidence)
 
     def found_with(trial: "PrefilterSettings", seconds: float) -> bool:
-        return _finds(arguments.file, trial, seconds, settings)
+        with open_video(arguments.file, options=settings.capture) as video:
+            return finds(_until_it_breaks(video, []), trial, seconds)
 
-    for line in proposals(curve, settings.prefilter, found_with):
-        print(line)
-    print(f"picture: {png}")
+    _show(curve, settings, png, found_with, evidence=arguments.evidence)
     if broken:
         raise broken[0]
     return 0
@@ -59,18 +57,17 @@ def _until_it_breaks(video: "Video", broken: "list[StreamError]") -> "Iterator[F
         broken.append(error)
 
 
-def _finds(file: str, trial: "PrefilterSettings", seconds: float, settings: "Settings") -> bool:
-    from detector.tune import finds
-    from stream import open_video
-
-    with open_video(file, options=settings.capture) as video:
-        return finds(_until_it_breaks(video, []), trial, seconds)
-
-
-def _show(curve: "Curve", settings: "Settings", *, evidence: bool) -> None:
+def _show(
+    curve: "Curve",
+    settings: "Settings",
+    png: Path,
+    found_with: "Callable[[PrefilterSettings, float], bool]",
+    *,
+    evidence: bool,
+) -> None:
     from rich.console import Console
 
-    from detector.tune import near_misses, terminal_curve
+    from detector.tune import near_misses, proposals, terminal_curve
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     for line in terminal_curve(curve, min(console.width, 120)):
@@ -96,3 +93,6 @@ def _show(curve: "Curve", settings: "Settings", *, evidence: bool) -> None:
         f"(for most blocks {curve.threshold_levels:.1f} levels), in {used.min_lit_fraction:.1%} of the picture, "
         f"positivity {used.min_positivity:g}, {used.min_fine_positivity:g} seen closer"
     )
+    for line in proposals(curve, used, found_with):
+        console.print(line)
+    console.print(f"picture: {png}")
