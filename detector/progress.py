@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from detector.printer import write_out
 from detector.report import Counts, Tally, clock_text
 from stream import CameraStatus
 
@@ -116,7 +117,9 @@ class WatchDisplay:
         if self._live is not None and sys.stdout.isatty():
             self._live.console.print(line, soft_wrap=True)
         else:
-            self._results.print(line, soft_wrap=True)
+            with self._results.capture() as captured:
+                self._results.print(line, soft_wrap=True)
+            write_out(captured.get().encode())
 
     def show(self, statuses: Sequence[CameraStatus]) -> None:
         """Draw the state of all cameras."""

@@ -1,11 +1,12 @@
 """`watch`: a real RTSP camera in, numbered events out, to a subscriber in another process."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,59 @@ def test_an_address_that_was_mistyped_is_explained_without_its_password(address:
     assert "Traceback" not in done.stderr
     assert "pa55" not in done.stdout + done.stderr
     assert "admin" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("reader", ["pauses", "has left", "is a full disk"])
+def test_a_reader_of_stdout_in_trouble_stops_neither_the_feed_nor_the_end(
+    reader: str, rtsp_server: Callable[..., RtspServer], storm: Path
+) -> None:
+    endpoint = free_endpoint()
+    words = ["watch", rtsp_server(storm).url, "--publish", endpoint, "--json", "--verifier", "photometric", "--quiet"]
+    with (
+        stdout_whose(reader) as stdout,
+        subprocess.Popen([*PROGRAM, *words], stdout=stdout, stderr=subprocess.PIPE, text=True) as watch,
+        running("subscribe", endpoint, "--json", "--since", "0") as subscriber,
+    ):
+        assert subscriber.stdout is not None
+        flashes = flashes_of(iter(subscriber.stdout.readline, ""))
+        assert [next(flashes)["state"] for _ in range(4)] == ["detected", "confirmed"] * 2
+        watch.send_signal(signal.SIGINT)
+        _, said = watch.communicate(timeout=10)
+    assert watch.returncode == 0
+    assert said.count("stdout: ") == 1
+    assert {"pauses": "not printed", "has left": "has left", "is a full disk": "No space left"}[reader] in said
+
+
+def test_a_watch_that_only_prints_ends_quietly_when_its_reader_has_left(
+    rtsp_server: Callable[..., RtspServer], storm: Path
+) -> None:
+    words = ["watch", rtsp_server(storm).url, "--publish", "none", "--json", "--verifier", "photometric", "--quiet"]
+    with stdout_whose("has left") as stdout:
+        done = subprocess.run(
+            [*PROGRAM, *words], stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@contextmanager
+def stdout_whose(reader: str) -> Iterator[int]:
+    """Something to write to whose reader pauses for ever, has left, or is a full disk."""
+    if reader == "is a full disk":
+        with Path("/dev/full").open("wb") as full:
+            yield full.fileno()
+        return
+    reads, writes = os.pipe()
+    if reader == "pauses":
+        os.set_blocking(writes, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writes, b"\n" * 4096)
+        os.set_blocking(writes, True)
+    else:
+        os.close(reads)
+    try:
+        yield writes
+    finally:
+        os.close(writes)
+        if reader == "pauses":
+            os.close(reads)

@@ -80,11 +80,7 @@ def progress_console() -> "Console":
 
 
 def result_console() -> "Console":
-    """Where results go: stdout, in colour only if it is a terminal; elsewhere no line is broken to a screen's width.
+    """Where results go: stdout, in colour only if it is a terminal; elsewhere no line is broken to a screen's width."""
+    from detector.consoles import ResultConsole
 
-    What is printed is text, not markup: a file may be called `storm [night].mp4`.
-    """
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else 250
-    return Console(highlight=False, markup=False, emoji=False, width=width)
+    return ResultConsole(width=None if sys.stdout.isatty() else 250)

@@ -144,6 +144,7 @@ def _file_detector(
 
 
 def print_event(_topic: str, _sequence: int, body: bytes) -> None:
-    """One event as a line on stdout, at once: others may be reading along."""
-    sys.stdout.buffer.write(body + b"\n")
-    sys.stdout.buffer.flush()
+    """One event as a line on stdout."""
+    from detector.printer import write_out
+
+    write_out(body + b"\n")

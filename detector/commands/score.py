@@ -153,8 +153,9 @@ def _print_tables(
     arguments: argparse.Namespace,
     states: tuple[str, ...],
 ) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from detector.consoles import ResultConsole
 
     table = Table(box=None, pad_edge=False)
     for name in _COLUMNS:
@@ -164,9 +165,7 @@ def _print_tables(
     table.add_section()
     for name, score in _sums(labels, scores).items():
         table.add_row(name + (" *" if name != "total" else ""), *_cells(score), style="bold")
-    console = Console(
-        highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE
-    )
+    console = ResultConsole(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
     console.print(table)
     for clip, score in scores.items():
         for what, spans in (("missed", score.missed), ("false", score.false_spans)):

@@ -65,11 +65,10 @@ def _show(
     *,
     evidence: bool,
 ) -> None:
-    from rich.console import Console
-
+    from detector.consoles import ResultConsole
     from detector.tune import near_misses, proposals, terminal_curve
 
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console = ResultConsole(soft_wrap=True)
     for line in terminal_curve(curve, min(console.width, 120)):
         console.print(line)
     console.print("bars: strength, half a bar is the threshold;  #: confirmed;  x: rejected or unverified")

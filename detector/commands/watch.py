@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from detector.argument_types import seconds_of
 from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_tables
 from detector.commands.replay import print_event
-from detector.outlet import add_feed_arguments
+from detector.outlet import add_feed_arguments, feed_options
 from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from detector.cameras import CameraEntry
+    from detector.printer import Printer
     from detector.progress import WatchDisplay
     from detector.session import Listener, Session
     from detector.settings import Settings
@@ -66,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     from threading import Event
 
     from detector.log import log_to_stderr
+    from detector.printer import Printer
     from detector.progress import WatchDisplay
     from detector.report import Counts, RunFolder
     from detector.session import Session
@@ -77,13 +79,17 @@ def run(arguments: argparse.Namespace) -> int:
     # Lines of JSON and a moving display on one terminal would tear each other apart.
     hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
     display = WatchDisplay(progress_console(), result_console(), counts, hidden=hidden)
-    listeners: list[Listener] = [counts.add, print_event if arguments.json else _line_on(display)]
+    told = feed_options(settings, arguments)
+    only = told.endpoint is None and told.journal is None and arguments.out is None
+    printer = Printer(print_event if arguments.json else _line_on(display), only=only)
+    listeners: list[Listener] = [counts.add, printer.add]
     with ExitStack() as stack:
         log_to_stderr(quiet=arguments.quiet)
         stop = stack.enter_context(stop_on_signals(Event()))
         folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out, keep_earlier=True))
         if folder is not None:
             listeners.append(folder.add)
+        stack.enter_context(printer)
         session = stack.enter_context(Session(settings, arguments, listeners, arguments.out, stop))
         _log.info("%s", session.line)
         if folder is not None:
@@ -93,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         stack.callback(session.publish_system, "stopped", names)
         stack.enter_context(display)
         station = stack.enter_context(Station(_watched(cameras, session), session.publish_camera))
-        given_up = _watch(session, station, display, stop, arguments)
+        given_up = _watch(session, station, display, stop, arguments, printer)
         if session.failure is not None:
             raise session.failure
     if given_up:
@@ -151,11 +157,17 @@ def _line_on(display: "WatchDisplay") -> "Listener":
 
 
 def _watch(
-    session: "Session", station: "Station", display: "WatchDisplay", stop: "Event", arguments: argparse.Namespace
+    session: "Session",
+    station: "Station",
+    display: "WatchDisplay",
+    stop: "Event",
+    arguments: argparse.Namespace,
+    printer: "Printer",
 ) -> bool:
     """Show how the cameras do until the end; true if it ended because no camera ever answered."""
     started = said = time.monotonic()
     while not stop.wait(_LOOK_SECONDS) and session.failure is None:
+        printer.check()
         statuses = [worker.status for worker in station.workers]
         display.show(statuses)
         now = time.monotonic()

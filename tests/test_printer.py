@@ -1,0 +1,75 @@
+"""What `watch` prints never holds up what it publishes; readers that leave are no error of any command."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from detector.errors import OutputError
+from detector.printer import Printer
+from stream import Feed
+from support_feed import LIMIT_SECONDS, options_for, publish, wait_until
+
+
+def full_disk(_topic: str, _sequence: int, _body: bytes) -> None:
+    Path("/dev/full").write_bytes(b"x")
+
+
+def test_events_are_printed_in_order_and_leaving_prints_what_waits() -> None:
+    shown: list[int] = []
+    with Printer(lambda _topic, number, _body: shown.append(number), only=True) as printer:
+        for number in range(100):
+            printer.add("ev.flash.cam", number, b"{}")
+    assert shown == list(range(100))
+
+
+def test_a_reader_that_pauses_holds_up_neither_the_feed_nor_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    resumes = threading.Event()
+    printer = Printer(lambda *_event: resumes.wait(LIMIT_SECONDS) and None, only=False)
+    with printer, Feed(options_for(None), {}, printer.add) as feed:
+        publish(feed, 10_100)
+        wait_until(lambda: feed.counters.published == 10_100)
+    resumes.set()
+    assert "further ones are not printed" in caplog.text
+    assert "were not printed" in caplog.text
+
+
+def test_a_full_disk_ends_the_printing_with_one_warning_and_not_the_feed(caplog: pytest.LogCaptureFixture) -> None:
+    printer = Printer(full_disk, only=False)
+    with printer, Feed(options_for(None), {}, printer.add) as feed:
+        publish(feed, 100)
+        wait_until(lambda: feed.counters.published == 100)
+        printer.check()
+    assert [record.getMessage() for record in caplog.records] == [
+        "stdout: cannot print events: No space left on device; watching and publishing go on"
+    ]
+
+
+def test_a_full_disk_is_an_error_where_events_go_nowhere_else() -> None:
+    with Printer(full_disk, only=True) as printer:
+        printer.add("ev.flash.cam", 1, b"{}")
+
+        def fails() -> bool:
+            try:
+                printer.check()
+            except OutputError as error:
+                return "No space left" in str(error)
+            return False
+
+        wait_until(fails)
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv", "--newest=1"])
+def test_history_whose_reader_has_left_ends_without_an_error(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    with Feed(options_for(None, path), {}) as feed:
+        publish(feed, 1)
+    leaves, stays = os.pipe()
+    os.close(leaves)
+    words = [sys.executable, "-m", "detector.cli", "history", str(path), form]
+    done = subprocess.run(words, stdout=stays, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(stays)
+    assert (done.returncode, done.stderr) == (0, "")
