@@ -16,7 +16,12 @@ def add_feed_arguments(parser: argparse.ArgumentParser, *, always: bool) -> None
     group.add_argument(
         "--publish", metavar="ENDPOINT", help=f"publish events on tcp://HOST:PORT, history one port up ({otherwise})"
     )
-    group.add_argument("--journal", type=Path, metavar="FILE", help="keep the numbered events in this file")
+    group.add_argument(
+        "--journal",
+        type=Path,
+        metavar="FILE",
+        help="keep the numbered events in this file (default: feed.journal of the settings; without, only in memory)",
+    )
     group.add_argument(
         "--keys", type=Path, metavar="DIR", help="admit only clients with a key in this folder (see: keys)"
     )

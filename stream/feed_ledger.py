@@ -56,8 +56,8 @@ class Ledger:
 
     @property
     def durable(self) -> bool:
-        """Whether the journal can be written, as far as known."""
-        return not self._trouble
+        """Whether messages are on disk before they are published: there is a file, and it can be written."""
+        return self._journal.durable and not self._trouble
 
     @property
     def tally(self) -> Tally:
@@ -84,7 +84,7 @@ class Ledger:
         if not drafts:
             return []
         if not self._trouble:
-            entries = self._number(drafts, durable=True)
+            entries = self._number(drafts, durable=self._journal.durable)
             try:
                 self._journal.append(entries)
             except JournalError as error:
@@ -94,6 +94,8 @@ class Ledger:
             self._hold(entries)
             self._journal.note_given(entries[-1].sequence)
         self.last = entries[-1].sequence
+        if not self.durable:
+            self.not_durable += len(entries)
         return [Packed(entry.topic, entry.sequence, entry.body) for entry in entries]
 
     def page(self, sequence: int, limit: int) -> list[Packed]:
@@ -186,7 +188,6 @@ class Ledger:
 
     def _hold(self, entries: Sequence[Entry]) -> None:
         self._waiting.extend(entries)
-        self.not_durable += len(entries)
         excess = len(self._waiting) - _WAITING_ROOM
         for _ in range(excess):
             self._waiting.popleft()

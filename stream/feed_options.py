@@ -1,7 +1,12 @@
 """How a feed is published and kept, and what it has done so far."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from stream.journal import Retention
+
+_MEMORY_MEGABYTES = 64.0  # about 28,000 messages about flashes: nights of storm, for subscribers that come late
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,8 +15,8 @@ class FeedOptions:
 
     site: this publisher's name in every message's `source`.
     endpoint: tcp://HOST:PORT, history one port up; None publishes nowhere, and messages are still numbered.
-    journal: the SQLite file; None keeps it in memory (a new feed each time).
-    keep_days, keep_megabytes: messages past either are forgotten, oldest first.
+    journal: the SQLite file; None keeps messages in memory (a new feed each time, and no message is `durable`).
+    keep_days, keep_megabytes: messages past either are forgotten, oldest first; in memory 64 megabytes at most.
     send_queue_messages: how many may wait for one slow subscriber before it has to ask the history.
     requests_per_second: what one client may ask of the history.
     keys: the folder of `stream.keys`; None lets every program of this machine connect.
@@ -30,6 +35,12 @@ class FeedOptions:
     keys: Path | None = None
     insecure: bool = False
     farewell_seconds: float = 1.0
+
+    @property
+    def retention(self) -> Retention:
+        """How long messages are kept, with the limit that memory sets."""
+        most = math.inf if self.journal else _MEMORY_MEGABYTES
+        return Retention(self.keep_days, min(self.keep_megabytes, most))
 
 
 @dataclass(slots=True)

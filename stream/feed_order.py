@@ -272,9 +272,12 @@ class Order:
 
     def _watch_disk(self, *, durable: bool) -> None:
         if durable and not self._durable:
-            self._tell("disk_well", "the publisher can write its journal again")
+            self._tell("disk_well", "the publisher writes its journal now")
         if self._durable and not durable:
-            self._tell("disk_trouble", "the publisher cannot write its journal: what it sends now, a crash would lose")
+            self._tell(
+                "disk_trouble",
+                "the publisher has no journal, or cannot write it: what it sends now, a crash there would lose",
+            )
         self._durable = durable
 
     def _not_understood(self, error: Exception) -> None:

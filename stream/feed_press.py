@@ -1,5 +1,6 @@
 """Press: the work of a feed's thread. Number, commit, publish, answer, beat."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, Self
@@ -11,8 +12,9 @@ from stream.feed_ledger import Draft, Ledger
 from stream.feed_options import FeedCounters, FeedOptions
 from stream.feed_sockets import FeedSockets, check_exposure
 from stream.feed_wire import Endpoint, parse_endpoint
-from stream.journal import Journal, Retention, Upstream
+from stream.journal import Journal, Upstream
 
+_LOG = logging.getLogger("stream.feed")
 _REQUESTS_PER_ROUND = 5  # then events come first again
 _UPKEEP_SECONDS = 5.0
 _FAREWELL_BEATS = 5
@@ -49,6 +51,13 @@ class Press:
         except BaseException:
             self._ledger.close()
             raise
+        if endpoint is not None and options.journal is None:
+            _LOG.info(
+                "%s: no journal: messages are kept in memory, the last %g MB of them, and a crash or a restart loses "
+                "what subscribers have not fetched; give --journal FILE to keep them on disk",
+                endpoint.events,
+                options.retention.megabytes,
+            )
         self.poller = self._sockets.poller if self._sockets else zmq.Poller()
         self._desk = HistoryDesk(
             self._ledger,
@@ -93,7 +102,7 @@ class Press:
         if self._sockets is not None:
             self._attend(self._sockets)
         if time.monotonic() >= self._next_upkeep:
-            more = self._ledger.upkeep(Retention(self._options.keep_days, self._options.keep_megabytes))
+            more = self._ledger.upkeep(self._options.retention)
             self._next_upkeep = time.monotonic() + (0.05 if more else _UPKEEP_SECONDS)
         self._count()
 

@@ -156,6 +156,11 @@ class Journal:
             self._lock = None
 
     @property
+    def durable(self) -> bool:
+        """Whether it is on disk."""
+        return self._path is not None
+
+    @property
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             raise JournalError(f"{self._name}: the journal is closed")

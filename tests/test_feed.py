@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import zmq
 
-from stream import Feed, FeedError, JournalError, Subscriber
+from stream import Feed, FeedError, JournalError, Subscriber, SubscriberOptions
 from stream.feed_wire import parse_endpoint
 from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 
@@ -43,8 +43,34 @@ def test_without_an_endpoint_messages_are_still_numbered_and_told() -> None:
     assert [number for _, number, _ in told] == [1, 2, 3]
     message = json.loads(told[0][2])
     assert message["source"] == "urn:lightning-detector:test"
-    assert (message["subject"], message["sequence"], message["durable"]) == ("cam", "1", True)
+    assert (message["subject"], message["sequence"], message["durable"]) == ("cam", "1", False)
     assert message["data"] == {"camera": "cam", "n": 0, "state": "confirmed"}
+
+
+@pytest.mark.parametrize("name", [None, "j.db"])
+def test_only_a_journal_on_disk_makes_messages_durable_and_its_absence_is_said(
+    name: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    endpoint, notices = free_endpoint(), []
+    journal = tmp_path / name if name else None
+    with (
+        Feed(options_for(endpoint, journal), {}) as feed,
+        Subscriber(endpoint, options=SubscriberOptions(since=0, on_notice=notices.append)) as events,
+    ):
+        publish(feed, 1)
+        assert take(events, 1)[0].message.durable is (journal is not None)
+        wait_until(lambda: events.receive(0.05) or journal or notices[-1].kind == "disk_trouble")
+    assert feed.counters.not_durable == int(journal is None)
+    assert ("no journal" in caplog.text) == (journal is None)
+
+
+def test_memory_takes_in_no_more_than_64_megabytes_of_messages() -> None:
+    with Feed(options_for(None), {}) as feed:
+        publish(feed, 5000, pad="x" * 20_000)
+        wait_until(lambda: feed.counters.pruned >= 5000 - 64_000 // 20)
+        wait_until(lambda: feed.counters.published == 5000)
+    assert feed.counters.pruned < 5000 - 40_000 // 20
 
 
 def test_many_threads_publish_and_each_keeps_its_own_order() -> None:

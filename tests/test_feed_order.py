@@ -14,6 +14,7 @@ from stream.feed_wire import Packed, encode
 from stream.journal import Journal, Retention
 
 DRAFT = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
+NO_JOURNAL = "disk_trouble"  # what these publishers, which keep their messages in memory, say first
 
 
 class Publisher:
@@ -212,8 +213,8 @@ def test_pruned_history_is_told_as_lost_with_its_numbers_and_the_rest_still_come
     publisher.publish(2)
     listener.catch_up(publisher)
     assert listener.ids == publisher.ids[:3] + publisher.ids[7:]
-    assert listener.kinds == ["lost"]
-    assert "4 messages (4 to 7)" in listener.notices[0].text
+    assert listener.kinds == [NO_JOURNAL, "lost"]
+    assert "4 messages (4 to 7)" in listener.notices[-1].text
 
 
 def test_history_pruned_to_nothing_is_told_as_lost_too() -> None:
@@ -222,7 +223,7 @@ def test_history_pruned_to_nothing_is_told_as_lost_too() -> None:
     publisher.journal.prune(Retention(days=1e-9, megabytes=1), now=4e9)
     listener.catch_up(publisher)
     assert listener.ids == []
-    assert "3 messages (1 to 3)" in listener.notices[0].text
+    assert "3 messages (1 to 3)" in listener.notices[-1].text
 
 
 def test_a_wiped_journal_is_a_new_feed_and_starts_with_its_first_message() -> None:
@@ -233,7 +234,7 @@ def test_a_wiped_journal_is_a_new_feed_and_starts_with_its_first_message() -> No
     after.publish(2)
     listener.catch_up(after)
     assert listener.ids == before.ids + after.ids
-    assert listener.kinds == ["new_feed"]
+    assert listener.kinds == [NO_JOURNAL, "new_feed"]
 
 
 def test_a_wiped_journal_heard_first_through_a_message_is_a_new_feed_too() -> None:
@@ -262,7 +263,7 @@ def test_a_journal_put_back_from_an_older_copy_gives_its_new_messages_though_the
     listener.catch_up(publisher)
     assert listener.ids == publisher.ids
     assert [one.sequence for one in listener.got] == [1, 2, 3, 4, 5, 6, 7, 4, 5]
-    assert listener.kinds == ["went_back"]
+    assert listener.kinds == [NO_JOURNAL, "went_back"]
 
 
 def test_a_feed_that_comes_through_two_endpoints_gives_each_message_once() -> None:
@@ -284,7 +285,7 @@ def test_a_number_beyond_the_feed_is_brought_back_to_its_end() -> None:
     for one in publisher.publish(1):
         listener.hear(one.frames())
     assert listener.ids == publisher.ids[3:]
-    assert listener.kinds == ["went_back"]
+    assert listener.kinds == [NO_JOURNAL, "went_back"]
 
 
 @settings(max_examples=300, deadline=None)

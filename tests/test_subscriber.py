@@ -90,7 +90,7 @@ def test_the_place_can_be_kept_by_the_caller_instead() -> None:
 
 def test_filters_by_camera_and_state_leave_the_numbers_whole(tmp_path: Path) -> None:
     endpoint = free_endpoint()
-    with Feed(options_for(endpoint), {}) as feed:
+    with Feed(options_for(endpoint, tmp_path / "j.db"), {}) as feed:
         for n in range(10):
             publish(feed, 1, camera=f"cam{n % 2}", state=("detected", "confirmed")[n // 2 % 2])
         notices: list[Notice] = []

@@ -127,7 +127,7 @@ def test_a_reader_of_stdout_in_trouble_stops_neither_the_feed_nor_the_end(
     with (
         stdout_whose(reader) as stdout,
         subprocess.Popen([*PROGRAM, *words], stdout=stdout, stderr=subprocess.PIPE, text=True) as watch,
-        running("subscribe", endpoint, "--json", "--since", "0") as subscriber,
+        running("subscribe", endpoint, "--json", "--since", "0", "--seconds", "60") as subscriber,
     ):
         assert subscriber.stdout is not None
         flashes = flashes_of(iter(subscriber.stdout.readline, ""))
