@@ -111,9 +111,17 @@ class Feed:
         if self._failure is not None and error is None:
             raise self._failure
 
-    def _hand_over(self, draft: Draft) -> None:
+    def check(self) -> None:
+        """Nothing, as long as the feed's thread is well.
+
+        Raises:
+            FeedError: it has failed, and nothing can be published any more.
+        """
         if self._failure is not None:
             raise FeedError(f"feed {self._options.site}: it has ended: {self._failure}") from self._failure
+
+    def _hand_over(self, draft: Draft) -> None:
+        self.check()
         if self._stopping.is_set() or not self._started.is_set():
             raise FeedError(f"feed {self._options.site}: it is not running")
         try:

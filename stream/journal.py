@@ -239,6 +239,11 @@ class Journal:
             yield
         except sqlite3.Error as error:
             raise JournalError(f"{self._name}: cannot {doing} the journal: {error}; {_advice(error)}") from error
+        except OSError as error:
+            raise JournalError(
+                f"{self._name}: cannot {doing} the journal: {error.strerror}; "
+                "check that its folder exists and is writable"
+            ) from error
 
 
 def check_format(database: sqlite3.Connection, name: str) -> None:

@@ -6,14 +6,17 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from detector.cli import main
+from detector.commands.relay import relay as carry
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE
-from stream import Feed, HistoryFilter, Subscriber, read_history
+from stream import Feed, FeedError, HistoryFilter, Subscriber, read_history
 from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take
 from test_feed_docs import flash
 
@@ -243,6 +246,18 @@ def test_a_relay_killed_at_any_moment_merges_two_feeds_without_loss_or_doubles(t
         assert [(m.id, m.source, m.time, m.data) for m in own] == [
             (k.message.id, k.message.source, k.message.time, k.message.data) for k in kept
         ]
+
+
+def test_a_relay_whose_own_feed_has_ended_says_so_though_nothing_comes() -> None:
+    def jam(topic: str, number: int, body: bytes) -> None:
+        raise RuntimeError("paper jam")
+
+    feed = Feed(options_for(None), {}, jam).__enter__()
+    publish(feed, 1)
+    with Subscriber(free_endpoint()) as quiet, pytest.raises(FeedError, match="it has ended: paper jam"):
+        carry(quiet, feed, threading.Event(), time.monotonic() + LIMIT_SECONDS)
+    with pytest.raises(RuntimeError):
+        feed.__exit__(None, None, None)
 
 
 def test_a_relay_without_a_journal_or_an_endpoint_says_what_it_needs(capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from stream import HistoryFilter, read_history
 from stream.feed_ledger import Draft, Ledger
 from stream.journal import Journal, Retention
 from support_feed import wait_until
@@ -58,6 +59,26 @@ def test_a_locked_journal_makes_messages_not_durable_and_they_follow_into_it_whe
     assert ledger.not_durable == 3
 
 
+def test_a_journal_whose_folder_gave_way_to_a_file_is_written_again_when_the_folder_is_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    ledger = Ledger(Journal(folder / "j.db"), "test")
+    ledger.add([DRAFT] * 2)
+    folder.rename(tmp_path / "moved")
+    folder.touch()
+    ledger.upkeep(Retention(30, 1000))
+    assert "cannot restore the journal: Not a directory; check that its folder exists" in caplog.text
+    assert not durable(ledger.add([DRAFT])[0].body)
+
+    folder.unlink()
+    folder.mkdir()
+    wait_until(lambda: ledger.recover() or ledger.durable)
+    ledger.close()
+    assert [one.sequence for one in read_history(folder / "j.db", HistoryFilter())] == [1, 2, 3]
+
+
 def test_what_waits_is_written_when_the_feed_ends(ledger: Ledger, locker: sqlite3.Connection) -> None:
     locker.execute("begin immediate")
     ledger.add([DRAFT])
@@ -90,6 +111,7 @@ def test_a_clock_that_steps_back_changes_the_times_and_nothing_else() -> None:
 FULL_DISK = """
 import json, resource, signal, sys, time
 from pathlib import Path
+from stream import HistoryFilter, read_history
 from stream.feed_ledger import Draft, Ledger
 from stream.journal import Journal
 
@@ -134,6 +156,7 @@ def test_a_full_disk_is_said_loudly_and_survived_and_every_message_ends_up_on_di
 KILLED_IN_TROUBLE = """
 import json, os, sqlite3, sys
 from pathlib import Path
+from stream import HistoryFilter, read_history
 from stream.feed_ledger import Draft, Ledger
 from stream.journal import Journal
 

@@ -14,7 +14,9 @@ from detector.commands.common import add_settings_arguments, progress_console, s
 from detector.outlet import add_feed_arguments, feed_options
 
 if TYPE_CHECKING:
-    from stream import Feed, Received, SubscriberOptions
+    from threading import Event
+
+    from stream import Feed, Received, Subscriber, SubscriberOptions
 
 _BACKLOG = 5000  # messages on their way into the journal
 
@@ -50,14 +52,24 @@ def run(arguments: argparse.Namespace) -> int:
         stop = stack.enter_context(stop_on_signals(Event()))
         feed = stack.enter_context(Feed(options, schema=event_schema()))
         subscriber = stack.enter_context(Subscriber(*arguments.endpoints, options=_where_it_ended(feed, arguments.key)))
-        while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
-            received = subscriber.receive(0.2)
-            if received is not None:
-                _carry_on(received, feed)
-            while feed.backlog > _BACKLOG and not stop.wait(0.02):
-                pass  # a slow disk here: what comes waits with its publisher
+        relay(subscriber, feed, stop, deadline)
     progress_console().print(f"relayed {feed.counters.published} messages")
     return 0
+
+
+def relay(subscriber: "Subscriber", feed: "Feed", stop: "Event", deadline: float | None) -> None:
+    """Publish on `feed` what `subscriber` receives, until `stop` or `deadline` (monotonic seconds).
+
+    Raises:
+        FeedError: `feed` has ended.
+    """
+    while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
+        received = subscriber.receive(0.2)
+        if received is not None:
+            _carry_on(received, feed)
+        feed.check()
+        while feed.backlog > _BACKLOG and not stop.wait(0.02):
+            feed.check()  # a slow disk here: what comes waits with its publisher
 
 
 def _where_it_ended(feed: "Feed", keys: "list[Path]") -> "SubscriberOptions":
