@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from socket import create_connection
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from stream.errors import FeedError
 from stream.feed_order import Notice, NoticeKind, Order, Received
-from stream.feed_wire import EVENT_TOPIC, HEARTBEAT_TOPIC, encode, parse_endpoint
+from stream.feed_wire import EVENT_TOPIC, HEARTBEAT_TOPIC, Endpoint, encode, parse_endpoint
 from stream.keys import ClientKeys
 
 _ANSWER_SECONDS = 2.0
@@ -18,14 +19,19 @@ _AWAY_BEATS = 3
 _RECEIVE_QUEUE = 10_000
 _REPLY_BYTES = 64 * 2**20
 _BURST = 500
+_BROKEN_OFF = int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL)
 _REFUSED = {
     int(zmq.Event.HANDSHAKE_FAILED_AUTH): "the publisher refused this key; ask there for access",
     int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "no handshake; check --key and the endpoint",
-    int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL): "broken off at the handshake; it wants a --key, or another one",
+    _BROKEN_OFF: "broken off at the handshake; it wants a --key, or another one",
 }
+_NOBODY = (
+    "connections are taken there and closed at once; is it a forwarder (ssh, Docker) without a publisher behind it?"
+)
 # A publisher that is just ending breaks off, too: only several breaks in a row say that it does not want us.
 _CLEAR_REFUSALS = {int(zmq.Event.HANDSHAKE_FAILED_AUTH), int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL)}
 _BREAKS_ENOUGH = 3
+_GREETING_SECONDS = 0.3
 
 
 class Line:
@@ -70,7 +76,10 @@ class Line:
         return [self._events, self._monitor] + ([self._dealer] if self._dealer else [])
 
     def pump(self) -> list[Received]:
-        """Take in what has come, ask for what is missing, and give back what is in order. Never blocks."""
+        """Take in what has come, ask for what is missing, and give back what is in order.
+
+        It never waits, but for a look at who breaks off connections before first contact, at most 0.3 s each.
+        """
         given: list[Received] = []
         for _ in range(_BURST):
             frames = _receive(self._events)
@@ -167,10 +176,13 @@ class Line:
             self._tell("away", f"nothing heard for {silent:.0f} s; waiting for the publisher to come back")
 
     def _watch_handshakes(self) -> None:
+        before = self._refusals  # breaks that came since count as one: they may all be older than the publisher
         while (frames := _receive(self._monitor)) is not None:
             event = int(parse_monitor_message(frames)["event"])
             why = _REFUSED.get(event)
-            self._refusals = self._refusals + 1 if why else 0
+            if event == _BROKEN_OFF and self._heard is None and not _greets(self._address):
+                why = _NOBODY
+            self._refusals = before + 1 if why in _REFUSED.values() else 0
             if why is None:
                 self._refusal = ""
             elif self._heard is None and (event in _CLEAR_REFUSALS or self._refusals >= _BREAKS_ENOUGH):
@@ -181,6 +193,15 @@ class Line:
 
     def _tell(self, kind: NoticeKind, text: str) -> None:
         self._notify(Notice(self.endpoint, kind, f"{self.endpoint}: {text}"))
+
+
+def _greets(address: Endpoint) -> bool:
+    """Whether a ZeroMQ program is there; it speaks first. A forwarder takes connections for nobody, too."""
+    try:
+        with create_connection((address.host.strip("[]"), address.port), _GREETING_SECONDS) as probe:
+            return probe.recv(1) == b"\xff"
+    except OSError:
+        return False
 
 
 def _receive(socket: "zmq.Socket[bytes]") -> list[bytes] | None:

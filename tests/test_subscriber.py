@@ -1,6 +1,7 @@
 """The receiving side over real sockets: restarts, cursors, filters, several feeds, asyncio, staleness."""
 
 import asyncio
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from stream import AsyncSubscriber, Cursor, Feed, FeedError, Notice, Received, Subscriber, SubscriberOptions
+from stream.feed_wire import parse_endpoint
+from stream.keys import make_client_keys, make_server_keys
 from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 
 
@@ -133,6 +136,35 @@ def test_it_says_when_nobody_is_there_from_the_start() -> None:
         wait_until(lambda: events.receive(0.1) or notices)
     assert [notice.kind for notice in notices] == ["away"]
     assert "no publisher answers" in notices[0].text
+
+
+def take_and_close(server: socket.socket, connections: int, closed: list[int]) -> None:
+    server.settimeout(LIMIT_SECONDS)
+    for number in range(connections):
+        server.accept()[0].close()
+        closed.append(number)
+
+
+@pytest.mark.parametrize("with_key", [False, True])
+def test_it_waits_behind_a_forwarder_that_takes_connections_before_the_publisher_is_up(
+    with_key: bool, tmp_path: Path
+) -> None:
+    endpoint, notices = free_endpoint(), []
+    make_server_keys(tmp_path / "keys")
+    make_client_keys(tmp_path / "keys", "me", tmp_path / "me.key")
+    keys = [tmp_path / "me.key"] if with_key else []
+    closed: list[int] = []
+    with Subscriber(endpoint, options=SubscriberOptions(since=0, keys=keys, on_notice=notices.append)) as events:
+        with socket.create_server(("127.0.0.1", parse_endpoint(endpoint).port)) as forwarder:
+            forward = threading.Thread(target=take_and_close, args=(forwarder, 10, closed))
+            forward.start()
+            wait_until(lambda: events.receive(0.05) or not forward.is_alive())
+        assert len(closed) == 10
+        with Feed(options_for(endpoint, tmp_path / "j.db", keys=tmp_path / "keys" if with_key else None), {}) as feed:
+            publish(feed, 1)
+            take(events, 1)
+    assert [notice.kind for notice in notices if notice.kind != "away"] == ["refused", "connected"]
+    assert "forwarder" in notices[0].text
 
 
 def test_it_says_when_the_publisher_cannot_write_its_journal_and_when_it_can_again(tmp_path: Path) -> None:
