@@ -71,7 +71,7 @@ class _Receiver:
         self._places = self._file.read() if self._file else Places()
         self._cursors = {**options.cursors, **self._places.feeds}
         self._inhand: deque[Received] = deque()
-        self._given: Received | None = None
+        self._unkept = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.lines: list[Line] = []
         try:
@@ -97,14 +97,14 @@ class _Receiver:
             received = self._inhand.popleft()
             self._reach(received)
             if self._options.wants(received):
-                self._given = received
                 return received
+        self.settle()  # of what came since, nothing was wanted
         return None
 
     def settle(self) -> None:
-        """The message given last is dealt with: keep the place behind it."""
-        if self._given is not None:
-            self._given = None
+        """The message given last is dealt with: keep the place behind it, and behind what was not wanted."""
+        if self._unkept:
+            self._unkept = False
             if self._file is not None:
                 self._file.write(self._places)
 
@@ -137,6 +137,7 @@ class _Receiver:
                 self._file.write(self._places)
 
     def _reach(self, received: Received) -> None:
+        self._unkept = True
         self._places.reach(received.endpoint, received.message.feed, received.cursor)
 
 

@@ -106,6 +106,25 @@ def test_filters_by_camera_and_state_leave_the_numbers_whole(tmp_path: Path) -> 
     assert [notice.kind for notice in notices] == ["connected"]
 
 
+def test_the_place_is_kept_behind_what_was_not_wanted_so_that_its_pruning_is_no_loss(tmp_path: Path) -> None:
+    endpoint, cursor, notices = free_endpoint(), tmp_path / "cursor", []
+    options = SubscriberOptions(since=0, cursor=cursor, cameras=["roof"], on_notice=notices.append)
+    with Feed(options_for(endpoint, tmp_path / "j.db"), {}) as feed:
+        publish(feed, 1, camera="roof")
+        publish(feed, 600, camera="yard", pad="x" * 2000)
+        with Subscriber(endpoint, options=options) as events:
+            take(events, 1)
+            wait_until(lambda: events.receive(0.05) or b'"sequence":601' in cursor.read_bytes())
+    with (
+        Feed(options_for(endpoint, tmp_path / "j.db", keep_megabytes=0.1), {}) as feed,
+        Subscriber(endpoint, options=options) as events,
+    ):
+        wait_until(lambda: feed.counters.pruned > 300)
+        publish(feed, 1, camera="roof")
+        assert numbers(take(events, 1)) == [602]
+    assert "lost" not in [notice.kind for notice in notices]
+
+
 def test_several_feeds_come_together_each_in_its_own_order() -> None:
     endpoints = [free_endpoint(), free_endpoint()]
     with Feed(options_for(endpoints[0], site="a"), {}) as one, Feed(options_for(endpoints[1], site="b"), {}) as two:
