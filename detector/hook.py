@@ -2,12 +2,14 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -89,4 +91,7 @@ def _split(command: str) -> list[str]:
         raise DetectorError(f"--exec {command!r}: {error}; quote it as in a shell") from error
     if not words:
         raise DetectorError("--exec: no command given, e.g. --exec './siren.sh --short'")
+    if shutil.which(words[0]) is None:
+        why = "it is not executable (chmod +x)" if Path(words[0]).is_file() else "there is no such program"
+        raise DetectorError(f"--exec: cannot run {words[0]}: {why}; give its path, or a name that PATH finds")
     return words

@@ -119,6 +119,17 @@ def test_exec_of_a_program_that_is_not_there_is_said(served: str, capfd: pytest.
     assert "cannot run no-such-program" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(("program", "why"), [("missing", "no such program"), ("siren.sh", "chmod +x")])
+def test_exec_of_what_cannot_be_run_is_said_at_once_though_no_message_comes(
+    program: str, why: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "siren.sh").write_text("#!/bin/sh\n")
+    assert main(["subscribe", free_endpoint(), "--seconds", "0.5", "--exec", f"{tmp_path / program} --loud"]) == 1
+    err = capfd.readouterr().err
+    assert f"--exec: cannot run {tmp_path / program}: " in err
+    assert why in err
+
+
 def test_ctrl_c_ends_subscribe_cleanly(served: str) -> None:
     words = [sys.executable, "-m", "detector.cli", "subscribe", served, "--since", "0", "--json"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
