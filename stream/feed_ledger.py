@@ -69,7 +69,7 @@ class Ledger:
             feed=self._journal.feed,
             run=self.run,
             run_first=self.run_first,
-            run_seconds=round(time.monotonic() - self._began, 3),
+            run_seconds=round(self._age, 3),
             first=first,
             last=self.last,
         )
@@ -140,7 +140,9 @@ class Ledger:
             self._fail(error)
             return False
         try:
-            removed = self._journal.prune(retention, self._clock())
+            # What this run published is no older than the run, though the clock may have been set since (1970 at boot).
+            young = self.run_first if self._age < retention.days * 86400 else None
+            removed = self._journal.prune(retention, self._clock(), young=young)
         except JournalError as error:
             _LOG.warning("%s. Old messages stay for now", error)
             return False
@@ -155,6 +157,10 @@ class Ledger:
                 "%d messages could not be journalled; subscribers who had not got them lose them", len(self._waiting)
             )
         self._journal.close()
+
+    @property
+    def _age(self) -> float:
+        return time.monotonic() - self._began
 
     def _without_known(self, drafts: Sequence[Draft]) -> list[Draft]:
         new: list[Draft] = []

@@ -112,17 +112,19 @@ class Journal:
         with self._explained("read"):
             return [Upstream._make(row) for row in self._open.execute("select feed, run, sequence from upstream")]
 
-    def prune(self, retention: Retention, now: float) -> int:
+    def prune(self, retention: Retention, now: float, *, young: int | None = None) -> int:
         """Forget the oldest messages that are past `retention`; returns how many. Call again while it returns some.
 
         Only ever the oldest go, so a clock that steps back keeps messages longer, never shorter than what follows them.
+        Those numbered `young` or above are not too old, whatever the clock said when they were published.
         """
         with self._explained("prune"), self._transaction() as database:
-            young = database.execute(
+            kept = database.execute(
                 "select sequence from message where published >= ? order by sequence limit 1",
                 (now - retention.days * 86400,),
             ).fetchone()
-            boundary = max(young[0] if young else self.last + 1, self._boundary_by_size(retention.megabytes * 1e6))
+            by_age = min(kept[0] if kept else self.last + 1, self.last + 1 if young is None else young)
+            boundary = max(by_age, self._boundary_by_size(retention.megabytes * 1e6))
             boundary = min(boundary, self.first + _PRUNE_ROWS)
             removed = database.execute("delete from message where sequence < ?", (boundary,)).rowcount
         if removed:

@@ -96,6 +96,17 @@ def test_a_page_is_bounded_in_bytes_but_never_empty(tmp_path: Path) -> None:
     ledger.close()
 
 
+def test_a_clock_that_is_set_after_the_start_makes_nothing_old_that_was_just_published() -> None:
+    clock = [86400.0]
+    ledger = Ledger(Journal(None), "test", lambda: clock[0])
+    ledger.add([DRAFT] * 3)
+    clock[0] = 1.8e9
+    ledger.add([DRAFT])
+    assert not ledger.upkeep(Retention(days=30, megabytes=100))
+    assert [one.sequence for one in ledger.page(0, 10)] == [1, 2, 3, 4]
+    ledger.close()
+
+
 def test_a_clock_that_steps_back_changes_the_times_and_nothing_else() -> None:
     times = iter([1_000_000.0, 500_000.0, 500_001.0, 500_002.0])
     ledger = Ledger(Journal(None), "test", clock=lambda: next(times))
