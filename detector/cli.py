@@ -1,6 +1,7 @@
 """The command line: parse, call one command, print its failure as one line, return its exit code."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(words)
     try:
-        return int(arguments.run(arguments))
+        return _run(arguments)
     except (StreamError, DetectorError) as error:
         if isinstance(error.__cause__, BrokenPipeError):
             return _reader_has_left()
@@ -61,14 +62,32 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, WrongUse) else 1
     except BrokenPipeError:
         return _reader_has_left()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _write_no_more()
+        print(f"lightning-detector: stdout: cannot write results: {error.strerror}; free disk space", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 
 
+def _run(arguments: argparse.Namespace) -> int:
+    """The command's exit code, once all that it printed is out: at the program's end nobody could explain a failure."""
+    code = int(arguments.run(arguments))
+    sys.stdout.flush()
+    return code
+
+
 def _reader_has_left() -> int:
-    """The reader of our output (head, less) has left: no error, and nothing more can be said there."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """The reader of our output (head, less) has left: no error."""
+    _write_no_more()
     return 0
+
+
+def _write_no_more() -> None:
+    """Nothing more can be said on stdout, nor is tried when the program ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

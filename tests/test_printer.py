@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from detector.errors import OutputError
+from detector.flash import FLASH_SCHEMA, FLASH_TYPE
 from detector.printer import Printer
 from stream import Feed
 from support_feed import LIMIT_SECONDS, options_for, publish, wait_until
+from test_feed_docs import flash
 
 
 def full_disk(_topic: str, _sequence: int, _body: bytes) -> None:
@@ -66,10 +68,24 @@ def test_a_full_disk_is_an_error_where_events_go_nowhere_else() -> None:
 def test_history_whose_reader_has_left_ends_without_an_error(form: str, tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     with Feed(options_for(None, path), {}) as feed:
-        publish(feed, 1)
+        feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
     leaves, stays = os.pipe()
     os.close(leaves)
     words = [sys.executable, "-m", "detector.cli", "history", str(path), form]
     done = subprocess.run(words, stdout=stays, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     os.close(stays)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv", "--newest=1"])
+def test_history_onto_a_full_disk_is_one_line_and_no_success(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    with Feed(options_for(None, path), {}) as feed:
+        feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
+    words = [sys.executable, "-m", "detector.cli", "history", str(path), form]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "lightning-detector: stdout: cannot write results: No space left on device; free disk space\n"
+    )
