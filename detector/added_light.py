@@ -12,7 +12,7 @@ FEWEST_PIXELS = 20
 # Levels: what rises by less is mostly noise of the camera and of coding.
 _LIT_LEVELS = 8.0
 # Levels: what is darker shows no colour of its own.
-_DARK = 8.0
+DARK = 8.0
 
 Colours = NDArray[np.float32]
 """(..., 3) red, green and blue: levels 0..255, or light, 1 = white."""
@@ -51,17 +51,18 @@ def added_light(before: Colours, now: Colours) -> AddedLight | None:
     count = np.count_nonzero(open_)
     if count < FEWEST_PIXELS:
         return None
-    ground = _linear(before[open_])
-    light = np.maximum(_linear(now[open_]) - ground, 0)
+    ground = linear(before[open_])
+    light = np.maximum(linear(now[open_]) - ground, 0)
     total = np.maximum(light.sum(axis=1), np.float32(1e-4))
-    scene = _linear(before[before.max(axis=2) > _DARK]).sum(axis=0)
+    scene = linear(before[before.max(axis=2) > DARK]).sum(axis=0)
     return AddedLight(ground, light, total, float(_green(scene)), 1.0 - count / np.count_nonzero(lit))
 
 
-def _linear(levels: Colours) -> Colours:
+def linear(levels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Light, 1 = white, from levels 0..255 by the usual power law of displays."""
-    linear: Colours = (levels / np.float32(255)) ** np.float32(2.2)
-    return linear
+    shown = np.maximum(levels, 0).astype(np.float32)
+    light: NDArray[np.float32] = (shown / np.float32(255)) ** np.float32(2.2)
+    return light
 
 
 def _green(light: Colours) -> NDArray[np.float32]:

@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.added_light import SATURATED
-from detector.colour_clues import colourless, tint, warmth
+from detector.colour_clues import colourless, grey, tint, warmth
 from detector.flash import LightCurve
 from detector.habits import repetition
 from detector.positivity import STILL
+from detector.sky import share_in_sky
 from detector.views import Views
 
 # Lightning is hotter than any lamp, so the light that it adds is bluer than what a camera takes for white; colour is
@@ -25,6 +26,8 @@ _DAYLIGHT, _DAYLIGHT_SHARE = 128.0, 0.25
 # What two pictures that are not quite aligned differ by is half brighter, half darker, and hardly ever so much more of
 # the first; light only adds.
 _MISALIGNED, _LIGHT = 0.85, 0.95
+# Of the picture: a light so large is no storm behind the horizon.
+_NEAR = 0.05
 # A scene that keeps so much of its detail is not moving.
 _STAYS = 0.6
 # Frames further apart than this show strokes of their own; no shutter takes as long as this from top to bottom.
@@ -320,6 +323,19 @@ def height(views: Views) -> float | None:
     headlights are: the horizon may be that low.
     """
     return None if views.candidate.lit_fraction >= 0.35 or tint(views) < _BLUE else views.candidate.centroid[1]
+
+
+def sky_share(views: Views) -> float | None:
+    """How much of the light, of that of the brightest place, the sky above shows: lightning comes from there.
+
+    Cloud and air scatter it. An arc, a photographer's flash or a beacon on the ground lights walls and yards, and the
+    sky stays as it was. Not asked of small lights: a far storm may lie behind the horizon.
+    Nor where all is grey: what an infra-red lamp makes bright in the upper part is an eave, and the sky is black.
+    """
+    before, peak = views.blocks_before, views.blocks_at_peak
+    if before is None or peak is None or views.candidate.lit_fraction < _NEAR or grey(views):
+        return None
+    return share_in_sky(before, peak)
 
 
 def size(views: Views) -> float | None:

@@ -73,6 +73,11 @@ def colourless(views: Views) -> bool:
     return views.colours is None or _colourfulness(views.colours[0]) < _COLOURLESS
 
 
+def grey(views: Views) -> bool:
+    """Whether the light shows no colour either: infra-red lamps lit the scene, or the colours are not known."""
+    return colourless(views) and (views.colours is None or _colourfulness(views.colours[1]) < _COLOURLESS)
+
+
 def tint(views: Views) -> float:
     """The warmth, 0 where it is not known."""
     return warmth(views) or 0.0

@@ -77,6 +77,7 @@ WEIGHTS: tuple[Weight, ...] = (
     Weight(clues.height, "it is low in the picture", against=0.88, clear=0.76, cost=4.0),
     Weight(clues.lamplight, "it is low and not bluish", against=0.03, clear=-0.02, cost=4.0, favour=1.0),
     Weight(clues.reach, "nothing about it glows", against=0.12, clear=0.16, cost=5.0),
+    Weight(clues.sky_share, "the sky above shows none of it", against=0.05, clear=0.09, cost=5.0),
     Weight(clues.size, "it is small", against=0.02, clear=0.1, cost=1.0),
 )
 

@@ -350,6 +350,36 @@ def test_light_that_fades_into_the_dark_is_uneven_and_a_fade_that_follows_a_stro
     assert odds("unevenness", clues.unevenness(Views(replace(stroke, waning=fade.waning, after=fade.after)))) == 0
 
 
+def arc_on_the_ground(*, brightens_sky: float = 0.0) -> Candidate:
+    """A pale dusk over a dark yard, in which something flashes."""
+    yard = np.full((HEIGHT, WIDTH), 15, np.float32) + 3 * np.random.default_rng(4).standard_normal((HEIGHT, WIDTH))
+    yard[:100] = 60
+    light = sky_light(120, rows=(110, 170), columns=(100, 220))
+    light[:100] += brightens_sky
+    return closed(frames(lit((2.0, 2.08), light=light), scene=yard.astype(np.float32)))[0]
+
+
+def in_colour(one: Candidate) -> Candidate:
+    """The same, bluish as at dusk."""
+
+    def seen(frame: Frame | None) -> Frame:
+        assert frame is not None
+        shown = np.clip(frame.levels(frame.luma)[..., None] * np.array([0.9, 1.0, 1.3], np.float32), 0, 255)
+        return replace(frame, color=lambda _side: shown.astype(np.uint8))
+
+    return replace(one, before=seen(one.before), peak=seen(one.peak))
+
+
+def test_what_lights_a_yard_and_leaves_the_sky_above_as_it_was_is_no_lightning() -> None:
+    infrared = arc_on_the_ground()
+    arc, stroke = in_colour(infrared), in_colour(arc_on_the_ground(brightens_sky=30))
+    assert odds("sky_share", clues.sky_share(Views(arc))) == -5
+    assert not PhotometricVerifier(PHOTOMETRIC).verify([arc])[0].lightning
+    assert odds("sky_share", clues.sky_share(Views(stroke))) == 0
+    assert clues.sky_share(Views(replace(arc, lit_fraction=0.02))) is None
+    assert clues.sky_share(Views(infrared)) is None
+
+
 def test_one_white_picture_between_two_places_is_known_by_the_places() -> None:
     cut = Views(between_places(takes=0.04))
     assert odds("detail_kept", clues.detail_kept(cut)) == -5
@@ -411,6 +441,7 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("greenness", 0.08, 0.13, id="coding leaves a green rim, copper and barium shine green"),
         pytest.param("height", 0.76, 0.85, id="what shines in the lowest sixth is on the ground"),
         pytest.param("lamplight", -0.02, 0.02, id="headlights are a little warm"),
+        pytest.param("sky_share", 0.09, 0.07, id="an arc on the ground lights the yard and hardly the sky"),
         pytest.param("reach", 0.16, 0.13, id="an insect is all that it lights"),
     ],
 )
