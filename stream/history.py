@@ -154,6 +154,8 @@ def _mux(
     file = io.BytesIO()
     with av.open(file, "w", format=form) as output:
         stream = add_stream(output)
+        if form == "mp4" and stream.codec_context is not None and stream.codec_context.codec.canonical_name == "hevc":
+            stream.codec_context.codec_tag = "hvc1"  # Apple's players refuse FFmpeg's own choice, hev1
         begin: int | None = None
         for packet in packets:
             if not packet.size:

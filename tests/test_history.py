@@ -78,6 +78,18 @@ def test_a_clip_of_an_avi_file_shows_its_pictures_in_order_though_they_were_code
         assert clip.start_seconds + time == pytest.approx(number / 25, abs=0.01)
 
 
+def live_clip(path: Path) -> Clip | None:
+    """The clip of 4 to 6 s of what lies at `path`, as of a camera that sends it, whose clock says 100 s more."""
+    with av.open(str(path)) as source:
+        stream = source.streams.video[0]
+        history = History(6.0, stream.codec_context)
+        for packet in source.demux(stream):
+            history.add(packet)
+            for frame in stream.codec_context.decode(packet) if packet.size else ():
+                history.place(frame.time, frame.time + 100.0)
+        return history.cut(104.0, 106.0)
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "container"),
     [
@@ -93,18 +105,39 @@ def test_a_clip_of_an_avi_file_shows_its_pictures_in_order_though_they_were_code
 def test_a_clip_of_live_packets_holds_the_flash_where_it_was(
     name: str, codec: str, container: str, recorded: Callable[[str, str], Path]
 ) -> None:
-    with av.open(str(recorded(name, codec))) as source:
-        stream = source.streams.video[0]
-        history = History(6.0, stream.codec_context)
-        for packet in source.demux(stream):
-            history.add(packet)
-            for frame in stream.codec_context.decode(packet) if packet.size else ():
-                history.place(frame.time, frame.time + 100.0)
-        clip = history.cut(104.0, 106.0)
+    clip = live_clip(recorded(name, codec))
     assert clip is not None
     assert clip.container == container
     assert 103.0 - 0.05 <= clip.start_seconds <= 104.0, "from the key frame before"
     assert brightest_second(clip) == pytest.approx(100.0 + FLASH.at, abs=0.4)
+
+
+def test_clips_of_hevc_are_tagged_as_apples_players_want_them_and_hold_their_parameter_sets_ahead(
+    recorded: Callable[[str, str], Path], capture_options: CaptureOptions
+) -> None:
+    with open_video(recorded("b.mkv", "libx265"), options=capture_options, history_seconds=6.0) as video:
+        of_file = next(video.cut(4.0, 6.0) for frame in video if frame.seconds >= 6.5)
+    for clip in (of_file, live_clip(recorded("i.ts", "libx265"))):
+        assert clip is not None
+        with av.open(io.BytesIO(clip.data), "r") as container:
+            codec = container.streams.video[0].codec_context
+            assert (codec.name, codec.codec_tag) == ("hevc", "hvc1")
+            kinds = parameter_sets(codec.extradata or b"")
+            assert kinds >= {"VPS", "SPS", "PPS"}
+
+
+def parameter_sets(record: bytes) -> set[str]:
+    """Which kinds of parameter sets an HEVC decoder configuration record holds."""
+    names = {32: "VPS", 33: "SPS", 34: "PPS"}
+    position, kinds = 23, set[str]()
+    for _ in range(record[22]):
+        kind, count = record[position] & 63, int.from_bytes(record[position + 1 : position + 3])
+        position += 3
+        for _ in range(count):
+            position += 2 + int.from_bytes(record[position : position + 2])
+        if count:
+            kinds.add(names.get(kind, "other"))
+    return kinds
 
 
 def test_what_is_too_long_ago_is_no_longer_there(
