@@ -1,12 +1,16 @@
 """The last seconds of a source's packets, as they came: a clip of a moment is cut from them without re-encoding."""
 
+import heapq
 import io
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
@@ -33,7 +37,7 @@ class Clip:
 
 
 class History:
-    """Keeps the packets of the last `keep_seconds` (0: none), from a key frame on, in at most 64 MB.
+    """Keeps the packets of the last `keep_seconds` (0: none), from a key frame on, in at most 64 MB with their sound.
 
     source: the stream that they come from, or what decodes them, for live ones that carry their parameter sets inside.
     """
@@ -42,6 +46,7 @@ class History:
         self._keep_seconds = keep_seconds if source is not None else 0.0
         self._source = source
         self._packets: deque[av.Packet[VideoStream]] = deque()
+        self._sounds: deque[av.Packet[AudioStream]] = deque()
         self._bytes = 0
         self._offset: float | None = None  # seconds on the source's clock less the time stamp
 
@@ -55,8 +60,15 @@ class History:
         self._bytes += packet.size
         if packet.is_keyframe:
             self._forget(_time(packet) - self._keep_seconds)
-        while self._bytes > _ROOM_BYTES:
-            self._forget_group()
+        self._keep_within_room()
+
+    def add_sound(self, packet: "av.Packet[AudioStream]") -> None:
+        """Keep `packet`, of the sound in the same container, for as long as the pictures of its time."""
+        if not self._keep_seconds or not packet.size or packet.pts is None:
+            return
+        self._sounds.append(packet)
+        self._bytes += packet.size
+        self._keep_within_room()
 
     def place(self, stamp: float | None, seconds: float) -> None:
         """A picture with time stamp `stamp` stands at `seconds` on the source's clock; a jump empties the history."""
@@ -70,11 +82,13 @@ class History:
     def clear(self) -> None:
         """Forget everything."""
         self._packets.clear()
+        self._sounds.clear()
         self._bytes = 0
 
     def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
         """The pictures from the key frame before `start_seconds` to `end_seconds` (source's clock) as a file.
 
+        Their sound is in it if it was added and the container takes it.
         None where nothing of that time is kept any more.
 
         Raises:
@@ -85,15 +99,21 @@ class History:
         chosen = self._choose(start_seconds - self._offset, end_seconds - self._offset)
         if not chosen:
             return None
+        begin, end = _time(chosen[0]), end_seconds - self._offset
+        sounds = [packet for packet in self._sounds if begin <= _time(packet) < end]
         error: Exception | None = None
-        for container, form in _FORMS:
+        for (container, form), heard in product(_FORMS, (sounds, []) if sounds else ([],)):
             try:
-                data = _write(chosen, self._source, form)
+                data = _write(chosen, heard, self._source, form)
             except (av.FFmpegError, ValueError) as refused:
                 error = refused
                 continue
-            return Clip(data, container, _time(chosen[0]) + self._offset)
+            return Clip(data, container, begin + self._offset)
         raise BadVideo(f"a clip of {len(chosen)} pictures could not be written as MP4 or Matroska: {error}")
+
+    def _keep_within_room(self) -> None:
+        while self._bytes > _ROOM_BYTES:
+            self._forget_group()
 
     def _forget(self, before: float) -> None:
         keys = [_time(packet) for packet in self._packets if packet.is_keyframe]
@@ -104,9 +124,13 @@ class History:
 
     def _forget_group(self) -> None:
         """Forget up to the next key frame, or everything where there is none."""
-        self._bytes -= self._packets.popleft().size
+        if self._packets:
+            self._bytes -= self._packets.popleft().size
         while self._packets and not self._packets[0].is_keyframe:
             self._bytes -= self._packets.popleft().size
+        begin = _time(self._packets[0]) if self._packets else float("inf")
+        while self._sounds and _time(self._sounds[0]) < begin:
+            self._bytes -= self._sounds.popleft().size
 
     def _choose(self, start: float, end: float) -> list["av.Packet[VideoStream]"]:
         packets = list(self._packets)
@@ -118,9 +142,14 @@ class History:
         return packets[first : inside[-1] + 1] if inside else []
 
 
-def _write(packets: list["av.Packet[VideoStream]"], source: VideoStream | VideoCodecContext, form: str) -> bytes:
+def _write(
+    packets: list["av.Packet[VideoStream]"],
+    sounds: Sequence["av.Packet[AudioStream]"],
+    source: VideoStream | VideoCodecContext,
+    form: str,
+) -> bytes:
     if isinstance(source, VideoStream):
-        return _mux(packets, form, lambda output: output.add_stream_from_template(source))
+        return _mux(packets, form, lambda output: output.add_stream_from_template(source), sounds)
     if source.name not in _IN_TRANSPORT_STREAMS:
         if form == "mp4":
             raise ValueError(f"MP4 asks for more than live packets of {source.name} tell")
@@ -149,28 +178,35 @@ def _as_transport_stream(packets: Iterable["av.Packet[VideoStream]"], codec: Vid
 
 
 def _mux(
-    packets: Iterable["av.Packet[VideoStream]"], form: str, add_stream: Callable[[OutputContainer], Stream]
+    packets: Iterable["av.Packet[VideoStream]"],
+    form: str,
+    add_stream: Callable[[OutputContainer], Stream],
+    sounds: Sequence["av.Packet[AudioStream]"] = (),
 ) -> bytes:
+    """A file's bytes. sounds: none from before the first picture."""
     file = io.BytesIO()
     with av.open(file, "w", format=form) as output:
         stream = add_stream(output)
         if form == "mp4" and stream.codec_context is not None and stream.codec_context.codec.canonical_name == "hevc":
             stream.codec_context.codec_tag = "hvc1"  # Apple's players refuse FFmpeg's own choice, hev1
-        begin: int | None = None
-        for packet in packets:
+        streams = {sounds[0].stream: output.add_stream_from_template(sounds[0].stream)} if sounds else {}
+        both: tuple[Iterable[av.Packet[Any]], ...] = (packets, sounds)
+        begin: Fraction | None = None
+        for packet in heapq.merge(*both, key=_turn):
             if not packet.size:
                 continue
-            copy = _copy(packet, stream)
+            copy = _copy(packet, streams.get(packet.stream, stream))
             if begin is None:
-                begin = packet.pts if packet.pts is not None else packet.dts
+                begin = (packet.pts if packet.pts is not None else packet.dts or 0) * packet.time_base
             # A clip begins at 0: players show nothing for as long as the first stamp says.
-            copy.pts = None if packet.pts is None or begin is None else packet.pts - begin
-            copy.dts = None if packet.dts is None or begin is None else packet.dts - begin
+            ahead = round(begin / packet.time_base)
+            copy.pts = None if packet.pts is None else packet.pts - ahead
+            copy.dts = None if packet.dts is None else packet.dts - ahead
             output.mux(copy)
     return file.getvalue()
 
 
-def _copy(packet: "av.Packet[VideoStream]", stream: Any, ahead: bytes = b"") -> "av.Packet[Any]":
+def _copy(packet: "av.Packet[Any]", stream: Any, ahead: bytes = b"") -> "av.Packet[Any]":
     """A packet of its own for `stream`: writing changes it, and the kept one may be wanted again."""
     copy = av.Packet(ahead + bytes(packet))
     copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
@@ -180,6 +216,12 @@ def _copy(packet: "av.Packet[VideoStream]", stream: Any, ahead: bytes = b"") -> 
     return copy
 
 
-def _time(packet: "av.Packet[VideoStream]") -> float:
+def _time(packet: "av.Packet[Any]") -> float:
+    """When it is shown or heard, in seconds as its time stamps count them."""
     stamp = packet.pts if packet.pts is not None else packet.dts
     return float((stamp or 0) * packet.time_base)
+
+
+def _turn(packet: "av.Packet[Any]") -> float:
+    """When it is due to be decoded."""
+    return _time(packet) if packet.dts is None else float(packet.dts * packet.time_base)

@@ -92,6 +92,7 @@ class Video:
             self._stack.close()
             raise
         self._history = History(history_seconds, self._stream)
+        self._sound = self._container.streams.audio[0] if history_seconds and self._container.streams.audio else None
         self._prepare(start_utc)
 
     def _prepare(self, start_utc: float | None) -> None:
@@ -152,7 +153,8 @@ class Video:
         usual = 1.0 / (self.frame_rate or 25.0)
         broken = None
         self._other_end = 0.0  # of sound, on the container's clock
-        packets: Iterator[av.Packet[Any]] = self._container.demux(*self._followed)
+        wanted = self._followed if self._sound in (None, *self._followed) else [*self._followed, self._sound]
+        packets: Iterator[av.Packet[Any]] = self._container.demux(*wanted)
         while True:
             try:
                 packet = next(packets)
@@ -162,7 +164,7 @@ class Video:
                 broken = redact(getattr(error, "strerror", None) or error)
                 break
             if packet.stream.index != self._stream.index:
-                self._other_end = max(self._other_end, float((packet.pts or 0) * packet.time_base))
+                self._pass_by(packet)
                 continue
             self._packets += 1
             if packet.pts is not None and packet.pts > self._last_stamp:
@@ -184,6 +186,13 @@ class Video:
             BadVideo: no container takes it.
         """
         return self._history.cut(start_seconds, end_seconds)
+
+    def _pass_by(self, packet: "av.Packet[Any]") -> None:
+        """Take a packet of no picture: sound for clips, and how far what has the duration in common goes."""
+        if packet.stream is self._sound:
+            self._history.add_sound(packet)
+        if packet.stream in self._followed:
+            self._other_end = max(self._other_end, float((packet.pts or 0) * packet.time_base))
 
     def _keep(self, packet: "av.Packet[VideoStream]") -> None:
         if self._showing is None:

@@ -140,6 +140,75 @@ def parameter_sets(record: bytes) -> set[str]:
     return kinds
 
 
+def with_sound(silent: Path, path: Path, codec: str) -> Path:
+    """The recording `silent` with sound, coded as `codec`, that is silent but for FLASH.at to FLASH.at + 0.3."""
+    rate = 48000
+    clap = np.zeros((1, 8 * rate), np.int16)
+    lit = slice(round(FLASH.at * rate), round((FLASH.at + 0.3) * rate))
+    clap[0, lit] = 20000 * np.sin(np.arange(lit.stop - lit.start) / 9.0)
+    with av.open(str(silent)) as source, av.open(str(path), "w") as output:
+        pictures = output.add_stream_from_template(source.streams.video[0])
+        sound = output.add_stream(codec, rate=rate, layout="mono")
+        heard = av.AudioFrame.from_ndarray(clap, format="s16", layout="mono")
+        heard.rate, heard.pts, heard.time_base = rate, 0, Fraction(1, rate)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = pictures
+                output.mux(packet)
+        output.mux(sound.encode(heard))
+        output.mux(sound.encode(None))
+    return path
+
+
+def loud_seconds(clip: Clip) -> tuple[float, float]:
+    """When the clip begins and ends to be loud, on the source's clock."""
+    with av.open(io.BytesIO(clip.data), "r") as container:
+        resampler = av.AudioResampler("s16", "mono", 48000)
+        loud = [
+            (frame.time or 0.0) + place / 48000
+            for coded in container.decode(audio=0)
+            for frame in resampler.resample(coded)
+            for place in np.flatnonzero(abs(frame.to_ndarray()[0].astype(int)) > 4000)
+        ]
+    return clip.start_seconds + min(loud), clip.start_seconds + max(loud)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sound"),
+    [
+        ("a.mp4", "libx264", "aac"),
+        ("c.ts", "libx264", "ac3"),
+        ("b.mkv", "libx265", "libopus"),
+        ("a.mov", "libx264", "pcm_s16le"),
+        ("d.webm", "libvpx", "libopus"),
+        ("e.avi", "mpeg4", "libmp3lame"),
+    ],
+)
+def test_a_clip_of_a_recording_has_its_sound_when_it_was_heard(
+    name: str, codec: str, sound: str, recorded: Callable[[str, str], Path], tmp_path: Path,
+    capture_options: CaptureOptions,
+) -> None:  # fmt: skip
+    path = with_sound(recorded(name, codec), tmp_path / name, sound)
+    with open_video(path, options=capture_options, history_seconds=6.0) as video:
+        clip = next(video.cut(4.0, 6.0) for frame in video if frame.seconds >= 6.5)
+    assert clip is not None
+    assert brightest_second(clip) == pytest.approx(FLASH.at, abs=0.4)
+    assert loud_seconds(clip) == pytest.approx((FLASH.at, FLASH.at + 0.3), abs=0.06)
+
+
+def test_sound_that_the_container_of_a_clip_does_not_take_costs_the_sound_alone(
+    recorded: Callable[[str, str], Path], tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    path = with_sound(recorded("a.mp4", "libx264"), tmp_path / "a.mov", "pcm_mulaw")
+    with open_video(path, options=capture_options, history_seconds=6.0) as video:
+        clip = next(video.cut(4.0, 6.0) for frame in video if frame.seconds >= 6.5)
+    assert clip is not None
+    assert clip.container == "mp4"
+    with av.open(io.BytesIO(clip.data), "r") as container:
+        assert not container.streams.audio
+    assert brightest_second(clip) == pytest.approx(FLASH.at, abs=0.4)
+
+
 def test_what_is_too_long_ago_is_no_longer_there(
     recorded: Callable[[str, str], Path], capture_options: CaptureOptions
 ) -> None:
@@ -175,6 +244,19 @@ def test_a_group_of_pictures_without_an_end_takes_no_more_than_64_mb() -> None:
         kept.append(sum(one.size for one in history._packets))
     assert max(kept) <= 64 * 1024 * 1024
     assert kept[-1] == 10_000_000, "what follows the next key frame"
+
+
+def test_sound_is_part_of_the_64_mb_and_goes_with_the_pictures_of_its_time() -> None:
+    history = History(1000.0, av.CodecContext.create("h264", "r"))
+    for number in range(90):
+        for add in (history.add, history.add_sound):
+            packet = av.Packet(1_000_000)
+            packet.pts, packet.time_base, packet.is_keyframe = number, Fraction(1, 25), number % 10 == 0
+            add(packet)
+        kept = [[one.pts or 0 for one in some] for some in (history._packets, history._sounds)]
+        assert len(kept[0]) + len(kept[1]) <= 67
+        assert kept[0] == kept[1] or kept[0] == [*kept[1], number]
+    assert kept[0] == list(range(60, 90))
 
 
 def test_nothing_is_kept_where_no_clips_are_wanted(
