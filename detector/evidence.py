@@ -1,9 +1,9 @@
 """What is kept of each flash to look at: a still of its brightest picture and a clip of its moment."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Protocol
 
@@ -28,18 +28,6 @@ class ClipSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A flash's pictures, ready to be written. clip: None where the source keeps none of that time.
-
-    problems: why a picture that was wanted is missing.
-    """
-
-    still: bytes | None
-    clip: Clip | None
-    problems: tuple[str, ...] = ()
-
-
 class Album:
     """The folders `stills/` and `clips/` of a run. lost: how many pictures and clips could not be written."""
 
@@ -48,7 +36,7 @@ class Album:
         self._folder = folder
         self._settings = settings
 
-    def take(self, candidate: Candidate, source: ClipSource | None) -> Evidence:
+    def take(self, candidate: Candidate, source: ClipSource | None) -> "Evidence":
         """The pictures of a closed candidate; to be called while its source still has them. It never raises."""
         problems: list[str] = []
         still = clip = None
@@ -59,18 +47,24 @@ class Album:
             if source is not None and self._settings.clips:
                 start = candidate.start_seconds - self._settings.before_seconds
                 clip = source.cut(start, candidate.end_seconds + self._settings.after_seconds)
-        return Evidence(still, clip, tuple(problems))
+        return Evidence(self, candidate.id, still, clip, tuple(problems))
 
-    def keep(self, flash_id: str, evidence: Evidence) -> Media:
+    def keep(self, flash_id: str, still: bytes | None, clip: Clip | None) -> Media:
         """Write the pictures; gives back their paths relative to the run's folder.
 
         What cannot be written is logged: a full disk must not cost the event itself.
         """
-        still, clip = evidence.still, evidence.clip
         return Media(
             still=None if still is None else self._write("stills", f"{flash_id}.jpg", still),
             clip=None if clip is None else self._write(CLIPS, f"{flash_id}.{clip.container}", clip.data),
         )
+
+    def remove(self, media: Media) -> None:
+        """Take pictures out again; what cannot be removed is logged."""
+        try:
+            remove_media(self._folder, media)
+        except OSError as error:
+            _log.error("%s: cannot be removed: %s", error.filename, error.strerror)
 
     def _write(self, kind: str, name: str, data: bytes) -> str | None:
         path = self._folder / kind / name.replace(":", "")
@@ -82,6 +76,42 @@ class Album:
             _log.error("%s: cannot write the %s: %s", path, kind[:-1], error.strerror)
             return None
         return f"{kind}/{path.name}"
+
+
+class Evidence:
+    """A candidate's pictures: in memory first, then in the run's folder or nowhere; any thread may decide.
+
+    problems: why a picture that was wanted is missing.
+    """
+
+    def __init__(
+        self, album: Album, flash_id: str, still: bytes | None, clip: Clip | None, problems: tuple[str, ...] = ()
+    ) -> None:
+        self.still = still
+        self.clip = clip
+        self.problems = problems
+        self._album = album
+        self._flash_id = flash_id
+        self._media: Media | None = None  # None: nothing is decided yet
+        self._lock = threading.Lock()
+
+    def write(self) -> Media:
+        """Where its pictures are: they are written if nothing was decided before."""
+        with self._lock:
+            if self._media is None:
+                self._decide(self._album.keep(self._flash_id, self.still, self.clip))
+            return self._media or Media()
+
+    def discard(self) -> Media:
+        """Where its pictures are: nowhere, from now on."""
+        with self._lock:
+            if self._media is not None:
+                self._album.remove(self._media)
+            self._decide(Media())
+            return Media()
+
+    def _decide(self, media: Media) -> None:
+        self._media, self.still, self.clip = media, None, None
 
 
 @contextmanager

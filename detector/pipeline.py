@@ -104,18 +104,21 @@ class SourceDetector:
         evidence = None if self._album is None else self._album.take(candidate, self._source)
 
         def answer(judged: Candidate, verdict: Verdict) -> None:
-            record.revise(judged, verdict, self._keep(judged.id, evidence, verdict))
+            record.revise(judged, verdict, None if evidence is None else _media(judged.id, evidence, verdict))
 
         # A file has time; a live camera never waits for a verifier.
         self._judge.ask(candidate, answer, wait=self._file is not None)
+        if evidence is not None:
+            evidence.write()  # many may wait for a slow verifier: their clips would take the memory
 
-    def _keep(self, flash_id: str, evidence: Evidence | None, verdict: Verdict) -> Media:
-        # Of a rejected candidate nobody wants a picture among the flashes.
-        if self._album is None or evidence is None or verdict.lightning is False:
-            return Media()
-        for problem in evidence.problems:
-            _log.warning("%s: %s", flash_id, problem)
-        return self._album.keep(flash_id, evidence)
+
+def _media(flash_id: str, evidence: Evidence, verdict: Verdict) -> Media:
+    # Of a rejected candidate nobody wants a picture among the flashes.
+    if verdict.lightning is False:
+        return evidence.discard()
+    for problem in evidence.problems:
+        _log.warning("%s: %s", flash_id, problem)
+    return evidence.write()
 
 
 def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, revision: int, file: str | None) -> Flash:

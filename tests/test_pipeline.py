@@ -1,5 +1,6 @@
 """One source's flashes: detected at once, then judged, under one id with a rising revision."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +121,54 @@ def test_a_still_that_cannot_be_written_costs_the_picture_and_not_the_event(tmp_
     detector.push(frame(30))
     bench.say(lightning=True)
     assert [(flash.state, flash.media.still) for flash in said] == [("confirmed", None)]
+
+
+class Recorded:
+    """A source that has a clip of every moment."""
+
+    DATA = b"the clip of a source in test_pipeline"
+
+    def cut(self, start_seconds: float, _end_seconds: float) -> Clip | None:
+        return Clip(self.DATA, "mp4", start_seconds)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("unverified_first", [False, True])
+def test_what_waits_for_its_verdict_has_its_pictures_on_disk_and_a_rejected_one_loses_them(
+    unverified_first: bool, tmp_path: Path
+) -> None:
+    bench, said = Bench(), list[Flash]()
+    album = Album(tmp_path, load_settings().evidence)
+    second = replace(candidate(), id="roof-2")
+    detector = SourceDetector(Script([candidate()], [second]), bench, said.append, album=album, source=Recorded())
+    detector.push(frame(30))
+    detector.push(frame(30))
+    held = [one for one in gc.get_objects() if isinstance(one, Clip) and one.data == Recorded.DATA]
+    assert not held, "clips are held in memory"
+    assert files(tmp_path) == ["clips/roof-1.mp4", "clips/roof-2.mp4", "stills/roof-1.jpg", "stills/roof-2.jpg"]
+    if unverified_first:
+        bench.say(lightning=None)
+        assert said[-1].media.clip == "clips/roof-2.mp4"
+    bench.say(lightning=False)
+    assert (said[-1].media.still, said[-1].media.clip) == (None, None)
+    assert files(tmp_path) == ["clips/roof-1.mp4", "stills/roof-1.jpg"]
+
+
+def test_a_clip_that_cannot_be_written_costs_neither_the_still_nor_the_event(tmp_path: Path) -> None:
+    (tmp_path / "clips").write_text("a file where the folder should be")
+    bench, said = Bench(), list[Flash]()
+    album = Album(tmp_path, load_settings().evidence)
+    detector = SourceDetector(Script([candidate()]), bench, said.append, album=album, source=Recorded())
+    detector.push(frame(30))
+    bench.say(lightning=True)
+    assert [(flash.state, flash.media.still, flash.media.clip) for flash in said] == [
+        ("confirmed", "stills/roof-1.jpg", None)
+    ]
+    assert (tmp_path / "stills" / "roof-1.jpg").is_file()
+    assert album.lost == 1
 
 
 class Refusing:
