@@ -69,6 +69,7 @@ class Camera:
         self._retry = Retry(options)
         self._skipped_said = 0
         self._say_skipped_from = 0.0
+        self._clips_said = False
 
     @property
     def status(self) -> CameraStatus:
@@ -170,6 +171,9 @@ class Camera:
             self._enter("live", None)
         if self._timeline.clock_problem != status.clock_problem and self._timeline.clock_problem:
             log.warning("%s: %s", self.name, self._timeline.clock_problem)
+        if decoder.history.complaint and not self._clips_said:
+            log.warning("%s: %s", self.name, decoder.history.complaint)
+            self._clips_said = True
         if self._status.skipped > self._skipped_said and now >= self._say_skipped_from:
             self._say_skipped(now)
 

@@ -40,9 +40,11 @@ class History:
     """Keeps the packets of the last `keep_seconds` (0: none), from a key frame on, in at most 64 MB with their sound.
 
     source: the stream that they come from, or what decodes them, for live ones that carry their parameter sets inside.
+    complaint: why there are no clips and what to do, once key frames were too far apart for them.
     """
 
     def __init__(self, keep_seconds: float, source: VideoStream | VideoCodecContext | None) -> None:
+        self.complaint: str | None = None
         self._keep_seconds = keep_seconds if source is not None else 0.0
         self._source = source
         self._packets: deque[av.Packet[VideoStream]] = deque()
@@ -113,7 +115,13 @@ class History:
 
     def _keep_within_room(self) -> None:
         while self._bytes > _ROOM_BYTES:
+            seconds = _time(self._packets[-1]) - _time(self._packets[0]) if self._packets else None
             self._forget_group()
+            if seconds is not None and not self._packets:
+                self.complaint = (
+                    f"{_ROOM_BYTES // 2**20} MB came in {seconds:.0f} s without a key frame, more than is kept: "
+                    "flashes will be without clips; set the camera to a key frame every 1 or 2 s"
+                )
 
     def _forget(self, before: float) -> None:
         keys = [_time(packet) for packet in self._packets if packet.is_keyframe]

@@ -244,6 +244,7 @@ def test_a_group_of_pictures_without_an_end_takes_no_more_than_64_mb() -> None:
         kept.append(sum(one.size for one in history._packets))
     assert max(kept) <= 64 * 1024 * 1024
     assert kept[-1] == 10_000_000, "what follows the next key frame"
+    assert "64 MB came in 3 s without a key frame" in str(history.complaint)
 
 
 def test_sound_is_part_of_the_64_mb_and_goes_with_the_pictures_of_its_time() -> None:
@@ -257,6 +258,7 @@ def test_sound_is_part_of_the_64_mb_and_goes_with_the_pictures_of_its_time() -> 
         assert len(kept[0]) + len(kept[1]) <= 67
         assert kept[0] == kept[1] or kept[0] == [*kept[1], number]
     assert kept[0] == list(range(60, 90))
+    assert history.complaint is None
 
 
 def test_nothing_is_kept_where_no_clips_are_wanted(

@@ -154,6 +154,34 @@ def test_a_clip_is_cut_from_a_stream_whose_packets_lack_their_parameter_sets(
         assert [counter(one.to_ndarray(format="gray")) for one in container.decode(video=0)] == list(range(48))
 
 
+def swollen(made: Path, path: Path, added: int) -> Path:
+    """The recording `made`, each of its packets longer by `added` bytes of filler, which no decoder shows."""
+    filler = added.to_bytes(4) + b"\x0c" + b"\xff" * (added - 1)
+    with av.open(str(made)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                longer = av.Packet(bytes(packet) + filler)
+                longer.pts, longer.dts, longer.time_base = packet.pts, packet.dts, packet.time_base
+                longer.is_keyframe, longer.stream = packet.is_keyframe, stream
+                output.mux(longer)
+    return path
+
+
+def test_a_camera_whose_key_frames_are_too_far_apart_for_clips_is_told_so_once(
+    web: str, tmp_path: Path, capture_options: CaptureOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = make_clip(tmp_path / "made.mp4", Clip(seconds=1, size=(320, 180), key_seconds=9.0))
+    swollen(made, tmp_path / "live.flv", 3_000_000)
+    with Camera("page", f"{web}/live.flv", capture_options, history_seconds=3.0) as camera:
+        for frame in camera:
+            if frame.number == 48:
+                break
+        assert camera.status.reconnects == 1
+    assert caplog.text.count("without a key frame") == 1
+    assert "page: 64 MB came in 1 s without a key frame" in caplog.text
+
+
 @pytest.mark.parametrize(("name", "said"), [("live.m3u8", "a playlist (HLS)"), ("snap.jpg", "a still image")])
 def test_what_is_not_a_live_stream_is_refused_and_says_what_to_give_instead(
     name: str, said: str, web: str, tmp_path: Path, capture_options: CaptureOptions
