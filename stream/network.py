@@ -27,6 +27,7 @@ READ_SECONDS = 2.3
 
 _CONFIGURATION_RECORD = b"\x01"  # parameter sets of H.264 and H.265 kept apart from the packets begin so
 _IN_PIECES = ("hls", "dash")  # FFmpeg's names; after every hitch they give out again what they gave before
+_RECORDINGS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")  # live as well, but of no known size then
 _NO_STAMPS: Any = Flags.no_timestamps.value  # an int, whatever PyAV's types say
 _ARRIVAL_BASE = Fraction(1, 1_000_000)  # the time base of stamps that are made from arrival
 
@@ -101,13 +102,16 @@ class NetworkConnection(Connection):
 
     def _refuse_what_is_not_live(self, container: InputContainer) -> None:
         kind = container.format.name
+        instead = "give the camera's own stream: rtsp://..., or http://... for MJPEG"
         if is_still(container):
             what = "a still image"
         elif kind in _IN_PIECES:
             what = f"a playlist ({kind.upper()}), whose pieces come late and do not say when they were taken"
+        elif kind in _RECORDINGS and container.size > 0 and container.duration:
+            what = f"a recording of {container.duration / av.time_base:.0f} s, not a camera"
+            instead = "download it and use replay"
         else:
             return
-        instead = "give the camera's own stream: rtsp://..., or http://... for MJPEG"
         raise CannotOpen(f"{redact(self._address)}: is {what}; {instead}", permanent=True)
 
     def _prepare(self, container: InputContainer, *, stamps: bool) -> VideoStream:

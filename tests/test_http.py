@@ -25,7 +25,7 @@ BOUNDARY = "picture"
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Files of a folder, and `/live`: the pictures of live.avi as a browser's camera page shows them.
 
-    `/live` sends them all at once, `/live?10` ten of them a second.
+    `/live` sends them all at once, `/live?10` ten of them a second. `/unsized/NAME` sends a file and not its size.
     """
 
     def log_message(self, *args: object) -> None:
@@ -33,6 +33,11 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, _, rate = self.path.partition("?")
+        if path.startswith("/unsized/"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write((Path(self.directory) / Path(path).name).read_bytes())
+            return
         if path != "/live":
             super().do_GET()
             return
@@ -202,3 +207,43 @@ def test_what_is_not_a_live_stream_is_refused_and_says_what_to_give_instead(
     assert [(status.state, status.refused) for status in states] == [("down", True)]
     assert f"is {said}" in str(states[0].last_error)
     assert "rtsp://" in str(states[0].last_error)
+
+
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
+
+
+@pytest.mark.parametrize("name", ["storm.mp4", "storm.mov", "storm.mkv", "storm.avi"])
+def test_a_recording_on_a_web_server_is_no_camera_and_referred_to_replay(
+    name: str, web: str, tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    make_clip(tmp_path / name, Clip(seconds=3, size=(320, 180)))
+    states: list[CameraStatus] = []
+
+    def stop(status: CameraStatus) -> None:
+        states.append(status)
+        camera.stop()
+
+    camera = Camera("page", f"{web}/{name}", capture_options, on_state=stop)
+    with camera:
+        assert not list(camera)
+    assert [(status.state, status.refused) for status in states] == [("down", True)]
+    assert "is a recording of 3 s, not a camera; download it and use replay" in str(states[0].last_error)
+
+
+@pytest.mark.parametrize(
+    ("address", "options"),
+    [
+        ("live.ts", {}),
+        ("live.flv", {}),
+        ("unsized/live.mp4", FRAGMENTS),
+        ("unsized/live.mp4", {"movflags": "frag_keyframe"}),
+        ("unsized/live.mkv", {"live": "1"}),
+    ],
+)
+def test_live_streams_over_http_are_watched_and_taken_up_again_at_their_end(
+    address: str, options: dict[str, str], web: str, tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    make_clip(tmp_path / Path(address).name, Clip(seconds=1, size=(320, 180), container_options=options))
+    with Camera("page", f"{web}/{address}", capture_options) as camera:
+        assert len([frame for frame, _ in zip(camera, range(40), strict=False)]) == 40
+        assert camera.status.reconnects == 1
