@@ -48,6 +48,16 @@ def test_what_the_ground_alone_shows_did_not_come_from_the_sky() -> None:
     assert share_in_sky(quiet, glow) == pytest.approx(0.03, abs=0.02)
 
 
+def test_neither_what_coding_leaves_nor_the_lit_edge_of_the_land_is_light_of_the_sky() -> None:
+    quiet = scene()
+    faint = with_light(quiet, slice(24, 34), 16)
+    faint[:HORIZON] += np.float32(0.8)
+    assert share_in_sky(quiet, faint) == 0
+    edge = with_light(quiet, slice(24, 34), 120)
+    edge[HORIZON - 1] += 60
+    assert share_in_sky(quiet, edge) == 0
+
+
 def test_a_stroke_behind_the_houses_lights_the_sky_above_them() -> None:
     quiet = scene()
     both = with_light(with_light(quiet, slice(0, 18), 40), slice(24, 34), 60)
