@@ -6,7 +6,7 @@ import io
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Self
@@ -17,6 +17,7 @@ from rich.text import Text
 
 from detector.errors import OutputError
 from detector.evidence import remove_media, write_whole
+from detector.fitted_table import fitted_table
 from detector.flash import Flash, FlashMessage
 
 _log = logging.getLogger(__name__)
@@ -249,30 +250,36 @@ class Tally(Counts):
         super()._take(flash)
         self._flashes[flash.id] = flash
 
-    def table(self) -> Table:
-        """The flashes that were not rejected, one a row, in the order of the video."""
+    def table(self, width: int = 250) -> Table:
+        """The flashes that were not rejected, one a row, in the order of the video, for `width` columns of text."""
         flashes = sorted(
             (flash for flash in self._flashes.values() if flash.state != "rejected"),
             key=lambda flash: (flash.file or "", flash.start_seconds),
         )
-        with_utc = any(flash.start_utc for flash in flashes)
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        table.add_column("file", overflow="fold")
-        for name in ("start", *(("UTC",) if with_utc else ()), "state"):
-            table.add_column(name, no_wrap=True)
-        for name in ("seconds", "pulses", "rise", "area", "sure"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for flash in flashes:
-            probability = None if flash.verdict is None else flash.verdict.probability
-            table.add_row(
-                flash.file or flash.camera,
-                clock_text(flash.start_seconds),
-                *((_short_utc(flash.start_utc),) if with_utc else ()),
-                flash.state,
-                "" if flash.duration_seconds is None else f"{flash.duration_seconds:.2f}",
-                str(len(flash.pulses)),
-                f"{flash.peak_rise_levels:.0f}",
-                f"{flash.lit_fraction:.0%}",
-                "" if probability is None else f"{probability:.0%}",
-            )
-        return table
+        columns = {head: [text_of(flash) for flash in flashes] for head, text_of in _COLUMNS.items()}
+        if not any(columns["UTC"]):
+            del columns["UTC"]
+        return fitted_table(
+            columns,
+            width,
+            left_out=("area", "rise", "pulses", "seconds", "sure", "UTC"),
+            right=("seconds", "pulses", "rise", "area", "sure"),
+        )
+
+
+def _sure(flash: Flash) -> str:
+    verdict = flash.verdict
+    return "" if verdict is None or verdict.probability is None else f"{verdict.probability:.0%}"
+
+
+_COLUMNS: dict[str, Callable[[Flash], str]] = {
+    "file": lambda flash: flash.file or flash.camera,
+    "start": lambda flash: clock_text(flash.start_seconds),
+    "UTC": lambda flash: _short_utc(flash.start_utc),
+    "state": lambda flash: flash.state,
+    "seconds": lambda flash: "" if flash.duration_seconds is None else f"{flash.duration_seconds:.2f}",
+    "pulses": lambda flash: str(len(flash.pulses)),
+    "rise": lambda flash: f"{flash.peak_rise_levels:.0f}",
+    "area": lambda flash: f"{flash.lit_fraction:.0%}",
+    "sure": _sure,
+}

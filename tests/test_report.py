@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from detector.errors import OutputError
 from detector.flash import Flash, FlashMessage, Media, Pulse, Verdict
@@ -143,6 +144,37 @@ def test_the_tally_counts_rejected_flashes_but_does_not_list_them() -> None:
     tally.add("ev.flash.cam", 3, body(flash("b", "confirmed", 2)))
     assert tally.counts == Counter(confirmed=1, rejected=1)
     assert tally.table().row_count == 1
+
+
+LONG_NAME = "2026-07-14 Gewitter über dem Starnberger See, Blick nach Westen, A7S III.mp4"
+
+
+def table_in(width: int, file: str, start_utc: str | None = "2026-07-14T20:04:36.502881Z") -> list[str]:
+    """The lines of a run's table with one flash, on a terminal of `width` columns."""
+    tally = Tally()
+    tally.add("ev.flash.cam", 1, body(msgspec.structs.replace(flash(), file=file, start_utc=start_utc)))
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(tally.table(width))
+    return captured.get().splitlines()
+
+
+def test_a_long_file_name_is_shortened_in_its_middle_and_pushes_no_other_column_off_the_terminal() -> None:
+    head, row = table_in(80, LONG_NAME)
+    assert head.split() == ["file", "start", "UTC", "state", "sure"], "what matters less is left out"
+    assert row.startswith("2026-07-14 Gew")
+    assert "…S III.mp4  0:00:01.000  2026-07-14 20:04:36.502Z  confirmed   97%" in row
+    assert len(row) == 80
+
+
+def test_a_file_name_that_has_room_is_shown_whole_in_one_line() -> None:
+    head, row = table_in(250, LONG_NAME)
+    assert head.split() == ["file", "start", "UTC", "state", "seconds", "pulses", "rise", "area", "sure"]
+    assert row.split("  ")[0] == LONG_NAME
+    head, row = table_in(80, "DSC_20260714_220436_0001_MVI.MOV", start_utc=None)
+    assert head.split() == ["file", "start", "state", "seconds", "pulses", "rise", "area", "sure"]
+    assert "DSC_20260714" in row
+    assert "_MVI.MOV" in row
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00:00.000"), (3725.5, "1:02:05.500"), (-1, "0:00:00.000")])

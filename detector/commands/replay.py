@@ -125,7 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
         problems = replay_files(paths, partial(_file_detector, session, folder), options, progress, stop)
         session.drain()
     if not arguments.json and sum(tally.counts.values()) > tally.counts["rejected"]:
-        result_console().print(tally.table())
+        results = result_console()
+        results.print(tally.table(results.width))
     # "No flashes" is said only of what was watched: a failure must not read like a quiet night.
     if not arguments.quiet and (len(problems) < len(paths) or tally.counts):
         line = summary_line(tally, len(paths), progress.watched_seconds, broken=len(problems))
