@@ -58,6 +58,8 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
 class Flash(msgspec.Struct, frozen=True, kw_only=True):
     """The whole current state of one flash; consumers keep the last revision by `id`.
 
+    `file` is the recording: its path in the folder that was replayed, its name if it was given by itself, or, where two
+    files of a run would be called the same, the path of each as it was given; null for a live camera.
     Seconds are on the source's own clock; levels are of luma, 0 = black, 255 = white (what a camera records beyond its
     own black and white counts too, so that a rise may reach 297); `box` (left, top, right, bottom) and `centroid`
     (x, y) are shares 0..1 of the upright picture. `end_seconds` is the last lit frame plus one frame, and null while

@@ -1,11 +1,9 @@
 """One source's frames in, revisions of flashes out: prefilter, verifier and publication wired together."""
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import PurePath
 from typing import Protocol
 
 from detector import __version__
@@ -61,7 +59,7 @@ class SourceDetector:
     """Finds the flashes of one camera or file.
 
     prefilter: fresh, for this source alone. judge: shared by all sources. album: where pictures go, or None.
-    source: the video or camera itself, which clips are cut from.
+    source: the video or camera itself, which clips are cut from. file: what events call the recording, if it is one.
     publish: called with every revision, from this thread or from the judge's.
     """
 
@@ -73,15 +71,14 @@ class SourceDetector:
         *,
         album: Album | None = None,
         source: ClipSource | None = None,
-        file: PurePath | None = None,
+        file: str | None = None,
     ) -> None:
         self._prefilter = prefilter
         self._judge = judge
         self._publish = publish
         self._album = album
         self._source = source
-        # A name that is not UTF-8, as an old disk may hold it, cannot be in a message as it is.
-        self._file = None if file is None else os.fsencode(file.name).decode(errors="replace")
+        self._file = file
         self._open: dict[str, FlashRecord] = {}
 
     def push(self, frame: Frame) -> None:

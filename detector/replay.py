@@ -1,6 +1,7 @@
 """Recorded files in order: each is opened, watched to its end and closed before the next."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -57,58 +58,83 @@ class ReplayOptions:
     follow_seconds: float | None = None
 
 
-def find_videos(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
-    """The files named, and the videos in the folders named (sub-folders too), in order.
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One file to watch, and what events call it: a name of its own among the files of a run."""
 
-    out: the folder of this run's results; the clips that an earlier run left there are no recordings.
+    path: Path
+    name: str
+
+
+def find_videos(paths: Sequence[Path], out: Path | None = None) -> list[Recording]:
+    """The files named, and the videos in the folders named (sub-folders too), in order, each once.
+
+    A file in a folder is called by its path in there, another one by its name; if two would be called the same, all
+    are called by their paths as given. out: the folder of this run's results; the clips that an earlier run left there
+    are no recordings.
 
     Raises:
         NoVideo: a folder has none.
     """
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
-        if out is not None:
-            clips = (out / CLIPS).resolve()
-            recordings = [file for file in inside if not file.resolve().is_relative_to(clips)]
-            own = len(inside) - len(recordings)
-            if own:
-                _log.info("%s: left out, since --out keeps its own clips there: %d videos", out / CLIPS, own)
-            inside = recordings
-        if not inside:
-            raise NoVideo(f"{path}: no video in this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))})")
-        found += inside
-    return found
+    found: dict[str, tuple[Path, Path]] = {}
+    for given in paths:
+        files = _videos_in(given, out) if given.is_dir() else [given]
+        for path in files:
+            short = path.relative_to(given) if path != given else Path(path.name)
+            found.setdefault(os.path.realpath(path), (path, short))
+    names = [_as_text(short) for _, short in found.values()]
+    if len(set(names)) < len(names):
+        names = [_as_text(path) for path, _ in found.values()]
+    return [Recording(path, name) for (path, _), name in zip(found.values(), names, strict=True)]
+
+
+def _videos_in(folder: Path, out: Path | None) -> list[Path]:
+    inside = sorted(file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
+    if out is not None:
+        clips = (out / CLIPS).resolve()
+        recordings = [file for file in inside if not file.resolve().is_relative_to(clips)]
+        own = len(inside) - len(recordings)
+        if own:
+            _log.info("%s: left out, since --out keeps its own clips there: %d videos", out / CLIPS, own)
+        inside = recordings
+    if not inside:
+        raise NoVideo(f"{folder}: no video in this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))})")
+    return inside
+
+
+def _as_text(path: Path) -> str:
+    """A name that is not UTF-8, as an old disk may hold it, cannot be in a message as it is."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def replay_files(
-    paths: Sequence[Path],
-    detector_of: Callable[[str, Path, Video], SourceDetector],
+    recordings: Sequence[Recording],
+    detector_of: Callable[[str, str, Video], SourceDetector],
     options: ReplayOptions,
     progress: Progress,
     stop: Event,
 ) -> list[str]:
-    """Watch each of `paths`; gives back one line for each that could not be watched to its end.
+    """Watch each of `recordings`; gives back one line for each that could not be watched to its end.
 
+    detector_of: makes what finds the flashes, from the camera name, the recording's name and the open video.
     A file that cannot be opened or breaks off never keeps the others from being watched.
     """
     problems: list[str] = []
-    for path, name in zip(paths, distinct_names([str(path) for path in paths]), strict=True):
+    cameras = distinct_names([str(recording.path) for recording in recordings])
+    for recording, camera in zip(recordings, cameras, strict=True):
+        path = recording.path
         if stop.is_set():
             break
         try:
             with open_video(
                 _source(path, options, stop),
-                name=name,
+                name=camera,
                 options=options.capture,
                 start_utc=options.start_utc,
                 history_seconds=options.history_seconds,
             ) as video:
                 progress.begin(path, video.duration_seconds)
-                _watch(video, detector_of(name, path, video), options, progress, stop)
+                _watch(video, detector_of(camera, recording.name, video), options, progress, stop)
             progress.end(None)
         except (CannotOpen, BadVideo) as error:
             if stop.is_set() and options.follow_seconds is not None:

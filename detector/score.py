@@ -9,7 +9,7 @@ import msgspec
 
 from detector.errors import LabelsError
 from detector.flash import Flash, FlashMessage
-from stream import camera_name
+from detector.labelled_clips import SEVERAL, clips_of, source_of
 
 Span = tuple[float, float]
 
@@ -228,31 +228,33 @@ def read_results(path: Path) -> list[Flash]:
 def by_clip(
     flashes: Iterable[Flash], clips: Iterable[str], states: Sequence[str] = DEFAULT_STATES
 ) -> dict[str, list[Found]]:
-    """Reports in one of `states`, for each of `clips` (file names); a flash belongs to its file, else to its camera.
+    """Reports in one of `states`, for each of `clips` (file names).
 
     Raises:
-        LabelsError: two clips have the same camera name and a flash does not say its file.
+        LabelsError: a flash may be of two clips, or two files may be one clip.
     """
+    flashes = list(flashes)
     found: dict[str, list[Found]] = {clip: [] for clip in clips}
-    cameras: dict[str, str] = {}
-    for clip in found:
-        cameras[camera_name(clip)] = "" if camera_name(clip) in cameras else clip
+    clip_of = clips_of(flashes, found)
+    files: dict[str, str] = {}
     for flash in flashes:
-        if flash.state not in states:
+        clip = clip_of.get(source_of(flash))
+        if flash.state not in states or clip is None:
             continue
-        belongs = flash.file if flash.file is not None and flash.file in found else cameras.get(flash.camera)
-        if belongs == "":
+        if clip == SEVERAL:
             raise LabelsError(f"{flash.id}: two labelled clips are called {flash.camera}; results must name the file")
-        if belongs is not None:
-            found[belongs].append(found_of(flash))
+        if flash.file is not None and files.setdefault(clip, flash.file) != flash.file:
+            both = f"{files[clip]} and {flash.file}"
+            raise LabelsError(f"{clip}: results are of {both}; label each clip by its path as the results have it")
+        found[clip].append(found_of(flash))
     return found
 
 
 def of_other_clips(flashes: Iterable[Flash], clips: Iterable[str]) -> list[Flash]:
     """Those of `flashes`, in whatever state, that belong to none of `clips`."""
-    names = set(clips)
-    cameras = {camera_name(clip) for clip in names}
-    return [flash for flash in flashes if flash.file not in names and flash.camera not in cameras]
+    flashes = list(flashes)
+    clip_of = clips_of(flashes, set(clips))
+    return [flash for flash in flashes if source_of(flash) not in clip_of]
 
 
 def found_of(flash: Flash) -> Found:

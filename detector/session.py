@@ -89,10 +89,10 @@ class Session:
         longest = prefilter.max_candidate_seconds + prefilter.gap_seconds
         return evidence.before_seconds + longest + evidence.after_seconds
 
-    def file_detector(self, name: str, path: Path, source: ClipSource) -> SourceDetector:
-        """A fresh detector for the recording at `path`, opened as `source`."""
+    def file_detector(self, name: str, file: str, source: ClipSource) -> SourceDetector:
+        """A fresh detector for the recording that events call `file`, opened as `source`."""
         prefilter = Prefilter(name, self._settings.prefilter)
-        return SourceDetector(prefilter, self._batcher, self._publish, album=self._album, source=source, file=path)
+        return SourceDetector(prefilter, self._batcher, self._publish, album=self._album, source=source, file=file)
 
     def camera_detector(self, entry: CameraEntry, source: ClipSource) -> SourceDetector:
         """A fresh detector for a live camera."""

@@ -1,5 +1,6 @@
 """`replay`: a storm clip in; a table, events, a folder of results out; and a clear line for what cannot be watched."""
 
+import csv
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from detector.cli import main
+from detector.replay import find_videos
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 
 FOOTAGE_FLASHES = 5
@@ -127,6 +129,46 @@ def test_a_folder_is_watched_with_all_its_videos_and_their_names_stay_apart(
     (tmp_path / "notes.txt").write_text("not video")
     assert main(["replay", str(tmp_path), "--json"]) == 0
     assert {event["subject"] for event in events_of(capfd.readouterr().out)} == {"storm", "storm-2"}
+
+
+def test_files_of_the_same_name_are_told_apart_by_their_path_in_the_folder(
+    storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    card, out = tmp_path / "card", tmp_path / "run"
+    for folder in ("100", "101"):
+        (card / folder).mkdir(parents=True)
+        (card / folder / "MVI_0001.MP4").write_bytes(storm[0].read_bytes())
+    for _ in range(2):
+        assert main(["replay", str(card), "--out", str(out), "--quiet"]) == 0
+        table = capfd.readouterr().out
+        assert [table.count(name) for name in ("100/MVI_0001.MP4", "101/MVI_0001.MP4")] == [2, 2]
+    with (out / "flashes.csv").open(newline="") as rows:
+        assert [row["file"] for row in csv.DictReader(rows)] == ["100/MVI_0001.MP4"] * 2 + ["101/MVI_0001.MP4"] * 2
+
+
+def test_names_in_a_run_are_distinct_and_a_file_named_twice_is_watched_once(tmp_path: Path) -> None:
+    for name in ("a/x.mp4", "b/x.mp4", "b/y.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert [one.name for one in find_videos([tmp_path, b / "x.mp4", a / ".." / "b"])] == [
+        "a/x.mp4",
+        "b/x.mp4",
+        "b/y.mp4",
+    ]
+    assert [one.name for one in find_videos([b, b / "x.mp4"])] == ["x.mp4", "y.mp4"]
+    assert [one.name for one in find_videos([a, b])] == [str(a / "x.mp4"), str(b / "x.mp4"), str(b / "y.mp4")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_second_replay_of_a_file_whose_name_is_not_utf_8_takes_the_place_of_the_first(
+    storm: tuple[Path, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "card").mkdir()
+    (tmp_path / "card" / os.fsdecode(b"K\xf6ln.mp4")).write_bytes(storm[0].read_bytes())
+    words = ["replay", str(tmp_path / "card"), "--out", str(tmp_path / "run"), "--quiet"]
+    assert [main(words), main(words)] == [0, 0]
+    assert len((tmp_path / "run" / "flashes.jsonl").read_text().splitlines()) == 2
 
 
 def test_a_second_run_leaves_out_the_clips_that_the_first_one_put_into_the_folder(

@@ -8,7 +8,17 @@ import pytest
 from detector import cli
 from detector.errors import LabelsError
 from detector.flash import Flash, FlashMessage, Media, Pulse, State
-from detector.score import ClipLabels, Found, by_clip, match, read_labels, read_results, score_clip, total
+from detector.score import (
+    ClipLabels,
+    Found,
+    by_clip,
+    match,
+    of_other_clips,
+    read_labels,
+    read_results,
+    score_clip,
+    total,
+)
 
 
 def found(*spans: tuple[float, float]) -> list[Found]:
@@ -133,6 +143,27 @@ def test_the_last_revision_counts_and_rejected_flashes_do_not(tmp_path: Path) ->
     reports = by_clip(read_results(tmp_path), ["a.mp4"])
     assert [report.span for report in reports["a.mp4"]] == [(1, 2.5), (7, 8)]
     assert [report.span for report in by_clip(read_results(results), ["a.mp4"], ["confirmed"])["a.mp4"]] == [(1, 2.5)]
+
+
+def test_a_clip_is_known_by_its_path_and_else_by_its_name_whatever_folder_it_lies_in() -> None:
+    of_both = [flash("x", 1, 2, file="100/a.mp4"), flash("y", 5, 6, file="101/a.mp4")]
+    assert {clip: len(of) for clip, of in by_clip(of_both, ["100/a.mp4", "101/a.mp4"]).items()} == {
+        "100/a.mp4": 1,
+        "101/a.mp4": 1,
+    }
+    assert len(by_clip(of_both[:1], ["a.mp4"])["a.mp4"]) == 1
+    assert of_other_clips(of_both[:1], ["a.mp4"]) == []
+    with pytest.raises(
+        LabelsError, match=r"a\.mp4: results are of 100/a\.mp4 and 101/a\.mp4; label each clip by its path"
+    ):
+        by_clip(of_both, ["a.mp4"])
+
+
+def test_a_flash_of_another_file_of_the_same_name_is_no_false_alarm_of_a_clip() -> None:
+    flashes = [flash("x", 1, 2, file="100/a.mp4"), flash("y", 5, 6, file="a.mp4")]
+    assert [report.span for report in by_clip(flashes, ["a.mp4"])["a.mp4"]] == [(5, 6)]
+    assert [other.file for other in of_other_clips(flashes, ["a.mp4"])] == ["100/a.mp4"]
+    assert [report.span for report in by_clip([flash("z", 1, 2, file="a.mkv")], ["a.mp4"])["a.mp4"]] == [(1, 2)]
 
 
 def test_a_clip_that_begins_inside_a_flash_says_so() -> None:

@@ -100,16 +100,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
-    paths = find_videos(arguments.inputs, arguments.out)
-    if arguments.start is not None and len(paths) > 1:
-        raise WrongUse(
-            f"--start is the time of one file, but there are {len(paths)}: replay each with a --start of its own"
-        )
+    recordings = find_videos(arguments.inputs, arguments.out)
+    count = len(recordings)
+    if arguments.start is not None and count > 1:
+        raise WrongUse(f"--start is the time of one file, but there are {count}: replay each with a --start of its own")
     tally = Tally()
     console = progress_console()
     listeners = [tally.add, *([print_event] if arguments.json else [])]
     with ExitStack() as stack:
-        names = {path.name for path in paths}
+        names = {recording.name for recording in recordings}
         folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out, again=names))
         if folder is not None:
             listeners.append(folder.add)
@@ -117,31 +116,31 @@ def run(arguments: argparse.Namespace) -> int:
         session = stack.enter_context(Session(settings, arguments, listeners, arguments.out, stop))
         # Lines of JSON and a moving bar on one terminal would tear each other apart.
         hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
-        progress = stack.enter_context(ReplayProgress(console, len(paths), tally, quiet=hidden))
+        progress = stack.enter_context(ReplayProgress(console, count, tally, quiet=hidden))
         if not arguments.quiet:
             console.print(session.line, style="dim", soft_wrap=True)
         history = session.history_seconds(settings)
         options = ReplayOptions(settings.capture, arguments.realtime, arguments.start, history, arguments.follow)
-        problems = replay_files(paths, partial(_file_detector, session, folder), options, progress, stop)
+        problems = replay_files(recordings, partial(_file_detector, session, folder), options, progress, stop)
         session.drain()
     if not arguments.json and sum(tally.counts.values()) > tally.counts["rejected"]:
         results = result_console()
         results.print(tally.table(results.width))
     # "No flashes" is said only of what was watched: a failure must not read like a quiet night.
-    if not arguments.quiet and (len(problems) < len(paths) or tally.counts):
-        line = summary_line(tally, len(paths), progress.watched_seconds, broken=len(problems))
+    if not arguments.quiet and (len(problems) < count or tally.counts):
+        line = summary_line(tally, count, progress.watched_seconds, broken=len(problems))
         console.print(line, soft_wrap=True)
     not_written = session.lost_pictures or (folder is not None and folder.failure is not None)
     return 1 if problems or not_written else 0
 
 
 def _file_detector(
-    session: "Session", folder: "RunFolder | None", name: str, path: Path, video: "Video"
+    session: "Session", folder: "RunFolder | None", camera: str, file: str, video: "Video"
 ) -> "SourceDetector":
     """What finds the flashes of one file; the run's folder is made once there is something to watch."""
     if folder is not None:
         folder.begin()
-    return session.file_detector(name, path, video)
+    return session.file_detector(camera, file, video)
 
 
 def print_event(_topic: str, _sequence: int, body: bytes) -> None:
