@@ -44,6 +44,7 @@ class ReplayProgress:
         self._started = 0.0
         self._shown = 0.0
         self.watched_seconds = 0.0
+        self._duration: float | None = None
         self._last = 0.0
 
     def __enter__(self) -> Self:
@@ -60,6 +61,7 @@ class ReplayProgress:
         self._begun += 1
         self._started = time.monotonic()
         self._last = 0.0
+        self._duration = duration_seconds
         name = path.name if self._files == 1 else f"[{self._begun}/{self._files}] {path.name}"
         self._task = self._bars.add_task(name, total=duration_seconds, speed="", flashes="")
 
@@ -77,12 +79,18 @@ class ReplayProgress:
     def end(self, problem: str | None) -> None:
         """The file is done, or broke off."""
         self.watched_seconds += self._last
-        self._last = 0.0
         if self._task is not None:
             self._bars.remove_task(self._task)
             self._task = None
         if problem is not None:
             self._console.print(Text(f"lightning-detector: {problem}"), soft_wrap=True)
+
+    @property
+    def reached(self) -> str:
+        """How far the last file was watched: in percent, or as a time where nobody knows its length."""
+        if not self._duration:
+            return clock_text(self._last)[:-4]
+        return f"{min(1.0, self._last / self._duration):.0%}".replace("%", " %")
 
 
 def summary_line(tally: Tally, files: int, watched_seconds: float, *, broken: int = 0) -> str:
@@ -90,6 +98,13 @@ def summary_line(tally: Tally, files: int, watched_seconds: float, *, broken: in
     plural = "s" if files != 1 else ""
     but = f"; {broken} not watched to the end" if broken else ""
     return f"{tally.summary()} in {clock_text(watched_seconds)[:-4]} of video from {files} file{plural}{but}"
+
+
+def stopped_line(tried: int, files: int, reached: str) -> str:
+    """Of a replay that was told to stop: how many of `files` it came to, and how far it got in the last one."""
+    plural = "s" if files != 1 else ""
+    last = f", the last to {reached}" if tried else ""
+    return f"stopped early: {tried} of {files} file{plural}{last}"
 
 
 class WatchDisplay:

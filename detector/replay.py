@@ -107,24 +107,39 @@ def _as_text(path: Path) -> str:
     return os.fsencode(path).decode(errors="replace")
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a replay.
+
+    problems: one line for each file that could not be watched to its end. tried: how many files it came to.
+    stopped: it was told to stop before the end.
+    """
+
+    problems: tuple[str, ...]
+    tried: int
+    stopped: bool
+
+
 def replay_files(
     recordings: Sequence[Recording],
     detector_of: Callable[[str, str, Video], SourceDetector],
     options: ReplayOptions,
     progress: Progress,
     stop: Event,
-) -> list[str]:
-    """Watch each of `recordings`; gives back one line for each that could not be watched to its end.
+) -> Outcome:
+    """Watch each of `recordings` until `stop` is set.
 
     detector_of: makes what finds the flashes, from the camera name, the recording's name and the open video.
     A file that cannot be opened or breaks off never keeps the others from being watched.
     """
     problems: list[str] = []
+    tried = 0
     cameras = distinct_names([str(recording.path) for recording in recordings])
     for recording, camera in zip(recordings, cameras, strict=True):
         path = recording.path
         if stop.is_set():
             break
+        tried += 1
         try:
             with open_video(
                 _source(path, options, stop),
@@ -134,14 +149,19 @@ def replay_files(
                 history_seconds=options.history_seconds,
             ) as video:
                 progress.begin(path, video.duration_seconds)
-                _watch(video, detector_of(camera, recording.name, video), options, progress, stop)
+                whole = _watch(video, detector_of(camera, recording.name, video), options, progress, stop)
             progress.end(None)
+            if not whole:
+                break
         except (CannotOpen, BadVideo) as error:
             if stop.is_set() and options.follow_seconds is not None:
+                progress.end(None)
                 break  # it ends where it was when we were stopped
             problems.append(str(error))
             progress.end(str(error))
-    return problems
+    else:
+        return Outcome(tuple(problems), tried, stopped=False)
+    return Outcome(tuple(problems), tried, stopped=True)
 
 
 def _source(path: Path, options: ReplayOptions, stop: Event) -> Path | GrowingFile:
@@ -151,20 +171,23 @@ def _source(path: Path, options: ReplayOptions, stop: Event) -> Path | GrowingFi
 
 def _watch(
     video: Iterable[Frame], detector: SourceDetector, options: ReplayOptions, progress: Progress, stop: Event
-) -> None:
+) -> bool:
+    """Whether it was watched to its end, and not stopped before."""
     started: float | None = None
     try:
         for frame in video:
             if options.realtime:
                 started = time.monotonic() - frame.seconds if started is None else started
                 if stop.wait(max(0.0, started + frame.seconds - time.monotonic())):
-                    return
+                    return False
                 detector.push(replace(frame, arrival=time.monotonic()))
             else:
                 detector.push(frame)
             progress.advance(frame.seconds)
             if stop.is_set():
-                return
+                return False
+        # What still grows ends early when the run is stopped.
+        return options.follow_seconds is None or not stop.is_set()
     finally:
         # Also when the file breaks off: flashes before the break are reported.
         detector.finish()

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -290,6 +291,26 @@ def test_ctrl_c_finishes_what_is_open_and_reports_what_was_found(storm: tuple[Pa
     assert first["data"]["state"] == "detected"
     assert [event["data"]["id"] for event in rest] == [first["data"]["id"]]
     assert len((out / "flashes.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("flags", [[], ["--quiet"]])
+def test_a_replay_that_is_stopped_says_how_far_it_came(
+    flags: list[str], storm: tuple[Path, Any], tmp_path: Path
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(storm[0].read_bytes())
+    command = [sys.executable, "-m", "detector.cli", "replay", str(tmp_path), "--realtime", "--json", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 0
+    last = err.splitlines()[-1]
+    stopped = re.search(r"stopped early: 1 of 2 files, the last to (\d+) %$", last)
+    assert stopped, last
+    assert 20 <= int(stopped[1]) <= 60
+    assert ("of video from 1 file; stopped" in last) == (not flags)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from detector.errors import WrongUse
     from detector.log import log_to_stderr
-    from detector.progress import ReplayProgress, summary_line
+    from detector.progress import ReplayProgress, stopped_line, summary_line
     from detector.replay import ReplayOptions, find_videos, replay_files
     from detector.report import RunFolder, Tally
     from detector.session import Session
@@ -121,15 +121,20 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(session.line, style="dim", soft_wrap=True)
         history = session.history_seconds(settings)
         options = ReplayOptions(settings.capture, arguments.realtime, arguments.start, history, arguments.follow)
-        problems = replay_files(recordings, partial(_file_detector, session, folder), options, progress, stop)
+        outcome = replay_files(recordings, partial(_file_detector, session, folder), options, progress, stop)
         session.drain()
     if not arguments.json and sum(tally.counts.values()) > tally.counts["rejected"]:
         results = result_console()
         results.print(tally.table(results.width))
+    problems = len(outcome.problems)
+    said = []
     # "No flashes" is said only of what was watched: a failure must not read like a quiet night.
-    if not arguments.quiet and (len(problems) < count or tally.counts):
-        line = summary_line(tally, count, progress.watched_seconds, broken=len(problems))
-        console.print(line, soft_wrap=True)
+    if not arguments.quiet and (problems < outcome.tried or tally.counts):
+        said.append(summary_line(tally, outcome.tried, progress.watched_seconds, broken=problems))
+    if outcome.stopped:
+        said.append(stopped_line(outcome.tried, count, progress.reached))
+    if said:
+        console.print("; ".join(said), soft_wrap=True)
     not_written = session.lost_pictures or (folder is not None and folder.failure is not None)
     return 1 if problems or not_written else 0
 
