@@ -67,7 +67,7 @@ class Recording:
 
 
 def find_videos(paths: Sequence[Path], out: Path | None = None) -> list[Recording]:
-    """The files named, and the videos in the folders named (sub-folders too), in order, each once.
+    """The files named, and the videos in the folders named (sub-folders too, nothing hidden), in order, each once.
 
     A file in a folder is called by its path in there, another one by its name; if two would be called the same, all
     are called by their paths as given. out: the folder of this run's results; the clips that an earlier run left there
@@ -89,7 +89,14 @@ def find_videos(paths: Sequence[Path], out: Path | None = None) -> list[Recordin
 
 
 def _videos_in(folder: Path, out: Path | None) -> list[Path]:
-    inside = sorted(file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
+    inside = sorted(
+        file
+        for file in folder.rglob("*")
+        # What begins with a dot is no recording: macOS leaves a `._name.mp4` beside each file, trash is hidden too.
+        if file.suffix.lower() in VIDEO_SUFFIXES
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and file.is_file()
+    )
     if out is not None:
         clips = (out / CLIPS).resolve()
         recordings = [file for file in inside if not file.resolve().is_relative_to(clips)]

@@ -161,6 +161,15 @@ def test_names_in_a_run_are_distinct_and_a_file_named_twice_is_watched_once(tmp_
     assert [one.name for one in find_videos([a, b])] == [str(a / "x.mp4"), str(b / "x.mp4"), str(b / "y.mp4")]
 
 
+def test_hidden_files_of_a_folder_are_no_recordings_unless_named(tmp_path: Path) -> None:
+    for name in ("._MVI_0001.MP4", "MVI_0001.MP4", ".Trashes/501/old.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [one.name for one in find_videos([tmp_path])] == ["MVI_0001.MP4"]
+    assert [one.name for one in find_videos([tmp_path / ".Trashes"])] == ["501/old.mp4"]
+    assert [one.name for one in find_videos([tmp_path / "._MVI_0001.MP4"])] == ["._MVI_0001.MP4"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_a_second_replay_of_a_file_whose_name_is_not_utf_8_takes_the_place_of_the_first(
     storm: tuple[Path, Any], tmp_path: Path
