@@ -93,11 +93,15 @@ class ReplayProgress:
         return f"{min(1.0, self._last / self._duration):.0%}".replace("%", " %")
 
 
-def summary_line(tally: Tally, files: int, watched_seconds: float, *, broken: int = 0) -> str:
-    """What a replay of `files` came to, in one line; `broken` of them could not be watched to their end."""
+def summary_line(tally: Tally, files: int, watched_seconds: float, *, broken: int = 0, told: bool = True) -> str:
+    """What a replay of `files` came to, in one line.
+
+    broken: so many of them could not be watched to their end. told: whether rejected lights are shown somewhere.
+    """
     plural = "s" if files != 1 else ""
     but = f"; {broken} not watched to the end" if broken else ""
-    return f"{tally.summary()} in {clock_text(watched_seconds)[:-4]} of video from {files} file{plural}{but}"
+    where = " (rejected lights: --json, --out or tune)" if tally.counts["rejected"] and not told else ""
+    return f"{tally.summary()} in {clock_text(watched_seconds)[:-4]} of video from {files} file{plural}{but}{where}"
 
 
 def stopped_line(tried: int, files: int, reached: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from detector.cli import main
 from detector.replay import find_videos
-from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
+from storm import ClipFormat, FlashPlan, LookalikePlan, Plan, Scene, write_clip
 
 FOOTAGE_FLASHES = 5
 FULL_BYTES = 100  # no file may grow beyond this, as where a disk is full
@@ -300,6 +300,20 @@ def test_ctrl_c_finishes_what_is_open_and_reports_what_was_found(storm: tuple[Pa
     assert first["data"]["state"] == "detected"
     assert [event["data"]["id"] for event in rest] == [first["data"]["id"]]
     assert len((out / "flashes.jsonl").read_text().splitlines()) == 1
+
+
+def test_where_rejected_lights_are_told_is_said_only_if_there_are_some_and_they_are_not_shown(
+    tmp_path: Path, storm: tuple[Path, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "step.mp4"
+    hint = "1 rejected in 0:00:05 of video from 1 file (rejected lights: --json, --out or tune)"
+    plan = Plan(seconds=6.0, size=(320, 180), lookalikes=(LookalikePlan(kind="exposure_step", at=3.0),))
+    write_clip(Scene(plan), path, ClipFormat())
+    assert main(["replay", str(path)]) == 0
+    assert hint in capfd.readouterr().err
+    for words in ([str(path), "--json"], [str(path), "--out", str(tmp_path / "run")], [str(storm[0])]):
+        assert main(["replay", *words]) == 0
+        assert "rejected lights" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [[], ["--quiet"]])

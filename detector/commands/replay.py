@@ -130,7 +130,8 @@ def run(arguments: argparse.Namespace) -> int:
     said = []
     # "No flashes" is said only of what was watched: a failure must not read like a quiet night.
     if not arguments.quiet and (problems < outcome.tried or tally.counts):
-        said.append(summary_line(tally, outcome.tried, progress.watched_seconds, broken=problems))
+        told = arguments.json or arguments.out is not None
+        said.append(summary_line(tally, outcome.tried, progress.watched_seconds, broken=problems, told=told))
     if outcome.stopped:
         said.append(stopped_line(outcome.tried, count, progress.reached))
     if said:
