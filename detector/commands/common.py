@@ -72,6 +72,20 @@ def _without_cameras(table: "dict[str, Any]") -> "dict[str, Any]":
     return {key: part for key, part in table.items() if key != "camera" or not isinstance(part, list)}
 
 
+def state_of(text: str) -> str:
+    """A state that an event may be in: a flash, a camera or the program itself."""
+    from typing import get_args, get_type_hints
+
+    from detector.flash import Flash
+    from detector.session import SystemState
+    from stream import CameraStatus
+
+    known = [state for kind in (Flash, CameraStatus, SystemState) for state in get_args(get_type_hints(kind)["state"])]
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"no event is ever {text!r}; choose of {', '.join(known)}")
+    return text
+
+
 def progress_console() -> "Console":
     """Where progress and logs go: stderr, in colour only if it is a terminal. What is printed is text, not markup."""
     from rich.console import Console

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.argument_types import count_of, number_of
-from detector.commands.common import progress_console, result_console
+from detector.commands.common import progress_console, result_console, state_of
 from detector.commands.replay import utc_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("journal", type=Path, metavar="JOURNAL", help="the file given as --journal to watch or replay")
     parser.add_argument("--camera", action="append", default=[], metavar="NAME", help="only this camera; repeatable")
     parser.add_argument(
-        "--state", action="append", default=[], metavar="STATE", help="only this state, e.g. confirmed; repeatable"
+        "--state",
+        type=state_of,
+        action="append",
+        default=[],
+        metavar="STATE",
+        help="only this state, e.g. confirmed; repeatable",
     )
     parser.add_argument("--since", type=number_of, default=0, metavar="N", help="only messages behind number N")
     parser.add_argument("--from", dest="begin", type=utc_of, metavar="UTC", help="published at or after this time")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.argument_types import count_of, number_of, seconds_of
-from detector.commands.common import progress_console, result_console
+from detector.commands.common import progress_console, result_console, state_of
 
 if TYPE_CHECKING:
     from detector.hook import Hook
@@ -30,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cursor", type=Path, metavar="FILE", help="keep the place here and go on from it next time")
     parser.add_argument("--camera", action="append", default=[], metavar="NAME", help="only this camera; repeatable")
     parser.add_argument(
-        "--state", action="append", default=[], metavar="STATE", help="only this state, e.g. confirmed; repeatable"
+        "--state",
+        type=state_of,
+        action="append",
+        default=[],
+        metavar="STATE",
+        help="only this state, e.g. confirmed; repeatable",
     )
     parser.add_argument(
         "--key", action="append", default=[], type=Path, metavar="FILE", help="client key: one for all, or one for each"
