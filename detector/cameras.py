@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from detector.errors import SettingsError
+from detector.region import watched_blocks
 from detector.settings import Settings, load_settings
 from stream import CaptureOptions, camera_name, redact
 
@@ -20,6 +21,7 @@ Point = tuple[Share, Share]
 Polygon = tuple[Point, ...]
 
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_FINE = (180, 320)  # rows and columns in which a share of the picture is counted
 _OWN_SECTIONS = ("capture", "prefilter")  # what one camera may set for itself; the rest serves all cameras together
 
 
@@ -61,6 +63,11 @@ class CameraEntry:
     def capture(self) -> CaptureOptions:
         """How it is opened."""
         return self.settings.capture
+
+    @property
+    def watched_share(self) -> float:
+        """Share of the picture, 0..1, that mask and region leave to be watched."""
+        return float(watched_blocks(_FINE, self.mask, self.region).mean())
 
 
 def load_cameras(

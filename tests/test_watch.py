@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -172,3 +173,27 @@ def stdout_whose(reader: str) -> Iterator[int]:
         os.close(writes)
         if reader == "pauses":
             os.close(reads)
+
+
+def test_cameras_that_were_never_live_are_named_and_are_no_quiet_night(tmp_path: Path) -> None:
+    config = tmp_path / "cameras.toml"
+    config.write_text('[[camera]]\nname = "roof"\nurl = "rtsp://joe:pa55@127.0.0.1:1/cam"\n')
+    words = ["--publish", "none", "--verifier", "photometric", "--seconds", "2"]
+    for asked in (["--config", str(config), "--quiet"], ["rtsp://joe:pa55@127.0.0.1:1/roof", "--keep-trying"]):
+        done = subprocess.run(
+            [*PROGRAM, "watch", *asked, *words], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        assert re.search(r"roof: was never live \(.*refused.*\); nothing is known of it", done.stderr)
+        assert "no flashes" not in done.stderr
+        assert "pa55" not in done.stderr
+
+
+def test_a_mask_over_nearly_the_whole_picture_is_warned_of(tmp_path: Path) -> None:
+    config = tmp_path / "cameras.toml"
+    camera = '[[camera]]\nname = "{name}"\nurl = "rtsp://127.0.0.1:1/cam"\nmask = [{{ box = [0, 0, 1, {bottom}] }}]\n'
+    config.write_text(camera.format(name="blind", bottom=1) + camera.format(name="roof", bottom=0.9))
+    command = [*PROGRAM, "watch", "--config", str(config), "--publish", "none", "--verifier", "none", "--seconds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "WARNING blind: its mask and region leave 0.0% of the picture" in done.stderr
+    assert "roof: its mask" not in done.stderr

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("lightning-detector")
 
 _LOOK_SECONDS = 0.5  # how often the status is drawn and the first answers are looked for
+_LEAST_SHARE = 0.01  # of a picture: whoever watches less has made a mistake
 _SAY_SECONDS = 600.0  # how often the log says that all is well
 
 
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Watch until stopped; 1 if no camera answered at first and none is to be waited for, or --out lacks something."""
+    """Watch until stopped; 1 if no camera ever answered, or --out lacks something."""
     from contextlib import ExitStack
     from threading import Event
 
@@ -100,11 +101,17 @@ def run(arguments: argparse.Namespace) -> int:
         stack.enter_context(display)
         station = stack.enter_context(Station(_watched(cameras, session), session.publish_camera))
         given_up = _watch(session, station, display, stop, arguments, printer)
+        never_live = [worker.status for worker in station.workers if not worker.status.frames]
         if session.failure is not None:
             raise session.failure
     if given_up:
         # Why has been said as it happened; a summary would read like "no lightning".
         print("lightning-detector: no camera answered (to wait for them: --keep-trying)", file=sys.stderr)
+        return 1
+    for status in never_live:
+        why = f" ({status.last_error})" if status.last_error else ""
+        print(f"lightning-detector: {status.camera}: was never live{why}; nothing is known of it", file=sys.stderr)
+    if len(never_live) == len(cameras):
         return 1
     if not arguments.quiet:
         progress_console().print(counts.summary())
@@ -132,6 +139,10 @@ def _watched(cameras: "Sequence[CameraEntry]", session: "Session") -> "list[Watc
 
     from detector.watch import WatchedCamera
 
+    for entry in cameras:
+        if entry.watched_share < _LEAST_SHARE:
+            share = f"{entry.watched_share:.1%}"
+            _log.warning("%s: its mask and region leave %s of the picture; see what they cover", entry.name, share)
     return [
         WatchedCamera(
             entry.name,
