@@ -1,0 +1,17 @@
+"""Where the program begins: Ctrl-C ends it without a traceback also while it is being loaded."""
+
+import sys
+
+
+def main() -> int:
+    """Run the command line; its exit code."""
+    try:
+        from detector.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
