@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from detector.errors import SettingsError
 from detector.region import watched_blocks
-from detector.settings import Settings, load_settings
+from detector.settings import NAME_PATTERN, Settings, in_words, load_settings
 from stream import CaptureOptions, camera_name, redact
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -36,7 +36,7 @@ class CameraTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One [[camera]] table as written."""
 
     url: Annotated[str, Meta(min_length=1)]
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")] | None = None
+    name: Annotated[str, Meta(pattern=NAME_PATTERN)] | None = None
     transport: str | None = None
     mask: tuple[MaskPart, ...] = ()
     region: Box | None = None
@@ -105,7 +105,7 @@ def _camera_tables(origin: str, table: Mapping[str, Any]) -> Iterator[tuple[str,
         try:
             written = msgspec.convert(row, CameraTable, strict=True)
         except msgspec.ValidationError as error:
-            raise SettingsError(f"{label}: {redact(error)}") from error
+            raise SettingsError(f"{label}: {in_words(redact(error))}") from error
         for part in written.mask:
             if (part.box is None) == (part.polygon is None):
                 raise SettingsError(f"{label}: each part of mask is either {{box = [...]}} or {{polygon = [...]}}")

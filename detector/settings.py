@@ -14,6 +14,9 @@ from detector.errors import SettingsError
 from detector.shipped import DEFAULT_SETTINGS
 from stream import CaptureOptions
 
+NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
+"""Of sites and cameras, as topics and ids allow."""
+
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 VerifierKind = Literal["auto", "none", "photometric", "minicpm", "served", "photometric+minicpm"]
@@ -150,7 +153,7 @@ class EvidenceSettings(Section, frozen=True, kw_only=True):
 class FeedSettings(Section, frozen=True, kw_only=True):
     """How events are published."""
 
-    site: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
+    site: Annotated[str, Meta(pattern=NAME_PATTERN)]
     heartbeat_seconds: Annotated[float, Meta(ge=0.1, le=60)]
     endpoint: Annotated[str, Meta(pattern=r"^tcp://[^\s]+:[0-9]+$")]
     journal: str
@@ -225,10 +228,10 @@ def load_settings(tables: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> Setti
         SettingsError: a key is unknown or a value is wrong; names the source, the key, the value and what is allowed.
     """
     merged: Mapping[str, Any] = default_table()
-    settings = _convert("configs/default.toml", merged)
+    settings = checked_settings("configs/default.toml", merged)
     for origin, table in tables:
         merged = _merge(merged, table)
-        settings = _convert(origin, merged)
+        settings = checked_settings(origin, merged)
     return settings
 
 
@@ -240,16 +243,26 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _convert(origin: str, table: Mapping[str, Any]) -> Settings:
+def checked_settings(origin: str, table: Mapping[str, Any]) -> Settings:
+    """A whole `table` as settings; origin: where it came from.
+
+    Raises:
+        SettingsError: a key is unknown or a value is wrong; names the source, the key, the value and what is allowed.
+    """
     try:
         return msgspec.convert(table, Settings, strict=True)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{origin}: {_explain(str(error), table)}") from error
 
 
+def in_words(complaint: str) -> str:
+    """A complaint of msgspec without the pattern of a name."""
+    return complaint.replace(f"`str` matching regex '{NAME_PATTERN}'", "1 to 32 of a-z, 0-9 and '-'")
+
+
 def _explain(message: str, table: Mapping[str, Any]) -> str:
     """The complaint of msgspec, with the key as users write it and the value they gave."""
-    what, _, where = message.partition(" - at `$")
+    what, _, where = in_words(message).partition(" - at `$")
     path = where.strip("`.")
     unknown = re.search(r"unknown field `(.+?)`", what)
     if unknown:

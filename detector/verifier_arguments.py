@@ -8,7 +8,7 @@ from typing import Any, get_args
 import msgspec
 
 from detector.errors import SettingsError
-from detector.settings import Settings, VerifierKind
+from detector.settings import Settings, VerifierKind, checked_settings
 
 
 def add_verifier_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,4 @@ def lay_verifier_arguments(
     kind = table["verifier"]["kind"]
     if given["served", "endpoint"] is not None and kind != "served":
         raise SettingsError(f"--endpoint: the verifier is {kind}, which asks no server; add --verifier served")
-    try:
-        return msgspec.convert(table, Settings)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"command line: {error}") from error
+    return checked_settings("command line", table)

@@ -58,6 +58,7 @@ def test_a_camera_without_a_name_gets_one_from_its_address() -> None:
         ('[[camera]]\nname = "a"', "camera 1 .a.: .*url"),
         ('[[camera]]\nurl = "rtsp://a"\ncolour = 1', "camera 1: .*colour"),
         ('[[camera]]\nurl = "rtsp://a"\nname = "Roof 1"', "camera 1 .Roof 1.: .*name"),
+        ('[[camera]]\nurl = "rtsp://a"\nname = "Roof 1"', "Expected 1 to 32 of a-z, 0-9 and '-'"),
         ('[[camera]]\nurl = "rtsp://a"\ntransport = "smoke"', "camera 1: capture.transport = 'smoke'"),
         ('[[camera]]\nurl = "rtsp://a"\nregion = [0.5, 0, 0.4, 1]', "left < right"),
         ('[[camera]]\nurl = "rtsp://a"\nregion = [0, 0, 1.5, 1]', "region"),

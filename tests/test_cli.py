@@ -46,3 +46,19 @@ def test_wrong_use_ends_with_2_and_says_what_is_expected(
     assert said in err
     assert "Traceback" not in err
     assert "pa55" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["serve-45", "--port", "99999"], "command line: minicpm45.port = 99999: expected `int` <= 65535"),
+    ],
+)
+def test_what_cannot_be_done_ends_with_1_and_one_line_that_says_why(
+    words: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert said in err
+    assert len(err.splitlines()) == 1

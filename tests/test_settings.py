@@ -27,6 +27,7 @@ def test_a_later_table_wins_over_an_earlier_one_and_leaves_the_rest() -> None:
         ("prefiler.gap_seconds=1", ["unknown setting 'prefiler'"]),
         ("verifier.kind=guess", ["verifier.kind", "'guess'", "one of", "photometric"]),
         ("prefilter.gap_seconds=long", ["prefilter.gap_seconds", "'long'"]),
+        ("feed.site=Roof North", ["feed.site", "'Roof North'", "expected 1 to 32 of a-z, 0-9 and '-'"]),
         ("gap_seconds=1", ["section.key=value"]),
         ("prefilter.gap_seconds", ["section.key=value"]),
     ],

@@ -58,8 +58,7 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
     """The settings with the flags and MINICPM_REVISION laid over `[minicpm45]`."""
     import msgspec
 
-    from detector.errors import SettingsError
-    from detector.settings import Settings
+    from detector.settings import checked_settings
 
     table = msgspec.to_builtins(settings_of(arguments))
     given = {
@@ -72,10 +71,7 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
         "environment": str(arguments.environment) if arguments.environment else None,
     }
     table["minicpm45"] |= {key: value for key, value in given.items() if value is not None}
-    try:
-        return msgspec.convert(table, Settings)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"command line: {error}") from error
+    return checked_settings("command line", table)
 
 
 def _say(*lines: str) -> None:
