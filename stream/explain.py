@@ -32,6 +32,8 @@ def explain_open_error(address: str, error: Exception) -> CannotOpen:
         return CannotOpen(f"{shown}: {_explain_file(error)}", permanent=True)
     if host_of(address) is None:
         return CannotOpen(f"{shown}: no host can be read from it; expected rtsp://HOST:554/PATH or so", permanent=True)
+    if not _has_possible_port(shown):
+        return CannotOpen(f"{shown}: its port is no number from 0 to 65535; check the address", permanent=True)
     return CannotOpen(f"{shown}: {_explain_network(address, error)}")
 
 
@@ -69,6 +71,14 @@ def unknown_host(host: str | None) -> bool:
     except (OSError, UnicodeError):
         return True
     return False
+
+
+def _has_possible_port(address: str) -> bool:
+    try:
+        _ = urlsplit(address).port
+    except ValueError:
+        return False
+    return True
 
 
 def _port(address: str) -> int:

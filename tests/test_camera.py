@@ -295,6 +295,7 @@ def test_the_right_password_opens_a_protected_camera(
     [
         ("rtsp://u:top-secret@nowhere.invalid/cam", "host name nowhere.invalid is unknown"),
         ("rtsp://u:top-secret@127.0.0.1:{closed}/cam", "refused the connection"),
+        ("rtsp://u:top-secret@127.0.0.1:99999/cam", "its port is no number from 0 to 65535"),
         ("/dev/video77", "there is no /dev/video77"),
         ("smoke://u:top-secret@127.0.0.1/cam", "kind of address"),
         ("storm.mp4", "recordings are for replay"),
