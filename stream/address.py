@@ -2,6 +2,7 @@
 
 import re
 from pathlib import PurePath
+from unicodedata import combining, normalize
 from urllib.parse import urlsplit
 
 # A password may hold any sign: whatever stands before the last @ of a word goes, from the scheme or `user:` on.
@@ -46,7 +47,11 @@ def host_of(address: str) -> str | None:
 
 
 def camera_name(address: str) -> str:
-    """A name for the source at `address`: at most 32 of a-z, 0-9 and '-', as topics and ids allow; nothing secret."""
+    """A name for the source at `address`: at most 32 of a-z, 0-9 and '-', as topics and ids allow; nothing secret.
+
+    Letters lose their accents.
+    """
     words = _SECRET.sub(r"\1", _CREDENTIALS.sub("", in_one_word(address)))
     words = _HOST_AND_PATH.sub(r"\1-\2", words) if is_url(address) else PurePath(words).stem
-    return _NOT_NAME.sub("-", words.lower()).strip("-")[:32].strip("-") or "camera"
+    letters = "".join(sign for sign in normalize("NFKD", words.casefold()) if not combining(sign))
+    return _NOT_NAME.sub("-", letters).strip("-")[:32].strip("-") or "camera"

@@ -66,6 +66,8 @@ def test_what_is_shown_of_an_address_still_names_the_camera_and_what_happened() 
         ("rtsp://[fe80::1]:554/cam", "fe80-1-cam"),
         ("rtsp://[::1/cam", "cam"),
         ("/dev/video0", "video0"),
+        ("Sturm \u00fcber K\u00f6ln.mp4", "sturm-uber-koln"),
+        ("Bo\u0308en am Fluss-Stra\u00dfe.mp4", "boen-am-fluss-strasse"),
         ("????.mp4", "camera"),
         ("x" * 80 + ".mp4", "x" * 32),
     ],
