@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from pkgutil import iter_modules
 from typing import NoReturn
 
@@ -52,6 +53,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     0 done, 1 something went wrong that the message names, 2 wrong use, 130 ended by Ctrl-C.
     """
+    _let_no_sign_fail()
     arguments = build_parser().parse_args(words)
     try:
         return _run(arguments)
@@ -77,6 +79,12 @@ def _run(arguments: argparse.Namespace) -> int:
     code = int(arguments.run(arguments))
     sys.stdout.flush()
     return code
+
+
+def _let_no_sign_fail() -> None:
+    """Show `?` for what a terminal cannot show or is no text, as in names of files: it must not end the program."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _reader_has_left() -> int:

@@ -23,6 +23,7 @@ NEAR_MISS = 0.5
 """A moment of at least this strength that was not found is worth a word."""
 _SMALL_BOX = 0.25
 _BARS = " ▁▂▃▄▅▆▇█"
+_PLAIN_BARS = " .:-=+*%@"
 _COLOURS = {"confirmed": (220, 160, 0), "rejected": (150, 150, 150)}
 
 
@@ -183,8 +184,12 @@ def _mask(curve: Curve) -> list[str]:
     ]
 
 
-def terminal_curve(curve: Curve, width: int) -> list[str]:
-    """Lines for a terminal of `width` columns: strength (full bar = 2 thresholds), and what was found below it."""
+def terminal_curve(curve: Curve, width: int, *, ascii_only: bool = False) -> list[str]:
+    """Lines for a terminal of `width` columns: strength (full bar = 2 thresholds), and what was found below it.
+
+    ascii_only: for terminals without block signs, in nine plain signs that grow darker.
+    """
+    signs = _PLAIN_BARS if ascii_only else _BARS
     if not len(curve.seconds):
         return []
     ends = np.linspace(curve.seconds[0], curve.seconds[-1] + 1e-9, width + 1)
@@ -193,7 +198,7 @@ def terminal_curve(curve: Curve, width: int) -> list[str]:
     for column in range(width):
         inside = curve.strength[place == column]
         if len(inside):
-            bars[column] = _BARS[min(len(_BARS) - 1, round(float(inside.max()) / 2 * (len(_BARS) - 1)))]
+            bars[column] = signs[min(len(signs) - 1, round(float(inside.max()) / 2 * (len(signs) - 1)))]
     for finding in curve.found:
         first, last = (
             int(np.clip(np.searchsorted(ends, seconds, side="right") - 1, 0, width - 1))
@@ -217,8 +222,12 @@ def draw(curve: Curve, settings: PrefilterSettings, path: Path) -> None:
     plot.time_axis()
     try:
         plot.picture.save(path)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{path}: cannot write the picture: {error}; choose a name that ends in .png") from error
+    except ValueError as error:
+        raise OutputError(f"{path}: no kind of picture is called so; choose a name that ends in .png") from error
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot write the picture: {error.strerror or error}; choose another place"
+        ) from error
 
 
 class _Plot:

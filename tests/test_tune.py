@@ -1,5 +1,8 @@
 """What `tune` says of a recording."""
 
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -94,6 +97,12 @@ def test_the_terminal_shows_where_something_was_found() -> None:
     assert marks[20] == "#"
 
 
+def test_a_terminal_without_block_signs_gets_plain_ones() -> None:
+    bars, _ = terminal_curve(trace("roof", frames(lit((2.0, 2.08))), SETTINGS), 40, ascii_only=True)
+    assert bars.isascii()
+    assert bars[20] == "@"
+
+
 def recorded(path: Path, change: Change, seconds: float) -> Path:
     """The made pictures as a file, without loss."""
     with av.open(str(path), "w") as container:
@@ -138,3 +147,32 @@ def test_the_command_says_why_a_light_was_rejected_and_on_demand_all_that_was_me
 def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["tune", "/nowhere/storm.mp4"]) == 1
     assert "/nowhere/storm.mp4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere/x.png", "No such file or directory; choose another place"),
+        ("x.foo", "choose a name that ends in .png"),
+    ],
+)
+def test_a_picture_that_cannot_be_written_is_explained(
+    name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = recorded(tmp_path / "storm.mkv", lit((1.0, 1.08)), 2)
+    assert cli.main(["tune", str(clip), "--png", str(tmp_path / name)]) == 1
+    err = capsys.readouterr().err
+    assert f"{tmp_path / name}: " in err
+    assert said in err
+    assert ("ends in .png" in err) == ("ends in .png" in said)
+
+
+def test_output_in_a_code_that_lacks_signs_ends_no_command(tmp_path: Path) -> None:
+    clip = recorded(tmp_path / "G\u00fctersloh.mkv", lit((2.0, 2.08)), 3)
+    for words in (["tune", str(clip), "--png", str(tmp_path / "x.png")], ["replay", str(clip)]):
+        done = subprocess.run(
+            [sys.executable, "-m", "detector", *words],
+            env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert b"confirmed" in done.stdout

@@ -69,9 +69,11 @@ def _show(
     from detector.tune import near_misses, proposals, terminal_curve
 
     console = ResultConsole(soft_wrap=True)
-    for line in terminal_curve(curve, min(console.width, 120)):
+    plain = console.options.ascii_only
+    for line in terminal_curve(curve, min(console.width, 120), ascii_only=plain):
         console.print(line)
-    console.print("bars: strength, half a bar is the threshold;  #: confirmed;  x: rejected or unverified")
+    bars = "strength, = is the threshold" if plain else "strength, half a bar is the threshold"
+    console.print(f"bars: {bars};  #: confirmed;  x: rejected or unverified")
     for finding in curve.found:
         verdict = finding.verdict
         why = "" if verdict.reason is None else f": {verdict.reason}"
