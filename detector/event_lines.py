@@ -9,7 +9,7 @@ from stream import Message
 
 _STYLES = {"detected": "yellow", "confirmed": "bold green", "rejected": "dim", "unverified": "magenta"}
 _HEADER = (
-    f"{'number':>8}  {'published (UTC)':<23}  {'camera':<20} {'state':<11} {'start':>10} {'lasted':>8} "
+    f"{'number':>8}  {'published (UTC)':<23}  {'camera':<20} {'state':<11} {'start (UTC, else s)':<23} {'lasted':>8} "
     f"{'rise':>6} {'prob.':>6}  id"
 )
 
@@ -30,23 +30,31 @@ class EventLines:
 
 
 def event_line(message: Message[dict[str, Any]]) -> Text:
-    """One message: number, when, about what, state, start and length in s, rise in levels, probability, id."""
+    """One message: number, when, about what, state, start, length in s, rise in levels, probability, id.
+
+    The start is in UTC where that is known, else in seconds of the source's own clock.
+    """
     data = message.data
     state = str(data.get("state", ""))
+    start_utc = data.get("start_utc")
     verdict = data.get("verdict")
     probability = verdict.get("probability") if isinstance(verdict, dict) else None
     cells = (
         f"{message.sequence:>8}",
-        f" {message.time[:23].replace('T', ' '):<23}",
+        f" {_short(message.time)}",
         f" {message.subject:<20}",
         f"{state:<11}",
-        _number(data.get("start_seconds"), 10, 3),
+        _short(start_utc) if isinstance(start_utc, str) else _number(data.get("start_seconds"), 23, 3),
         _number(data.get("duration_seconds"), 8, 3),
         _number(data.get("peak_rise_levels"), 6, 1),
         _number(probability, 6, 2),
         f" {data.get('id', message.type)}",
     )
     return Text(" ".join(cells), style=_STYLES.get(state, ""))
+
+
+def _short(utc: str) -> str:
+    return f"{utc[:23].replace('T', ' '):<23}"
 
 
 def _number(value: object, width: int, digits: int) -> str:

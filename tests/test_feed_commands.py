@@ -55,8 +55,18 @@ def test_subscribe_shows_a_line_for_each_message(served: str, capfd: pytest.Capt
     assert main(["subscribe", served, "--since", "0", "--count", "7", "--seconds", "20"]) == 0
     out, err = capfd.readouterr()
     assert len(out.splitlines()) == 8
-    assert out.splitlines()[-1].split()[3:] == "cam confirmed 1.000 0.200 40.0 0.97 cam-1.000s-aaaa".split()  # noqa: SIM905
+    shown = "cam confirmed 2026-11-22 21:29:03.372 0.200 40.0 0.97 cam-1.000s-aaaa".split()  # noqa: SIM905
+    assert out.splitlines()[-1].split()[3:] == shown
     assert f"{served}: connected" in err
+
+
+def test_a_flash_whose_utc_is_unknown_is_shown_with_the_seconds_of_its_source(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Feed(options_for(None, tmp_path / "events.db"), {}) as feed:
+        publish(feed, 1, id="a", state="confirmed", start_seconds=61.5, start_utc=None)
+    assert main(["history", str(tmp_path / "events.db")]) == 0
+    assert capfd.readouterr().out.splitlines()[-1].split()[3:] == ["cam", "confirmed", "61.500", "a"]
 
 
 def test_subscribe_filters_by_camera_and_state(served: str, capfd: pytest.CaptureFixture[str]) -> None:
