@@ -1,6 +1,14 @@
-"""Numbers as flags take them: each refuses what it cannot be, and says what it may be."""
+"""Values as flags take them: each refuses what it cannot be, and says what it may be."""
 
 import argparse
+from pathlib import Path
+
+
+def folder_of(text: str) -> Path:
+    """A folder, there already or not. An empty word, as of a variable that is not set, would be the one we are in."""
+    if not text:
+        raise argparse.ArgumentTypeError("no folder is named; write . for the one you are in")
+    return Path(text)
 
 
 def number_of(text: str) -> int:

@@ -1,6 +1,7 @@
 """What replay and watch share: the verifier, the feed and the detectors of one run."""
 
 import argparse
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,16 +16,21 @@ from detector.cameras import CameraEntry
 from detector.evidence import Album, ClipSource
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE, Flash, event_schema
 from detector.outlet import feed_options
+from detector.photometric import PhotometricVerifier
 from detector.pipeline import SOFTWARE, SourceDetector
 from detector.prefilter import Prefilter
 from detector.settings import Settings
-from detector.verifier import choose_verifier
+from detector.verifier import NoVerifier, choose_verifier
 from stream import CameraStatus, Feed
 
 CAMERA_TYPE = "lightning.camera.v1"
 CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
 SYSTEM_TYPE = "lightning.system.v1"
 SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
+
+_ASKING_NO_MODEL = (NoVerifier.name, PhotometricVerifier.name)
+
+_log = logging.getLogger(__name__)
 
 Listener = Callable[[str, int, bytes], None]
 
@@ -70,6 +76,9 @@ class Session:
             options = feed_options(self._settings, self._arguments)
             verifier, self.line = choose_verifier(self._settings)
             stack.callback(verifier.close)
+            model = getattr(self._arguments, "model", None)
+            if model is not None and verifier.name in _ASKING_NO_MODEL:
+                _log.warning("--model %s is not asked: the verifier is %s; see --verifier", model, verifier.name)
             self._feed = stack.enter_context(Feed(options, schema=event_schema(), on_message=self._tell))
             # Entered last, left first: what it still answers is published before the feed is drained.
             self._batcher = stack.enter_context(Batcher(verifier, self._settings.batcher, self._stop))

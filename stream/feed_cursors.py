@@ -1,5 +1,6 @@
 """How far a subscriber has come in each feed, and the file that keeps it."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -41,6 +42,11 @@ class CursorFile:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Places)
         except FileNotFoundError:
+            folder = self._path.parent
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise FeedError(
+                    f"{self._path}: no cursor can be kept in {folder}; is it there, and writable?"
+                ) from None
             return Places()
         except OSError as error:
             raise FeedError(f"{self._path}: cannot read the cursor: {error.strerror}") from error

@@ -147,8 +147,10 @@ def list_clients(folder: Path) -> list[Client]:
     """Every client that has or had access, by name.
 
     Raises:
-        FeedError: a file in the folder is not a client's.
+        FeedError: there is no such folder, or a file in it is not a client's.
     """
+    if not folder.is_dir():
+        raise FeedError(f"{folder}: no such folder; make one with: lightning-detector keys server --keys {folder}")
     found = []
     for file in sorted((folder / "clients").glob("*.toml")) + sorted((folder / "revoked").glob("*.toml")):
         table = _read(file)

@@ -34,6 +34,8 @@ def ended(words: list[str]) -> int:
         ),
         (["relay", "tcp://127.0.0.1:5556"], "relay: needs --publish"),
         (["keys", "list"], "Give --keys DIR"),
+        (["replay", "storm.mp4", "--out", ""], "no folder is named"),
+        (["replay", "storm.mp4", "--keys", "keys"], "--keys keys: nothing is published that could be read"),
         (["rtsp://joe:pa55@10.0.0.1/cam"], "rtsp://***@10.0.0.1/cam"),
     ],
 )
@@ -51,6 +53,11 @@ def test_wrong_use_ends_with_2_and_says_what_is_expected(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["keys", "list", "--keys", "nokeys"], "nokeys: no such folder"),
+        (
+            ["subscribe", "tcp://127.0.0.1:5556", "--cursor", "/nowhere/c"],
+            "/nowhere/c: no cursor can be kept in /nowhere",
+        ),
         (["serve-45", "--port", "99999"], "command line: minicpm45.port = 99999: expected `int` <= 65535"),
     ],
 )

@@ -121,6 +121,13 @@ def test_with_no_verifier_every_candidate_is_unverified(
     assert states == {"detected", "unverified"}
 
 
+def test_a_model_that_is_named_but_not_asked_is_said(
+    storm: tuple[Path, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", str(storm[0]), "--json", "--quiet", "--verifier", "photometric", "--model", "x/y"]) == 0
+    assert "--model x/y is not asked: the verifier is photometric" in capfd.readouterr().err
+
+
 def test_a_folder_is_watched_with_all_its_videos_and_their_names_stay_apart(
     storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

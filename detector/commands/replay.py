@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.argument_types import seconds_of
+from detector.argument_types import folder_of, seconds_of
 from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_of
 from detector.outlet import add_feed_arguments
 from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=folder_of,
         metavar="DIR",
         help="write flashes.jsonl, stills/ and clips/ there, and flashes.csv at the end, in place of what an earlier "
         "replay of the same files wrote",

@@ -9,10 +9,9 @@ import argparse
 import logging
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.argument_types import seconds_of
+from detector.argument_types import folder_of, seconds_of
 from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_tables
 from detector.commands.replay import print_event
 from detector.outlet import add_feed_arguments, feed_options
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cameras", nargs="*", metavar="URL", help="cameras to watch; or use --config with [[camera]]")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=folder_of,
         metavar="DIR",
         help="write flashes.jsonl, stills/ and clips/ there, and flashes.csv at the end, together with what an earlier "
         "watch wrote",
