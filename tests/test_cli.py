@@ -33,6 +33,10 @@ def ended(words: list[str]) -> int:
             "unverified, connecting, live, stalled, down, started, stopped",
         ),
         (["relay", "tcp://127.0.0.1:5556"], "relay: needs --publish"),
+        (
+            ["relay", "tcp://localhost:5556", "--publish", "tcp://127.0.0.1:5556", "--journal", "all.db"],
+            "relay: tcp://localhost:5556 is where --publish tcp://127.0.0.1:5556 will be",
+        ),
         (["keys", "list"], "Give --keys DIR"),
         (["replay", "storm.mp4", "--out", ""], "no folder is named"),
         (["replay", "storm.mp4", "--keys", "keys"], "--keys keys: nothing is published that could be read"),

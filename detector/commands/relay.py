@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from stream import Feed, Received, Subscriber, SubscriberOptions
 
+_LOOPBACK = ("tcp://127.0.0.1", "tcp://localhost")
+_EVERYWHERE = ("tcp://*", "tcp://0.0.0.0")
 _BACKLOG = 5000  # messages on their way into the journal
 
 
@@ -46,6 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     options = feed_options(settings_of(arguments), arguments)
     if options.endpoint is None or options.journal is None:
         raise WrongUse("relay: needs --publish ENDPOINT and --journal FILE: where to, and how far it has come")
+    own = [endpoint for endpoint in arguments.endpoints if _is_at(endpoint, options.endpoint)]
+    if own:
+        raise WrongUse(f"relay: {own[0]} is where --publish {options.endpoint} will be; name the feeds to merge")
     log_to_stderr()
     deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     with ExitStack() as stack:
@@ -70,6 +75,13 @@ def relay(subscriber: "Subscriber", feed: "Feed", stop: "Event", deadline: float
         feed.check()
         while feed.backlog > _BACKLOG and not stop.wait(0.02):
             feed.check()  # a slow disk here: what comes waits with its publisher
+
+
+def _is_at(endpoint: str, published: str) -> bool:
+    """Whether `endpoint` is the one that this program will publish on."""
+    host, _, port = endpoint.rpartition(":")
+    own_host, _, own_port = published.rpartition(":")
+    return port == own_port and (host == own_host or (host in _LOOPBACK and own_host in _LOOPBACK + _EVERYWHERE))
 
 
 def _where_it_ended(feed: "Feed", keys: "list[Path]") -> "SubscriberOptions":
