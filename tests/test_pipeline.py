@@ -146,7 +146,7 @@ def test_what_waits_for_its_verdict_has_its_pictures_on_disk_and_a_rejected_one_
     detector = SourceDetector(Script([candidate()], [second]), bench, said.append, album=album, source=Recorded())
     detector.push(frame(30))
     detector.push(frame(30))
-    held = [one for one in gc.get_objects() if isinstance(one, Clip) and one.data == Recorded.DATA]
+    held = [one for one in gc.get_objects() if type(one) is Clip and one.data == Recorded.DATA]
     assert not held, "clips are held in memory"
     assert files(tmp_path) == ["clips/roof-1.mp4", "clips/roof-2.mp4", "stills/roof-1.jpg", "stills/roof-2.jpg"]
     if unverified_first:

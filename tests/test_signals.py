@@ -55,6 +55,7 @@ def test_the_handlers_from_before_are_given_back() -> None:
 
 LOADING = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 class CtrlC:
     def find_spec(self, name, path=None, target=None):
         if name == "stream":
