@@ -5,17 +5,32 @@ from pathlib import PurePath
 from unicodedata import combining, normalize
 from urllib.parse import urlsplit
 
-# A password may hold any sign: whatever stands before the last @ of a word goes, from the scheme or `user:` on.
-_CREDENTIALS = re.compile(r"(?<=://)(?:[^\s/?#]*:\S*|[^\s/?#]*)@|(?<![\w.+-])[\w.+-]+:(?!//)\S*@")
+_IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
+_IP_HOST = rf"(?:{_IPV4}|\[[\w:.%]{{2,60}}\])(?::\d*)?/"
+_PORT = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
+# NAME:PORT/ may also be a user and the beginning of a password: it is where another host comes behind an @.
+_OTHER_HOST = rf"\S{{0,300}}@(?:{_IPV4}|\[|[\w.-]+:\d|[\w-]+\.[\w.-]+/)"
+_HOST = rf"(?P<host>(?:(?<=://)|(?<=@)){_IP_HOST}|(?<=://)[\w.-]{{1,253}}:{_PORT}/(?!{_OTHER_HOST}))"
+# A password may hold any sign: it ends at the last @ that an IP address follows, or else at the last of the word.
+_PASSWORD = rf"(?:\S*@(?={_IP_HOST})|\S*@)"
+_USER = rf"(?<=://)(?:[^\s/?#:]*:{_PASSWORD}|[^\s/?#]*@)"
+# Where the scheme was forgotten, `user:` begins a word: footage/10:30@roof.mp4 is a file.
+_IN_FILE = re.compile(rf"{_HOST}|{_USER}|(?<![\w.+/-])[\w.+-]+:(?!//){_PASSWORD}")
+_IN_URL = re.compile(rf"{_HOST}|{_USER}|(?<![\w.+-])[\w.+-]+:(?!//){_PASSWORD}")
+# Behind the last @ of a word is only the host: to look no further keeps the time for a long text short.
+_TO_LAST_HOST = re.compile(r"(?<!\S)\S*@\S{0,300}")
 _HIDDEN = (
-    r"(?:u|usr|user|username|login\w*|account|p|pw|psw|pwd|pass|passwd|password|"
+    r"(?:u|usr|user|username|login\w{0,20}|account|p|pw|psw|pwd|pass|passwd|password|"
     r"token|key|apikey|auth|secret|sig|signature)="
 )
 # Some cameras want them in the path: /user=admin_password=secret_channel=1_stream=0.sdp
 _SECRET = re.compile(
-    rf"(?i)([?&/_;])({_HIDDEN})[^&\s]*?(?=['\",:)]*(?:[&\s]|$)|_(?:channel|stream|subtype)=|[_;]{_HIDDEN})"
+    rf"(?i)([?&/_;])({_HIDDEN})[^&\s]*?(?=['\",:)]{{0,9}}(?:[&\s]|$)|_(?:channel|stream|subtype)=|[_;]{_HIDDEN})"
 )
-_HOST_AND_PATH = re.compile(r"[^:]*://([^/?#]*?)(?::\d*)?(?=[/?#]|$)([^?#]*).*")
+# From the first address on, also one whose scheme was forgotten; a path of files may hold user=3.mp4.
+_ADDRESS = re.compile(rf"(?is)(?:[a-z]{{2}}:/|\*@|(?<![\w./-]){_IPV4}[:/]|[?&;]{_HIDDEN}).*")
+_HOST_AND_PATH = re.compile(r"([^/?#]*?)(?::\d*)?(?=[/?#]|$)([^?#]*).*")
+_MASKED = re.compile(r"(?<![^\W_])[^\W_]+=\*{3}|\*{3}@")
 _NOT_NAME = re.compile(r"[^a-z0-9]+")
 
 
@@ -24,8 +39,17 @@ def redact(text: object) -> str:
 
     Use it on everything that leaves: FFmpeg's and PyAV's errors carry the whole URL.
     """
-    said = str(text).encode(errors="backslashreplace").decode()
-    return _SECRET.sub(r"\1\2***", _CREDENTIALS.sub("***@", said))
+    return _masked(str(text).encode(errors="backslashreplace").decode())
+
+
+def _masked(text: str) -> str:
+    without_users = _TO_LAST_HOST.sub(_without_users, text)
+    return _ADDRESS.sub(lambda found: _SECRET.sub(r"\1\2***", found[0]), without_users, count=1)
+
+
+def _without_users(word: re.Match[str]) -> str:
+    users = _IN_URL if ":/" in word[0] else _IN_FILE
+    return users.sub(lambda found: found["host"] or "***@", word[0])
 
 
 def is_url(address: str) -> bool:
@@ -51,7 +75,7 @@ def camera_name(address: str) -> str:
 
     Letters lose their accents.
     """
-    words = _SECRET.sub(r"\1", _CREDENTIALS.sub("", in_one_word(address)))
-    words = _HOST_AND_PATH.sub(r"\1-\2", words) if is_url(address) else PurePath(words).stem
+    words = _MASKED.sub("", _masked(in_one_word(address)))
+    words = _HOST_AND_PATH.sub(r"\1-\2", words.partition("://")[2], count=1) if is_url(words) else PurePath(words).stem
     letters = "".join(sign for sign in normalize("NFKD", words.casefold()) if not combining(sign))
     return _NOT_NAME.sub("-", letters).strip("-")[:32].strip("-") or "camera"
