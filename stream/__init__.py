@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stream.feed_history import HistoryFilter, Kept, read_history
     from stream.feed_options import FeedOptions
     from stream.feed_order import Cursor, Notice, Received
+    from stream.feed_wire import parse_endpoint
     from stream.feed_zeromq import FeedCapabilities, feed_capabilities
     from stream.frame import Clock, Frame
     from stream.growing import GrowingFile
@@ -65,6 +66,7 @@ _HOME = {
     "make_client_keys": "keys",
     "make_server_keys": "keys",
     "open_video": "video",
+    "parse_endpoint": "feed_wire",
     "read_history": "feed_history",
     "redact": "address",
     "utc_text": "message",
@@ -108,6 +110,7 @@ __all__ = [
     "make_client_keys",
     "make_server_keys",
     "open_video",
+    "parse_endpoint",
     "read_history",
     "redact",
     "revoke_client",

@@ -40,12 +40,21 @@ class Endpoint(NamedTuple):
     @property
     def loopback(self) -> bool:
         """Whether only programs of this machine can reach it."""
-        if self.host in {"localhost", "lo"}:
-            return True
+        ip = self._ip
+        return self.host in {"localhost", "lo"} or (ip is not None and ip.is_loopback)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it stands for every address of this machine."""
+        ip = self._ip
+        return self.host == "*" or (ip is not None and ip.is_unspecified)
+
+    @property
+    def _ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+            return ipaddress.ip_address(self.host.strip("[]"))
         except ValueError:
-            return False
+            return None
 
 
 def parse_endpoint(text: str) -> Endpoint:

@@ -286,6 +286,32 @@ def test_a_relay_without_a_journal_or_an_endpoint_says_what_it_needs(capfd: pyte
     assert "--journal FILE" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "published"),
+    [
+        ("tcp://[::1]:5556", "tcp://[::]:5556"),
+        ("tcp://[::1]:5556", "tcp://localhost:5556"),
+        ("tcp://127.0.0.2:5556", "tcp://*:5556"),
+        ("tcp://localhost:05556", "tcp://0.0.0.0:5556"),
+        ("tcp://roof:5556", "tcp://roof:5556"),
+    ],
+)
+def test_a_relay_knows_its_own_endpoint_in_every_spelling(
+    endpoint: str, published: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = "tcp://127.0.0.1:5560"
+    words = ["relay", other, endpoint, "--publish", published, "--journal", str(tmp_path / "all.db"), "--insecure"]
+    assert main([*words, "--seconds", "0.1"]) == 2
+    assert f"relay: {endpoint} is where --publish {published} will be" in capfd.readouterr().err
+
+
+def test_a_relay_may_publish_on_the_port_that_another_machine_uses(tmp_path: Path) -> None:
+    published = free_endpoint()
+    other = published.replace("127.0.0.1", "192.0.2.1")
+    words = ["relay", other, "--publish", published, "--journal", str(tmp_path / "all.db")]
+    assert main([*words, "--seconds", "0.1"]) == 0
+
+
 def test_a_message_that_comes_back_through_a_second_relay_is_not_relayed_again(tmp_path: Path) -> None:
     source, first, second = free_endpoint(), free_endpoint(), free_endpoint()
     with Feed(options_for(source), {}) as feed, Subscriber(first, since=0) as events:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from stream import Feed, Received, Subscriber, SubscriberOptions
 
-_LOOPBACK = ("tcp://127.0.0.1", "tcp://localhost")
-_EVERYWHERE = ("tcp://*", "tcp://0.0.0.0")
 _BACKLOG = 5000  # messages on their way into the journal
 
 
@@ -79,9 +77,11 @@ def relay(subscriber: "Subscriber", feed: "Feed", stop: "Event", deadline: float
 
 def _is_at(endpoint: str, published: str) -> bool:
     """Whether `endpoint` is the one that this program will publish on."""
-    host, _, port = endpoint.rpartition(":")
-    own_host, _, own_port = published.rpartition(":")
-    return port == own_port and (host == own_host or (host in _LOOPBACK and own_host in _LOOPBACK + _EVERYWHERE))
+    from stream import parse_endpoint
+
+    one, own = parse_endpoint(endpoint), parse_endpoint(published)
+    here = one.loopback and (own.loopback or own.everywhere)
+    return one.port == own.port and (one.host == own.host or here)
 
 
 def _where_it_ended(feed: "Feed", keys: "list[Path]") -> "SubscriberOptions":
