@@ -187,6 +187,21 @@ def test_a_camera_whose_key_frames_are_too_far_apart_for_clips_is_told_so_once(
     assert "page: 64 MB came in 1 s without a key frame" in caplog.text
 
 
+def refusal(address: str, options: CaptureOptions) -> str:
+    """What a camera at `address` says when it is refused for good, before any picture."""
+    states: list[CameraStatus] = []
+
+    def stop(status: CameraStatus) -> None:
+        states.append(status)
+        camera.stop()
+
+    camera = Camera("page", address, options, on_state=stop)
+    with camera:
+        assert not list(camera)
+    assert [(status.state, status.refused) for status in states] == [("down", True)]
+    return str(states[0].last_error)
+
+
 @pytest.mark.parametrize(("name", "said"), [("live.m3u8", "a playlist (HLS)"), ("snap.jpg", "a still image")])
 def test_what_is_not_a_live_stream_is_refused_and_says_what_to_give_instead(
     name: str, said: str, web: str, tmp_path: Path, capture_options: CaptureOptions
@@ -195,18 +210,9 @@ def test_what_is_not_a_live_stream_is_refused_and_says_what_to_give_instead(
     pieces = "#EXTINF:1.0,\npiece.ts\n" * 3
     (tmp_path / "live.m3u8").write_text(f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n{pieces}")
     av.VideoFrame(64, 64, "rgb24").save(tmp_path / "snap.jpg")
-    states: list[CameraStatus] = []
-
-    def stop(status: CameraStatus) -> None:
-        states.append(status)
-        camera.stop()
-
-    camera = Camera("page", f"{web}/{name}", capture_options, on_state=stop)
-    with camera:
-        assert not list(camera)
-    assert [(status.state, status.refused) for status in states] == [("down", True)]
-    assert f"is {said}" in str(states[0].last_error)
-    assert "rtsp://" in str(states[0].last_error)
+    refused = refusal(f"{web}/{name}", capture_options)
+    assert f"is {said}" in refused
+    assert "rtsp://" in refused
 
 
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
@@ -217,17 +223,8 @@ def test_a_recording_on_a_web_server_is_no_camera_and_referred_to_replay(
     name: str, web: str, tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     make_clip(tmp_path / name, Clip(seconds=3, size=(320, 180)))
-    states: list[CameraStatus] = []
-
-    def stop(status: CameraStatus) -> None:
-        states.append(status)
-        camera.stop()
-
-    camera = Camera("page", f"{web}/{name}", capture_options, on_state=stop)
-    with camera:
-        assert not list(camera)
-    assert [(status.state, status.refused) for status in states] == [("down", True)]
-    assert "is a recording of 3 s, not a camera; download it and use replay" in str(states[0].last_error)
+    refused = refusal(f"{web}/{name}", capture_options)
+    assert "is a recording of 3 s, not a camera; download it and use replay" in refused
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,20 @@ def _without_cameras(table: "dict[str, Any]") -> "dict[str, Any]":
     return {key: part for key, part in table.items() if key != "camera" or not isinstance(part, list)}
 
 
-def state_of(text: str) -> str:
+def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags `--camera` and `--state` of the commands that show events."""
+    parser.add_argument("--camera", action="append", default=[], metavar="NAME", help="only this camera; repeatable")
+    parser.add_argument(
+        "--state",
+        type=_state_of,
+        action="append",
+        default=[],
+        metavar="STATE",
+        help="only this state, e.g. confirmed; repeatable",
+    )
+
+
+def _state_of(text: str) -> str:
     """A state that an event may be in: a flash, a camera or the program itself."""
     from typing import get_args, get_type_hints
 

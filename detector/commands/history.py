@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.argument_types import count_of, number_of
-from detector.commands.common import progress_console, result_console, state_of
+from detector.commands.common import add_filter_arguments, progress_console, result_console
 from detector.commands.replay import utc_of
 
 if TYPE_CHECKING:
@@ -20,15 +20,7 @@ _FLASHES = "ev.flash."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which journal, which messages, which form."""
     parser.add_argument("journal", type=Path, metavar="JOURNAL", help="the file given as --journal to watch or replay")
-    parser.add_argument("--camera", action="append", default=[], metavar="NAME", help="only this camera; repeatable")
-    parser.add_argument(
-        "--state",
-        type=state_of,
-        action="append",
-        default=[],
-        metavar="STATE",
-        help="only this state, e.g. confirmed; repeatable",
-    )
+    add_filter_arguments(parser)
     parser.add_argument("--since", type=number_of, default=0, metavar="N", help="only messages behind number N")
     parser.add_argument("--from", dest="begin", type=utc_of, metavar="UTC", help="published at or after this time")
     parser.add_argument("--to", dest="end", type=utc_of, metavar="UTC", help="published before this time")

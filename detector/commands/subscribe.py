@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.argument_types import count_of, number_of, seconds_of
-from detector.commands.common import progress_console, result_console, state_of
+from detector.commands.common import add_filter_arguments, progress_console, result_console
 
 if TYPE_CHECKING:
     from detector.hook import Hook
@@ -28,15 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--since", type=number_of, metavar="N", help="start behind message N (0: everything kept); default: what comes"
     )
     parser.add_argument("--cursor", type=Path, metavar="FILE", help="keep the place here and go on from it next time")
-    parser.add_argument("--camera", action="append", default=[], metavar="NAME", help="only this camera; repeatable")
-    parser.add_argument(
-        "--state",
-        type=state_of,
-        action="append",
-        default=[],
-        metavar="STATE",
-        help="only this state, e.g. confirmed; repeatable",
-    )
+    add_filter_arguments(parser)
     parser.add_argument(
         "--key", action="append", default=[], type=Path, metavar="FILE", help="client key: one for all, or one for each"
     )
