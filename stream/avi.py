@@ -1,12 +1,14 @@
 """When the pictures of an AVI file are shown: it does not say, it holds them in the order of decoding, no more."""
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 import av
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 _WAITING_LIMIT = 64  # packets whose pictures have not come out; more means that the decoder swallowed some
+_OVERTAKING = (PictureType.B, PictureType.BI)  # may be shown before what was decoded before them
 
 
 class ShowingTimes:
@@ -33,9 +35,17 @@ class ShowingTimes:
         self._last, self._step = stamp, max(1, stamp - self._last)
         packet = None if picture.pts is None else self._waiting.get(picture.pts)
         if packet is not None and picture.pts is not None:
+            if picture.pict_type not in _OVERTAKING:
+                self._give_up_before(picture.pts)
             packet.pts = stamp
             self._shown.add(picture.pts)
         return stamp
+
+    def _give_up_before(self, guess: int) -> None:
+        """What was decoded before this picture, which overtakes none, and did not come out, never will."""
+        for earlier in list(takewhile(lambda waiting: waiting != guess, self._waiting)):
+            if earlier not in self._shown:
+                del self._waiting[earlier]
 
     def known(self) -> Iterator["av.Packet[VideoStream]"]:
         """The packets whose stamps are true by now, each once, in order of decoding."""

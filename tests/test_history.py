@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -76,6 +77,46 @@ def test_a_clip_of_an_avi_file_shows_its_pictures_in_order_though_they_were_code
     assert len(shown) > 25
     for time, number in shown.items():
         assert clip.start_seconds + time == pytest.approx(number / 25, abs=0.01)
+
+
+def with_a_hole(whole: Path, path: Path, number: int) -> Path:
+    """The recording `whole` with junk in place of the packet `number`, which gives no picture."""
+    with av.open(str(whole)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for count, packet in enumerate(source.demux(video=0)):
+            if packet.size:
+                written = av.Packet(b"\x55" * 64) if count == number else packet
+                written.pts, written.dts, written.time_base = packet.pts, packet.dts, packet.time_base
+                written.stream = stream
+                output.mux(written)
+    return path
+
+
+@pytest.mark.parametrize("lost", [30, 31, 32, 33])
+@pytest.mark.parametrize(
+    "coded",
+    [
+        Recording(codec="mpeg4"),
+        Recording(codec="mpeg4", options={"bf": "2"}),
+        Recording(options={"x264-params": "bframes=3:b-adapt=0:b-pyramid=normal"}),
+        Recording(codec="mjpeg", pixels="yuvj420p"),
+    ],
+    ids=["mpeg4", "mpeg4-b-frames", "h264-b-frames", "mjpeg"],
+)
+def test_a_picture_that_an_avi_file_skips_costs_no_clip_of_those_after_it(
+    coded: Recording, lost: int, tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    whole = make_clip(tmp_path / "whole.avi", replace(coded, seconds=3.2, size=(320, 180)))
+    path = with_a_hole(whole, tmp_path / "hole.avi", lost)
+    wanted, ends = [1.8, 2.0, 2.5], []
+    with open_video(path, options=capture_options, history_seconds=6.0) as video:
+        for frame in video:
+            if wanted and frame.seconds >= wanted[0] + 0.5:
+                clip = video.cut(wanted[0] - 0.5, wanted.pop(0))
+                assert clip is not None
+                with av.open(io.BytesIO(clip.data), "r") as container:
+                    ends.append(clip.start_seconds + max(frame.time for frame in container.decode(video=0)))
+    assert ends == pytest.approx([1.8, 2.0, 2.5], abs=0.1)
 
 
 def live_clip(path: Path) -> Clip | None:
