@@ -164,7 +164,7 @@ def _write(
         return _mux(packets, form, lambda output: _live_stream(output, source))
     # Such packets carry their parameter sets inside. FFmpeg finds them in a transport stream, and can then say
     # them at the beginning of a file, where MP4 wants them.
-    with av.open(io.BytesIO(_as_transport_stream(packets, source)), "r") as stream:
+    with av.open(io.BytesIO(_as_transport_stream(packets, source)), "r", format="mpegts") as stream:
         if not stream.streams.video:
             raise ValueError(f"its packets are not known as {source.name}")
         template = stream.streams.video[0]

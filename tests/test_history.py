@@ -275,6 +275,21 @@ def test_what_came_before_the_time_stamps_jump_is_in_no_clip(
         assert history.cut(3.0 + offset, 4.0 + offset) is None
 
 
+def test_a_live_clip_may_be_as_short_as_a_picture(tmp_path: Path) -> None:
+    plain = Recording(seconds=0.4, size=(64, 36), noise_levels=0.0, key_seconds=10.0)
+    with av.open(str(make_clip(tmp_path / "a.ts", plain))) as source:
+        stream = source.streams.video[0]
+        history = History(6.0, stream.codec_context)
+        for packet in source.demux(stream):
+            history.add(packet)
+            for frame in stream.codec_context.decode(packet) if packet.size else ():
+                history.place(frame.time, frame.time)
+                clip = history.cut(0.0, frame.time + 0.02)
+                assert clip is not None
+                with av.open(io.BytesIO(clip.data), "r") as container:
+                    assert clip.start_seconds + max(one.time for one in container.decode(video=0)) == frame.time
+
+
 def test_a_group_of_pictures_without_an_end_takes_no_more_than_64_mb() -> None:
     history = History(1000.0, av.CodecContext.create("h264", "r"))
     kept: list[int] = []
