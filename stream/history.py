@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
+from itertools import dropwhile, islice, product
 from typing import Any
 
 import av
@@ -73,19 +73,13 @@ class History:
         self._keep_within_room()
 
     def place(self, stamp: float | None, seconds: float) -> None:
-        """A picture with time stamp `stamp` stands at `seconds` on the source's clock; a jump empties the history."""
+        """A picture with time stamp `stamp` stands at `seconds` on the source's clock; what came before a jump goes."""
         if stamp is None:
             return
         offset = seconds - stamp
         if self._offset is not None and abs(offset - self._offset) > _JUMP_SECONDS:
-            self.clear()
+            self._begin_at(stamp)
         self._offset = offset
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._packets.clear()
-        self._sounds.clear()
-        self._bytes = 0
 
     def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
         """The pictures from the key frame before `start_seconds` to `end_seconds` (source's clock) as a file.
@@ -112,6 +106,13 @@ class History:
                 continue
             return Clip(data, container, begin + self._offset)
         raise BadVideo(f"a clip of {len(chosen)} pictures could not be written as MP4 or Matroska: {error}")
+
+    def _begin_at(self, stamp: float) -> None:
+        """Forget what came before the jump to `stamp`; what follows it came while its first picture was decoded."""
+        pictures = islice(self._packets, _before_jump(self._packets, stamp), None)
+        self._packets = deque(dropwhile(lambda packet: not packet.is_keyframe, pictures))
+        self._sounds = deque(islice(self._sounds, _before_jump(self._sounds, stamp), None))
+        self._bytes = sum(packet.size for packet in self._packets) + sum(packet.size for packet in self._sounds)
 
     def _keep_within_room(self) -> None:
         while self._bytes > _ROOM_BYTES:
@@ -222,6 +223,15 @@ def _copy(packet: "av.Packet[Any]", stream: Any, ahead: bytes = b"") -> "av.Pack
     copy.is_keyframe = packet.is_keyframe
     copy.stream = stream
     return copy
+
+
+def _before_jump(packets: Sequence["av.Packet[Any]"], stamp: float) -> int:
+    """How many of them came before the last jump to about `stamp`: all, where they do not jump there."""
+    for number in range(len(packets) - 1, 0, -1):
+        before, after = packets[number - 1], packets[number]
+        if abs(_turn(after) - _turn(before)) > _JUMP_SECONDS >= abs(_time(after) - stamp):
+            return number
+    return len(packets)
 
 
 def _time(packet: "av.Packet[Any]") -> float:

@@ -275,6 +275,60 @@ def test_what_came_before_the_time_stamps_jump_is_in_no_clip(
         assert history.cut(3.0 + offset, 4.0 + offset) is None
 
 
+@pytest.fixture(scope="module")
+def starting_again(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording with sound, a flash and a clap at 5 s, twice in one file: its time stamps begin again after 8 s.
+
+    Each half has a key frame at its beginning, and may have one at its flash.
+    """
+    folder = tmp_path_factory.mktemp("again")
+    scene = Scene(Plan(seconds=8.0, size=(320, 180), flashes=(FLASH,)))
+    write_clip(scene, folder / "silent.ts", ClipFormat(key_seconds=8.0))
+    half = with_sound(folder / "silent.ts", folder / "half.ts", "ac3").read_bytes()
+    (folder / "twice.ts").write_bytes(half + half)
+    return folder / "twice.ts"
+
+
+def test_the_part_of_a_recording_after_a_jump_of_its_time_stamps_has_clips_from_its_beginning_with_their_sound(
+    starting_again: Path, capture_options: CaptureOptions
+) -> None:
+    with open_video(starting_again, options=capture_options, history_seconds=6.0) as video:
+        clip = next(video.cut(12.0, 14.0) for frame in video if frame.seconds >= 14.5)
+    assert clip is not None
+    assert clip.start_seconds == pytest.approx(8.0, abs=0.1)
+    assert brightest_second(clip) == pytest.approx(8.0 + FLASH.at, abs=0.4)
+    assert loud_seconds(clip) == pytest.approx((8.0 + FLASH.at, 8.0 + FLASH.at + 0.3), abs=0.1)
+
+
+def test_the_part_of_a_live_stream_after_a_jump_of_its_time_stamps_has_clips_from_its_first_pictures_on(
+    starting_again: Path,
+) -> None:
+    with av.open(str(starting_again)) as source:
+        stream, sound = source.streams.video[0], source.streams.audio[0]
+        history, seconds = History(6.0, stream.codec_context), 100.0
+        clips: dict[float, Clip | None] = {}
+        for packet in source.demux(stream, sound):
+            if packet.stream is sound:
+                history.add_sound(packet)
+                continue
+            history.add(packet)
+            for frame in stream.codec_context.decode(packet) if packet.size else ():
+                history.place(frame.time, seconds)
+                assert history._bytes == sum(kept.size for kept in (*history._packets, *history._sounds))
+                clips[round(seconds, 2)] = history.cut(seconds - 1.0, seconds + 0.02) if seconds >= 108.0 else None
+                seconds += 0.04
+    for end in (108.0, 108.04, 108.2, 109.0, 112.0, 114.0):
+        clip = clips[end]
+        assert clip is not None, f"none that ends at {end} s"
+        assert clip.start_seconds == pytest.approx(108.0, abs=0.05) or end > 112.0
+        with av.open(io.BytesIO(clip.data), "r") as container:
+            last = max(frame.time for frame in container.decode(video=0))
+        assert end - 0.02 <= clip.start_seconds + last <= end + 0.2, "at most what B-frames lean on is shown after it"
+    flash = clips[113.4]
+    assert flash is not None
+    assert brightest_second(flash) == pytest.approx(108.0 + FLASH.at, abs=0.4)
+
+
 def test_a_live_clip_may_be_as_short_as_a_picture(tmp_path: Path) -> None:
     plain = Recording(seconds=0.4, size=(64, 36), noise_levels=0.0, key_seconds=10.0)
     with av.open(str(make_clip(tmp_path / "a.ts", plain))) as source:
