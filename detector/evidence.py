@@ -17,6 +17,7 @@ from stream import BadVideo, Clip, Frame, load_opencv
 _log = logging.getLogger(__name__)
 
 CLIPS = "clips"  # the folder of a run's clips, in the run's own
+_UNDECIDED = ".new"  # ends the name of a picture until its verdict is there; what a killed run leaves is known by it
 _JPEG_QUALITY = 92
 
 
@@ -49,8 +50,8 @@ class Album:
                 clip = source.cut(start, candidate.end_seconds + self._settings.after_seconds)
         return Evidence(self, candidate.id, still, clip, tuple(problems))
 
-    def keep(self, flash_id: str, still: bytes | None, clip: Clip | None) -> Media:
-        """Write the pictures; gives back their paths relative to the run's folder.
+    def put_aside(self, flash_id: str, still: bytes | None, clip: Clip | None) -> Media:
+        """Write the pictures under names that say that nothing is decided; gives back their paths in the run's folder.
 
         What cannot be written is logged: a full disk must not cost the event itself.
         """
@@ -58,6 +59,10 @@ class Album:
             still=None if still is None else self._write("stills", f"{flash_id}.jpg", still),
             clip=None if clip is None else self._write(CLIPS, f"{flash_id}.{clip.container}", clip.data),
         )
+
+    def keep(self, aside: Media) -> Media:
+        """Give pictures that were put aside their own names; what cannot be renamed is logged."""
+        return Media(still=self._rename(aside.still), clip=self._rename(aside.clip))
 
     def remove(self, media: Media) -> None:
         """Take pictures out again; what cannot be removed is logged."""
@@ -68,18 +73,31 @@ class Album:
 
     def _write(self, kind: str, name: str, data: bytes) -> str | None:
         path = self._folder / kind / name.replace(":", "")
+        aside = path.with_name(f"{path.name}{_UNDECIDED}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, data)
+            write_whole(aside, data)
         except OSError as error:
             self.lost += 1
             _log.error("%s: cannot write the %s: %s", path, kind[:-1], error.strerror)
             return None
-        return f"{kind}/{path.name}"
+        return f"{kind}/{aside.name}"
+
+    def _rename(self, aside: str | None) -> str | None:
+        if aside is None:
+            return None
+        kept = aside.removesuffix(_UNDECIDED)
+        try:
+            (self._folder / aside).replace(self._folder / kept)
+        except OSError as error:
+            self.lost += 1
+            _log.error("%s: cannot be renamed to %s: %s", self._folder / aside, PurePath(kept).name, error.strerror)
+            return None
+        return kept
 
 
 class Evidence:
-    """A candidate's pictures: in memory first, then in the run's folder or nowhere; any thread may decide.
+    """A candidate's pictures: in memory first, then aside on disk, then in the run or nowhere; any thread may decide.
 
     problems: why a picture that was wanted is missing.
     """
@@ -92,26 +110,37 @@ class Evidence:
         self.problems = problems
         self._album = album
         self._flash_id = flash_id
-        self._media: Media | None = None  # None: nothing is decided yet
+        self._written: Media | None = None  # None: only in memory
+        self._decided = False
         self._lock = threading.Lock()
 
-    def write(self) -> Media:
-        """Where its pictures are: they are written if nothing was decided before."""
+    def put_aside(self) -> None:
+        """Write its pictures to where they wait for the decision, if that is still to come."""
         with self._lock:
-            if self._media is None:
-                self._decide(self._album.keep(self._flash_id, self.still, self.clip))
-            return self._media or Media()
+            self._put_aside()
+
+    def write(self) -> Media:
+        """Where its pictures are: they become part of the run if nothing was decided before."""
+        with self._lock:
+            media = self._put_aside()
+            return media if self._decided else self._decide(self._album.keep(media))
 
     def discard(self) -> Media:
         """Where its pictures are: nowhere, from now on."""
         with self._lock:
-            if self._media is not None:
-                self._album.remove(self._media)
-            self._decide(Media())
-            return Media()
+            if self._written is not None:
+                self._album.remove(self._written)
+            return self._decide(Media())
 
-    def _decide(self, media: Media) -> None:
-        self._media, self.still, self.clip = media, None, None
+    def _put_aside(self) -> Media:
+        if self._written is None:
+            self._written = self._album.put_aside(self._flash_id, self.still, self.clip)
+            self.still = self.clip = None
+        return self._written
+
+    def _decide(self, media: Media) -> Media:
+        self._written, self._decided, self.still, self.clip = media, True, None, None
+        return media
 
 
 @contextmanager

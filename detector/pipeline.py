@@ -106,7 +106,7 @@ class SourceDetector:
         # A file has time; a live camera never waits for a verifier.
         self._judge.ask(candidate, answer, wait=self._file is not None)
         if evidence is not None:
-            evidence.write()  # many may wait for a slow verifier: their clips would take the memory
+            evidence.put_aside()  # many may wait for a slow verifier: their clips would take the memory
 
 
 def _media(flash_id: str, evidence: Evidence, verdict: Verdict) -> Media:

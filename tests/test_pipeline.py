@@ -137,7 +137,7 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("unverified_first", [False, True])
-def test_what_waits_for_its_verdict_has_its_pictures_on_disk_and_a_rejected_one_loses_them(
+def test_what_waits_for_its_verdict_has_its_pictures_on_disk_under_names_that_say_so_and_a_rejected_one_loses_them(
     unverified_first: bool, tmp_path: Path
 ) -> None:
     bench, said = Bench(), list[Flash]()
@@ -148,13 +148,30 @@ def test_what_waits_for_its_verdict_has_its_pictures_on_disk_and_a_rejected_one_
     detector.push(frame(30))
     held = [one for one in gc.get_objects() if type(one) is Clip and one.data == Recorded.DATA]
     assert not held, "clips are held in memory"
-    assert files(tmp_path) == ["clips/roof-1.mp4", "clips/roof-2.mp4", "stills/roof-1.jpg", "stills/roof-2.jpg"]
+    waiting = ["clips/roof-1.mp4.new", "stills/roof-1.jpg.new"]
+    assert files(tmp_path) == sorted([*waiting, "clips/roof-2.mp4.new", "stills/roof-2.jpg.new"])
     if unverified_first:
         bench.say(lightning=None)
         assert said[-1].media.clip == "clips/roof-2.mp4"
+        assert files(tmp_path) == sorted([*waiting, "clips/roof-2.mp4", "stills/roof-2.jpg"])
     bench.say(lightning=False)
     assert (said[-1].media.still, said[-1].media.clip) == (None, None)
-    assert files(tmp_path) == ["clips/roof-1.mp4", "stills/roof-1.jpg"]
+    assert files(tmp_path) == waiting
+
+
+def test_pictures_that_waited_for_a_verdict_and_are_gone_cost_no_event_and_are_counted_as_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench, said = Bench(), list[Flash]()
+    album = Album(tmp_path, load_settings().evidence)
+    detector = SourceDetector(Script([candidate()]), bench, said.append, album=album, source=Recorded())
+    detector.push(frame(30))
+    (tmp_path / "clips" / "roof-1.mp4.new").unlink()
+    bench.say(lightning=True)
+    assert (said[-1].media.still, said[-1].media.clip) == ("stills/roof-1.jpg", None)
+    assert files(tmp_path) == ["stills/roof-1.jpg"]
+    assert "roof-1.mp4.new: cannot be renamed to roof-1.mp4: No such file or directory" in caplog.text
+    assert album.lost == 1
 
 
 def test_a_clip_that_cannot_be_written_costs_neither_the_still_nor_the_event(tmp_path: Path) -> None:
