@@ -1,6 +1,5 @@
 """Pictures of a live stream: decoded, marked where they may be damaged, and placed in time."""
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +14,13 @@ from stream.frame import Frame
 from stream.history import History
 from stream.luma import LumaReader, rotation_of, upright_rgb
 from stream.options import CaptureOptions
+from stream.pace import Pace
 from stream.rtp_loss import Taint
 from stream.utc import CaptureClock
 
 # What is missing is shown as it was in the picture before. Left to itself FFmpeg fills holes in key frames from their
 # edges: large bright areas out of nothing.
 _CONCEALMENT = {"ec": "guess_mvs+deblock+favor_inter"}
-_PACE_PICTURES = 26  # by so many the pace of a source is known that does not tell it
 _WAITING_LIMIT = 64  # packets whose pictures have not come out; more means that the decoder swallowed them
 
 
@@ -44,11 +43,10 @@ class LiveDecoder:
     def __init__(self, opened: Opened, options: CaptureOptions, history_seconds: float = 0.0) -> None:
         self.history = History(history_seconds, opened.template or opened.codec)
         self.frame_seconds = opened.frame_seconds
-        self._stamps = opened.stamps
-        self._arrivals = deque[float](maxlen=_PACE_PICTURES)
+        self._pace = None if opened.stamps else Pace(opened.frame_seconds)
         self.size: tuple[int, int] | None = None
         self.rotation = 0
-        self.clock = CaptureClock(opened.frame_seconds, options.latency_allowance_ms)
+        self.clock = CaptureClock(opened.frame_seconds, options.latency_allowance_ms, stamps=opened.stamps)
         self.luma = LumaReader(opened.codec.name if opened.codec else "rawvideo")
         self._codec = opened.codec
         if self._codec is not None:
@@ -59,20 +57,16 @@ class LiveDecoder:
 
     def decode(self, item: Packet | Shot) -> Iterator[Picture]:
         """The pictures that come out when `item` goes in; none where the decoder refuses it."""
-        if not self._stamps:
-            self._follow_pace(item.arrival)
+        if self._pace is not None:
+            self._pace.take(item.arrival)
+            self.frame_seconds = self.clock.frame_seconds = self._pace.frame_seconds
+            self.clock.late_seconds = self._pace.late_seconds
         if isinstance(item, Shot):
             # Devices tell no time: the picture's arrival stands for it.
             self.clock.feed(item.arrival, item.arrival, item.utc_minus_arrival)
             yield Picture(item.frame, item.arrival, item.arrival, ())
         elif self._codec is not None:
             yield from self._decode(item, self._codec)
-
-    def _follow_pace(self, arrival: float) -> None:
-        self._arrivals.append(arrival)
-        if len(self._arrivals) > 1:
-            self.frame_seconds = (arrival - self._arrivals[0]) / (len(self._arrivals) - 1)
-            self.clock.frame_seconds = self.frame_seconds
 
     def _decode(self, item: Packet, codec: VideoCodecContext) -> Iterator[Picture]:
         packet = item.packet

@@ -33,11 +33,15 @@ class CaptureClock:
     Two sources: the camera's own clock, as its RTCP sender reports tell it, and the host's, from the packets that
     came fastest: the lower envelope of arrival minus time stamp over 30 s, less the one picture that FFmpeg holds
     back. The second shows whether the first can be true: pictures arrive after they are taken, but not long after.
-    frame_seconds: how long a picture lasts; set it when that is known better.
+    stamps: False where arrival stands for them; nothing is taken off then, as FFmpeg holds no JPEG back.
+    frame_seconds: how long a picture lasts; set it when that is known better. late_seconds: how long the last picture
+    may have waited; set it where no stamp tells.
     """
 
-    def __init__(self, frame_seconds: float, latency_allowance_ms: float) -> None:
+    def __init__(self, frame_seconds: float, latency_allowance_ms: float, *, stamps: bool = True) -> None:
         self.frame_seconds = frame_seconds
+        self.late_seconds = 0.0
+        self._stamps = stamps
         self._allowance = latency_allowance_ms / 1000.0
         self._envelope: deque[tuple[float, float]] = deque()
         self._first: tuple[float, float] | None = None
@@ -107,7 +111,8 @@ class CaptureClock:
 
     def _arrival_offset(self) -> float:
         """UTC minus time stamp as the fastest packets tell it."""
-        return self._envelope[0][1] + self._utc_minus_arrival - self.frame_seconds
+        held_back = self.frame_seconds if self._stamps else 0.0
+        return self._envelope[0][1] + self._utc_minus_arrival - held_back
 
     def at(self, stamp: float) -> CaptureTime | None:
         """When the picture with time stamp `stamp` was taken; None before the first packet."""
@@ -127,7 +132,7 @@ class CaptureClock:
                 return CaptureTime(stamp + self._camera, "rtcp", error)
         # Where time stamps run slow for good, the envelope's oldest packet is off by all of the excess; under jitter of
         # 30 ms with stalls of 400 ms it was by less than half.
-        error = 1000 * (self.frame_seconds + self._excess + self._allowance)
+        error = 1000 * (self.frame_seconds + self._excess + self.late_seconds + self._allowance)
         # On a starved host time passes without a picture, and a sender's buffer comes without time passing.
         known = min(self._envelope[-1][0] - self._first[0], self._stamp - self._first[1])
         if known < _WARM_UP_SECONDS:
