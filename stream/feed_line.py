@@ -31,7 +31,7 @@ _NOBODY = (
 # A publisher that is just ending breaks off, too: only several breaks in a row say that it does not want us.
 _CLEAR_REFUSALS = {int(zmq.Event.HANDSHAKE_FAILED_AUTH), int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL)}
 _BREAKS_ENOUGH = 3
-_GREETING_SECONDS = 0.3
+_GREETING_SECONDS = 1.0
 
 
 class Line:
@@ -78,7 +78,8 @@ class Line:
     def pump(self) -> list[Received]:
         """Take in what has come, ask for what is missing, and give back what is in order.
 
-        It never waits, but for a look at who breaks off connections before first contact, at most 0.3 s each.
+        It never waits, but for a look at who breaks off connections before first contact, at most 1 s for
+        a connection and 1 s for a word.
         """
         given: list[Received] = []
         for _ in range(_BURST):
@@ -196,10 +197,15 @@ class Line:
 
 
 def _greets(address: Endpoint) -> bool:
-    """Whether a ZeroMQ program is there; it speaks first. A forwarder takes connections for nobody, too."""
+    """Whether a ZeroMQ program is there; it speaks first. A forwarder takes connections for nobody, too.
+
+    Who says nothing within the limit is far away: a forwarder for nobody closes.
+    """
     try:
         with create_connection((address.host.strip("[]"), address.port), _GREETING_SECONDS) as probe:
             return probe.recv(1) == b"\xff"
+    except TimeoutError:
+        return True
     except OSError:
         return False
 
