@@ -47,6 +47,8 @@ def open_video(
 ) -> "Video":
     """The recording at `path_or_url`, opened; a GrowingFile is read while it is written, and closed with the video.
 
+    An MP4 whose index is at its end can be read once it is complete only.
+
     name: of the camera that made it; without one it is made from the address.
     start_utc: seconds since 1970 at its first picture; without it the container's creation time is used, if any.
     history_seconds: how much of what was read is kept for `Video.cut`; 0: nothing.
@@ -56,6 +58,8 @@ def open_video(
     """
     source = path_or_url if isinstance(path_or_url, GrowingFile) else str(path_or_url)
     refuse_what_is_not_a_file(str(source), may_be_empty=isinstance(source, GrowingFile))
+    if isinstance(source, GrowingFile) and source.is_finished_mp4():
+        source = str(source)
     return Video(source, name or camera_name(str(source)), options, start_utc, history_seconds)
 
 
@@ -81,6 +85,7 @@ class Video:
         self._options = options
         self._failed = 0
         self._packets = 0
+        self._grows = isinstance(source, GrowingFile)
         self._stack = ExitStack()
         if isinstance(source, GrowingFile):
             self._stack.callback(source.close)
@@ -247,6 +252,11 @@ class Video:
 
     def _judge(self, broken: str | None) -> None:
         """Raise BadVideo where the recording did not hold what it promised."""
+        if not self._number and self._grows:
+            raise BadVideo(
+                f"{self.address}: not one picture could be decoded while it grew ({broken or 'no data'}); an MP4 can "
+                "be read once it is complete: record to .ts or .mkv, or replay it again"
+            )
         if not self._number:
             raise BadVideo(f"{self.address}: not one picture could be decoded ({broken or 'no data'}); is it complete?")
         if broken is not None:

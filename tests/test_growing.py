@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from detector.cli import main
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
-from stream import CaptureOptions, Frame, GrowingFile, open_video
+from stream import BadVideo, CaptureOptions, Frame, GrowingFile, open_video
 from support_media import Clip, make_clip
 
 LIMIT_SECONDS = 20.0
@@ -69,6 +70,33 @@ def test_a_file_to_which_nothing_is_added_any_more_ends(tmp_path: Path, capfd: p
     path = make_clip(tmp_path / "whole.ts", CLIP)
     assert main(["replay", str(path), "--follow", "0.3"]) == 0
     assert "in 0:00:07 of video from 1 file" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("options", [{}, {"movflags": "faststart"}, {"movflags": "frag_keyframe+empty_moov"}])
+def test_an_mp4_that_is_complete_already_is_watched_wherever_its_index_is(
+    options: dict[str, str], tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    path = make_clip(tmp_path / "whole.mp4", replace(CLIP, container_options=options))
+    with open_video(GrowingFile(path, 0.3, lambda: False), options=capture_options) as video:
+        assert [frame.number for frame in video] == list(range(CLIP.frames))
+
+
+def test_an_mp4_that_is_completed_while_it_is_followed_says_what_to_record_instead(
+    tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    whole = make_clip(tmp_path / "whole.mp4", CLIP).read_bytes()
+    path = tmp_path / "growing.mp4"
+    path.write_bytes(whole[: len(whole) // 2])
+
+    def complete() -> bool:  # asked before each read
+        path.write_bytes(whole)
+        return False
+
+    with (
+        pytest.raises(BadVideo, match=r"record to \.ts or \.mkv"),
+        open_video(GrowingFile(path, 0.3, complete), options=capture_options) as video,
+    ):
+        list(video)
 
 
 @pytest.mark.parametrize("wrong", ["0", "-3", "nan", "soon"])
