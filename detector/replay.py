@@ -3,15 +3,14 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Protocol
 
 from detector.cameras import distinct_names
-from detector.errors import DetectorError
-from detector.evidence import CLIPS
+from detector.errors import DetectorError, WrongUse
 from detector.pipeline import SourceDetector
 from stream import BadVideo, CannotOpen, CaptureOptions, Frame, GrowingFile, Video, open_video
 
@@ -66,19 +65,22 @@ class Recording:
     name: str
 
 
-def find_videos(paths: Sequence[Path], out: Path | None = None) -> list[Recording]:
+def find_videos(paths: Sequence[Path], overwritten: Collection[Path] = ()) -> list[Recording]:
     """The files named, and the videos in the folders named (sub-folders too, nothing hidden), in order, each once.
 
     A file in a folder is called by its path in there, another one by its name; if two would be called the same, all
-    are called by their paths as given. out: the folder of this run's results; the clips that an earlier run left there
-    are no recordings.
+    are called by their paths as given. overwritten: real paths of clips that this run removes; they are no
+    recordings.
 
     Raises:
         NoVideo: a folder has none.
+        WrongUse: a file that is named would be removed.
     """
     found: dict[str, tuple[Path, Path]] = {}
     for given in paths:
-        files = _videos_in(given, out) if given.is_dir() else [given]
+        if Path(os.path.realpath(given)) in overwritten:
+            raise WrongUse(f"{given}: --overwrite would remove it, a clip of the earlier run; choose another --out")
+        files = _videos_in(given, overwritten) if given.is_dir() else [given]
         for path in files:
             short = path.relative_to(given) if path != given else Path(path.name)
             found.setdefault(os.path.realpath(path), (path, short))
@@ -88,7 +90,7 @@ def find_videos(paths: Sequence[Path], out: Path | None = None) -> list[Recordin
     return [Recording(path, name) for (path, _), name in zip(found.values(), names, strict=True)]
 
 
-def _videos_in(folder: Path, out: Path | None) -> list[Path]:
+def _videos_in(folder: Path, overwritten: Collection[Path]) -> list[Path]:
     inside = sorted(
         file
         for file in folder.rglob("*")
@@ -97,16 +99,12 @@ def _videos_in(folder: Path, out: Path | None) -> list[Path]:
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
         and file.is_file()
     )
-    if out is not None:
-        clips = (out / CLIPS).resolve()
-        recordings = [file for file in inside if not file.resolve().is_relative_to(clips)]
-        own = len(inside) - len(recordings)
-        if own:
-            _log.info("%s: left out, since --out keeps its own clips there: %d videos", out / CLIPS, own)
-        inside = recordings
-    if not inside:
+    recordings = [file for file in inside if file.resolve() not in overwritten]
+    if len(recordings) < len(inside):
+        _log.info("%s: left out %d clips of the run that is overwritten", folder, len(inside) - len(recordings))
+    if not recordings:
         raise NoVideo(f"{folder}: no video in this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))})")
-    return inside
+    return recordings
 
 
 def _as_text(path: Path) -> str:

@@ -6,9 +6,9 @@ import io
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import FileIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Self
 
 import msgspec
@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.errors import OutputError
-from detector.evidence import remove_media, write_whole
+from detector.evidence import CLIPS, remove_media, write_whole
 from detector.fitted_table import fitted_table
-from detector.flash import Flash, FlashMessage
+from detector.flash import Flash, FlashMessage, Media
 
 _log = logging.getLogger(__name__)
 
@@ -39,32 +39,38 @@ class RunFolder:
     verdict, so that a crash loses nothing; when the block ends, it holds each flash once, in its last revision, and
     flashes.csv is made from it. What cannot be written then costs these files and not the run: `failure` tells.
 
-    keep_earlier: go on where an earlier run ended. again: names of the files that are replayed; what an earlier run
-    found in them is replaced, with its pictures.
+    keep_earlier: go on where an earlier run ended. overwrite: `begin` removes what an earlier run left, pictures too.
 
     Raises:
-        OutputError: the folder or a file in it cannot be written, or holds flashes that this run does not find again.
+        OutputError: the folder or a file in it cannot be written, or holds flashes that would have to go.
     """
 
-    def __init__(self, path: Path, *, keep_earlier: bool = False, again: Collection[str] = ()) -> None:
+    def __init__(self, path: Path, *, keep_earlier: bool = False, overwrite: bool = False) -> None:
         self.path = path
         self.failure: OutputError | None = None
-        self._keep_earlier = keep_earlier
+        self._overwrite = overwrite
         self._jsonl = path / "flashes.jsonl"
         self._lines: FileIO | None = None
         check_writable(path)
-        if not keep_earlier:
-            self._refuse_others(again)
+        if not keep_earlier and not overwrite:
+            self._refuse_earlier()
+        self._earlier = self._read_earlier() if overwrite else []
 
     def __enter__(self) -> Self:
         return self
+
+    @property
+    def clips(self) -> frozenset[Path]:
+        """The clips of an earlier run that are overwritten, as real paths."""
+        made = (media.clip for media in self._earlier)
+        return frozenset((self.path / CLIPS / PurePath(clip).name).resolve() for clip in made if clip is not None)
 
     def begin(self) -> None:
         """Make the folder and start flashes.jsonl; calls after the first do nothing."""
         try:
             if self._lines is None:
                 self.path.mkdir(parents=True, exist_ok=True)
-                if not self._keep_earlier:
+                if self._overwrite:
                     self._remove_earlier()
                 self._lines = self._jsonl.open("ab", buffering=0)
         except OSError as error:
@@ -93,22 +99,27 @@ class RunFolder:
             self.failure = error
             _log.error("%s", error)
 
-    def _refuse_others(self, again: Collection[str]) -> None:
-        others = sorted({flash.file or flash.camera for flash in self._earlier()} - set(again))
-        if others:
-            names = ", ".join(others[:3]) + (", ..." if others[3:] else "")
-            raise OutputError(f"--out {self.path}: would lose the flashes of {names} there; choose another folder")
+    def _refuse_earlier(self) -> None:
+        if self._jsonl.exists() and self._jsonl.stat().st_size:
+            raise OutputError(
+                f"--out {self.path}: holds the flashes of an earlier run; choose another folder, or replace them with "
+                "--overwrite"
+            )
 
-    def _earlier(self) -> list[Flash]:
+    def _read_earlier(self) -> list[Media]:
         try:
             with self._jsonl.open("rb") as lines:
-                return [message.data for _, message in _read(lines)]
-        except OSError:
+                return [message.data.media for _, message in _read(lines)]
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            raise OutputError(
+                f"{self._jsonl}: cannot be read, and so not be overwritten: {error.strerror}; choose another folder"
+            ) from error
 
     def _remove_earlier(self) -> None:
-        for flash in self._earlier():
-            remove_media(self.path, flash.media)
+        for media in self._earlier:
+            remove_media(self.path, media)
         self._jsonl.unlink(missing_ok=True)
         (self.path / "flashes.csv").unlink(missing_ok=True)
 

@@ -40,6 +40,7 @@ def ended(words: list[str]) -> int:
         (["keys", "list"], "Give --keys DIR"),
         (["replay", "storm.mp4", "--out", ""], "no folder is named"),
         (["replay", "storm.mp4", "--keys", "keys"], "--keys keys: nothing is published that could be read"),
+        (["replay", "storm.mp4", "--overwrite"], "--overwrite: without --out nothing is written"),
         (["rtsp://joe:pa55@10.0.0.1/cam"], "rtsp://***@10.0.0.1/cam"),
     ],
 )

@@ -147,7 +147,7 @@ def test_files_of_the_same_name_are_told_apart_by_their_path_in_the_folder(
         (card / folder).mkdir(parents=True)
         (card / folder / "MVI_0001.MP4").write_bytes(storm[0].read_bytes())
     for _ in range(2):
-        assert main(["replay", str(card), "--out", str(out), "--quiet"]) == 0
+        assert main(["replay", str(card), "--out", str(out), "--quiet", "--overwrite"]) == 0
         table = capfd.readouterr().out
         assert [table.count(name) for name in ("100/MVI_0001.MP4", "101/MVI_0001.MP4")] == [2, 2]
     with (out / "flashes.csv").open(newline="") as rows:
@@ -178,27 +178,50 @@ def test_hidden_files_of_a_folder_are_no_recordings_unless_named(tmp_path: Path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_a_second_replay_of_a_file_whose_name_is_not_utf_8_takes_the_place_of_the_first(
+def test_an_overwriting_replay_of_a_file_whose_name_is_not_utf_8_takes_the_place_of_the_first(
     storm: tuple[Path, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "card").mkdir()
     (tmp_path / "card" / os.fsdecode(b"K\xf6ln.mp4")).write_bytes(storm[0].read_bytes())
     words = ["replay", str(tmp_path / "card"), "--out", str(tmp_path / "run"), "--quiet"]
-    assert [main(words), main(words)] == [0, 0]
+    assert [main(words), main(words), main([*words, "--overwrite"])] == [0, 1, 0]
     assert len((tmp_path / "run" / "flashes.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_second_run_leaves_out_the_clips_that_the_first_one_put_into_the_folder(
+def test_a_run_leaves_out_the_clips_that_it_overwrites_and_no_recordings_beside_them(
     storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "storm.mp4").write_bytes(storm[0].read_bytes())
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "storm.mp4").write_bytes(storm[0].read_bytes())
     runs = []
     for _ in range(2):
-        assert main(["replay", str(tmp_path), "--out", str(tmp_path / "results"), "--json"]) == 0
+        assert main(["replay", str(tmp_path), "--out", str(tmp_path), "--json", "--overwrite"]) == 0
         out, err = capfd.readouterr()
         runs.append([event["data"]["file"] for event in events_of(out)])
-    assert runs == [["storm.mp4"] * 4] * 2
-    assert "left out, since --out keeps its own clips there: 2 videos" in err
+    assert runs == [["clips/storm.mp4"] * 4] * 2
+    assert "left out 2 clips of the run that is overwritten" in err
+    assert len(list((tmp_path / "clips").iterdir())) == 3
+
+
+def test_results_are_never_lost_unless_told_to_overwrite_also_where_names_match(
+    storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for day in ("day1", "day2"):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "00.mp4").write_bytes(storm[0].read_bytes())
+    out = tmp_path / "run"
+    words = ["--out", str(out), "--quiet"]
+    assert main(["replay", str(tmp_path / "day1"), *words]) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    clip = next(path for path in before if path.parent.name == "clips")
+    capfd.readouterr()
+    assert main(["replay", str(tmp_path / "day2"), *words]) == 1
+    assert "holds the flashes of an earlier run; choose another folder" in capfd.readouterr().err
+    (tmp_path / "bad.mp4").write_text("no video")
+    assert main(["replay", str(tmp_path / "bad.mp4"), *words, "--overwrite"]) == 1
+    assert main(["replay", str(clip), *words, "--overwrite"]) == 2
+    assert "--overwrite would remove it" in capfd.readouterr().err
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 def audio_only(path: Path) -> None:

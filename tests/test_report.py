@@ -79,7 +79,9 @@ def test_a_watch_goes_on_where_an_earlier_one_was_cut_off(tmp_path: Path) -> Non
     assert [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines] == ["cam-a", "cam-c"]
 
 
-def test_a_replay_of_the_same_files_takes_the_place_of_the_earlier_one_with_its_pictures(tmp_path: Path) -> None:
+def test_a_run_that_overwrites_takes_the_place_of_the_earlier_one_with_its_pictures_once_it_begins(
+    tmp_path: Path,
+) -> None:
     for kind in ("stills", "clips"):
         (tmp_path / kind).mkdir()
     still, clip = tmp_path / "stills" / "old.jpg", tmp_path / "clips" / "old.mp4"
@@ -89,7 +91,8 @@ def test_a_replay_of_the_same_files_takes_the_place_of_the_earlier_one_with_its_
     with RunFolder(tmp_path) as folder:
         folder.add("ev.flash.cam", 1, body(pictured("cam-a", Media(still="stills/old.jpg", clip="clips/old.mp4"))))
         folder.add("ev.flash.cam", 2, body(pictured("cam-b", Media(still="../outside.jpg"))))
-    with RunFolder(tmp_path, again={"storm.mp4"}) as folder:
+    with RunFolder(tmp_path, overwrite=True) as folder:
+        assert folder.clips == {clip.resolve()}
         assert still.exists(), "until there is something to watch"
         folder.begin()
         folder.add("ev.flash.cam", 1, body(flash("cam-c")))
@@ -104,15 +107,22 @@ def pictured(flash_id: str, media: Media) -> Flash:
     return msgspec.structs.replace(flash(flash_id), media=media)
 
 
-def test_flashes_that_a_run_would_not_find_again_are_not_lost(tmp_path: Path) -> None:
+def test_a_folder_that_holds_flashes_is_refused_unless_they_may_be_replaced(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as folder:
+        folder.begin()
+    with RunFolder(tmp_path) as folder:  # none were found before
         folder.add("ev.flash.cam", 1, body(flash()))
-        folder.add("ev.flash.cam", 1, body(msgspec.structs.replace(flash("b"), file=None, camera="roof")))
-    with pytest.raises(OutputError, match=r"lose the flashes of roof there; choose another folder"):
-        RunFolder(tmp_path, again={"storm.mp4"})
-    with pytest.raises(OutputError, match=r"roof, storm\.mp4"):
-        RunFolder(tmp_path, again={"other.mp4"})
-    assert len((tmp_path / "flashes.jsonl").read_bytes().splitlines()) == 2
+    with pytest.raises(
+        OutputError, match=r"holds the flashes of an earlier run; choose another folder, or .*--overwrite"
+    ):
+        RunFolder(tmp_path)
+    assert len((tmp_path / "flashes.jsonl").read_bytes().splitlines()) == 1
+
+
+def test_earlier_flashes_that_cannot_be_read_are_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "flashes.jsonl").mkdir()  # which nobody can read as a file, root neither
+    with pytest.raises(OutputError, match=r"flashes\.jsonl: cannot be read, and so not be overwritten: Is a directory"):
+        RunFolder(tmp_path, overwrite=True)
 
 
 def test_results_that_cannot_be_written_cost_themselves_and_not_the_run(

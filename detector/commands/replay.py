@@ -34,8 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=folder_of,
         metavar="DIR",
-        help="write flashes.jsonl, stills/ and clips/ there, and flashes.csv at the end, in place of what an earlier "
-        "replay of the same files wrote",
+        help="write flashes.jsonl, stills/ and clips/ there, and flashes.csv at the end; refused where flashes are",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="with --out: remove the flashes of an earlier run there, stills and clips too, when this one begins",
     )
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON instead of the table")
     parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
@@ -100,7 +104,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
-    recordings = find_videos(arguments.inputs, arguments.out)
+    if arguments.overwrite and arguments.out is None:
+        raise WrongUse("--overwrite: without --out nothing is written; give the folder, or leave out --overwrite")
+    folder = None if arguments.out is None else RunFolder(arguments.out, overwrite=arguments.overwrite)
+    recordings = find_videos(arguments.inputs, () if folder is None else folder.clips)
     count = len(recordings)
     if arguments.start is not None and count > 1:
         raise WrongUse(f"--start is the time of one file, but there are {count}: replay each with a --start of its own")
@@ -108,10 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
     console = progress_console()
     listeners = [tally.add, *([print_event] if arguments.json else [])]
     with ExitStack() as stack:
-        names = {recording.name for recording in recordings}
-        folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out, again=names))
         if folder is not None:
-            listeners.append(folder.add)
+            listeners.append(stack.enter_context(folder).add)
         stop = stack.enter_context(stop_on_signals(Event()))
         session = stack.enter_context(Session(settings, arguments, listeners, arguments.out, stop))
         # Lines of JSON and a moving bar on one terminal would tear each other apart.
