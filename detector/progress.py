@@ -78,8 +78,11 @@ class ReplayProgress:
 
     def end(self, problem: str | None) -> None:
         """The file is done, or broke off."""
-        self.watched_seconds += self._last
-        if self._task is not None:
+        if self._task is None:
+            # It never began: the length of the file before it is not its own.
+            self._last, self._duration = 0.0, None
+        else:
+            self.watched_seconds += self._last
             self._bars.remove_task(self._task)
             self._task = None
         if problem is not None:

@@ -43,3 +43,15 @@ def test_a_file_name_in_brackets_is_shown_as_it_is_while_it_is_watched() -> None
     with ReplayProgress(console, 1, Tally()) as progress:
         progress.begin(Path("Big storm [dQw4w9WgXcQ].mp4"), 7.0)
     assert "Big storm [dQw4w9WgXcQ].mp4" in written.getvalue()
+
+
+def test_a_file_that_never_began_adds_nothing_to_the_time_that_was_watched() -> None:
+    console, _ = terminal()
+    with ReplayProgress(console, 2, Tally()) as progress:
+        progress.begin(Path("two.ts"), 2.0)
+        progress.advance(2.0)
+        progress.end(None)
+        assert progress.reached == "100 %"
+        progress.end("bad.mp4: not a video")
+    assert progress.watched_seconds == 2.0
+    assert progress.reached == "0:00:00"
