@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import NoReturn
 
@@ -53,6 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     0 done, 1 something went wrong that the message names, 2 wrong use, 130 ended by Ctrl-C.
     """
+    _replace_what_is_closed()
     _let_no_sign_fail()
     arguments = build_parser().parse_args(words)
     try:
@@ -79,6 +81,13 @@ def _run(arguments: argparse.Namespace) -> int:
     code = int(arguments.run(arguments))
     sys.stdout.flush()
     return code
+
+
+def _replace_what_is_closed() -> None:
+    """What is written to a stream that the shell closed (`>&-`) goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for the whole run
 
 
 def _let_no_sign_fail() -> None:

@@ -1,5 +1,8 @@
 """The command line: what is asked in a wrong way ends with 2 and one clear reason."""
 
+import subprocess
+import sys
+
 import pytest
 
 from detector.cli import main
@@ -74,3 +77,23 @@ def test_what_cannot_be_done_ends_with_1_and_one_line_that_says_why(
     assert out == ""
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "code", "said"),
+    [
+        ("schema", ">&-", 0, ""),
+        ("watch rtsp://127.0.0.1:1/cam --seconds 0.1 --quiet", ">&-", 1, "127.0.0.1"),
+        ("replay nowhere.mp4 --quiet", ">&-", 1, "nowhere.mp4"),
+        ("keys list --keys nokeys", "2>&-", 1, ""),
+    ],
+)
+def test_a_stream_that_the_shell_closed_takes_what_is_written_to_it(
+    words: str, closed: str, code: int, said: str
+) -> None:
+    command = ["sh", "-c", f'exec "$0" -m detector {words} {closed}', sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
