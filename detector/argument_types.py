@@ -1,7 +1,11 @@
 """Values as flags take them: each refuses what it cannot be, and says what it may be."""
 
 import argparse
+from datetime import UTC, datetime
 from pathlib import Path
+
+_EARLIEST_START = datetime(1900, 1, 1, tzinfo=UTC).timestamp()
+_LATEST_START = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
 def folder_of(text: str) -> Path:
@@ -34,3 +38,29 @@ def seconds_of(text: str) -> float:
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return value
+
+
+def recording_at(text: str) -> Path:
+    """A file or folder; an address of a camera is none."""
+    if "://" in text and not Path(text).exists():
+        raise argparse.ArgumentTypeError(
+            f"{text} is an address, not a file: for a camera use watch, and fetch a recording first"
+        )
+    return Path(text)
+
+
+def utc_of(text: str) -> float:
+    """An ISO 8601 time as seconds since 1970; without an offset it is taken as UTC."""
+    try:
+        time = datetime.fromisoformat(text.strip().replace(" ", "T"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-11-22T21:29:03.5Z") from error
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def start_of(text: str) -> float:
+    """The time of a recording's first picture: a year in which its last one can be told too."""
+    seconds = utc_of(text)
+    if not _EARLIEST_START <= seconds < _LATEST_START:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in the years 1900 to 8999")
+    return seconds

@@ -105,7 +105,3 @@ def _reader_has_left() -> int:
 def _write_no_more() -> None:
     """Nothing more can be said on stdout, nor is tried when the program ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -41,10 +41,10 @@ def event_line(message: Message[dict[str, Any]]) -> Text:
     probability = verdict.get("probability") if isinstance(verdict, dict) else None
     cells = (
         f"{message.sequence:>8}",
-        f" {_short(message.time)}",
+        f" {utc_text(message.time):<23}",
         f" {message.subject:<20}",
         f"{state:<11}",
-        _short(start_utc) if isinstance(start_utc, str) else _number(data.get("start_seconds"), 23, 3),
+        f"{utc_text(start_utc):<23}" if isinstance(start_utc, str) else _number(data.get("start_seconds"), 23, 3),
         _number(data.get("duration_seconds"), 8, 3),
         _number(data.get("peak_rise_levels"), 6, 1),
         _number(probability, 6, 2),
@@ -53,8 +53,9 @@ def event_line(message: Message[dict[str, Any]]) -> Text:
     return Text(" ".join(cells), style=_STYLES.get(state, ""))
 
 
-def _short(utc: str) -> str:
-    return f"{utc[:23].replace('T', ' '):<23}"
+def utc_text(utc: str) -> str:
+    """To the millisecond, which is finer than any camera's frame."""
+    return utc[:23].replace("T", " ")
 
 
 def _number(value: object, width: int, digits: int) -> str:

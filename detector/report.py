@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.errors import OutputError
+from detector.event_lines import utc_text
 from detector.evidence import CLIPS, remove_media, write_whole
 from detector.fitted_table import fitted_table
 from detector.flash import Flash, FlashMessage, Media
@@ -198,7 +199,7 @@ def flash_line(topic: str, body: bytes) -> Text | None:
     flash = _decoder.decode(body).data
     if flash.state == "detected":
         return None
-    when = _short_utc(flash.start_utc) or clock_text(flash.start_seconds)
+    when = clock_text(flash.start_seconds) if flash.start_utc is None else f"{utc_text(flash.start_utc)}Z"
     sure = "" if flash.verdict is None or flash.verdict.probability is None else f"  {flash.verdict.probability:.0%}"
     why = "" if flash.verdict is None or flash.verdict.reason is None else f"  {flash.verdict.reason}"
     count = len(flash.pulses)
@@ -210,11 +211,6 @@ def flash_line(topic: str, body: bytes) -> Text | None:
         f"  {flash.duration_seconds or 0:.2f} s  {pulses}  rise {flash.peak_rise_levels:.0f}{sure}",
         (why, "dim"),
     )
-
-
-def _short_utc(utc: str | None) -> str:
-    """To the millisecond, which is finer than any camera's frame."""
-    return "" if utc is None else f"{utc[:23].replace('T', ' ')}Z"
 
 
 class Counts:
@@ -286,7 +282,7 @@ def _sure(flash: Flash) -> str:
 _COLUMNS: dict[str, Callable[[Flash], str]] = {
     "file": lambda flash: flash.file or flash.camera,
     "start": lambda flash: clock_text(flash.start_seconds),
-    "UTC": lambda flash: _short_utc(flash.start_utc),
+    "UTC": lambda flash: "" if flash.start_utc is None else f"{utc_text(flash.start_utc)}Z",
     "state": lambda flash: flash.state,
     "seconds": lambda flash: "" if flash.duration_seconds is None else f"{flash.duration_seconds:.2f}",
     "pulses": lambda flash: str(len(flash.pulses)),

@@ -68,7 +68,7 @@ class Place:
         }
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "detector.cli", "serve-45", "--environment", str(ENVIRONMENT.folder), *words]
+        return [sys.executable, "-m", "detector", "serve-45", "--environment", str(ENVIRONMENT.folder), *words]
 
     def refused(self, *words: str) -> str:
         """What `serve-45` says when it does not start: stderr, which holds no traceback."""

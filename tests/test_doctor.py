@@ -29,7 +29,7 @@ TINY = [
 
 def doctor(cache: Path, *words: str) -> tuple[int, dict[str, dict[str, Any]]]:
     environment = os.environ | {"HF_HUB_CACHE": str(cache), "XDG_STATE_HOME": str(cache / "state")}
-    command = [sys.executable, "-m", "detector.cli", "doctor", "--json", *words]
+    command = [sys.executable, "-m", "detector", "doctor", "--json", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment, check=False)
     assert done.stdout, done.stderr
     content = json.loads(done.stdout)

@@ -141,7 +141,7 @@ def test_exec_of_what_cannot_be_run_is_said_at_once_though_no_message_comes(
 
 
 def test_ctrl_c_ends_subscribe_cleanly(served: str) -> None:
-    words = [sys.executable, "-m", "detector.cli", "subscribe", served, "--since", "0", "--json"]
+    words = [sys.executable, "-m", "detector", "subscribe", served, "--since", "0", "--json"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     first = process.stdout.readline()
@@ -230,7 +230,7 @@ def test_keys_from_nothing_to_a_subscriber_that_is_let_in(
 
 def relay(sources: list[str], endpoint: str, journal: Path) -> "subprocess.Popen[bytes]":
     words = ["relay", *sources, "--publish", endpoint, "--journal", str(journal)]
-    return subprocess.Popen([sys.executable, "-m", "detector.cli", *words], stderr=subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, "-m", "detector", *words], stderr=subprocess.DEVNULL)
 
 
 def test_a_relay_killed_at_any_moment_merges_two_feeds_without_loss_or_doubles(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_ctrl_c_ends_the_wait_for_more_and_reports_what_was_found(tmp_path: Path
     whole = (tmp_path / "whole.mkv").read_bytes()
     path = tmp_path / "growing.mkv"
     path.write_bytes(whole[: 2 * len(whole) // 3])
-    command = [sys.executable, "-m", "detector.cli", "replay", str(path), "--follow", "600", "--json", "--quiet"]
+    command = [sys.executable, "-m", "detector", "replay", str(path), "--follow", "600", "--json", "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -71,7 +71,7 @@ def test_history_whose_reader_has_left_ends_without_an_error(form: str, tmp_path
         feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
     leaves, stays = os.pipe()
     os.close(leaves)
-    words = [sys.executable, "-m", "detector.cli", "history", str(path), form]
+    words = [sys.executable, "-m", "detector", "history", str(path), form]
     done = subprocess.run(words, stdout=stays, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     os.close(stays)
     assert (done.returncode, done.stderr) == (0, "")
@@ -82,7 +82,7 @@ def test_history_onto_a_full_disk_is_one_line_and_no_success(form: str, tmp_path
     path = tmp_path / "events.db"
     with Feed(options_for(None, path), {}) as feed:
         feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
-    words = [sys.executable, "-m", "detector.cli", "history", str(path), form]
+    words = [sys.executable, "-m", "detector", "history", str(path), form]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     assert done.returncode == 1

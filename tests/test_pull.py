@@ -30,7 +30,7 @@ def run(hub: HubServer, cache: Path, *words: str) -> subprocess.CompletedProcess
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
-    command = [sys.executable, "-m", "detector.cli", *words]
+    command = [sys.executable, "-m", "detector", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment, check=False)
 
 

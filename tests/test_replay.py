@@ -320,7 +320,7 @@ def test_the_table_shows_the_name_of_a_file_as_it_is(
 
 def test_ctrl_c_finishes_what_is_open_and_reports_what_was_found(storm: tuple[Path, Any], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "detector.cli", "replay", str(storm[0]), "--realtime", "--json", "--out", str(out)]
+    command = [sys.executable, "-m", "detector", "replay", str(storm[0]), "--realtime", "--json", "--out", str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())
@@ -352,7 +352,7 @@ def test_a_replay_that_is_stopped_says_how_far_it_came(
 ) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).write_bytes(storm[0].read_bytes())
-    command = [sys.executable, "-m", "detector.cli", "replay", str(tmp_path), "--realtime", "--json", *flags]
+    command = [sys.executable, "-m", "detector", "replay", str(tmp_path), "--realtime", "--json", *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -62,7 +62,7 @@ def test_ctrl_c_ends_everything_at_once_even_while_a_question_is_being_answered(
 def verdicts(served45: Serving, *words: str) -> list[dict[str, Any]]:
     """The last state of every flash that `lightning-detector WORDS` finds with this server as its verifier."""
     command = [
-        sys.executable, "-m", "detector.cli", *words, "--json", "--quiet", "--verifier", "served",
+        sys.executable, "-m", "detector", *words, "--json", "--quiet", "--verifier", "served",
         "--endpoint", served45.url, "--set", "question.min_answer_mass=0",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)

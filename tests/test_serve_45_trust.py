@@ -133,7 +133,7 @@ def test_edge_fetches_the_newest_says_so_loudly_and_runs_new_code_only_when_it_i
             assert httpx.get(f"{serving.url}/models").json()["data"][0]["revision"] == "c" * 40
             assert code_files(newest)["resampler.py"] in serving.said
         exclusive = place.refused("--edge", "--model-revision", "c" * 40)
-        pull = [sys.executable, "-m", "detector.cli", "pull", "--model", MODEL, "--model-revision", "c" * 40]
+        pull = [sys.executable, "-m", "detector", "pull", "--model", MODEL, "--model-revision", "c" * 40]
         pulled = subprocess.run(pull, capture_output=True, text=True, timeout=60, env=place.surroundings, check=False)
         assert str(place.snapshot) in pulled.stdout, pulled.stderr
     assert "exclude each other" in exclusive

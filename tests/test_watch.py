@@ -18,7 +18,7 @@ from support_feed import free_endpoint
 from support_rtsp import RtspServer
 
 FLASHES = (FlashPlan(kind="sheet", at=2.0), FlashPlan(kind="bolt", at=5.0))
-PROGRAM = (sys.executable, "-m", "detector.cli")
+PROGRAM = (sys.executable, "-m", "detector")
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def measure(loops: int, size: tuple[int, int]) -> tuple[list[float], list[float]
         write_clip(Scene(Plan(seconds=12.0, size=size, flashes=FLASHES)), clip, ClipFormat(key_seconds=1.0))
         endpoint = f"tcp://127.0.0.1:{free_port()}"
         with RtspServer(clip) as camera:
-            command = [sys.executable, "-m", "detector.cli", "watch", camera.url, "--publish", endpoint, "--quiet"]
+            command = [sys.executable, "-m", "detector", "watch", camera.url, "--publish", endpoint, "--quiet"]
             watch = subprocess.Popen([*command, "--verifier", "photometric", "--json"], stdout=subprocess.DEVNULL)
             try:
                 with Subscriber(endpoint, since=0) as subscriber:

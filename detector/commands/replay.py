@@ -6,11 +6,9 @@ fast as they decode; a file that breaks off still has the flashes before the bre
 
 import argparse
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.argument_types import folder_of, seconds_of
+from detector.argument_types import folder_of, recording_at, seconds_of, start_of
 from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_of
 from detector.outlet import add_feed_arguments
 from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
     from detector.report import RunFolder
     from detector.session import Session
     from stream import Video
-
-_EARLIEST_START = datetime(1900, 1, 1, tzinfo=UTC).timestamp()
-_LATEST_START = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,32 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_verifier_arguments(parser)
     add_feed_arguments(parser, always=False)
     add_settings_arguments(parser)
-
-
-def recording_at(text: str) -> Path:
-    """A file or folder; an address of a camera is none."""
-    if "://" in text and not Path(text).exists():
-        raise argparse.ArgumentTypeError(
-            f"{text} is an address, not a file: for a camera use watch, and fetch a recording first"
-        )
-    return Path(text)
-
-
-def utc_of(text: str) -> float:
-    """An ISO 8601 time as seconds since 1970; without an offset it is taken as UTC."""
-    try:
-        time = datetime.fromisoformat(text.strip().replace(" ", "T"))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-11-22T21:29:03.5Z") from error
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-
-
-def start_of(text: str) -> float:
-    """The time of a recording's first picture: a year in which its last one can be told too."""
-    seconds = utc_of(text)
-    if not _EARLIEST_START <= seconds < _LATEST_START:
-        raise argparse.ArgumentTypeError(f"{text!r} is not in the years 1900 to 8999")
-    return seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
