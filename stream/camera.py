@@ -180,8 +180,8 @@ class Camera:
     def _say_skipped(self, now: float) -> None:
         status = self._status
         log.warning(
-            "%s: this computer is too slow for it: %d pictures skipped so far and %d handled late, of %d; "
-            "watch fewer cameras, or a smaller stream of this one",
+            "%s: pictures came faster than they were handled: %d skipped so far and %d handled late, of %d; "
+            "unless a stall held them up before, this computer is too slow: watch fewer cameras, or a smaller stream",
             self.name,
             status.skipped,
             status.late,

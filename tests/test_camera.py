@@ -381,7 +381,7 @@ def test_a_slow_program_skips_pictures_of_a_live_camera_and_counts_them_and_says
         assert late[-1].seconds - first.seconds > 61 * 0.04
         assert camera.status.reconnects == 0
         assert [(status.state, status.skipped > 10) for status in told] == [("live", False), ("live", True)]
-        assert [line for line in caplog.messages if "too slow" in line and f"{told[1].skipped} pictures" in line]
+        assert [line for line in caplog.messages if "too slow" in line and f"{told[1].skipped} skipped" in line]
         camera.stop()
 
 
