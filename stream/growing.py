@@ -42,7 +42,7 @@ class GrowingFile:
                         return pictures and size >= 8 and place <= total
                     pictures |= kind == b"mdat"
         except OSError:
-            pass  # whoever opens it says why
+            return False  # whoever opens it says why
         return False
 
     def read(self, size: int) -> bytes:
