@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.alignment import aligned, likeliest_way, moved
 from detector.brightness import Grid, mean_luma
 from detector.positivity import Stir
 from stream import Frame, load_opencv
@@ -25,18 +26,15 @@ REACHED = 0.03
 LEAST_REACHED_LEVELS = 1.0
 # A twentieth of the picture's width is more than the width of a channel and less than that of a cloud.
 SPECK_SIDE = 15
-MOST_SHIFT = 8.0  # a fortieth of the picture; of what went further the slopes of what was there say nothing
 EXPLAINED = 0.7  # what is explained so well is found; else the picture may have gone further than its slopes tell
-SHIFT_STEPS = 4  # a slope tells the way only as far as it lasts: looked again from where that leads to
-SHIFT_FOUND = 0.01  # fine pixels: a step so small changes nothing that could be seen
 SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1 where another light hides the scene
 SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
 NEARBY_SIDE = 7  # the strokes of one digit are hardly further than half of that from those of another in its place
 WHITE = 235.0  # near it cameras bend their curve
 LEAST_DETAIL = 1.0  # a level, by which codecs change a picture: what differs by less may be theirs
+GRAIN_STEP = 3  # of the noise so many of the pixels tell enough; their columns differ from row to row
 BLACK = 8.0  # a thirtieth of full scale: darker than this is what a picture shows of nothing at all
-_CENTRAL_DIFFERENCE = np.array([[-0.5, 0.0, 0.5]], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +60,8 @@ class Change:
             return None
         # What is left above the noise and above two levels, a step of a codec, counts: many pixels just above that must
         # not outvote a small light.
-        gate = np.float32(max(2.0, 4.0 * self.noise))
-        difference = self.difference[self.spread(where)]
-        return Stir(float(np.maximum(difference - gate, 0).sum()), float(np.maximum(-difference - gate, 0).sum()))
+        gate, marks = max(2.0, 4.0 * self.noise), self.spread(where).view(np.uint8)
+        return Stir(_beyond(self.difference, gate, marks), _beyond(-self.difference, gate, marks))
 
     def smoothness(self, where: NDArray[np.bool_]) -> float | None:
         """Share of the rise in `where` that is left after smoothing over a tenth of the picture: 1 = a wide glow.
@@ -103,8 +100,7 @@ class Change:
         """
         before = cv2.blur(self.before, (3, 3))
         now = before + self.difference
-        moved = _moved_along(before, now)
-        difference = now - moved
+        difference = now - _moved_along(before, now)
         wide = _blurred(difference)
         fine = difference - wide
         marks = (fine > max(SPECK_LEVELS, 6.0 * self.noise)) & (fine > wide)
@@ -156,7 +152,7 @@ class Change:
         first, second = (grid - _blurred(grid) for grid in (before, before + self.difference))
         if min(_deviation(first), _deviation(second)) <= LEAST_DETAIL:
             return None
-        ways = [first, _moved(first, _likeliest_way(first, second)[0])] if turned else [first]
+        ways = [first, moved(first, likeliest_way(first, second)[0])] if turned else [first]
         # Of what was moved out of the picture nothing may be left: it is measured by what was there.
         return max(float(np.mean(one * second)) for one in ways) / (_deviation(first) * _deviation(second))
 
@@ -172,8 +168,8 @@ class Change:
         far = _way_of(before, before + self.difference) if explained < EXPLAINED else None
         if far is not None:
             way, explained = max((way, explained), self._aligned(marks, 1, far), key=lambda found: found[1])
-        moved = _moved(before, way)
-        return Change(before=moved, difference=before + self.difference - moved, noise=self.noise), explained
+        steady = moved(before, way)
+        return Change(before=steady, difference=before + self.difference - steady, noise=self.noise), explained
 
     def _coarse(self) -> tuple[Grid, Grid]:
         """The picture before and the difference at the size of blocks."""
@@ -186,36 +182,11 @@ class Change:
     def _aligned(
         self, marks: NDArray[np.bool_], side: int, start: Sequence[float] = (0.0, 0.0)
     ) -> tuple[NDArray[np.float64], float]:
-        """The way (x, y) that the picture went, fine pixels, by detail larger than `side` of them; what it explains.
-
-        start: where it is sought, up to MOST_SHIFT away.
-        """
-        origin, inside = np.asarray(start, np.float64), marks.ravel().astype(np.float32)
+        """The way that the picture went by its detail larger than `side`, and what that explains; see `aligned`."""
         # The difference is smoothed over three pixels already.
         before = cv2.blur(self.before, (side + 2, side + 2))
         now = before + cv2.blur(self.difference, (side, side))
-        grain = int(np.count_nonzero(marks)) * (self.noise / side) ** 2
-        power = _power((now - before).ravel(), inside) - grain
-        best, explained = np.zeros(2), 0.0
-        if power <= grain:
-            return best, explained
-        way, moved = origin, _moved(before, origin)
-        left = (now - moved).ravel()
-        for _ in range(SHIFT_STEPS):
-            # What moves a little changes by its own slope, times the way that it went. (Lucas and Kanade, 1981)
-            slopes = [slope.ravel() for slope in _slopes(moved)]
-            marked = [slope * inside for slope in slopes]
-            normal = np.array([[one @ other for other in slopes] for one in marked])
-            off = way - np.linalg.lstsq(normal, np.array([one @ left for one in marked]), rcond=None)[0] - origin
-            last, way = way, origin + off * min(1.0, MOST_SHIFT / max(float(np.hypot(*off)), 1e-6))
-            moved = _moved(before, way)
-            left = (now - moved).ravel()
-            rest = max(0.0, _power(left, inside) - grain)
-            if 1.0 - rest / power > explained:
-                best, explained = way, 1.0 - rest / power
-            if np.hypot(*(way - last)) < SHIFT_FOUND:
-                break
-        return best, explained
+        return aligned(before, now, marks, noise=self.noise / side, start=start)
 
     def beyond_gain(self, where: NDArray[np.bool_]) -> float:
         """Mean change in `where` that no common gain and offset of the whole picture explain, levels."""
@@ -228,55 +199,34 @@ class Change:
 
     def spread(self, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A coarse grid of marks on this picture, with five blocks more on each side."""
-        wide = cv2.dilate(where.astype(np.uint8), np.ones((11, 11), np.uint8))
+        wide = cv2.dilate(where.view(np.uint8), np.ones((11, 11), np.uint8))
         rows, columns = self.difference.shape
-        marks: NDArray[np.bool_] = cv2.resize(wide, (columns, rows), interpolation=cv2.INTER_NEAREST) > 0
+        marks: NDArray[np.bool_] = cv2.resize(wide, (columns, rows), interpolation=cv2.INTER_NEAREST).view(np.bool_)
         return marks
+
+
+def _beyond(difference: Grid, gate: float, marks: NDArray[np.uint8]) -> float:
+    """The sum of what rises by more than `gate`, beyond that, in `marks`."""
+    beyond = np.maximum(difference - np.float32(gate), np.float32(0))
+    mean, count = cv2.mean(beyond, marks)[0], cv2.countNonZero(marks)
+    return float(mean * count)
 
 
 def _moved_along(before: Grid, now: Grid) -> Grid:
     """`before` shifted by the way that the whole picture went until `now`; as it is where the two do not agree."""
     way = _way_of(before, now)
-    return before if way is None else _moved(before, way)
+    return before if way is None else moved(before, way)
 
 
 def _way_of(before: Grid, now: Grid) -> Sequence[float] | None:
     """The way (x, y), fine pixels, that the whole picture went, however far; None where the two do not agree."""
-    way, agreement = _likeliest_way(before - _blurred(before), now - _blurred(now))
+    way, agreement = likeliest_way(before - _blurred(before), now - _blurred(now))
     return way if agreement >= SAME_SCENE else None
-
-
-def _likeliest_way(first: Grid, second: Grid) -> tuple[Sequence[float], float]:
-    """The way (x, y), fine pixels, by which two pictures' detail agrees best, and how well, 0..1."""
-    window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
-    # Of copies: OpenCV darkens the edges of what it is given, where that needs no padding.
-    way, agreement = cv2.phaseCorrelate(first.copy(), second.copy(), window)
-    return way, agreement
 
 
 def _deviation(detail: Grid) -> float:
     """The standard deviation of what has a mean of nearly 0."""
     return float(np.sqrt(np.mean(detail * detail)))
-
-
-def _moved(picture: Grid, way: Sequence[float] | NDArray[np.floating]) -> Grid:
-    """`picture` moved by `way` (x, y), fine pixels."""
-    rows, columns = picture.shape
-    centre = ((columns - 1) / 2 - way[0], (rows - 1) / 2 - way[1])
-    moved: Grid = cv2.getRectSubPix(picture, (columns, rows), centre)  # a tenth of the time of warpAffine
-    return moved
-
-
-def _power(values: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
-    """The weighted sum of squares."""
-    return float((values * weights) @ values)
-
-
-def _slopes(picture: Grid) -> tuple[Grid, Grid]:
-    """Levels per fine pixel along x and along y."""
-    # In half the time of Sobel.
-    along_x, along_y = (cv2.filter2D(picture, -1, way) for way in (_CENTRAL_DIFFERENCE, _CENTRAL_DIFFERENCE.T))
-    return along_x, along_y
 
 
 def _blurred(grid: Grid) -> Grid:
@@ -299,7 +249,7 @@ def change_between(first: Grid, second: Grid) -> Change:
     raw = second - first
     smooth = cv2.blur(raw, (3, 3))
     # What a 3x3 mean leaves of independent noise is 1/3; what it takes away is the rest.
-    grain = np.abs(raw - smooth).ravel()
+    grain = np.abs((raw - smooth).ravel()[::GRAIN_STEP])
     middle = grain.size // 2
     median = float(np.partition(grain, middle)[middle])  # a seventh of the time of np.median
     return Change(before=first, difference=smooth, noise=1.4826 * median / math.sqrt(8.0 / 9.0) / 3.0)

@@ -13,6 +13,12 @@ def test_no_more_rows_are_read_than_a_mean_needs() -> None:
     assert block_luma(Frame("roof", 0, 0.0, 0.04, luma, black=0, white=255)).max() == 0
 
 
+def test_the_rows_that_are_read_of_a_block_count_alike() -> None:
+    luma = np.zeros((1080, 1920), np.uint8)
+    luma[0::30], luma[10::30], luma[20::30] = 30, 60, 120
+    assert block_luma(Frame("roof", 0, 0.0, 0.04, luma, black=0, white=255)) == pytest.approx(70, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("height", "width", "white", "shape"),
     [

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.closeup import FINE_COLUMNS, FINE_ROWS, Change, change
+from detector.closeup import FINE_COLUMNS, FINE_ROWS, Change, change, change_between
 from stream import Frame
 
 SHAPE = (FINE_ROWS, FINE_COLUMNS)
@@ -240,6 +240,12 @@ def test_a_camera_that_halves_its_exposure_shows_the_same_scene_and_noise_is_no_
     scene = np.kron(np.random.default_rng(3).choice([40, 160], (9, 16)), np.ones((20, 20))).astype(np.float32)
     assert Change(scene, -scene / 2, 0.5).beyond_gain(ALL) == pytest.approx(0, abs=0.1)
     assert Change(scene, grain(2), 2).beyond_gain(ALL) < 0.02
+
+
+def test_noise_is_that_of_all_the_picture_whatever_its_edge_shows() -> None:
+    now = grain(3)
+    now[:, :2] = 0
+    assert change_between(flat(), now).noise == pytest.approx(1, rel=0.05)
 
 
 def test_a_change_of_little_more_than_noise_is_no_shift() -> None:

@@ -29,7 +29,7 @@ SHARE_GOAL, STATE_GOAL_MB = 0.10, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one clip: its pictures, the thread's CPU milliseconds for decoding and prefiltering one, and the most held."""
+    """Of one clip: its pictures, the CPU milliseconds for decoding and for prefiltering one, and the most held."""
 
     pictures: int
     size: str
@@ -48,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="bench_prefilter.py", description=__doc__)
     made.add_argument("clips", nargs="*", type=Path, help="clips (default: a made storm, 1080p at 25/s in H.264)")
     made.add_argument("--seconds", type=float, default=8.0, help="of the made storm (default %(default)s)")
+    made.add_argument(
+        "--threads", type=int, default=1, help="of the decoder; 0: one per core, as shipped (default %(default)s)"
+    )
     return made
 
 
@@ -58,11 +61,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-prefilter-") as folder:
         try:
             clips = given.clips or [make(Path(folder) / "storm.mp4", given.seconds)]
-            costs = {clip.name: measure(clip) for clip in clips}
+            costs = {clip.name: measure(clip, given.threads) for clip in clips}
         except (CannotOpen, BadVideo, WriteError, PlanError) as error:
             print(f"bench_prefilter.py: {error}", file=sys.stderr)
             return 1
-    table = Table(title="Prefilter against decoding (one thread, CPU time of the same run)")
+    table = Table(
+        title=f"Prefilter against decoding (CPU time of the same run, decoder threads: {given.threads or 'as cores'})"
+    )
     for column in ("clip", "size", "pictures", "decode ms", "prefilter ms", "share", "held MB"):
         table.add_column(column, justify="left" if column == "clip" else "right")
     for name, cost in costs.items():
@@ -72,29 +77,27 @@ def main() -> int:
     return 0 if all(cost.share <= SHARE_GOAL and cost.state_mb <= STATE_GOAL_MB for cost in costs.values()) else 1
 
 
-def measure(clip: Path) -> Cost:
-    """Decode `clip` in this thread and push each picture.
+def measure(clip: Path, threads: int = 1) -> Cost:
+    """Decode `clip` with so many threads and push each picture in this one.
 
     Raises:
         CannotOpen, BadVideo: it cannot be read.
     """
     settings = load_settings()
     prefilter = Prefilter("bench", settings.prefilter)
-    decode, push, most, count, size = 0.0, 0.0, 0, 0, ""
-    with open_video(clip, options=msgspec.structs.replace(settings.capture, file_threads=1)) as video:
-        frames = iter(video)
-        while True:
-            began = time.thread_time()
-            frame = next(frames, None)
+    push, other, most, count, size = 0.0, 0.0, 0, 0, ""
+    began = time.process_time()
+    with open_video(clip, options=msgspec.structs.replace(settings.capture, file_threads=threads)) as video:
+        for frame in video:
             decoded = time.thread_time()
-            if frame is None:
-                break
             prefilter.push(frame)
-            decode, push = decode + decoded - began, push + time.thread_time() - decoded
+            pushed = time.thread_time()
             size, count = f"{frame.luma.shape[1]}x{frame.luma.shape[0]}", count + 1
             # Between flashes: the pictures of an open candidate are the candidate's, and leave with it.
             if count % 10 == 0 and prefilter.quiet:
                 most = max(most, held_bytes(prefilter))
+            push, other = push + pushed - decoded, other + time.thread_time() - pushed
+    decode = time.process_time() - began - push - other
     if not count:
         raise BadVideo(f"{clip}: no picture in it; give another clip")
     return Cost(count, size, 1e3 * decode / count, 1e3 * push / count, most / 1e6)
