@@ -5,8 +5,9 @@ class SteadyClock:
     """Places each picture on its source's own clock.
 
     Seconds follow the stream's time stamps; where those jump back, wrap or are missing, they go on from the last
-    picture. `epoch` rises at every step back, at a step forward beyond `jump_seconds` that is also unusual for this
-    stream (a time-lapse with a picture every five seconds does not jump), and whenever `restart` is called.
+    picture. `epoch` rises at every step back by a picture or more, at a step forward beyond `jump_seconds` that is also
+    unusual for this stream (a time-lapse with a picture every five seconds does not jump), and whenever `restart` is
+    called.
     """
 
     def __init__(self, jump_seconds: float, origin: float | None = None) -> None:
@@ -43,7 +44,7 @@ class SteadyClock:
             return self._begin(stamp, now)
         before, self._now = self._now, now
         passed = duration if now is None or before is None else max(duration, now - before)
-        if stamp is None:
+        if stamp is None or self._doubled(stamp, duration):
             return self._advance(self._seconds + duration)
         if self._restarted or self._stamp is None:
             self.epoch += self._restarted
@@ -61,6 +62,16 @@ class SteadyClock:
                 return self._rebase(stamp, self._seconds + passed)
         self._stamp = stamp
         return self._advance(stamp - self.origin)
+
+    def _doubled(self, stamp: float, duration: float) -> bool:
+        """Whether the last picture had this time stamp, or nearly: nothing is missing, and those that follow hold.
+
+        Not so where they stood still for long: what follows would have to wait for its time.
+        """
+        if self._stamp is None or self._seconds is None or self._restarted:
+            return False
+        ahead = self._seconds - (stamp - self.origin)
+        return -duration < stamp - self._stamp <= 0 and ahead < self._jump_seconds
 
     def _begin(self, stamp: float | None, now: float | None) -> float:
         self._now, self._stamp = now, stamp

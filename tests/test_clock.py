@@ -42,6 +42,21 @@ def test_a_wrap_of_the_time_stamps_costs_one_epoch_and_no_time() -> None:
     assert clock.epoch == 1
 
 
+def test_pictures_with_a_doubled_time_stamp_begin_no_epoch_and_later_ones_keep_their_time() -> None:
+    clock = SteadyClock(jump_seconds=1.0)
+    stamps = [(n - (n % 10 == 5)) * FRAME for n in range(1000)]
+    seconds = [clock.place(stamp, FRAME) for stamp in stamps]
+    assert seconds == pytest.approx([n * FRAME for n in range(1000)])
+    assert clock.epoch == 0
+
+
+def test_time_goes_on_while_stamps_stand_still_and_waits_for_a_second_afterwards_at_most() -> None:
+    clock = SteadyClock(jump_seconds=1.0)
+    seconds = [clock.place(stamp, FRAME) for stamp in [0.0] * 100 + [n * FRAME for n in range(1, 100)]]
+    assert seconds[100] > 3.9
+    assert len(set(seconds[100:])) > 100 - 1.0 / FRAME - 2
+
+
 def test_across_a_jump_a_live_source_goes_on_by_what_passed_on_the_host() -> None:
     clock = SteadyClock(jump_seconds=1.0)
     clock.place(10.0, FRAME, 100.0)
