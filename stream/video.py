@@ -120,11 +120,9 @@ class Video:
             start = container.start_time / av.time_base
         self._steady = SteadyClock(self._options.jump_seconds, start)
         self._start_utc, self._utc_error_ms = creation_time(container, stream), None
+        self._first_utc = start_utc
         if start_utc is not None:
-            self._utc_error_ms = 1000.0 / (self.frame_rate or 25.0)
-            self._start_utc = start_utc
-            if start is not None and stream.start_time is not None:
-                self._start_utc -= stream.start_time * self._tick - start  # sound may begin before the pictures
+            self._start_utc, self._utc_error_ms = start_utc, 1000.0 / (self.frame_rate or 25.0)
         if self._start_utc is not None:
             self.clock = "file"
 
@@ -230,6 +228,8 @@ class Video:
         damaged = picture.is_corrupt or self._marked
         self.damaged += damaged
         luma, black, white = self._luma.read(picture)
+        if self._first_utc is not None and not self._number:
+            self._start_utc = self._first_utc - seconds  # sound, or pictures without their key frame, may come before
         number, self._number = self._number, self._number + 1
         self._end = seconds + duration
         return Frame(

@@ -205,6 +205,21 @@ def test_the_users_utc_is_that_of_the_first_picture_though_sound_begins_before_i
     assert frames[0].utc == pytest.approx(1000.0, abs=0.001)
 
 
+def test_the_users_utc_is_that_of_the_first_picture_that_is_seen_where_those_before_it_lack_their_key_frame(
+    tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    whole = make_clip(tmp_path / "whole.mp4", replace(SMALL, seconds=2))
+    path = tmp_path / "from-the-middle.ts"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for packet in itertools.islice(source.demux(video=0), 10, 50):
+            packet.stream = stream
+            container.mux(packet)
+    frames = frames_of(path, capture_options, start_utc=1000.0)
+    assert counter(shown(frames[0])) == 25
+    assert frames[0].utc == pytest.approx(1000.0, abs=0.001)
+
+
 CODECS = {"a.avi": {"codec": "mpeg4"}, "a.webm": {"codec": "libvpx", "options": FAST_VP}}
 
 
