@@ -7,12 +7,13 @@ class SteadyClock:
     Seconds follow the stream's time stamps; where those jump back, wrap or are missing, they go on from the last
     picture. `epoch` rises at every step back by a picture or more, at a step forward beyond `jump_seconds` that is also
     unusual for this stream (a time-lapse with a picture every five seconds does not jump), and whenever `restart` is
-    called.
+    called. stepped_back: they jumped back or wrapped once; how long that took only a live source's host knows.
     """
 
     def __init__(self, jump_seconds: float, origin: float | None = None) -> None:
         """`origin`: the time stamp that stands for 0 seconds; without it the first picture does."""
         self.epoch = 0
+        self.stepped_back = False
         self._jump_seconds = jump_seconds
         self._origin = origin
         self._seconds: float | None = None
@@ -55,6 +56,7 @@ class SteadyClock:
         self._usual_step = max(step, 0.0)
         if step <= 0:
             self.epoch += 1
+            self.stepped_back = True
             return self._rebase(stamp, self._seconds + passed)
         if step > limit:
             self.epoch += 1

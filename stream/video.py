@@ -218,6 +218,8 @@ class Video:
         ticks = picture.pts if self._showing is None else self._showing.show(picture)
         stamp = None if ticks is None else ticks * self._tick
         seconds = self._steady.place(stamp, duration)
+        if self._steady.stepped_back and self._utc_error_ms is not None:
+            self._doubt_utc(seconds)
         self._history.place(stamp, seconds)
         if picture.key_frame:
             self._marked = False
@@ -248,6 +250,15 @@ class Video:
             quality=("decode_error",) if damaged else (),
             rotation=self._rotation,
             color=partial(upright_rgb, picture, self._rotation),
+        )
+
+    def _doubt_utc(self, seconds: float) -> None:
+        self._utc_error_ms = None
+        log.warning(
+            "%s: its time stamps begin anew at %.2f s, as where recordings were joined: UTC goes on as if nothing were "
+            "missing there; replay each part with a --start of its own",
+            self.address,
+            seconds,
         )
 
     def _judge(self, broken: str | None) -> None:

@@ -220,6 +220,17 @@ def test_the_users_utc_is_that_of_the_first_picture_that_is_seen_where_those_bef
     assert frames[0].utc == pytest.approx(1000.0, abs=0.001)
 
 
+def test_where_time_stamps_begin_anew_the_error_of_the_users_utc_is_unknown_and_it_is_said(
+    tmp_path: Path, capture_options: CaptureOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    part = make_clip(tmp_path / "part.ts", SMALL)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(2 * part.read_bytes())
+    frames = frames_of(joined, capture_options, start_utc=1000.0)
+    assert [frame.utc_error_ms for frame in frames] == [40.0] * 30 + [None] * 30
+    assert f"{joined}: its time stamps begin anew at 1.20 s" in caplog.text
+
+
 CODECS = {"a.avi": {"codec": "mpeg4"}, "a.webm": {"codec": "libvpx", "options": FAST_VP}}
 
 
