@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -19,19 +21,35 @@ DEFAULT_STATES = ("confirmed", "unverified")
 _INSIDE_SECONDS = 0.01
 
 
-class ClipLabels(msgspec.Struct, frozen=True, kw_only=True):
+class ClipLabels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a clip shows, in seconds of presentation time; an end is exclusive.
 
     kind: positive or negative. flashes: pulses joined over gaps shorter than 0.5 s. pulses: the finer lit runs.
     ignore: uncertain, neither a hit nor a false alarm there. seconds: length of the clip, where known.
+    notes, details: for people, and what `tools/make_storm.py` knows beside; not read.
     """
 
-    kind: str
+    kind: Literal["positive", "negative"]
     flashes: tuple[Span, ...] = ()
     pulses: tuple[Span, ...] = ()
     ignore: tuple[Span, ...] = ()
     group: str | None = None
-    seconds: float | None = None
+    seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    notes: str | None = None
+    details: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would be counted wrongly without a word."""
+        for name, spans in (("flashes", self.flashes), ("pulses", self.pulses), ("ignore", self.ignore)):
+            for start, end in spans:
+                if not start < end:
+                    raise ValueError(f"{name}: [{start:g}, {end:g}] does not end after it has begun")
+        for name, spans in (("flashes", self.flashes), ("pulses", self.pulses)):
+            for (start, end), (following, _) in pairwise(sorted(spans)):
+                if following < end:
+                    raise ValueError(f"{name}: the one at {following:g} s begins inside [{start:g}, {end:g}]")
+        if self.kind == "negative" and self.flashes:
+            raise ValueError(f"a negative clip with {len(self.flashes)} flashes")
 
     @property
     def begins_inside(self) -> bool:
@@ -189,14 +207,20 @@ def read_labels(path: Path) -> dict[str, ClipLabels]:
     Raises:
         LabelsError: the file cannot be read or is not labels; names the clip and the field.
     """
+    clip = None
+    labels: dict[str, ClipLabels] = {}
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, ClipLabels])
+        for clip, of_clip in msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw]).items():
+            labels[clip] = msgspec.json.decode(of_clip, type=ClipLabels)
     except OSError as error:
         raise LabelsError(f"{path}: cannot read labels: {error.strerror}") from error
     except msgspec.DecodeError as error:
+        where = path if clip is None else f"{path}, {clip}"
         raise LabelsError(
-            f"{path}: not labels ({error}); expected an object of clips, each with kind, flashes, pulses and ignore"
+            f"{where}: not labels ({error}); expected an object of clips, each with kind (positive or negative), "
+            "flashes, pulses and ignore (lists of [start, end] in seconds)"
         ) from error
+    return labels
 
 
 def read_results(path: Path) -> list[Flash]:

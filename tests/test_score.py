@@ -181,6 +181,26 @@ def test_bad_labels_are_named(tmp_path: Path, content: bytes | None, part: str) 
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("labels", "part"),
+    [
+        ('"kind": "positive", "flashs": [[1, 2]]', "unknown field `flashs`"),
+        ('"kind": "postive", "flashes": [[1, 2]]', "'postive'"),
+        ('"kind": "negative", "flashes": [[1, 2]]', "a negative clip with 1 flashes"),
+        ('"kind": "positive", "flashes": [[1, 2], [5, 4]]', r"flashes: \[5, 4\] does not end after"),
+        ('"kind": "positive", "flashes": [[4, 6], [1, 5]]', r"flashes: the one at 4 s begins inside \[1, 5\]"),
+        ('"kind": "positive", "flashes": [[1, 2]], "seconds": -10', "seconds"),
+    ],
+)
+def test_labels_that_would_be_counted_wrongly_are_refused_with_their_clip(
+    labels: str, part: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text('{"good.mp4": {"kind": "negative", "notes": "fog"}, "b.mp4": {' + labels + "}}")
+    with pytest.raises(LabelsError, match=rf"labels\.json, b\.mp4: .*{part}"):
+        read_labels(path)
+
+
 def test_a_line_that_is_no_event_is_named_with_its_number(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(lines(flash("x", 1, 2)) + b"oops\n")
