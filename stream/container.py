@@ -108,15 +108,25 @@ def whole_duration(container: InputContainer) -> float | None:
     return None if container.duration is None else container.duration / av.time_base
 
 
-def creation_time(container: InputContainer, stream: VideoStream) -> float | None:
-    """When the recording says that it was made, seconds since 1970, if it does and may be believed."""
+def creation_time(container: InputContainer, stream: VideoStream, length_seconds: float | None) -> float | None:
+    """UTC at its beginning as the recording states it, seconds since 1970, if it does and may be believed.
+
+    What devices are known to write instead: their local time without a zone (the date of an AVI file) or as if it
+    were UTC (GoPro), which tells nothing; and the time of the end (Android), so that `length_seconds` are taken off.
+    """
     tags = container.metadata | stream.metadata
+    if tags.get("handler_name", "").strip().startswith("GoPro"):
+        return None
     for key in ("com.apple.quicktime.creationdate", "creation_time", "DATE_UTC"):
         try:
             moment = datetime.fromisoformat(tags[key])
         except (KeyError, ValueError):
             continue
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        if _EARLIEST < seconds < datetime.now(UTC).timestamp() + 86400:
-            return seconds
+        if key == "DATE_UTC" and moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        if moment.tzinfo is None or not _EARLIEST < moment.timestamp() < datetime.now(UTC).timestamp() + 86400:
+            continue
+        if "com.android.version" not in tags:
+            return moment.timestamp()
+        return None if length_seconds is None else moment.timestamp() - length_seconds
     return None

@@ -119,7 +119,7 @@ class Video:
         if self._showing is None and container.start_time is not None:
             start = container.start_time / av.time_base
         self._steady = SteadyClock(self._options.jump_seconds, start)
-        self._start_utc, self._utc_error_ms = creation_time(container, stream), None
+        self._start_utc, self._utc_error_ms = creation_time(container, stream, self.duration_seconds), None
         self._first_utc = start_utc
         if start_utc is not None:
             self._start_utc, self._utc_error_ms = start_utc, 1000.0 / (self.frame_rate or 25.0)

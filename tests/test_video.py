@@ -189,11 +189,43 @@ def test_utc_comes_from_the_container_or_from_the_user_or_is_unknown(
     dated = make_clip(tmp_path / "d.mp4", replace(SMALL, metadata={"creation_time": "2026-06-01T20:00:00Z"}))
     undated = make_clip(tmp_path / "u.mp4", SMALL)
     frames = frames_of(dated, capture_options)
-    assert (frames[5].clock, frames[5].utc) == ("file", pytest.approx(1780344000.2))
+    assert (frames[5].clock, frames[5].utc) == ("file", pytest.approx(1780344000.2, abs=0.001))
     frames = frames_of(dated, capture_options, start_utc=1000.5)
     assert (frames[5].clock, frames[5].utc) == ("file", pytest.approx(1000.7))
     frames = frames_of(undated, capture_options)
     assert (frames[5].clock, frames[5].utc, frames[5].utc_error_ms) == ("none", None, None)
+
+
+def test_the_creation_time_of_an_android_phone_is_that_of_the_end(
+    tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    tags = {"creation_time": "2026-06-01T20:00:10Z", "com.android.version": "14"}
+    more = {"movflags": "use_metadata_tags"}
+    path = make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=4, metadata=tags, container_options=more))
+    assert frames_of(path, capture_options)[0].utc == pytest.approx(1780344006.0, abs=0.001)
+
+
+def test_local_time_is_not_taken_for_utc(tmp_path: Path, capture_options: CaptureOptions) -> None:
+    gopro = tmp_path / "gopro.mp4"
+    with av.open(str(make_clip(tmp_path / "a.mp4", SMALL))) as source, av.open(str(gopro), "w") as container:
+        container.metadata["creation_time"] = "2026-06-01T20:00:00Z"
+        stream = container.add_stream_from_template(source.streams.video[0])
+        stream.metadata["handler_name"] = "GoPro AVC"
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                container.mux(packet)
+    camcorder = make_clip(tmp_path / "a.avi", replace(SMALL, codec="mpeg4"))
+    data = camcorder.read_bytes()
+    place = data.index(b"JUNK")
+    room = int.from_bytes(data[place + 4 : place + 8], "little")
+    date = b"MON JUN 01 20:00:00 2026\n".ljust(room, b"\0")
+    camcorder.write_bytes(data[:place] + b"IDIT" + data[place + 4 : place + 8] + date + data[place + 8 + room :])
+    with av.open(str(camcorder)) as container:
+        assert container.metadata["creation_time"] == "2026-06-01 20:00:00"
+    for path in (gopro, camcorder):
+        frame = frames_of(path, capture_options)[0]
+        assert (frame.clock, frame.utc) == ("none", None), path
 
 
 def test_the_users_utc_is_that_of_the_first_picture_though_sound_begins_before_it(
