@@ -99,13 +99,19 @@ def stated_duration(container: InputContainer, stream: VideoStream) -> float | N
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if stated:
-        return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3])
+        return _from_its_start(container, int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3]))
     return None
 
 
 def whole_duration(container: InputContainer) -> float | None:
     """Seconds to the end of its last stream, which may be sound, as the container states them, if it does."""
-    return None if container.duration is None else container.duration / av.time_base
+    return None if container.duration is None else _from_its_start(container, container.duration / av.time_base)
+
+
+def _from_its_start(container: InputContainer, seconds: float) -> float:
+    """Matroska's durations count from 0, where a segment of a longer recording may begin hours later."""
+    start = (container.start_time or 0) / av.time_base
+    return seconds - start if "matroska" in container.format.name and 0 < start < seconds else seconds
 
 
 def creation_time(container: InputContainer, stream: VideoStream, length_seconds: float | None) -> float | None:

@@ -287,6 +287,21 @@ def test_a_recording_that_breaks_off_gives_all_before_the_break_and_then_says_so
     assert str(broken) in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.ts", "a.mp4"])
+def test_a_segment_whose_time_stamps_go_on_from_the_one_before_is_complete_unless_cut_short(
+    name: str, tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    clip = replace(SMALL, seconds=4, stamp=lambda number: 600 * 25 + number, **CODECS.get(name, {}))
+    segment = make_clip(tmp_path / name, clip)
+    with open_video(segment, options=capture_options) as video:
+        assert video.duration_seconds == pytest.approx(4.0, abs=0.05)
+        assert len(list(video)) == 100
+    cut_short(segment)
+    if name in ("a.mkv", "a.webm"):
+        with open_video(segment, options=capture_options) as video, pytest.raises(BadVideo, match="breaks off after"):
+            list(video)
+
+
 def test_damage_in_the_middle_marks_pictures_and_reading_goes_on(
     tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
