@@ -85,9 +85,15 @@ def video_stream(container: InputContainer, shown: str) -> VideoStream:
     return streams[0]
 
 
-def frame_rate(stream: VideoStream) -> float | None:
-    """Pictures per second as stated or guessed by the container, if at all."""
-    rate = stream.average_rate or stream.guessed_rate
+def has_time_stamps(container: InputContainer) -> bool:
+    """Whether it says when each picture is shown; bare streams of H.264, H.265 or JPEGs do not."""
+    return av.format.Flags.no_timestamps not in av.format.Flags(container.format.flags)
+
+
+def frame_rate(container: InputContainer, stream: VideoStream) -> float | None:
+    """Pictures per second as stated or guessed by the container, if at all; a bare stream may state it in its codec."""
+    own = None if has_time_stamps(container) else stream.codec_context.framerate
+    rate = own or stream.average_rate or stream.guessed_rate
     return float(rate) if rate else None
 
 

@@ -19,6 +19,7 @@ from stream.clock import SteadyClock
 from stream.container import (
     creation_time,
     frame_rate,
+    has_time_stamps,
     open_container,
     refuse_what_is_not_a_file,
     stated_duration,
@@ -107,7 +108,7 @@ class Video:
         codec.thread_count = self._options.file_threads
         self.size = (codec.width, codec.height)
         self.codec = codec.name
-        self.frame_rate = frame_rate(stream)
+        self.frame_rate = frame_rate(container, stream)
         own = stated_duration(container, stream)
         self.duration_seconds = whole_duration(container) if own is None else own
         self._followed = list(container.streams) if own is None else [stream]  # which have that duration together
@@ -119,10 +120,22 @@ class Video:
         if self._showing is None and container.start_time is not None:
             start = container.start_time / av.time_base
         self._steady = SteadyClock(self._options.jump_seconds, start)
-        self._start_utc, self._utc_error_ms = creation_time(container, stream, self.duration_seconds), None
+        self._set_utc(start_utc)
+
+    def _set_utc(self, start_utc: float | None) -> None:
+        self._start_utc, self._utc_error_ms = creation_time(self._container, self._stream, self.duration_seconds), None
         self._first_utc = start_utc
+        rate = self.frame_rate or 25.0
         if start_utc is not None:
-            self._start_utc, self._utc_error_ms = start_utc, 1000.0 / (self.frame_rate or 25.0)
+            self._start_utc, self._utc_error_ms = start_utc, 1000.0 / rate
+        if not has_time_stamps(self._container):
+            self._utc_error_ms = None
+            log.warning(
+                "%s: holds no time stamps: %g pictures a second are assumed; if it was recorded at another, its times "
+                "are off: convert it first with: ffmpeg -framerate RATE -i IN OUT.mp4",
+                self.address,
+                rate,
+            )
         if self._start_utc is not None:
             self.clock = "file"
 

@@ -252,6 +252,18 @@ def test_the_users_utc_is_that_of_the_first_picture_that_is_seen_where_those_bef
     assert frames[0].utc == pytest.approx(1000.0, abs=0.001)
 
 
+@pytest.mark.parametrize(("name", "rate"), [("a.h264", "10"), ("a.mjpeg", "25")])
+def test_a_bare_stream_has_no_bound_on_its_times_and_the_rate_that_is_assumed_is_said(
+    name: str, rate: str, tmp_path: Path, capture_options: CaptureOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    jpegs = {"codec": "mjpeg", "pixels": "yuvj420p", "full_range": True} if name == "a.mjpeg" else {}
+    path = make_clip(tmp_path / name, replace(SMALL, seconds=3, rate=Fraction(10), **jpegs))
+    frames = frames_of(path, capture_options, start_utc=1000.0)
+    assert frames[20].seconds == pytest.approx(20 / int(rate))
+    assert (frames[20].clock, frames[20].utc_error_ms) == ("file", None)
+    assert f"{path}: holds no time stamps: {rate} pictures a second are assumed" in caplog.text
+
+
 def test_where_time_stamps_begin_anew_the_error_of_the_users_utc_is_unknown_and_it_is_said(
     tmp_path: Path, capture_options: CaptureOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
