@@ -17,7 +17,9 @@ from stream import BadVideo, CannotOpen, CaptureOptions, Frame, GrowingFile, Vid
 _log = logging.getLogger(__name__)
 
 _SUFFIXES = (
-    "3gp 264 265 avi flv h264 h265 hevc m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts webm wmv"  # containers, raw
+    "3g2 3gp asf avi divx dv f4v flv m2t m2ts m4v mkv mov mp4 mpeg mpg mts mxf nut ogv trp ts vob webm wmv "
+    "360 dav insv mod tod "  # these containers as GoPro, Dahua, Insta360 and JVC call them
+    "264 265 h264 h265 hevc m2v mjpeg mjpg y4m"  # bare streams
 )
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _SUFFIXES.split())
 

@@ -168,6 +168,13 @@ def test_names_in_a_run_are_distinct_and_a_file_named_twice_is_watched_once(tmp_
     assert [one.name for one in find_videos([a, b])] == [str(a / "x.mp4"), str(b / "x.mp4"), str(b / "y.mp4")]
 
 
+def test_a_folder_is_searched_for_the_videos_of_every_kind_of_device(tmp_path: Path) -> None:
+    endings = ["3g2", "360", "ASF", "dav", "dv", "f4v", "insv", "m2t", "m2v", "MOD", "mxf", "TOD", "vob", "y4m"]
+    for ending in (*endings, "THM", "jpg", "srt", "wav"):
+        (tmp_path / f"a.{ending}").write_bytes(b"x")
+    assert {recording.path.suffix[1:] for recording in find_videos([tmp_path])} == set(endings)
+
+
 def test_hidden_files_of_a_folder_are_no_recordings_unless_named(tmp_path: Path) -> None:
     for name in ("._MVI_0001.MP4", "MVI_0001.MP4", ".Trashes/501/old.mp4"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
