@@ -1,7 +1,8 @@
 """Values as flags take them: each refuses what it cannot be, and says what it may be."""
 
 import argparse
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 _EARLIEST_START = datetime(1900, 1, 1, tzinfo=UTC).timestamp()
@@ -59,8 +60,13 @@ def utc_of(text: str) -> float:
 
 
 def start_of(text: str) -> float:
-    """The time of a recording's first picture: a year in which its last one can be told too."""
+    """The time of a recording's first picture, not only its day: a year in which its last one can be told too."""
     seconds = utc_of(text)
+    with suppress(ValueError):
+        date.fromisoformat(text.strip())
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a day without its time; write for example 2026-11-22T21:29:03.5Z"
+        )
     if not _EARLIEST_START <= seconds < _LATEST_START:
         raise argparse.ArgumentTypeError(f"{text!r} is not in the years 1900 to 8999")
     return seconds

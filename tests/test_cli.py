@@ -27,6 +27,7 @@ def ended(words: list[str]) -> int:
         (["replay", "storm.mp4", "--follow", "soon"], "'soon' is not a number of seconds above 0"),
         (["replay", "storm.mp4", "--start", "9999-12-31T23:59:58Z"], "is not in the years 1900 to 8999"),
         (["replay", "storm.mp4", "--start", "0001-01-01T00:00:00+14:00"], "is not in the years 1900 to 8999"),
+        (["replay", "storm.mp4", "--start", "2026-11-22"], "is a day without its time"),
         (
             ["subscribe", "tcp://127.0.0.1:5556", "--state", "confirmd"],
             "no event is ever 'confirmd'; choose of detected,",
