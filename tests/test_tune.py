@@ -156,12 +156,14 @@ def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]
         ("x.foo", "choose a name that ends in .png"),
     ],
 )
-def test_a_picture_that_cannot_be_written_is_explained(
+def test_a_picture_that_cannot_be_written_is_explained_and_costs_nothing_else(
     name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip = recorded(tmp_path / "storm.mkv", lit((1.0, 1.08)), 2)
     assert cli.main(["tune", str(clip), "--png", str(tmp_path / name)]) == 1
-    err = capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "1.000 to" in out
+    assert "picture:" not in out
     assert f"{tmp_path / name}: " in err
     assert said in err
     assert ("ends in .png" in err) == ("ends in .png" in said)

@@ -26,8 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         StreamError: the file cannot be opened; or it breaks off, after all before the break has been shown.
-        OutputError: the picture cannot be written.
+        OutputError: the picture cannot be written, after all else has been shown.
     """
+    from detector.consoles import ResultConsole
     from detector.tune import draw, finds, trace
     from stream import open_video
 
@@ -36,13 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
     with open_video(arguments.file, options=settings.capture) as video:
         curve = trace(video.name, _until_it_breaks(video, broken), settings)
         png = arguments.png or Path(f"{video.name}.curve.png")
-    draw(curve, settings.prefilter, png)
 
     def found_with(trial: "PrefilterSettings", seconds: float) -> bool:
         with open_video(arguments.file, options=settings.capture) as video:
             return finds(_until_it_breaks(video, []), trial, seconds)
 
-    _show(curve, settings, png, found_with, evidence=arguments.evidence)
+    _show(curve, settings, found_with, evidence=arguments.evidence)
+    draw(curve, settings.prefilter, png)
+    ResultConsole(soft_wrap=True).print(f"picture: {png}")
     if broken:
         raise broken[0]
     return 0
@@ -60,7 +62,6 @@ def _until_it_breaks(video: "Video", broken: "list[StreamError]") -> "Iterator[F
 def _show(
     curve: "Curve",
     settings: "Settings",
-    png: Path,
     found_with: "Callable[[PrefilterSettings, float], bool]",
     *,
     evidence: bool,
@@ -96,4 +97,3 @@ def _show(
     )
     for line in proposals(curve, used, found_with):
         console.print(line)
-    console.print(f"picture: {png}")
