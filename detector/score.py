@@ -19,6 +19,7 @@ TOLERANCE_SECONDS = 0.1
 PULSE_TOLERANCE_SECONDS = 0.02
 DEFAULT_STATES = ("confirmed", "unverified")
 _INSIDE_SECONDS = 0.01
+_LEAST_SECONDS = 1e-6  # of a report
 
 
 class ClipLabels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -177,9 +178,26 @@ def total(scores: Iterable[ClipScore]) -> ClipScore:
 def match(labels: Sequence[Span], reports: Sequence[Span], tolerance_seconds: float) -> list[tuple[int, int]]:
     """Pairs (label, report) of two sorted lists, in order, no index twice: as many as possible, onsets near.
 
-    Both lists run through time, so the best matching never crosses; it is found row by row as for the longest common
-    subsequence.
+    Moments that nothing spans part them, so that a night's thousands take no longer than its hours one by one.
     """
+    spans = sorted(
+        [(start - tolerance_seconds, end + tolerance_seconds, 1, 0) for start, end in labels]
+        + [(start, max(end, start + _LEAST_SECONDS), 0, 1) for start, end in reports]
+    )
+    matched: list[tuple[int, int]] = []
+    label = report = labels_here = reports_here = 0
+    reach = -math.inf
+    for start, end, is_label, is_report in [*spans, (math.inf, math.inf, 0, 0)]:
+        if start >= reach:
+            inside = labels[label : label + labels_here], reports[report : report + reports_here]
+            matched += [(label + i, report + j) for i, j in _match_part(*inside, tolerance_seconds)]
+            label, report, labels_here, reports_here = label + labels_here, report + reports_here, 0, 0
+        labels_here, reports_here, reach = labels_here + is_label, reports_here + is_report, max(reach, end)
+    return matched
+
+
+def _match_part(labels: Sequence[Span], reports: Sequence[Span], tolerance_seconds: float) -> list[tuple[int, int]]:
+    """As `match`: the best matching never crosses, so it is found row by row like a longest common subsequence."""
     # best[i][j]: (pairs, -sum of onset errors) for the first i labels and j reports.
     best = [[(0, 0.0)] * (len(reports) + 1) for _ in range(len(labels) + 1)]
     for i, label in enumerate(labels):
@@ -307,7 +325,7 @@ def score_all(
 
 
 def _overlap(label: Span, report: Span, tolerance: float) -> bool:
-    return report[0] < label[1] + tolerance and label[0] - tolerance < max(report[1], report[0] + 1e-6)
+    return report[0] < label[1] + tolerance and label[0] - tolerance < max(report[1], report[0] + _LEAST_SECONDS)
 
 
 def _touches_any(report: Span, labels: Iterable[Span], tolerance: float) -> bool:

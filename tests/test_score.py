@@ -1,5 +1,6 @@
 """How reports are compared with labels."""
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -179,6 +180,13 @@ def test_bad_labels_are_named(tmp_path: Path, content: bytes | None, part: str) 
     with pytest.raises(LabelsError, match=part) as caught:
         read_labels(path)
     assert str(path) in str(caught.value)
+
+
+def test_the_thousands_of_pulses_of_a_night_are_matched_in_no_time() -> None:
+    pulses = [(10.0 * n, 10.0 * n + 0.1) for n in range(4000)]
+    began = time.process_time()
+    assert match(pulses, pulses, 0.02) == [(n, n) for n in range(4000)]
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize(
