@@ -127,7 +127,7 @@ def creation_time(container: InputContainer, stream: VideoStream, length_seconds
     were UTC (GoPro), which tells nothing; and the time of the end (Android), so that `length_seconds` are taken off.
     """
     tags = container.metadata | stream.metadata
-    if tags.get("handler_name", "").strip().startswith("GoPro"):
+    if "GoPro" in tags.get("handler_name", ""):  # older ones write its length before it
         return None
     for key in ("com.apple.quicktime.creationdate", "creation_time", "DATE_UTC"):
         try:

@@ -210,7 +210,7 @@ def test_local_time_is_not_taken_for_utc(tmp_path: Path, capture_options: Captur
     with av.open(str(make_clip(tmp_path / "a.mp4", SMALL))) as source, av.open(str(gopro), "w") as container:
         container.metadata["creation_time"] = "2026-06-01T20:00:00Z"
         stream = container.add_stream_from_template(source.streams.video[0])
-        stream.metadata["handler_name"] = "GoPro AVC"
+        stream.metadata["handler_name"] = "\x01GoPro AVC"
         for packet in source.demux(video=0):
             if packet.size:
                 packet.stream = stream
