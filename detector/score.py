@@ -1,6 +1,8 @@
 """Flashes against labels: recall, false alarms, timing error; matched one to one."""
 
+import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -228,7 +230,8 @@ def read_labels(path: Path) -> dict[str, ClipLabels]:
     clip = None
     labels: dict[str, ClipLabels] = {}
     try:
-        for clip, of_clip in msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw]).items():
+        content = path.read_bytes()
+        for clip, of_clip in msgspec.json.decode(content, type=dict[str, msgspec.Raw]).items():
             labels[clip] = msgspec.json.decode(of_clip, type=ClipLabels)
     except OSError as error:
         raise LabelsError(f"{path}: cannot read labels: {error.strerror}") from error
@@ -238,6 +241,11 @@ def read_labels(path: Path) -> dict[str, ClipLabels]:
             f"{where}: not labels ({error}); expected an object of clips, each with kind (positive or negative), "
             "flashes, pulses and ignore (lists of [start, end] in seconds)"
         ) from error
+    names = Counter(name for name, _ in json.loads(content, object_pairs_hook=list))
+    if doubled := [name for name, count in names.items() if count > 1]:
+        raise LabelsError(
+            f"{path}, {doubled[0]}: not labels (it is there {names[doubled[0]]} times); name each clip once"
+        )
     return labels
 
 

@@ -209,6 +209,13 @@ def test_labels_that_would_be_counted_wrongly_are_refused_with_their_clip(
         read_labels(path)
 
 
+def test_a_clip_that_is_labelled_twice_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text('{"a.mp4": {"kind": "positive", "flashes": [[1, 2]]}, "a.mp4": {"kind": "negative"}}')
+    with pytest.raises(LabelsError, match=r"labels\.json, a\.mp4: not labels \(it is there 2 times\)"):
+        read_labels(path)
+
+
 def test_a_line_that_is_no_event_is_named_with_its_number(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(lines(flash("x", 1, 2)) + b"oops\n")
