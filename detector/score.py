@@ -1,13 +1,13 @@
 """Flashes against labels: recall, false alarms, timing error; matched one to one."""
 
+import difflib
 import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -24,12 +24,12 @@ _INSIDE_SECONDS = 0.01
 _LEAST_SECONDS = 1e-6  # of a report
 
 
-class ClipLabels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ClipLabels(msgspec.Struct, frozen=True, kw_only=True):
     """What a clip shows, in seconds of presentation time; an end is exclusive.
 
     kind: positive or negative. flashes: pulses joined over gaps shorter than 0.5 s. pulses: the finer lit runs.
     ignore: uncertain, neither a hit nor a false alarm there. seconds: length of the clip, where known.
-    notes, details: for people, and what `tools/make_storm.py` knows beside; not read.
+    Keys of one's own may stand beside these, such as notes.
     """
 
     kind: Literal["positive", "negative"]
@@ -38,8 +38,6 @@ class ClipLabels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ignore: tuple[Span, ...] = ()
     group: str | None = None
     seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    notes: str | None = None
-    details: Any = None
 
     def __post_init__(self) -> None:
         """Refuse what would be counted wrongly without a word."""
@@ -47,10 +45,6 @@ class ClipLabels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             for start, end in spans:
                 if not start < end:
                     raise ValueError(f"{name}: [{start:g}, {end:g}] does not end after it has begun")
-        for name, spans in (("flashes", self.flashes), ("pulses", self.pulses)):
-            for (start, end), (following, _) in pairwise(sorted(spans)):
-                if following < end:
-                    raise ValueError(f"{name}: the one at {following:g} s begins inside [{start:g}, {end:g}]")
         if self.kind == "negative" and self.flashes:
             raise ValueError(f"a negative clip with {len(self.flashes)} flashes")
 
@@ -232,6 +226,7 @@ def read_labels(path: Path) -> dict[str, ClipLabels]:
     try:
         content = path.read_bytes()
         for clip, of_clip in msgspec.json.decode(content, type=dict[str, msgspec.Raw]).items():
+            _refuse_misspelt(msgspec.json.decode(of_clip, type=dict[str, msgspec.Raw]))
             labels[clip] = msgspec.json.decode(of_clip, type=ClipLabels)
     except OSError as error:
         raise LabelsError(f"{path}: cannot read labels: {error.strerror}") from error
@@ -247,6 +242,15 @@ def read_labels(path: Path) -> dict[str, ClipLabels]:
             f"{path}, {doubled[0]}: not labels (it is there {names[doubled[0]]} times); name each clip once"
         )
     return labels
+
+
+def _refuse_misspelt(keys: Iterable[str]) -> None:
+    """A misspelt name would be a key of the user's own, and what it holds not be counted."""
+    names = ClipLabels.__struct_fields__
+    for key in keys:
+        meant = difflib.get_close_matches(key, names, n=1, cutoff=0.8)
+        if key not in names and meant:
+            raise msgspec.ValidationError(f"`{key}` is like `{meant[0]}`, but is not read; write that, or another name")
 
 
 def read_results(path: Path) -> list[Flash]:
