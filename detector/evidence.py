@@ -19,6 +19,10 @@ _log = logging.getLogger(__name__)
 CLIPS = "clips"  # the folder of a run's clips, in the run's own
 _UNDECIDED = ".new"  # ends the name of a picture until its verdict is there; what a killed run leaves is known by it
 _JPEG_QUALITY = 92
+_NOT_KEPT = (
+    "nothing of its time is kept to cut it from; after a jump of the time stamps or a new connection that begins with "
+    "the next key frame (set the camera to one every 1 or 2 s), and of a device nothing is kept"
+)
 
 
 class ClipSource(Protocol):
@@ -48,6 +52,8 @@ class Album:
             if source is not None and self._settings.clips:
                 start = candidate.start_seconds - self._settings.before_seconds
                 clip = source.cut(start, candidate.end_seconds + self._settings.after_seconds)
+                if clip is None:
+                    problems.append(f"without its clip: {_NOT_KEPT}")
         return Evidence(self, candidate.id, still, clip, tuple(problems))
 
     def put_aside(self, flash_id: str, still: bytes | None, clip: Clip | None) -> Media:
@@ -99,7 +105,7 @@ class Album:
 class Evidence:
     """A candidate's pictures: in memory first, then aside on disk, then in the run or nowhere; any thread may decide.
 
-    problems: why a picture that was wanted is missing.
+    problems: why a picture that was wanted is missing; logged once, when the others become part of the run.
     """
 
     def __init__(
@@ -123,7 +129,11 @@ class Evidence:
         """Where its pictures are: they become part of the run if nothing was decided before."""
         with self._lock:
             media = self._put_aside()
-            return media if self._decided else self._decide(self._album.keep(media))
+            if self._decided:
+                return media
+            for problem in self.problems:
+                _log.warning("%s: %s", self._flash_id, problem)
+            return self._decide(self._album.keep(media))
 
     def discard(self) -> Media:
         """Where its pictures are: nowhere, from now on."""

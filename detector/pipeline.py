@@ -1,6 +1,5 @@
 """One source's frames in, revisions of flashes out: prefilter, verifier and publication wired together."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,8 +11,6 @@ from detector.flash import Candidate, Flash, Media, State, Verdict
 from stream import Frame, utc_text
 
 SOFTWARE = f"lightning-detector {__version__}"
-
-_log = logging.getLogger(__name__)
 
 Answer = Callable[[Candidate, Verdict], None]
 
@@ -101,7 +98,7 @@ class SourceDetector:
         evidence = None if self._album is None else self._album.take(candidate, self._source)
 
         def answer(judged: Candidate, verdict: Verdict) -> None:
-            record.revise(judged, verdict, None if evidence is None else _media(judged.id, evidence, verdict))
+            record.revise(judged, verdict, None if evidence is None else _media(evidence, verdict))
 
         # A file has time; a live camera never waits for a verifier.
         self._judge.ask(candidate, answer, wait=self._file is not None)
@@ -109,13 +106,9 @@ class SourceDetector:
             evidence.put_aside()  # many may wait for a slow verifier: their clips would take the memory
 
 
-def _media(flash_id: str, evidence: Evidence, verdict: Verdict) -> Media:
+def _media(evidence: Evidence, verdict: Verdict) -> Media:
     # Of a rejected candidate nobody wants a picture among the flashes.
-    if verdict.lightning is False:
-        return evidence.discard()
-    for problem in evidence.problems:
-        _log.warning("%s: %s", flash_id, problem)
-    return evidence.write()
+    return evidence.discard() if verdict.lightning is False else evidence.write()
 
 
 def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, revision: int, file: str | None) -> Flash:

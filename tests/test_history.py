@@ -275,6 +275,22 @@ def test_what_came_before_the_time_stamps_jump_is_in_no_clip(
         assert history.cut(3.0 + offset, 4.0 + offset) is None
 
 
+def test_after_a_small_step_of_the_time_stamps_in_a_stall_nothing_is_kept_until_the_next_key_frame(
+    recorded: Callable[[str, str], Path],
+) -> None:
+    with av.open(str(recorded("c.ts", "libx264"))) as source:
+        stream = source.streams.video[0]
+        history = History(6.0, stream.codec_context)
+        packets = list(source.demux(stream))
+        for packet in packets:
+            history.add(packet)
+        history.place(3.0, 103.0)
+        history.place(2.5, 104.1)  # half a second back, after more than a second without a picture
+        assert history.cut(103.0, 104.2) is None
+        history.add(next(packet for packet in packets if packet.is_keyframe))
+        assert history.cut(103.0, 104.2) is not None
+
+
 @pytest.fixture(scope="module")
 def starting_again(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording with sound, a flash and a clap at 5 s, twice in one file: its time stamps begin again after 8 s.

@@ -211,3 +211,28 @@ def test_pictures_that_cannot_be_made_cost_the_pictures_and_not_the_event(
     assert [(flash.state, flash.media.still, flash.media.clip) for flash in said] == [("confirmed", None, None)]
     assert "roof-1: without its still: MemoryError" in caplog.text
     assert "roof-1: without its clip: IndexError: tuple index out of range" in caplog.text
+
+
+class Forgetful:
+    """A source that has nothing of any moment, as a camera right after a jump of its time stamps."""
+
+    def cut(self, _start_seconds: float, _end_seconds: float) -> Clip | None:
+        return None
+
+
+def test_a_flash_whose_moment_its_source_does_not_have_is_said_once_to_be_without_its_clip_and_a_rejected_light_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench, said = Bench(), list[Flash]()
+    album = Album(tmp_path, load_settings().evidence)
+    second = replace(candidate(), id="roof-2")
+    detector = SourceDetector(Script([candidate()], [second]), bench, said.append, album=album, source=Forgetful())
+    detector.push(frame(30))
+    bench.say(lightning=None)
+    bench.say(lightning=True)  # the verdict that came late
+    detector.push(frame(30))
+    bench.say(lightning=False)
+    assert [(flash.state, flash.media.clip) for flash in said[:2]] == [("unverified", None), ("confirmed", None)]
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "roof-1: without its clip: nothing of its time is kept to cut it from"
+    ]
