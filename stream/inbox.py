@@ -1,6 +1,7 @@
 """Where the connections of one camera leave what they read: in order, and never more than a program can hold."""
 
 import queue
+import threading
 
 from stream.connection import Connection, Ended, Item, Opened
 
@@ -10,15 +11,16 @@ _LEAST_ROOM = 50
 class Inbox:
     """A queue from reading threads to the one that decodes.
 
-    A program that falls behind by more than `backlog_seconds` of pictures misses some: from then up to a key frame at
-    which at most half of the room is taken. `skipped` counts them.
+    A program that falls behind by more than `backlog_seconds` of pictures misses some: of each connection from then up
+    to a key frame at which at most half of the room is taken. `skipped` counts them.
     """
 
     def __init__(self, backlog_seconds: float) -> None:
         self.skipped = 0
         self._backlog_seconds = backlog_seconds
         self._room = _LEAST_ROOM
-        self._full: Connection | None = None
+        self._skipping: set[Connection] = set()
+        self._leaving = threading.Lock()  # a silent connection and the one beside it may both leave something
         self._entries: queue.SimpleQueue[tuple[Connection, Item] | None] = queue.SimpleQueue()
 
     @property
@@ -28,12 +30,15 @@ class Inbox:
 
     def put(self, connection: Connection, item: Item) -> None:
         """Leave `item`; called from the thread of `connection`."""
-        if isinstance(item, Opened):
-            self._room = max(_LEAST_ROOM, round(self._backlog_seconds / item.frame_seconds))
-        elif not isinstance(item, Ended) and self._must_skip(connection, key=item.key):
-            self.skipped += 1
-            return
-        self._entries.put((connection, item))
+        with self._leaving:
+            if isinstance(item, Opened):
+                self._room = max(_LEAST_ROOM, round(self._backlog_seconds / item.frame_seconds))
+            elif isinstance(item, Ended):
+                self._skipping.discard(connection)
+            elif self._must_skip(connection, key=item.key):
+                self.skipped += 1
+                return
+            self._entries.put((connection, item))
 
     def wake(self) -> None:
         """Make a waiting `get` return."""
@@ -48,8 +53,8 @@ class Inbox:
 
     def _must_skip(self, connection: Connection, *, key: bool) -> bool:
         waiting = self._entries.qsize()
-        if self._full is connection and key and waiting <= self._room // 2:
-            self._full = None
-        elif waiting >= self._room:
-            self._full = connection
-        return self._full is connection
+        if waiting >= self._room:
+            self._skipping.add(connection)
+        elif key and waiting <= self._room // 2:
+            self._skipping.discard(connection)
+        return connection in self._skipping
