@@ -58,7 +58,7 @@ def make_server_keys(folder: Path) -> ServerKeys:
     if file.exists():
         raise FeedError(f"{file}: a server key is there already; every client knows it. Delete the file to start anew")
     keys = ServerKeys(*_pair())
-    _write_secret(
+    _write(
         file, f'# Key pair of a lightning-detector feed. Secret.\npublic = "{keys.public}"\nsecret = "{keys.secret}"\n'
     )
     _make_folder(folder / "clients")
@@ -88,12 +88,16 @@ def make_client_keys(folder: Path, name: str, file: Path) -> ClientKeys:
     if file.exists():
         raise FeedError(f"{file}: exists already; name another file for the client's key")
     keys = ClientKeys(*_pair(), server=server.public)
-    allow_client(folder, name, keys.public)
-    _write_secret(
+    _write(
         file,
         f'# Key of client "{name}" for a lightning-detector feed. Secret: hand it over safely, then delete this copy.\n'
         f'public = "{keys.public}"\nsecret = "{keys.secret}"\nserver = "{keys.server}"\n',
     )
+    try:
+        allow_client(folder, name, keys.public)
+    except FeedError:
+        file.unlink()  # it opens nothing
+        raise
     return keys
 
 
@@ -122,24 +126,22 @@ def allow_client(folder: Path, name: str, public: str) -> None:
         if client.public == public:
             state = "was revoked" if client.revoked else "has access"
             raise FeedError(f"client {name}: this key belongs to client {client.name}, which {state}; make a new key")
-    _make_folder(folder / "clients")
-    (folder / "clients" / f"{name}.toml").write_text(f'public = "{public}"\ncreated = "{_now()}"\n', encoding="utf-8")
+    _write(folder / "clients" / f"{name}.toml", f'public = "{public}"\ncreated = "{_now()}"\n', mode=0o644)
 
 
 def revoke_client(folder: Path, name: str) -> None:
     """Take the access of client `name` away; a running publisher drops it within a heartbeat.
 
     Raises:
-        FeedError: there is no such client.
+        FeedError: there is no such client, or the folder cannot be written.
     """
     _check_name(name)
     file = folder / "clients" / f"{name}.toml"
     if not file.exists():
         known = ", ".join(client.name for client in list_clients(folder) if not client.revoked) or "none"
         raise FeedError(f"client {name}: not in {folder / 'clients'}; clients with access: {known}")
-    _make_folder(folder / "revoked")
     moved = folder / "revoked" / f"{name}-{datetime.now(UTC):%Y%m%dt%H%M%S%f}.toml"
-    moved.write_text(f'{file.read_text(encoding="utf-8")}name = "{name}"\nrevoked = "{_now()}"\n', encoding="utf-8")
+    _write(moved, f'{file.read_text(encoding="utf-8")}name = "{name}"\nrevoked = "{_now()}"\n', mode=0o644)
     file.unlink()
 
 
@@ -205,14 +207,19 @@ def _make_folder(folder: Path) -> None:
         raise FeedError(f"{folder}: cannot make the folder: {error.strerror}") from error
 
 
-def _write_secret(file: Path, text: str) -> None:
+def _write(file: Path, text: str, mode: int = 0o600) -> None:
+    """Make `file` with all of `text` in it or not at all: with half a key in its folder no publisher would start."""
     _make_folder(file.parent)
     try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:
         raise FeedError(f"{file}: cannot write the key: {error.strerror}") from error
-    with os.fdopen(handle, "w", encoding="utf-8") as opened:
-        opened.write(text)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        file.unlink()
+        raise FeedError(f"{file}: cannot write the key: {error.strerror}; free disk space") from error
 
 
 def _read_secret(file: Path) -> dict[str, object]:

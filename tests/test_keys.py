@@ -1,6 +1,8 @@
 """CURVE: who has a key gets in, everyone else gets nothing, is told, counted and logged; on PUB and on ROUTER."""
 
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -206,3 +208,38 @@ def test_keys_for_some_endpoints_only_are_refused(tmp_path: Path, keys: Path) ->
     files = [tmp_path / "alice.key"] * 2
     with pytest.raises(FeedError, match="2 keys for 3 endpoints"):
         Subscriber(*["tcp://127.0.0.1:5556"] * 3, options=SubscriberOptions(keys=files)).receive(0)
+
+
+ON_A_FULL_DISK = """
+import resource
+from detector.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+raise SystemExit(main())
+"""
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["server", "--keys", "new"], "new/server.toml"),
+        (["client", "bob", "--keys", "keys"], "bob.key"),
+        (["allow", "bob", "0" * 40, "--keys", "keys"], "keys/clients/bob.toml"),
+        (["revoke", "alice", "--keys", "keys"], "keys/revoked/alice-"),
+    ],
+)
+def test_on_a_full_disk_no_half_key_is_left_and_nobody_gains_or_loses_access(
+    words: list[str], named: str, keys: Path, tmp_path: Path
+) -> None:
+    before = contents(tmp_path)
+    program = [sys.executable, "-c", ON_A_FULL_DISK, "keys", *words]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"lightning-detector: {named}")
+    assert "cannot write the key" in done.stderr
+    assert contents(tmp_path) == before
+    with Feed(options_for(free_endpoint(), keys=keys), {}):
+        pass  # who has a key folder can still publish
