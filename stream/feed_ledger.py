@@ -125,7 +125,11 @@ class Ledger:
             self._retry_at = time.monotonic() + _RETRY_SECONDS
             return
         if self._waiting:
-            _LOG.warning("the journal can be written again; %d messages followed into it", len(self._waiting))
+            _LOG.warning(
+                "%s: the journal can be written again; %d messages followed into it",
+                self._journal.name,
+                len(self._waiting),
+            )
         self._waiting.clear()
         self._trouble = False
 
@@ -154,7 +158,9 @@ class Ledger:
         self.recover(now=True)
         if self._waiting:
             _LOG.error(
-                "%d messages could not be journalled; subscribers who had not got them lose them", len(self._waiting)
+                "%s: %d messages could not be journalled; subscribers who had not got them lose them",
+                self._journal.name,
+                len(self._waiting),
             )
         self._journal.close()
 
@@ -185,7 +191,10 @@ class Ledger:
 
     def _restore(self) -> None:
         if self._journal.restore_if_gone():
-            _LOG.error("the journal file was deleted while in use; it was written again from what was still open")
+            _LOG.error(
+                "%s: the journal was deleted while in use; it was written again from what was still open",
+                self._journal.name,
+            )
 
     def _fail(self, error: JournalError) -> None:
         _LOG.error("%s. Going on without it: messages are marked durable: false and held in memory", error)
@@ -199,7 +208,11 @@ class Ledger:
             self._waiting.popleft()
         if excess > 0:
             if not self.let_go:
-                _LOG.error("more than %d messages wait for the journal; the oldest are let go", _WAITING_ROOM)
+                _LOG.error(
+                    "%s: more than %d messages wait for the journal; the oldest are let go, free disk space",
+                    self._journal.name,
+                    _WAITING_ROOM,
+                )
             self.let_go += excess
 
     def _number(self, drafts: Sequence[Draft], *, durable: bool) -> list[Entry]:

@@ -163,14 +163,15 @@ class Journal:
         return self._path is not None
 
     @property
-    def _open(self) -> sqlite3.Connection:
-        if self._database is None:
-            raise JournalError(f"{self._name}: the journal is closed")
-        return self._database
+    def name(self) -> str:
+        """What messages call it: its path."""
+        return str(self._path or "journal in memory")
 
     @property
-    def _name(self) -> str:
-        return str(self._path or "journal in memory")
+    def _open(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise JournalError(f"{self.name}: the journal is closed")
+        return self._database
 
     def _inode_now(self) -> tuple[int, int] | None:
         try:
@@ -193,7 +194,7 @@ class Journal:
     def _prepare(self) -> str:
         """Check that the file is ours, make its tables where they are missing, and return the feed's id."""
         database = self._open
-        check_format(database, self._name)
+        check_format(database, self.name)
         with self._transaction():
             for statement in filter(str.strip, _TABLES.split(";")):
                 database.execute(statement)
@@ -240,10 +241,10 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            raise JournalError(f"{self._name}: cannot {doing} the journal: {error}; {_advice(error)}") from error
+            raise JournalError(f"{self.name}: cannot {doing} the journal: {error}; {_advice(error)}") from error
         except OSError as error:
             raise JournalError(
-                f"{self._name}: cannot {doing} the journal: {error.strerror}; "
+                f"{self.name}: cannot {doing} the journal: {error.strerror}; "
                 "check that its folder exists and is writable"
             ) from error
 

@@ -161,7 +161,7 @@ def test_a_full_disk_is_said_loudly_and_survived_and_every_message_ends_up_on_di
     assert result["kept"] == list(range(1, 5 + 400 + 2))
     assert "cannot write the journal" in done.stderr
     assert "disk" in done.stderr
-    assert "can be written again" in done.stderr
+    assert "j.db: the journal can be written again" in done.stderr
 
 
 KILLED_IN_TROUBLE = """
