@@ -31,11 +31,8 @@ class BatcherCounts:
     """What has happened so far. late: answered `unverified` at the deadline; shed: because too many waited."""
 
     asked: int = 0
-    answered: int = 0
     late: int = 0
     shed: int = 0
-    failed: int = 0
-    batches: int = 0
 
 
 @dataclass(slots=True)
@@ -105,8 +102,6 @@ class Batcher:
             except Exception as error:  # noqa: BLE001 - whatever a decoder's picture does, the event must go out
                 verdict = unverified(self._verifier.name, f"its pictures cannot be read: {redact(error)}")
         if verdict is not None:
-            self.counts.answered += 1
-            self.counts.failed += verdict.lightning is None and verdict.reason is not None
             answer(candidate, verdict)
             return
         now = time.monotonic()
@@ -174,7 +169,6 @@ class Batcher:
             verdicts = self._judge([ticket.candidate for ticket in batch])
             with self._changed:
                 self._call_began = None
-                self.counts.batches += 1
                 for ticket, verdict in zip(batch, verdicts, strict=True):
                     if self._queue.release(ticket):
                         self._put(ticket, verdict)
@@ -271,8 +265,6 @@ class Batcher:
         """The last answer to `ticket`, unless it was answered `unverified` before and this says nothing more."""
         if ticket.expired and verdict.lightning is None:
             return
-        self.counts.answered += 1
-        self.counts.failed += verdict.lightning is None
         self._post(ticket, verdict)
 
     def _post(self, ticket: Ticket, verdict: Verdict) -> None:
