@@ -25,7 +25,7 @@ class Printer:
     """Calls `show` with the topic, number and JSON of each event, in order. `add` never waits.
 
     A reader who pauses misses what goes beyond 10,000 events. Whatever `show` raises (the disk is full, the reader has
-    left) ends the printing and is logged; `check` raises it if printing is the `only` place where events go. Use as a
+    left) ends the printing and is logged; where events go `only` here, `check` raises it, and so does leaving. Use as a
     context: leaving prints what waits, for two seconds at most.
     """
 
@@ -72,6 +72,8 @@ class Printer:
         left = self._missed + (self._waiting.qsize() if self._thread.is_alive() else 0)
         if self._thread.is_alive() or left:
             _log.warning("stdout: its reader does not read; about %d events were not printed", left)
+        if error is None:
+            self.check()
 
     def _run(self) -> None:
         try:

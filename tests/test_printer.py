@@ -51,17 +51,19 @@ def test_a_full_disk_ends_the_printing_with_one_warning_and_not_the_feed(caplog:
 
 
 def test_a_full_disk_is_an_error_where_events_go_nowhere_else() -> None:
-    with Printer(full_disk, only=True) as printer:
-        printer.add("ev.flash.cam", 1, b"{}")
+    def watch_until_it_fails() -> None:
+        with Printer(full_disk, only=True) as printer:
+            printer.add("ev.flash.cam", 1, b"{}")
+            wait_until(printer.check)
 
-        def fails() -> bool:
-            try:
-                printer.check()
-            except OutputError as error:
-                return "No space left" in str(error)
-            return False
+    with pytest.raises(OutputError, match="No space left"):
+        watch_until_it_fails()
 
-        wait_until(fails)
+
+def test_a_disk_that_is_full_for_the_last_events_is_an_error_too_where_they_go_nowhere_else() -> None:
+    printer = Printer(full_disk, only=True)
+    with pytest.raises(OutputError, match="cannot print events: No space left"), printer:
+        printer.add("ev.flash.cam", 1, b"{}")  # nobody checks any more before the run ends
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv", "--newest=1"])
