@@ -6,7 +6,6 @@ class StreamError(Exception):
 
     * StreamError
         - CannotOpen      the address is wrong, refused, or not video
-        - Stalled         connected, but no frame came within the limit
         - BadVideo        frames came, but the video breaks off or too much of it would not decode
         - FeedError       the event feed cannot start, or cannot do what was asked
             - JournalError    the journal file cannot be opened, read or written
@@ -19,10 +18,6 @@ class CannotOpen(StreamError):
     def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
         self.permanent = permanent
-
-
-class Stalled(StreamError):
-    """Connected, but no frame came within the limit."""
 
 
 class BadVideo(StreamError):
