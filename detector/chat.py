@@ -5,13 +5,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import msgspec
 
 from detector.errors import VerifierError
 from detector.minicpm.protocol import Score
 from detector.pictures import Picture
 from detector.question import Shown
+from stream import load_opencv
 
 _TOP_WORDS = 20  # as many of the likeliest first words as the protocol gives
 _JPEG_QUALITY = 95
@@ -121,6 +121,7 @@ def first_model_in(reply: bytes, endpoint: str) -> ServedModel:
 
 
 def _data_url(picture: Picture) -> str:
+    cv2 = load_opencv()
     done, code = cv2.imencode(
         ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     )

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.flash import Candidate
 from detector.settings import PictureName
-from stream import Frame
+from stream import Frame, load_opencv
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) uint8 RGB, upright."""
@@ -70,6 +69,7 @@ def pictures_of(
 
 def amplified_difference(before: Picture, peak: Picture) -> Picture:
     """The light that came between two pictures of one size, amplified until its brightest half percent is white."""
+    cv2 = load_opencv()
     rise = cv2.subtract(peak, before)  # saturates at 0: only what became brighter
     top = float(np.percentile(rise.max(axis=2), 99.5))
     gain = min(255.0 / max(top, 1.0), _MAX_GAIN)
@@ -92,6 +92,7 @@ def _scaled(picture: Picture, max_side: int) -> Picture:
     if scale >= 1.0:
         return picture
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    cv2 = load_opencv()
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 

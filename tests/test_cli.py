@@ -1,7 +1,9 @@
 """The command line: what is asked in a wrong way ends with 2 and one clear reason."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +100,25 @@ def test_a_stream_that_the_shell_closed_takes_what_is_written_to_it(
     assert done.stdout == ""
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["replay storm.mp4", "watch rtsp://127.0.0.1:1/", "tune storm.mp4", "doctor"])
+def test_on_a_server_without_the_libraries_of_opencv_every_command_says_what_to_install(
+    command: str, tmp_path: Path
+) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    done = subprocess.run(
+        [sys.executable, "-m", "detector", *command.split()],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent)])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "lightning-detector: OpenCV cannot be loaded, libGL.so.1 is missing on this machine: apt-get install libgl1"
+    )
+    assert "Traceback" not in done.stderr
+    assert ("opencv" in done.stdout) == (command == "doctor")  # which goes on to say what else there is

@@ -60,6 +60,12 @@ def test_only_the_model_rooms_import_torch_and_transformers(path: Path) -> None:
         assert room(path) in MODEL_ROOMS
 
 
+@pytest.mark.parametrize("path", sources("stream") + sources("detector"), ids=lambda path: path.name)
+def test_only_one_room_imports_opencv_which_says_what_to_install_where_it_is_missing(path: Path) -> None:
+    if any(module.split(".")[0] == "cv2" for module, _ in imports(path)):
+        assert path == ROOT / "stream" / "opencv.py"
+
+
 def test_every_name_at_the_door_of_stream_is_there() -> None:
     for name in stream.__all__:
         assert getattr(stream, name) is not None
