@@ -123,12 +123,12 @@ class Timeline:
         """`picture` as the camera's next frame."""
         shown = picture.frame
         shape = shown.width, shown.height, shown.format.name
-        if shape != self._shape:
-            if self._shape is not None:
-                self._steady.new_epoch()
-            self._shape = shape
-            decoder.size = shape[:2]
-            decoder.rotation = rotation_of(shown)
+        changed = shape != self._shape
+        if changed and self._shape is not None:
+            self._steady.new_epoch()
+        self._shape = shape
+        if changed or decoder.size is None:
+            decoder.size, decoder.rotation = shape[:2], rotation_of(shown)
         seconds = self._steady.place(picture.stamp, decoder.frame_seconds, picture.arrival)
         decoder.history.place(picture.stamp, seconds)
         taken = None if picture.stamp is None else decoder.clock.at(picture.stamp)
