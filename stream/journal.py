@@ -140,8 +140,12 @@ class Journal:
             return False
         with self._explained("restore"):
             _put_aside(self._path)
-            fresh = self._connect()
-            self._open.backup(fresh)
+            try:
+                fresh = self._connect()
+                self._open.backup(fresh)
+            except sqlite3.Error:
+                self._path.unlink(missing_ok=True)  # the next try would put half a journal aside, over another's file
+                raise
             self._open.close()
             self._database = fresh
             fresh.execute("pragma journal_mode=wal").fetchall()

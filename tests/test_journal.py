@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -157,6 +158,26 @@ def test_a_file_put_in_the_place_of_the_journal_is_set_aside_not_lost(tmp_path: 
     journal.append(entries(1, 1))
     (tmp_path / "other").write_bytes(b"precious")
     (tmp_path / "other").replace(path)
+    assert journal.restore_if_gone()
+    assert (tmp_path / "j.db.replaced").read_bytes() == b"precious"
+    assert [entry.sequence for entry in journal.since(0, 10)] == [1]
+    journal.close()
+
+
+def test_a_file_put_in_the_journals_place_is_kept_also_where_the_disk_is_full_at_first(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    journal = Journal(path)
+    journal.append(entries(1, 1))
+    (tmp_path / "other").write_bytes(b"precious")
+    (tmp_path / "other").replace(path)
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, most[1]))
+    try:
+        for _ in range(2):
+            with pytest.raises(JournalError, match=r"j\.db: cannot restore the journal"):
+                journal.restore_if_gone()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
     assert journal.restore_if_gone()
     assert (tmp_path / "j.db.replaced").read_bytes() == b"precious"
     assert [entry.sequence for entry in journal.since(0, 10)] == [1]
