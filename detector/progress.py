@@ -73,8 +73,8 @@ class ReplayProgress:
             return
         self._shown = now
         speed = seconds / max(1e-6, now - self._started)
-        found = sum(count for state, count in self._tally.counts.items() if state != "rejected")
-        self._bars.update(self._task, completed=seconds, speed=f"{speed:.1f}x", flashes=f"{found} flashes")
+        flashes = f"{self._tally.found} flashes"
+        self._bars.update(self._task, completed=seconds, speed=f"{speed:.1f}x", flashes=flashes)
 
     def end(self, problem: str | None) -> None:
         """The file is done, or broke off."""

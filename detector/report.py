@@ -239,6 +239,11 @@ class Counts:
         if len(self._states) > self._REMEMBERED:
             del self._states[next(iter(self._states))]
 
+    @property
+    def found(self) -> int:
+        """How many are not rejected; may be asked from any thread."""
+        return sum(self.counts[state] for state in ("confirmed", "unverified", "detected"))
+
     def summary(self) -> str:
         """How many flashes of each kind, in words."""
         counts = self.counts

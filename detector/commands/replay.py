@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         options = ReplayOptions(settings.capture, arguments.realtime, arguments.start, history, arguments.follow)
         outcome = replay_files(recordings, partial(_file_detector, session, folder), options, progress, stop)
         session.drain()
-    if not arguments.json and sum(tally.counts.values()) > tally.counts["rejected"]:
+    if not arguments.json and tally.found:
         results = result_console()
         results.print(tally.table(results.width))
     problems = len(outcome.problems)
