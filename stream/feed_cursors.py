@@ -34,6 +34,8 @@ class CursorFile:
     """
 
     def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            raise FeedError(f"{path}: cannot keep the cursor: it is a folder; name a file in it")
         self._path = path
         self._new = path.with_name(path.name + ".new")
 

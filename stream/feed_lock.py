@@ -18,6 +18,8 @@ class JournalLock:
     """
 
     def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            raise JournalError(f"{path}: cannot open the journal: it is a folder; name a file in it")
         beside = path.with_name(path.name + ".lock")
         try:
             self._handle: int | None = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -69,6 +69,7 @@ def test_wrong_use_ends_with_2_and_says_what_is_expected(
             ["subscribe", "tcp://127.0.0.1:5556", "--cursor", "/nowhere/c"],
             "/nowhere/c: no cursor can be kept in /nowhere",
         ),
+        (["subscribe", "tcp://127.0.0.1:5556", "--cursor", "."], ".: cannot keep the cursor: it is a folder"),
         (["serve-45", "--port", "99999"], "command line: minicpm45.port = 99999: expected `int` <= 65535"),
     ],
 )

@@ -195,8 +195,9 @@ def test_what_is_no_journal_is_refused_with_what_it_is(tmp_path: Path) -> None:
         Journal(tmp_path / "foreign.db")
     with pytest.raises(JournalError, match="folder exists"):
         Journal(tmp_path / "nowhere" / "j.db")
-    with pytest.raises(JournalError):
-        Journal(tmp_path)
+    for folder in (tmp_path, Path(), Path("/")):
+        with pytest.raises(JournalError, match="it is a folder; name a file in it"):
+            Journal(folder)
 
 
 def test_a_journal_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

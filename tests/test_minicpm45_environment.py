@@ -60,6 +60,11 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    with pytest.raises(VerifierError, match=r"/proc/nowhere/env: cannot be made: .*; name another with --environment"):
+        Environment(Path("/proc/nowhere/env")).make()
+
+
 def test_it_is_not_made_again_while_a_server_runs_from_it(tmp_path: Path) -> None:
     environment = pretend(tmp_path / "a", Stamp(requirements=requirements(), python=series()))
     with environment.in_use(), pytest.raises(VerifierError, match="a serve-45 is running from it"):

@@ -115,5 +115,10 @@ def test_an_unreadable_record_stops_instead_of_starting_afresh(tmp_path: Path) -
         read_book(record)
 
 
+def test_a_record_that_cannot_be_written_is_named() -> None:
+    with pytest.raises(VerifierError, match=r"nowhere/trusted\.json: cannot be written: .*; nothing is trusted yet"):
+        trust(Path("/proc/nowhere/trusted.json"), MODEL, FIRST, {"modeling.py": "1"})
+
+
 def test_equal_lists_have_no_differences() -> None:
     assert differences({"a.py": "1"}, {"a.py": "1"}) == []

@@ -217,8 +217,11 @@ def _python_series() -> str:
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Hold a lock on the folder that holds `folder` (no file is left behind), waiting for another setup to end."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder.parent, os.O_RDONLY)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder.parent, os.O_RDONLY)
+    except OSError as error:
+        raise VerifierError(f"{folder}: cannot be made: {error.strerror}; name another with --environment") from error
     try:
         limit = time.monotonic() + _LOCK_SECONDS
         while not _locked(lock):

@@ -95,14 +95,21 @@ def read_book(record: Path) -> TrustBook:
 
 
 def trust(record: Path, model: str, revision: str, files: CodeFiles) -> None:
-    """Record that `files` of this revision may run."""
+    """Record that `files` of this revision may run.
+
+    Raises:
+        VerifierError: the record cannot be read or written.
+    """
     book = read_book(record)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     book.models.setdefault(model, {})[revision] = Trusted(trusted_at=now, files=files)
-    record.parent.mkdir(parents=True, exist_ok=True)
     fresh = record.with_name(f"{record.name}.{os.getpid()}")
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(book)))
-    fresh.replace(record)
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(book)))
+        fresh.replace(record)
+    except OSError as error:
+        raise VerifierError(f"{record}: cannot be written: {error.strerror}; nothing is trusted yet") from error
 
 
 def objection(book: TrustBook, model: str, revision: str, files: CodeFiles) -> str | None:
