@@ -420,13 +420,15 @@ def test_one_camera_in_trouble_does_not_touch_another(
 def test_states_and_errors_reach_the_callback_in_order(
     rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
 ) -> None:
-    seen: queue.SimpleQueue[str] = queue.SimpleQueue()
+    seen: queue.SimpleQueue[CameraStatus] = queue.SimpleQueue()
     server = RtspServer(camera_clip)
-    with Camera("roof", server.url, capture_options, on_state=lambda s: seen.put(s.state)) as camera:
+    with Camera("roof", server.url, capture_options, on_state=seen.put) as camera:
         thread = threading.Thread(target=lambda: [None for _ in camera])
         thread.start()
-        assert seen.get(timeout=5) == "down"
+        first = seen.get(timeout=5)
+        assert (first.state, f"{server.port} refused" in str(first.last_error)) == ("down", True)
         rtsp_server(camera_clip, port=server.port)
-        assert seen.get(timeout=5) == "live"
+        second = seen.get(timeout=5)
+        assert (second.state, second.last_error) == ("live", first.last_error)
         camera.stop()
         thread.join(5)

@@ -14,8 +14,6 @@ import pytest
 from stream import HistoryFilter, JournalError, read_history
 from stream.journal import Entry, Journal, Retention, Upstream
 
-FOREVER = Retention(days=1e4, megabytes=1e4)
-
 
 def entries(first: int, count: int, *, published: float = 0.0, size: int = 20) -> list[Entry]:
     return [
