@@ -27,7 +27,7 @@ def explain_open_error(address: str, error: Exception) -> CannotOpen:
         if isinstance(error, kind):
             return CannotOpen(f"{shown}: {words}", permanent=True)
     if isinstance(error, av.error.HTTPOtherClientError):
-        return CannotOpen(f"{shown}: the camera offers no video there ({_reason(error)})", permanent=True)
+        return CannotOpen(f"{shown}: the camera offers no video there ({reason_of(error)})", permanent=True)
     if not is_url(address):
         return CannotOpen(f"{shown}: {_explain_file(error)}", permanent=True)
     if host_of(address) is None:
@@ -55,7 +55,7 @@ def _explain_network(address: str, error: Exception) -> str:
             f"no trusted TLS connection to {where}; a camera that signs its own certificate needs it named in "
             "capture.tls_ca_file, or capture.tls_verify = false"
         )
-    return f"cannot be opened: {_reason(error)}"
+    return f"cannot be opened: {reason_of(error)}"
 
 
 def _explain_host(host: str | None, *, meant: bool) -> str:
@@ -95,8 +95,9 @@ def _explain_file(error: Exception) -> str:
         return "is not a video, or its beginning or index is missing (a recording that was never finished)"
     if isinstance(error, OSError) and error.errno == errno.EACCES:
         return "may not be read: permission denied"
-    return f"cannot be opened: {_reason(error)}"
+    return f"cannot be opened: {reason_of(error)}"
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What `error` says without the address, which FFmpeg's and PyAV's errors hold with its password."""
     return redact(getattr(error, "strerror", None) or error)

@@ -16,7 +16,7 @@ from stream.address import is_url, redact
 from stream.connection import Connection, Item, Opened, Packet
 from stream.container import is_still
 from stream.errors import CannotOpen, StreamError
-from stream.explain import explain_open_error
+from stream.explain import explain_open_error, reason_of
 from stream.options import CaptureOptions
 from stream.receive_buffer import RECEIVE_BYTES
 from stream.rtp_loss import LossLog
@@ -84,8 +84,7 @@ class NetworkConnection(Connection):
             except StopIteration:
                 return
             except (av.FFmpegError, OSError) as error:
-                reason = redact(getattr(error, "strerror", None) or error)
-                raise StreamError(f"{redact(self._address)}: reading failed: {reason}") from None
+                raise StreamError(f"{redact(self._address)}: reading failed: {reason_of(error)}") from None
             if packet.size == 0:  # the flush packet after the end
                 return
             arrival = time.monotonic()

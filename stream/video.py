@@ -27,6 +27,7 @@ from stream.container import (
     whole_duration,
 )
 from stream.errors import BadVideo, CannotOpen
+from stream.explain import reason_of
 from stream.frame import Clock, Frame
 from stream.growing import GrowingFile
 from stream.history import Clip, History
@@ -177,7 +178,7 @@ class Video:
             except StopIteration:
                 break
             except (av.FFmpegError, OSError) as error:
-                broken = redact(getattr(error, "strerror", None) or error)
+                broken = reason_of(error)
                 break
             if packet.stream.index != self._stream.index:
                 self._pass_by(packet)
