@@ -52,7 +52,8 @@ class Album:
             if source is not None and self._settings.clips:
                 start = candidate.start_seconds - self._settings.before_seconds
                 clip = source.cut(start, candidate.end_seconds + self._settings.after_seconds)
-                if clip is None:
+                if clip is None or clip.start_seconds >= candidate.end_seconds:
+                    clip = None
                     problems.append(f"without its clip: {_NOT_KEPT}")
         return Evidence(self, candidate.id, still, clip, tuple(problems))
 

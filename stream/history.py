@@ -28,7 +28,7 @@ _IN_TRANSPORT_STREAMS = ("h264", "hevc", "vvc", "mpeg4", "mpeg2video", "mpeg1vid
 class Clip:
     """A cut clip: a whole file's bytes, its container ("mp4" or "mkv"), and when its first picture was taken.
 
-    start_seconds: on the source's own clock; a key frame, so at or before what was asked for.
+    start_seconds: on the source's own clock; a key frame, at or before what was asked for, or later where less is kept.
     """
 
     data: bytes

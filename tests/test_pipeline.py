@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from candidate_maker import candidate, frame
-from detector.evidence import Album
+from detector.evidence import Album, ClipSource
 from detector.flash import Candidate, Flash, Verdict
 from detector.pipeline import Answer, SourceDetector
 from detector.settings import load_settings
@@ -220,13 +220,21 @@ class Forgetful:
         return None
 
 
+class Late:
+    """A source that has what came after the flash only, as a camera with a key frame soon after such a jump."""
+
+    def cut(self, _start_seconds: float, end_seconds: float) -> Clip | None:
+        return Clip(b"nothing of the flash", "mp4", end_seconds - 0.1)
+
+
+@pytest.mark.parametrize("source", [Forgetful(), Late()])
 def test_a_flash_whose_moment_its_source_does_not_have_is_said_once_to_be_without_its_clip_and_a_rejected_light_is_not(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    source: ClipSource, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench, said = Bench(), list[Flash]()
     album = Album(tmp_path, load_settings().evidence)
     second = replace(candidate(), id="roof-2")
-    detector = SourceDetector(Script([candidate()], [second]), bench, said.append, album=album, source=Forgetful())
+    detector = SourceDetector(Script([candidate()], [second]), bench, said.append, album=album, source=source)
     detector.push(frame(30))
     bench.say(lightning=None)
     bench.say(lightning=True)  # the verdict that came late
