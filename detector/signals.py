@@ -1,10 +1,11 @@
 """Ctrl-C and SIGTERM inside a block: the first asks for a clean end, the second leaves at once."""
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
 
@@ -23,7 +24,7 @@ def stop_on_signals(stop: Event) -> Iterator[Event]:
             # Threads may be deep inside FFmpeg or a model: only this leaves without waiting for them.
             os._exit(130)
         stop.set()
-        os.write(sys.stderr.fileno(), b"\nStopping: finishing what is open. Ctrl-C again leaves now.\n")
+        _say(b"\nStopping: finishing what is open. Ctrl-C again leaves now.\n")
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
@@ -31,3 +32,11 @@ def stop_on_signals(stop: Event) -> Iterator[Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _say(words: bytes) -> None:
+    """Write `words` to stderr if that can be done at once; the work must end also where nobody reads them."""
+    with suppress(OSError):
+        _, ready, _ = select.select([], [sys.stderr], [], 0)
+        if ready:
+            os.write(sys.stderr.fileno(), words)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from support_feed import free_endpoint
-from support_rtsp import RtspServer
+from support_rtsp import RtspServer, wait_for
 
 FLASHES = (FlashPlan(kind="sheet", at=2.0), FlashPlan(kind="bolt", at=5.0))
 PROGRAM = (sys.executable, "-m", "detector")
@@ -126,7 +127,7 @@ def test_a_reader_of_stdout_in_trouble_stops_neither_the_feed_nor_the_end(
     endpoint = free_endpoint()
     words = ["watch", rtsp_server(storm).url, "--publish", endpoint, "--json", "--verifier", "photometric", "--quiet"]
     with (
-        stdout_whose(reader) as stdout,
+        output_whose(reader) as stdout,
         subprocess.Popen([*PROGRAM, *words], stdout=stdout, stderr=subprocess.PIPE, text=True) as watch,
         running("subscribe", endpoint, "--json", "--since", "0", "--seconds", "60") as subscriber,
     ):
@@ -144,15 +145,37 @@ def test_a_watch_that_only_prints_ends_quietly_when_its_reader_has_left(
     rtsp_server: Callable[..., RtspServer], storm: Path
 ) -> None:
     words = ["watch", rtsp_server(storm).url, "--publish", "none", "--json", "--verifier", "photometric", "--quiet"]
-    with stdout_whose("has left") as stdout:
+    with output_whose("has left") as stdout:
         done = subprocess.run(
             [*PROGRAM, *words], stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False
         )
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("reader", ["pauses", "has left", "is a full disk"])
+def test_a_reader_of_the_log_in_trouble_stops_neither_the_cameras_nor_the_feed(
+    reader: str, rtsp_server: Callable[..., RtspServer], storm: Path, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal.db"
+    endpoint = free_endpoint()
+    words = ["watch", rtsp_server(storm).url, "--publish", endpoint, "--journal", str(journal), "--verifier", "none"]
+    with (
+        output_whose(reader) as stderr,
+        subprocess.Popen([*PROGRAM, *words], stdout=subprocess.DEVNULL, stderr=stderr) as watch,
+        running("subscribe", endpoint, "--json", "--since", "0", "--seconds", "60") as subscriber,
+    ):
+        assert subscriber.stdout is not None
+        flashes = flashes_of(iter(subscriber.stdout.readline, ""))
+        try:
+            assert [flash["state"] for flash in islice(flashes, 4)] == ["detected", "unverified"] * 2
+            watch.send_signal(signal.SIGTERM)
+            wait_for(lambda: "stopped" in told_besides(str(journal)), 20, "the end is published")
+        finally:
+            watch.kill()
+
+
 @contextmanager
-def stdout_whose(reader: str) -> Iterator[int]:
+def output_whose(reader: str) -> Iterator[int]:
     """Something to write to whose reader pauses for ever, has left, or is a full disk."""
     if reader == "is a full disk":
         with Path("/dev/full").open("wb") as full:
