@@ -1,13 +1,11 @@
 """A run's results: flashes.jsonl and flashes.csv in its folder, and the table that a person reads."""
 
 import csv
-import errno
 import io
 import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from io import FileIO
 from pathlib import Path, PurePath
 from typing import Self
 
@@ -20,6 +18,7 @@ from detector.event_lines import utc_text
 from detector.evidence import CLIPS, remove_media, write_whole
 from detector.fitted_table import fitted_table
 from detector.flash import Flash, FlashMessage, Media
+from detector.result_lines import ResultLines
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class RunFolder:
         self.failure: OutputError | None = None
         self._overwrite = overwrite
         self._jsonl = path / "flashes.jsonl"
-        self._lines: FileIO | None = None
+        self._lines = ResultLines(self._jsonl)
         check_writable(path)
         if not keep_earlier and not overwrite:
             self._refuse_earlier()
@@ -69,11 +68,7 @@ class RunFolder:
     def begin(self) -> None:
         """Make the folder and start flashes.jsonl; calls after the first do nothing."""
         try:
-            if self._lines is None:
-                self.path.mkdir(parents=True, exist_ok=True)
-                if self._overwrite:
-                    self._remove_earlier()
-                self._lines = self._jsonl.open("ab", buffering=0)
+            self._write()
         except OSError as error:
             raise OutputError(f"--out {self.path}: cannot write results: {error.strerror}") from error
 
@@ -81,19 +76,31 @@ class RunFolder:
         """Take one message of the feed; only final states of flashes are kept."""
         if not topic.startswith(_TOPIC) or _decoder.decode(body).data.state == "detected":
             return
+        self._lines.hold(body + b"\n")
         try:
-            self.begin()
-            if self._lines is not None:
-                _append(self._lines, body + b"\n")
-        except OutputError as error:
-            self._fail(error)
+            self._write()
         except OSError as error:
-            self._fail(_cannot_write(self._jsonl, error))
+            self._fail(_cannot_write(self._jsonl, error, "make room there; what waits in memory follows then"))
 
     def __exit__(self, *_exception: object) -> None:
-        if self._lines is not None:
-            self._lines.close()
+        if not self._lines.begun and not self._lines.waiting:
+            return
+        try:
+            self._write()
+        except OSError as error:
+            self._fail(_cannot_write(self._jsonl, error))
+        self._lines.close()
+        if self._lines.begun:
             self._finish()
+
+    def _write(self) -> None:
+        """Write what waits for flashes.jsonl."""
+        if self._overwrite and not self._lines.begun:
+            self._remove_earlier()
+        self._lines.catch_up()
+        if self.failure is not None and not self._lines.lost:
+            _log.warning("%s: can be written again, and lacks nothing", self._jsonl)
+            self.failure = None
 
     def _fail(self, error: OutputError) -> None:
         if self.failure is None:
@@ -138,16 +145,8 @@ class RunFolder:
             self._fail(_cannot_write(Path(error.filename or self.path), error))
 
 
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: cannot write results: {error.strerror}; make room there and run again")
-
-
-def _append(lines: FileIO, line: bytes) -> None:
-    """Write `line` whole or not at all: half of one would spoil the next."""
-    end = os.fstat(lines.fileno()).st_size
-    if lines.write(line) != len(line):
-        lines.truncate(end)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _cannot_write(path: Path, error: OSError, advice: str = "make room there and run again") -> OutputError:
+    return OutputError(f"{path}: cannot write results: {error.strerror}; {advice}")
 
 
 def _read(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:

@@ -2,6 +2,8 @@
 
 import csv
 import os
+import resource
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -77,6 +79,68 @@ def test_a_watch_goes_on_where_an_earlier_one_was_cut_off(tmp_path: Path) -> Non
         folder.add("ev.flash.cam", 1, body(flash("cam-c")))
     lines = (tmp_path / "flashes.jsonl").read_bytes().splitlines()
     assert [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines] == ["cam-a", "cam-c"]
+
+
+def ids(folder: Path) -> list[str]:
+    """The flashes that stand in a run's folder."""
+    lines = (folder / "flashes.jsonl").read_bytes().splitlines()
+    return [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines]
+
+
+def test_a_line_that_a_power_cut_left_unfinished_does_not_spoil_the_next(tmp_path: Path) -> None:
+    (tmp_path / "flashes.jsonl").write_bytes(body(flash("cam-a")) + b"\n" + body(flash("cam-b"))[:50])
+    with RunFolder(tmp_path, keep_earlier=True) as folder:
+        folder.begin()
+        folder.add("ev.flash.cam", 1, body(flash("cam-c")))
+    assert ids(tmp_path) == ["cam-a", "cam-c"]
+
+
+@pytest.mark.parametrize("gone", ["the file moved", "the folder deleted"])
+def test_results_that_are_taken_away_during_a_watch_are_begun_anew(
+    gone: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, old = tmp_path / "out", tmp_path / "old.jsonl"
+    with RunFolder(out, keep_earlier=True) as folder:
+        folder.add("ev.flash.cam", 1, body(flash("cam-a")))
+        (out / "flashes.jsonl").rename(old)
+        if gone == "the folder deleted":
+            out.rmdir()
+        folder.add("ev.flash.cam", 2, body(flash("cam-b")))
+        folder.add("ev.flash.cam", 3, body(flash("cam-c")))
+    assert (ids(out), folder.failure) == (["cam-b", "cam-c"], None)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{out / 'flashes.jsonl'}: was moved or deleted while in use; further flashes go into a new file"
+    ]
+
+
+def test_two_watches_that_share_a_folder_lose_no_flash_when_one_ends(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, keep_earlier=True) as folder:
+        folder.add("ev.flash.cam", 1, body(flash("cam-a")))
+        with RunFolder(tmp_path, keep_earlier=True) as other:
+            other.add("ev.flash.cam", 1, body(flash("cam-b")))
+        folder.add("ev.flash.cam", 2, body(flash("cam-c")))
+    assert ids(tmp_path) == ["cam-a", "cam-b", "cam-c"]
+
+
+def test_flashes_that_come_while_the_disk_is_full_follow_once_there_is_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    size = len(body(flash("cam-a"))) + 1
+    with RunFolder(tmp_path, keep_earlier=True) as folder:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size + size // 2, before[1]))
+        try:
+            for name in "abcd":
+                folder.add("ev.flash.cam", 1, body(flash(f"cam-{name}")))
+            assert folder.failure is not None
+            assert ids(tmp_path) == ["cam-a", "cam-b"]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, ignored)
+        folder.add("ev.flash.cam", 1, body(flash("cam-e")))
+    assert (ids(tmp_path), folder.failure) == ([f"cam-{name}" for name in "abcde"], None)
+    assert ["what waits in memory follows" in caplog.messages[0], "lacks nothing" in caplog.messages[1]] == [True, True]
 
 
 def test_a_run_that_overwrites_takes_the_place_of_the_earlier_one_with_its_pictures_once_it_begins(

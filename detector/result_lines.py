@@ -1,0 +1,91 @@
+"""flashes.jsonl while it grows: a line for each flash, whatever becomes of the file and its disk meanwhile."""
+
+import errno
+import logging
+import os
+from collections import deque
+from io import FileIO
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+_ROOM = 10_000  # lines that wait in memory for a disk: about 20 MB
+
+
+class ResultLines:
+    """The file at `path`, to which `catch_up` appends what was given to `hold`.
+
+    What cannot be written waits in memory and follows, in order, once it can. A file that was moved or deleted
+    meanwhile (put away as old, or replaced by another run at its end) is begun anew.
+
+    lost: how many lines were let go, because too many waited.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.lost = 0
+        self._path = path
+        self._file: FileIO | None = None
+        self._waiting: deque[bytes] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many lines are not written yet."""
+        return len(self._waiting)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the file was opened."""
+        return self._file is not None
+
+    def hold(self, line: bytes) -> None:
+        """Keep `line` until `catch_up` writes it."""
+        self._waiting.append(line)
+        if len(self._waiting) > _ROOM:
+            self._waiting.popleft()
+            if not self.lost:
+                _log.error("%s: more than %d flashes wait for it; the oldest are let go", self._path, _ROOM)
+            self.lost += 1
+
+    def catch_up(self) -> None:
+        """Write what waits into the file, which is made where there is none.
+
+        Raises:
+            OSError: it cannot be written now; it waits.
+        """
+        file = self._open()
+        while self._waiting:
+            _append(file, self._waiting[0])
+            self._waiting.popleft()
+
+    def close(self) -> None:
+        """Let go of the file; it may be called twice."""
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self) -> FileIO:
+        if self._file is not None and not _is_at(self._file, self._path):
+            _log.warning("%s: was moved or deleted while in use; further flashes go into a new file", self._path)
+            self._file.close()
+            self._file = None
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a+b", buffering=0)
+        return self._file
+
+
+def _is_at(file: FileIO, path: Path) -> bool:
+    """Whether `file` is what lies at `path` now."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _append(file: FileIO, line: bytes) -> None:
+    """Write `line` whole or not at all, and on a line of its own: half of one would spoil the next."""
+    end = os.fstat(file.fileno()).st_size
+    if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+        line = b"\n" + line  # the power failed, or a run was killed, in the midst of the last one
+    if file.write(line) != len(line):
+        file.truncate(end)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
