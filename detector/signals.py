@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM inside a block: the first asks for a clean end, the second leaves at once."""
+"""Ctrl-C, SIGTERM and SIGHUP inside a block: the first asks for a clean end, the second leaves at once."""
 
 import os
 import select
@@ -9,24 +9,28 @@ from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def stop_on_signals(stop: Event) -> Iterator[Event]:
     """Set `stop` on the first signal inside the block; leave the process with code 130 on the second.
 
-    The handlers that were there before are given back when the block ends.
+    A terminal that is closed may send SIGHUP twice, so a second one of these changes nothing; nor does the first under
+    `nohup`. The handlers that were there before are given back when the block ends.
     """
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set() and number == signal.SIGHUP:
+            return
         if stop.is_set():
             # Threads may be deep inside FFmpeg or a model: only this leaves without waiting for them.
             os._exit(130)
         stop.set()
         _say(b"\nStopping: finishing what is open. Ctrl-C again leaves now.\n")
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    heard = [number for number in _SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield stop
     finally:

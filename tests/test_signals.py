@@ -19,13 +19,14 @@ print("done", flush=True)
 """
 
 
-def started(after: str) -> "subprocess.Popen[str]":
+def started(after: str, number: signal.Signals = signal.SIGINT) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(after=after)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", PROGRAM.format(after=after)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.stdout.readline() == "finishing\n"
     return process
 
@@ -44,6 +45,24 @@ def test_the_second_ctrl_c_leaves_at_once() -> None:
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == ""
     assert process.returncode == 130
+
+
+def test_a_terminal_that_is_closed_lets_the_work_finish_though_it_says_so_twice() -> None:
+    with started("input()", signal.SIGHUP) as process:
+        assert process.stdout is not None
+        process.send_signal(signal.SIGHUP)
+        assert process.communicate("\n", timeout=20)[0] == "done\n"
+    assert process.returncode == 0
+
+
+def test_what_runs_under_nohup_does_not_hear_that_its_terminal_was_closed() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals(Event()) as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_handlers_from_before_are_given_back() -> None:
