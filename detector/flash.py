@@ -63,7 +63,7 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True):
     Seconds are on the source's own clock; levels are of luma, 0 = black, 255 = white (what a camera records beyond its
     own black and white counts too, so that a rise may reach 297); `box` (left, top, right, bottom) and `centroid`
     (x, y) are shares 0..1 of the upright picture. `end_seconds` is the last lit frame plus one frame, and null while
-    the flash may still run.
+    the flash may still run, or where a killed run never saw its end.
     """
 
     id: str

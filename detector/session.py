@@ -15,12 +15,13 @@ from detector.batcher import Batcher
 from detector.cameras import CameraEntry
 from detector.evidence import Album, ClipSource
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE, Flash, event_schema
+from detector.left_open import left_open
 from detector.outlet import feed_options
 from detector.photometric import PhotometricVerifier
 from detector.pipeline import SOFTWARE, SourceDetector
 from detector.prefilter import Prefilter
 from detector.settings import Settings
-from detector.verifier import NoVerifier, choose_verifier
+from detector.verifier import NoVerifier, choose_verifier, unverified
 from stream import CameraStatus, Feed
 
 CAMERA_TYPE = "lightning.camera.v1"
@@ -75,6 +76,7 @@ class Session:
         with ExitStack() as stack:
             options = feed_options(self._settings, self._arguments)
             verifier, self.line = choose_verifier(self._settings)
+            self._verifier, self._journal = verifier.name, options.journal
             stack.callback(verifier.close)
             model = getattr(self._arguments, "model", None)
             if model is not None and verifier.name in _ASKING_NO_MODEL:
@@ -134,6 +136,13 @@ class Session:
         data = SystemState(state=state, cameras=tuple(cameras), verifier=self.line)
         site = self._settings.feed.site
         self._feed.publish(topic="ev.system", type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)
+
+    def close_left_open(self) -> None:
+        """Publish as `unverified` what a killed run left in the journal without a verdict: nobody shall wait for it."""
+        if self._journal is not None:
+            for flash in left_open(self._journal, unverified(self._verifier, "its run was killed before the verdict")):
+                _log.warning("%s: left without a verdict by a run that was killed; published as unverified", flash.id)
+                self._publish(flash)
 
     def _publish(self, flash: Flash) -> None:
         self._feed.publish(

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from detector.flash import FLASH_SCHEMA, FLASH_TYPE, event_schema
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
-from support_feed import free_endpoint
+from stream import Feed
+from support_feed import free_endpoint, options_for
 from support_rtsp import RtspServer, wait_for
+from test_feed_docs import flash
 
 FLASHES = (FlashPlan(kind="sheet", at=2.0), FlashPlan(kind="bolt", at=5.0))
 PROGRAM = (sys.executable, "-m", "detector")
@@ -210,6 +214,37 @@ def test_cameras_that_were_never_live_are_named_and_are_no_quiet_night(tmp_path:
         assert re.search(r"roof: was never live \(.*refused.*\); nothing is known of it", done.stderr)
         assert "no flashes" not in done.stderr
         assert "pa55" not in done.stderr
+
+
+def test_a_flash_that_a_killed_run_left_without_a_verdict_is_published_as_unverified_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    journal = tmp_path / "journal.db"
+    detected = replace(flash(), state="detected", revision=1, verdict=None, end_seconds=None, duration_seconds=None)
+    judged = replace(detected, id="judged")
+    with Feed(options_for(None, journal), event_schema()) as feed:
+        for one in (detected, judged, replace(judged, state="rejected", revision=2)):
+            feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=one)
+    config = tmp_path / "cameras.toml"
+    config.write_text('[[camera]]\nname = "roof"\nurl = "rtsp://127.0.0.1:1/cam"\n')
+    words = ["--publish", "none", "--journal", str(journal), "--out", str(tmp_path / "out"), "--seconds", "1"]
+    for _ in range(2):
+        command = [*PROGRAM, "watch", "--config", str(config), "--verifier", "none", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert "Traceback" not in done.stderr
+    told = subprocess.run(
+        [*PROGRAM, "history", str(journal), "--json"], capture_output=True, text=True, check=True, timeout=60
+    )
+    flashes = list(flashes_of(iter(told.stdout.splitlines())))
+    assert [(f["id"], f["state"], f["revision"]) for f in flashes] == [
+        (detected.id, "detected", 1),
+        ("judged", "detected", 1),
+        ("judged", "rejected", 2),
+        (detected.id, "unverified", 2),
+    ]
+    assert "killed" in flashes[-1]["verdict"]["reason"]
+    kept = (tmp_path / "out" / "flashes.jsonl").read_text().splitlines()
+    assert [f["id"] for f in flashes_of(iter(kept))] == [detected.id]
 
 
 def test_a_mask_over_nearly_the_whole_picture_is_warned_of(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         _log.info("%s", session.line)
         if folder is not None:
             folder.begin()
+        session.close_left_open()
         names = [entry.name for entry in cameras]
         session.publish_system("started", names)
         stack.callback(session.publish_system, "stopped", names)

@@ -1,0 +1,31 @@
+"""Flashes that a killed run left without a verdict, found in its journal."""
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from detector.flash import FLASH_TYPE, Flash, Verdict
+from stream import HistoryFilter, JournalError, read_history
+
+_log = logging.getLogger(__name__)
+
+_LOOK_BACK = 1000  # messages about flashes: far more than can wait for a verdict at one moment
+
+
+def left_open(journal: Path, verdict: Verdict) -> list[Flash]:
+    """The next revision, with `verdict`, of each flash that stands as `detected` at the end of `journal`."""
+    last: dict[str, Flash] = {}
+    try:
+        for kept in read_history(journal, HistoryFilter(topics=("ev.flash.",), newest=_LOOK_BACK)):
+            if kept.message.type == FLASH_TYPE:
+                flash = msgspec.convert(kept.message.data, Flash)
+                last[flash.id] = flash
+    except (JournalError, msgspec.ValidationError) as error:
+        _log.warning("%s: whether a killed run left flashes without a verdict is not known: %s", journal, error)
+        return []
+    return [
+        msgspec.structs.replace(flash, state=verdict.state, revision=flash.revision + 1, verdict=verdict)
+        for flash in last.values()
+        if flash.state == "detected"
+    ]
