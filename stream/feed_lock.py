@@ -14,7 +14,7 @@ class JournalLock:
     """Holds `path` + ".lock"; the system frees it even when the process is killed.
 
     Raises:
-        JournalError: another publisher holds it, or the folder cannot be written.
+        JournalError: another publisher holds it, or the folder or its disk cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,11 @@ class JournalLock:
             ) from None
         _, feed, number = words if len(words := self._words()) == 3 else ("", "-", "0")
         self._given = (feed, int(number) if number.isdecimal() else 0)
-        self._write()
+        try:
+            self._write()
+        except OSError as error:
+            self.close()
+            raise JournalError(f"{beside}: cannot be written: {error.strerror}; free disk space there") from error
 
     def given(self, feed: str) -> int:
         """The last number of `feed` that was given without getting into the journal; 0 if none was noted."""

@@ -32,6 +32,19 @@ def test_what_was_appended_is_there_after_reopening_and_numbers_go_on(tmp_path: 
     again.close()
 
 
+def test_a_journal_on_a_disk_that_is_full_from_the_start_is_named(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(JournalError, match=r"j\.db\.lock: cannot be written: .*; free disk space"):
+            Journal(tmp_path / "j.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    Journal(tmp_path / "j.db").close()
+
+
 def test_another_process_reads_what_append_has_returned_for(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
     journal.append(entries(1, 2))
