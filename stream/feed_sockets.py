@@ -57,6 +57,7 @@ class FeedSockets:
         self._send_queue_messages = send_queue_messages
         self._server: ServerKeys | None = read_server_keys(keys) if keys else None
         self._allowed: AllowList | None = AllowList(keys) if keys else None
+        self._complaint = ""  # why the keys could not be read the last time: said once, not at every heartbeat
         self.refusals = Refusals(endpoint.events)
         self._context = zmq.Context()
         self.poller = zmq.Poller()
@@ -113,8 +114,11 @@ class FeedSockets:
         try:
             gone = self._allowed.refresh()
         except FeedError as error:
-            _LOG.warning("%s. Who may connect stays as it was", error)
+            if str(error) != self._complaint:
+                _LOG.warning("%s. Who may connect stays as it was", error)
+            self._complaint = str(error)
             return
+        self._complaint = ""
         if gone:
             _LOG.warning("access taken away: %s; every connection is made anew", ", ".join(sorted(gone)))
             self._close_open(linger_ms=0)

@@ -150,6 +150,18 @@ def test_a_client_made_while_the_feed_runs_is_let_in(feed: Feed, keys: Path, tmp
     wait_until(lambda: knock(zmq.SUB, address.events, late, 300))
 
 
+def test_keys_that_cannot_be_read_any_more_are_said_once_and_the_feed_goes_on(
+    feed: Feed, keys: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = SubscriberOptions(keys=(tmp_path / "alice.key",), since=0)
+    (keys / "clients" / "torn.toml").write_text("")
+    wait_until(lambda: "torn.toml" in caplog.text)
+    with Subscriber(endpoint_of(feed), options=options) as alice:
+        assert len(take(alice, 2)) == 2
+        assert alice.receive(1.0) is None  # ten heartbeats
+    assert caplog.text.count("torn.toml") == 1
+
+
 def test_keys_are_files_that_only_their_owner_can_read(keys: Path, tmp_path: Path) -> None:
     for file in (keys / "server.toml", tmp_path / "alice.key"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
