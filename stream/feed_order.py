@@ -31,6 +31,8 @@ NoticeKind = Literal[
     "lost",
     "disk_trouble",
     "disk_well",
+    "place_trouble",
+    "place_well",
     "not_understood",
 ]
 
@@ -38,7 +40,7 @@ _decode = msgspec.json.Decoder(Message[dict[str, Any]]).decode
 
 
 class Notice(NamedTuple):
-    """Something about an endpoint that is worth telling; `text` is a whole sentence for a person."""
+    """Something worth telling about an endpoint, or about the cursor's file ("" then); `text` is for a person."""
 
     endpoint: str
     kind: NoticeKind

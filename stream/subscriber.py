@@ -21,12 +21,13 @@ from stream.keys import ClientKeys, read_client_keys
 
 _LOG = logging.getLogger("stream.subscriber")
 _POLL_SECONDS = 0.2  # stop, staleness and late answers are looked at this often
+_GOOD_NEWS = {"connected", "back", "disk_well", "place_well"}
 _ROOM = 2000  # messages in hand; beyond it they stay with the publisher
 
 
 def log_notice(notice: Notice) -> None:
     """Write `notice` to the log: what a subscriber does unless told otherwise."""
-    _LOG.log(logging.INFO if notice.kind in {"connected", "back", "disk_well"} else logging.WARNING, "%s", notice.text)
+    _LOG.log(logging.INFO if notice.kind in _GOOD_NEWS else logging.WARNING, "%s", notice.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,7 @@ class _Receiver:
         self._cursors = {**options.cursors, **self._places.feeds}
         self._inhand: deque[Received] = deque()
         self._unkept = False
+        self._trouble = False  # with the cursor's file
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.lines: list[Line] = []
         try:
@@ -104,9 +106,7 @@ class _Receiver:
     def settle(self) -> None:
         """The message given last is dealt with: keep the place behind it, and behind what was not wanted."""
         if self._unkept:
-            self._unkept = False
-            if self._file is not None:
-                self._file.write(self._places)
+            self._keep()
 
     def sockets(self) -> "list[zmq.Socket[bytes]]":
         """What to poll."""
@@ -133,8 +133,25 @@ class _Receiver:
         order = line.order
         if order.feed and order.started and self._places.endpoints.get(line.endpoint) != order.feed:
             self._places.reach(line.endpoint, order.feed, self._places.feeds.get(order.feed, order.started))
-            if self._file is not None:
-                self._file.write(self._places)
+            self._keep()
+
+    def _keep(self) -> None:
+        """Write the place down. Where that fails, messages go on all the same, and it is tried again and again."""
+        self._unkept = False
+        if self._file is None:
+            return
+        try:
+            self._file.write(self._places)
+        except FeedError as error:
+            self._unkept = True
+            if not self._trouble:
+                words = f"{error}. Going on without it: after a restart, what comes from now on may come again"
+                self._options.on_notice(Notice("", "place_trouble", words))
+            self._trouble = True
+            return
+        if self._trouble:
+            self._options.on_notice(Notice("", "place_well", f"{self._options.cursor}: the cursor is written again"))
+        self._trouble = False
 
     def _reach(self, received: Received) -> None:
         self._unkept = True

@@ -73,6 +73,23 @@ def test_a_cursor_file_keeps_the_place_of_first_contact_even_before_a_message(tm
             assert numbers(take(events, 2)) == [4, 5]
 
 
+def test_a_cursor_that_cannot_be_written_is_said_once_and_holds_up_no_message(tmp_path: Path) -> None:
+    endpoint, notices = free_endpoint(), list[Notice]()
+    options = SubscriberOptions(since=0, cursor=tmp_path / "place", on_notice=notices.append)
+    with Feed(options_for(endpoint), {}) as feed:
+        publish(feed, 3)
+        with Subscriber(endpoint, options=options) as events:
+            (tmp_path / "place.new").mkdir()  # no file can be written there, as on a full disk
+            assert numbers(take(events, 3)) == [1, 2, 3]
+            assert [n.text for n in notices if n.kind == "place_trouble"]
+            (tmp_path / "place.new").rmdir()
+            assert events.receive(0.5) is None
+        publish(feed, 1)
+        with Subscriber(endpoint, options=options) as events:
+            assert numbers(take(events, 1)) == [4]
+    assert [n.kind for n in notices if "cursor" in n.text] == ["place_trouble", "place_well"]
+
+
 def test_a_damaged_cursor_file_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "place").write_text("not json")
     subscriber = Subscriber(free_endpoint(), options=SubscriberOptions(cursor=tmp_path / "place"))
