@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Protocol
@@ -83,7 +83,7 @@ class Album:
         aside = path.with_name(f"{path.name}{_UNDECIDED}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(aside, data)
+            write_whole(aside, [data])
         except OSError as error:
             self.lost += 1
             _log.error("%s: cannot write the %s: %s", path, kind[:-1], error.strerror)
@@ -165,15 +165,16 @@ def _costing_no_event(picture: str, problems: list[str]) -> Iterator[None]:
         problems.append(f"without its {picture}: {type(error).__name__}: {error}")
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` to `path`: all of it, or what was there before stays.
+def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write `chunks` to `path`, one after the other: all of them, or what was there before stays.
 
     Raises:
         OSError: it cannot be written; nothing new is left.
     """
     scratch = path.with_name(f"{path.name}.new")
     try:
-        scratch.write_bytes(data)
+        with scratch.open("wb") as file:
+            file.writelines(chunks)
         scratch.replace(path)
     except OSError:
         scratch.unlink(missing_ok=True)

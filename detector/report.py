@@ -18,7 +18,7 @@ from detector.event_lines import utc_text
 from detector.evidence import CLIPS, remove_media, write_whole
 from detector.fitted_table import fitted_table
 from detector.flash import Flash, FlashMessage, Media
-from detector.result_lines import ResultLines
+from detector.result_lines import ResultLines, last_revisions, read_lines
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class RunFolder:
     def _read_earlier(self) -> list[Media]:
         try:
             with self._jsonl.open("rb") as lines:
-                return [message.data.media for _, message in _read(lines)]
+                return [message.data.media for _, message in read_lines(lines)]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -133,14 +133,9 @@ class RunFolder:
 
     def _finish(self) -> None:
         try:
+            write_whole(self._jsonl, last_revisions(self._jsonl))
             with self._jsonl.open("rb") as lines:
-                last = {message.data.id: line for line, message in _read(lines)}
-            write_whole(self._jsonl, b"".join(last.values()))
-            table = io.StringIO(newline="")
-            writer = csv.DictWriter(table, CSV_COLUMNS)
-            writer.writeheader()
-            writer.writerows(csv_row(_decoder.decode(line).data) for line in last.values())
-            write_whole(self.path / "flashes.csv", table.getvalue().encode())
+                write_whole(self.path / "flashes.csv", _csv_rows(message.data for _, message in read_lines(lines)))
         except OSError as error:
             self._fail(_cannot_write(Path(error.filename or self.path), error))
 
@@ -149,13 +144,17 @@ def _cannot_write(path: Path, error: OSError, advice: str = "make room there and
     return OutputError(f"{path}: cannot write results: {error.strerror}; {advice}")
 
 
-def _read(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:
-    for line in lines:
-        try:
-            yield line, _decoder.decode(line)
-        except msgspec.DecodeError:
-            # The last line of a run that was killed while writing it.
-            continue
+def _csv_rows(flashes: Iterable[Flash]) -> Iterator[bytes]:
+    """flashes.csv, line by line."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, CSV_COLUMNS)
+    writer.writeheader()
+    for flash in flashes:
+        writer.writerow(csv_row(flash))
+        yield table.getvalue().encode()
+        table.seek(0)
+        table.truncate()
+    yield table.getvalue().encode()
 
 
 def check_writable(path: Path) -> None:

@@ -1,13 +1,20 @@
-"""flashes.jsonl while it grows: a line for each flash, whatever becomes of the file and its disk meanwhile."""
+"""flashes.jsonl: a line for each flash, whatever becomes of the file and its disk while it grows; and its reading."""
 
 import errno
 import logging
 import os
 from collections import deque
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 
+import msgspec
+
+from detector.flash import FlashMessage
+
 _log = logging.getLogger(__name__)
+
+_decoder = msgspec.json.Decoder(FlashMessage)
 
 _ROOM = 10_000  # lines that wait in memory for a disk: about 20 MB
 
@@ -89,3 +96,26 @@ def _append(file: FileIO, line: bytes) -> None:
     if file.write(line) != len(line):
         file.truncate(end)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:
+    """Each line and its message; what is none is left out: the last line of a run that was killed while writing it."""
+    for line in lines:
+        try:
+            yield line, _decoder.decode(line)
+        except msgspec.DecodeError:
+            continue
+
+
+def last_revisions(jsonl: Path) -> Iterator[bytes]:
+    """Of each flash in `jsonl` its last line. Never all of them are in memory: it may be the file of years."""
+    with jsonl.open("rb") as file:
+        places: dict[str, int] = {}
+        begin = 0
+        for line in file:
+            for _, message in read_lines([line]):
+                places[message.data.id] = begin
+            begin += len(line)
+        for place in places.values():
+            file.seek(place)
+            yield file.readline().rstrip(b"\n") + b"\n"

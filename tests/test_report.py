@@ -4,6 +4,7 @@ import csv
 import os
 import resource
 import signal
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -120,6 +121,22 @@ def test_two_watches_that_share_a_folder_lose_no_flash_when_one_ends(tmp_path: P
             other.add("ev.flash.cam", 1, body(flash("cam-b")))
         folder.add("ev.flash.cam", 2, body(flash("cam-c")))
     assert ids(tmp_path) == ["cam-a", "cam-b", "cam-c"]
+
+
+def test_the_end_of_a_watch_of_years_takes_little_memory(tmp_path: Path) -> None:
+    kept = 10_000
+    with (tmp_path / "flashes.jsonl").open("wb") as file:
+        file.writelines(body(flash(f"cam-{number % kept}")) + b"\n" for number in range(kept + 500))
+    size = (tmp_path / "flashes.jsonl").stat().st_size
+    tracemalloc.start()
+    try:
+        with RunFolder(tmp_path, keep_earlier=True) as folder:
+            folder.begin()
+        assert tracemalloc.get_traced_memory()[1] < size / 3
+    finally:
+        tracemalloc.stop()
+    assert ids(tmp_path) == [f"cam-{number}" for number in range(kept)]
+    assert (tmp_path / "flashes.csv").read_bytes().count(b"\n") == kept + 1
 
 
 def test_flashes_that_come_while_the_disk_is_full_follow_once_there_is_room(
