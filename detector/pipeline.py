@@ -84,7 +84,7 @@ class SourceDetector:
             self._take(candidate)
 
     def finish(self) -> None:
-        """The source has ended: close what is open."""
+        """The source has ended, or is away for now: close what is open."""
         for candidate in self._prefilter.flush():
             self._take(candidate)
 

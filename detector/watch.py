@@ -45,6 +45,7 @@ class CameraWorker:
         self._watched = watched
         self._on_state = on_state
         self._stop = threading.Event()
+        self._detector: SourceDetector | None = None
         self._camera = self._open()
         self._thread = threading.Thread(target=self._run, name=f"camera-{watched.name}")
 
@@ -73,9 +74,16 @@ class CameraWorker:
             watched.name,
             watched.address,
             watched.options,
-            on_state=self._on_state,
+            on_state=self._tell,
             history_seconds=watched.history_seconds,
         )
+
+    def _tell(self, status: CameraStatus) -> None:
+        """Pass on what became of the camera; told in the thread that looks at its pictures."""
+        if status.state == "down" and self._detector is not None:
+            # A stroke may have cut its power, for days: what it showed last must not wait for its return.
+            self._detector.finish()
+        self._on_state(status)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -92,7 +100,7 @@ class CameraWorker:
                 self._camera = self._open()
 
     def _watch_once(self) -> None:
-        detector = self._watched.make_detector(self._camera)
+        detector = self._detector = self._watched.make_detector(self._camera)
         with self._camera as frames:
             try:
                 for frame in frames:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -154,6 +155,23 @@ def test_a_watch_that_only_prints_ends_quietly_when_its_reader_has_left(
             [*PROGRAM, *words], stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_flash_that_its_camera_does_not_survive_is_judged_before_the_camera_is_back(
+    rtsp_server: Callable[..., RtspServer], storm: Path
+) -> None:
+    camera = rtsp_server(storm)
+    words = ["watch", camera.url, "--publish", "none", "--json", "--verifier", "none", "--seconds", "40"]
+    with running(*words) as watch:
+        assert watch.stdout is not None
+        flashes = flashes_of(iter(watch.stdout.readline, ""))
+        detected = next(flashes)
+        camera.kill()
+        killed = time.monotonic()
+        judged = next(flashes)
+        assert time.monotonic() - killed < 15
+    assert (detected["id"], detected["state"]) == (judged["id"], "detected")
+    assert judged["state"] == "unverified"
 
 
 @pytest.mark.parametrize("reader", ["pauses", "has left", "is a full disk"])
