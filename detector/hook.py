@@ -62,8 +62,8 @@ class Hook:
         try:
             process.communicate(body + b"\n", timeout=self._limit_seconds)
         except subprocess.TimeoutExpired:
-            _end(process)
-            self._fail(f"{name}: {self._words[0]} ran longer than {self._limit_seconds:g} s and was stopped")
+            what_became = "was stopped" if _end(process) else "may not be stopped: it runs as another user"
+            self._fail(f"{name}: {self._words[0]} ran longer than {self._limit_seconds:g} s and {what_became}")
             return
         if process.returncode:
             self._fail(f"{name}: {self._words[0]} ended with code {process.returncode}")
@@ -73,15 +73,17 @@ class Hook:
         self._complain(text)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether `process` has ended: one that sudo has made another user's may not be asked to."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
     if process.stdin is not None:
         with suppress(OSError):
             process.stdin.close()
+    return process.poll() is not None
 
 
 def _split(command: str) -> list[str]:
