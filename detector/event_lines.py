@@ -41,10 +41,10 @@ def event_line(message: Message[dict[str, Any]]) -> Text:
     probability = verdict.get("probability") if isinstance(verdict, dict) else None
     cells = (
         f"{message.sequence:>8}",
-        f" {utc_text(message.time):<23}",
+        f" {plain_utc(message.time):<23}",
         f" {message.subject:<20}",
         f"{state:<11}",
-        f"{utc_text(start_utc):<23}" if isinstance(start_utc, str) else _number(data.get("start_seconds"), 23, 3),
+        f"{plain_utc(start_utc):<23}" if isinstance(start_utc, str) else _number(data.get("start_seconds"), 23, 3),
         _number(data.get("duration_seconds"), 8, 3),
         _number(data.get("peak_rise_levels"), 6, 1),
         _number(probability, 6, 2),
@@ -53,7 +53,7 @@ def event_line(message: Message[dict[str, Any]]) -> Text:
     return Text(" ".join(cells), style=_STYLES.get(state, ""))
 
 
-def utc_text(utc: str) -> str:
+def plain_utc(utc: str) -> str:
     """To the millisecond, which is finer than any camera's frame."""
     return utc[:23].replace("T", " ")
 

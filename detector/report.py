@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.errors import OutputError
-from detector.event_lines import utc_text
+from detector.event_lines import plain_utc
 from detector.evidence import CLIPS, remove_media, write_whole
 from detector.fitted_table import fitted_table
 from detector.flash import Flash, FlashMessage, Media
@@ -197,7 +197,7 @@ def flash_line(topic: str, body: bytes) -> Text | None:
     flash = _decoder.decode(body).data
     if flash.state == "detected":
         return None
-    when = clock_text(flash.start_seconds) if flash.start_utc is None else f"{utc_text(flash.start_utc)}Z"
+    when = clock_text(flash.start_seconds) if flash.start_utc is None else f"{plain_utc(flash.start_utc)}Z"
     sure = "" if flash.verdict is None or flash.verdict.probability is None else f"  {flash.verdict.probability:.0%}"
     why = "" if flash.verdict is None or flash.verdict.reason is None else f"  {flash.verdict.reason}"
     count = len(flash.pulses)
@@ -285,7 +285,7 @@ def _sure(flash: Flash) -> str:
 _COLUMNS: dict[str, Callable[[Flash], str]] = {
     "file": lambda flash: flash.file or flash.camera,
     "start": lambda flash: clock_text(flash.start_seconds),
-    "UTC": lambda flash: "" if flash.start_utc is None else f"{utc_text(flash.start_utc)}Z",
+    "UTC": lambda flash: "" if flash.start_utc is None else f"{plain_utc(flash.start_utc)}Z",
     "state": lambda flash: flash.state,
     "seconds": lambda flash: "" if flash.duration_seconds is None else f"{flash.duration_seconds:.2f}",
     "pulses": lambda flash: str(len(flash.pulses)),
