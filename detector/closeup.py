@@ -33,7 +33,7 @@ SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than 
 NEARBY_SIDE = 7  # the strokes of one digit are hardly further than half of that from those of another in its place
 WHITE = 235.0  # near it cameras bend their curve
 LEAST_DETAIL = 1.0  # a level, by which codecs change a picture: what differs by less may be theirs
-GRAIN_STEP = 3  # of the noise so many of the pixels tell enough; their columns differ from row to row
+GRAIN_STEP = 3  # every third pixel tells the noise well enough; from row to row it lies in other columns
 BLACK = 8.0  # a thirtieth of full scale: darker than this is what a picture shows of nothing at all
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stream import Clock, Frame, Message
 
 FLASH_TYPE = "lightning.flash.v1"
+FLASH_TOPIC = "ev.flash."  # the camera's name follows
 FLASH_SCHEMA = "urn:lightning-detector:flash:1"
 
 State = Literal["detected", "confirmed", "rejected", "unverified"]

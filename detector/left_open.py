@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from detector.flash import FLASH_TYPE, Flash, Verdict
+from detector.flash import FLASH_TOPIC, FLASH_TYPE, Flash, Verdict
 from stream import HistoryFilter, JournalError, read_history
 
 _log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ def left_open(journal: Path, verdict: Verdict) -> list[Flash]:
     """The next revision, with `verdict`, of each flash that stands as `detected` at the end of `journal`."""
     last: dict[str, Flash] = {}
     try:
-        for kept in read_history(journal, HistoryFilter(topics=("ev.flash.",), newest=_LOOK_BACK)):
+        for kept in read_history(journal, HistoryFilter(topics=(FLASH_TOPIC,), newest=_LOOK_BACK)):
             if kept.message.type == FLASH_TYPE:
                 flash = msgspec.convert(kept.message.data, Flash)
                 last[flash.id] = flash

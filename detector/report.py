@@ -17,12 +17,11 @@ from detector.errors import OutputError
 from detector.event_lines import plain_utc
 from detector.evidence import CLIPS, remove_media, write_whole
 from detector.fitted_table import fitted_table
-from detector.flash import Flash, FlashMessage, Media
+from detector.flash import FLASH_TOPIC, Flash, FlashMessage, Media
 from detector.result_lines import ResultLines, last_revisions, read_lines
 
 _log = logging.getLogger(__name__)
 
-_TOPIC = "ev.flash."
 _decoder = msgspec.json.Decoder(FlashMessage)
 
 CSV_COLUMNS = (
@@ -74,7 +73,7 @@ class RunFolder:
 
     def add(self, topic: str, _sequence: int, body: bytes) -> None:
         """Take one message of the feed; only final states of flashes are kept."""
-        if not topic.startswith(_TOPIC) or _decoder.decode(body).data.state == "detected":
+        if not topic.startswith(FLASH_TOPIC) or _decoder.decode(body).data.state == "detected":
             return
         self._lines.hold(body + b"\n")
         try:
@@ -192,7 +191,7 @@ def clock_text(seconds: float) -> str:
 
 def flash_line(topic: str, body: bytes) -> Text | None:
     """A message as the one line that `watch` prints; None for what is no flash or was only the start of one."""
-    if not topic.startswith(_TOPIC):
+    if not topic.startswith(FLASH_TOPIC):
         return None
     flash = _decoder.decode(body).data
     if flash.state == "detected":
@@ -225,7 +224,7 @@ class Counts:
 
     def add(self, topic: str, _sequence: int, body: bytes) -> None:
         """Take one message of the feed."""
-        if topic.startswith(_TOPIC):
+        if topic.startswith(FLASH_TOPIC):
             self._take(_decoder.decode(body).data)
 
     def _take(self, flash: Flash) -> None:

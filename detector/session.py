@@ -14,7 +14,7 @@ import msgspec
 from detector.batcher import Batcher
 from detector.cameras import CameraEntry
 from detector.evidence import Album, ClipSource
-from detector.flash import FLASH_SCHEMA, FLASH_TYPE, Flash, event_schema
+from detector.flash import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
 from detector.left_open import left_open
 from detector.outlet import feed_options
 from detector.photometric import PhotometricVerifier
@@ -146,7 +146,7 @@ class Session:
 
     def _publish(self, flash: Flash) -> None:
         self._feed.publish(
-            topic=f"ev.flash.{flash.camera}",
+            topic=FLASH_TOPIC + flash.camera,
             type=FLASH_TYPE,
             subject=flash.camera,
             dataschema=FLASH_SCHEMA,

@@ -163,12 +163,18 @@ def test_a_journal_deleted_while_in_use_is_written_again_whole(tmp_path: Path) -
     again.close()
 
 
-def test_a_file_put_in_the_place_of_the_journal_is_set_aside_not_lost(tmp_path: Path) -> None:
-    path = tmp_path / "j.db"
+def replaced_by_a_file(path: Path) -> Journal:
+    """A journal of one message in use, at whose path another file lies now."""
     journal = Journal(path)
     journal.append(entries(1, 1))
-    (tmp_path / "other").write_bytes(b"precious")
-    (tmp_path / "other").replace(path)
+    other = path.with_name("other")
+    other.write_bytes(b"precious")
+    other.replace(path)
+    return journal
+
+
+def test_a_file_put_in_the_place_of_the_journal_is_set_aside_not_lost(tmp_path: Path) -> None:
+    journal = replaced_by_a_file(tmp_path / "j.db")
     assert journal.restore_if_gone()
     assert (tmp_path / "j.db.replaced").read_bytes() == b"precious"
     assert [entry.sequence for entry in journal.since(0, 10)] == [1]
@@ -176,11 +182,7 @@ def test_a_file_put_in_the_place_of_the_journal_is_set_aside_not_lost(tmp_path: 
 
 
 def test_a_file_put_in_the_journals_place_is_kept_also_where_the_disk_is_full_at_first(tmp_path: Path) -> None:
-    path = tmp_path / "j.db"
-    journal = Journal(path)
-    journal.append(entries(1, 1))
-    (tmp_path / "other").write_bytes(b"precious")
-    (tmp_path / "other").replace(path)
+    journal = replaced_by_a_file(tmp_path / "j.db")
     most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, most[1]))
     try:

@@ -65,9 +65,8 @@ def main() -> int:
         except (CannotOpen, BadVideo, WriteError, PlanError) as error:
             print(f"bench_prefilter.py: {error}", file=sys.stderr)
             return 1
-    table = Table(
-        title=f"Prefilter against decoding (CPU time of the same run, decoder threads: {given.threads or 'as cores'})"
-    )
+    threads = given.threads or "one per core"
+    table = Table(title=f"Prefilter against decoding (CPU time of the same run, decoder threads: {threads})")
     for column in ("clip", "size", "pictures", "decode ms", "prefilter ms", "share", "held MB"):
         table.add_column(column, justify="left" if column == "clip" else "right")
     for name, cost in costs.items():

@@ -13,8 +13,6 @@ from detector.commands.common import add_filter_arguments, progress_console, res
 if TYPE_CHECKING:
     from stream import Kept
 
-_FLASHES = "ev.flash."
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which journal, which messages, which form."""
@@ -32,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print them, oldest first; finding none is no failure."""
+    from detector.flash import FLASH_TOPIC
     from stream import HistoryFilter, read_history
 
     wanted = HistoryFilter(
@@ -41,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         cameras=tuple(arguments.camera),
         states=() if arguments.latest else tuple(arguments.state),
         newest=None if arguments.latest else arguments.newest,
-        topics=(_FLASHES,) if arguments.csv or arguments.latest else (),
+        topics=(FLASH_TOPIC,) if arguments.csv or arguments.latest else (),
     )
     kept: Iterable[Kept] = read_history(arguments.journal, wanted)
     if arguments.latest:
