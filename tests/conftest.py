@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from detector.settings import load_settings
+from helpers.mangler import Faults, Mangler
+from helpers.media import Clip, make_clip
+from helpers.rtsp import RtspServer, missing
+from helpers.standin45 import ENVIRONMENT, Serving, build_standin, lay_out
 from stream import CaptureOptions
-from support_mangler import Faults, Mangler
-from support_media import Clip, make_clip
-from support_rtsp import RtspServer, missing
-from support_standin45 import ENVIRONMENT, Serving, build_standin, lay_out
 
 rtsp_missing = cache(missing)
 
@@ -32,10 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def footage() -> Path:
     """The folder of real clips, which are not part of the project."""
-    folder = Path(os.environ.get("LIGHTNING_FOOTAGE", Path(__file__).parents[2] / "shared" / "footage"))
-    if not (folder / "labels.json").is_file():
-        pytest.skip(f"no real footage at {folder}; set LIGHTNING_FOOTAGE to its folder")
-    return folder
+    named = os.environ.get("LIGHTNING_FOOTAGE")
+    if not named or not (Path(named) / "labels.json").is_file():
+        pytest.skip(f"no real clips at LIGHTNING_FOOTAGE={named or ''}; set it to a folder with labels.json")
+    return Path(named)
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from candidate_maker import candidate
 from detector.batcher import Batcher
 from detector.flash import Candidate, Verdict
 from detector.settings import BatcherSettings, load_settings
 from detector.verifier import NoVerifier
+from helpers.candidates import candidate
 
 LIMIT_SECONDS = 20.0
 

@@ -7,7 +7,7 @@ import pytest
 from feed_bench.fanout import measure_fanout
 from feed_bench.freeze import measure_freeze
 from feed_bench.kills import measure_kills
-from support_feed import free_endpoint
+from helpers.feed import free_endpoint
 
 pytestmark = pytest.mark.slow
 

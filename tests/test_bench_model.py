@@ -3,16 +3,17 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
+from helpers import ROOT
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 
 def test_the_bench_measures_every_combination_without_network() -> None:
     pytest.importorskip("torch", reason="the extra minicpm is not installed")
-    tool = Path(__file__).parents[1] / "tools" / "bench_model.py"
+    tool = ROOT / "tools" / "bench_model.py"
     words = ["--size", "tiny", "--batch", "1", "3", "--side", "224", "--repeat", "1", "--json", "--device", "cpu"]
     done = subprocess.run([sys.executable, str(tool), *words], capture_output=True, text=True, timeout=110, check=True)
     found = json.loads(done.stdout)

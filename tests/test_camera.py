@@ -18,10 +18,10 @@ import msgspec
 import psutil
 import pytest
 
+from helpers.mangler import Faults, Mangler
+from helpers.media import Clip, counter, make_clip
+from helpers.rtsp import RtspServer, free_port, own_certificate, wait_for
 from stream import Camera, CameraStatus, CaptureOptions, Frame, granted_receive_bytes
-from support_mangler import Faults, Mangler
-from support_media import Clip, counter, make_clip
-from support_rtsp import RtspServer, free_port, own_certificate, wait_for
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]

@@ -1,15 +1,15 @@
 """Cameras in a settings file."""
 
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from detector.cameras import load_cameras
 from detector.errors import SettingsError
+from helpers import ROOT
 
-EXAMPLE = Path(__file__).parent.parent / "configs" / "cameras.example.toml"
+EXAMPLE = ROOT / "configs" / "cameras.example.toml"
 SECRETS = {"CAMERA_USER": "watch", "CAMERA_PASSWORD": "p@ss/w:rd"}
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from candidate_maker import candidate
 from detector.batcher import Batcher
 from detector.cascade import Cascade
 from detector.flash import Candidate, Verdict
 from detector.settings import load_settings
 from detector.verifier import unverified
+from helpers.candidates import candidate
 
 
 class Certain:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from detector.cli import main
+from helpers import ROOT
 
 
 def ended(words: list[str]) -> int:
@@ -110,7 +111,7 @@ def test_on_a_server_without_the_libraries_of_opencv_every_command_says_what_to_
     (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
     done = subprocess.run(
         [sys.executable, "-m", "detector", *command.split()],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent)])},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.mangler import Faults, Mangler
+from helpers.media import counter
+from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions
 from stream.clock import SteadyClock
 from stream.utc import CaptureClock, CaptureTime
-from support_mangler import Faults, Mangler
-from support_media import counter
-from support_rtsp import RtspServer
 
 FRAME = 0.04
 

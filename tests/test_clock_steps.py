@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.mangler import Faults, Mangler
+from helpers.media import counter
+from helpers.rtsp import RtspServer, wait_for
 from stream import Camera, CaptureOptions
-from support_mangler import Faults, Mangler
-from support_media import counter
-from support_rtsp import RtspServer, wait_for
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]

@@ -6,7 +6,7 @@ import pytest
 from detector.closeup import Change
 from detector.closeup import change as closeup_change
 from detector.flash import Candidate
-from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, lit, patch
+from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, lit, patch
 
 
 def starts(found: list[Candidate]) -> list[float]:

@@ -12,7 +12,7 @@ from detector.flash import Candidate, LightCurve
 from detector.photometric import WEIGHTS, PhotometricVerifier
 from detector.settings import load_settings
 from detector.views import Views
-from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, land, lit, patch, sky_light
+from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, land, lit, patch, sky_light
 from stream import Frame
 
 PHOTOMETRIC = load_settings().photometric

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from candidate_maker import candidate
 from detector import colour_clues
 from detector.flash import Candidate
 from detector.photometric import WEIGHTS
 from detector.views import Views
+from helpers.candidates import candidate
 from stream import Frame
 
 Colours = NDArray[np.float32]

@@ -6,14 +6,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from candidate_maker import candidate
 from detector import clues
 from detector.company import Company
 from detector.flash import Candidate
 from detector.photometric import PhotometricVerifier
 from detector.settings import load_settings
 from detector.views import Views
-from scene_maker import HEIGHT, WIDTH, Picture, closed, frames, land, lit, marked, prefilter, sky_light
+from helpers.candidates import candidate
+from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, land, lit, marked, prefilter, sky_light
 
 SHAPE = (36, 64)
 WIDE = (30, 40)

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from helpers.mangler import Faults, Mangler
+from helpers.media import Clip, counter, make_clip
+from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions, open_video
 from stream.connection import Opened, Packet
 from stream.live import LiveDecoder, Timeline
 from stream.rtp_loss import Taint
-from support_mangler import Faults, Mangler
-from support_media import Clip, counter, make_clip
-from support_rtsp import RtspServer
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]

@@ -10,9 +10,10 @@ from rich.console import Console
 
 import demo
 from detector.flash import Flash, FlashMessage
+from helpers import ROOT
 from storm import Scene
 
-TOOL = Path(__file__).parent.parent / "tools" / "demo.py"
+TOOL = ROOT / "tools" / "demo.py"
 
 
 @pytest.mark.slow

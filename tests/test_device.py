@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.media import Clip, counter, make_clip
+from helpers.rtsp import wait_for
 from stream import Camera, CaptureOptions
 from stream.device import is_device
-from support_media import Clip, counter, make_clip
-from support_rtsp import wait_for
 
 pytestmark = pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs /dev/shm to stand for a device")
 

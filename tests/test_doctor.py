@@ -15,9 +15,9 @@ from detector.minicpm.facts import Facts, Gpu
 from detector.minicpm.models import record_verified, verified_here
 from detector.settings import load_settings
 from detector.verifier import why_no_gpu_model
-from model_server import ModelServer
+from helpers.model_server import ModelServer
+from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
 from stream import granted_receive_bytes
-from support_models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
 
 TINY = [
     "--set", "minicpm.threads=1",

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from candidate_maker import candidate, frame
 from detector.evidence import Album, encode_still
 from detector.settings import load_settings
+from helpers.candidates import candidate, frame
 
 EVIDENCE = load_settings().evidence
 

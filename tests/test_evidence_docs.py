@@ -1,11 +1,10 @@
 """What docs/evidence.md explains is what events hold."""
 
 import re
-from pathlib import Path
 
 from detector.photometric import WEIGHTS
+from helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
 
 

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 import zmq
 
+from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 from stream import Feed, FeedError, JournalError, Subscriber, SubscriberOptions
 from stream.feed_wire import parse_endpoint
-from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 
 
 def ask(endpoint: str, *frames: bytes) -> list[bytes]:

@@ -18,9 +18,8 @@ import pytest
 from detector.cli import main
 from detector.commands.relay import relay as carry
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE
+from helpers.feed import LIMIT_SECONDS, flash, free_endpoint, options_for, publish, take
 from stream import Feed, FeedError, HistoryFilter, Subscriber, read_history
-from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take
-from test_feed_docs import flash
 
 
 @pytest.fixture

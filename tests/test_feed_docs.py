@@ -3,39 +3,27 @@
 import json
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import jsonschema
 import msgspec
 import pytest
 
-from detector.flash import FLASH_SCHEMA, FLASH_TYPE, Flash, Media, Pulse, Verdict, event_schema
+from detector.flash import FLASH_SCHEMA, FLASH_TYPE, event_schema
 from detector.outlet import feed_options
 from detector.settings import load_settings
+from helpers import ROOT
+from helpers.feed import flash, options_for
 from stream import Feed, FeedOptions
 from stream.feed_ledger import _WAITING_ROOM
 from stream.feed_sockets import _REPLIES_WAITING
 from stream.feed_wire import PAGE_BYTES, PAGE_MESSAGES, PROTOCOL, REQUEST_BYTES, Heartbeat, Reply
-from support_feed import options_for
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
     return (DOCS / "feed.md").read_text(encoding="utf-8")
-
-
-def flash() -> Flash:
-    return Flash(
-        id="cam-1.000s-aaaa", camera="cam", file=None, state="confirmed", revision=2, start_seconds=1.0,
-        peak_seconds=1.04, end_seconds=1.2, duration_seconds=0.2, start_utc="2026-11-22T21:29:03.372881Z", clock="rtcp",
-        utc_error_ms=40.0, quality=("rtp_loss",),
-        pulses=(Pulse(offset_seconds=0.0, duration_seconds=0.2, rise_levels=40.0),), peak_rise_levels=40.0,
-        lit_fraction=0.4, box=(0.0, 0.0, 1.0, 0.5), centroid=(0.5, 0.25),
-        verdict=Verdict(lightning=True, probability=0.97, verifier="photometric", evidence={"positivity": 0.99}),
-        media=Media(still="stills/x.jpg"), latency_ms=3.0, software="test",
-    )  # fmt: skip
 
 
 def published_flash() -> dict[str, object]:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from helpers import ROOT
+from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
 from stream import Feed, HistoryFilter, read_history
-from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
 
-EXAMPLES = Path(__file__).parents[1] / "tools" / "examples"
+EXAMPLES = ROOT / "tools" / "examples"
 
 
 def node_modules() -> str | None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from helpers.feed import wait_until
 from stream import HistoryFilter, read_history
 from stream.feed_ledger import Draft, Ledger
 from stream.journal import Journal, Retention
-from support_feed import wait_until
 
 DRAFT = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
 

@@ -12,9 +12,9 @@ import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
 from stream import Feed
 from stream.feed_wire import parse_endpoint
-from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
 
 REQUESTS = 10_000
 JSON = st.recursive(

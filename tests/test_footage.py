@@ -11,7 +11,7 @@ from detector.score import ClipLabels, ClipScore, Found, read_labels, score_clip
 from detector.settings import load_settings
 from stream import open_video
 
-FOOTAGE = Path(os.environ.get("LIGHTNING_FOOTAGE", Path(__file__).parents[2] / "shared" / "footage"))
+FOOTAGE = Path(os.environ.get("LIGHTNING_FOOTAGE", "unset"))
 pytestmark = [
     pytest.mark.footage,
     pytest.mark.timeout(300),

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from detector.cli import main
+from helpers.media import Clip, make_clip
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import BadVideo, CaptureOptions, Frame, GrowingFile, open_video
-from support_media import Clip, make_clip
 
 LIMIT_SECONDS = 20.0
 PATIENCE_SECONDS = 2.0

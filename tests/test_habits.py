@@ -8,7 +8,7 @@ import pytest
 from detector.brightness import Grid
 from detector.flash import Candidate
 from detector.habits import Habits, repetition
-from scene_maker import HEIGHT, WIDTH, closed, frames, lit, sky_light
+from helpers.scenes import HEIGHT, WIDTH, closed, frames, lit, sky_light
 
 Span = tuple[int, int]
 FRAME = 0.04

@@ -10,12 +10,12 @@ import av
 import numpy as np
 import pytest
 
+from helpers.media import Clip as Recording
+from helpers.media import counter, make_clip
+from helpers.rtsp import RtspServer
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Camera, CaptureOptions, Clip, open_video
 from stream.history import History
-from support_media import Clip as Recording
-from support_media import counter, make_clip
-from support_rtsp import RtspServer
 
 FLASH = FlashPlan(kind="sheet", at=5.0, rise=80)
 

@@ -15,9 +15,9 @@ import av
 import msgspec
 import pytest
 
+from helpers.media import Clip, counter, make_clip
+from helpers.rtsp import own_certificate
 from stream import Camera, CameraStatus, CannotOpen, CaptureOptions, Frame, open_video
-from support_media import Clip, counter, make_clip
-from support_rtsp import own_certificate
 
 BOUNDARY = "picture"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import stream
+from helpers import ROOT
 
-ROOT = Path(__file__).parent.parent
 ZMQ_ROOMS = ("feed", "subscriber", "keys")
 MODEL_ROOMS = ("minicpm", "minicpm45")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import zmq
 
+from helpers.feed import free_endpoint, options_for, publish, take, wait_until
 from stream import (
     Feed,
     FeedError,
@@ -23,7 +24,6 @@ from stream import (
 )
 from stream.feed_wire import parse_endpoint
 from stream.keys import ClientKeys, read_client_keys, read_server_keys
-from support_feed import free_endpoint, options_for, publish, take, wait_until
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from detector.brightness import Grid
 from detector.look import Look
 from detector.positivity import STILL, Stir
-from scene_maker import dark_scene
+from helpers.scenes import dark_scene
 
 SHAPE = (36, 64)
 THRESHOLD, LEAST = 10.0, 20

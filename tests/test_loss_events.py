@@ -10,12 +10,12 @@ import pytest
 from detector.batcher import Batcher
 from detector.photometric import PhotometricVerifier
 from detector.settings import load_settings
+from helpers.links import BURSTS, ENCODINGS, RANDOM, Link, storm
+from helpers.mangler import Faults, Mangler
+from helpers.media import encode_again
+from helpers.rtsp import RtspServer, wait_for
+from helpers.truth import flashes_shown, matches
 from stream import Camera
-from support_links import BURSTS, ENCODINGS, RANDOM, Link, storm
-from support_mangler import Faults, Mangler
-from support_media import encode_again
-from support_rtsp import RtspServer, wait_for
-from support_truth import flashes_shown, matches
 
 # Not shown more than three times, or it would be a lamp that keeps time.
 CLIP_SECONDS, FLASHES = 11, ("sheet@1.6", "bolt@4.1", "pulses@6.5", "bolt@9")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import make_storm
 from accuracy.grid import codec_cases, lookalike_cases, strength_cases
+from helpers import ROOT
 from storm import (
     FLASH_KINDS,
     LOOKALIKE_KINDS,
@@ -31,7 +32,7 @@ from storm import (
 )
 from storm.plan import parse_flash, parse_lookalike
 
-TOOL = Path(__file__).parent.parent / "tools" / "make_storm.py"
+TOOL = ROOT / "tools" / "make_storm.py"
 SMALL = Plan(seconds=3.0, size=(320, 180), rate=25, seed=4)
 
 

@@ -9,7 +9,7 @@ import pytest
 from detector.cli import main
 from detector.errors import VerifierError
 from detector.minicpm45.environment import Environment, Stamp, requirements
-from support_standin45 import ENVIRONMENT
+from helpers.standin45 import ENVIRONMENT
 
 STAMP = "lightning-detector.json"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from support_asking45 import QUESTION
-from support_standin45 import (
+from helpers.asking45 import QUESTION
+from helpers.standin45 import (
     ENVIRONMENT,
     MODEL,
     ROOT,

@@ -12,8 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
-from candidate_maker import candidate
-from support_models import MODEL_47, REVISION_47, model_settings, tiny_hub_cache
+from helpers import ROOT
+from helpers.candidates import candidate
+from helpers.models import MODEL_47, REVISION_47, model_settings, tiny_hub_cache
 
 pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("transformers", reason="the extra minicpm is not installed")
@@ -176,8 +177,8 @@ def test_closing_ends_a_wait_for_an_answer(start: Callable[..., MinicpmVerifier]
 
 def test_the_process_ends_when_the_program_is_killed(cache: Path, tmp_path: Path) -> None:
     program = (
-        f"import sys; sys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
-        "from pathlib import Path; from support_models import model_settings\n"
+        f"import sys; sys.path[:0] = {[str(ROOT / 'tests')]!r}\n"
+        "from pathlib import Path; from helpers.models import model_settings\n"
         "from detector.minicpm.snapshot import find_snapshot\n"
         "from detector.minicpm.verifier import MinicpmVerifier\n"
         "settings = model_settings()\n"

@@ -22,11 +22,11 @@ from detector.cli import build_parser, main
 from detector.session import Session
 from detector.settings import Settings
 from detector.watch import Station, WatchedCamera
-from model_server import ModelServer
+from helpers.model_server import ModelServer
+from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
+from helpers.rtsp import RtspServer, wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import CameraStatus
-from support_models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
-from support_rtsp import RtspServer, wait_for
 
 pytestmark = pytest.mark.slow
 FLASHES = (FlashPlan(kind="sheet", at=1.0), FlashPlan(kind="bolt", at=3.0))

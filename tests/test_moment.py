@@ -7,7 +7,7 @@ import pytest
 
 from detector.flash import Candidate
 from detector.look import Look
-from scene_maker import WIDTH, Picture, closed, dark_scene, frames, lit, patch, sky_light
+from helpers.scenes import WIDTH, Picture, closed, dark_scene, frames, lit, patch, sky_light
 
 START = 1.2
 

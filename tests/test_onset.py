@@ -8,7 +8,7 @@ import pytest
 from detector.flash import Candidate
 from detector.prefilter import Prefilter
 from detector.settings import load_settings
-from scene_maker import (
+from helpers.scenes import (
     HEIGHT,
     WIDTH,
     Picture,

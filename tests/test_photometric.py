@@ -14,7 +14,7 @@ from detector.photometric import WEIGHTS, PhotometricVerifier
 from detector.prefilter import Prefilter
 from detector.settings import load_settings
 from detector.views import Views
-from scene_maker import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light
+from helpers.scenes import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light
 from stream import Frame
 
 SETTINGS = load_settings().photometric

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from candidate_maker import candidate, frame
 from detector.evidence import Album, ClipSource
 from detector.flash import Candidate, Flash, Verdict
 from detector.pipeline import Answer, SourceDetector
 from detector.settings import load_settings
+from helpers.candidates import candidate, frame
 from stream import Clip, Frame
 
 

@@ -11,7 +11,7 @@ from detector.brightness import block_luma
 from detector.prefilter import Prefilter
 from detector.region import watched_blocks
 from detector.settings import load_settings
-from scene_maker import (
+from helpers.scenes import (
     HEIGHT,
     WIDTH,
     Picture,

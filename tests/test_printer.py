@@ -11,9 +11,8 @@ import pytest
 from detector.errors import OutputError
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE
 from detector.printer import Printer
+from helpers.feed import LIMIT_SECONDS, flash, options_for, publish, wait_until
 from stream import Feed
-from support_feed import LIMIT_SECONDS, options_for, publish, wait_until
-from test_feed_docs import flash
 
 
 def full_disk(_topic: str, _sequence: int, _body: bytes) -> None:

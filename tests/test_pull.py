@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from detector.minicpm.snapshot import damaged_files, find_snapshot
-from hub_server import HubServer
-from support_models import MODEL_46, MODEL_47, REVISION_46, model_settings, tiny_hub_cache
+from helpers.hub_server import HubServer
+from helpers.models import MODEL_46, MODEL_47, REVISION_46, model_settings, tiny_hub_cache
 
 pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("huggingface_hub", reason="the extra minicpm is not installed")

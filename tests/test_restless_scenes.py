@@ -9,7 +9,7 @@ from detector.flash import Candidate
 from detector.photometric import PhotometricVerifier
 from detector.prefilter import Prefilter
 from detector.settings import load_settings
-from scene_maker import (
+from helpers.scenes import (
     HEIGHT,
     WIDTH,
     Change,

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from support_models import MODEL_46, MODEL_47, REVISION_46, REVISION_47, model_settings, tiny_hub_cache
+from helpers.models import MODEL_46, MODEL_47, REVISION_46, REVISION_47, model_settings, tiny_hub_cache
 
 torch = pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("transformers", reason="the extra minicpm is not installed")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from support_rtsp import RtspServer, free_port
+from helpers.rtsp import RtspServer, free_port
 
 # Says everything that a program may say about its cameras: logs of all levels, states, reprs and tracebacks.
 SAYS_EVERYTHING = """

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from support_asking45 import CLIPS, ask, odds, picture, request
-from support_standin45 import MODEL, REVISION, Serving
+from helpers.asking45 import CLIPS, ask, odds, picture, request
+from helpers.standin45 import MODEL, REVISION, Serving
 
 
 def test_it_serves_the_pinned_revision_from_a_cache_without_network_and_says_so(served45: Serving) -> None:

@@ -14,10 +14,10 @@ import httpx
 import psutil
 
 from detector.minicpm45.trust import code_files, trust
-from support_asking45 import ask, picture, request
-from support_feed import free_endpoint
-from support_rtsp import RtspServer
-from support_standin45 import MODEL, REVISION, Serving, appended, lay_out
+from helpers.asking45 import ask, picture, request
+from helpers.feed import free_endpoint
+from helpers.rtsp import RtspServer
+from helpers.standin45 import MODEL, REVISION, Serving, appended, lay_out
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

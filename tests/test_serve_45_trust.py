@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from detector.minicpm45.trust import code_files, trust
-from hub_server import HubServer
-from support_asking45 import ask, picture, request
-from support_standin45 import (
+from helpers.asking45 import ask, picture, request
+from helpers.hub_server import HubServer
+from helpers.standin45 import (
     MODEL,
     REVISION,
     Place,

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from candidate_maker import candidate
 from detector.batcher import Batcher
 from detector.chat import NoLogprobs
 from detector.errors import SettingsError, VerifierError
@@ -17,8 +16,9 @@ from detector.served import ServedVerifier
 from detector.settings import load_settings
 from detector.verifier import choose_verifier
 from detector.verifier_arguments import lay_verifier_arguments
-from model_server import ModelServer, pictures_in
-from support_models import model_settings
+from helpers.candidates import candidate
+from helpers.model_server import ModelServer, pictures_in
+from helpers.models import model_settings
 
 
 def served(server: ModelServer, **changes: Any) -> ServedVerifier:

@@ -15,7 +15,7 @@ from detector.errors import VerifierError
 from detector.minicpm.models import known_models
 from detector.minicpm.snapshot import damaged_files, find_snapshot, hub_cache, missing_parts
 from detector.verifier_arguments import lay_verifier_arguments
-from support_models import MODEL_46, MODEL_47, REVISION_46, model_settings
+from helpers.models import MODEL_46, MODEL_47, REVISION_46, model_settings
 
 
 def weights(size: int = 8) -> bytes:

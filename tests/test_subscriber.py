@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 from stream import AsyncSubscriber, Cursor, Feed, FeedError, Notice, Received, Subscriber, SubscriberOptions
 from stream.feed_wire import parse_endpoint
 from stream.keys import make_client_keys, make_server_keys
-from support_feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 
 
 def numbers(received: list[Received]) -> list[int]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detector.flash import Candidate
-from scene_maker import HEIGHT, Picture, closed, frames, land, lit, patch, prefilter, sky_light
+from helpers.scenes import HEIGHT, Picture, closed, frames, land, lit, patch, prefilter, sky_light
 
 SKY = sky_light(60, rows=(0, 90))
 

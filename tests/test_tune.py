@@ -15,7 +15,7 @@ from detector import cli
 from detector.cameras import load_cameras
 from detector.settings import PrefilterSettings, load_settings
 from detector.tune import Curve, finds, near_misses, proposals, terminal_curve, trace
-from scene_maker import Change, Picture, frames, lit, patch, sky_light
+from helpers.scenes import Change, Picture, frames, lit, patch, sky_light
 
 SETTINGS = load_settings()
 

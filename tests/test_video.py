@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 
+from helpers.media import Clip, counter, make_clip, picture
 from stream import BadVideo, CannotOpen, CaptureOptions, Frame, open_video
-from support_media import Clip, counter, make_clip, picture
 
 SMALL = Clip(seconds=1.2, size=(320, 180), flashes=(12,))
 X265 = {"preset": "ultrafast", "x265-params": "log-level=none"}

@@ -17,11 +17,10 @@ import pytest
 from msgspec.structs import replace
 
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE, event_schema
+from helpers.feed import flash, free_endpoint, options_for
+from helpers.rtsp import RtspServer, wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Feed
-from support_feed import free_endpoint, options_for
-from support_rtsp import RtspServer, wait_for
-from test_feed_docs import flash
 
 FLASHES = (FlashPlan(kind="sheet", at=2.0), FlashPlan(kind="bolt", at=5.0))
 PROGRAM = (sys.executable, "-m", "detector")

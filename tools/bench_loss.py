@@ -21,12 +21,12 @@ import msgspec  # noqa: E402
 from detector.batcher import Batcher  # noqa: E402
 from detector.photometric import PhotometricVerifier  # noqa: E402
 from detector.settings import Settings, load_settings  # noqa: E402
+from helpers.links import BURSTS, ENCODINGS, RANDOM, Link, storm  # noqa: E402 - the tests' own cameras and proxies
+from helpers.mangler import Mangler  # noqa: E402
+from helpers.media import encode_again  # noqa: E402
+from helpers.rtsp import RtspServer, missing  # noqa: E402
+from helpers.truth import matches  # noqa: E402
 from stream import Camera  # noqa: E402
-from support_links import BURSTS, ENCODINGS, RANDOM, Link, storm  # noqa: E402 - the tests' own cameras and proxies
-from support_mangler import Mangler  # noqa: E402
-from support_media import encode_again  # noqa: E402
-from support_rtsp import RtspServer, missing  # noqa: E402
-from support_truth import matches  # noqa: E402
 
 CLIP_SECONDS, FLASHES = 24, ("bolt@2.5", "sheet@6", "pulses@9.4", "bolt@13.1", "sheet@16.8", "pulses@20.2")
 KINDS = {"1 % lost": RANDOM, "bursts of 150": BURSTS}

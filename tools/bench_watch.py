@@ -19,9 +19,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 
+from helpers.rtsp import RtspServer, free_port, missing  # noqa: E402
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip  # noqa: E402 - found through the path above
 from stream import Subscriber  # noqa: E402
-from support_rtsp import RtspServer, free_port, missing  # noqa: E402
 
 FLASHES = (
     FlashPlan(kind="sheet", at=2.0),

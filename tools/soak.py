@@ -29,10 +29,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 from detector.batcher import Batcher  # noqa: E402
 from detector.photometric import PhotometricVerifier  # noqa: E402
 from detector.settings import load_settings  # noqa: E402
+from helpers.mangler import Faults, Mangler  # noqa: E402 - the tests' own camera and proxy
+from helpers.rtsp import RtspServer, missing, wait_for  # noqa: E402
+from helpers.truth import Seen, Span, flashes_shown, matches, sent  # noqa: E402
 from stream import Camera, CameraStatus  # noqa: E402
-from support_mangler import Faults, Mangler  # noqa: E402 - the tests' own camera and proxy
-from support_rtsp import RtspServer, missing, wait_for  # noqa: E402
-from support_truth import Seen, Span, flashes_shown, matches, sent  # noqa: E402
 
 FLASHES = ["sheet@3", "bolt@7", "pulses@11", "sheet@15", "bolt@18"]
 CLIP_SECONDS = 20

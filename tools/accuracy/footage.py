@@ -28,8 +28,8 @@ class Footage:
 
 
 def folder() -> Path | None:
-    """Where the real clips are: $LIGHTNING_FOOTAGE, or shared/footage beside the checkout; None if not there."""
-    place = Path(os.environ.get("LIGHTNING_FOOTAGE", Path(__file__).parents[3] / "shared" / "footage"))
+    """Where the real clips are: $LIGHTNING_FOOTAGE; None if it does not name a folder with labels.json."""
+    place = Path(os.environ.get("LIGHTNING_FOOTAGE", "unset"))
     return place if (place / "labels.json").is_file() else None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from support_standin45 import MODEL
+from helpers.standin45 import MODEL
 
 QUESTION = "Is this lightning! Answer Yes or No."
 CLIPS = ([10, 200], [255, 0, 7], [90])

@@ -16,13 +16,13 @@ from typing import TextIO
 import psutil
 
 from detector.minicpm45.environment import Environment
+from helpers import ROOT
 
 MODEL = "openbmb/MiniCPM-V-4_5"
 REVISION = "a8dd5db4715809f904dbf39c2a98a6112033f0f1"
-ROOT = Path(__file__).parent.parent
 ENVIRONMENT = Environment(ROOT / ".venv45")
 START_SECONDS = 90.0
-_PARTS = Path(__file__).parent / "standin45"
+_PARTS = Path(__file__).parent / "standin45_snapshot"
 
 
 def build_standin(folder: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from detector.flash import Flash, Media, Pulse, Verdict
 from stream import Feed, FeedOptions, Received, Subscriber
 
 LIMIT_SECONDS = 20.0
@@ -56,3 +57,15 @@ def wait_until(condition: Callable[[], object], limit_seconds: float = LIMIT_SEC
     while not condition():
         assert time.monotonic() < deadline, f"not within {limit_seconds:g} s"
         time.sleep(0.01)
+
+
+def flash() -> Flash:
+    return Flash(
+        id="cam-1.000s-aaaa", camera="cam", file=None, state="confirmed", revision=2, start_seconds=1.0,
+        peak_seconds=1.04, end_seconds=1.2, duration_seconds=0.2, start_utc="2026-11-22T21:29:03.372881Z", clock="rtcp",
+        utc_error_ms=40.0, quality=("rtp_loss",),
+        pulses=(Pulse(offset_seconds=0.0, duration_seconds=0.2, rise_levels=40.0),), peak_rise_levels=40.0,
+        lit_fraction=0.4, box=(0.0, 0.0, 1.0, 0.5), centroid=(0.5, 0.25),
+        verdict=Verdict(lightning=True, probability=0.97, verifier="photometric", evidence={"positivity": 0.99}),
+        media=Media(still="stills/x.jpg"), latency_ms=3.0, software="test",
+    )  # fmt: skip

@@ -13,12 +13,13 @@ from pathlib import Path
 from detector.batcher import Batcher
 from detector.flash import Flash
 from detector.settings import Settings
+from helpers import ROOT
+from helpers.mangler import Faults, Mangler
+from helpers.media import Clip
+from helpers.truth import Seen, Span, flashes_shown, matches
 from stream import Camera
-from support_mangler import Faults, Mangler
-from support_media import Clip
-from support_truth import Seen, Span, flashes_shown, matches
 
-MAKE_STORM = Path(__file__).parent.parent / "tools" / "make_storm.py"
+MAKE_STORM = ROOT / "tools" / "make_storm.py"
 ENCODINGS = {
     "one slice": Clip(),
     "two slices and B-frames": Clip(
