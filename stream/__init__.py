@@ -7,8 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stream.address import camera_name, redact
-    from stream.camera import Camera
+    from stream.capture.addresses import camera_name, redact
+    from stream.capture.clip_buffer import Clip
+    from stream.capture.files.growing_file import GrowingFile
+    from stream.capture.files.video_file import Video, open_video
+    from stream.capture.frame import Clock, Frame
+    from stream.capture.live.camera import Camera
+    from stream.capture.live.receive_buffer import RECEIVE_BYTES, granted_receive_bytes
+    from stream.capture.opencv import load_opencv
+    from stream.capture.options import CaptureOptions
+    from stream.capture.status import CameraStatus
     from stream.errors import BadVideo, CannotOpen, FeedError, JournalError, StreamError
     from stream.feed import Feed
     from stream.feed_history import HistoryFilter, Kept, read_history
@@ -16,36 +24,28 @@ if TYPE_CHECKING:
     from stream.feed_order import Cursor, Notice, Received
     from stream.feed_wire import parse_endpoint
     from stream.feed_zeromq import FeedCapabilities, feed_capabilities
-    from stream.frame import Clock, Frame
-    from stream.growing import GrowingFile
-    from stream.history import Clip
     from stream.journal import Upstream
     from stream.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
     from stream.message import Message, utc_text
-    from stream.opencv import load_opencv
-    from stream.options import CaptureOptions
-    from stream.receive_buffer import RECEIVE_BYTES, granted_receive_bytes
-    from stream.status import CameraStatus
     from stream.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
-    from stream.video import Video, open_video
 
 _HOME = {
-    "RECEIVE_BYTES": "receive_buffer",
+    "RECEIVE_BYTES": "capture.live.receive_buffer",
     "AsyncSubscriber": "subscriber",
     "BadVideo": "errors",
-    "Camera": "camera",
-    "CameraStatus": "status",
+    "Camera": "capture.live.camera",
+    "CameraStatus": "capture.status",
     "CannotOpen": "errors",
-    "CaptureOptions": "options",
-    "Clip": "history",
-    "Clock": "frame",
+    "CaptureOptions": "capture.options",
+    "Clip": "capture.clip_buffer",
+    "Clock": "capture.frame",
     "Cursor": "feed_order",
     "Feed": "feed",
     "FeedCapabilities": "feed_zeromq",
     "FeedError": "errors",
     "FeedOptions": "feed_options",
-    "Frame": "frame",
-    "GrowingFile": "growing",
+    "Frame": "capture.frame",
+    "GrowingFile": "capture.files.growing_file",
     "HistoryFilter": "feed_history",
     "JournalError": "errors",
     "Kept": "feed_history",
@@ -56,19 +56,19 @@ _HOME = {
     "Subscriber": "subscriber",
     "SubscriberOptions": "subscriber",
     "Upstream": "journal",
-    "Video": "video",
+    "Video": "capture.files.video_file",
     "allow_client": "keys",
-    "camera_name": "address",
+    "camera_name": "capture.addresses",
     "feed_capabilities": "feed_zeromq",
-    "granted_receive_bytes": "receive_buffer",
+    "granted_receive_bytes": "capture.live.receive_buffer",
     "list_clients": "keys",
-    "load_opencv": "opencv",
+    "load_opencv": "capture.opencv",
     "make_client_keys": "keys",
     "make_server_keys": "keys",
-    "open_video": "video",
+    "open_video": "capture.files.video_file",
     "parse_endpoint": "feed_wire",
     "read_history": "feed_history",
-    "redact": "address",
+    "redact": "capture.addresses",
     "utc_text": "message",
     "revoke_client": "keys",
 }

@@ -9,12 +9,12 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from stream.address import is_url
+from stream.capture.addresses import is_url
+from stream.capture.files.growing_file import GrowingFile
+from stream.capture.live.tls import tls_options
+from stream.capture.open_errors import explain_open_error
+from stream.capture.options import CaptureOptions
 from stream.errors import CannotOpen
-from stream.explain import explain_open_error
-from stream.growing import GrowingFile
-from stream.options import CaptureOptions
-from stream.tls import tls_options
 
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a date say 1904 or 1970
 _CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")

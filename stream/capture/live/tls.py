@@ -2,7 +2,7 @@
 
 import ssl
 
-from stream.options import CaptureOptions
+from stream.capture.options import CaptureOptions
 
 
 def tls_options(address: str, options: CaptureOptions) -> dict[str, str]:

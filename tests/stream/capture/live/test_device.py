@@ -13,7 +13,7 @@ import pytest
 from helpers.media import Clip, counter, make_clip
 from helpers.rtsp import wait_for
 from stream import Camera, CaptureOptions
-from stream.device import is_device
+from stream.capture.live.device import is_device
 
 pytestmark = pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs /dev/shm to stand for a device")
 

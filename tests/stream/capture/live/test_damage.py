@@ -16,9 +16,9 @@ from helpers.mangler import Faults, Mangler
 from helpers.media import Clip, counter, make_clip
 from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions, open_video
-from stream.connection import Opened, Packet
-from stream.live import LiveDecoder, Timeline
-from stream.rtp_loss import Taint
+from stream.capture.live.connection import Opened, Packet
+from stream.capture.timing.corruption import Taint
+from stream.capture.timing.decoder import LiveDecoder, Timeline
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from stream.frame import Clock
+from stream.capture.frame import Clock
 
 State = Literal["connecting", "live", "stalled", "down"]
 

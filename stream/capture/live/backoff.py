@@ -2,7 +2,7 @@
 
 import random
 
-from stream.options import CaptureOptions
+from stream.capture.options import CaptureOptions
 
 _QUICK_SHARE = 75.0  # waits grow to this part of the time away: 8 s after ten minutes
 _PATIENCE = 3  # refusals of a camera that had shown pictures before it counts as set up wrong

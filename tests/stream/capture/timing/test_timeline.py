@@ -14,8 +14,8 @@ from helpers.mangler import Faults, Mangler
 from helpers.media import counter
 from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions
-from stream.clock import SteadyClock
-from stream.utc import CaptureClock, CaptureTime
+from stream.capture.timing.capture_clock import CaptureClock, CaptureTime
+from stream.capture.timing.timeline import SteadyClock
 
 FRAME = 0.04
 

@@ -15,7 +15,7 @@ from helpers.media import counter, make_clip
 from helpers.rtsp import RtspServer
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Camera, CaptureOptions, Clip, open_video
-from stream.history import History
+from stream.capture.clip_buffer import History
 
 FLASH = FlashPlan(kind="sheet", at=5.0, rise=80)
 

@@ -3,7 +3,7 @@
 import queue
 import threading
 
-from stream.connection import Connection, Ended, Item, Opened
+from stream.capture.live.connection import Connection, Ended, Item, Opened
 
 _LEAST_ROOM = 50
 

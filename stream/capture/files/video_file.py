@@ -13,10 +13,10 @@ import av
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from stream.address import camera_name, redact
-from stream.avi import ShowingTimes
-from stream.clock import SteadyClock
-from stream.container import (
+from stream.capture.addresses import camera_name, redact
+from stream.capture.clip_buffer import Clip, History
+from stream.capture.files.avi import ShowingTimes
+from stream.capture.files.container import (
     creation_time,
     frame_rate,
     has_time_stamps,
@@ -26,13 +26,13 @@ from stream.container import (
     video_stream,
     whole_duration,
 )
+from stream.capture.files.growing_file import GrowingFile
+from stream.capture.frame import Clock, Frame
+from stream.capture.luma import LumaReader, rotation_of, upright_rgb
+from stream.capture.open_errors import reason_of
+from stream.capture.options import CaptureOptions
+from stream.capture.timing.timeline import SteadyClock
 from stream.errors import BadVideo, CannotOpen
-from stream.explain import reason_of
-from stream.frame import Clock, Frame
-from stream.growing import GrowingFile
-from stream.history import Clip, History
-from stream.luma import LumaReader, rotation_of, upright_rgb
-from stream.options import CaptureOptions
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import av
 import pytest
 
 from stream import CaptureOptions, Frame
-from stream.connection import Opened, Shot
-from stream.live import LiveDecoder, Timeline
+from stream.capture.live.connection import Opened, Shot
+from stream.capture.timing.decoder import LiveDecoder, Timeline
 
 SHOWN = av.VideoFrame(64, 64, "gray")
 BEGAN = 1.8e9

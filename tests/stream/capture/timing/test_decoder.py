@@ -6,8 +6,8 @@ import av
 import numpy as np
 
 from stream import CaptureOptions
-from stream.connection import Opened
-from stream.live import LiveDecoder, Picture, Timeline
+from stream.capture.live.connection import Opened
+from stream.capture.timing.decoder import LiveDecoder, Picture, Timeline
 
 
 def test_a_camera_that_hangs_upside_down_is_shown_upright_also_after_it_came_back(

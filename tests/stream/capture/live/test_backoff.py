@@ -3,7 +3,7 @@
 import pytest
 
 from detector.settings import load_settings
-from stream.retry import Retry
+from stream.capture.live.backoff import Retry
 
 OPENING_SECONDS = 1.0  # what reaching a camera that is back takes, with room to spare
 

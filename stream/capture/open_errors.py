@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import av
 
-from stream.address import host_of, is_url, redact
+from stream.capture.addresses import host_of, is_url, redact
 from stream.errors import CannotOpen
 
 _REFUSED = {

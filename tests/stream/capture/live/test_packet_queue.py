@@ -5,8 +5,8 @@ import contextlib
 import numpy as np
 from av import VideoFrame
 
-from stream.connection import Connection, Opened, Shot
-from stream.inbox import Inbox
+from stream.capture.live.connection import Connection, Opened, Shot
+from stream.capture.live.packet_queue import Inbox
 
 ROOM = 50  # pictures: the least that an inbox has
 PICTURE = VideoFrame.from_ndarray(np.zeros((2, 2, 3), np.uint8), format="bgr24")

@@ -11,7 +11,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from stream.address import redact
+from stream.capture.addresses import redact
 from stream.errors import StreamError
 
 

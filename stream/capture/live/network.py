@@ -12,15 +12,15 @@ from av.container import InputContainer
 from av.format import Flags
 from av.video.stream import VideoStream
 
-from stream.address import is_url, redact
-from stream.connection import Connection, Item, Opened, Packet
-from stream.container import is_still
+from stream.capture.addresses import is_url, redact
+from stream.capture.files.container import is_still
+from stream.capture.live.connection import Connection, Item, Opened, Packet
+from stream.capture.live.receive_buffer import RECEIVE_BYTES
+from stream.capture.live.tls import tls_options
+from stream.capture.open_errors import explain_open_error, reason_of
+from stream.capture.options import CaptureOptions
+from stream.capture.timing.corruption import LossLog
 from stream.errors import CannotOpen, StreamError
-from stream.explain import explain_open_error, reason_of
-from stream.options import CaptureOptions
-from stream.receive_buffer import RECEIVE_BYTES
-from stream.rtp_loss import LossLog
-from stream.tls import tls_options
 
 # A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
 READ_SECONDS = 2.3

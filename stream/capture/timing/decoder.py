@@ -8,15 +8,15 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from stream.clock import SteadyClock
-from stream.connection import Opened, Packet, Shot
-from stream.frame import Frame
-from stream.history import History
-from stream.luma import LumaReader, rotation_of, upright_rgb
-from stream.options import CaptureOptions
-from stream.pace import Pace
-from stream.rtp_loss import Taint
-from stream.utc import CaptureClock
+from stream.capture.clip_buffer import History
+from stream.capture.frame import Frame
+from stream.capture.live.connection import Opened, Packet, Shot
+from stream.capture.luma import LumaReader, rotation_of, upright_rgb
+from stream.capture.options import CaptureOptions
+from stream.capture.timing.capture_clock import CaptureClock
+from stream.capture.timing.corruption import Taint
+from stream.capture.timing.pace import Pace
+from stream.capture.timing.timeline import SteadyClock
 
 # What is missing is shown as it was in the picture before. Left to itself FFmpeg fills holes in key frames from their
 # edges: large bright areas out of nothing.

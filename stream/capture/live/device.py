@@ -9,9 +9,9 @@ from typing import Any
 
 from av import VideoFrame
 
-from stream.connection import Connection, Opened, Shot
+from stream.capture.live.connection import Connection, Opened, Shot
+from stream.capture.opencv import load_opencv
 from stream.errors import CannotOpen, StreamError
-from stream.opencv import load_opencv
 
 _DEVICE = re.compile(r"\d{1,3}|/dev/.+")
 _FAILED_READS = 10  # in a row: the device is gone

@@ -10,18 +10,18 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from stream.address import in_one_word, redact
-from stream.connection import Connection, Ended, Item, Opened, Packet, Shot
-from stream.device import DeviceConnection, is_device
+from stream.capture.addresses import in_one_word, redact
+from stream.capture.clip_buffer import Clip
+from stream.capture.frame import Frame
+from stream.capture.live.backoff import Retry
+from stream.capture.live.connection import Connection, Ended, Item, Opened, Packet, Shot
+from stream.capture.live.device import DeviceConnection, is_device
+from stream.capture.live.network import NetworkConnection
+from stream.capture.live.packet_queue import Inbox
+from stream.capture.options import CaptureOptions
+from stream.capture.status import CameraStatus, State
+from stream.capture.timing.decoder import LiveDecoder, Timeline
 from stream.errors import CannotOpen, StreamError
-from stream.frame import Frame
-from stream.history import Clip
-from stream.inbox import Inbox
-from stream.live import LiveDecoder, Timeline
-from stream.network import NetworkConnection
-from stream.options import CaptureOptions
-from stream.retry import Retry
-from stream.status import CameraStatus, State
 
 log = logging.getLogger(__name__)
 

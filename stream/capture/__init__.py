@@ -1,0 +1,1 @@
+"""Frames in: recordings, cameras and devices, each frame with its time."""

@@ -1,0 +1,1 @@
+"""Recordings: containers, growing files, and what FFmpeg does not tell of them."""

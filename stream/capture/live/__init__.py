@@ -1,0 +1,1 @@
+"""Cameras that are watched for months: connections, reconnection, devices."""

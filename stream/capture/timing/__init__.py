@@ -1,0 +1,1 @@
+"""When a frame was taken, and whether it can be trusted."""
