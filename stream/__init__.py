@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from stream.capture.options import CaptureOptions
     from stream.capture.status import CameraStatus
     from stream.errors import BadVideo, CannotOpen, FeedError, JournalError, StreamError
-    from stream.feed import Feed
-    from stream.feed_history import HistoryFilter, Kept, read_history
-    from stream.feed_options import FeedOptions
-    from stream.feed_order import Cursor, Notice, Received
-    from stream.feed_wire import parse_endpoint
-    from stream.feed_zeromq import FeedCapabilities, feed_capabilities
-    from stream.journal import Upstream
-    from stream.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
-    from stream.message import Message, utc_text
-    from stream.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
+    from stream.feed.journal import Upstream
+    from stream.feed.journal_reader import HistoryFilter, Kept, read_history
+    from stream.feed.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
+    from stream.feed.message import Message, utc_text
+    from stream.feed.options import FeedOptions
+    from stream.feed.protocol import parse_endpoint
+    from stream.feed.publisher import Feed
+    from stream.feed.reassembly import Cursor, Notice, Received
+    from stream.feed.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
+    from stream.feed.zeromq import FeedCapabilities, feed_capabilities
 
 _HOME = {
     "RECEIVE_BYTES": "capture.live.receive_buffer",
-    "AsyncSubscriber": "subscriber",
+    "AsyncSubscriber": "feed.subscriber",
     "BadVideo": "errors",
     "Camera": "capture.live.camera",
     "CameraStatus": "capture.status",
@@ -39,38 +39,38 @@ _HOME = {
     "CaptureOptions": "capture.options",
     "Clip": "capture.clip_buffer",
     "Clock": "capture.frame",
-    "Cursor": "feed_order",
-    "Feed": "feed",
-    "FeedCapabilities": "feed_zeromq",
+    "Cursor": "feed.reassembly",
+    "Feed": "feed.publisher",
+    "FeedCapabilities": "feed.zeromq",
     "FeedError": "errors",
-    "FeedOptions": "feed_options",
+    "FeedOptions": "feed.options",
     "Frame": "capture.frame",
     "GrowingFile": "capture.files.growing_file",
-    "HistoryFilter": "feed_history",
+    "HistoryFilter": "feed.journal_reader",
     "JournalError": "errors",
-    "Kept": "feed_history",
-    "Message": "message",
-    "Notice": "feed_order",
-    "Received": "feed_order",
+    "Kept": "feed.journal_reader",
+    "Message": "feed.message",
+    "Notice": "feed.reassembly",
+    "Received": "feed.reassembly",
     "StreamError": "errors",
-    "Subscriber": "subscriber",
-    "SubscriberOptions": "subscriber",
-    "Upstream": "journal",
+    "Subscriber": "feed.subscriber",
+    "SubscriberOptions": "feed.subscriber",
+    "Upstream": "feed.journal",
     "Video": "capture.files.video_file",
-    "allow_client": "keys",
+    "allow_client": "feed.keys",
     "camera_name": "capture.addresses",
-    "feed_capabilities": "feed_zeromq",
+    "feed_capabilities": "feed.zeromq",
     "granted_receive_bytes": "capture.live.receive_buffer",
-    "list_clients": "keys",
+    "list_clients": "feed.keys",
     "load_opencv": "capture.opencv",
-    "make_client_keys": "keys",
-    "make_server_keys": "keys",
+    "make_client_keys": "feed.keys",
+    "make_server_keys": "feed.keys",
     "open_video": "capture.files.video_file",
-    "parse_endpoint": "feed_wire",
-    "read_history": "feed_history",
+    "parse_endpoint": "feed.protocol",
+    "read_history": "feed.journal_reader",
     "redact": "capture.addresses",
-    "utc_text": "message",
-    "revoke_client": "keys",
+    "utc_text": "feed.message",
+    "revoke_client": "feed.keys",
 }
 
 __all__ = [

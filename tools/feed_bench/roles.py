@@ -14,7 +14,7 @@ from pathlib import Path
 import zmq
 
 from stream import Cursor, Feed, FeedOptions, Subscriber, SubscriberOptions
-from stream.keys import read_client_keys
+from stream.feed.keys import read_client_keys
 
 PADDING = "x" * 500  # about the size of a real event
 

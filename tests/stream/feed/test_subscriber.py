@@ -13,8 +13,8 @@ import pytest
 
 from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 from stream import AsyncSubscriber, Cursor, Feed, FeedError, Notice, Received, Subscriber, SubscriberOptions
-from stream.feed_wire import parse_endpoint
-from stream.keys import make_client_keys, make_server_keys
+from stream.feed.keys import make_client_keys, make_server_keys
+from stream.feed.protocol import parse_endpoint
 
 
 def numbers(received: list[Received]) -> list[int]:

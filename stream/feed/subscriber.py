@@ -14,10 +14,10 @@ import zmq
 import zmq.asyncio
 
 from stream.errors import FeedError
-from stream.feed_cursors import CursorFile, Places
-from stream.feed_line import Line
-from stream.feed_order import Cursor, Notice, Order, Received, Start
-from stream.keys import ClientKeys, read_client_keys
+from stream.feed.cursor_file import CursorFile, Places
+from stream.feed.endpoint_client import Line
+from stream.feed.keys import ClientKeys, read_client_keys
+from stream.feed.reassembly import Cursor, Notice, Order, Received, Start
 
 _LOG = logging.getLogger("stream.subscriber")
 _POLL_SECONDS = 0.2  # stop, staleness and late answers are looked at this often

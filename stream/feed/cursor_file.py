@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from stream.errors import FeedError
-from stream.feed_order import Cursor
+from stream.feed.reassembly import Cursor
 
 _FEEDS_REMEMBERED = 100
 

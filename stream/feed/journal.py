@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stream.errors import JournalError
-from stream.feed_lock import JournalLock
+from stream.feed.journal_lock import JournalLock
 
 _FORMAT = 1
 _APPLICATION = 0x4C467631  # "LFv1": tells our files from other SQLite databases

@@ -14,9 +14,9 @@ from detector.settings import load_settings
 from helpers import ROOT
 from helpers.feed import flash, options_for
 from stream import Feed, FeedOptions
-from stream.feed_ledger import _WAITING_ROOM
-from stream.feed_sockets import _REPLIES_WAITING
-from stream.feed_wire import PAGE_BYTES, PAGE_MESSAGES, PROTOCOL, REQUEST_BYTES, Heartbeat, Reply
+from stream.feed.protocol import PAGE_BYTES, PAGE_MESSAGES, PROTOCOL, REQUEST_BYTES, Heartbeat, Reply
+from stream.feed.publisher_sockets import _REPLIES_WAITING
+from stream.feed.sequencer import _WAITING_ROOM
 
 DOCS = ROOT / "docs"
 

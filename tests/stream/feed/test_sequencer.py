@@ -12,8 +12,8 @@ import pytest
 
 from helpers.feed import wait_until
 from stream import HistoryFilter, read_history
-from stream.feed_ledger import Draft, Ledger
-from stream.journal import Journal, Retention
+from stream.feed.journal import Journal, Retention
+from stream.feed.sequencer import Draft, Ledger
 
 DRAFT = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
 
@@ -123,8 +123,8 @@ FULL_DISK = """
 import json, resource, signal, sys, time
 from pathlib import Path
 from stream import HistoryFilter, read_history
-from stream.feed_ledger import Draft, Ledger
-from stream.journal import Journal
+from stream.feed.sequencer import Draft, Ledger
+from stream.feed.journal import Journal
 
 def add(count):
     packed = ledger.add([Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"text": "x" * 2000})] * count)
@@ -168,8 +168,8 @@ KILLED_IN_TROUBLE = """
 import json, os, sqlite3, sys
 from pathlib import Path
 from stream import HistoryFilter, read_history
-from stream.feed_ledger import Draft, Ledger
-from stream.journal import Journal
+from stream.feed.sequencer import Draft, Ledger
+from stream.feed.journal import Journal
 
 draft = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
 ledger = Ledger(Journal(Path(sys.argv[1]), busy_seconds=0.02), "test")

@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from stream.feed_wire import (
+from stream.feed.message import Message
+from stream.feed.protocol import (
     EVENT_TOPIC,
     HEARTBEAT_TOPIC,
     PAGE_MESSAGES,
@@ -17,7 +18,6 @@ from stream.feed_wire import (
     unpack,
     unpack_all,
 )
-from stream.message import Message
 
 _AHEAD_ROOM = 1000  # messages that came before the ones missing in front of them
 

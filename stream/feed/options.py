@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stream.journal import Retention
+from stream.feed.journal import Retention
 
 _MEMORY_MEGABYTES = 64.0  # about 28,000 messages about flashes: nights of storm, for subscribers that come late
 

@@ -9,9 +9,9 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from stream.errors import FeedError
-from stream.feed_order import Notice, NoticeKind, Order, Received
-from stream.feed_wire import EVENT_TOPIC, HEARTBEAT_TOPIC, Endpoint, encode, parse_endpoint
-from stream.keys import ClientKeys
+from stream.feed.keys import ClientKeys
+from stream.feed.protocol import EVENT_TOPIC, HEARTBEAT_TOPIC, Endpoint, encode, parse_endpoint
+from stream.feed.reassembly import Notice, NoticeKind, Order, Received
 
 _ANSWER_SECONDS = 2.0
 _PAUSE_SECONDS = 0.5  # between a request that got no answer and the next

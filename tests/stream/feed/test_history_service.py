@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
 from stream import Feed
-from stream.feed_wire import parse_endpoint
+from stream.feed.protocol import parse_endpoint
 
 REQUESTS = 10_000
 JSON = st.recursive(

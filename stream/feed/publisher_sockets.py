@@ -11,8 +11,8 @@ from zmq.utils import z85
 from zmq.utils.monitor import parse_monitor_message
 
 from stream.errors import FeedError
-from stream.feed_wire import REQUEST_BYTES, Endpoint
-from stream.keys import AllowList, ServerKeys, read_server_keys
+from stream.feed.keys import AllowList, ServerKeys, read_server_keys
+from stream.feed.protocol import REQUEST_BYTES, Endpoint
 
 _LOG = logging.getLogger("stream.feed")
 _LINGER_MS = 500

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.feed_desk import HistoryDesk
-from stream.feed_ledger import Draft, Ledger
-from stream.feed_order import Cursor, Notice, Order, Received, Start
-from stream.feed_wire import Packed, encode
-from stream.journal import Journal, Retention
+from stream.feed.history_service import HistoryDesk
+from stream.feed.journal import Journal, Retention
+from stream.feed.protocol import Packed, encode
+from stream.feed.reassembly import Cursor, Notice, Order, Received, Start
+from stream.feed.sequencer import Draft, Ledger
 
 DRAFT = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
 NO_JOURNAL = "disk_trouble"  # what these publishers, which keep their messages in memory, say first

@@ -7,12 +7,12 @@ from typing import Any, Self
 
 import zmq
 
-from stream.feed_desk import HistoryDesk
-from stream.feed_ledger import Draft, Ledger
-from stream.feed_options import FeedCounters, FeedOptions
-from stream.feed_sockets import FeedSockets, check_exposure
-from stream.feed_wire import Endpoint, parse_endpoint
-from stream.journal import Journal, Upstream
+from stream.feed.history_service import HistoryDesk
+from stream.feed.journal import Journal, Upstream
+from stream.feed.options import FeedCounters, FeedOptions
+from stream.feed.protocol import Endpoint, parse_endpoint
+from stream.feed.publisher_sockets import FeedSockets, check_exposure
+from stream.feed.sequencer import Draft, Ledger
 
 _LOG = logging.getLogger("stream.feed")
 _REQUESTS_PER_ROUND = 5  # then events come first again

@@ -13,7 +13,7 @@ import zmq
 
 from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
 from stream import Feed, FeedError, JournalError, Subscriber, SubscriberOptions
-from stream.feed_wire import parse_endpoint
+from stream.feed.protocol import parse_endpoint
 
 
 def ask(endpoint: str, *frames: bytes) -> list[bytes]:

@@ -10,12 +10,12 @@ from typing import Any, Self
 import zmq
 
 from stream.errors import FeedError
-from stream.feed_ledger import Draft
-from stream.feed_options import FeedCounters, FeedOptions
-from stream.feed_press import OnMessage, Press
-from stream.feed_wire import check_topic
-from stream.journal import Upstream
-from stream.message import Message
+from stream.feed.journal import Upstream
+from stream.feed.message import Message
+from stream.feed.options import FeedCounters, FeedOptions
+from stream.feed.protocol import check_topic
+from stream.feed.publisher_loop import OnMessage, Press
+from stream.feed.sequencer import Draft
 
 _QUEUE_ROOM = 100_000  # drafts; far beyond any storm: only a disk that hangs for minutes gets there
 _END_SECONDS = 120.0  # for what waits, when the feed ends

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stream import HistoryFilter, JournalError, read_history
-from stream.journal import Entry, Journal, Retention, Upstream
+from stream.feed.journal import Entry, Journal, Retention, Upstream
 
 
 def entries(first: int, count: int, *, published: float = 0.0, size: int = 20) -> list[Entry]:

@@ -22,8 +22,8 @@ from stream import (
     make_server_keys,
     revoke_client,
 )
-from stream.feed_wire import parse_endpoint
-from stream.keys import ClientKeys, read_client_keys, read_server_keys
+from stream.feed.keys import ClientKeys, read_client_keys, read_server_keys
+from stream.feed.protocol import parse_endpoint
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from stream.errors import JournalError
-from stream.journal import check_format
-from stream.message import Message
+from stream.feed.journal import check_format
+from stream.feed.message import Message
 
 _PAGE = 500  # messages
 

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from stream.errors import JournalError
-from stream.feed_ledger import Ledger
-from stream.feed_wire import PAGE_MESSAGES, REQUEST_BYTES, Heartbeat, Packed, Reply, Request, decode_request, encode
-from stream.message import utc_text
+from stream.feed.message import utc_text
+from stream.feed.protocol import PAGE_MESSAGES, REQUEST_BYTES, Heartbeat, Packed, Reply, Request, decode_request, encode
+from stream.feed.sequencer import Ledger
 
 _CLIENTS_REMEMBERED = 1000
 

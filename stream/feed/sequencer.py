@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from stream.errors import JournalError
-from stream.feed_wire import PAGE_BYTES, Packed, Tally, encode
-from stream.journal import Entry, Journal, Retention, Upstream
-from stream.message import Message, utc_text
+from stream.feed.journal import Entry, Journal, Retention, Upstream
+from stream.feed.message import Message, utc_text
+from stream.feed.protocol import PAGE_BYTES, Packed, Tally, encode
 
 _LOG = logging.getLogger("stream.feed")
 _RETRY_SECONDS = 1.0

@@ -1,0 +1,1 @@
+"""Messages out: numbered, journalled, published over ZeroMQ, and received again."""
