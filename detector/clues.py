@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from detector.added_light import SATURATED
 from detector.colour_clues import colourless, grey, tint, warmth
 from detector.flash import LightCurve
-from detector.habits import repetition
-from detector.positivity import STILL
+from detector.prefilter.change_balance import STILL
+from detector.prefilter.recurrence import repetition
 from detector.sky import share_in_sky
 from detector.views import Views
 

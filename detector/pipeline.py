@@ -16,7 +16,7 @@ Answer = Callable[[Candidate, Verdict], None]
 
 
 class Finder(Protocol):
-    """Finds candidates in one source's frames, as detector.prefilter.Prefilter does."""
+    """Finds candidates in one source's frames, as detector.prefilter.prefilter.Prefilter does."""
 
     def push(self, frame: Frame) -> list[Candidate]:
         """Candidates that open or close with `frame`."""

@@ -19,7 +19,7 @@ from detector.left_open import left_open
 from detector.outlet import feed_options
 from detector.photometric import PhotometricVerifier
 from detector.pipeline import SOFTWARE, SourceDetector
-from detector.prefilter import Prefilter
+from detector.prefilter.prefilter import Prefilter
 from detector.settings import Settings
 from detector.verifier import NoVerifier, choose_verifier, unverified
 from stream import CameraStatus, Feed

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.added_light import DARK, linear
-from detector.brightness import Grid
+from detector.prefilter.blocks import Grid
 from stream import load_opencv
 
 cv2 = load_opencv()

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 
 from detector.errors import OutputError
 from detector.flash import Candidate, Verdict
-from detector.look import Look
 from detector.photometric import PhotometricVerifier
-from detector.prefilter import TOGETHER_SHARE, Prefilter
+from detector.prefilter.frame_change import Look
+from detector.prefilter.prefilter import TOGETHER_SHARE, Prefilter
 from detector.settings import PrefilterSettings, Settings
 from stream import Frame
 

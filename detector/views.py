@@ -5,10 +5,10 @@ from functools import cached_property
 import numpy as np
 
 from detector.added_light import AddedLight, Colours, added_light
-from detector.brightness import Grid, block_luma
-from detector.closeup import Change, change
 from detector.flash import Candidate
-from detector.recent_pictures import apart
+from detector.prefilter.blocks import Grid, block_luma
+from detector.prefilter.fine_change import Change, change
+from detector.prefilter.frame_buffer import apart
 from stream import Frame
 
 _COLOUR_SIDE = 160

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from detector.photometric import PhotometricVerifier
-from detector.prefilter import Prefilter
+from detector.prefilter.prefilter import Prefilter
 from detector.score import ClipLabels, ClipScore, Found, read_labels, score_clip, total
 from detector.settings import load_settings
 from stream import open_video

@@ -11,7 +11,7 @@ import pytest
 from detector import clues
 from detector.flash import Candidate, Verdict
 from detector.photometric import WEIGHTS, PhotometricVerifier
-from detector.prefilter import Prefilter
+from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from detector.views import Views
 from helpers.scenes import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detector.brightness import Grid
+from detector.prefilter.blocks import Grid
 from detector.sky import share_in_sky, sky_of
 
 ROWS, COLUMNS, HORIZON = 36, 64, 20

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench_replay import make
-from detector.prefilter import Prefilter
+from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from storm import PlanError, WriteError
 from stream import BadVideo, CannotOpen, open_video

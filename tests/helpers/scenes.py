@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.background import Known, Usual
-from detector.brightness import Grid
 from detector.flash import Candidate
-from detector.prefilter import Prefilter
-from detector.scene import Scene
+from detector.prefilter.background import Known, Usual
+from detector.prefilter.blocks import Grid
+from detector.prefilter.prefilter import Prefilter
+from detector.prefilter.scene import Scene
 from detector.settings import load_settings
 from stream import Frame
 

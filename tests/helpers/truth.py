@@ -8,7 +8,7 @@ from pathlib import Path
 from detector.batcher import Batcher
 from detector.flash import Flash
 from detector.pipeline import SourceDetector
-from detector.prefilter import Prefilter
+from detector.prefilter.prefilter import Prefilter
 from detector.settings import Settings
 from stream import Camera
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.brightness import block_luma
+from detector.prefilter.blocks import block_luma
 from detector.settings import load_settings
 from storm import ClipFormat, Scene, write_clip
 from storm.truth import STRENGTH_SHARE, FlashTruth

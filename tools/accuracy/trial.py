@@ -12,7 +12,7 @@ from accuracy.coding import levels_left
 from accuracy.grid import SUFFIX, Case
 from detector.flash import Candidate
 from detector.photometric import PhotometricVerifier
-from detector.prefilter import Prefilter
+from detector.prefilter.prefilter import Prefilter
 from detector.score import TOLERANCE_SECONDS, match
 from detector.settings import load_settings
 from storm import Labels, Scene, write_clip

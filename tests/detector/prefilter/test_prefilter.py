@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from detector.brightness import block_luma
-from detector.prefilter import Prefilter
-from detector.region import watched_blocks
+from detector.prefilter.blocks import block_luma
+from detector.prefilter.prefilter import Prefilter
+from detector.prefilter.region import watched_blocks
 from detector.settings import load_settings
 from helpers.scenes import (
     HEIGHT,

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from detector.brightness import Grid
-from detector.positivity import STILL, Stir
+from detector.prefilter.blocks import Grid
+from detector.prefilter.change_balance import STILL, Stir
 from stream import load_opencv
 
 cv2 = load_opencv()

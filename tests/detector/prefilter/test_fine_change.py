@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.closeup import FINE_COLUMNS, FINE_ROWS, Change, change, change_between
+from detector.prefilter.fine_change import FINE_COLUMNS, FINE_ROWS, Change, change, change_between
 from stream import Frame
 
 SHAPE = (FINE_ROWS, FINE_COLUMNS)

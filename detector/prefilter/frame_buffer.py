@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from detector.brightness import Grid
-from detector.closeup import Change, change_between, fine_luma
+from detector.prefilter.blocks import Grid
+from detector.prefilter.fine_change import Change, change_between, fine_luma
 from stream import Frame
 
 # Over a quarter of a second and more, what moves by itself has moved as far as it does during most flashes; four such

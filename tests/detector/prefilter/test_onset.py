@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detector.flash import Candidate
-from detector.prefilter import Prefilter
+from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from helpers.scenes import (
     HEIGHT,

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.background import LONGEST_LOOK_SECONDS, Background, Known
-from detector.brightness import Grid, block_luma
-from detector.closer_look import is_added_light
-from detector.company import Company
 from detector.flash import Candidate
-from detector.habits import Habits, repetition
-from detector.look import SUDDEN_SHARE, Look
-from detector.moment import Ground, Moment
-from detector.recent_pictures import RecentPictures
-from detector.region import Polygon, Region, watched_blocks
-from detector.scene import Scene
+from detector.prefilter.background import LONGEST_LOOK_SECONDS, Background, Known
+from detector.prefilter.blocks import Grid, block_luma
+from detector.prefilter.clutter import Company
+from detector.prefilter.frame_buffer import RecentPictures
+from detector.prefilter.frame_change import SUDDEN_SHARE, Look
+from detector.prefilter.onset import is_added_light
+from detector.prefilter.recurrence import Habits, repetition
+from detector.prefilter.region import Polygon, Region, watched_blocks
+from detector.prefilter.scene import Scene
+from detector.prefilter.tracker import Ground, Moment
 from detector.settings import PrefilterSettings
 from stream import Frame
 

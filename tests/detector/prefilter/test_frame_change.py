@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detector.brightness import Grid
-from detector.look import Look
-from detector.positivity import STILL, Stir
+from detector.prefilter.blocks import Grid
+from detector.prefilter.change_balance import STILL, Stir
+from detector.prefilter.frame_change import Look
 from helpers.scenes import dark_scene
 
 SHAPE = (36, 64)

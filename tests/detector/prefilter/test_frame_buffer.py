@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detector.recent_pictures import RecentPictures, apart
+from detector.prefilter.frame_buffer import RecentPictures, apart
 from stream import Frame
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from detector import clues
-from detector.company import Company
 from detector.flash import Candidate
 from detector.photometric import PhotometricVerifier
+from detector.prefilter.clutter import Company
 from detector.settings import load_settings
 from detector.views import Views
 from helpers.candidates import candidate

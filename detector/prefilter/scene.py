@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.background import Known
-from detector.brightness import Grid
+from detector.prefilter.background import Known
+from detector.prefilter.blocks import Grid
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.brightness import Grid
-from detector.positivity import STILL, Stir
-from detector.scene import Scene
+from detector.prefilter.blocks import Grid
+from detector.prefilter.change_balance import STILL, Stir
+from detector.prefilter.scene import Scene
 from stream import load_opencv
 
 cv2 = load_opencv()

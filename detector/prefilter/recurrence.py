@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.brightness import Grid
+from detector.prefilter.blocks import Grid
 
 # A lamp stays where it is, and noise moves only the faint edge of what it lights, of small lights half of the blocks:
 # it is asked how much of the light fell where the other was lit. Strokes come from all over a storm.

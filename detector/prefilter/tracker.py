@@ -6,10 +6,10 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.brightness import Grid
 from detector.flash import Candidate
-from detector.light_curve import Sample, curve_of, pulses_of
-from detector.look import FADING_SHARE, Look
+from detector.prefilter.blocks import Grid
+from detector.prefilter.frame_change import FADING_SHARE, Look
+from detector.prefilter.light_curve import Sample, curve_of, pulses_of
 from stream import Frame, load_opencv
 
 cv2 = load_opencv()

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from detector.closeup import change
-from detector.look import Look
-from detector.recent_pictures import RecentPictures, apart
+from detector.prefilter.fine_change import change
+from detector.prefilter.frame_buffer import RecentPictures, apart
+from detector.prefilter.frame_change import Look
 from stream import Frame
 
 # Motion brightens a twentieth of the picture at once, hardly ever a tenth: between these a light comes to need less

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.brightness import Grid
+from detector.prefilter.blocks import Grid
 from stream import load_opencv
 
 cv2 = load_opencv()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from detector.alignment import aligned, moved
-from detector.brightness import Grid
+from detector.prefilter.blocks import Grid
+from detector.prefilter.registration import aligned, moved
 
 EVERYWHERE = np.ones((180, 320), np.bool_)
 

@@ -7,7 +7,7 @@ import pytest
 
 from detector.flash import Candidate
 from detector.photometric import PhotometricVerifier
-from detector.prefilter import Prefilter
+from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from helpers.scenes import (
     HEIGHT,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from detector.background import Background
-from detector.brightness import Grid
-from detector.positivity import STILL, Stir
+from detector.prefilter.background import Background
+from detector.prefilter.blocks import Grid
+from detector.prefilter.change_balance import STILL, Stir
 
 
 def flat(levels: float) -> Grid:

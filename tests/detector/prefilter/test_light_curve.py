@@ -2,7 +2,7 @@
 
 import pytest
 
-from detector.light_curve import Sample, pulses_of
+from detector.prefilter.light_curve import Sample, pulses_of
 
 
 def sample(number: int, light: float) -> Sample:

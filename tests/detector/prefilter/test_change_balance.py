@@ -2,7 +2,7 @@
 
 import pytest
 
-from detector.positivity import STILL, Stir
+from detector.prefilter.change_balance import STILL, Stir
 
 TRAFFIC = Stir(100, 100)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from detector.closeup import Change
-from detector.closeup import change as closeup_change
 from detector.flash import Candidate
+from detector.prefilter.fine_change import Change
+from detector.prefilter.fine_change import change as closeup_change
 from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, lit, patch
 
 

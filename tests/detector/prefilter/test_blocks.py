@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detector.brightness import block_luma
+from detector.prefilter.blocks import block_luma
 from stream import Frame
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detector.flash import Candidate
-from detector.look import Look
+from detector.prefilter.frame_change import Look
 from helpers.scenes import WIDTH, Picture, closed, dark_scene, frames, lit, patch, sky_light
 
 START = 1.2

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.alignment import aligned, likeliest_way, moved
-from detector.brightness import Grid, mean_luma
-from detector.positivity import Stir
+from detector.prefilter.blocks import Grid, mean_luma
+from detector.prefilter.change_balance import Stir
+from detector.prefilter.registration import aligned, likeliest_way, moved
 from stream import Frame, load_opencv
 
 cv2 = load_opencv()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from detector.brightness import Grid
 from detector.flash import Candidate
-from detector.habits import Habits, repetition
+from detector.prefilter.blocks import Grid
+from detector.prefilter.recurrence import Habits, repetition
 from helpers.scenes import HEIGHT, WIDTH, closed, frames, lit, sky_light
 
 Span = tuple[int, int]
