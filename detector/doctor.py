@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 
 from detector.errors import DetectorError, VerifierError
-from detector.minicpm.attention import ALWAYS, check_attention
-from detector.minicpm.facts import Facts, Gpu, gather_facts, installed
-from detector.minicpm.models import known_models, verified_here
-from detector.minicpm.snapshot import Snapshot, damaged_files, find_snapshot
-from detector.minicpm.verifier import check_versions, find_or_fetch
-from detector.minicpm45.environment import Environment
-from detector.minicpm45.places import environment_folder
 from detector.settings import Settings
+from detector.verify.vlm.local.attention import ALWAYS, check_attention
+from detector.verify.vlm.local.facts import Facts, Gpu, gather_facts, installed
+from detector.verify.vlm.local.models import known_models, verified_here
+from detector.verify.vlm.local.snapshot import Snapshot, damaged_files, find_snapshot
+from detector.verify.vlm.local.verifier import check_versions, find_or_fetch
+from detector.verify.vlm.server45.environment import Environment
+from detector.verify.vlm.server45.places import environment_folder
 from stream import RECEIVE_BYTES, feed_capabilities, granted_receive_bytes, load_opencv, redact
 
 _MODEL_KINDS = ("minicpm", "photometric+minicpm")
@@ -158,7 +158,7 @@ class Doctor:
 
     def verifier_check(self) -> Check:
         """Which verifier a run would take, without starting a model."""
-        from detector.verifier import choose_verifier, why_no_gpu_model  # noqa: PLC0415 - it builds on doctor's parts
+        from detector.verify.factory import choose_verifier, why_no_gpu_model  # noqa: PLC0415 - it builds on doctor's parts
 
         kind = self._settings.verifier.kind
         try:

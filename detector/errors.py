@@ -8,8 +8,8 @@ class DetectorError(Exception):
         - WrongUse          the command line asks for what does not go together, or for nothing
         - SettingsError     a settings file or key is unknown, of the wrong kind or out of range
         - VerifierError     the chosen verifier cannot start or cannot answer
-            - NoLogprobs        a model server gives no probabilities (detector.chat)
-            - ModelLost         the model's process ended or fell silent (detector.minicpm.process)
+            - NoLogprobs        a model server gives no probabilities (detector.verify.vlm.openai_chat)
+            - ModelLost         the model's process ended or fell silent (detector.verify.vlm.local.process)
                 - ModelNotLoaded    it could not load the model
         - OutputError       results cannot be written where they were asked for
         - LabelsError       labels or results to be scored cannot be read

@@ -11,17 +11,17 @@ from typing import Literal, Self
 
 import msgspec
 
-from detector.batcher import Batcher
 from detector.cameras import CameraEntry
 from detector.evidence import Album, ClipSource
 from detector.flash import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
 from detector.left_open import left_open
 from detector.outlet import feed_options
-from detector.photometric import PhotometricVerifier
 from detector.pipeline import SOFTWARE, SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import Settings
-from detector.verifier import NoVerifier, choose_verifier, unverified
+from detector.verify.batcher import Batcher
+from detector.verify.factory import NoVerifier, choose_verifier, unverified
+from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import CameraStatus, Feed
 
 CAMERA_TYPE = "lightning.camera.v1"

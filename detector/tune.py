@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw
 
 from detector.errors import OutputError
 from detector.flash import Candidate, Verdict
-from detector.photometric import PhotometricVerifier
 from detector.prefilter.frame_change import Look
 from detector.prefilter.prefilter import TOGETHER_SHARE, Prefilter
 from detector.settings import PrefilterSettings, Settings
+from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import Frame
 
 NEAR_MISS = 0.5

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from detector.doctor import Doctor, udp_check
-from detector.minicpm.facts import Facts, Gpu
-from detector.minicpm.models import record_verified, verified_here
 from detector.settings import load_settings
-from detector.verifier import why_no_gpu_model
+from detector.verify.factory import why_no_gpu_model
+from detector.verify.vlm.local.facts import Facts, Gpu
+from detector.verify.vlm.local.models import record_verified, verified_here
 from helpers.model_server import ModelServer
 from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
 from stream import granted_receive_bytes

@@ -2,7 +2,7 @@
 
 import re
 
-from detector.photometric import WEIGHTS
+from detector.verify.photometric.verifier import WEIGHTS
 from helpers import ROOT
 
 PAGE = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from detector.photometric import PhotometricVerifier
 from detector.prefilter.prefilter import Prefilter
 from detector.score import ClipLabels, ClipScore, Found, read_labels, score_clip, total
 from detector.settings import load_settings
+from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import open_video
 
 FOOTAGE = Path(os.environ.get("LIGHTNING_FOOTAGE", "unset"))

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from detector.batcher import Batcher
-from detector.photometric import PhotometricVerifier
 from detector.settings import load_settings
+from detector.verify.batcher import Batcher
+from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers.links import BURSTS, ENCODINGS, RANDOM, Link, storm
 from helpers.mangler import Faults, Mangler
 from helpers.media import encode_again

@@ -236,7 +236,7 @@ def _workers() -> list[int]:
     found = []
     for child in psutil.Process().children():
         try:
-            if "detector.minicpm.worker" in child.cmdline():
+            if "detector.verify.vlm.local.worker" in child.cmdline():
                 found.append(child.pid)
         except psutil.NoSuchProcess:
             continue

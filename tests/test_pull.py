@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.minicpm.snapshot import damaged_files, find_snapshot
+from detector.verify.vlm.local.snapshot import damaged_files, find_snapshot
 from helpers.hub_server import HubServer
 from helpers.models import MODEL_46, MODEL_47, REVISION_46, model_settings, tiny_hub_cache
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import psutil
 
-from detector.minicpm45.trust import code_files, trust
+from detector.verify.vlm.server45.trust import code_files, trust
 from helpers.asking45 import ask, picture, request
 from helpers.feed import free_endpoint
 from helpers.rtsp import RtspServer

@@ -18,9 +18,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import msgspec  # noqa: E402
 
-from detector.batcher import Batcher  # noqa: E402
-from detector.photometric import PhotometricVerifier  # noqa: E402
 from detector.settings import Settings, load_settings  # noqa: E402
+from detector.verify.batcher import Batcher  # noqa: E402
+from detector.verify.photometric.verifier import PhotometricVerifier  # noqa: E402
 from helpers.links import BURSTS, ENCODINGS, RANDOM, Link, storm  # noqa: E402 - the tests' own cameras and proxies
 from helpers.mangler import Mangler  # noqa: E402
 from helpers.media import encode_again  # noqa: E402

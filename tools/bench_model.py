@@ -26,10 +26,10 @@ import transformers
 from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
 
-from detector.minicpm.prompt import read_prompt
-from detector.minicpm.scorer import PRECISIONS, Scorer, pick_device, pick_precision
-from detector.minicpm.windows import batch_vision_attention
-from detector.question import Shown
+from detector.verify.vlm.local.scorer import PRECISIONS, Scorer, pick_device, pick_precision
+from detector.verify.vlm.local.windows import batch_vision_attention
+from detector.verify.vlm.prompt import read_prompt
+from detector.verify.vlm.question import Shown
 from random_snapshot import image_settings, make_config, make_model, make_tokenizer
 
 LETTERS_PER_TOKEN = 4

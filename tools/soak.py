@@ -26,9 +26,9 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from detector.batcher import Batcher  # noqa: E402
-from detector.photometric import PhotometricVerifier  # noqa: E402
 from detector.settings import load_settings  # noqa: E402
+from detector.verify.batcher import Batcher  # noqa: E402
+from detector.verify.photometric.verifier import PhotometricVerifier  # noqa: E402
 from helpers.mangler import Faults, Mangler  # noqa: E402 - the tests' own camera and proxy
 from helpers.rtsp import RtspServer, missing, wait_for  # noqa: E402
 from helpers.truth import Seen, Span, flashes_shown, matches, sent  # noqa: E402

@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read both, fit, print."""
     from detector.calibration import fit, judged_flashes
-    from detector.minicpm.verifier import mode_of
-    from detector.question import Asked, Question
     from detector.score import read_labels, read_results
+    from detector.verify.vlm.local.verifier import mode_of
+    from detector.verify.vlm.question import Asked, Question
 
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     source, judged = judged_flashes(read_labels(arguments.labels), read_results(arguments.results))

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from detector.doctor import Check, Doctor
-    from detector.minicpm.smoke import SmokeTest
-    from detector.minicpm.snapshot import Snapshot
     from detector.settings import Settings
+    from detector.verify.vlm.local.smoke import SmokeTest
+    from detector.verify.vlm.local.snapshot import Snapshot
 
 _MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("--", "dim")}
 
@@ -59,7 +59,7 @@ def _all_checks(doctor: "Doctor", settings: "Settings", *, smoke: bool) -> "Iter
 def _smoke_checks(doctor: "Doctor", settings: "Settings") -> "Iterator[Check]":
     from detector.doctor import Check
     from detector.errors import VerifierError
-    from detector.minicpm.smoke import SmokeTest
+    from detector.verify.vlm.local.smoke import SmokeTest
 
     if doctor.snapshot is None or doctor.facts is None:
         yield Check(name="smoke", ok=False, text="cannot run: torch, transformers and the snapshot must be there first")
@@ -81,7 +81,7 @@ def _verified(test: "SmokeTest", snapshot: "Snapshot") -> str:
     """Keep that the model passed here, and say which line to contribute."""
     from datetime import UTC, datetime
 
-    from detector.minicpm.models import known_models, record_verified
+    from detector.verify.vlm.local.models import known_models, record_verified
 
     loaded = test.loaded
     if snapshot.revision is None or snapshot.model not in known_models() or loaded is None:

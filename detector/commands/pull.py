@@ -20,10 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Resolve, fetch, say where it is."""
     from detector.errors import VerifierError
-    from detector.minicpm.facts import installed
-    from detector.minicpm.hub import fetch, revision_to_fetch
-    from detector.minicpm.models import known_models
-    from detector.minicpm.snapshot import damaged_files, is_folder
+    from detector.verify.vlm.local.facts import installed
+    from detector.verify.vlm.local.hub import fetch, revision_to_fetch
+    from detector.verify.vlm.local.models import known_models
+    from detector.verify.vlm.local.snapshot import damaged_files, is_folder
 
     minicpm = lay_verifier_arguments(settings_of(arguments), arguments).minicpm
     if is_folder(minicpm.model):

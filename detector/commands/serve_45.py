@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from detector.commands.common import add_settings_arguments, settings_of
 
 if TYPE_CHECKING:
-    from detector.minicpm45.job import Job
-    from detector.minicpm45.launch import Checked
     from detector.settings import Minicpm45Settings, Settings
+    from detector.verify.vlm.server45.job import Job
+    from detector.verify.vlm.server45.launch import Checked
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,12 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, then serve until stopped; prints the endpoint once it answers."""
-    from detector.minicpm45.environment import Environment
-    from detector.minicpm45.launch import check
-    from detector.minicpm45.launch import run as serve
-    from detector.minicpm45.places import environment_folder, trust_record
-    from detector.minicpm45.snapshot import find_snapshot_45
-    from detector.minicpm45.trust import listing
+    from detector.verify.vlm.server45.environment import Environment
+    from detector.verify.vlm.server45.launch import check
+    from detector.verify.vlm.server45.launch import run as serve
+    from detector.verify.vlm.server45.places import environment_folder, trust_record
+    from detector.verify.vlm.server45.snapshot import find_snapshot_45
+    from detector.verify.vlm.server45.trust import listing
 
     settings = _settings(arguments)
     asked = settings.minicpm45
@@ -86,7 +86,7 @@ def _check_address(asked: "Minicpm45Settings") -> None:
     import socket
 
     from detector.errors import VerifierError
-    from detector.model_key import model_key
+    from detector.verify.vlm.model_key import model_key
 
     if asked.host not in {"127.0.0.1", "::1", "localhost"} and not model_key(asked.key_variable):
         raise VerifierError(
@@ -106,7 +106,7 @@ def _check_address(asked: "Minicpm45Settings") -> None:
 def _smoke(checked: "Checked", job: "Job", settings: "Settings") -> int:
     """Print each finding as it comes; 1 if one is not as it must be."""
     from detector.commands.common import result_console
-    from detector.minicpm45.smoke import findings
+    from detector.verify.vlm.server45.smoke import findings
 
     passed = True
     for finding in findings(checked, job, settings):
@@ -117,8 +117,8 @@ def _smoke(checked: "Checked", job: "Job", settings: "Settings") -> int:
 
 
 def _job(checked: "Checked", asked: "Minicpm45Settings") -> "Job":
-    from detector.minicpm45.job import Job
-    from detector.model_key import model_key
+    from detector.verify.vlm.model_key import model_key
+    from detector.verify.vlm.server45.job import Job
 
     return Job(
         model=checked.snapshot.model,

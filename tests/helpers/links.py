@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from detector.batcher import Batcher
 from detector.flash import Flash
 from detector.settings import Settings
+from detector.verify.batcher import Batcher
 from helpers import ROOT
 from helpers.mangler import Faults, Mangler
 from helpers.media import Clip

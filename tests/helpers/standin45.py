@@ -15,7 +15,7 @@ from typing import TextIO
 
 import psutil
 
-from detector.minicpm45.environment import Environment
+from detector.verify.vlm.server45.environment import Environment
 from helpers import ROOT
 
 MODEL = "openbmb/MiniCPM-V-4_5"

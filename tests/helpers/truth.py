@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from detector.batcher import Batcher
 from detector.flash import Flash
 from detector.pipeline import SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import Settings
+from detector.verify.batcher import Batcher
 from stream import Camera
 
 Span = tuple[float, float]

@@ -8,9 +8,9 @@ from rich.table import Table
 
 from accuracy.trial import watch
 from detector.flash import Candidate
-from detector.photometric import PhotometricVerifier
 from detector.score import ClipLabels, ClipScore, Found, read_labels, score_clip, total
 from detector.settings import load_settings
+from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import open_video
 
 TIME_LAPSES = ("vikkadin", "denys")

@@ -6,12 +6,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from detector import clues
 from detector.flash import Candidate
-from detector.photometric import PhotometricVerifier
 from detector.prefilter.clutter import Company
 from detector.settings import load_settings
-from detector.views import Views
+from detector.verify.photometric import clues
+from detector.verify.photometric.features import Views
+from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers.candidates import candidate
 from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, land, lit, marked, prefilter, sky_light
 

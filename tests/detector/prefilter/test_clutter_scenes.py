@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from detector.flash import Candidate
-from detector.photometric import PhotometricVerifier
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
+from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers.scenes import (
     HEIGHT,
     WIDTH,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from detector.minicpm45.job import CannotServe, Job
-from detector.minicpm45.model import MARK, Clip, Model
+from detector.verify.vlm.server45.job import CannotServe, Job
+from detector.verify.vlm.server45.model import MARK, Clip, Model
 
 QUESTION = "Is this lightning! Answer Yes or No."
 

@@ -1,0 +1,1 @@
+"""Judge candidates: verifiers, and how candidates of all cameras share one."""

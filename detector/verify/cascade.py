@@ -1,0 +1,67 @@
+"""The verifier `photometric+minicpm`: the light curve decides clear cases, the model the doubtful ones."""
+
+import threading
+from collections.abc import Sequence
+
+import msgspec
+
+from detector.flash import Candidate, Verdict
+from detector.settings import CascadeSettings
+from detector.verify.factory import Verifier
+
+_MOST_REMEMBERED = 4096  # candidates that were given up on the way to the model are forgotten beyond this
+
+
+class Cascade:
+    """Asks `first`, and only where its probability lies between the two thresholds, `second`.
+
+    A verdict of `second` keeps the evidence of `first`, and its probability as `photometric_probability`. Where
+    `second` has no answer, the verdict has none either, and still tells what `first` thought.
+    """
+
+    def __init__(self, first: Verifier, second: Verifier, settings: CascadeSettings) -> None:
+        self.name = f"{first.name}+{second.name}"
+        self._first = first
+        self._second = second
+        self._settings = settings
+        # What `first` said of doubtful ones: it saw the whole pictures, `verify` gets them made small.
+        self._doubtful: dict[str, Verdict] = {}
+        self._lock = threading.Lock()  # cameras ask in their own threads
+
+    def verify_at_once(self, candidate: Candidate) -> Verdict | None:
+        """The verdict of a clear case; None for a doubtful one, and for one that `first` has no answer for."""
+        verdict = self._first.verify([candidate])[0]
+        probability = verdict.probability
+        if probability is None or self._settings.reject_below <= probability <= self._settings.confirm_above:
+            with self._lock:
+                self._doubtful[candidate.id] = verdict
+                while len(self._doubtful) > _MOST_REMEMBERED:
+                    del self._doubtful[next(iter(self._doubtful))]
+            return None
+        return msgspec.structs.replace(verdict, verifier=self.name)
+
+    def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """The model's verdict for each, in order, with the evidence of both.
+
+        Raises:
+            MemoryError: the batch is too large for the model's device.
+        """
+        second = self._second.verify(candidates)
+        first = [self._said_before(candidate) for candidate in candidates]
+        return [self._joined(before, after) for before, after in zip(first, second, strict=True)]
+
+    def close(self) -> None:
+        """Close both."""
+        self._first.close()
+        self._second.close()
+
+    def _said_before(self, candidate: Candidate) -> Verdict:
+        with self._lock:
+            verdict = self._doubtful.pop(candidate.id, None)
+        return self._first.verify([candidate])[0] if verdict is None else verdict
+
+    def _joined(self, first: Verdict, second: Verdict) -> Verdict:
+        evidence = first.evidence | second.evidence
+        if first.probability is not None:
+            evidence |= {f"{self._first.name}_probability": round(first.probability, 6)}
+        return msgspec.structs.replace(second, verifier=self.name, evidence=evidence)

@@ -1,0 +1,1 @@
+"""The verifier that adds up physical reasons; needs no model."""

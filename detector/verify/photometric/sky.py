@@ -1,0 +1,56 @@
+"""Where the sky is in a scene, and what of a light it shows."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.prefilter.blocks import Grid
+from detector.verify.photometric.added_light import DARK, linear
+from stream import load_opencv
+
+cv2 = load_opencv()
+
+# Sky and cloud change by less from block to block, and roofs, trees and ridges by more: of levels above black.
+_STEP, _ABOVE_BLACK = 0.07, 20.0
+# Of the picture: less may be an eave or a porch's ceiling, which a lamp lights, or a caption.
+_LEAST_SHARE = 1 / 3
+# Levels: a light that is hardly more may have lit the sky by less than what is coded.
+_LEAST_RISE = 15.0
+# Levels: what coding and noise leave of no light at all.
+_NO_LIGHT = 1.0
+
+
+def sky_of(scene: Grid) -> NDArray[np.bool_]:
+    """(rows, columns) blocks of `scene`, levels, joined to its upper edge without a step; what borders them left out.
+
+    None are sky where it is darker than what lies below, as no sky is but a ceiling or an eave, or black: of that
+    nothing can be said.
+    """
+    rows, columns = scene.shape
+    steps = np.log(np.maximum(scene, 0) + np.float32(_ABOVE_BLACK))
+    filled = np.zeros((rows + 2, columns + 2), np.uint8)
+    for column in range(columns):
+        if not filled[1, column + 1]:
+            cv2.floodFill(steps, filled, (column, 0), 0, _STEP, _STEP, 4 | cv2.FLOODFILL_MASK_ONLY)
+    joined = filled[1:-1, 1:-1]
+    inner: NDArray[np.bool_] = cv2.erode(joined, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE) > 0
+    rest = joined == 0
+    if np.mean(inner) < _LEAST_SHARE or np.median(scene[inner]) <= DARK:
+        return np.zeros_like(inner)
+    if rest.any() and np.median(scene[inner]) < np.median(scene[rest]):
+        return np.zeros_like(inner)
+    return inner
+
+
+def share_in_sky(scene: Grid, peak: Grid) -> float | None:
+    """How bright the sky's brightest part is lit, of the brightest place of all, 0..1 and in light.
+
+    None where the sky is not known or gets darker meanwhile, as after an earlier stroke, or where the light is faint.
+    scene, peak: (rows, columns) levels without and with it.
+    """
+    rise, sky = peak - scene, sky_of(scene)
+    if not sky.any() or float(rise.max()) < _LEAST_RISE or float(np.median(rise[sky])) < -_NO_LIGHT:
+        return None
+    if float(np.percentile(rise[sky], 97)) < _NO_LIGHT:
+        return 0.0
+    light = linear(peak) - linear(scene)
+    return max(0.0, float(np.percentile(light[sky], 97)) / max(float(np.percentile(light, 99.5)), 1e-9))

@@ -1,0 +1,81 @@
+"""What is installed for the model: asked in a process of its own, so that torch never loads beside the cameras."""
+
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+from detector.errors import VerifierError
+
+_PROBE_SECONDS = 180.0  # torch's first import from a cold disk takes long
+
+
+class Gpu(msgspec.Struct, frozen=True, kw_only=True):
+    """One graphics card as torch sees it."""
+
+    name: str
+    memory_gib: float
+    free_gib: float
+    capability: str
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """Versions (None: not installed) and devices. backends: each attention backend with "" or why it cannot work."""
+
+    python: str
+    torch: str | None = None
+    torch_error: str | None = None
+    cuda: str | None = None
+    cxx11_abi: bool | None = None
+    gpus: list[Gpu] = []
+    transformers: str | None = None
+    transformers_error: str | None = None
+    torchvision_error: str | None = None
+    flash_attention: str | None = None
+    flash_linear_attention: str | None = None
+    cpu_bf16: bool = False
+    backends: dict[str, str] = {}
+
+
+def installed(distribution: str) -> str | None:
+    """The installed version of a distribution, without importing it."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this CPU has instructions for bf16 products (AVX512-BF16, AMX, or ARM's BF16)."""
+    try:
+        words = set(cpuinfo.read_text(encoding="utf-8", errors="replace").split())
+    except OSError:
+        return False
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def may_have_gpu(devices: Path = Path("/dev")) -> bool:
+    """Whether the system shows a card that torch may be able to use: at once, without asking torch."""
+    # NVIDIA's own, Jetson's, AMD's, and the one of Windows in WSL; other systems do not show it in files.
+    names = ("nvidia*", "nvmap", "kfd", "dxg")
+    return sys.platform != "linux" or any(True for name in names for _ in devices.glob(name))
+
+
+def gather_facts() -> Facts:
+    """Ask a fresh process; seconds.
+
+    Raises:
+        VerifierError: it does not answer.
+    """
+    command = [sys.executable, "-m", "detector.verify.vlm.local.probe"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=_PROBE_SECONDS)
+        return msgspec.json.decode(done.stdout.splitlines()[-1], type=Facts)
+    except subprocess.TimeoutExpired as error:
+        raise VerifierError(f"torch did not answer within {_PROBE_SECONDS:.0f} s; is its driver hanging?") from error
+    except (subprocess.CalledProcessError, msgspec.DecodeError, IndexError) as error:
+        said = getattr(error, "stderr", None) or str(error).encode()
+        last = said.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise VerifierError(f"torch cannot be asked what it can do: {' '.join(last)[:300]}") from error

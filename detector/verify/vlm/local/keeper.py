@@ -1,0 +1,201 @@
+"""Keeps the model's process running: starts it, notices its death, starts it again after a rest."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from detector.verify.vlm.local.process import ModelLost, ModelNotLoaded, ModelProcess
+from detector.verify.vlm.local.protocol import Load, Loaded, Scored
+from detector.verify.vlm.question import Shown
+
+_log = logging.getLogger(__name__)
+
+_FIRST_REST_SECONDS = 1.0
+_LONGEST_REST_SECONDS = 60.0
+_PATIENCE_SECONDS = 5.0  # while the process rests for longer than this, asks are refused at once
+_LOOK_SECONDS = 0.5  # how often the keeper looks whether the process still lives
+_SHORTEST_LIMIT_SECONDS = 30.0
+_SLOWER_THAN_EVER = 10.0  # an answer that takes so many times the slowest seen so far will not come
+
+
+class ModelKeeper:
+    """Keeps a model's process running: starts it, notices its death, starts it again after a rest.
+
+    Rests grow from 1 s to 60 s while failures follow each other. Loading begins at once, in the background.
+    `said` is called with one line when the model stands ready.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        *,
+        load_limit_seconds: float,
+        answer_limit_seconds: float,
+        said: Callable[[str], None] = _log.info,
+    ) -> None:
+        self._load = load
+        self._load_limit = load_limit_seconds
+        self._answer_limit = answer_limit_seconds
+        self._said = said
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._process: ModelProcess | None = None
+        self._failures = 0
+        self._rest_until = 0.0
+        self._why = ""
+        self._slowest = 0.0
+        self.restarts = -1
+        self._start()
+        self._thread = threading.Thread(target=self._keep, name="minicpm-keeper", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int | None:
+        """The running process's number."""
+        process = self._process
+        return None if process is None else process.pid
+
+    def ask(self, clips: Sequence[Shown]) -> Scored:
+        """Scores for these clips; if the process is lost over them, a new one is asked once more.
+
+        Raises:
+            ModelLost: twice without an answer, or the process rests after repeated failures.
+            MemoryError: the batch is too large for the device.
+            VerifierError: the model cannot score these clips.
+        """
+        with self._lock:
+            try:
+                return self._ask(clips)
+            except ModelNotLoaded:
+                raise
+            except ModelLost as first:
+                if self._closing.is_set() or self._resting() > _PATIENCE_SECONDS:
+                    raise
+                _log.warning("%s; starting it again and asking once more", first)
+                return self._ask(clips)
+
+    def wait_loaded(self) -> Loaded:
+        """Wait until the model stands ready.
+
+        Raises:
+            ModelLost: it could not be loaded.
+        """
+        with self._lock:
+            return self._ready()[1]
+
+    def close(self) -> None:
+        """End the process; an ask that waits for it ends with ModelLost."""
+        self._closing.set()
+        process = self._process
+        if process is not None:
+            process.kill()
+        self._thread.join(timeout=10.0)
+        if not self._lock.acquire(timeout=10.0):
+            _log.error("the thread that asks the model did not come back within 10 s")
+            return
+        try:
+            self._drop()
+        finally:
+            self._lock.release()
+
+    def _ask(self, clips: Sequence[Shown]) -> Scored:
+        process, _ = self._ready()
+        try:
+            scored = process.ask(clips, self._limit(len(clips)))
+        except ModelLost as error:
+            self._failed(error)
+            raise
+        self._failures = 0
+        self._slowest = max(self._slowest, scored.seconds / len(clips))
+        return scored
+
+    def _limit(self, clips: int) -> float:
+        """Seconds after which an answer for so many clips will not come any more."""
+        if self._slowest == 0.0:
+            return self._answer_limit
+        usual = max(_SHORTEST_LIMIT_SECONDS, _SLOWER_THAN_EVER * self._slowest * clips)
+        return min(self._answer_limit, usual)
+
+    def _ready(self) -> tuple[ModelProcess, Loaded]:
+        if self._process is None:
+            rest = self._resting()
+            if rest > _PATIENCE_SECONDS:
+                raise ModelLost(
+                    f"the model's process failed {self._failures} times, next try in {rest:.0f} s: {self._why}"
+                )
+            self._closing.wait(rest)
+            self._start()
+        process = self._process
+        if process is None:
+            raise ModelLost("the model's process was stopped")
+        fresh = process.loaded is None
+        try:
+            loaded = process.wait_loaded(self._load_limit)
+        except ModelLost as error:
+            self._failed(error)
+            raise
+        if fresh:
+            self._said(_ready_line(loaded))
+        return process, loaded
+
+    def _resting(self) -> float:
+        return max(0.0, self._rest_until - time.monotonic())
+
+    def _start(self) -> None:
+        if self._closing.is_set():
+            return
+        self.restarts += 1
+        self._slowest = 0.0
+        try:
+            self._process = ModelProcess(self._load)
+        except (OSError, ModelLost) as error:
+            self._failed(error)
+            raise ModelLost(f"the model's process cannot be started: {error}") from error
+        if self._closing.is_set():  # meanwhile; `close` may have looked before there was a process to end
+            self._process.kill()
+
+    def _failed(self, error: Exception) -> None:
+        self._why = str(error)
+        self._drop()
+        rest = min(_FIRST_REST_SECONDS * 8 ** min(self._failures, 4), _LONGEST_REST_SECONDS)
+        self._failures += 1
+        self._rest_until = time.monotonic() + rest
+
+    def _drop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
+    def _keep(self) -> None:
+        """Thread minicpm-keeper: bring the process back while nobody asks, so that it is there when one does."""
+        while not self._closing.wait(_LOOK_SECONDS):
+            if not self._lock.acquire(blocking=False):
+                continue  # somebody asks just now and sees for himself
+            try:
+                self._look()
+            except ModelLost as error:
+                _log.warning("%s; next try in %.0f s", error, self._resting())
+            finally:
+                self._lock.release()
+
+    def _look(self) -> None:
+        process = self._process
+        if process is None:
+            if self._resting() == 0.0:
+                self._start()
+        elif process.has_news(self._load_limit):
+            if process.loaded is not None:
+                lost = process.lost()
+                self._failed(lost)
+                raise lost
+            self._ready()
+
+
+def _ready_line(loaded: Loaded) -> str:
+    where = loaded.device if loaded.device == "cpu" else f"{loaded.device} ({loaded.device_name})"
+    return (
+        f"minicpm: ready on {where}, {loaded.precision}, {loaded.attention}, {loaded.threads} CPU threads, "
+        f"{loaded.memory_mib:.0f} MiB, loaded in {loaded.seconds:.1f} s (torch {loaded.torch}, "
+        f"transformers {loaded.transformers})"
+    )

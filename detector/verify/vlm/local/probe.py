@@ -1,0 +1,81 @@
+"""The process that imports torch and transformers to see what works, and prints it as one line of JSON."""
+
+import importlib
+import platform
+import sys
+from typing import Any
+
+import msgspec
+
+from detector.verify.vlm.local.facts import Facts, Gpu, cpu_multiplies_bf16, installed
+
+
+def gather() -> Facts:
+    """Everything about this Python's torch and transformers."""
+    facts: dict[str, object] = {
+        "python": platform.python_version(),
+        "torch": installed("torch"),
+        "transformers": installed("transformers"),
+        "flash_attention": installed("flash-attn"),
+        "flash_linear_attention": installed("flash-linear-attention"),
+    }
+    if facts["torch"] is not None:
+        facts |= _torch_facts()
+    if facts["transformers"] is not None and facts.get("torch_error") is None:
+        facts["transformers_error"] = _import_error("transformers.models.auto.modeling_auto")
+        if facts["transformers_error"] is None:
+            facts["backends"] = _backends()
+    if installed("torchvision") is not None:
+        facts["torchvision_error"] = _import_error("torchvision")
+    return msgspec.convert(facts, Facts)
+
+
+def _torch_facts() -> dict[str, object]:
+    failed = _import_error("torch")
+    if failed is not None:
+        return {"torch_error": failed}
+    import torch  # noqa: PLC0415 - inside the guard
+
+    return {
+        "torch": str(torch.__version__),
+        "cuda": torch.version.cuda,
+        "cxx11_abi": bool(torch.compiled_with_cxx11_abi()),
+        "gpus": [_gpu(number) for number in range(torch.cuda.device_count())],
+        "cpu_bf16": cpu_multiplies_bf16(),
+    }
+
+
+def _gpu(number: int) -> Gpu:
+    import torch  # noqa: PLC0415
+
+    free, total = torch.cuda.mem_get_info(number)
+    major, minor = torch.cuda.get_device_capability(number)
+    return Gpu(
+        name=torch.cuda.get_device_name(number),
+        memory_gib=round(total / 2**30, 1),
+        free_gib=round(free / 2**30, 1),
+        capability=f"{major}.{minor}",
+    )
+
+
+def _backends() -> dict[str, str]:
+    utils: Any = importlib.import_module("transformers.utils")
+    found = {"sdpa": "", "eager": ""}
+    for name, check in (
+        ("flash_attention_2", utils.is_flash_attn_2_available),
+        ("flash_attention_3", utils.is_flash_attn_3_available),
+    ):
+        found[name] = "" if check() else "no usable package, or no GPU"
+    return found
+
+
+def _import_error(module: str) -> str | None:
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # noqa: BLE001 - a broken wheel raises anything; what it says is the answer
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return None
+
+
+if __name__ == "__main__":
+    sys.stdout.write(msgspec.json.encode(gather()).decode() + "\n")

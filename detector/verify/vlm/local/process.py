@@ -1,0 +1,193 @@
+"""One life of the model's process, as the program sees it."""
+
+import logging
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from multiprocessing import Pipe
+from pathlib import Path
+
+from detector.errors import VerifierError
+from detector.verify.vlm.local.protocol import (
+    Ask,
+    Clip,
+    Load,
+    Loaded,
+    Place,
+    Reply,
+    Scored,
+    Trouble,
+    decode_reply,
+    encode,
+)
+from detector.verify.vlm.question import Shown
+
+_log = logging.getLogger(__name__)
+
+
+class ModelLost(VerifierError):
+    """The model's process ended, fell silent or could not load; says which and after how long."""
+
+
+class ModelNotLoaded(ModelLost):
+    """The model could not be loaded, or not in time."""
+
+
+class ModelProcess:
+    """One life of the model's process. Used by one thread at a time; `kill` may come from any."""
+
+    def __init__(self, load: Load) -> None:
+        self.loaded: Loaded | None = None
+        self._began = time.monotonic()
+        self._number = 0
+        self._memory = os.memfd_create("lightning-pictures", os.MFD_CLOEXEC)
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - what the process says; closed in `end`
+        self._connection, theirs = Pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "detector.verify.vlm.local.worker", str(theirs.fileno()), str(self._memory)],
+                pass_fds=(theirs.fileno(), self._memory),
+                env=_environment(load.threads),
+                stdin=subprocess.DEVNULL,
+                stdout=self._words,
+                stderr=self._words,
+                process_group=0,  # Ctrl-C is for the program, which then ends this one
+            )
+        finally:
+            theirs.close()
+        self._send(encode(load))
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def has_news(self, load_limit_seconds: float) -> bool:
+        """Whether loading is over, well or badly, and nobody has looked yet."""
+        if self.loaded is not None:
+            return not self.alive()
+        return self._connection.poll(0) or not self.alive() or time.monotonic() > self._began + load_limit_seconds
+
+    def wait_loaded(self, limit_seconds: float) -> Loaded:
+        """Wait until the model stands ready, at most `limit_seconds` after the start.
+
+        Raises:
+            ModelNotLoaded: it could not be loaded, or not in time.
+        """
+        if self.loaded is None:
+            left = self._began + limit_seconds - time.monotonic()
+            try:
+                reply = self._receive(max(left, 0.0), f"not ready within {limit_seconds:g} s")
+            except ModelLost as error:
+                raise ModelNotLoaded(f"the model could not be loaded: {error}") from error
+            if not isinstance(reply, Loaded):
+                raise ModelNotLoaded(f"the model could not be loaded: {getattr(reply, 'reason', reply)}")
+            self.loaded = reply
+        return self.loaded
+
+    def ask(self, clips: Sequence[Shown], limit_seconds: float) -> Scored:
+        """Scores for these clips.
+
+        Raises:
+            ModelLost: the process ended, or did not answer within `limit_seconds`.
+            MemoryError: the batch is too large for the device.
+            VerifierError: it answered that it cannot.
+        """
+        self._number += 1
+        self._send(encode(Ask(number=self._number, clips=self._place(clips))))
+        reply = self._receive(limit_seconds, f"no answer for {len(clips)} candidates within {limit_seconds:g} s")
+        if isinstance(reply, Trouble):
+            raise MemoryError(reply.reason) if reply.out_of_memory else VerifierError(reply.reason)
+        if not isinstance(reply, Scored) or reply.number != self._number or len(reply.scores) != len(clips):
+            raise ModelLost(f"the model's process answered {type(reply).__name__} to ask {self._number}")
+        return reply
+
+    def kill(self) -> None:
+        """End it now; a wait for its answer ends with ModelLost."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """End it and give back what it held."""
+        self.kill()
+        try:
+            self._process.wait(timeout=10.0)
+        except subprocess.TimeoutExpired:
+            _log.error("the model's process %d does not end (a driver call that never returns?)", self.pid)
+        self._connection.close()
+        self._words.close()
+        os.close(self._memory)
+
+    def _place(self, clips: Sequence[Shown]) -> list[Clip]:
+        """Put the pictures into the shared memory, one behind the other, and tell where each lies."""
+        size = sum(picture.nbytes for clip in clips for picture in clip.pictures)
+        if os.fstat(self._memory).st_size < size:
+            os.ftruncate(self._memory, size)
+        placed: list[Clip] = []
+        offset = 0
+        with mmap.mmap(self._memory, max(size, 1)) as shared:
+            for clip in clips:
+                places: list[Place] = []
+                for picture in clip.pictures:
+                    shared[offset : offset + picture.nbytes] = picture.tobytes()
+                    places.append(Place(offset, picture.shape[0], picture.shape[1]))
+                    offset += picture.nbytes
+                placed.append(Clip(places, clip.text))
+        return placed
+
+    def _send(self, message: bytes) -> None:
+        # Never blocks: one message of a few KiB at a time, and it is read before the next.
+        try:
+            self._connection.send_bytes(message)
+        except OSError as error:
+            raise self.lost() from error
+
+    def _receive(self, limit_seconds: float, silence: str) -> Reply:
+        try:
+            if not self._connection.poll(limit_seconds):
+                raise ModelLost(silence)
+            return decode_reply(self._connection.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise self.lost() from error
+
+    def lost(self) -> ModelLost:
+        """How it ended."""
+        try:
+            code = self._process.wait(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            return ModelLost("the model's process hung up but still runs")
+        after = time.monotonic() - self._began
+        if code < 0:
+            how = f"was ended by signal {-code} ({signal.strsignal(-code)})"
+            hint = "; out of main memory? the kernel's log tells (dmesg)" if code == -signal.SIGKILL else ""
+        else:
+            how, hint = f"ended with code {code}", self._last_words()
+        return ModelLost(f"the model's process {how} after {after:.1f} s{hint}")
+
+    def _last_words(self) -> str:
+        self._words.seek(0, os.SEEK_END)
+        self._words.seek(max(0, self._words.tell() - 4096))
+        lines = self._words.read().decode("utf-8", errors="replace").strip().splitlines()
+        return f": {lines[-1][:300]}" if lines else ""
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The process's environment: this package found as here, no network, and threads that sleep while they wait."""
+    root = str(Path(__file__).parent.parent.parent)
+    path = os.environ.get("PYTHONPATH")
+    return os.environ | {
+        "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root,
+        "HF_HUB_OFFLINE": "1",
+        # Spinning OpenMP workers take the cores that decode video.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OMP_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false",
+    }

@@ -1,0 +1,134 @@
+"""The verifier `minicpm`: asks the model's process about each batch of candidates."""
+
+import os
+from collections.abc import Sequence
+
+from detector.errors import VerifierError
+from detector.flash import Candidate, Verdict
+from detector.settings import MinicpmSettings, Settings
+from detector.verify.vlm.local.attention import ALWAYS, check_attention
+from detector.verify.vlm.local.facts import gather_facts, installed
+from detector.verify.vlm.local.keeper import ModelKeeper
+from detector.verify.vlm.local.models import known_models
+from detector.verify.vlm.local.protocol import Load
+from detector.verify.vlm.local.snapshot import Snapshot, find_snapshot
+from detector.verify.vlm.question import Asked, Question
+from stream import redact
+
+_TRANSFORMERS = ">=5.19,<6"  # for models that the matrix does not know
+_EXTRA = "pip install '.[minicpm]' in the project's folder"
+
+
+class MinicpmVerifier:
+    """Judges with a MiniCPM-V model in a process of its own, which begins to load at once.
+
+    A failure of the model or its process gives verdicts without an answer that name the reason.
+    """
+
+    name = "minicpm"
+
+    def __init__(self, settings: Settings, snapshot: Snapshot) -> None:
+        minicpm = settings.minicpm
+        self._question = Question(settings.question, settings.batcher.picture_side_pixels)
+        self.asked = Asked(self.name, snapshot.model, snapshot.revision, mode_of(minicpm))
+        self.keeper = ModelKeeper(
+            load_of(minicpm, snapshot),
+            load_limit_seconds=minicpm.load_limit_seconds,
+            answer_limit_seconds=minicpm.answer_limit_seconds,
+        )
+
+    @property
+    def note(self) -> str:
+        """What the line said at start should add."""
+        return f"prompt {self._question.prompt.label}, {self._question.calibration_note(self.asked)}"
+
+    def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """A verdict for each, with log-odds and answer mass as evidence and its share of the batch's seconds.
+
+        Raises:
+            MemoryError: the batch is too large for the device.
+        """
+        shown = [self._question.show(candidate) for candidate in candidates]
+        try:
+            scored = self.keeper.ask(shown)
+        except VerifierError as error:
+            return [self._question.unanswered(self.asked, redact(error)) for _ in candidates]
+        seconds = scored.seconds / len(candidates)
+        return [self._question.verdict(self.asked, s.log_odds, s.answer_mass, seconds) for s in scored.scores]
+
+    def close(self) -> None:
+        """End the model's process."""
+        self.keeper.close()
+
+
+def check_installed(minicpm: MinicpmSettings) -> None:
+    """Nothing, when torch, a fitting transformers and the attention backend are there. torch is not imported here.
+
+    Raises:
+        VerifierError: one is missing, or of a version that does not fit.
+    """
+    check_versions(minicpm)
+    if minicpm.attention not in ALWAYS:
+        check_attention(minicpm.attention, gather_facts())
+
+
+def check_versions(minicpm: MinicpmSettings) -> None:
+    """Nothing, when torch and a fitting transformers are installed; neither is imported.
+
+    Raises:
+        VerifierError: one is missing or of a version that does not fit the model.
+    """
+    missing = [name for name in ("torch", "transformers") if installed(name) is None]
+    if missing:
+        raise VerifierError(f"verifier minicpm: {' and '.join(missing)} not installed; install with: {_EXTRA}")
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 - comes with transformers
+
+    known = known_models().get(minicpm.model)
+    wanted = known.transformers if known is not None and known.runs == "native" else _TRANSFORMERS
+    found = installed("transformers") or ""
+    if not SpecifierSet(wanted).contains(found, prereleases=True):
+        raise VerifierError(
+            f"verifier minicpm: transformers {found} is installed, {minicpm.model} needs {wanted}; "
+            f"install with: pip install 'transformers{wanted}'"
+        )
+
+
+def find_or_fetch(minicpm: MinicpmSettings) -> Snapshot:
+    """The snapshot that the settings ask for; on the channel edge the newest, fetched if need be.
+
+    Raises:
+        VerifierError: it is not here, or cannot be fetched.
+    """
+    if minicpm.channel == "edge":
+        from detector.verify.vlm.local.hub import fetch, newest_revision  # noqa: PLC0415 - goes online, on this channel only
+
+        if minicpm.revision:
+            raise VerifierError(
+                f"minicpm.channel = edge follows the newest commit, so revision {minicpm.revision!r} cannot apply; "
+                "leave one of the two out"
+            )
+        return fetch(minicpm.model, newest_revision(minicpm.model))
+    return find_snapshot(minicpm)
+
+
+def threads_of(minicpm: MinicpmSettings) -> int:
+    """CPU threads for the model: as set, or half of the cores that this process may use."""
+    return minicpm.threads or max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+def mode_of(minicpm: MinicpmSettings) -> str:
+    """What of the settings changes the model's answers."""
+    return f"{minicpm.downsample_mode} {minicpm.picture_side_pixels}px"
+
+
+def load_of(minicpm: MinicpmSettings, snapshot: Snapshot) -> Load:
+    """What the model's process is told to load."""
+    return Load(
+        folder=str(snapshot.folder),
+        device=minicpm.device,
+        precision=minicpm.precision,
+        attention=minicpm.attention,
+        downsample_mode=minicpm.downsample_mode,
+        picture_side_pixels=minicpm.picture_side_pixels,
+        threads=threads_of(minicpm),
+    )

@@ -1,0 +1,130 @@
+"""The OpenAI chat protocol, as far as it is needed: a question as a request, a reply as a score."""
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from detector.errors import VerifierError
+from detector.verify.vlm.images import Picture
+from detector.verify.vlm.local.protocol import Score
+from detector.verify.vlm.question import Shown
+from stream import load_opencv
+
+_TOP_WORDS = 20  # as many of the likeliest first words as the protocol gives
+_JPEG_QUALITY = 95
+
+
+class _TopWord(msgspec.Struct):
+    token: str
+    logprob: float
+
+
+class _Position(msgspec.Struct):
+    token: str
+    logprob: float
+    top_logprobs: list[_TopWord] = []
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Position] | None = None
+
+
+class _Choice(msgspec.Struct):
+    logprobs: _Logprobs | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+
+
+class ServedModel(msgspec.Struct):
+    """A model of a server's list."""
+
+    id: str
+    revision: str | None = None  # `serve-45` tells it; the protocol itself has no place for it
+
+
+class _Models(msgspec.Struct):
+    data: list[ServedModel]
+
+
+class NoLogprobs(VerifierError):
+    """The server answers without the probabilities of its first word, so its answer has no probability."""
+
+
+def request_body(model: str, shown: Shown) -> dict[str, Any]:
+    """The request that asks `model` this question for one word and how likely it and others were."""
+    content: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in shown.pictures
+    ]
+    content.append({"type": "text", "text": shown.text})
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": 1,
+        "temperature": 0,
+        "logprobs": True,
+        "top_logprobs": _TOP_WORDS,
+    }
+
+
+def score_in(reply: bytes, endpoint: str) -> Score:
+    """Log-odds of Yes over No, and the probability of either, from the first word of a server's reply.
+
+    A word that is not among the listed ones counts as just as likely as the least likely listed one: it is at most
+    that.
+
+    Raises:
+        NoLogprobs: the server gives none.
+        VerifierError: it is no reply of this protocol.
+    """
+    try:
+        choices = msgspec.json.decode(reply, type=_Completion).choices
+    except msgspec.DecodeError as error:
+        raise VerifierError(f"{endpoint}: not an answer of the OpenAI chat protocol: {error}") from error
+    positions = choices[0].logprobs.content if choices and choices[0].logprobs else None
+    words = positions[0].top_logprobs if positions else []
+    if len(words) < 2:
+        raise NoLogprobs(
+            f"{endpoint}: the server gives no log-probabilities (asked for: logprobs, top_logprobs {_TOP_WORDS}), so "
+            "its answer has no probability; vLLM, SGLang, llama.cpp and Ollama 0.12.11 or later give them, "
+            "`transformers serve` does not"
+        )
+    chances = {answer: _chance(words, answer) for answer in ("yes", "no")}
+    mass = sum(chances.values())
+    floor = math.exp(min(word.logprob for word in words))
+    yes, no = (max(chances[answer], floor, 1e-30) for answer in ("yes", "no"))
+    return Score(math.log(yes) - math.log(no), mass)
+
+
+def _chance(words: Sequence[_TopWord], answer: str) -> float:
+    """The probability of `answer` in all its spellings ("Yes", " yes", ...)."""
+    return sum(math.exp(word.logprob) for word in words if word.token.strip(" ▁Ġ\n").lower() == answer)
+
+
+def first_model_in(reply: bytes, endpoint: str) -> ServedModel:
+    """The first model of a server's list.
+
+    Raises:
+        VerifierError: it is no list of models, or an empty one.
+    """
+    try:
+        listed = msgspec.json.decode(reply, type=_Models).data
+    except msgspec.DecodeError as error:
+        raise VerifierError(f"{endpoint}/models: not a list of models: {error}") from error
+    if not listed:
+        raise VerifierError(f"{endpoint}: the server lists no model; name one with --model")
+    return listed[0]
+
+
+def _data_url(picture: Picture) -> str:
+    cv2 = load_opencv()
+    done, code = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    if not done:
+        raise VerifierError(f"a picture of shape {picture.shape} cannot be written as JPEG")
+    return f"data:image/jpeg;base64,{base64.b64encode(code.tobytes()).decode('ascii')}"

@@ -1,0 +1,244 @@
+"""The verifier `served`: the same pictures and question to a model server that speaks the OpenAI chat protocol."""
+
+import asyncio
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+
+from detector.errors import SettingsError, VerifierError
+from detector.flash import Candidate, Verdict
+from detector.settings import ServedSettings, Settings
+from detector.verify.vlm.local.protocol import Score
+from detector.verify.vlm.model_key import model_key
+from detector.verify.vlm.openai_chat import ServedModel, first_model_in, request_body, score_in
+from detector.verify.vlm.question import Asked, Question, Shown
+from stream import redact
+
+_CONNECT_SECONDS = 5.0
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 20.0
+_TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+
+
+class ServedVerifier:
+    """Judges by asking a model server, several candidates at a time.
+
+    Raises:
+        VerifierError: there is no endpoint, or its address or key cannot be used.
+        SettingsError: the prompt or `served.extra_json` cannot be used.
+    """
+
+    name = "served"
+
+    def __init__(self, settings: Settings) -> None:
+        served = settings.served
+        if not served.endpoint.startswith(("http://", "https://")):
+            raise VerifierError(
+                f"verifier served: endpoint {redact(served.endpoint)!r} is not the base URL of a model server; "
+                "give one with --endpoint, e.g. --endpoint http://127.0.0.1:8000/v1"
+            )
+        self._settings = served
+        self._endpoint = redact(served.endpoint)
+        self._question = Question(settings.question, settings.batcher.picture_side_pixels)
+        self._extra = _extra(served)
+        self._asked = Asked(self.name, served.model, None, "served")
+        self._client = _client(served)
+        self._free = asyncio.Semaphore(served.concurrency)
+        self._runner = asyncio.Runner()
+        self._lock = threading.Lock()  # guards what follows
+        self._asking: asyncio.Task[None] | None = None
+        self._closing = threading.Event()
+        self._closed = False
+
+    def check(self) -> str:
+        """Find the model's name if none is set, ask one question about a grey picture, and say in a line who answers.
+
+        Raises:
+            VerifierError: the server is not there, refuses, or gives no probabilities.
+        """
+
+        async def ask() -> None:
+            if not self._settings.model:
+                first = await self._first_model()
+                self._asked = replace(self._asked, model=first.id, revision=first.revision)
+            grey = np.full((64, 64, 3), 128, np.uint8)
+            await self._score(Shown([grey], self._question.prompt.text(["peak"])))
+
+        if not self._run(ask()):
+            raise VerifierError(f"{self._endpoint}: stopped before the server answered")
+        model = self._asked.model
+        note = self._question.calibration_note(self._asked)
+        return f"served, {model} at {self._endpoint} (asked for), prompt {self._question.prompt.label}, {note}"
+
+    def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """A verdict for each, in order; a request that fails for good gives one without an answer."""
+        stopped = self._question.unanswered(self._asked, "stopped before the model server answered")
+        verdicts = [stopped] * len(candidates)
+
+        async def ask(place: int) -> None:
+            async with self._free:
+                verdicts[place] = await self._verify_one(candidates[place])
+
+        async def ask_all() -> None:
+            async with asyncio.TaskGroup() as group:
+                for place in range(len(candidates)):
+                    group.create_task(ask(place))
+
+        self._run(ask_all())
+        return verdicts
+
+    def scores(self, questions: Sequence[Shown]) -> list[Score]:
+        """The server's score of each question, in order, asked as many at a time as the settings allow.
+
+        Raises:
+            VerifierError: one cannot be had.
+        """
+        found: list[Score] = []
+
+        async def ask(shown: Shown) -> Score:
+            async with self._free:
+                return await self._score(shown)
+
+        async def ask_all() -> None:
+            found.extend(await asyncio.gather(*map(ask, questions)))
+
+        if not self._run(ask_all()):
+            raise VerifierError(f"{self._endpoint}: stopped before the server answered")
+        return found
+
+    def close(self) -> None:
+        """Hang up: requests under way end at once, without an answer."""
+        with self._lock:
+            self._closing.set()
+            if self._asking is not None:  # in another thread, which then cleans up
+                self._runner.get_loop().call_soon_threadsafe(self._asking.cancel)
+                return
+        self._clean_up()
+
+    def _run(self, asking: Coroutine[Any, Any, None]) -> bool:
+        """Run `asking` to its end in this thread, with what it raises; False when `close` ended it before."""
+        with self._lock:
+            if self._closing.is_set():
+                asking.close()
+                return False
+            self._asking = self._runner.get_loop().create_task(asking)
+        try:
+            self._runner.get_loop().run_until_complete(self._asking)
+        except asyncio.CancelledError:
+            return False
+        finally:
+            with self._lock:
+                self._asking = None
+            if self._closing.is_set():
+                self._clean_up()
+        return True
+
+    def _clean_up(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    async def _verify_one(self, candidate: Candidate) -> Verdict:
+        began = time.monotonic()
+        try:
+            score = await self._score(self._question.show(candidate))
+        except VerifierError as error:
+            return self._question.unanswered(self._asked, redact(error))
+        return self._question.verdict(self._asked, score.log_odds, score.answer_mass, time.monotonic() - began)
+
+    async def _score(self, shown: Shown) -> Score:
+        reply = await self._request("POST", "chat/completions", request_body(self._asked.model, shown) | self._extra)
+        return score_in(reply.content, self._endpoint)
+
+    async def _first_model(self) -> ServedModel:
+        reply = await self._request("GET", "models", None)
+        return first_model_in(reply.content, self._endpoint)
+
+    async def _request(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+        """The server's good answer; tried again with growing, random pauses where that can help.
+
+        Raises:
+            VerifierError: it cannot be had.
+        """
+        tries = self._settings.retries + 1
+        for number in range(1, tries + 1):
+            wanted_pause = 0.0
+            try:
+                reply = await self._client.request(method, path, json=body)
+            except httpx.TransportError as error:
+                said = f"{type(error).__name__}: {error}"
+            else:
+                if reply.is_success:
+                    return reply
+                said = f"HTTP {reply.status_code}: {' '.join(reply.text.split())[:200]}"
+                if reply.status_code not in _TRY_AGAIN:
+                    raise VerifierError(self._failure(path, said, number))
+                wanted_pause = _retry_after(reply)
+            if number == tries:
+                raise VerifierError(self._failure(path, said, number))
+            await asyncio.sleep(max(wanted_pause, _pause(number)))
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _failure(self, path: str, said: str, tries: int) -> str:
+        hint = ""
+        if said.startswith(("HTTP 401", "HTTP 403")):
+            hint = f"; put the server's key into the variable {self._settings.key_variable}"
+        elif said.startswith(("HTTP 400", "HTTP 422")):
+            hint = "; if it names a field it does not know, change served.extra_json"
+        elif said.startswith("HTTP 404"):
+            hint = "; check --model, and that --endpoint ends as the server says (most: /v1)"
+        elif said.startswith("Connect"):
+            hint = "; is the server running there?"
+        return redact(f"model server {self._endpoint}/{path} failed {tries} times: {said}{hint}")
+
+
+def _client(served: ServedSettings) -> httpx.AsyncClient:
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines for each request carry the whole address
+    key = model_key(served.key_variable)
+    try:
+        _ = urlsplit(served.endpoint).port  # refuses a port above 65535, which the client would choke on while it asks
+        return httpx.AsyncClient(
+            base_url=served.endpoint,
+            timeout=httpx.Timeout(served.timeout_seconds, connect=_CONNECT_SECONDS),
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            limits=httpx.Limits(max_connections=served.concurrency),
+        )
+    except (ValueError, httpx.InvalidURL) as error:
+        raise VerifierError(
+            f"verifier served: endpoint {redact(served.endpoint)!r} cannot be read: {redact(error)}; "
+            "expected something like http://127.0.0.1:8000/v1"
+        ) from error
+
+
+def _extra(served: ServedSettings) -> dict[str, Any]:
+    try:
+        extra = json.loads(served.extra_json or "{}")
+    except ValueError as error:
+        raise SettingsError(f"served.extra_json = {served.extra_json!r}: not JSON: {error}") from error
+    if not isinstance(extra, dict):
+        raise SettingsError(f"served.extra_json = {served.extra_json!r}: a JSON object is needed, e.g. {{}}")
+    return extra
+
+
+def _pause(tries: int) -> float:
+    """Seconds before the next try: grows, and differs between clients, so that they do not all come back at once."""
+    longest = min(_FIRST_PAUSE_SECONDS * 2 ** (tries - 1), _LONGEST_PAUSE_SECONDS)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+
+
+def _retry_after(reply: httpx.Response) -> float:
+    """The pause that the server asks for, in seconds, at most the longest."""
+    asked = reply.headers.get("Retry-After", "")
+    return min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdigit() else 0.0

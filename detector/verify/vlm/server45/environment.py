@@ -1,0 +1,241 @@
+"""The second Python environment, in which MiniCPM-V 4.5's own code runs: made, checked and asked what it holds."""
+
+import fcntl
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from detector.errors import VerifierError
+from detector.verify.vlm.local.facts import Facts
+
+EXTRA = "minicpm45"
+_STAMP = "lightning-detector.json"
+_PROBE = Path(__file__).with_name("probe.py")
+_PROBE_SECONDS = 120.0
+_LOCK_SECONDS = 1800.0  # another setup may be downloading gigabytes
+# The code of 4.5 imports torchvision although nothing here uses it. One that does not fit torch breaks transformers
+# as well, so it is tried and, if it cannot be imported, taken out again.
+_TRIED = "torchvision"
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """What an environment was made of; written last, so that one that was interrupted has none."""
+
+    requirements: tuple[str, ...]
+    added: tuple[str, ...] = ()
+    python: str
+    notes: tuple[str, ...] = ()
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """What an environment holds, and the asked-for modules that cannot be imported there, each with why.
+
+    An empty reason: it is not installed.
+    """
+
+    facts: Facts
+    broken: dict[str, str]
+
+
+def requirements() -> tuple[str, ...]:
+    """What the second environment is made of: the package's extra `minicpm45`.
+
+    Raises:
+        VerifierError: the installed package has no such extra.
+    """
+    listed = metadata.requires("lightning-detector") or []
+    wanted = re.compile(rf"""extra\s*==\s*['"]{EXTRA}['"]""")
+    found = tuple(line.partition(";")[0].strip() for line in listed if wanted.search(line.partition(";")[2]))
+    if not found:
+        raise VerifierError(
+            f"the installed lightning-detector does not know the extra '{EXTRA}'; install it again (make setup, or "
+            "pip install --editable .)"
+        )
+    return found
+
+
+class Environment:
+    """A virtual environment at `folder`, apart from the one that this program runs in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.expanduser().absolute()
+        self.python = self.folder / "bin" / "python"
+
+    def problem(self, added: Sequence[str] = ()) -> str | None:
+        """Why this environment cannot be used as it is, or None if it is up to date."""
+        if not (self.folder / "pyvenv.cfg").is_file() or not self.python.exists():
+            return "it has not been made"
+        stamp = self.stamp()
+        if stamp is None:
+            return "making it was interrupted"
+        missing = [one for one in (*requirements(), *added) if one not in (*stamp.requirements, *stamp.added)]
+        if missing:
+            return f"it was made without {', '.join(missing)}"
+        if stamp.python != _python_series():
+            return f"it was made for Python {stamp.python}, and this is {_python_series()}"
+        return None
+
+    def require(self) -> None:
+        """Do nothing if the environment is up to date.
+
+        Raises:
+            VerifierError: it is not; names the command that makes it.
+        """
+        problem = self.problem()
+        if problem:
+            raise VerifierError(
+                f"{self.folder}: MiniCPM-V 4.5's environment is not ready: {problem}; make it with: "
+                f"lightning-detector setup-45 --environment {self.folder}"
+            )
+
+    def stamp(self) -> Stamp | None:
+        """What the environment was made of, if it was finished."""
+        try:
+            return msgspec.json.decode((self.folder / _STAMP).read_bytes(), type=Stamp)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def make(self, added: Sequence[str] = (), *, again: bool = False) -> bool:
+        """Make it if it is not up to date (or `again`); whether there was anything to do.
+
+        pip's own settings (PIP_INDEX_URL, pip.conf) hold. Its output goes to stderr.
+
+        Raises:
+            VerifierError: the folder is not ours, or venv or pip failed; what they said stands above on stderr.
+        """
+        with _one_at_a_time(self.folder):
+            stamp = self.stamp()
+            # What was asked for once stays: a plain `setup-45` later must not take it out again.
+            added = tuple(dict.fromkeys([*(stamp.added if stamp else ()), *added]))
+            if not again and self.problem(added) is None:
+                return False
+            self._refuse_a_folder_of_others()
+            with self._alone():
+                self._build(added)
+        return True
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep it from being made again while a process runs from it."""
+        lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(lock)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold it for a change, or say that a server runs from it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            if not _locked(lock):
+                raise VerifierError(f"{self.folder}: a serve-45 is running from it; stop that first")
+            yield
+        finally:
+            os.close(lock)
+
+    def _build(self, added: Sequence[str]) -> None:
+        (self.folder / _STAMP).unlink(missing_ok=True)
+        self._run([sys.executable, "-m", "venv", "--clear", str(self.folder)], "python -m venv (python3-venv)")
+        tried = [one for one in requirements() if _name(one) == _TRIED]
+        wanted = [*(one for one in requirements() if one not in tried), *added]
+        self._run([*self._pip("install"), *wanted], ", ".join(wanted))
+        notes = self._try(tried)
+        done = Stamp(requirements=requirements(), added=tuple(added), python=_python_series(), notes=notes)
+        (self.folder / _STAMP).write_bytes(msgspec.json.format(msgspec.json.encode(done)))
+
+    def probe(self, modules: Sequence[str] = ()) -> Probe:
+        """Ask the environment's own Python what it holds, and which of `modules` it cannot import; takes seconds.
+
+        Raises:
+            VerifierError: its Python does not answer, or torch cannot be imported there.
+        """
+        command = [str(self.python), "-I", str(_PROBE), *modules]
+        advice = f"make it again: lightning-detector setup-45 --again --environment {self.folder}"
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=_PROBE_SECONDS, check=True)
+            probe = msgspec.json.decode(done.stdout, type=Probe)
+        except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:
+            raise VerifierError(f"{self.folder}: its Python does not answer: {error}; {advice}") from error
+        if probe.facts.torch_error:
+            raise VerifierError(f"{self.folder}: torch cannot be imported there: {probe.facts.torch_error}; {advice}")
+        return probe
+
+    def _refuse_a_folder_of_others(self) -> None:
+        ours = (self.folder / "pyvenv.cfg").is_file()
+        if self.folder.exists() and not ours and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise VerifierError(
+                f"{self.folder}: not an empty folder and not an environment; name another with --environment"
+            )
+        if self.folder.resolve() == Path(sys.prefix).resolve():
+            raise VerifierError(f"{self.folder}: this program itself runs there; name another with --environment")
+
+    def _try(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Install what may not fit; take it out again if it cannot be imported. What to say of it."""
+        if not wanted:
+            return ()
+        if subprocess.run([*self._pip("install"), *wanted], stdout=sys.stderr, check=False).returncode != 0:
+            return (f"{', '.join(wanted)} could not be installed: code that imports {_TRIED} will not run here",)
+        reason = self.probe([_TRIED]).broken.get(_TRIED)
+        if reason is None:
+            return ()
+        self._run([*self._pip("uninstall"), "--yes", _TRIED], _TRIED)
+        what = f"{', '.join(wanted)} does not fit this torch ({reason}) and was taken out"
+        return (f"{what}; code that imports it cannot run here",)
+
+    def _pip(self, verb: str) -> list[str]:
+        return [str(self.python), "-m", "pip", verb, "--disable-pip-version-check", "--quiet"]
+
+    def _run(self, command: Sequence[str], what: str) -> None:
+        environment = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "PYTHONHOME"}}
+        code = subprocess.run(command, stdout=sys.stderr, env=environment, check=False).returncode
+        if code != 0:
+            raise VerifierError(
+                f"{self.folder}: could not install {what} (exit code {code}); the reason stands above. "
+                "Is the network there, and does the package index offer these versions?"
+            )
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower()
+
+
+def _python_series() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Hold a lock on the folder that holds `folder` (no file is left behind), waiting for another setup to end."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder.parent, os.O_RDONLY)
+    except OSError as error:
+        raise VerifierError(f"{folder}: cannot be made: {error.strerror}; name another with --environment") from error
+    try:
+        limit = time.monotonic() + _LOCK_SECONDS
+        while not _locked(lock):
+            if time.monotonic() > limit:
+                raise VerifierError(f"{folder}: another setup has been at it for {_LOCK_SECONDS:.0f} s; is it stuck?")
+            time.sleep(0.2)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,192 @@
+"""Everything that is looked at before the model's own code may run, and the process that then runs it."""
+
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+import detector
+from detector.errors import VerifierError
+from detector.signals import stop_on_signals
+from detector.verify.vlm.local.attention import check_attention, setup
+from detector.verify.vlm.local.snapshot import Snapshot
+from detector.verify.vlm.server45.environment import Environment, Probe
+from detector.verify.vlm.server45.imports import Need, needs
+from detector.verify.vlm.server45.job import Job
+from detector.verify.vlm.server45.snapshot import known_good
+from detector.verify.vlm.server45.trust import CodeFiles, code_files, objection, read_book, stage, trust
+
+_FLASH = "flash_attn"
+# Nothing else of the surroundings reaches the model's code: no keys, no tokens, no home folder.
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+_PASSED_ON_STARTS = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "OMP_", "MKL_", "PYTORCH_", "TORCH_")
+_GRACE_SECONDS = 40.0
+_LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A snapshot whose code may run and whose needs are met in `environment`; `notes` are for the user."""
+
+    snapshot: Snapshot
+    environment: Environment
+    files: CodeFiles
+    notes: tuple[str, ...]
+
+
+def check(snapshot: Snapshot, environment: Environment, attention: str, record: Path, *, confirm: bool) -> Checked:
+    """Look at the environment, whether the code is trusted, and what it needs; nothing of it runs.
+
+    confirm: record the code as trusted if it is not yet and nothing else is in the way.
+
+    Raises:
+        VerifierError: one of these does not do; the message says what to try.
+    """
+    environment.require()
+    files = code_files(snapshot.folder)
+    wanted = needs(snapshot.folder)
+    revision = snapshot.revision or str(snapshot.folder)
+    against = objection(read_book(record), snapshot.model, revision, files)
+    if against and not confirm:
+        raise VerifierError(
+            f"{against}\nThis code would run as you: in a process and an environment of its own, but not walled in. "
+            f"Read it in {snapshot.folder}, then run this again with --trust, which records these hashes"
+        )
+    probe = environment.probe([*(need.package for need in wanted), _FLASH])
+    _refuse_unmet(snapshot, environment, wanted, probe, attention)
+    try:
+        check_attention(attention, probe.facts)
+    except VerifierError as error:
+        raise VerifierError(f"{error} (looked at in {environment.folder})") from error
+    notes: list[str] = []
+    if against:
+        trust(record, snapshot.model, revision, files)
+        notes = [*against.splitlines(), f"trusted from now on; recorded in {record}"]
+    return Checked(snapshot, environment, files, tuple(notes))
+
+
+def run(checked: Checked, job: Job) -> int:
+    """Serve `job` until it ends by itself or a signal says so; its exit code.
+
+    Raises:
+        VerifierError: the code changed since it was checked, or the process cannot be started.
+    """
+    with stop_on_signals(threading.Event()) as stop, serving(checked, job) as process:
+        while process.poll() is None and not stop.wait(_LOOK_SECONDS):
+            pass
+        return 0 if process.returncode is None else process.returncode
+
+
+@contextmanager
+def serving(checked: Checked, job: Job, output: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """The process that serves `job` from a staged copy of the snapshot; it ends with the block, or with this process.
+
+    output: where its stdout goes; the first line there is the endpoint, once it answers.
+
+    Raises:
+        VerifierError: the code changed since it was checked, or the process cannot be started.
+    """
+    with checked.environment.in_use(), tempfile.TemporaryDirectory(prefix="lightning-45-") as name:
+        folder = Path(name)
+        staged = stage(checked.snapshot.folder, checked.files, folder / "snapshot")
+        task = folder / "job.json"
+        task.touch(mode=0o600)  # it may hold the key
+        task.write_bytes(msgspec.json.encode(msgspec.structs.replace(job, folder=str(staged))))
+        # The package itself is lent, not installed: the second environment must not see the first one's libraries.
+        (folder / "lent").mkdir()
+        (folder / "lent" / "detector").symlink_to(Path(detector.__file__).parent)
+        words = ["-P", "-s", "-W", "ignore", "-m", "detector.verify.vlm.server45.serve", str(task)]
+        with _process([str(checked.environment.python), *words], _surroundings(folder), output) as process:
+            yield process
+
+
+@contextmanager
+def _process(
+    command: Sequence[str], surroundings: dict[str, str], output: int | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The running process; asked to end when the block does, and made to if it does not."""
+    try:
+        # A session of its own: Ctrl-C reaches only us, and we ask it once. The pipe tells it when we are gone.
+        process = subprocess.Popen(
+            command, env=surroundings, stdin=subprocess.PIPE, stdout=output, start_new_session=True
+        )
+    except OSError as error:
+        raise VerifierError(f"{command[0]}: cannot be started: {error.strerror}") from error
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(_GRACE_SECONDS)
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
+
+
+def _surroundings(folder: Path) -> dict[str, str]:
+    """The environment variables that the model's code sees."""
+    passed = {
+        name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_STARTS)
+    }
+    home, scratch = folder / "home", folder / "scratch"
+    home.mkdir()
+    scratch.mkdir()
+    return {
+        "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads that spin take the cores that decode video
+        "PYTHONUNBUFFERED": "1",
+        **passed,
+        "HOME": str(home),
+        "TMPDIR": str(scratch),
+        "PYTHONPATH": str(folder / "lent"),
+        "HF_HOME": str(home / "hf"),
+        "HF_MODULES_CACHE": str(folder / "modules"),  # empty: transformers compares with older copies by size and time
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def _refuse_unmet(
+    snapshot: Snapshot, environment: Environment, wanted: Sequence[Need], probe: Probe, attention: str
+) -> None:
+    """Raise if the code imports what cannot be imported, before anything of it is loaded."""
+    for need in wanted:
+        reason = probe.broken.get(need.package)
+        if reason is None:
+            continue
+        inside = "" if need.at_import else " (inside a function, which transformers counts as well)"
+        why = f"which fails there: {reason}" if reason else "which is not installed there"
+        what = f"{snapshot.label}: {need.file} line {need.line} imports {need.package}{inside}, {why}"
+        if need.package != _FLASH:
+            raise VerifierError(f"{what}; {_missing_advice(environment, need.package)}")
+        if attention != "flash_attention_2":
+            what += f"; attention {attention!r} would not even use it"
+        pinned = known_good(snapshot.model)
+        if pinned and snapshot.revision != pinned:
+            raise VerifierError(f"{what}. The pinned revision does not ask for it: --model-revision {pinned}")
+        raise VerifierError(
+            f"{what}. It works only on an NVIDIA GPU with a wheel made for that torch, CUDA and Python, and there "
+            f"{setup(probe.facts)}: lightning-detector setup-45 --environment {environment.folder} --with WHEEL, or "
+            "use another revision"
+        )
+
+
+def _missing_advice(environment: Environment, package: str) -> str:
+    """How to get `package` into the environment, or why setup-45 could not."""
+    stamp = environment.stamp()
+    tried = [note for note in (stamp.notes if stamp else ()) if package in note]
+    setup_45 = f"lightning-detector setup-45 --environment {environment.folder}"
+    if tried:
+        return f"{tried[0]}. Let pip take both from one index (PIP_INDEX_URL), then: {setup_45} --again"
+    return f"if you trust that package: {setup_45} --with {package}"

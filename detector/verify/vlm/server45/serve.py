@@ -1,0 +1,77 @@
+"""The serving process, run with the second environment's Python: loads the model, answers until told to stop."""
+
+import os
+import select
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+
+from detector.verify.vlm.server45.desk import Desk
+from detector.verify.vlm.server45.job import CannotServe, Job
+from detector.verify.vlm.server45.model import Model
+from detector.verify.vlm.server45.server import ModelServer
+
+_LOOK_SECONDS = 0.2
+
+
+def serve(job: Job) -> None:
+    """Load the model and answer until SIGTERM comes or whoever started this process is gone.
+
+    No Ctrl-C arrives here: this process has a session of its own.
+
+    Raises:
+        CannotServe: the model cannot be loaded, the address cannot be had, or the scoring thread ended.
+    """
+    stop = threading.Event()
+    _say(f"loading {job.model} at {job.revision}")
+    model = Model(job)
+    # Until here the signal simply ends the process: there is nothing to finish, and loading may take minutes.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    _say(f"ready: {model.describe()}")
+    limits = {"batch_size": job.batch_size, "room": job.waiting_limit}
+    desk = Desk(model.score, batch_wait_seconds=job.batch_wait_ms / 1000, **limits)
+    # The desk closes first and turns away who waits; the server can then wait for its threads.
+    with ModelServer(job, model, desk) as server, desk:
+        answering = threading.Thread(target=server.serve_forever, args=(_LOOK_SECONDS,), name="minicpm45-http")
+        answering.start()
+        try:
+            print(server.url, flush=True)  # noqa: T201 - the one result: where it answers
+            while not stop.wait(_LOOK_SECONDS) and desk.failure is None and not _owner_is_gone():
+                pass
+        finally:
+            server.shutdown()
+            answering.join()
+    if desk.failure is not None:
+        raise CannotServe(f"the scoring thread ended: {type(desk.failure).__name__}: {desk.failure}")
+
+
+def main() -> int:
+    """Serve the job in the file named by the first argument; the exit code."""
+    job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Job)
+    try:
+        serve(job)
+    except CannotServe as error:
+        _say(str(error))
+        return 1
+    finally:
+        if _owner_is_gone():
+            shutil.rmtree(Path(sys.argv[1]).parent, ignore_errors=True)  # nobody else can any more
+    return 0
+
+
+def _owner_is_gone() -> bool:
+    """Whether the pipe that the starting process holds open has closed: a model must not outlive its owner."""
+    ready, _, _ = select.select([sys.stdin], [], [], 0)
+    return bool(ready) and os.read(sys.stdin.fileno(), 1) == b""
+
+
+def _say(line: str) -> None:
+    print(f"serve-45: {line}", file=sys.stderr, flush=True)  # noqa: T201 - this process is a command of its own
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""The model behind HTTP on one address: chat completions, the list of models, and how it is."""
+
+import hmac
+import json
+import socket
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+
+from detector.verify.vlm.server45.chat import BadRequest, answer, parse
+from detector.verify.vlm.server45.desk import Desk, Unanswered
+from detector.verify.vlm.server45.job import CannotServe, Job
+from detector.verify.vlm.server45.model import Model
+
+_BODY_SECONDS = 30.0
+_DRAIN_SECONDS = 2.0
+_COMPLAIN_SECONDS = 60.0
+_SPARE_CONNECTIONS = 8  # for health checks and errors while all places are taken
+_CHUNK_BYTES = 1 << 16
+
+
+class ModelServer(ThreadingHTTPServer):
+    """Answers questions to `model` through `desk`; as many connections at once as there are places at the desk.
+
+    Raises:
+        CannotServe: the address cannot be had.
+    """
+
+    daemon_threads = False
+    block_on_close = True
+    request_queue_size = 128  # a burst of cameras must not wait for the kernel to ask again
+
+    def __init__(self, job: Job, model: Model, desk: Desk) -> None:
+        self.job, self.model, self.desk = job, model, desk
+        self._complained = -_COMPLAIN_SECONDS
+        self.about = {
+            "model": job.model,
+            "revision": job.revision,
+            "device_name": model.device_name,
+            "precision": model.precision,
+            "attention": job.attention,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
+        self._places = threading.BoundedSemaphore(job.waiting_limit + job.batch_size + _SPARE_CONNECTIONS)
+        if ":" in job.host:
+            self.address_family = socket.AF_INET6
+        try:
+            super().__init__((job.host, job.port), _Handler)
+        except OSError as error:
+            raise CannotServe(
+                f"{job.host}:{job.port}: cannot listen there: {error.strerror}; name another with --host and --port"
+            ) from error
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server what this machine is called, as the base class would."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.job.host, self.server_address[1]
+
+    @property
+    def url(self) -> str:
+        """The endpoint for clients."""
+        host = f"[{self.job.host}]" if ":" in self.job.host else self.job.host
+        return f"http://{host}:{self.server_address[1]}/v1"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Hand the connection to a thread, or close it at once when all places are taken."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        body = json.dumps(_error("too many connections; ask again later", 503)).encode()
+        head = f"HTTP/1.1 503 Busy\r\nContent-Length: {len(body)}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+        try:
+            request.settimeout(1.0)
+            request.sendall(head.encode() + body)
+        except OSError:
+            pass  # whoever it was has left
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection, then give its place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def complain(self, message: str) -> None:
+        """Say on stderr that answering failed, once a minute at most."""
+        now = time.monotonic()
+        if now - self._complained > _COMPLAIN_SECONDS:
+            self._complained = now
+            print(f"serve-45: {message}", file=sys.stderr, flush=True)  # noqa: T201 - a command of its own
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class hands it over
+        """A client that left in the middle is no news; anything else is one line."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            self.complain(f"{client_address[0]}: {type(error).__name__}: {error}")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection, one request."""
+
+    server: ModelServer
+    protocol_version = "HTTP/1.1"  # so that a client that asks before it sends a large body is told to go on
+    timeout = 15.0  # seconds of silence
+    server_version = "lightning-detector"
+    _body_read = False
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """Health and the list of models."""
+        job, desk = self.server.job, self.server.desk
+        if self.path == "/health":
+            counts = {"waiting": desk.waiting, "answered": desk.answered, "batches": desk.batches}
+            self._send(200, {"status": "ok", **self.server.about, **counts})
+            return
+        try:
+            self._check("/v1/models")
+            model = {"id": job.model, "object": "model", "owned_by": "openbmb", "revision": job.revision}
+            self._send(200, {"object": "list", "data": [model]})
+        except BadRequest as error:
+            self._send(error.status, _error(str(error), error.status))
+
+    def do_POST(self) -> None:
+        """A chat completion."""
+        try:
+            self._check("/v1/chat/completions")
+            request, clip = parse(self._body(), self.server.job)
+            logprobs: Tensor = self.server.desk.ask(clip, self.server.job.answer_seconds)
+            self._send(200, answer(request, self.server.job, self.server.model, logprobs))
+        except (BadRequest, Unanswered) as error:
+            self._send(error.status, _error(str(error), error.status))
+            if error.status in {500, 507}:
+                self.server.complain(str(error))
+            if not self._body_read:
+                self._drain()
+
+    def log_message(self, *_words: Any) -> None:
+        """A line for every request would bury what matters."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What http.server itself refuses, in the same form as everything else."""
+        self._send(code, _error(explain or message or "not understood", code))
+
+    def _check(self, path: str) -> None:
+        """Raise if the key is not right or something else than `path` is asked for."""
+        key = self.server.job.key
+        given = self.headers.get("Authorization", "")
+        if key and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
+            raise BadRequest("the key is missing or wrong; send it as 'Authorization: Bearer KEY'", 401)
+        if self.path != path:
+            raise BadRequest(
+                f"{self.command} {self.path[:100]}: not here; questions are POSTed to /v1/chat/completions", 404
+            )
+
+    def _body(self) -> bytes:
+        length = self.headers.get("Content-Length", "")
+        if not length.isascii() or not length.isdigit():
+            raise BadRequest("the request must tell its Content-Length", 411)
+        limit = self.server.job.request_limit_mb
+        if int(length) > limit * 1e6:
+            raise BadRequest(f"the request has {int(length) / 1e6:.1f} MB; at most {limit:g} MB are taken", 413)
+        ends = time.monotonic() + _BODY_SECONDS
+        body = bytearray()
+        while len(body) < int(length):
+            if time.monotonic() > ends:
+                raise BadRequest(f"only {len(body)} of {length} bytes came within {_BODY_SECONDS:.0f} s", 408)
+            part = self.rfile.read1(min(_CHUNK_BYTES, int(length) - len(body)))
+            if not part:
+                raise ConnectionResetError("the client left before its request was whole")
+            body += part
+        self._body_read = True
+        return bytes(body)
+
+    def _drain(self) -> None:
+        """Read over what a client is still sending: closing at once would reset it before it has our answer."""
+        ends = time.monotonic() + _DRAIN_SECONDS
+        try:
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_DRAIN_SECONDS)
+            while time.monotonic() < ends and self.rfile.read1(_CHUNK_BYTES):
+                pass
+        except OSError:
+            pass  # it has left
+
+    def _send(self, status: int, table: dict[str, Any]) -> None:
+        body = json.dumps(table).encode()
+        self.close_connection = True  # one request each: nothing idle to wait for at the end
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        if status == 503:
+            self.send_header("Retry-After", "1")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _error(message: str, status: int) -> dict[str, Any]:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "code": status}}

@@ -1,0 +1,162 @@
+"""Questions that arrive together are answered together, within bounds, whatever happens to one of them."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from detector.verify.vlm.server45.desk import Desk, Unanswered  # noqa: E402 - needs torch
+from detector.verify.vlm.server45.model import Clip  # noqa: E402 - needs torch and transformers
+
+pytestmark = pytest.mark.model
+
+
+class Scorer:
+    """Stands where the model stands: answers with the text's number; can be held back, and told what to fail on."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.may_go = threading.Event()
+        self.busy = threading.Event()
+        self.may_go.set()
+
+    def score(self, clips: Sequence[Clip]) -> list["torch.Tensor"]:
+        self.batches.append([clip.text for clip in clips])
+        self.busy.set()
+        assert self.may_go.wait(10)
+        for clip in clips:
+            if clip.text == "bad":
+                raise ValueError("this picture cannot be taken")
+            if clip.text == "huge":
+                raise torch.OutOfMemoryError
+            if clip.text == "fatal":
+                raise SystemExit(3)
+        return [torch.tensor([float(clip.text)]) for clip in clips]
+
+
+@pytest.fixture
+def scorer() -> Scorer:
+    return Scorer()
+
+
+@pytest.fixture
+def desk_of(scorer: Scorer) -> Iterator[Callable[..., Desk]]:
+    opened: list[Desk] = []
+
+    def open_desk(batch_size: int = 4, wait: float = 0.5, room: int = 8) -> Desk:
+        opened.append(Desk(scorer.score, batch_size=batch_size, batch_wait_seconds=wait, room=room).__enter__())
+        return opened[-1]
+
+    yield open_desk
+    scorer.may_go.set()
+    for desk in opened:
+        desk.__exit__(None, None, None)
+
+
+def ask(desk: Desk, text: str, limit: float = 10.0) -> float:
+    return float(desk.ask(Clip(text, ()), limit)[0])
+
+
+def held(desk: Desk, scorer: Scorer, pool: ThreadPoolExecutor) -> None:
+    """Leave the scorer busy with one question."""
+    scorer.may_go.clear()
+    pool.submit(ask, desk, "0")
+    assert scorer.busy.wait(10)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    ticks = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        ticks.wait(0.01)
+    raise TimeoutError
+
+
+def test_questions_that_arrive_together_are_scored_together_and_each_gets_its_own_answer(
+    desk_of: Callable[..., Desk], scorer: Scorer
+) -> None:
+    desk = desk_of(batch_size=4)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda text: ask(desk, text), "1234")) == [1.0, 2.0, 3.0, 4.0]
+    assert [sorted(batch) for batch in scorer.batches] == [list("1234")]
+
+
+def test_a_batch_closes_when_its_first_question_has_waited_long_enough(
+    desk_of: Callable[..., Desk], scorer: Scorer
+) -> None:
+    assert ask(desk_of(batch_size=64, wait=0.01), "7") == 7.0
+    assert scorer.batches == [["7"]]
+
+
+def test_a_question_too_many_is_refused_at_once_and_the_others_are_answered(
+    desk_of: Callable[..., Desk], scorer: Scorer
+) -> None:
+    desk = desk_of(batch_size=1, room=2)
+    with ThreadPoolExecutor(4) as pool:
+        held(desk, scorer, pool)
+        waiting = [pool.submit(ask, desk, text) for text in "12"]
+        wait_for(lambda: desk.waiting == 2)
+        with pytest.raises(Unanswered, match="2 questions are waiting") as refused:
+            ask(desk, "3")
+        assert refused.value.status == 503
+        scorer.may_go.set()
+        assert [one.result(10) for one in waiting] == [1.0, 2.0]
+
+
+def test_a_question_that_is_given_up_is_not_scored_any_more(desk_of: Callable[..., Desk], scorer: Scorer) -> None:
+    desk = desk_of(batch_size=1)
+    with ThreadPoolExecutor(2) as pool:
+        held(desk, scorer, pool)
+        with pytest.raises(Unanswered) as refused:
+            ask(desk, "1", limit=0.05)
+        assert refused.value.status == 504
+        scorer.may_go.set()
+        assert ask(desk, "2") == 2.0
+    assert ["1"] not in scorer.batches
+
+
+def test_one_bad_question_costs_the_others_nothing(desk_of: Callable[..., Desk]) -> None:
+    desk = desk_of(batch_size=3)
+    with ThreadPoolExecutor(3) as pool:
+        good, bad, other = (pool.submit(ask, desk, text) for text in ("1", "bad", "2"))
+        assert (good.result(10), other.result(10)) == (1.0, 2.0)
+        with pytest.raises(Unanswered, match="ValueError: this picture cannot be taken") as refused:
+            bad.result(10)
+    assert refused.value.status == 500
+
+
+def test_a_question_that_does_not_fit_into_memory_is_told_so(desk_of: Callable[..., Desk]) -> None:
+    desk = desk_of()
+    with pytest.raises(Unanswered, match="do not fit") as refused:
+        ask(desk, "huge")
+    assert refused.value.status == 507
+    assert ask(desk, "5") == 5.0
+
+
+def test_closing_turns_away_who_waits(desk_of: Callable[..., Desk], scorer: Scorer) -> None:
+    desk = desk_of(batch_size=1)
+    with ThreadPoolExecutor(3) as pool:
+        held(desk, scorer, pool)
+        late = pool.submit(ask, desk, "1")
+        wait_for(lambda: desk.waiting == 1)
+        closing = pool.submit(desk.__exit__, None, None, None)
+        wait_for(desk.closing)
+        scorer.may_go.set()
+        closing.result(10)
+        with pytest.raises(Unanswered, match="closing"):
+            late.result(10)
+    with pytest.raises(Unanswered, match="closing"):
+        ask(desk, "2")
+
+
+def test_what_ends_the_thread_reaches_the_owner_and_leaves_nobody_waiting(desk_of: Callable[..., Desk]) -> None:
+    desk = desk_of()
+    with pytest.raises(Unanswered) as refused:
+        ask(desk, "fatal")
+    assert refused.value.status == 503
+    wait_for(lambda: desk.failure is not None)
+    assert isinstance(desk.failure, SystemExit)
