@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from detector import __version__
-from detector.evidence import Album, ClipSource, Evidence
 from detector.flash import Candidate, Flash, Media, State, Verdict
+from detector.output.media import Album, ClipSource, Evidence
 from stream import Frame, utc_text
 
 SOFTWARE = f"lightning-detector {__version__}"

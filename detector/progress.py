@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from detector.printer import write_out
-from detector.report import Counts, Tally, clock_text
+from detector.output.printer import write_out
+from detector.output.run_folder import Counts, Tally, clock_text
 from stream import CameraStatus
 
 

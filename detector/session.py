@@ -12,10 +12,10 @@ from typing import Literal, Self
 import msgspec
 
 from detector.cameras import CameraEntry
-from detector.evidence import Album, ClipSource
 from detector.flash import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
 from detector.left_open import left_open
 from detector.outlet import feed_options
+from detector.output.media import Album, ClipSource
 from detector.pipeline import SOFTWARE, SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import Settings

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from detector.evidence import Album, ClipSource
 from detector.flash import Candidate, Flash, Verdict
+from detector.output.media import Album, ClipSource
 from detector.pipeline import Answer, SourceDetector
 from detector.settings import load_settings
 from helpers.candidates import candidate, frame

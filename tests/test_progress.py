@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from detector.output.run_folder import Counts, Tally
 from detector.progress import ReplayProgress, WatchDisplay
-from detector.report import Counts, Tally
 from stream import CameraStatus
 
 

@@ -63,7 +63,7 @@ def _latest(kept: "Iterable[Kept]", states: list[str]) -> "list[Kept]":
 
 
 def _print_lines(kept: "Iterable[Kept]") -> None:
-    from detector.event_lines import EventLines
+    from detector.output.text import EventLines
 
     lines = EventLines(result_console())
     count = 0
@@ -78,7 +78,7 @@ def _print_csv(kept: "Iterable[Kept]") -> None:
     import msgspec
 
     from detector.flash import FlashMessage
-    from detector.report import CSV_COLUMNS, csv_row
+    from detector.output.run_folder import CSV_COLUMNS, csv_row
 
     decode = msgspec.json.Decoder(FlashMessage).decode
     writer = csv.DictWriter(sys.stdout, ("sequence", "time", "revision", *CSV_COLUMNS))

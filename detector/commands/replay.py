@@ -14,8 +14,8 @@ from detector.outlet import add_feed_arguments
 from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
 
 if TYPE_CHECKING:
+    from detector.output.run_folder import RunFolder
     from detector.pipeline import SourceDetector
-    from detector.report import RunFolder
     from detector.session import Session
     from stream import Video
 
@@ -65,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     from detector.errors import WrongUse
     from detector.log import log_to_stderr
+    from detector.output.run_folder import RunFolder, Tally
     from detector.progress import ReplayProgress, stopped_line, summary_line
     from detector.replay import ReplayOptions, find_videos, replay_files
-    from detector.report import RunFolder, Tally
     from detector.session import Session
     from detector.signals import stop_on_signals
 
@@ -125,6 +125,6 @@ def _file_detector(
 
 def print_event(_topic: str, _sequence: int, body: bytes) -> None:
     """One event as a line on stdout."""
-    from detector.printer import write_out
+    from detector.output.printer import write_out
 
     write_out(body + b"\n")

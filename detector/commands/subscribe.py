@@ -123,7 +123,7 @@ def _sink(arguments: argparse.Namespace, hook: "Hook | None") -> Sink:
     if arguments.json:
         show: Sink = _print_json
     else:
-        from detector.event_lines import EventLines
+        from detector.output.text import EventLines
 
         lines = EventLines(result_console())
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from detector.cameras import CameraEntry
-    from detector.printer import Printer
+    from detector.output.printer import Printer
     from detector.progress import WatchDisplay
     from detector.session import Listener, Session
     from detector.settings import Settings
@@ -67,9 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     from threading import Event
 
     from detector.log import log_to_stderr
-    from detector.printer import Printer
+    from detector.output.printer import Printer
+    from detector.output.run_folder import Counts, RunFolder
     from detector.progress import WatchDisplay
-    from detector.report import Counts, RunFolder
     from detector.session import Session
     from detector.signals import stop_on_signals
     from detector.watch import Station
@@ -157,7 +157,7 @@ def _watched(cameras: "Sequence[CameraEntry]", session: "Session") -> "list[Watc
 
 def _line_on(display: "WatchDisplay") -> "Listener":
     """Shows each flash as a short line."""
-    from detector.report import flash_line
+    from detector.output.run_folder import flash_line
 
     def listener(topic: str, _sequence: int, body: bytes) -> None:
         line = flash_line(topic, body)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from detector.errors import OutputError
 from detector.flash import Flash, FlashMessage, Media, Pulse, Verdict
-from detector.report import RunFolder, Tally, check_writable, clock_text, flash_line
+from detector.output.run_folder import RunFolder, Tally, check_writable, clock_text, flash_line
 
 
 def flash(flash_id: str = "cam-1.000s-aaaa", state: str = "confirmed", revision: int = 2) -> Flash:

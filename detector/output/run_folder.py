@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.errors import OutputError
-from detector.event_lines import plain_utc
-from detector.evidence import CLIPS, remove_media, write_whole
-from detector.fitted_table import fitted_table
 from detector.flash import FLASH_TOPIC, Flash, FlashMessage, Media
-from detector.result_lines import ResultLines, last_revisions, read_lines
+from detector.output.jsonl import ResultLines, last_revisions, read_lines
+from detector.output.media import CLIPS, remove_media, write_whole
+from detector.output.tables import fitted_table
+from detector.output.text import plain_utc
 
 _log = logging.getLogger(__name__)
 

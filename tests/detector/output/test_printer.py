@@ -10,7 +10,7 @@ import pytest
 
 from detector.errors import OutputError
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE
-from detector.printer import Printer
+from detector.output.printer import Printer
 from helpers.feed import LIMIT_SECONDS, flash, options_for, publish, wait_until
 from stream import Feed
 

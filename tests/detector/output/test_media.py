@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from detector.evidence import Album, encode_still
+from detector.output.media import Album, encode_still
 from detector.settings import load_settings
 from helpers.candidates import candidate, frame
 
