@@ -21,7 +21,7 @@ from stream import CameraStatus
 class ReplayProgress:
     """A bar for each file: percent, speed against real time, flashes so far, time left. Nothing if not a terminal.
 
-    It hears of the replay as detector.replay.Progress asks.
+    It hears of the replay as detector.run.replay.Progress asks.
     """
 
     def __init__(self, console: Console, files: int, tally: Tally, *, quiet: bool = False) -> None:

@@ -17,11 +17,11 @@ import msgspec
 import psutil
 import pytest
 
-from detector.cameras import load_cameras
 from detector.cli import build_parser, main
-from detector.session import Session
+from detector.run.cameras import load_cameras
+from detector.run.session import Session
+from detector.run.watch import Station, WatchedCamera
 from detector.settings import Settings
-from detector.watch import Station, WatchedCamera
 from helpers.model_server import ModelServer
 from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
 from helpers.rtsp import RtspServer, wait_for

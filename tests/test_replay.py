@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from detector.cli import main
-from detector.replay import find_videos
+from detector.run.replay import find_videos
 from storm import ClipFormat, FlashPlan, LookalikePlan, Plan, Scene, write_clip
 
 FOOTAGE_FLASHES = 5

@@ -90,7 +90,7 @@ def _state_of(text: str) -> str:
     from typing import get_args, get_type_hints
 
     from detector.flash import Flash
-    from detector.session import SystemState
+    from detector.run.session import SystemState
     from stream import CameraStatus
 
     known = [state for kind in (Flash, CameraStatus, SystemState) for state in get_args(get_type_hints(kind)["state"])]

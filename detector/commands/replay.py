@@ -16,7 +16,7 @@ from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arg
 if TYPE_CHECKING:
     from detector.output.run_folder import RunFolder
     from detector.pipeline import SourceDetector
-    from detector.session import Session
+    from detector.run.session import Session
     from stream import Video
 
 
@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.log import log_to_stderr
     from detector.output.run_folder import RunFolder, Tally
     from detector.progress import ReplayProgress, stopped_line, summary_line
-    from detector.replay import ReplayOptions, find_videos, replay_files
-    from detector.session import Session
+    from detector.run.replay import ReplayOptions, find_videos, replay_files
+    from detector.run.session import Session
     from detector.signals import stop_on_signals
 
     log_to_stderr(quiet=arguments.quiet)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from threading import Event
 
-    from detector.cameras import CameraEntry
     from detector.output.printer import Printer
     from detector.progress import WatchDisplay
-    from detector.session import Listener, Session
+    from detector.run.cameras import CameraEntry
+    from detector.run.session import Listener, Session
+    from detector.run.watch import Station, WatchedCamera
     from detector.settings import Settings
-    from detector.watch import Station, WatchedCamera
     from stream import CameraStatus
 
 _log = logging.getLogger("lightning-detector")
@@ -70,9 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.output.printer import Printer
     from detector.output.run_folder import Counts, RunFolder
     from detector.progress import WatchDisplay
-    from detector.session import Session
+    from detector.run.session import Session
+    from detector.run.watch import Station
     from detector.signals import stop_on_signals
-    from detector.watch import Station
 
     settings, cameras = _settings_and_cameras(arguments)
     counts = Counts()
@@ -120,8 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _settings_and_cameras(arguments: argparse.Namespace) -> "tuple[Settings, tuple[CameraEntry, ...]]":
     """What was asked for, by the command line and by --config together."""
-    from detector.cameras import distinct_names, load_cameras
     from detector.errors import WrongUse
+    from detector.run.cameras import distinct_names, load_cameras
 
     named = [
         {"url": url, "name": name}
@@ -137,7 +137,7 @@ def _watched(cameras: "Sequence[CameraEntry]", session: "Session") -> "list[Watc
     """`cameras`, each with what finds its flashes."""
     from functools import partial
 
-    from detector.watch import WatchedCamera
+    from detector.run.watch import WatchedCamera
 
     for entry in cameras:
         if entry.watched_share < _LEAST_SHARE:

@@ -11,7 +11,7 @@ from helpers.rtsp import RtspServer, free_port
 SAYS_EVERYTHING = """
 import logging, sys, threading, traceback
 logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
-from detector.cameras import load_cameras
+from detector.run.cameras import load_cameras
 from detector.errors import DetectorError
 from detector.settings import load_settings
 from stream import Camera, StreamError, open_video

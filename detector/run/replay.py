@@ -9,9 +9,9 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-from detector.cameras import distinct_names
 from detector.errors import DetectorError, WrongUse
 from detector.pipeline import SourceDetector
+from detector.run.cameras import distinct_names
 from stream import BadVideo, CannotOpen, CaptureOptions, Frame, GrowingFile, Video, open_video
 
 _log = logging.getLogger(__name__)

@@ -11,13 +11,13 @@ from typing import Literal, Self
 
 import msgspec
 
-from detector.cameras import CameraEntry
 from detector.flash import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
-from detector.left_open import left_open
 from detector.outlet import feed_options
 from detector.output.media import Album, ClipSource
 from detector.pipeline import SOFTWARE, SourceDetector
 from detector.prefilter.prefilter import Prefilter
+from detector.run.cameras import CameraEntry
+from detector.run.recovery import left_open
 from detector.settings import Settings
 from detector.verify.batcher import Batcher
 from detector.verify.factory import NoVerifier, choose_verifier, unverified

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from detector.cameras import load_cameras
 from detector.errors import SettingsError
+from detector.run.cameras import load_cameras
 from helpers import ROOT
 
 EXAMPLE = ROOT / "configs" / "cameras.example.toml"

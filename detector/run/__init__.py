@@ -1,0 +1,1 @@
+"""Long-running work without a command line: replaying recordings, watching cameras."""
