@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from detector.evaluate.score import ClipLabels, ClipScore, Found, read_labels, score_clip, total
 from detector.prefilter.prefilter import Prefilter
-from detector.score import ClipLabels, ClipScore, Found, read_labels, score_clip, total
 from detector.settings import load_settings
 from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import open_video

@@ -21,7 +21,7 @@ from accuracy.grid import Case, codec_cases, lookalike_cases, strength_cases
 from accuracy.plots import draw_alarms, draw_recall
 from accuracy.tables import alarm_table, codec_table, confusion_table, kind_table, recall_table
 from accuracy.trial import Trial, run
-from detector.score import read_labels
+from detector.evaluate.score import read_labels
 
 SIZES = {"quick": (60, 0.4, 1), "full": (600, 20.0, 6)}
 """Scenes with flashes, hours of look-alikes, clips per coding."""

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from detector.evaluate.score import TOLERANCE_SECONDS, match
 from detector.flash import Flash, FlashMessage
-from detector.score import TOLERANCE_SECONDS, match
 from make_storm import add_labels
 from storm import ClipFormat, FlashPlan, Labels, LookalikePlan, Plan, Scene, write_clip
 

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read both, fit, print."""
-    from detector.calibration import fit, judged_flashes
-    from detector.score import read_labels, read_results
+    from detector.evaluate.calibration import fit, judged_flashes
+    from detector.evaluate.score import read_labels, read_results
     from detector.verify.vlm.local.verifier import mode_of
     from detector.verify.vlm.question import Asked, Question
 

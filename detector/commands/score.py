@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from detector.evaluate.score import ClipLabels, ClipScore
     from detector.flash import Flash
-    from detector.score import ClipLabels, ClipScore
 
 _COLUMNS = ("clip", "flashes", "recall", "false", "per hour", "split", "pulses", "onset ms", "95 %", "covered")
 
@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     from typing import get_args
 
     from detector.errors import LabelsError
+    from detector.evaluate.score import by_clip, read_labels, read_results, score_all
     from detector.flash import State
-    from detector.score import by_clip, read_labels, read_results, score_all
 
     states = tuple(word.strip() for word in arguments.states.split(","))
     for state in states:
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _say_what_is_not_counted(labels: "Mapping[str, ClipLabels]", flashes: "Sequence[Flash]") -> None:
     """A line on stderr where results are of other clips: without it they would read like flashes missed."""
-    from detector.score import of_other_clips
+    from detector.evaluate.score import of_other_clips
 
     others = of_other_clips(flashes, labels)
     if not others:
@@ -110,7 +110,7 @@ def _length_in(folder: "Path | None") -> "Callable[[str], float | None]":
 
 def _sums(labels: "Mapping[str, ClipLabels]", scores: "Mapping[str, ClipScore]") -> "dict[str, ClipScore]":
     """Totals: clips that begin inside a flash apart, since nobody can see that onset."""
-    from detector.score import total
+    from detector.evaluate.score import total
 
     apart = {clip for clip, of_clip in labels.items() if of_clip.begins_inside}
     sums = {"total": total(score for clip, score in scores.items() if clip not in apart)}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from detector.commands.common import add_settings_arguments, settings_of
 
 if TYPE_CHECKING:
+    from detector.evaluate.diagnose import Curve
     from detector.settings import PrefilterSettings, Settings
-    from detector.tune import Curve
     from stream import Frame, StreamError, Video
 
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         OutputError: the picture cannot be written, after all else has been shown.
     """
     from detector.consoles import ResultConsole
-    from detector.tune import draw, finds, trace
+    from detector.evaluate.diagnose import draw, finds, trace
     from stream import open_video
 
     settings = settings_of(arguments)
@@ -67,7 +67,7 @@ def _show(
     evidence: bool,
 ) -> None:
     from detector.consoles import ResultConsole
-    from detector.tune import near_misses, proposals, terminal_curve
+    from detector.evaluate.diagnose import near_misses, proposals, terminal_curve
 
     console = ResultConsole(soft_wrap=True)
     plain = console.options.ascii_only

@@ -10,9 +10,9 @@ import cv2
 
 from accuracy.coding import levels_left
 from accuracy.grid import SUFFIX, Case
+from detector.evaluate.score import TOLERANCE_SECONDS, match
 from detector.flash import Candidate
 from detector.prefilter.prefilter import Prefilter
-from detector.score import TOLERANCE_SECONDS, match
 from detector.settings import load_settings
 from detector.verify.photometric.verifier import PhotometricVerifier
 from storm import Labels, Scene, write_clip

@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from detector.calibration import Judged, Source, fit, judged_flashes
 from detector.cli import main
 from detector.errors import LabelsError
+from detector.evaluate.calibration import Judged, Source, fit, judged_flashes
+from detector.evaluate.score import ClipLabels
 from detector.flash import Flash, Media, Pulse, Verdict
-from detector.score import ClipLabels
 from detector.settings import load_settings
 
 

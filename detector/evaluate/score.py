@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from detector.errors import LabelsError
+from detector.evaluate.labels import SEVERAL, clips_of, source_of
 from detector.flash import Flash, FlashMessage
-from detector.labelled_clips import SEVERAL, clips_of, source_of
 
 Span = tuple[float, float]
 

@@ -8,8 +8,7 @@ import pytest
 
 from detector import cli
 from detector.errors import LabelsError
-from detector.flash import Flash, FlashMessage, Media, Pulse, State
-from detector.score import (
+from detector.evaluate.score import (
     ClipLabels,
     Found,
     by_clip,
@@ -20,6 +19,7 @@ from detector.score import (
     score_clip,
     total,
 )
+from detector.flash import Flash, FlashMessage, Media, Pulse, State
 
 
 def found(*spans: tuple[float, float]) -> list[Found]:

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from detector import cli
+from detector.evaluate.diagnose import Curve, finds, near_misses, proposals, terminal_curve, trace
 from detector.run.cameras import load_cameras
 from detector.settings import PrefilterSettings, load_settings
-from detector.tune import Curve, finds, near_misses, proposals, terminal_curve, trace
 from helpers.scenes import Change, Picture, frames, lit, patch, sky_light
 
 SETTINGS = load_settings()

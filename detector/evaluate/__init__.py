@@ -1,0 +1,1 @@
+"""Compare results with labels, fit probabilities, and show why a light was found or not."""
