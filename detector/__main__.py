@@ -6,7 +6,7 @@ import sys
 def main() -> int:
     """Run the command line; its exit code."""
     try:
-        from detector.cli import main as run
+        from detector.cli.main import main as run
 
         return run()
     except KeyboardInterrupt:

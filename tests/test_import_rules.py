@@ -72,6 +72,8 @@ def test_every_name_at_the_door_of_stream_is_there() -> None:
 
 
 def test_importing_the_program_loads_neither_torch_nor_transformers() -> None:
-    program = "import sys, detector.cli as c; c.build_parser(); print(*{'torch', 'transformers'} & set(sys.modules))"
+    program = (
+        "import sys, detector.cli.main as c; c.build_parser(); print(*{'torch', 'transformers'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""

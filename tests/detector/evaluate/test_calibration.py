@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from detector.cli import main
+from detector.cli.main import main
 from detector.errors import LabelsError
 from detector.evaluate.calibration import Judged, Source, fit, judged_flashes
 from detector.evaluate.score import ClipLabels

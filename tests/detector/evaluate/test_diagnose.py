@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detector import cli
+from detector.cli import main as cli
 from detector.evaluate.diagnose import Curve, finds, near_misses, proposals, terminal_curve, trace
 from detector.run.cameras import load_cameras
 from detector.settings import PrefilterSettings, load_settings

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from detector import cli
+from detector.cli import main as cli
 from detector.errors import LabelsError
 from detector.evaluate.score import (
     ClipLabels,

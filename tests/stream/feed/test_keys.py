@@ -224,7 +224,7 @@ def test_keys_for_some_endpoints_only_are_refused(tmp_path: Path, keys: Path) ->
 
 ON_A_FULL_DISK = """
 import resource
-from detector.cli import main
+from detector.cli.main import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 raise SystemExit(main())
 """

@@ -354,8 +354,8 @@ class Refuse:
         if name.partition(".")[0] in {"cv2", "av", "torch", "transformers", "numpy"}:
             raise ImportError(f"{name} is not here")
 sys.meta_path.insert(0, Refuse())
-import detector.commands.subscribe
-from detector.commands.subscribe import add_arguments, run
+import detector.cli.commands.subscribe
+from detector.cli.commands.subscribe import add_arguments, run
 import argparse
 from stream import AsyncSubscriber, Subscriber
 parser = argparse.ArgumentParser()

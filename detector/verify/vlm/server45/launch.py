@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 import detector
+from detector.cli.signals import stop_on_signals
 from detector.errors import VerifierError
-from detector.signals import stop_on_signals
 from detector.verify.vlm.local.attention import check_attention, setup
 from detector.verify.vlm.local.snapshot import Snapshot
 from detector.verify.vlm.server45.environment import Environment, Probe

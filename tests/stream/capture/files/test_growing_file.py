@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.cli import main
+from detector.cli.main import main
 from helpers.media import Clip, make_clip
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import BadVideo, CaptureOptions, Frame, GrowingFile, open_video

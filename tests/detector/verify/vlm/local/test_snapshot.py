@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from detector.cli.verifier_arguments import lay_verifier_arguments
 from detector.errors import VerifierError
-from detector.verifier_arguments import lay_verifier_arguments
 from detector.verify.vlm.local.models import known_models
 from detector.verify.vlm.local.snapshot import damaged_files, find_snapshot, hub_cache, missing_parts
 from helpers.models import MODEL_46, MODEL_47, REVISION_46, model_settings

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from detector.cli import main
+from detector.cli.main import main
 from detector.errors import VerifierError
 from detector.verify.vlm.server45.environment import Environment, Stamp, requirements
 from helpers.standin45 import ENVIRONMENT

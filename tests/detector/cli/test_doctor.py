@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from detector.doctor import Doctor, udp_check
+from detector.cli.doctor import Doctor, udp_check
 from detector.settings import load_settings
 from detector.verify.factory import why_no_gpu_model
 from detector.verify.vlm.local.facts import Facts, Gpu

@@ -108,6 +108,6 @@ def progress_console() -> "Console":
 
 def result_console() -> "Console":
     """Where results go: stdout, in colour only if it is a terminal; elsewhere no line is broken to a screen's width."""
-    from detector.consoles import ResultConsole
+    from detector.cli.console import ResultConsole
 
     return ResultConsole(width=None if sys.stdout.isatty() else 250)

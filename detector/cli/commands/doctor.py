@@ -6,13 +6,13 @@ Ends with 1 if something that the settings ask for cannot work. --smoke also loa
 import argparse
 from typing import TYPE_CHECKING
 
-from detector.commands.common import add_settings_arguments, result_console, settings_of
-from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+from detector.cli.common import add_settings_arguments, result_console, settings_of
+from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from detector.doctor import Check, Doctor
+    from detector.cli.doctor import Check, Doctor
     from detector.settings import Settings
     from detector.verify.vlm.local.smoke import SmokeTest
     from detector.verify.vlm.local.snapshot import Snapshot
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     import msgspec
     from rich.text import Text
 
-    from detector.doctor import Doctor
+    from detector.cli.doctor import Doctor
 
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     doctor = Doctor(settings)
@@ -57,7 +57,7 @@ def _all_checks(doctor: "Doctor", settings: "Settings", *, smoke: bool) -> "Iter
 
 
 def _smoke_checks(doctor: "Doctor", settings: "Settings") -> "Iterator[Check]":
-    from detector.doctor import Check
+    from detector.cli.doctor import Check
     from detector.errors import VerifierError
     from detector.verify.vlm.local.smoke import SmokeTest
 

@@ -10,7 +10,7 @@ keys revoke NAME --keys DIR          take access away; a running publisher drops
 import argparse
 from pathlib import Path
 
-from detector.commands.common import add_settings_arguments, result_console, settings_of
+from detector.cli.common import add_settings_arguments, result_console, settings_of
 from detector.errors import WrongUse
 
 

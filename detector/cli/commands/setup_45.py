@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make or check it, and print what it holds."""
-    from detector.commands.common import progress_console, result_console
+    from detector.cli.common import progress_console, result_console
     from detector.verify.vlm.local.attention import setup
     from detector.verify.vlm.server45.environment import Environment
     from detector.verify.vlm.server45.places import environment_folder

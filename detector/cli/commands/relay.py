@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.argument_types import seconds_of
-from detector.commands.common import add_settings_arguments, progress_console, settings_of
-from detector.outlet import add_feed_arguments, feed_options
+from detector.cli.common import add_settings_arguments, progress_console, settings_of
+from detector.cli.outlet import add_feed_arguments, feed_options
+from detector.cli.types import seconds_of
 
 if TYPE_CHECKING:
     from threading import Event
@@ -37,10 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
     from contextlib import ExitStack
     from threading import Event
 
+    from detector.cli.log import log_to_stderr
+    from detector.cli.signals import stop_on_signals
     from detector.errors import WrongUse
     from detector.flash import event_schema
-    from detector.log import log_to_stderr
-    from detector.signals import stop_on_signals
     from stream import Feed, Subscriber
 
     options = feed_options(settings_of(arguments), arguments)

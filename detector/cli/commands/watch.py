@@ -11,18 +11,18 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from detector.argument_types import folder_of, seconds_of
-from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_tables
-from detector.commands.replay import print_event
-from detector.outlet import add_feed_arguments, feed_options
-from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+from detector.cli.commands.replay import print_event
+from detector.cli.common import add_settings_arguments, progress_console, result_console, settings_tables
+from detector.cli.outlet import add_feed_arguments, feed_options
+from detector.cli.types import folder_of, seconds_of
+from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from threading import Event
 
+    from detector.cli.progress import WatchDisplay
     from detector.output.printer import Printer
-    from detector.progress import WatchDisplay
     from detector.run.cameras import CameraEntry
     from detector.run.session import Listener, Session
     from detector.run.watch import Station, WatchedCamera
@@ -66,13 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
     from contextlib import ExitStack
     from threading import Event
 
-    from detector.log import log_to_stderr
+    from detector.cli.log import log_to_stderr
+    from detector.cli.progress import WatchDisplay
+    from detector.cli.signals import stop_on_signals
     from detector.output.printer import Printer
     from detector.output.run_folder import Counts, RunFolder
-    from detector.progress import WatchDisplay
     from detector.run.session import Session
     from detector.run.watch import Station
-    from detector.signals import stop_on_signals
 
     settings, cameras = _settings_and_cameras(arguments)
     counts = Counts()

@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from detector.commands.common import add_settings_arguments, settings_of
-from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+from detector.cli.common import add_settings_arguments, settings_of
+from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import NoReturn
 
-from detector import __version__, commands
+from detector import __version__
+from detector.cli import commands
 from detector.errors import DetectorError, WrongUse
 from stream import StreamError, redact
 
@@ -36,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     for module in iter_modules(commands.__path__):
         if module.name in _NOT_COMMANDS:
             continue
-        command = import_module(f"detector.commands.{module.name}")
+        command = import_module(f"detector.cli.commands.{module.name}")
         summary = (command.__doc__ or "").strip()
         added = chosen.add_parser(
             module.name.replace("_", "-"),

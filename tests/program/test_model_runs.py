@@ -17,7 +17,7 @@ import msgspec
 import psutil
 import pytest
 
-from detector.cli import build_parser, main
+from detector.cli.main import build_parser, main
 from detector.run.cameras import load_cameras
 from detector.run.session import Session
 from detector.run.watch import Station, WatchedCamera

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.argument_types import count_of, number_of, seconds_of
-from detector.commands.common import add_filter_arguments, progress_console, result_console
+from detector.cli.common import add_filter_arguments, progress_console, result_console
+from detector.cli.types import count_of, number_of, seconds_of
 
 if TYPE_CHECKING:
-    from detector.hook import Hook
+    from detector.cli.exec_hook import Hook
     from stream import Notice, Received, SubscriberOptions
 
 Sink = Callable[["Received"], None]
@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     from contextlib import ExitStack
     from threading import Event
 
-    from detector.hook import Hook
-    from detector.signals import stop_on_signals
+    from detector.cli.exec_hook import Hook
+    from detector.cli.signals import stop_on_signals
     from stream import Subscriber
 
     console = progress_console()

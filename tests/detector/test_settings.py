@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detector import cli
+from detector.cli import main as cli
 from detector.errors import SettingsError
 from detector.settings import load_settings, parse_override, read_table
 

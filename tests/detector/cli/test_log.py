@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import logging
-from detector.log import log_to_stderr
+from detector.cli.log import log_to_stderr
 log_to_stderr()
 for number in range(20_000):
     logging.warning("line %d", number)
@@ -35,7 +35,7 @@ def test_whoever_logs_goes_on_while_the_reader_pauses_and_what_is_left_out_is_co
 
 
 def test_a_line_is_there_before_what_is_printed_after_it() -> None:
-    program = "import logging, sys\nfrom detector.log import log_to_stderr\nlog_to_stderr()\n"
+    program = "import logging, sys\nfrom detector.cli.log import log_to_stderr\nlog_to_stderr()\n"
     program += 'for number in range(100):\n    logging.warning("logged")\n    print("printed", file=sys.stderr)\n'
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert [line.split()[-1] for line in done.stderr.splitlines()] == ["logged", "printed"] * 100

@@ -155,7 +155,7 @@ def _print_tables(
 ) -> None:
     from rich.table import Table
 
-    from detector.consoles import ResultConsole
+    from detector.cli.console import ResultConsole
 
     table = Table(box=None, pad_edge=False)
     for name in _COLUMNS:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.commands.common import add_settings_arguments, settings_of
+from detector.cli.common import add_settings_arguments, settings_of
 
 if TYPE_CHECKING:
     from detector.settings import Minicpm45Settings, Settings
@@ -75,7 +75,7 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
 
 
 def _say(*lines: str) -> None:
-    from detector.commands.common import progress_console
+    from detector.cli.common import progress_console
 
     for line in lines:
         progress_console().print(line, soft_wrap=True)
@@ -105,7 +105,7 @@ def _check_address(asked: "Minicpm45Settings") -> None:
 
 def _smoke(checked: "Checked", job: "Job", settings: "Settings") -> int:
     """Print each finding as it comes; 1 if one is not as it must be."""
-    from detector.commands.common import result_console
+    from detector.cli.common import result_console
     from detector.verify.vlm.server45.smoke import findings
 
     passed = True

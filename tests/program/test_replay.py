@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from detector.cli import main
+from detector.cli.main import main
 from detector.run.replay import find_videos
 from storm import ClipFormat, FlashPlan, LookalikePlan, Plan, Scene, write_clip
 
@@ -68,7 +68,7 @@ def test_a_full_disk_costs_what_does_not_fit_and_the_table_is_still_printed(
 ) -> None:
     out = tmp_path / "run"
     full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({FULL_BYTES}, {FULL_BYTES}))"
-    program = f"{full}; from detector.cli import main; raise SystemExit(main())"
+    program = f"{full}; from detector.cli.main import main; raise SystemExit(main())"
     words = ["replay", str(storm[0]), "--out", str(out), "--verifier", "photometric"]
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.hook import Hook
+from detector.cli.exec_hook import Hook
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it is let go while it runs

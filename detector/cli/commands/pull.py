@@ -7,8 +7,8 @@ Fetches the pinned commit of the default model, or what --model and --model-revi
 import argparse
 import sys
 
-from detector.commands.common import add_settings_arguments, settings_of
-from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+from detector.cli.common import add_settings_arguments, settings_of
+from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

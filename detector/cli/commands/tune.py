@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.commands.common import add_settings_arguments, settings_of
+from detector.cli.common import add_settings_arguments, settings_of
 
 if TYPE_CHECKING:
     from detector.evaluate.diagnose import Curve
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         StreamError: the file cannot be opened; or it breaks off, after all before the break has been shown.
         OutputError: the picture cannot be written, after all else has been shown.
     """
-    from detector.consoles import ResultConsole
+    from detector.cli.console import ResultConsole
     from detector.evaluate.diagnose import draw, finds, trace
     from stream import open_video
 
@@ -66,7 +66,7 @@ def _show(
     *,
     evidence: bool,
 ) -> None:
-    from detector.consoles import ResultConsole
+    from detector.cli.console import ResultConsole
     from detector.evaluate.diagnose import near_misses, proposals, terminal_curve
 
     console = ResultConsole(soft_wrap=True)

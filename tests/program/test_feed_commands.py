@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from detector.cli import main
-from detector.commands.relay import relay as carry
+from detector.cli.commands.relay import relay as carry
+from detector.cli.main import main
 from detector.flash import FLASH_SCHEMA, FLASH_TYPE
 from helpers.feed import LIMIT_SECONDS, flash, free_endpoint, options_for, publish, take
 from stream import Feed, FeedError, HistoryFilter, Subscriber, read_history

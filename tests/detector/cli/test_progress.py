@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from detector.cli.progress import ReplayProgress, WatchDisplay
 from detector.output.run_folder import Counts, Tally
-from detector.progress import ReplayProgress, WatchDisplay
 from stream import CameraStatus
 
 

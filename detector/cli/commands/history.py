@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.argument_types import count_of, number_of, utc_of
-from detector.commands.common import add_filter_arguments, progress_console, result_console
+from detector.cli.common import add_filter_arguments, progress_console, result_console
+from detector.cli.types import count_of, number_of, utc_of
 
 if TYPE_CHECKING:
     from stream import Kept

@@ -8,10 +8,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from detector.argument_types import folder_of, recording_at, seconds_of, start_of
-from detector.commands.common import add_settings_arguments, progress_console, result_console, settings_of
-from detector.outlet import add_feed_arguments
-from detector.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+from detector.cli.common import add_settings_arguments, progress_console, result_console, settings_of
+from detector.cli.outlet import add_feed_arguments
+from detector.cli.types import folder_of, recording_at, seconds_of, start_of
+from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
 
 if TYPE_CHECKING:
     from detector.output.run_folder import RunFolder
@@ -63,13 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
     from functools import partial
     from threading import Event
 
+    from detector.cli.log import log_to_stderr
+    from detector.cli.progress import ReplayProgress, stopped_line, summary_line
+    from detector.cli.signals import stop_on_signals
     from detector.errors import WrongUse
-    from detector.log import log_to_stderr
     from detector.output.run_folder import RunFolder, Tally
-    from detector.progress import ReplayProgress, stopped_line, summary_line
     from detector.run.replay import ReplayOptions, find_videos, replay_files
     from detector.run.session import Session
-    from detector.signals import stop_on_signals
 
     log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)

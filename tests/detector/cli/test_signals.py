@@ -5,11 +5,11 @@ import subprocess
 import sys
 from threading import Event
 
-from detector.signals import stop_on_signals
+from detector.cli.signals import stop_on_signals
 
 PROGRAM = """
 from threading import Event
-from detector.signals import stop_on_signals
+from detector.cli.signals import stop_on_signals
 with stop_on_signals(Event()) as stop:
     print("ready", flush=True)
     stop.wait(60)
