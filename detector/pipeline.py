@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from detector import __version__
-from detector.flash import Candidate, Flash, Media, State, Verdict
+from detector.candidate import Candidate
+from detector.events import Flash, Media, State, Verdict
 from detector.output.media import Album, ClipSource, Evidence
 from stream import Frame, utc_text
 

@@ -26,13 +26,13 @@ def test_every_clue_is_explained_with_its_bounds_and_its_doubt() -> None:
 
 
 def test_every_word_of_quality_is_explained() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "stream").glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "stream").rglob("*.py"))
     words = set(re.findall(r'self\._add\("(\w+)"\)|quality=\("(\w+)",\)', source))
     assert set(rows("Why pictures may not be trusted")) == {first or second for first, second in words}
 
 
 def test_what_a_model_says_is_explained() -> None:
-    source = "".join((ROOT / "detector" / name).read_text(encoding="utf-8") for name in ("question.py", "cascade.py"))
+    source = (ROOT / "detector" / "verify" / "vlm" / "question.py").read_text(encoding="utf-8")
     (said,) = re.findall(r"finite = \{(.+)\}", source)
     names = set(re.findall(r'"(\w+)":', said)) | {"photometric_probability"}
     assert set(rows("What a model answered")) == names

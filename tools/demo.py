@@ -19,7 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from detector.evaluate.score import TOLERANCE_SECONDS, match
-from detector.flash import Flash, FlashMessage
+from detector.events import Flash, FlashMessage
 from make_storm import add_labels
 from storm import ClipFormat, FlashPlan, Labels, LookalikePlan, Plan, Scene, write_clip
 

@@ -89,7 +89,7 @@ def _state_of(text: str) -> str:
     """A state that an event may be in: a flash, a camera or the program itself."""
     from typing import get_args, get_type_hints
 
-    from detector.flash import Flash
+    from detector.events import Flash
     from detector.run.session import SystemState
     from stream import CameraStatus
 

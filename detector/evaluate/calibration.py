@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detector.errors import LabelsError
 from detector.evaluate.score import ClipLabels, by_clip, found_of, score_clip
-from detector.flash import Flash, State
+from detector.events import Flash, State
 
 FEWEST_OF_EACH = 5
 _STEPS = 100

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from detector.candidate import Candidate
 from detector.errors import OutputError
-from detector.flash import Candidate, Verdict
+from detector.events import Verdict
 from detector.prefilter.frame_change import Look
 from detector.prefilter.prefilter import TOGETHER_SHARE, Prefilter
 from detector.settings import PrefilterSettings, Settings

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from detector.flash import Flash
+from detector.events import Flash
 from stream import camera_name
 
 SEVERAL = ""

@@ -13,7 +13,7 @@ import msgspec
 
 from detector.errors import LabelsError
 from detector.evaluate.labels import SEVERAL, clips_of, source_of
-from detector.flash import Flash, FlashMessage
+from detector.events import Flash, FlashMessage
 
 Span = tuple[float, float]
 

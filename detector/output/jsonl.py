@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from detector.flash import FlashMessage
+from detector.events import FlashMessage
 
 _log = logging.getLogger(__name__)
 

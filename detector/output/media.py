@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+from detector.candidate import Candidate
 from detector.errors import OutputError
-from detector.flash import Candidate, Media
+from detector.events import Media
 from detector.settings import EvidenceSettings
 from stream import BadVideo, Clip, Frame, load_opencv
 

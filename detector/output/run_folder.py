@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.errors import OutputError
-from detector.flash import FLASH_TOPIC, Flash, FlashMessage, Media
+from detector.events import FLASH_TOPIC, Flash, FlashMessage, Media
 from detector.output.jsonl import ResultLines, last_revisions, read_lines
 from detector.output.media import CLIPS, remove_media, write_whole
 from detector.output.tables import fitted_table

@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from stream import load_opencv
 
 cv2 = load_opencv()

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.flash import LightCurve, Pulse
+from detector.candidate import LightCurve
+from detector.events import Pulse
 
 # Within one lit run a valley parts two pulses when the light fell below this share of the weaker of the two peaks:
 # a re-strike is a pulse of its own long before the glow of the one before is gone.

@@ -2,13 +2,13 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from detector.prefilter.background import LONGEST_LOOK_SECONDS, Background, Known
 from detector.prefilter.blocks import Grid, block_luma
 from detector.prefilter.clutter import Company
@@ -203,9 +203,15 @@ class Prefilter:
             min_blocks=self._min_blocks(),
             gap_seconds=self._settings.gap_seconds,
         )
-        moment = Moment(candidate_id(self._camera, frame), frame, self._pictures.before, self._pictures.quiet, ground)
+        moment = Moment(
+            candidate_id(self._camera, frame),
+            frame,
+            self._pictures.before,
+            self._pictures.quiet,
+            ground,
+            frames_before=self._background.remembered,
+        )
         moment.take(frame, grid, look, joins=True)
-        moment.notes["pictures_before"] = float(self._background.remembered)
         self._moment = moment
         return moment.candidate(open_=True)
 
@@ -285,18 +291,17 @@ class Prefilter:
             if moment.dark_from is None:
                 self._background.resume(now, moment.ground.level)
                 self._aftermath = Aftermath(moment.ground.level, now + AFTERMATH_SECONDS)
-        moment.notes["cut_off"] = float(cut_off)
-        moment.notes["watched_share"] = float(moment.ground.watched.mean())
-        closed = moment.candidate(open_=False)
-        closed.notes["company"] = float(self._company.add(closed))
+        closed = moment.candidate(open_=False, cut_off=cut_off)
+        clutter, repeats = self._company.add(closed), None
         if not cut_off:
             self._watch_recovery(moment)
             rise = closed.peak_map - closed.background
             keeps_time = repetition(closed.curve.rise_while_lit) or 0.0
-            closed.notes["blinks"] = self._habits.add(
+            repeats = self._habits.add(
                 closed.start_seconds, closed.lit_map, rise, keeps_time, within=closed.onset.duration
             )
-        return [closed]
+        context = replace(closed.context, recent_clutter=clutter, periodic_repeats=repeats)
+        return [replace(closed, context=context)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.flash import Candidate
+from detector.candidate import Candidate, CandidateContext
 from detector.prefilter.blocks import Grid
 from detector.prefilter.frame_change import FADING_SHARE, Look
 from detector.prefilter.light_curve import Sample, curve_of, pulses_of
@@ -70,7 +70,16 @@ class Ground:
 class Moment:
     """One open candidate: `take` every frame, ask `over`, then `candidate(open_=False)`."""
 
-    def __init__(self, name: str, onset: Frame, before: Frame | None, quiet: tuple[Frame, ...], ground: Ground) -> None:
+    def __init__(
+        self,
+        name: str,
+        onset: Frame,
+        before: Frame | None,
+        quiet: tuple[Frame, ...],
+        ground: Ground,
+        *,
+        frames_before: int = 3,
+    ) -> None:
         self.id = name
         self.onset = onset
         self.before = before
@@ -89,7 +98,7 @@ class Moment:
         self.start_seconds = onset.seconds
         self.dark_from: float | None = None
         self.quality: set[str] = set()
-        self.notes: dict[str, float] = {}
+        self.frames_before = frames_before
         self._most_light = 0.0
         self._clear_light = 0.0
         self._pulse_light = 0.0
@@ -216,7 +225,7 @@ class Moment:
         """Whether it has been dark for `gap_seconds`: what lights up in a frame of that time is another flash."""
         return self.dark_from is not None and seconds - self.dark_from >= self.ground.gap_seconds - 1e-6
 
-    def candidate(self, *, open_: bool) -> Candidate:
+    def candidate(self, *, open_: bool, cut_off: bool = False) -> Candidate:
         """Everything known by now."""
         samples = self._without_the_new_normal()
         lit = [sample for sample in samples if sample.lit] or samples[:1]
@@ -248,7 +257,12 @@ class Moment:
             waning=self.waning,
             after=self.after or (self.last if self.last is not self.peak else None),
             quality=tuple(sorted(self.quality)),
-            notes=self.notes | {"dark_after": float(self.went_dark)},
+            context=CandidateContext(
+                frames_before=self.frames_before,
+                watched_share=float(self.ground.watched.mean()),
+                dark_after=self.went_dark,
+                cut_off=cut_off,
+            ),
         )
 
     def _without_the_new_normal(self) -> list[Sample]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from detector.flash import FLASH_TOPIC, FLASH_TYPE, Flash, Verdict
+from detector.events import FLASH_TOPIC, FLASH_TYPE, Flash, Verdict
 from stream import HistoryFilter, JournalError, read_history
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Literal, Self
 import msgspec
 
 from detector.cli.outlet import feed_options
-from detector.flash import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
+from detector.events import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
 from detector.output.media import Album, ClipSource
 from detector.pipeline import SOFTWARE, SourceDetector
 from detector.prefilter.prefilter import Prefilter

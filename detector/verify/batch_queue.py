@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from detector.flash import Candidate, Verdict
+from detector.candidate import Candidate
+from detector.events import Verdict
 
 
 @dataclass(slots=True, eq=False)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from detector.flash import Candidate, Verdict
+from detector.candidate import Candidate
+from detector.events import Verdict
 from detector.settings import BatcherSettings
 from detector.verify.batch_queue import Ticket, TicketQueue
 from detector.verify.factory import Verifier, answer_at_once, unverified

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from detector.flash import Candidate, Verdict
+from detector.candidate import Candidate
+from detector.events import Verdict
 from detector.settings import CascadeSettings
 from detector.verify.factory import Verifier
 

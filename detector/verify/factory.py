@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from detector.candidate import Candidate
 from detector.errors import VerifierError
-from detector.flash import Candidate, Verdict
+from detector.events import Verdict
 from detector.settings import Settings
 from detector.verify.photometric.verifier import PhotometricVerifier
 from detector.verify.vlm.local.attention import check_attention

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from detector.flash import Candidate, Flash, Verdict
+from detector.candidate import Candidate
+from detector.events import Flash, Verdict
 from detector.output.media import Album, ClipSource
 from detector.pipeline import Answer, SourceDetector
 from detector.settings import load_settings

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.flash import Candidate, LightCurve, Pulse
+from detector.candidate import Candidate, LightCurve
+from detector.events import Pulse
 from stream import Frame
 
 

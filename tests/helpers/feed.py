@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from detector.flash import Flash, Media, Pulse, Verdict
+from detector.events import Flash, Media, Pulse, Verdict
 from stream import Feed, FeedOptions, Received, Subscriber
 
 LIMIT_SECONDS = 20.0

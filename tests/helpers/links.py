@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from detector.flash import Flash
+from detector.events import Flash
 from detector.settings import Settings
 from detector.verify.batcher import Batcher
 from helpers import ROOT

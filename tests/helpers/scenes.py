@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from detector.prefilter.background import Known, Usual
 from detector.prefilter.blocks import Grid
 from detector.prefilter.prefilter import Prefilter

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from detector.flash import Flash
+from detector.events import Flash
 from detector.pipeline import SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import Settings

@@ -17,7 +17,7 @@ import pytest
 
 from detector.cli.commands.relay import relay as carry
 from detector.cli.main import main
-from detector.flash import FLASH_SCHEMA, FLASH_TYPE
+from detector.events import FLASH_SCHEMA, FLASH_TYPE
 from helpers.feed import LIMIT_SECONDS, flash, free_endpoint, options_for, publish, take
 from stream import Feed, FeedError, HistoryFilter, Subscriber, read_history
 

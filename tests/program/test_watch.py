@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from detector.flash import FLASH_SCHEMA, FLASH_TYPE, event_schema
+from detector.events import FLASH_SCHEMA, FLASH_TYPE, event_schema
 from helpers.feed import flash, free_endpoint, options_for
 from helpers.rtsp import RtspServer, wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip

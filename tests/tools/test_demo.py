@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import demo
-from detector.flash import Flash, FlashMessage
+from detector.events import Flash, FlashMessage
 from helpers import ROOT
 from storm import Scene
 

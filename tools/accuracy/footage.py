@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.table import Table
 
 from accuracy.trial import watch
+from detector.candidate import Candidate
 from detector.evaluate.score import ClipLabels, ClipScore, Found, read_labels, score_clip, total
-from detector.flash import Candidate
 from detector.settings import load_settings
 from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import open_video

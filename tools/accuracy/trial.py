@@ -10,8 +10,8 @@ import cv2
 
 from accuracy.coding import levels_left
 from accuracy.grid import SUFFIX, Case
+from detector.candidate import Candidate
 from detector.evaluate.score import TOLERANCE_SECONDS, match
-from detector.flash import Candidate
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from detector.verify.photometric.verifier import PhotometricVerifier

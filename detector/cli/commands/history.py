@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print them, oldest first; finding none is no failure."""
-    from detector.flash import FLASH_TOPIC
+    from detector.events import FLASH_TOPIC
     from stream import HistoryFilter, read_history
 
     wanted = HistoryFilter(
@@ -77,7 +77,7 @@ def _print_lines(kept: "Iterable[Kept]") -> None:
 def _print_csv(kept: "Iterable[Kept]") -> None:
     import msgspec
 
-    from detector.flash import FlashMessage
+    from detector.events import FlashMessage
     from detector.output.run_folder import CSV_COLUMNS, csv_row
 
     decode = msgspec.json.Decoder(FlashMessage).decode

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.cli.log import log_to_stderr
     from detector.cli.signals import stop_on_signals
     from detector.errors import WrongUse
-    from detector.flash import event_schema
+    from detector.events import event_schema
     from stream import Feed, Subscriber
 
     options = feed_options(settings_of(arguments), arguments)

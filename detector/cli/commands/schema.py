@@ -4,7 +4,7 @@ import argparse
 
 import msgspec
 
-from detector.flash import event_schema
+from detector.events import event_schema
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from detector.evaluate.score import ClipLabels, ClipScore
-    from detector.flash import Flash
+    from detector.events import Flash
 
 _COLUMNS = ("clip", "flashes", "recall", "false", "per hour", "split", "pulses", "onset ms", "95 %", "covered")
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from detector.errors import LabelsError
     from detector.evaluate.score import by_clip, read_labels, read_results, score_all
-    from detector.flash import State
+    from detector.events import State
 
     states = tuple(word.strip() for word in arguments.states.split(","))
     for state in states:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.flash import LightCurve
+from detector.candidate import LightCurve
 from detector.prefilter.change_balance import STILL
 from detector.prefilter.recurrence import repetition
 from detector.verify.photometric.added_light import SATURATED
@@ -65,13 +65,13 @@ def fine_positivity(views: Views) -> float | None:
 
 def fallen_share(views: Views) -> float | None:
     """How far the light fell back after its brightest moment: lightning goes out, a lamp or an exposure step stays."""
-    curve, notes = views.candidate.curve, views.candidate.notes
+    curve, context = views.candidate.curve, views.candidate.context
     top = float(curve.rise.max(initial=0.0))
     if top <= 0:
         return None
     # From where it first was half as bright as ever: a new level with noise on it has its highest point anywhere.
     left = curve.rise[int(np.argmax(curve.rise >= 0.5 * top)) :]
-    if notes.get("cut_off", 0.0) > 0 and len(left) < 3:
+    if context.cut_off and len(left) < 3:
         return None
     by_curve = 1.0 - float(left.min()) / top
     left_over = _left_over(views)
@@ -268,7 +268,7 @@ def company(views: Views) -> float | None:
     Not asked of a light whose glow reaches far, nor where `reach` is not.
     """
     far = reach(views)
-    return None if far is None or far > _GLOWS else views.candidate.notes.get("company", 0.0)
+    return None if far is None or far > _GLOWS else float(views.candidate.context.recent_clutter)
 
 
 def show(views: Views) -> float | None:
@@ -303,17 +303,19 @@ def went_dark(views: Views) -> float | None:
 
     Unknown where the source ended while it was falling.
     """
-    notes = views.candidate.notes
-    if notes.get("cut_off", 0.0) > 0:
+    context = views.candidate.context
+    if context.cut_off:
         # Whatever comes on in the last picture or two may stay on: that it rose is half of the proof.
         return 0.0 if fallen_share(views) is None else None
     # What is left of a tenth is drifting clouds rather than light.
-    return 1.0 if (fallen_share(views) or 0.0) >= 0.9 else notes.get("dark_after")
+    if (fallen_share(views) or 0.0) >= 0.9:
+        return 1.0
+    return None if context.dark_after is None else float(context.dark_after)
 
 
 def blinks(views: Views) -> float | None:
     """How many earlier lights had this place, strength and rhythm: lightning does not keep time."""
-    return views.candidate.notes.get("blinks")
+    return views.candidate.context.periodic_repeats
 
 
 def height(views: Views) -> float | None:

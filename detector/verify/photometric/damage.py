@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 
 # Damage is where packets are missing: it fills a part of one picture, and creeps from there along with what moves.
 # Light is everywhere at once. More than half of the picture has never been seen to light up by damage alone (0.46 at
@@ -22,9 +22,9 @@ def may_be_damage(candidate: Candidate) -> bool:
     """
     if not candidate.quality:
         return False
-    if candidate.notes.get("pictures_before", PICTURES_BEFORE) < PICTURES_BEFORE:
+    if candidate.context.frames_before < PICTURES_BEFORE:
         return True
     curve = candidate.curve
     since = curve.seconds - candidate.start_seconds
     first = curve.lit_fraction[(since > -1e-6) & (since < AT_ONCE_SECONDS)]
-    return float(np.max(first, initial=0.0)) * candidate.notes.get("watched_share", 1.0) < MOST_OF_THE_PICTURE
+    return float(np.max(first, initial=0.0)) * candidate.context.watched_share < MOST_OF_THE_PICTURE

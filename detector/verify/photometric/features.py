@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from detector.prefilter.blocks import Grid, block_luma
 from detector.prefilter.fine_change import Change, change
 from detector.prefilter.frame_buffer import apart
@@ -55,7 +55,7 @@ class Views:
     @cached_property
     def afterwards(self) -> Change | None:
         """From before the flash to after it; None where it never went dark."""
-        dark = self.candidate.notes.get("dark_after", 1.0) > 0
+        dark = self.candidate.context.dark_after is not False
         return self._change(self.candidate.after) if dark and self.candidate.after is not None else None
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 
 # So many separate points are a swarm of burning sparks; a channel that cloud or codec breaks hardly ever has as many.
 SWARM_SPECKS = 17.0

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from detector.flash import Candidate, Verdict
+from detector.candidate import Candidate
+from detector.events import Verdict
 from detector.settings import PhotometricSettings
 from detector.verify.photometric import clues
 from detector.verify.photometric import colour as colour_clues

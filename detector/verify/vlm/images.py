@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from detector.settings import PictureName
 from stream import Frame, load_opencv
 

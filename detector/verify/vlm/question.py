@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from detector.flash import Candidate, Verdict
+from detector.candidate import Candidate
+from detector.events import Verdict
 from detector.settings import QuestionSettings
 from detector.verify.vlm.images import Picture, pictures_of
 from detector.verify.vlm.prompt import read_prompt

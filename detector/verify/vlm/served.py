@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 
+from detector.candidate import Candidate
 from detector.errors import SettingsError, VerifierError
-from detector.flash import Candidate, Verdict
+from detector.events import Verdict
 from detector.settings import ServedSettings, Settings
 from detector.verify.vlm.local.protocol import Score
 from detector.verify.vlm.model_key import model_key

@@ -12,7 +12,7 @@ from detector.cli.main import main
 from detector.errors import LabelsError
 from detector.evaluate.calibration import Judged, Source, fit, judged_flashes
 from detector.evaluate.score import ClipLabels
-from detector.flash import Flash, Media, Pulse, Verdict
+from detector.events import Flash, Media, Pulse, Verdict
 from detector.settings import load_settings
 
 

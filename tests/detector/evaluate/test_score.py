@@ -19,7 +19,7 @@ from detector.evaluate.score import (
     score_clip,
     total,
 )
-from detector.flash import Flash, FlashMessage, Media, Pulse, State
+from detector.events import Flash, FlashMessage, Media, Pulse, State
 
 
 def found(*spans: tuple[float, float]) -> list[Found]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from detector.errors import OutputError
-from detector.flash import FLASH_SCHEMA, FLASH_TYPE
+from detector.events import FLASH_SCHEMA, FLASH_TYPE
 from detector.output.printer import Printer
 from helpers.feed import LIMIT_SECONDS, flash, options_for, publish, wait_until
 from stream import Feed

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from detector.errors import OutputError
-from detector.flash import Flash, FlashMessage, Media, Pulse, Verdict
+from detector.events import Flash, FlashMessage, Media, Pulse, Verdict
 from detector.output.run_folder import RunFolder, Tally, check_writable, clock_text, flash_line
 
 

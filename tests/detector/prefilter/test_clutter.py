@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from detector.flash import Candidate
+from detector.candidate import Candidate, CandidateContext
 from detector.prefilter.clutter import Company
 from detector.settings import load_settings
 from detector.verify.photometric import clues
@@ -37,7 +37,7 @@ def light(
         peak_map=ground + rise,
         lit_map=lit_map,
         curve=replace(made.curve, lit_fraction=share),
-        notes={"watched_share": watched},
+        context=CandidateContext(watched_share=watched),
     )
 
 
@@ -107,7 +107,7 @@ def seen(columns: int, ground: float = 30) -> Candidate:
 
 
 def asked(one: Candidate) -> float | None:
-    return clues.company(Views(replace(one, notes={**one.notes, "company": 7.0})))
+    return clues.company(Views(replace(one, context=replace(one.context, recent_clutter=7))))
 
 
 def test_company_is_asked_of_a_light_whose_glow_ends_soon_and_not_of_one_that_reaches_far() -> None:
@@ -116,7 +116,7 @@ def test_company_is_asked_of_a_light_whose_glow_ends_soon_and_not_of_one_that_re
     assert clues.reach(Views(far)) == pytest.approx(0.22, abs=0.01)
     assert asked(near) == 7
     assert asked(far) is None
-    assert clues.company(Views(replace(near, notes={}))) == 0
+    assert clues.company(Views(replace(near, context=CandidateContext()))) == 0
 
 
 def coloured(one: Candidate) -> Candidate:
@@ -164,7 +164,7 @@ def spots(when: float, quiet: Picture) -> Picture:
 
 def test_the_camera_counts_its_small_lights_until_it_looks_elsewhere() -> None:
     def company(**fields: object) -> list[float]:
-        return [one.notes["company"] for one in closed(marked(frames(spots, seconds=8), **fields), prefilter())]
+        return [one.context.recent_clutter for one in closed(marked(frames(spots, seconds=8), **fields), prefilter())]
 
     assert company() == [0, 1, 2, 3, 4, 5]
     assert company(epoch=lambda frame: int(frame.seconds >= 4.6)) == [0, 1, 2, 0, 1]  # one came too soon after the cut
@@ -189,12 +189,12 @@ def test_where_small_lights_come_and_go_a_compact_light_is_rejected_that_alone_w
 def test_a_light_that_the_end_of_a_recording_cuts_off_is_told_its_company_too() -> None:
     insect = sky_light(90, rows=(40, 62), columns=(150, 176))
     first, last = closed(frames(lit((1.0, 1.04), (2.0, 2.3), light=insect), seconds=2.2))
-    assert last.notes["cut_off"] == 1
-    assert (first.notes["company"], last.notes["company"]) == (0, 1)
+    assert last.context.cut_off
+    assert (first.context.recent_clutter, last.context.recent_clutter) == (0, 1)
 
 
 def test_a_light_that_damage_cuts_off_is_company_of_the_next() -> None:
     insect = sky_light(90, rows=(40, 62), columns=(150, 176))
     source = frames(lit((1.0, 1.3), (3.0, 3.04), light=insect), seconds=3.8)
     damaged = marked(source, quality=lambda frame: ("packet_loss",) if frame.seconds >= 1.2 else ())
-    assert [(one.notes["cut_off"], one.notes["company"]) for one in closed(damaged)] == [(1, 0), (0, 1)]
+    assert [(one.context.cut_off, one.context.recent_clutter) for one in closed(damaged)] == [(1, 0), (0, 1)]

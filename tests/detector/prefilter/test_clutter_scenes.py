@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from detector.verify.photometric.verifier import PhotometricVerifier

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from detector.prefilter.fine_change import Change
 from detector.prefilter.fine_change import change as closeup_change
 from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, lit, patch

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from helpers.scenes import (
@@ -151,7 +151,7 @@ def test_a_change_of_size_right_after_a_light_that_stays_is_another_scene() -> N
 def test_a_flash_that_the_end_cuts_off_says_nothing_of_how_often_its_place_blinks() -> None:
     for end, cut_off in ((1.4, True), (2.2, False)):
         (found,) = closed(frames(lit((1.2, 1.36)), seconds=end))
-        assert ("blinks" not in found.notes) == cut_off
+        assert (found.context.periodic_repeats is None) == cut_off
 
 
 def test_after_a_while_a_scene_that_stays_darker_than_before_a_flash_is_the_new_one() -> None:

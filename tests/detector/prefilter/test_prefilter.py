@@ -210,7 +210,7 @@ def test_light_that_comes_and_stays_is_given_up_and_no_time_is_claimed_for_it() 
     found = closed(frames(lit((2.0, 9.0)), seconds=7))
     assert len(found) == 1
     assert found[0].end_seconds - found[0].start_seconds <= 0.1
-    assert found[0].notes["dark_after"] == 0
+    assert found[0].context.dark_after is False
 
 
 def test_a_view_that_opens_bit_by_bit_is_given_up() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from detector.prefilter.blocks import Grid
 from detector.prefilter.recurrence import Habits, repetition
 from helpers.scenes import HEIGHT, WIDTH, closed, frames, lit, sky_light
@@ -62,7 +62,7 @@ def storm(rate: float, seed: int, flashes: int = 45) -> list[Candidate]:
 
 
 def blinks_of(found: list[Candidate]) -> list[float]:
-    return [candidate.notes["blinks"] for candidate in found]
+    return [candidate.context.periodic_repeats for candidate in found]
 
 
 def test_five_blinks_in_time_after_the_first_are_learnt_and_four_are_not() -> None:

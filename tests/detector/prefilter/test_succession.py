@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from helpers.scenes import HEIGHT, Picture, closed, frames, land, lit, patch, prefilter, sky_light
 
 SKY = sky_light(60, rows=(0, 90))

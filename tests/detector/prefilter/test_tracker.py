@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from detector.prefilter.frame_change import Look
 from helpers.scenes import WIDTH, Picture, closed, dark_scene, frames, lit, patch, sky_light
 
@@ -67,13 +67,13 @@ def test_the_positivity_of_a_light_is_that_of_the_moment_in_which_it_came() -> N
 def test_a_current_that_flows_on_for_half_a_second_is_a_flash_to_its_end() -> None:
     found = course(lambda t: 60 if t < 0.59 else 0)
     assert lasted(found) == pytest.approx(0.6)
-    assert found.notes["dark_after"] == 1
+    assert found.context.dark_after is True
 
 
 def test_a_lamp_that_a_flash_leaves_on_is_no_part_of_it_however_dim() -> None:
     found = course(lambda t: 120 if t < 0.07 else 24, seconds=4)
     assert lasted(found) == pytest.approx(0.08)
-    assert found.notes["dark_after"] == 0
+    assert found.context.dark_after is False
 
 
 def test_a_storm_whose_light_flickers_without_a_pause_is_not_taken_for_a_lamp() -> None:
@@ -120,8 +120,8 @@ def test_strokes_that_outshine_each_other_are_no_light_that_grows(rate: float) -
 
 
 def test_a_faint_steady_remainder_is_dark_and_a_quarter_of_the_light_is_not() -> None:
-    assert course(lambda t: 120 if t < 0.19 else 4).notes["dark_after"] == 1
-    assert course(lambda t: 120 if t < 0.19 else 30).notes["dark_after"] == 0
+    assert course(lambda t: 120 if t < 0.19 else 4).context.dark_after is True
+    assert course(lambda t: 120 if t < 0.19 else 30).context.dark_after is False
 
 
 def test_a_flash_soon_after_another_that_left_a_faint_remainder_is_one_of_its_own() -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from detector.flash import Candidate, Verdict
+from detector.candidate import Candidate
+from detector.events import Verdict
 from detector.settings import BatcherSettings, load_settings
 from detector.verify.batcher import Batcher
 from detector.verify.factory import NoVerifier

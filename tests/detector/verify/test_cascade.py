@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from detector.flash import Candidate, Verdict
+from detector.candidate import Candidate
+from detector.events import Verdict
 from detector.settings import load_settings
 from detector.verify.batcher import Batcher
 from detector.verify.cascade import Cascade

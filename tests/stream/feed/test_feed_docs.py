@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from detector.cli.outlet import feed_options
-from detector.flash import FLASH_SCHEMA, FLASH_TYPE, event_schema
+from detector.events import FLASH_SCHEMA, FLASH_TYPE, event_schema
 from detector.settings import load_settings
 from helpers import ROOT
 from helpers.feed import flash, options_for

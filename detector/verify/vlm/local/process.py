@@ -181,7 +181,7 @@ class ModelProcess:
 
 def _environment(threads: int) -> dict[str, str]:
     """The process's environment: this package found as here, no network, and threads that sleep while they wait."""
-    root = str(Path(__file__).parent.parent.parent)
+    root = str(Path(__file__).parents[4])
     path = os.environ.get("PYTHONPATH")
     return os.environ | {
         "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root,

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Sequence
 
+from detector.candidate import Candidate
 from detector.errors import VerifierError
-from detector.flash import Candidate, Verdict
+from detector.events import Verdict
 from detector.settings import MinicpmSettings, Settings
 from detector.verify.vlm.local.attention import ALWAYS, check_attention
 from detector.verify.vlm.local.facts import gather_facts, installed

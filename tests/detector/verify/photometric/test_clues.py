@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.flash import Candidate, LightCurve
+from detector.candidate import Candidate, CandidateContext, LightCurve
 from detector.settings import load_settings
 from detector.verify.photometric import clues
 from detector.verify.photometric.features import Views
@@ -34,10 +34,16 @@ def curve(rise: list[float], *, step: float = 0.04, **given: list[float]) -> Lig
 
 
 def look(
-    rise: list[float], *, step: float = 0.04, notes: dict[str, float] | None = None, **given: list[float]
+    rise: list[float], *, step: float = 0.04, context: CandidateContext | None = None, **given: list[float]
 ) -> Views:
     return Views(
-        replace(flash(), curve=curve(rise, step=step, **given), lit_fraction=0.1, notes=notes or {}, after=None)
+        replace(
+            flash(),
+            curve=curve(rise, step=step, **given),
+            lit_fraction=0.1,
+            context=context or CandidateContext(),
+            after=None,
+        )
     )
 
 
@@ -77,7 +83,7 @@ def test_clouds_that_drift_into_the_place_of_a_flash_are_not_its_light() -> None
     quiet = land()
     light = sky_light(20, rows=(0, 90), columns=(60, 260))
     source = closed(frames(lit((2.0, 2.04), light=light), scene=quiet))[0]
-    stays = replace(source, curve=curve([20, 10, 10, 10, 10]), notes={"dark_after": 0.0})
+    stays = replace(source, curve=curve([20, 10, 10, 10, 10]), context=CandidateContext(dark_after=False))
     drift = np.zeros((HEIGHT, WIDTH), np.float32)
     drift[:90, 60:160], drift[:90, 160:260] = 10, -10
     clouds = Views(replace(stays, after=picture(source.peak, quiet + drift)))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from detector.flash import Candidate
+from detector.candidate import Candidate
 from detector.verify.photometric import colour as colour_clues
 from detector.verify.photometric.features import Views
 from detector.verify.photometric.verifier import WEIGHTS

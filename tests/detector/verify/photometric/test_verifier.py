@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from detector.flash import Candidate, Verdict
+from detector.candidate import Candidate
+from detector.events import Verdict
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from detector.verify.photometric import clues

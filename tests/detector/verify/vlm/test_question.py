@@ -117,7 +117,7 @@ def test_the_start_says_whether_the_calibration_fits_what_is_asked() -> None:
 def test_two_prompts_of_one_version_are_told_apart(tmp_path: Path) -> None:
     shipped = read_prompt("shipped")
     path = tmp_path / "mine.toml"
-    text = (ROOT / "detector" / "minicpm" / "prompt.toml").read_text()
+    text = (ROOT / "detector" / "verify" / "vlm" / "prompt.toml").read_text()
     path.write_text(text.replace("fireworks", "rockets"))
     mine = read_prompt(str(path))
     assert mine.version == shipped.version
@@ -137,7 +137,7 @@ def test_two_prompts_of_one_version_are_told_apart(tmp_path: Path) -> None:
 def test_a_prompt_file_that_cannot_work_is_refused_with_the_reason(
     tmp_path: Path, change: tuple[str, str], said: str
 ) -> None:
-    text = (ROOT / "detector" / "minicpm" / "prompt.toml").read_text()
+    text = (ROOT / "detector" / "verify" / "vlm" / "prompt.toml").read_text()
     path = tmp_path / "mine.toml"
     path.write_text(text.replace(*change))
     with pytest.raises(SettingsError) as refused:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from detector.candidate import Candidate
 from detector.cli.verifier_arguments import lay_verifier_arguments
 from detector.errors import SettingsError, VerifierError
-from detector.flash import Candidate, Verdict
+from detector.events import Verdict
 from detector.settings import load_settings
 from detector.verify.batcher import Batcher
 from detector.verify.factory import choose_verifier

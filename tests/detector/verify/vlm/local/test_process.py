@@ -19,7 +19,7 @@ from helpers.models import MODEL_47, REVISION_47, model_settings, tiny_hub_cache
 pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("transformers", reason="the extra minicpm is not installed")
 
-from detector.flash import Verdict
+from detector.events import Verdict
 from detector.verify.factory import choose_verifier
 from detector.verify.vlm.local.snapshot import find_snapshot
 from detector.verify.vlm.local.verifier import MinicpmVerifier
