@@ -5,7 +5,7 @@ class DetectorError(Exception):
     """Something the user asked for cannot be done; the message names what, the number and what to try.
 
     * DetectorError
-        - WrongUse          the command line asks for what does not go together, or for nothing
+        - UsageError          the command line asks for what does not go together, or for nothing
         - SettingsError     a settings file or key is unknown, of the wrong kind or out of range
         - VerifierError     the chosen verifier cannot start or cannot answer
             - NoLogprobs        a model server gives no probabilities (detector.verify.vlm.openai_chat)
@@ -13,11 +13,11 @@ class DetectorError(Exception):
                 - ModelNotLoaded    it could not load the model
         - OutputError       results cannot be written where they were asked for
         - LabelsError       labels or results to be scored cannot be read
-        - NoVideo           a folder holds nothing to replay (detector.run.replay)
+        - NoVideoFound           a folder holds nothing to replay (detector.run.replay)
     """
 
 
-class WrongUse(DetectorError):
+class UsageError(DetectorError):
     """The command line asks for what does not go together, or for nothing: exit code 2."""
 
 

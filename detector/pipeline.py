@@ -8,15 +8,15 @@ from typing import Protocol
 from detector import __version__
 from detector.candidate import Candidate
 from detector.events import Flash, Media, State, Verdict
-from detector.output.media import Album, ClipSource, Evidence
+from detector.output.media import ClipSource, Evidence, MediaWriter
 from stream import Frame, utc_text
 
 SOFTWARE = f"lightning-detector {__version__}"
 
-Answer = Callable[[Candidate, Verdict], None]
+VerdictCallback = Callable[[Candidate, Verdict], None]
 
 
-class Finder(Protocol):
+class CandidateSource(Protocol):
     """Finds candidates in one source's frames, as detector.prefilter.prefilter.Prefilter does."""
 
     def push(self, frame: Frame) -> list[Candidate]:
@@ -28,15 +28,15 @@ class Finder(Protocol):
         ...
 
 
-class Judge(Protocol):
+class VerifierQueue(Protocol):
     """Takes closed candidates and answers each, at once or later, in any thread."""
 
-    def ask(self, candidate: Candidate, answer: Answer, *, wait: bool = False) -> None:
+    def ask(self, candidate: Candidate, answer: VerdictCallback, *, wait: bool = False) -> None:
         """Have `answer(candidate, verdict)` called once, or again when a late verdict follows; files may `wait`."""
         ...
 
 
-class FlashRecord:
+class FlashRevisions:
     """The life of one flash under one id: each call publishes its whole state as the next revision."""
 
     def __init__(self, publish: Callable[[Flash], None], file: str | None) -> None:
@@ -63,11 +63,11 @@ class SourceDetector:
 
     def __init__(
         self,
-        prefilter: Finder,
-        judge: Judge,
+        prefilter: CandidateSource,
+        judge: VerifierQueue,
         publish: Callable[[Flash], None],
         *,
-        album: Album | None = None,
+        album: MediaWriter | None = None,
         source: ClipSource | None = None,
         file: str | None = None,
     ) -> None:
@@ -77,7 +77,7 @@ class SourceDetector:
         self._album = album
         self._source = source
         self._file = file
-        self._open: dict[str, FlashRecord] = {}
+        self._open: dict[str, FlashRevisions] = {}
 
     def push(self, frame: Frame) -> None:
         """Take the next frame."""
@@ -91,10 +91,12 @@ class SourceDetector:
 
     def _take(self, candidate: Candidate) -> None:
         if candidate.open:
-            record = self._open[candidate.id] = FlashRecord(self._publish, self._file)
+            record = self._open[candidate.id] = FlashRevisions(self._publish, self._file)
             record.revise(candidate)
             return
-        record = self._open.pop(candidate.id) if candidate.id in self._open else FlashRecord(self._publish, self._file)
+        record = (
+            self._open.pop(candidate.id) if candidate.id in self._open else FlashRevisions(self._publish, self._file)
+        )
         # Taken now, because the judge may keep the candidate long after its pictures are gone.
         evidence = None if self._album is None else self._album.take(candidate, self._source)
 

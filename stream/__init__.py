@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from stream.capture.opencv import load_opencv
     from stream.capture.options import CaptureOptions
     from stream.capture.status import CameraStatus
-    from stream.errors import BadVideo, CannotOpen, FeedError, JournalError, StreamError
-    from stream.feed.journal import Upstream
-    from stream.feed.journal_reader import HistoryFilter, Kept, read_history
+    from stream.errors import FeedError, JournalError, OpenError, StreamError, VideoError
+    from stream.feed.journal import RelayPosition
+    from stream.feed.journal_reader import HistoryFilter, JournalRecord, read_history
     from stream.feed.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
     from stream.feed.message import Message, utc_text
     from stream.feed.options import FeedOptions
     from stream.feed.protocol import parse_endpoint
     from stream.feed.publisher import Feed
-    from stream.feed.reassembly import Cursor, Notice, Received
+    from stream.feed.reassembly import Cursor, Received, SubscriberNotice
     from stream.feed.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
     from stream.feed.zeromq import FeedCapabilities, feed_capabilities
 
 _HOME = {
     "RECEIVE_BYTES": "capture.live.receive_buffer",
     "AsyncSubscriber": "feed.subscriber",
-    "BadVideo": "errors",
+    "VideoError": "errors",
     "Camera": "capture.live.camera",
     "CameraStatus": "capture.status",
-    "CannotOpen": "errors",
+    "OpenError": "errors",
     "CaptureOptions": "capture.options",
     "Clip": "capture.clip_buffer",
     "Clock": "capture.frame",
@@ -48,14 +48,14 @@ _HOME = {
     "GrowingFile": "capture.files.growing_file",
     "HistoryFilter": "feed.journal_reader",
     "JournalError": "errors",
-    "Kept": "feed.journal_reader",
+    "JournalRecord": "feed.journal_reader",
     "Message": "feed.message",
-    "Notice": "feed.reassembly",
+    "SubscriberNotice": "feed.reassembly",
     "Received": "feed.reassembly",
     "StreamError": "errors",
     "Subscriber": "feed.subscriber",
     "SubscriberOptions": "feed.subscriber",
-    "Upstream": "feed.journal",
+    "RelayPosition": "feed.journal",
     "Video": "capture.files.video_file",
     "allow_client": "feed.keys",
     "camera_name": "capture.addresses",
@@ -76,10 +76,8 @@ _HOME = {
 __all__ = [
     "RECEIVE_BYTES",
     "AsyncSubscriber",
-    "BadVideo",
     "Camera",
     "CameraStatus",
-    "CannotOpen",
     "CaptureOptions",
     "Clip",
     "Clock",
@@ -92,15 +90,17 @@ __all__ = [
     "GrowingFile",
     "HistoryFilter",
     "JournalError",
-    "Kept",
+    "JournalRecord",
     "Message",
-    "Notice",
+    "OpenError",
     "Received",
+    "RelayPosition",
     "StreamError",
     "Subscriber",
+    "SubscriberNotice",
     "SubscriberOptions",
-    "Upstream",
     "Video",
+    "VideoError",
     "allow_client",
     "camera_name",
     "feed_capabilities",

@@ -5,14 +5,14 @@ class StreamError(Exception):
     """Reading a source or moving a message failed; the message names who, what, the number and what to try.
 
     * StreamError
-        - CannotOpen      the address is wrong, refused, or not video
-        - BadVideo        frames came, but the video breaks off or too much of it would not decode
+        - OpenError      the address is wrong, refused, or not video
+        - VideoError        frames came, but the video breaks off or too much of it would not decode
         - FeedError       the event feed cannot start, or cannot do what was asked
             - JournalError    the journal file cannot be opened, read or written
     """
 
 
-class CannotOpen(StreamError):
+class OpenError(StreamError):
     """The address is wrong, refused, or not video. `permanent` tells that trying again soon cannot help."""
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
@@ -20,7 +20,7 @@ class CannotOpen(StreamError):
         self.permanent = permanent
 
 
-class BadVideo(StreamError):
+class VideoError(StreamError):
     """Frames came, but the video breaks off or too much of it would not decode."""
 
 

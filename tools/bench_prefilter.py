@@ -22,7 +22,7 @@ from bench_replay import make
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from storm import PlanError, WriteError
-from stream import BadVideo, CannotOpen, open_video
+from stream import OpenError, VideoError, open_video
 
 SHARE_GOAL, STATE_GOAL_MB = 0.10, 5.0
 
@@ -62,7 +62,7 @@ def main() -> int:
         try:
             clips = given.clips or [make(Path(folder) / "storm.mp4", given.seconds)]
             costs = {clip.name: measure(clip, given.threads) for clip in clips}
-        except (CannotOpen, BadVideo, WriteError, PlanError) as error:
+        except (OpenError, VideoError, WriteError, PlanError) as error:
             print(f"bench_prefilter.py: {error}", file=sys.stderr)
             return 1
     threads = given.threads or "one per core"
@@ -80,7 +80,7 @@ def measure(clip: Path, threads: int = 1) -> Cost:
     """Decode `clip` with so many threads and push each picture in this one.
 
     Raises:
-        CannotOpen, BadVideo: it cannot be read.
+        OpenError, VideoError: it cannot be read.
     """
     settings = load_settings()
     prefilter = Prefilter("bench", settings.prefilter)
@@ -98,7 +98,7 @@ def measure(clip: Path, threads: int = 1) -> Cost:
             push, other = push + pushed - decoded, other + time.thread_time() - pushed
     decode = time.process_time() - began - push - other
     if not count:
-        raise BadVideo(f"{clip}: no picture in it; give another clip")
+        raise VideoError(f"{clip}: no picture in it; give another clip")
     return Cost(count, size, 1e3 * decode / count, 1e3 * push / count, most / 1e6)
 
 

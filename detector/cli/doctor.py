@@ -10,7 +10,7 @@ import msgspec
 from detector.errors import DetectorError, VerifierError
 from detector.settings import Settings
 from detector.verify.vlm.local.attention import ALWAYS, check_attention
-from detector.verify.vlm.local.facts import Facts, Gpu, gather_facts, installed
+from detector.verify.vlm.local.facts import EnvironmentReport, Gpu, environment_report, installed
 from detector.verify.vlm.local.models import known_models, verified_here
 from detector.verify.vlm.local.snapshot import Snapshot, damaged_files, find_snapshot
 from detector.verify.vlm.local.verifier import check_versions, find_or_fetch
@@ -35,7 +35,7 @@ class Doctor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._wants_model = settings.verifier.kind in _MODEL_KINDS
-        self.facts: Facts | None = None
+        self.facts: EnvironmentReport | None = None
         self.snapshot: Snapshot | None = None
 
     def checks(self) -> Iterator[Check]:
@@ -62,7 +62,7 @@ class Doctor:
                 text="not installed; pip install '.[minicpm]' in the project's folder",
             )
         try:
-            self.facts = gather_facts()
+            self.facts = environment_report()
         except VerifierError as error:
             return Check(name="torch", ok=self._no_model(), text=str(error))
         if self.facts.torch_error is not None:

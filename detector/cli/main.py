@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from detector import __version__
 from detector.cli import commands
-from detector.errors import DetectorError, WrongUse
+from detector.errors import DetectorError, UsageError
 from stream import StreamError, redact
 
 _NOT_COMMANDS = {"common"}
@@ -64,7 +64,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if isinstance(error.__cause__, BrokenPipeError):
             return _reader_has_left()
         print(f"lightning-detector: {redact(error)}", file=sys.stderr)
-        return 2 if isinstance(error, WrongUse) else 1
+        return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         return _reader_has_left()
     except OSError as error:

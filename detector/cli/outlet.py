@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from detector.errors import WrongUse
+from detector.errors import UsageError
 from detector.settings import Settings
 from stream import FeedOptions
 
@@ -36,12 +36,12 @@ def feed_options(settings: Settings, arguments: argparse.Namespace) -> FeedOptio
     """How this run publishes: the settings, with what the flags of `add_feed_arguments` say laid over them.
 
     Raises:
-        WrongUse: clients are to be admitted where nothing is published.
+        UsageError: clients are to be admitted where nothing is published.
     """
     feed = settings.feed
     endpoint = arguments.publish or (feed.endpoint if arguments.publish_always else NOWHERE)
     if arguments.keys is not None and endpoint == NOWHERE:
-        raise WrongUse(f"--keys {arguments.keys}: nothing is published that could be read; add --publish ENDPOINT")
+        raise UsageError(f"--keys {arguments.keys}: nothing is published that could be read; add --publish ENDPOINT")
     return FeedOptions(
         site=feed.site,
         endpoint=None if endpoint == NOWHERE else endpoint,

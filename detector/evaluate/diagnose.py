@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from detector.candidate import Candidate
 from detector.errors import OutputError
 from detector.events import Verdict
-from detector.prefilter.frame_change import Look
+from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.prefilter import TOGETHER_SHARE, Prefilter
 from detector.settings import PrefilterSettings, Settings
 from detector.verify.photometric.verifier import PhotometricVerifier
@@ -94,7 +94,7 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
     )
 
 
-def _refusal(look: Look, before: Look | None) -> str:
+def _refusal(look: FrameChange, before: FrameChange | None) -> str:
     """What stopped a pure light that was bright enough and yet no onset, in the order in which the prefilter asks."""
     if look.sudden_blocks < look.least_blocks:
         return "most of it had come before, or in too few places at once"

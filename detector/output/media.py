@@ -13,7 +13,7 @@ from detector.candidate import Candidate
 from detector.errors import OutputError
 from detector.events import Media
 from detector.settings import EvidenceSettings
-from stream import BadVideo, Clip, Frame, load_opencv
+from stream import Clip, Frame, VideoError, load_opencv
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class ClipSource(Protocol):
         ...
 
 
-class Album:
+class MediaWriter:
     """The folders `stills/` and `clips/` of a run. lost: how many pictures and clips could not be written."""
 
     def __init__(self, folder: Path, settings: EvidenceSettings) -> None:
@@ -111,7 +111,7 @@ class Evidence:
     """
 
     def __init__(
-        self, album: Album, flash_id: str, still: bytes | None, clip: Clip | None, problems: tuple[str, ...] = ()
+        self, album: MediaWriter, flash_id: str, still: bytes | None, clip: Clip | None, problems: tuple[str, ...] = ()
     ) -> None:
         self.still = still
         self.clip = clip
@@ -160,7 +160,7 @@ def _costing_no_event(picture: str, problems: list[str]) -> Iterator[None]:
     """Whatever fails inside is added to `problems`, in words."""
     try:
         yield
-    except (BadVideo, OutputError) as error:
+    except (VideoError, OutputError) as error:
         problems.append(f"without its {picture}: {error}")
     except Exception as error:  # noqa: BLE001 - a flash without a picture is worth more than none
         problems.append(f"without its {picture}: {type(error).__name__}: {error}")

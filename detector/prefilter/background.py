@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from detector.prefilter.blocks import Grid
-from detector.prefilter.change_balance import STILL, Stir
+from detector.prefilter.change_balance import NO_CHANGE, ChangeBalance
 from stream import load_opencv
 
 cv2 = load_opencv()
@@ -82,7 +82,7 @@ class Background:
         self.noise: Grid | None = None
         self.swing: Grid | None = None
         self.restless_blocks = 0.0
-        self.stir = STILL
+        self.stir = NO_CHANGE
 
     @property
     def level(self) -> Grid | None:
@@ -102,7 +102,7 @@ class Background:
         if forget_noise:
             self.noise = self.swing = None
             self._learnt_seconds = self.restless_blocks = 0.0
-            self.stir = STILL
+            self.stir = NO_CHANGE
 
     def resume(self, seconds: float, level: Grid) -> None:
         """Start again from a `level` known from before."""
@@ -152,7 +152,7 @@ class Background:
                 self._samples.popleft()
             self._usual = Usual(tuple(sample for _, sample in self._samples))
 
-    def learn_restlessness(self, sudden_blocks: int, stir: Stir, elapsed: float) -> None:
+    def learn_restlessness(self, sudden_blocks: int, stir: ChangeBalance, elapsed: float) -> None:
         """Take what a picture without an onset did by itself into the averages."""
         share = min(1.0, elapsed / self._memory_seconds)
         self.restless_blocks += share * (sudden_blocks - self.restless_blocks)

@@ -9,7 +9,7 @@ CRUMBS_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Stir:
+class ChangeBalance:
     """What changed between two pictures: sums of the noticeable rises and of the noticeable falls, levels."""
 
     gained: float
@@ -19,7 +19,7 @@ class Stir:
         """Share of rises in all noticeable changes, 0..1: added light darkens nothing, whatever moves does."""
         return self.gained / (self.gained + self.lost) if self.gained > 0 else 0.0
 
-    def beyond(self, usual: "Stir | None") -> "Stir":
+    def beyond(self, usual: "ChangeBalance | None") -> "ChangeBalance":
         """The same without those falls that the scene has anyway.
 
         usual: what changes there without any light. Traffic, trees and rain make a scene darker here and there all the
@@ -28,23 +28,23 @@ class Stir:
         if usual is None:
             return self
         share = (self.gained / max(usual.gained, 1e-6) - BY_CHANCE) / (OUTSHINES - BY_CHANCE)
-        return Stir(self.gained, max(0.0, self.lost - min(1.0, max(0.0, share)) * usual.lost))
+        return ChangeBalance(self.gained, max(0.0, self.lost - min(1.0, max(0.0, share)) * usual.lost))
 
-    def unless_crumbs_of(self, whole: "Stir") -> "Stir":
+    def unless_crumbs_of(self, whole: "ChangeBalance") -> "ChangeBalance":
         """What a shift of the picture leaves of `whole`; nothing where that is so little that it is no light.
 
         Along one bright edge the rest is as pure as light is.
         """
-        return self if self.gained >= CRUMBS_SHARE * whole.gained else STILL
+        return self if self.gained >= CRUMBS_SHARE * whole.gained else NO_CHANGE
 
-    def __add__(self, other: "Stir") -> "Stir":
-        return Stir(self.gained + other.gained, self.lost + other.lost)
+    def __add__(self, other: "ChangeBalance") -> "ChangeBalance":
+        return ChangeBalance(self.gained + other.gained, self.lost + other.lost)
 
-    def __sub__(self, other: "Stir") -> "Stir":
-        return Stir(self.gained - other.gained, self.lost - other.lost)
+    def __sub__(self, other: "ChangeBalance") -> "ChangeBalance":
+        return ChangeBalance(self.gained - other.gained, self.lost - other.lost)
 
-    def __mul__(self, factor: float) -> "Stir":
-        return Stir(self.gained * factor, self.lost * factor)
+    def __mul__(self, factor: float) -> "ChangeBalance":
+        return ChangeBalance(self.gained * factor, self.lost * factor)
 
 
-STILL = Stir(0.0, 0.0)
+NO_CHANGE = ChangeBalance(0.0, 0.0)

@@ -18,7 +18,7 @@ ALONE = 0.09
 REMEMBERED_SECONDS = 60.0
 
 
-class Company:
+class ClutterMemory:
     """Counts the lights of one camera that shone alone or roamed lately."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.prefilter.blocks import Grid, mean_luma
-from detector.prefilter.change_balance import Stir
+from detector.prefilter.change_balance import ChangeBalance
 from detector.prefilter.registration import aligned, likeliest_way, moved
 from stream import Frame, load_opencv
 
@@ -49,7 +49,7 @@ class Change:
     difference: Grid
     noise: float
 
-    def stir(self, where: NDArray[np.bool_], rise: float) -> Stir | None:
+    def stir(self, where: NDArray[np.bool_], rise: float) -> ChangeBalance | None:
         """What changed noticeably around `where` (any grid), levels; None where a `rise` of the blocks drowns in noise.
 
         Whatever moves darkens the place that it leaves, but often within one block, whose mean then hides it: hence at
@@ -61,7 +61,7 @@ class Change:
         # What is left above the noise and above two levels, a step of a codec, counts: many pixels just above that must
         # not outvote a small light.
         gate, marks = max(2.0, 4.0 * self.noise), self.spread(where).view(np.uint8)
-        return Stir(_beyond(self.difference, gate, marks), _beyond(-self.difference, gate, marks))
+        return ChangeBalance(_beyond(self.difference, gate, marks), _beyond(-self.difference, gate, marks))
 
     def smoothness(self, where: NDArray[np.bool_]) -> float | None:
         """Share of the rise in `where` that is left after smoothing over a tenth of the picture: 1 = a wide glow.

@@ -15,7 +15,7 @@ THIN_COUNT = 4
 THIN_ROWS = 180
 
 
-class RecentPictures:
+class FrameBuffer:
     """The whole frame that a new one is compared with, and thin copies that tell what the scene does by itself.
 
     One whole frame is held, however large it is: that of `span_seconds` ago or, right after a change, of one frame ago,

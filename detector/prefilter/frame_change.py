@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.prefilter.blocks import Grid
-from detector.prefilter.change_balance import STILL, Stir
+from detector.prefilter.change_balance import NO_CHANGE, ChangeBalance
 from detector.prefilter.scene import Scene
 from stream import load_opencv
 
@@ -28,7 +28,7 @@ NOTICEABLE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Look:
+class FrameChange:
     """What one frame shows, all over the watched blocks.
 
     grid, earlier: (rows, columns) its levels, and those of a moment ago.
@@ -42,7 +42,7 @@ class Look:
     earlier: Grid
     scene: Scene
     least_blocks: float
-    usual: Stir = STILL
+    usual: ChangeBalance = NO_CHANGE
     most_blocks: float = math.inf
 
     @property
@@ -80,7 +80,7 @@ class Look:
         grown: NDArray[np.bool_] = beside & just_now & fading & self.scene.watched
         return grown
 
-    def since(self, earlier: Grid) -> "Look":
+    def since(self, earlier: Grid) -> "FrameChange":
         """The same frame against `earlier`, if enough blocks rose since that for an onset; else this look."""
         # While a flash is open most frames do not: that is known before all is made anew.
         if np.count_nonzero(self.above & self._came_since(earlier)) < SURE_SHARE * self.least_blocks:
@@ -107,7 +107,7 @@ class Look:
         """How many these are."""
         return int(np.count_nonzero(self.above))
 
-    def suddenness(self, before: "Look | None") -> float:
+    def suddenness(self, before: "FrameChange | None") -> float:
         """Share of the blocks that came above the threshold with this frame, 0..1, that got there just now.
 
         What drifts about (clouds, exposure) may be above it anywhere else, and since `before`, the frame before.
@@ -124,23 +124,23 @@ class Look:
         """
         near = cv2.dilate(self.sudden.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         beside = float(np.maximum(-self._noticeable(self.scene.noise)[near], 0).sum())
-        far = Stir(self.stir.gained, max(0.0, self.stir.lost - beside))
+        far = ChangeBalance(self.stir.gained, max(0.0, self.stir.lost - beside))
         excused = far.lost - far.beyond(self.usual).lost
-        return Stir(self.stir.gained, self.stir.lost - excused).positivity()
+        return ChangeBalance(self.stir.gained, self.stir.lost - excused).positivity()
 
     @cached_property
-    def stir(self) -> Stir:
+    def stir(self) -> ChangeBalance:
         """The noticeable changes since a moment ago, falls by noise alone left out."""
         return self.stir_beyond(self.scene.noise)
 
-    def stir_beyond(self, noise: Grid) -> Stir:
+    def stir_beyond(self, noise: Grid) -> ChangeBalance:
         """The same for another `noise` than what was known before the frame."""
         changes = self._noticeable(noise)
         # What noise darkens beyond three deviations in so many blocks (0.0044 deviations each, if it is normal) is no
         # motion.
         by_noise = 0.0044 * 2**0.5 * float(noise[self.scene.watched].sum())
         gained = float(np.maximum(changes, 0).sum())
-        return Stir(gained, max(0.0, gained - float(changes.sum()) - by_noise))
+        return ChangeBalance(gained, max(0.0, gained - float(changes.sum()) - by_noise))
 
     def _noticeable(self, noise: Grid) -> Grid:
         # Nor less than three standard deviations of the difference of two pictures: that would drown light in noise.

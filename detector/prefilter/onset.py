@@ -3,8 +3,8 @@
 import numpy as np
 
 from detector.prefilter.fine_change import change
-from detector.prefilter.frame_buffer import RecentPictures, apart
-from detector.prefilter.frame_change import Look
+from detector.prefilter.frame_buffer import FrameBuffer, apart
+from detector.prefilter.frame_change import FrameChange
 from stream import Frame
 
 # Motion brightens a twentieth of the picture at once, hardly ever a tenth: between these a light comes to need less
@@ -12,7 +12,9 @@ from stream import Frame
 _MOTION_AREAS, _LESS_PURE = (0.05, 0.1), 0.1
 
 
-def is_added_light(pictures: RecentPictures, frame: Frame, look: Look, *, purity: float, span_seconds: float) -> bool:
+def is_added_light(
+    pictures: FrameBuffer, frame: Frame, look: FrameChange, *, purity: float, span_seconds: float
+) -> bool:
     """Whether hardly anything got darker around what rose in `frame`, motion of scene and camera allowed for.
 
     Asked only when the blocks see an onset, and of a picture that moves only when all else says no: it takes longest.

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from detector.candidate import Candidate
 from detector.prefilter.background import LONGEST_LOOK_SECONDS, Background, Known
 from detector.prefilter.blocks import Grid, block_luma
-from detector.prefilter.clutter import Company
-from detector.prefilter.frame_buffer import RecentPictures
-from detector.prefilter.frame_change import SUDDEN_SHARE, Look
+from detector.prefilter.clutter import ClutterMemory
+from detector.prefilter.frame_buffer import FrameBuffer
+from detector.prefilter.frame_change import SUDDEN_SHARE, FrameChange
 from detector.prefilter.onset import is_added_light
-from detector.prefilter.recurrence import Habits, repetition
+from detector.prefilter.recurrence import PeriodicLights, repetition
 from detector.prefilter.region import Polygon, Region, watched_blocks
 from detector.prefilter.scene import Scene
-from detector.prefilter.tracker import Ground, Moment
+from detector.prefilter.tracker import CandidateTracker, Ground
 from detector.settings import PrefilterSettings
 from stream import Frame
 
@@ -60,14 +60,14 @@ class Prefilter:
         self._watched: NDArray[np.bool_] = np.zeros((0, 0), np.bool_)
         self._watched_blocks = 0
         self._background = Background(step_seconds=settings.step_seconds, memory_seconds=settings.noise_memory_seconds)
-        self._habits = Habits()
-        self._company = Company()
+        self._habits = PeriodicLights()
+        self._company = ClutterMemory()
         self._aftermath: Aftermath | None = None
-        self._moment: Moment | None = None
-        self._last_look: Look | None = None
-        self._look_before: Look | None = None
+        self._moment: CandidateTracker | None = None
+        self._last_look: FrameChange | None = None
+        self._look_before: FrameChange | None = None
         self._previous: Stamp | None = None
-        self._pictures = RecentPictures(settings.step_seconds)
+        self._pictures = FrameBuffer(settings.step_seconds)
         self._restless_seconds = -LONGEST_LOOK_SECONDS
 
     def push(self, frame: Frame) -> list[Candidate]:
@@ -93,7 +93,7 @@ class Prefilter:
         return found
 
     @property
-    def look(self) -> Look | None:
+    def look(self) -> FrameChange | None:
         """What the last frame showed against the background; None where there was nothing to compare with."""
         return self._last_look
 
@@ -132,7 +132,7 @@ class Prefilter:
         self._previous = self._last_look = None
         return found
 
-    def _look(self, frame: Frame, grid: Grid) -> Look | None:
+    def _look(self, frame: Frame, grid: Grid) -> FrameChange | None:
         background = self._background
         known, latest = background.known(frame.seconds), background.latest
         if known is None or latest is None:
@@ -144,7 +144,7 @@ class Prefilter:
         least_blocks = self._min_blocks(strict) + RESTLESS_FACTOR * background.restless_blocks
         # Of most frames no more need be known than that hardly a block rose, whatever its threshold.
         lowest = latest if known.recent is latest else np.minimum(known.recent, latest)
-        look = Look(
+        look = FrameChange(
             grid=grid,
             earlier=known.recent,
             scene=scene,
@@ -176,7 +176,7 @@ class Prefilter:
         # One block alone may be a hot pixel or an insect, however small the watched part is.
         return max(2, round(self._settings.min_lit_fraction * strict * self._watched_blocks))
 
-    def _is_onset(self, look: Look) -> bool:
+    def _is_onset(self, look: FrameChange) -> bool:
         return (
             not look.calm
             and look.sudden_blocks >= look.least_blocks
@@ -184,7 +184,7 @@ class Prefilter:
             and look.suddenness(self._look_before) >= TOGETHER_SHARE
         )
 
-    def _is_added_light(self, frame: Frame, look: Look) -> bool:
+    def _is_added_light(self, frame: Frame, look: FrameChange) -> bool:
         settings = self._settings
         return is_added_light(
             self._pictures,
@@ -194,7 +194,7 @@ class Prefilter:
             span_seconds=settings.step_seconds,
         )
 
-    def _open(self, frame: Frame, grid: Grid, look: Look) -> Candidate:
+    def _open(self, frame: Frame, grid: Grid, look: FrameChange) -> Candidate:
         ground = Ground(
             level=look.scene.level,
             threshold=look.scene.threshold,
@@ -203,7 +203,7 @@ class Prefilter:
             min_blocks=self._min_blocks(),
             gap_seconds=self._settings.gap_seconds,
         )
-        moment = Moment(
+        moment = CandidateTracker(
             candidate_id(self._camera, frame),
             frame,
             self._pictures.before,
@@ -215,7 +215,7 @@ class Prefilter:
         self._moment = moment
         return moment.candidate(open_=True)
 
-    def _follow(self, moment: Moment, frame: Frame, grid: Grid, look: Look | None) -> list[Candidate]:
+    def _follow(self, moment: CandidateTracker, frame: Frame, grid: Grid, look: FrameChange | None) -> list[Candidate]:
         if look is not None:
             moment.take(frame, grid, look, joins=self._joins(moment, look))
             self._learn_in_the_dark(moment, frame, grid, look)
@@ -225,7 +225,7 @@ class Prefilter:
         # Neither dark nor steady: only the bound on its length ends it.
         return self._close(goes_on=moment.stays_since is None)
 
-    def _learn(self, frame: Frame, grid: Grid, look: Look | None) -> None:
+    def _learn(self, frame: Frame, grid: Grid, look: FrameChange | None) -> None:
         elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0
         settled = self._moment is None and self._aftermath is None
         background = self._background
@@ -239,7 +239,7 @@ class Prefilter:
             stir = look.stir_beyond(background.noise)
             background.learn_restlessness(blocks, stir, min(since, LONGEST_LOOK_SECONDS))
 
-    def _joins(self, moment: Moment, look: Look) -> bool:
+    def _joins(self, moment: CandidateTracker, look: FrameChange) -> bool:
         """Whether the rise of this moment is light of the open flash: while it is lit, a weaker onset is enough.
 
         Falls do not speak against it, unless they end below what was there before: other parts of the flash are going
@@ -259,7 +259,7 @@ class Prefilter:
         fallen = self._watched & (np.maximum(look.step, look.rise) < -moment.ground.threshold)
         return gained >= 0.8 * (gained - float(look.rise[fallen].sum()))
 
-    def _learn_in_the_dark(self, moment: Moment, frame: Frame, grid: Grid, look: Look) -> None:
+    def _learn_in_the_dark(self, moment: CandidateTracker, frame: Frame, grid: Grid, look: FrameChange) -> None:
         """The pauses of a flash teach what each block does by itself: a storm may be on when a recording begins.
 
         Not before the glow is a step behind: its fall is no noise.
@@ -268,7 +268,7 @@ class Prefilter:
         if dark_from is not None and frame.seconds - dark_from >= self._settings.step_seconds:
             self._learn(frame, grid, look)
 
-    def _watch_recovery(self, moment: Moment) -> None:
+    def _watch_recovery(self, moment: CandidateTracker) -> None:
         """After a flash that lowered the exposure: much of the picture is darker now than before it."""
         latest = self._background.latest
         if latest is None:

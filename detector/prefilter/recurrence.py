@@ -47,7 +47,7 @@ class _Light:
     strength: float
 
 
-class Habits:
+class PeriodicLights:
     """Remembers the last lights of one camera; `threshold` is how far each block may rise out of habit."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from detector.candidate import Candidate, CandidateContext
 from detector.prefilter.blocks import Grid
-from detector.prefilter.frame_change import FADING_SHARE, Look
+from detector.prefilter.frame_change import FADING_SHARE, FrameChange
 from detector.prefilter.light_curve import Sample, curve_of, pulses_of
 from stream import Frame, load_opencv
 
@@ -67,7 +67,7 @@ class Ground:
     gap_seconds: float
 
 
-class Moment:
+class CandidateTracker:
     """One open candidate: `take` every frame, ask `over`, then `candidate(open_=False)`."""
 
     def __init__(
@@ -107,7 +107,7 @@ class Moment:
         self._last_rise = onset.seconds
         self._growth = (onset.seconds, np.inf, 0.0)
 
-    def take(self, frame: Frame, grid: Grid, look: Look, *, joins: bool) -> Sample:
+    def take(self, frame: Frame, grid: Grid, look: FrameChange, *, joins: bool) -> Sample:
         """Add one frame; it is lit while enough of the blocks that lit up suddenly are above their threshold.
 
         joins: whether what rose suddenly in this frame is light of this flash too (an onset of its own).

@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-from detector.errors import DetectorError, WrongUse
+from detector.errors import DetectorError, UsageError
 from detector.pipeline import SourceDetector
 from detector.run.cameras import distinct_names
-from stream import BadVideo, CannotOpen, CaptureOptions, Frame, GrowingFile, Video, open_video
+from stream import CaptureOptions, Frame, GrowingFile, OpenError, Video, VideoError, open_video
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _SUFFIXES = (
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _SUFFIXES.split())
 
 
-class NoVideo(DetectorError):
+class NoVideoFound(DetectorError):
     """A folder holds no file that looks like video."""
 
 
@@ -75,13 +75,13 @@ def find_videos(paths: Sequence[Path], overwritten: Collection[Path] = ()) -> li
     recordings.
 
     Raises:
-        NoVideo: a folder has none.
-        WrongUse: a file that is named would be removed.
+        NoVideoFound: a folder has none.
+        UsageError: a file that is named would be removed.
     """
     found: dict[str, tuple[Path, Path]] = {}
     for given in paths:
         if Path(os.path.realpath(given)) in overwritten:
-            raise WrongUse(f"{given}: --overwrite would remove it, a clip of the earlier run; choose another --out")
+            raise UsageError(f"{given}: --overwrite would remove it, a clip of the earlier run; choose another --out")
         files = _videos_in(given, overwritten) if given.is_dir() else [given]
         for path in files:
             short = path.relative_to(given) if path != given else Path(path.name)
@@ -105,7 +105,7 @@ def _videos_in(folder: Path, overwritten: Collection[Path]) -> list[Path]:
     if len(recordings) < len(inside):
         _log.info("%s: left out %d clips of the run that is overwritten", folder, len(inside) - len(recordings))
     if not recordings:
-        raise NoVideo(f"{folder}: no video in this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))})")
+        raise NoVideoFound(f"{folder}: no video in this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))})")
     return recordings
 
 
@@ -160,7 +160,7 @@ def replay_files(
             progress.end(None)
             if not whole:
                 break
-        except (CannotOpen, BadVideo) as error:
+        except (OpenError, VideoError) as error:
             if stop.is_set() and options.follow_seconds is not None:
                 progress.end(None)
                 break  # it ends where it was when we were stopped

@@ -13,14 +13,14 @@ import msgspec
 
 from detector.cli.outlet import feed_options
 from detector.events import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
-from detector.output.media import Album, ClipSource
+from detector.output.media import ClipSource, MediaWriter
 from detector.pipeline import SOFTWARE, SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.run.cameras import CameraEntry
 from detector.run.recovery import left_open
 from detector.settings import Settings
 from detector.verify.batcher import Batcher
-from detector.verify.factory import NoVerifier, choose_verifier, unverified
+from detector.verify.factory import NullVerifier, choose_verifier, unverified
 from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import CameraStatus, Feed
 
@@ -29,7 +29,7 @@ CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
 SYSTEM_TYPE = "lightning.system.v1"
 SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
 
-_ASKING_NO_MODEL = (NoVerifier.name, PhotometricVerifier.name)
+_ASKING_NO_MODEL = (NullVerifier.name, PhotometricVerifier.name)
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Session:
         self._settings = settings
         self._arguments = arguments
         self._listeners = listeners
-        self._album = None if out is None else Album(out, settings.evidence)
+        self._album = None if out is None else MediaWriter(out, settings.evidence)
         self._stop = stop
         self._stack = ExitStack()
         self.line = ""

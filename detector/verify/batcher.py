@@ -17,7 +17,7 @@ from detector.verify.factory import Verifier, answer_at_once, unverified
 from detector.verify.vlm.images import compact
 from stream import redact
 
-Answer = Callable[[Candidate, Verdict], None]
+VerdictCallback = Callable[[Candidate, Verdict], None]
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Batcher:
         with self._changed:
             return len(self._queue) + self._undelivered
 
-    def ask(self, candidate: Candidate, answer: Answer, *, wait: bool = False) -> None:
+    def ask(self, candidate: Candidate, answer: VerdictCallback, *, wait: bool = False) -> None:
         """Have `candidate` judged. With `wait` (files) this blocks while too many wait; without, it never does."""
         if wait:
             self._raise_error()

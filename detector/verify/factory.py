@@ -11,7 +11,7 @@ from detector.events import Verdict
 from detector.settings import Settings
 from detector.verify.photometric.verifier import PhotometricVerifier
 from detector.verify.vlm.local.attention import check_attention
-from detector.verify.vlm.local.facts import Facts, gather_facts, may_have_gpu
+from detector.verify.vlm.local.facts import EnvironmentReport, environment_report, may_have_gpu
 from detector.verify.vlm.local.snapshot import find_snapshot
 from detector.verify.vlm.local.verifier import MinicpmVerifier, check_installed, check_versions, find_or_fetch
 from stream import redact
@@ -52,7 +52,7 @@ class AnswersSomeAtOnce(Protocol):
         ...
 
 
-class NoVerifier:
+class NullVerifier:
     """Leaves every candidate unverified: `--verifier none`."""
 
     name = "none"
@@ -95,7 +95,7 @@ def choose_verifier(settings: Settings) -> tuple[Verifier, str]:
     """
     match settings.verifier.kind:
         case "none":
-            return NoVerifier(), "verifier: none, every candidate stays unverified (asked for)"
+            return NullVerifier(), "verifier: none, every candidate stays unverified (asked for)"
         case "photometric":
             return PhotometricVerifier(settings.photometric), "verifier: photometric (asked for)"
         case "minicpm":
@@ -108,7 +108,9 @@ def choose_verifier(settings: Settings) -> tuple[Verifier, str]:
             return _auto(settings)
 
 
-def why_no_gpu_model(settings: Settings, facts: Facts | None = None, devices: Path = Path("/dev")) -> str | None:
+def why_no_gpu_model(
+    settings: Settings, facts: EnvironmentReport | None = None, devices: Path = Path("/dev")
+) -> str | None:
     """Why `auto` does not take minicpm, in some words; None when it does.
 
     Without a GPU nothing else is worth installing or fetching. Torch is asked only if the rest is there, and not at all
@@ -121,7 +123,7 @@ def why_no_gpu_model(settings: Settings, facts: Facts | None = None, devices: Pa
     try:
         check_versions(settings.minicpm)
         find_snapshot(settings.minicpm)
-        facts = facts or gather_facts()
+        facts = facts or environment_report()
         check_attention(settings.minicpm.attention, facts)
     except VerifierError as error:
         return f"no model: {error}"

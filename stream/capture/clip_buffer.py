@@ -16,7 +16,7 @@ from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from stream.errors import BadVideo
+from stream.errors import VideoError
 
 _ROOM_BYTES = 64 * 1024 * 1024  # a burst of 4K must not take the memory of the detector
 _JUMP_SECONDS = 1.0  # of the time stamps: what was kept before it can no longer be found by its time
@@ -88,7 +88,7 @@ class History:
         None where nothing of that time is kept any more.
 
         Raises:
-            BadVideo: no container takes them.
+            VideoError: no container takes them.
         """
         if self._source is None or self._offset is None:
             return None
@@ -105,7 +105,7 @@ class History:
                 error = refused
                 continue
             return Clip(data, container, begin + self._offset)
-        raise BadVideo(f"a clip of {len(chosen)} pictures could not be written as MP4 or Matroska: {error}")
+        raise VideoError(f"a clip of {len(chosen)} pictures could not be written as MP4 or Matroska: {error}")
 
     def _begin_at(self, stamp: float) -> None:
         """Forget what came before the jump to `stamp`; what follows it came while its first picture was decoded."""

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import av
 
 from stream.capture.addresses import host_of, is_url, redact
-from stream.errors import CannotOpen
+from stream.errors import OpenError
 
 _REFUSED = {
     av.error.HTTPUnauthorizedError: "the user name or password is wrong or missing (401); check both in the address",
@@ -20,21 +20,21 @@ _REFUSED = {
 }
 
 
-def explain_open_error(address: str, error: Exception) -> CannotOpen:
-    """The CannotOpen that tells why `address` did not open; `permanent` where only a person can help."""
+def explain_open_error(address: str, error: Exception) -> OpenError:
+    """The OpenError that tells why `address` did not open; `permanent` where only a person can help."""
     shown = redact(address)
     for kind, words in _REFUSED.items():
         if isinstance(error, kind):
-            return CannotOpen(f"{shown}: {words}", permanent=True)
+            return OpenError(f"{shown}: {words}", permanent=True)
     if isinstance(error, av.error.HTTPOtherClientError):
-        return CannotOpen(f"{shown}: the camera offers no video there ({reason_of(error)})", permanent=True)
+        return OpenError(f"{shown}: the camera offers no video there ({reason_of(error)})", permanent=True)
     if not is_url(address):
-        return CannotOpen(f"{shown}: {_explain_file(error)}", permanent=True)
+        return OpenError(f"{shown}: {_explain_file(error)}", permanent=True)
     if host_of(address) is None:
-        return CannotOpen(f"{shown}: no host can be read from it; expected rtsp://HOST:554/PATH or so", permanent=True)
+        return OpenError(f"{shown}: no host can be read from it; expected rtsp://HOST:554/PATH or so", permanent=True)
     if not _has_possible_port(shown):
-        return CannotOpen(f"{shown}: its port is no number from 0 to 65535; check the address", permanent=True)
-    return CannotOpen(f"{shown}: {_explain_network(address, error)}")
+        return OpenError(f"{shown}: its port is no number from 0 to 65535; check the address", permanent=True)
+    return OpenError(f"{shown}: {_explain_network(address, error)}")
 
 
 def _explain_network(address: str, error: Exception) -> str:

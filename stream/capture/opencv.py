@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from stream.errors import CannotOpen
+from stream.errors import OpenError
 
 
 def load_opencv() -> Any:
     """OpenCV, loaded; call it where you would import it.
 
     Raises:
-        CannotOpen: it cannot be loaded; says what to install.
+        OpenError: it cannot be loaded; says what to install.
     """
     try:
         import cv2 as module  # noqa: PLC0415 - guarded: the loader's own error helps nobody
     except ImportError as error:
-        raise CannotOpen(_explain(str(error)), permanent=True) from error
+        raise OpenError(_explain(str(error)), permanent=True) from error
     return module
 
 

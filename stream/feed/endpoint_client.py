@@ -11,7 +11,7 @@ from zmq.utils.monitor import parse_monitor_message
 from stream.errors import FeedError
 from stream.feed.keys import ClientKeys
 from stream.feed.protocol import EVENT_TOPIC, HEARTBEAT_TOPIC, Endpoint, encode, parse_endpoint
-from stream.feed.reassembly import Notice, NoticeKind, Order, Received
+from stream.feed.reassembly import NoticeKind, Order, Received, SubscriberNotice
 
 _ANSWER_SECONDS = 2.0
 _PAUSE_SECONDS = 0.5  # between a request that got no answer and the next
@@ -47,7 +47,7 @@ class Line:
         endpoint: str,
         keys: ClientKeys | None,
         order: Order,
-        notify: Callable[[Notice], None],
+        notify: Callable[[SubscriberNotice], None],
     ) -> None:
         self.endpoint = endpoint
         self.order = order
@@ -193,7 +193,7 @@ class Line:
                 self._tell("refused", why)
 
     def _tell(self, kind: NoticeKind, text: str) -> None:
-        self._notify(Notice(self.endpoint, kind, f"{self.endpoint}: {text}"))
+        self._notify(SubscriberNotice(self.endpoint, kind, f"{self.endpoint}: {text}"))
 
 
 def _greets(address: Endpoint) -> bool:

@@ -32,7 +32,7 @@ class Retention:
     megabytes: float
 
 
-class Upstream(NamedTuple):
+class RelayPosition(NamedTuple):
     """The message of another feed that an entry carries on: how far a relay has come, kept with what it relayed."""
 
     feed: str
@@ -49,7 +49,7 @@ class Entry(NamedTuple):
     subject: str
     published: float
     body: bytes
-    upstream: Upstream | None = None
+    upstream: RelayPosition | None = None
 
 
 class Journal:
@@ -107,10 +107,10 @@ class Journal:
         with self._explained("read"):
             return bool(self._open.execute("select 1 from message where id = ?", (message_id,)).fetchone())
 
-    def upstreams(self) -> list[Upstream]:
+    def upstreams(self) -> list[RelayPosition]:
         """The last message relayed from each other feed."""
         with self._explained("read"):
-            return [Upstream._make(row) for row in self._open.execute("select feed, run, sequence from upstream")]
+            return [RelayPosition._make(row) for row in self._open.execute("select feed, run, sequence from upstream")]
 
     def prune(self, retention: Retention, now: float, *, young: int | None = None) -> int:
         """Forget the oldest messages that are past `retention`; returns how many. Call again while it returns some.

@@ -35,7 +35,7 @@ class HistoryFilter:
     newest: int | None = None
 
 
-class Kept(NamedTuple):
+class JournalRecord(NamedTuple):
     """One message of a journal."""
 
     sequence: int
@@ -45,7 +45,7 @@ class Kept(NamedTuple):
     body: bytes
 
 
-def read_history(path: Path, wanted: HistoryFilter) -> Iterator[Kept]:
+def read_history(path: Path, wanted: HistoryFilter) -> Iterator[JournalRecord]:
     """The messages in the journal at `path` that `wanted` lets through, oldest first; none newer than the first look.
 
     Read in pages, so that a reader that pauses never keeps the publisher's files from shrinking.
@@ -65,7 +65,7 @@ def read_history(path: Path, wanted: HistoryFilter) -> Iterator[Kept]:
         raise JournalError(f"{path}: cannot read the journal: {error}; is it the file given as --journal?") from error
 
 
-def _pages(database: sqlite3.Connection, wanted: HistoryFilter) -> Iterator[Kept]:
+def _pages(database: sqlite3.Connection, wanted: HistoryFilter) -> Iterator[JournalRecord]:
     conditions, values = _conditions(wanted)
     # Only fixed text is put together in these queries; every value is bound.
     matching = f"select sequence from message where {conditions} order by sequence desc limit ?"  # noqa: S608
@@ -81,7 +81,7 @@ def _pages(database: sqlite3.Connection, wanted: HistoryFilter) -> Iterator[Kept
     while first is not None:
         rows = database.execute(query, [*values, first, last, _PAGE]).fetchall()
         for sequence, topic, published, body in rows:
-            yield Kept(sequence, topic, published, _decode(body), body)
+            yield JournalRecord(sequence, topic, published, _decode(body), body)
         first = rows[-1][0] + 1 if len(rows) == _PAGE else None
 
 

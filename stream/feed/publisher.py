@@ -10,7 +10,7 @@ from typing import Any, Self
 import zmq
 
 from stream.errors import FeedError
-from stream.feed.journal import Upstream
+from stream.feed.journal import RelayPosition
 from stream.feed.message import Message
 from stream.feed.options import FeedCounters, FeedOptions
 from stream.feed.protocol import check_topic
@@ -54,7 +54,7 @@ class Feed:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"feed {options.site}", daemon=True)
         self.counters = FeedCounters()
-        self.upstreams: list[Upstream] = []
+        self.upstreams: list[RelayPosition] = []
         self.feed = ""
 
     def publish(self, *, topic: str, type: str, subject: str, dataschema: str, data: object) -> None:  # noqa: A002 - CloudEvents' word
@@ -65,7 +65,7 @@ class Feed:
         """
         self._hand_over(Draft(check_topic(topic), type, subject, dataschema, data))
 
-    def relay(self, topic: str, message: Message[Any], upstream: Upstream) -> None:
+    def relay(self, topic: str, message: Message[Any], upstream: RelayPosition) -> None:
         """Hand over a message of another feed: it keeps its id, source, time and origin, and gets a number here.
 
         `upstream` is kept with it in one transaction; `upstreams` has it when the feed is opened again. A message whose

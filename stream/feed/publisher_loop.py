@@ -8,7 +8,7 @@ from typing import Any, Self
 import zmq
 
 from stream.feed.history_service import HistoryDesk
-from stream.feed.journal import Journal, Upstream
+from stream.feed.journal import Journal, RelayPosition
 from stream.feed.options import FeedCounters, FeedOptions
 from stream.feed.protocol import Endpoint, parse_endpoint
 from stream.feed.publisher_sockets import FeedSockets, check_exposure
@@ -80,7 +80,7 @@ class Press:
         check_exposure(endpoint, keys=self._options.keys, insecure=self._options.insecure)
         return endpoint
 
-    def upstreams(self) -> list[Upstream]:
+    def upstreams(self) -> list[RelayPosition]:
         """How far each other feed was relayed into this one."""
         return self._journal.upstreams()
 

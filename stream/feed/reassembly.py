@@ -39,7 +39,7 @@ NoticeKind = Literal[
 _decode = msgspec.json.Decoder(Message[dict[str, Any]]).decode
 
 
-class Notice(NamedTuple):
+class SubscriberNotice(NamedTuple):
     """Something worth telling about an endpoint, or about the cursor's file ("" then); `text` is for a person."""
 
     endpoint: str
@@ -94,7 +94,7 @@ class Order:
         endpoint: str,
         cursors: MutableMapping[str, Cursor],
         start: Start,
-        notify: Callable[[Notice], None],
+        notify: Callable[[SubscriberNotice], None],
     ) -> None:
         self._endpoint = endpoint
         self._cursors = cursors
@@ -286,4 +286,4 @@ class Order:
         self._tell("not_understood", f"sent what is not of this protocol ({error}); is it a lightning-detector feed?")
 
     def _tell(self, kind: NoticeKind, text: str) -> None:
-        self._notify(Notice(self._endpoint, kind, f"{self._endpoint}: {text}"))
+        self._notify(SubscriberNotice(self._endpoint, kind, f"{self._endpoint}: {text}"))

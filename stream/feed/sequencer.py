@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from stream.errors import JournalError
-from stream.feed.journal import Entry, Journal, Retention, Upstream
+from stream.feed.journal import Entry, Journal, RelayPosition, Retention
 from stream.feed.message import Message, utc_text
 from stream.feed.protocol import PAGE_BYTES, Packed, Tally, encode
 
@@ -29,7 +29,7 @@ class Draft:
     dataschema: str
     data: object
     original: "Message[object] | None" = None
-    upstream: Upstream | None = None
+    upstream: RelayPosition | None = None
 
 
 class Ledger:

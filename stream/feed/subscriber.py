@@ -17,7 +17,7 @@ from stream.errors import FeedError
 from stream.feed.cursor_file import CursorFile, Places
 from stream.feed.endpoint_client import Line
 from stream.feed.keys import ClientKeys, read_client_keys
-from stream.feed.reassembly import Cursor, Notice, Order, Received, Start
+from stream.feed.reassembly import Cursor, Order, Received, Start, SubscriberNotice
 
 _LOG = logging.getLogger("stream.subscriber")
 _POLL_SECONDS = 0.2  # stop, staleness and late answers are looked at this often
@@ -25,7 +25,7 @@ _GOOD_NEWS = {"connected", "back", "disk_well", "place_well"}
 _ROOM = 2000  # messages in hand; beyond it they stay with the publisher
 
 
-def log_notice(notice: Notice) -> None:
+def log_notice(notice: SubscriberNotice) -> None:
     """Write `notice` to the log: what a subscriber does unless told otherwise."""
     _LOG.log(logging.INFO if notice.kind in _GOOD_NEWS else logging.WARNING, "%s", notice.text)
 
@@ -48,7 +48,7 @@ class SubscriberOptions:
     cameras: Collection[str] = ()
     states: Collection[str] = ()
     keys: Sequence[Path] = ()
-    on_notice: Callable[[Notice], None] = log_notice
+    on_notice: Callable[[SubscriberNotice], None] = log_notice
 
     def wants(self, received: Received) -> bool:
         """Whether the caller asked for this message."""
@@ -146,11 +146,13 @@ class _Receiver:
             self._unkept = True
             if not self._trouble:
                 words = f"{error}. Going on without it: after a restart, what comes from now on may come again"
-                self._options.on_notice(Notice("", "place_trouble", words))
+                self._options.on_notice(SubscriberNotice("", "place_trouble", words))
             self._trouble = True
             return
         if self._trouble:
-            self._options.on_notice(Notice("", "place_well", f"{self._options.cursor}: the cursor is written again"))
+            self._options.on_notice(
+                SubscriberNotice("", "place_well", f"{self._options.cursor}: the cursor is written again")
+            )
         self._trouble = False
 
     def _reach(self, received: Received) -> None:

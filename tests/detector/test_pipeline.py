@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from detector.candidate import Candidate
 from detector.events import Flash, Verdict
-from detector.output.media import Album, ClipSource
-from detector.pipeline import Answer, SourceDetector
+from detector.output.media import ClipSource, MediaWriter
+from detector.pipeline import SourceDetector, VerdictCallback
 from detector.settings import load_settings
 from helpers.candidates import candidate, frame
 from stream import Clip, Frame
@@ -36,10 +36,10 @@ class Bench:
     """A judge that keeps what it is asked until the test answers."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Candidate, Answer]] = []
+        self.asked: list[tuple[Candidate, VerdictCallback]] = []
         self.waited: list[bool] = []
 
-    def ask(self, asked: Candidate, answer: Answer, *, wait: bool = False) -> None:
+    def ask(self, asked: Candidate, answer: VerdictCallback, *, wait: bool = False) -> None:
         self.asked.append((asked, answer))
         self.waited.append(wait)
 
@@ -103,7 +103,7 @@ def test_a_flash_has_its_still_and_a_rejected_candidate_has_none(tmp_path: Path)
     bench, said = Bench(), list[Flash]()
     second = replace(candidate(), id="roof-2")
     detector = SourceDetector(
-        Script([candidate()], [second]), bench, said.append, album=Album(tmp_path, load_settings().evidence)
+        Script([candidate()], [second]), bench, said.append, album=MediaWriter(tmp_path, load_settings().evidence)
     )
     detector.push(frame(30))
     bench.say(lightning=True)
@@ -117,7 +117,7 @@ def test_a_still_that_cannot_be_written_costs_the_picture_and_not_the_event(tmp_
     (tmp_path / "stills").write_text("a file where the folder should be")
     bench, said = Bench(), list[Flash]()
     detector = SourceDetector(
-        Script([candidate()]), bench, said.append, album=Album(tmp_path, load_settings().evidence)
+        Script([candidate()]), bench, said.append, album=MediaWriter(tmp_path, load_settings().evidence)
     )
     detector.push(frame(30))
     bench.say(lightning=True)
@@ -142,7 +142,7 @@ def test_what_waits_for_its_verdict_has_its_pictures_on_disk_under_names_that_sa
     unverified_first: bool, tmp_path: Path
 ) -> None:
     bench, said = Bench(), list[Flash]()
-    album = Album(tmp_path, load_settings().evidence)
+    album = MediaWriter(tmp_path, load_settings().evidence)
     second = replace(candidate(), id="roof-2")
     detector = SourceDetector(Script([candidate()], [second]), bench, said.append, album=album, source=Recorded())
     detector.push(frame(30))
@@ -164,7 +164,7 @@ def test_pictures_that_waited_for_a_verdict_and_are_gone_cost_no_event_and_are_c
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench, said = Bench(), list[Flash]()
-    album = Album(tmp_path, load_settings().evidence)
+    album = MediaWriter(tmp_path, load_settings().evidence)
     detector = SourceDetector(Script([candidate()]), bench, said.append, album=album, source=Recorded())
     detector.push(frame(30))
     (tmp_path / "clips" / "roof-1.mp4.new").unlink()
@@ -178,7 +178,7 @@ def test_pictures_that_waited_for_a_verdict_and_are_gone_cost_no_event_and_are_c
 def test_a_clip_that_cannot_be_written_costs_neither_the_still_nor_the_event(tmp_path: Path) -> None:
     (tmp_path / "clips").write_text("a file where the folder should be")
     bench, said = Bench(), list[Flash]()
-    album = Album(tmp_path, load_settings().evidence)
+    album = MediaWriter(tmp_path, load_settings().evidence)
     detector = SourceDetector(Script([candidate()]), bench, said.append, album=album, source=Recorded())
     detector.push(frame(30))
     bench.say(lightning=True)
@@ -204,7 +204,7 @@ def test_pictures_that_cannot_be_made_cost_the_pictures_and_not_the_event(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench, said = Bench(), list[Flash]()
-    album = Album(tmp_path, load_settings().evidence)
+    album = MediaWriter(tmp_path, load_settings().evidence)
     broken = replace(candidate(), peak=replace(frame(90), color=no_colours))
     detector = SourceDetector(Script([broken]), bench, said.append, album=album, source=Refusing())
     detector.push(frame(30))
@@ -233,7 +233,7 @@ def test_a_flash_whose_moment_its_source_does_not_have_is_said_once_to_be_withou
     source: ClipSource, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench, said = Bench(), list[Flash]()
-    album = Album(tmp_path, load_settings().evidence)
+    album = MediaWriter(tmp_path, load_settings().evidence)
     second = replace(candidate(), id="roof-2")
     detector = SourceDetector(Script([candidate()], [second]), bench, said.append, album=album, source=source)
     detector.push(frame(30))

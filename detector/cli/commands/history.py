@@ -11,7 +11,7 @@ from detector.cli.common import add_filter_arguments, progress_console, result_c
 from detector.cli.types import count_of, number_of, utc_of
 
 if TYPE_CHECKING:
-    from stream import Kept
+    from stream import JournalRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         newest=None if arguments.latest else arguments.newest,
         topics=(FLASH_TOPIC,) if arguments.csv or arguments.latest else (),
     )
-    kept: Iterable[Kept] = read_history(arguments.journal, wanted)
+    kept: Iterable[JournalRecord] = read_history(arguments.journal, wanted)
     if arguments.latest:
         kept = _latest(kept, arguments.state)[-(arguments.newest or 0) :]
     if arguments.csv:
@@ -56,13 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _latest(kept: "Iterable[Kept]", states: list[str]) -> "list[Kept]":
+def _latest(kept: "Iterable[JournalRecord]", states: list[str]) -> "list[JournalRecord]":
     """The last revision of each flash, if its state is among `states` (or they are empty)."""
     last = {str(one.message.data.get("id")): one for one in kept}
     return [one for one in last.values() if not states or one.message.data.get("state") in states]
 
 
-def _print_lines(kept: "Iterable[Kept]") -> None:
+def _print_lines(kept: "Iterable[JournalRecord]") -> None:
     from detector.output.text import EventLines
 
     lines = EventLines(result_console())
@@ -74,7 +74,7 @@ def _print_lines(kept: "Iterable[Kept]") -> None:
         progress_console().print("no messages match")
 
 
-def _print_csv(kept: "Iterable[Kept]") -> None:
+def _print_csv(kept: "Iterable[JournalRecord]") -> None:
     import msgspec
 
     from detector.events import FlashMessage

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from detector.cli.common import add_settings_arguments, result_console, settings_of
-from detector.errors import WrongUse
+from detector.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _folder(arguments: argparse.Namespace) -> Path:
     setting = settings_of(arguments).feed.keys
     if arguments.keys is None and not setting:
-        raise WrongUse("keys: which folder? Give --keys DIR, or set feed.keys in the settings file")
+        raise UsageError("keys: which folder? Give --keys DIR, or set feed.keys in the settings file")
     return Path(arguments.keys or Path(setting).expanduser())
 
 

@@ -39,16 +39,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     from detector.cli.log import log_to_stderr
     from detector.cli.signals import stop_on_signals
-    from detector.errors import WrongUse
+    from detector.errors import UsageError
     from detector.events import event_schema
     from stream import Feed, Subscriber
 
     options = feed_options(settings_of(arguments), arguments)
     if options.endpoint is None or options.journal is None:
-        raise WrongUse("relay: needs --publish ENDPOINT and --journal FILE: where to, and how far it has come")
+        raise UsageError("relay: needs --publish ENDPOINT and --journal FILE: where to, and how far it has come")
     own = [endpoint for endpoint in arguments.endpoints if _is_at(endpoint, options.endpoint)]
     if own:
-        raise WrongUse(f"relay: {own[0]} is where --publish {options.endpoint} will be; name the feeds to merge")
+        raise UsageError(f"relay: {own[0]} is where --publish {options.endpoint} will be; name the feeds to merge")
     log_to_stderr()
     deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     with ExitStack() as stack:
@@ -93,7 +93,7 @@ def _where_it_ended(feed: "Feed", keys: "list[Path]") -> "SubscriberOptions":
 
 
 def _carry_on(received: "Received", feed: "Feed") -> None:
-    from stream import Upstream
+    from stream import RelayPosition
 
     message = received.message
-    feed.relay(received.topic, message, Upstream(message.feed, received.cursor.run or "", received.sequence))
+    feed.relay(received.topic, message, RelayPosition(message.feed, received.cursor.run or "", received.sequence))

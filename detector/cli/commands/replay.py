@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.cli.log import log_to_stderr
     from detector.cli.progress import ReplayProgress, stopped_line, summary_line
     from detector.cli.signals import stop_on_signals
-    from detector.errors import WrongUse
+    from detector.errors import UsageError
     from detector.output.run_folder import RunFolder, Tally
     from detector.run.replay import ReplayOptions, find_videos, replay_files
     from detector.run.session import Session
@@ -74,12 +74,14 @@ def run(arguments: argparse.Namespace) -> int:
     log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     if arguments.overwrite and arguments.out is None:
-        raise WrongUse("--overwrite: without --out nothing is written; give the folder, or leave out --overwrite")
+        raise UsageError("--overwrite: without --out nothing is written; give the folder, or leave out --overwrite")
     folder = None if arguments.out is None else RunFolder(arguments.out, overwrite=arguments.overwrite)
     recordings = find_videos(arguments.inputs, () if folder is None else folder.clips)
     count = len(recordings)
     if arguments.start is not None and count > 1:
-        raise WrongUse(f"--start is the time of one file, but there are {count}: replay each with a --start of its own")
+        raise UsageError(
+            f"--start is the time of one file, but there are {count}: replay each with a --start of its own"
+        )
     tally = Tally()
     console = progress_console()
     listeners = [tally.add, *([print_event] if arguments.json else [])]

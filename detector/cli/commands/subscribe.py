@@ -15,7 +15,7 @@ from detector.cli.types import count_of, number_of, seconds_of
 
 if TYPE_CHECKING:
     from detector.cli.exec_hook import Hook
-    from stream import Notice, Received, SubscriberOptions
+    from stream import Received, SubscriberNotice, SubscriberOptions
 
 Sink = Callable[["Received"], None]
 
@@ -104,7 +104,7 @@ def _receive(
 def _options(arguments: argparse.Namespace, complain: Callable[[str], None]) -> "SubscriberOptions":
     from stream import SubscriberOptions
 
-    def tell(notice: "Notice") -> None:
+    def tell(notice: "SubscriberNotice") -> None:
         if not arguments.quiet:
             complain(notice.text)
 

@@ -51,11 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _until_it_breaks(video: "Video", broken: "list[StreamError]") -> "Iterator[Frame]":
-    from stream import BadVideo
+    from stream import VideoError
 
     try:
         yield from video
-    except BadVideo as error:
+    except VideoError as error:
         broken.append(error)
 
 

@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _settings_and_cameras(arguments: argparse.Namespace) -> "tuple[Settings, tuple[CameraEntry, ...]]":
     """What was asked for, by the command line and by --config together."""
-    from detector.errors import WrongUse
+    from detector.errors import UsageError
     from detector.run.cameras import distinct_names, load_cameras
 
     named = [
@@ -129,7 +129,7 @@ def _settings_and_cameras(arguments: argparse.Namespace) -> "tuple[Settings, tup
     ]
     common, cameras = load_cameras([*settings_tables(arguments), ("command line", {"camera": named})])
     if not cameras:
-        raise WrongUse("no camera to watch: give a URL, or --config with [[camera]] tables")
+        raise UsageError("no camera to watch: give a URL, or --config with [[camera]] tables")
     return lay_verifier_arguments(common, arguments), cameras
 
 

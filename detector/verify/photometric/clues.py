@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.candidate import LightCurve
-from detector.prefilter.change_balance import STILL
+from detector.prefilter.change_balance import NO_CHANGE
 from detector.prefilter.recurrence import repetition
 from detector.verify.photometric.added_light import SATURATED
 from detector.verify.photometric.colour import colourless, grey, tint, warmth
-from detector.verify.photometric.features import Views
+from detector.verify.photometric.features import CandidateFeatures
 from detector.verify.photometric.sky import share_in_sky
 
 # Lightning is hotter than any lamp, so the light that it adds is bluer than what a camera takes for white; colour is
@@ -36,13 +36,13 @@ _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
 _MAINS_DEPTH = 0.5
 
 
-def positivity(views: Views) -> float | None:
+def positivity(views: CandidateFeatures) -> float | None:
     """Share of rises in all noticeable changes at the onset: added light darkens nothing, motion does."""
     curve = views.candidate.curve
     return float(curve.positivity[curve.lit].max(initial=0.0)) if len(curve.lit) else None
 
 
-def fine_positivity(views: Views) -> float | None:
+def fine_positivity(views: CandidateFeatures) -> float | None:
     """The same at five times the resolution around what lit up, over onset and peak together.
 
     What the scene does there by itself in the same time does not speak against a light that outshines it, nor does the
@@ -50,20 +50,20 @@ def fine_positivity(views: Views) -> float | None:
     """
     candidate = views.candidate
     where, rise = candidate.lit_map, _mean_rise(views)
-    total = usual = steadied = STILL
+    total = usual = steadied = NO_CHANGE
     for view, steady, now in (
         (views.at_onset, views.steady_onset, candidate.onset),
         (views.at_peak, views.steady_peak, candidate.peak),
     ):
-        stir = (None if view is None else view.stir(where, rise)) or STILL
-        left = (None if steady is None else steady[0].stir(where, rise)) or STILL
+        stir = (None if view is None else view.stir(where, rise)) or NO_CHANGE
+        left = (None if steady is None else steady[0].stir(where, rise)) or NO_CHANGE
         total, steadied = total + stir, steadied + left.unless_crumbs_of(stir)
         quiet = views.usual(now)
-        usual += (None if quiet is None else quiet.stir(where, rise)) or STILL
+        usual += (None if quiet is None else quiet.stir(where, rise)) or NO_CHANGE
     return max(total.beyond(usual).positivity(), steadied.positivity()) if total.gained > 0 else None
 
 
-def fallen_share(views: Views) -> float | None:
+def fallen_share(views: CandidateFeatures) -> float | None:
     """How far the light fell back after its brightest moment: lightning goes out, a lamp or an exposure step stays."""
     curve, context = views.candidate.curve, views.candidate.context
     top = float(curve.rise.max(initial=0.0))
@@ -78,7 +78,7 @@ def fallen_share(views: Views) -> float | None:
     return by_curve if left_over is None else max(by_curve, 1.0 - max(0.0, left_over))
 
 
-def scene_changed(views: Views) -> float | None:
+def scene_changed(views: CandidateFeatures) -> float | None:
     """How much of the change is still there when the light is out, beyond a common gain: a cut or another camera mode.
 
     A dip of the exposure after a strike is a common gain and does not count, nor does what the scene does by itself.
@@ -93,7 +93,7 @@ def scene_changed(views: Views) -> float | None:
     return max(0.0, after.beyond_gain(where) - stir) / max(rise, 0.5)
 
 
-def detail_kept(views: Views) -> float | None:
+def detail_kept(views: CandidateFeatures) -> float | None:
     """How much of the scene's fine detail is there again when the light is out, of what it keeps by itself meanwhile.
 
     After a cut it is the detail of another place, however dark both are. Asked of scenes that keep most of it for about
@@ -109,7 +109,7 @@ def detail_kept(views: Views) -> float | None:
     return None if kept is None or by_itself is None or by_itself < _STAYS else kept / by_itself
 
 
-def unevenness(views: Views) -> float | None:
+def unevenness(views: CandidateFeatures) -> float | None:
     """How unevenly the light comes or, where all is white at once, goes.
 
     An editor who fades one scene out to white and the next one in from it takes every place the same share of its way
@@ -121,7 +121,7 @@ def unevenness(views: Views) -> float | None:
     return views.left_over.unevenness()
 
 
-def suddenness(views: Views) -> float | None:
+def suddenness(views: CandidateFeatures) -> float | None:
     """Largest rise within 50 ms (or one frame) over the brightest moment: strokes jump, headlights and dawn grow."""
     curve = views.candidate.curve
     rise, seconds = curve.rise, curve.seconds
@@ -135,7 +135,7 @@ def suddenness(views: Views) -> float | None:
     return best / top
 
 
-def gain_likeness(views: Views) -> float | None:
+def gain_likeness(views: CandidateFeatures) -> float | None:
     """How well a mere change of gain explains the rise: exposure steps and beating mains light are gain.
 
     A cloud lit from within is not: it is bright where it was dark.
@@ -143,7 +143,7 @@ def gain_likeness(views: Views) -> float | None:
     return None if views.at_peak is None else views.at_peak.gain_likeness()
 
 
-def gain_elsewhere(views: Views) -> float | None:
+def gain_elsewhere(views: CandidateFeatures) -> float | None:
     """How much of the light the gain explains that the unlit rest of the picture shows, 0..1 and more.
 
     Where mains light beats, every place brightens in proportion to what it shows, most of them too little to be called
@@ -163,7 +163,7 @@ def gain_elsewhere(views: Views) -> float | None:
     return gain * float(before[core].sum()) / max(float(rise[core].sum()), 1e-6) if gain < _MAINS_DEPTH else None
 
 
-def filter_swing(views: Views) -> float | None:
+def filter_swing(views: CandidateFeatures) -> float | None:
     """How much darker the picture was right before, or brighter it stays after, whichever is less, 0..1.
 
     A camera that swings its infra-red filter is dark for a moment, overexposed, and then stays brighter than it was. A
@@ -176,7 +176,7 @@ def filter_swing(views: Views) -> float | None:
     return max(0.0, min(1.0 - float(before.mean()) / usual, float(after.mean()) / usual - 1.0))
 
 
-def shift_likeness(views: Views) -> float | None:
+def shift_likeness(views: CandidateFeatures) -> float | None:
     """How much of the change a small shift of the picture explains: wind or a hand that moves the camera.
 
     Unless what it leaves is light: purely brighter, and more than crumbs.
@@ -184,13 +184,15 @@ def shift_likeness(views: Views) -> float | None:
     if views.steady_peak is None or views.at_peak is None:
         return None
     steady, explained = views.steady_peak
-    left, stir = (view.stir(views.candidate.lit_map, _mean_rise(views)) or STILL for view in (steady, views.at_peak))
+    left, stir = (
+        view.stir(views.candidate.lit_map, _mean_rise(views)) or NO_CHANGE for view in (steady, views.at_peak)
+    )
     left = left.unless_crumbs_of(stir)
     light = (left.positivity() - _MISALIGNED) / (_LIGHT - _MISALIGNED)
     return explained * (1.0 - min(1.0, max(0.0, light)))
 
 
-def smoothness(views: Views) -> float | None:
+def smoothness(views: CandidateFeatures) -> float | None:
     """Share of the rise left after smoothing: a sky lights up widely, lamps, sparks and insects are small and sharp.
 
     Asked of small lights only: a channel is sharp too, but the cloud about it glows.
@@ -200,7 +202,7 @@ def smoothness(views: Views) -> float | None:
     return views.at_peak.smoothness(views.candidate.lit_map)
 
 
-def specks(views: Views) -> float | None:
+def specks(views: CandidateFeatures) -> float | None:
     """How many separate points shine by themselves: a firework is a swarm of burning sparks.
 
     A stroke is one line with its branches, and cloud and land shine only by its light, smoothly. Seen at the onset, at
@@ -215,7 +217,7 @@ def specks(views: Views) -> float | None:
     return max(counts, default=None)
 
 
-def overlap(views: Views) -> float | None:
+def overlap(views: CandidateFeatures) -> float | None:
     """Share of the light's core that stays from frame to frame: a cloud stays where it is, insects and beams move on.
 
     Asked of bright frames only, the core of a last glow is noise, and of three or more: of one stroke a rolling shutter
@@ -229,7 +231,7 @@ def overlap(views: Views) -> float | None:
     return float(np.median(curve.overlap[1:][pairs])) if enough else None
 
 
-def travel(views: Views) -> float | None:
+def travel(views: CandidateFeatures) -> float | None:
     """How steadily the light travels in one direction, 0..1: insects, cars and aircraft do, strokes jump about.
 
     Over the longest run of bright frames (three or more): the share of the centre's movement that a straight, even
@@ -254,7 +256,7 @@ def travel(views: Views) -> float | None:
     return even * min(1.0, distance / 0.1)
 
 
-def roaming(views: Views) -> float | None:
+def roaming(views: CandidateFeatures) -> float | None:
     """How many times what its largest frame shows was lit in all: one after the other, what moves lights many places.
 
     Stroke after stroke a flash lights the same cloud and land; a rolling shutter parts what a stroke lights in two.
@@ -262,7 +264,7 @@ def roaming(views: Views) -> float | None:
     return views.candidate.roaming
 
 
-def company(views: Views) -> float | None:
+def company(views: CandidateFeatures) -> float | None:
     """How many lights of the last minute shone alone or roamed: where insects fly, the next of their kind is one too.
 
     Not asked of a light whose glow reaches far, nor where `reach` is not.
@@ -271,7 +273,7 @@ def company(views: Views) -> float | None:
     return None if far is None or far > _GLOWS else float(views.candidate.context.recent_clutter)
 
 
-def show(views: Views) -> float | None:
+def show(views: CandidateFeatures) -> float | None:
     """How many lights of the last minutes were swarms of sparks, where hardly anything else shone.
 
     The next one is a firework too, though a glare hides its sparks: a storm seldom comes into the middle of a show.
@@ -279,7 +281,7 @@ def show(views: Views) -> float | None:
     return views.swarms_before
 
 
-def steadiness(views: Views) -> float | None:
+def steadiness(views: CandidateFeatures) -> float | None:
     """Share of lit frames within 7 % of the middle one: a lamp shines evenly, strokes flicker and decay.
 
     Not asked of fewer than three frames, nor where the picture is saturated (white is white); three may agree by
@@ -293,12 +295,12 @@ def steadiness(views: Views) -> float | None:
     return float(np.mean(np.abs(inner - middle) <= 0.07 * middle)) * min(1.0, (len(inner) - 1) / 4)
 
 
-def regularity(views: Views) -> float | None:
+def regularity(views: CandidateFeatures) -> float | None:
     """How well the light curve repeats itself, up to 1: machines and mains keep time, strokes do not."""
     return repetition(views.candidate.curve.rise_while_lit)
 
 
-def went_dark(views: Views) -> float | None:
+def went_dark(views: CandidateFeatures) -> float | None:
     """1 when the light went out, 0 when it was given up still lit, or had only come on when the source ended.
 
     Unknown where the source ended while it was falling.
@@ -313,12 +315,12 @@ def went_dark(views: Views) -> float | None:
     return None if context.dark_after is None else float(context.dark_after)
 
 
-def blinks(views: Views) -> float | None:
+def blinks(views: CandidateFeatures) -> float | None:
     """How many earlier lights had this place, strength and rhythm: lightning does not keep time."""
     return views.candidate.context.periodic_repeats
 
 
-def height(views: Views) -> float | None:
+def height(views: CandidateFeatures) -> float | None:
     """Where the light's centre is, 0 = top, 1 = bottom: lightning is in the sky, lamps and cars are on the ground.
 
     Not asked of large lights: of a flash a rolling shutter may show the lower part alone. Nor of what is bluer than
@@ -327,7 +329,7 @@ def height(views: Views) -> float | None:
     return None if views.candidate.lit_fraction >= 0.35 or tint(views) < _BLUE else views.candidate.centroid[1]
 
 
-def sky_share(views: Views) -> float | None:
+def sky_share(views: CandidateFeatures) -> float | None:
     """How much of the light, of that of the brightest place, the sky above shows: lightning comes from there.
 
     Cloud and air scatter it. An arc, a photographer's flash or a beacon on the ground lights walls and yards, and the
@@ -340,12 +342,12 @@ def sky_share(views: Views) -> float | None:
     return share_in_sky(before, peak)
 
 
-def size(views: Views) -> float | None:
+def size(views: CandidateFeatures) -> float | None:
     """Share of the picture that lights up: a flash lights cloud and land; what is small is mostly something near."""
     return views.candidate.lit_fraction
 
 
-def reach(views: Views) -> float | None:
+def reach(views: CandidateFeatures) -> float | None:
     """Share of the picture that rises by a tenth of the brightest place or more: lightning is never alone.
 
     Its cloud, the cloud beside it and the land share its light, more faintly. An insect in the camera's own lamps, a
@@ -358,7 +360,7 @@ def reach(views: Views) -> float | None:
     return None if views.at_peak is None or _by_day(views) or tint(views) < bluish else views.at_peak.reach()
 
 
-def lamplight(views: Views) -> float | None:
+def lamplight(views: CandidateFeatures) -> float | None:
     """Warmth of a light near the lower edge: headlights are no bluer than the scene, a storm behind a low horizon is.
 
     A grey picture (0) leaves it open, and so counts by half.
@@ -367,14 +369,14 @@ def lamplight(views: Views) -> float | None:
     return warmth(views) if place is not None and place > _LOW else None
 
 
-def _mean_rise(views: Views) -> float:
+def _mean_rise(views: CandidateFeatures) -> float:
     """Of the blocks that lit up, levels."""
     candidate = views.candidate
     where = candidate.lit_map
     return float((candidate.peak_map - candidate.background)[where].mean()) if where.any() else 0.0
 
 
-def _by_day(views: Views) -> bool:
+def _by_day(views: CandidateFeatures) -> bool:
     bright = float(np.mean(views.candidate.background > _DAYLIGHT)) >= _DAYLIGHT_SHARE
     return bright and not colourless(views)
 
@@ -385,7 +387,7 @@ def _bright(curve: LightCurve) -> NDArray[np.bool_]:
     return bright
 
 
-def _left_over(views: Views) -> float | None:
+def _left_over(views: CandidateFeatures) -> float | None:
     """Share of the peak's own pattern that the picture of after still shows; below 0 where it is darker there.
 
     What drifts meanwhile (clouds, exposure) makes some blocks brighter and others darker, in a pattern of its own.

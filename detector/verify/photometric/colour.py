@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.verify.photometric.added_light import FEWEST_PIXELS, SATURATED
-from detector.verify.photometric.features import Views
+from detector.verify.photometric.features import CandidateFeatures
 
 # Levels between the channels; what coding leaves of a grey picture's colour is less.
 _COLOURLESS = 4.0
@@ -16,7 +16,7 @@ _GREEN_SHARE = 0.2
 _GREEN_SCENE = 0.5
 
 
-def colour_lost(views: Views) -> float | None:
+def colour_lost(views: CandidateFeatures) -> float | None:
     """Share of the picture's colour that is gone at the peak: a camera that goes to night mode turns grey.
 
     Asked of what is not white all over: a close stroke takes the colour of all that it overexposes.
@@ -30,13 +30,13 @@ def colour_lost(views: Views) -> float | None:
     return None if before < _COLOURLESS else max(0.0, 1.0 - peak / before)
 
 
-def warmth(views: Views) -> float | None:
+def warmth(views: CandidateFeatures) -> float | None:
     """Red less blue of the added light, over its sum: lamps and sparks are warm, lightning is white to violet."""
     added = _added_colour(views)
     return None if added is None else float((added[0] - added[2]) / max(float(added.sum()), 1e-6))
 
 
-def hue_spread(views: Views) -> float | None:
+def hue_spread(views: CandidateFeatures) -> float | None:
     """How much the colour of the added light differs from place to place: sparks and stage lights are many-coloured.
 
     In light, not in levels: where it was bright already, the same blue light raises the level of blue by less. From
@@ -51,7 +51,7 @@ def hue_spread(views: Views) -> float | None:
     return max(spreads, default=None)
 
 
-def greenness(views: Views) -> float | None:
+def greenness(views: CandidateFeatures) -> float | None:
     """How green (see AddedLight) the greenest fifth of the added light is at least.
 
     From red through white to blue, nothing that glows by heat is green, and the lines of hot air are violet and red.
@@ -68,17 +68,17 @@ def greenness(views: Views) -> float | None:
     return max(found, default=None)
 
 
-def colourless(views: Views) -> bool:
+def colourless(views: CandidateFeatures) -> bool:
     """Whether the scene is grey before the light, as infra-red cameras show it, or its colour is not known."""
     return views.colours is None or _colourfulness(views.colours[0]) < _COLOURLESS
 
 
-def grey(views: Views) -> bool:
+def grey(views: CandidateFeatures) -> bool:
     """Whether the light shows no colour either: infra-red lamps lit the scene, or the colours are not known."""
     return colourless(views) and (views.colours is None or _colourfulness(views.colours[1]) < _COLOURLESS)
 
 
-def tint(views: Views) -> float:
+def tint(views: CandidateFeatures) -> float:
     """The warmth, 0 where it is not known."""
     return warmth(views) or 0.0
 
@@ -87,7 +87,7 @@ def _colourfulness(picture: NDArray[np.float32]) -> float:
     return float(np.ptp(picture, axis=-1).mean())
 
 
-def _added_colour(views: Views) -> NDArray[np.float32] | None:
+def _added_colour(views: CandidateFeatures) -> NDArray[np.float32] | None:
     if views.colours is None:
         return None
     before, peak = views.colours

@@ -14,7 +14,7 @@ from stream import Frame
 _COLOUR_SIDE = 160
 
 
-class Views:
+class CandidateFeatures:
     """What the clues look at; everything is made once, when first asked for.
 
     swarms_before: as detector.verify.photometric.fireworks counts them.

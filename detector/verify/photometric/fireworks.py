@@ -19,7 +19,7 @@ class _Light:
     swarm: bool
 
 
-class Shows:
+class FireworkMemory:
     """Remembers the last lights of each camera."""
 
     def __init__(self) -> None:

@@ -11,8 +11,8 @@ from detector.settings import PhotometricSettings
 from detector.verify.photometric import clues
 from detector.verify.photometric import colour as colour_clues
 from detector.verify.photometric.damage import may_be_damage
-from detector.verify.photometric.features import Views
-from detector.verify.photometric.fireworks import SWARM_SPECKS, Shows
+from detector.verify.photometric.features import CandidateFeatures
+from detector.verify.photometric.fireworks import SWARM_SPECKS, FireworkMemory
 
 # How sure one is before looking: a candidate has already passed the prefilter.
 PRIOR_LOG_ODDS = 1.5
@@ -30,7 +30,7 @@ class Weight:
     takes something away.
     """
 
-    measure: Callable[[Views], float | None]
+    measure: Callable[[CandidateFeatures], float | None]
     doubt: str
     against: float
     clear: float
@@ -95,7 +95,7 @@ class PhotometricVerifier:
 
     def __init__(self, settings: PhotometricSettings) -> None:
         self._settings = settings
-        self._shows = Shows()
+        self._shows = FireworkMemory()
 
     def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """One verdict for each of `candidates`, in order."""
@@ -106,7 +106,7 @@ class PhotometricVerifier:
 
     def _judge(self, candidate: Candidate) -> Verdict:
         began = time.perf_counter()
-        views = Views(candidate, self._shows.swarms_before(candidate))
+        views = CandidateFeatures(candidate, self._shows.swarms_before(candidate))
         evidence: dict[str, float] = {}
         costs: dict[str, float] = {}
         log_odds = PRIOR_LOG_ODDS

@@ -14,7 +14,7 @@ from stream.capture.files.growing_file import GrowingFile
 from stream.capture.live.tls import tls_options
 from stream.capture.open_errors import explain_open_error
 from stream.capture.options import CaptureOptions
-from stream.errors import CannotOpen
+from stream.errors import OpenError
 
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a date say 1904 or 1970
 _CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
@@ -24,7 +24,7 @@ def refuse_what_is_not_a_file(address: str, *, may_be_empty: bool = False) -> No
     """Nothing for a URL or a file with something in it, or one that `may_be_empty`.
 
     Raises:
-        CannotOpen: there is no such file, or it is a folder, a pipe or empty. FFmpeg would wait on a pipe for ever.
+        OpenError: there is no such file, or it is a folder, a pipe or empty. FFmpeg would wait on a pipe for ever.
     """
     if is_url(address):
         return
@@ -32,24 +32,24 @@ def refuse_what_is_not_a_file(address: str, *, may_be_empty: bool = False) -> No
     try:
         status = path.stat()
     except FileNotFoundError as error:
-        raise CannotOpen(f"{address}: no such file", permanent=True) from error
+        raise OpenError(f"{address}: no such file", permanent=True) from error
     except OSError as error:
-        raise CannotOpen(f"{address}: cannot be read: {error.strerror}", permanent=True) from error
+        raise OpenError(f"{address}: cannot be read: {error.strerror}", permanent=True) from error
     if stat.S_ISDIR(status.st_mode):
-        raise CannotOpen(
+        raise OpenError(
             f"{address}: is a folder; name a video file, or use replay, which takes folders", permanent=True
         )
     if not stat.S_ISREG(status.st_mode):
-        raise CannotOpen(f"{address}: is not a regular file (a pipe or device); record to a file first", permanent=True)
+        raise OpenError(f"{address}: is not a regular file (a pipe or device); record to a file first", permanent=True)
     if status.st_size == 0 and not may_be_empty:
-        raise CannotOpen(f"{address}: is empty (0 bytes); the recording or copy failed", permanent=True)
+        raise OpenError(f"{address}: is empty (0 bytes); the recording or copy failed", permanent=True)
 
 
 def open_container(source: str | GrowingFile, options: CaptureOptions) -> InputContainer:
     """The container at or in `source`, opened.
 
     Raises:
-        CannotOpen: it is not there, or not video.
+        OpenError: it is not there, or not video.
     """
     address = str(source)
     limits = (options.open_seconds, options.open_seconds) if is_url(address) else None
@@ -72,16 +72,16 @@ def video_stream(container: InputContainer, shown: str) -> VideoStream:
     """Its first stream of moving pictures; `shown` names the source in errors.
 
     Raises:
-        CannotOpen: it holds none, or nothing decodes them.
+        OpenError: it holds none, or nothing decodes them.
     """
     if is_still(container):
-        raise CannotOpen(f"{shown}: is a still image, not a video", permanent=True)
+        raise OpenError(f"{shown}: is a still image, not a video", permanent=True)
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
         kind = "sound but no pictures" if container.streams.audio else "no pictures"
-        raise CannotOpen(f"{shown}: holds {kind}; a video is needed", permanent=True)
+        raise OpenError(f"{shown}: holds {kind}; a video is needed", permanent=True)
     if streams[0].codec_context is None:
-        raise CannotOpen(f"{shown}: no decoder for its pictures; convert it with: ffmpeg -i IN OUT.mp4", permanent=True)
+        raise OpenError(f"{shown}: no decoder for its pictures; convert it with: ffmpeg -i IN OUT.mp4", permanent=True)
     return streams[0]
 
 

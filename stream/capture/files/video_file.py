@@ -32,7 +32,7 @@ from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.open_errors import reason_of
 from stream.capture.options import CaptureOptions
 from stream.capture.timing.timeline import SteadyClock
-from stream.errors import BadVideo, CannotOpen
+from stream.errors import OpenError, VideoError
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def open_video(
     history_seconds: how much of what was read is kept for `Video.cut`; 0: nothing.
 
     Raises:
-        CannotOpen: there is no such file, or it is not video; one line that says what it is.
+        OpenError: there is no such file, or it is not video; one line that says what it is.
     """
     source = path_or_url if isinstance(path_or_url, GrowingFile) else str(path_or_url)
     refuse_what_is_not_a_file(str(source), may_be_empty=isinstance(source, GrowingFile))
@@ -68,7 +68,7 @@ def open_video(
 class Video:
     """An opened recording; iterating gives every picture once, in order.
 
-    After the last good picture the iteration raises BadVideo when the recording breaks off before its stated end or
+    After the last good picture the iteration raises VideoError when the recording breaks off before its stated end or
     too much of it would not decode. Damaged places only mark pictures: `Frame.quality` holds "decode_error" then.
     """
 
@@ -95,7 +95,7 @@ class Video:
             self._container = open_container(source, options)
             self._stack.callback(self._container.close)
             self._stream = video_stream(self._container, self.address)
-        except CannotOpen:
+        except OpenError:
             self._stack.close()
             raise
         self._history = History(history_seconds, self._stream)
@@ -158,7 +158,7 @@ class Video:
         """Every picture, in order.
 
         Raises:
-            BadVideo: after the last good picture: the recording breaks off, or too much would not decode.
+            VideoError: after the last good picture: the recording breaks off, or too much would not decode.
         """
         self._luma = LumaReader(self.codec)
         self._rotation = 0
@@ -200,7 +200,7 @@ class Video:
         None where it is not kept any more. Call it while iterating.
 
         Raises:
-            BadVideo: no container takes it.
+            VideoError: no container takes it.
         """
         return self._history.cut(start_seconds, end_seconds)
 
@@ -276,26 +276,28 @@ class Video:
         )
 
     def _judge(self, broken: str | None) -> None:
-        """Raise BadVideo where the recording did not hold what it promised."""
+        """Raise VideoError where the recording did not hold what it promised."""
         if not self._number and self._grows:
-            raise BadVideo(
+            raise VideoError(
                 f"{self.address}: not one picture could be decoded while it grew ({broken or 'no data'}); an MP4 can "
                 "be read once it is complete: record to .ts or .mkv, or replay it again"
             )
         if not self._number:
-            raise BadVideo(f"{self.address}: not one picture could be decoded ({broken or 'no data'}); is it complete?")
+            raise VideoError(
+                f"{self.address}: not one picture could be decoded ({broken or 'no data'}); is it complete?"
+            )
         if broken is not None:
-            raise BadVideo(
+            raise VideoError(
                 f"{self.address}: breaks off after {self._end:.2f} s ({broken}); the pictures before are good"
             )
         promised, reached = self.duration_seconds, self._reached()
         if promised is not None and promised - reached > self._duration_slack:
-            raise BadVideo(
+            raise VideoError(
                 f"{self.address}: breaks off after {reached:.2f} of {promised:.2f} s: recording or copy was cut short"
             )
         share = self._failed / self._packets
         if self._packets >= _FEW_PACKETS and share > self._options.max_failed_fraction:
-            raise BadVideo(
+            raise VideoError(
                 f"{self.address}: {share:.0%} of {self._packets} pictures would not decode: the file is damaged"
             )
 

@@ -21,7 +21,7 @@ from stream.capture.live.packet_queue import Inbox
 from stream.capture.options import CaptureOptions
 from stream.capture.status import CameraStatus, State
 from stream.capture.timing.decoder import LiveDecoder, Timeline
-from stream.errors import CannotOpen, StreamError
+from stream.errors import OpenError, StreamError
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +239,7 @@ class Camera:
 
     def _lost(self, attempt: "_Attempt", error: StreamError | None) -> None:
         words = str(error) if error is not None else f"{redact(self._address)}: the camera closed the connection"
-        refused = isinstance(error, CannotOpen) and error.permanent
+        refused = isinstance(error, OpenError) and error.permanent
         was_current = attempt is self._current
         self._drop(attempt)
         if was_current:

@@ -11,7 +11,7 @@ from av import VideoFrame
 
 from stream.capture.live.connection import Connection, Opened, Shot
 from stream.capture.opencv import load_opencv
-from stream.errors import CannotOpen, StreamError
+from stream.errors import OpenError, StreamError
 
 _DEVICE = re.compile(r"\d{1,3}|/dev/.+")
 _FAILED_READS = 10  # in a row: the device is gone
@@ -29,12 +29,12 @@ class DeviceConnection(Connection):
         cv2 = load_opencv()
         path = Path(f"/dev/video{self._address}") if self._address.isdigit() else Path(self._address)
         if sys.platform == "linux" and not path.exists():
-            raise CannotOpen(f"{self._address}: there is no {path}; the cameras of this computer are: ls /dev/video*")
+            raise OpenError(f"{self._address}: there is no {path}; the cameras of this computer are: ls /dev/video*")
         source: int | str = int(self._address) if self._address.isdigit() else self._address
         capture: Any = cv2.VideoCapture(source)
         opened.callback(capture.release)
         if not capture.isOpened():
-            raise CannotOpen(
+            raise OpenError(
                 f"{self._address}: cannot be opened; does another program use it, and may you? (group video)"
             )
         rate = capture.get(cv2.CAP_PROP_FPS)

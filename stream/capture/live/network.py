@@ -20,7 +20,7 @@ from stream.capture.live.tls import tls_options
 from stream.capture.open_errors import explain_open_error, reason_of
 from stream.capture.options import CaptureOptions
 from stream.capture.timing.corruption import LossLog
-from stream.errors import CannotOpen, StreamError
+from stream.errors import OpenError, StreamError
 
 # A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
 READ_SECONDS = 2.3
@@ -47,7 +47,7 @@ class NetworkConnection(Connection):
 
     def _open(self) -> InputContainer:
         if not is_url(self._address):
-            raise CannotOpen(
+            raise OpenError(
                 f"{redact(self._address)}: not a camera: give a URL like rtsp://..., a device number or /dev/videoN; "
                 "recordings are for replay",
                 permanent=True,
@@ -111,12 +111,12 @@ class NetworkConnection(Connection):
             instead = "download it and use replay"
         else:
             return
-        raise CannotOpen(f"{redact(self._address)}: is {what}; {instead}", permanent=True)
+        raise OpenError(f"{redact(self._address)}: is {what}; {instead}", permanent=True)
 
     def _prepare(self, container: InputContainer, *, stamps: bool) -> VideoStream:
         """Choose the pictures and how they are decoded, and say that the source answered."""
         if not container.streams.video:
-            raise CannotOpen(f"{redact(self._address)}: sends no pictures; check the path", permanent=True)
+            raise OpenError(f"{redact(self._address)}: sends no pictures; check the path", permanent=True)
         stream = container.streams.video[0]
         codec = stream.codec_context
         codec.thread_type = "SLICE" if self._options.live_threads > 1 else "NONE"

@@ -13,7 +13,7 @@ import pytest
 from detector.cli.doctor import Doctor, udp_check
 from detector.settings import load_settings
 from detector.verify.factory import why_no_gpu_model
-from detector.verify.vlm.local.facts import Facts, Gpu
+from detector.verify.vlm.local.facts import EnvironmentReport, Gpu
 from detector.verify.vlm.local.models import record_verified, verified_here
 from helpers.model_server import ModelServer
 from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
@@ -99,7 +99,7 @@ def test_a_model_server_is_asked_a_question_and_its_refusal_is_a_failure() -> No
 def test_auto_takes_the_model_only_with_a_gpu_and_says_what_is_missing(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without = Facts(python="3.11.7", torch="2.13.0")
+    without = EnvironmentReport(python="3.11.7", torch="2.13.0")
     card = Gpu(name="NVIDIA L4", memory_gib=22.0, free_gib=21.0, capability="8.9")
     with_one = msgspec.structs.replace(without, gpus=[card])
     monkeypatch.setenv("HF_HUB_CACHE", str(cache))
@@ -112,7 +112,10 @@ def test_auto_takes_the_model_only_with_a_gpu_and_says_what_is_missing(
 def test_where_no_card_is_nothing_is_said_of_a_model_to_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     assert why_no_gpu_model(load_settings(), devices=tmp_path) == "no GPU"
-    assert why_no_gpu_model(load_settings(), Facts(python="3.11.7", torch="2.13.0")) == "no GPU that torch can see"
+    assert (
+        why_no_gpu_model(load_settings(), EnvironmentReport(python="3.11.7", torch="2.13.0"))
+        == "no GPU that torch can see"
+    )
     (tmp_path / "nvidiactl").touch()
     assert "no model: " in (why_no_gpu_model(load_settings(), devices=tmp_path) or "")
 

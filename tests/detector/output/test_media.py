@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from detector.output.media import Album, encode_still
+from detector.output.media import MediaWriter, encode_still
 from detector.settings import load_settings
 from helpers.candidates import candidate, frame
 
@@ -11,7 +11,7 @@ EVIDENCE = load_settings().evidence
 
 
 def test_the_still_shows_the_brightest_picture_that_is_not_white_all_over(tmp_path: Path) -> None:
-    album = Album(tmp_path, EVIDENCE)
+    album = MediaWriter(tmp_path, EVIDENCE)
     white, bolt = frame(235), frame(120)
     shown = album.take(replace(candidate(), peak=white, clear=bolt), None)
     assert shown.still == encode_still(bolt)

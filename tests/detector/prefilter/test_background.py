@@ -5,7 +5,7 @@ import pytest
 
 from detector.prefilter.background import Background
 from detector.prefilter.blocks import Grid
-from detector.prefilter.change_balance import STILL, Stir
+from detector.prefilter.change_balance import NO_CHANGE, ChangeBalance
 
 
 def flat(levels: float) -> Grid:
@@ -105,7 +105,7 @@ def test_the_largest_change_of_a_place_is_remembered_for_seconds_and_then_forgot
 def restless(seconds: float, known: Background) -> Background:
     """Has seen ten blocks jump in each of 25 pictures a second."""
     for _ in range(round(25 * seconds)):
-        known.learn_restlessness(10, Stir(200, 100), 0.04)
+        known.learn_restlessness(10, ChangeBalance(200, 100), 0.04)
     return known
 
 
@@ -119,8 +119,8 @@ def test_what_a_scene_does_by_itself_is_an_average_over_the_time_that_noise_is_r
 
 def test_a_long_pause_makes_the_next_picture_all_that_is_known_and_no_more() -> None:
     known = background()
-    known.learn_restlessness(10, Stir(200, 100), 30.0)
-    assert (known.restless_blocks, known.stir) == (10, Stir(200, 100))
+    known.learn_restlessness(10, ChangeBalance(200, 100), 30.0)
+    assert (known.restless_blocks, known.stir) == (10, ChangeBalance(200, 100))
 
 
 def test_what_a_scene_does_by_itself_is_forgotten_with_its_noise_and_only_then() -> None:
@@ -129,7 +129,7 @@ def test_what_a_scene_does_by_itself_is_forgotten_with_its_noise_and_only_then()
     assert known.restless_blocks > 9
     assert known.stir.lost > 90
     known.restart(forget_noise=True)
-    assert (known.restless_blocks, known.stir) == (0, STILL)
+    assert (known.restless_blocks, known.stir) == (0, NO_CHANGE)
 
 
 def test_the_background_is_the_median_of_the_last_pictures_however_many_there_are() -> None:

@@ -2,15 +2,15 @@
 
 import pytest
 
-from detector.prefilter.change_balance import STILL, Stir
+from detector.prefilter.change_balance import NO_CHANGE, ChangeBalance
 
-TRAFFIC = Stir(100, 100)
+TRAFFIC = ChangeBalance(100, 100)
 
 
 def test_positivity_is_the_share_of_what_got_brighter_in_all_that_changed() -> None:
-    assert Stir(90, 10).positivity() == pytest.approx(0.9)
-    assert Stir(0, 50).positivity() == 0
-    assert STILL.positivity() == 0
+    assert ChangeBalance(90, 10).positivity() == pytest.approx(0.9)
+    assert ChangeBalance(0, 50).positivity() == 0
+    assert NO_CHANGE.positivity() == 0
 
 
 @pytest.mark.parametrize(
@@ -26,19 +26,19 @@ def test_positivity_is_the_share_of_what_got_brighter_in_all_that_changed() -> N
 def test_what_a_scene_darkens_anyway_is_excused_only_where_light_outshines_what_it_brightens_anyway(
     gained: float, excused: float
 ) -> None:
-    assert Stir(gained, 150).beyond(TRAFFIC).positivity() == pytest.approx(gained / (gained + 150 - excused))
+    assert ChangeBalance(gained, 150).beyond(TRAFFIC).positivity() == pytest.approx(gained / (gained + 150 - excused))
 
 
 def test_a_scene_that_darkens_less_than_it_usually_does_is_all_light_and_no_more_than_that() -> None:
-    assert Stir(500, 40).beyond(TRAFFIC).positivity() == 1
-    assert Stir(0, 40).beyond(TRAFFIC).positivity() == 0
+    assert ChangeBalance(500, 40).beyond(TRAFFIC).positivity() == 1
+    assert ChangeBalance(0, 40).beyond(TRAFFIC).positivity() == 0
 
 
 def test_nothing_is_excused_in_a_still_scene() -> None:
-    assert Stir(90, 10).beyond(STILL).positivity() == Stir(90, 10).positivity()
+    assert ChangeBalance(90, 10).beyond(NO_CHANGE).positivity() == ChangeBalance(90, 10).positivity()
 
 
 def test_changes_add_up_and_are_averaged_side_by_side() -> None:
-    assert Stir(3, 1) + Stir(4, 2) == Stir(7, 3)
-    assert Stir(4, 2) - Stir(3, 0.5) == Stir(1, 1.5)
-    assert Stir(4, 2) * 0.5 == Stir(2, 1)
+    assert ChangeBalance(3, 1) + ChangeBalance(4, 2) == ChangeBalance(7, 3)
+    assert ChangeBalance(4, 2) - ChangeBalance(3, 0.5) == ChangeBalance(1, 1.5)
+    assert ChangeBalance(4, 2) * 0.5 == ChangeBalance(2, 1)

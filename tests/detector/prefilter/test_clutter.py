@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from detector.candidate import Candidate, CandidateContext
-from detector.prefilter.clutter import Company
+from detector.prefilter.clutter import ClutterMemory
 from detector.settings import load_settings
 from detector.verify.photometric import clues
-from detector.verify.photometric.features import Views
+from detector.verify.photometric.features import CandidateFeatures
 from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers.candidates import candidate
 from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, land, lit, marked, prefilter, sky_light
@@ -43,13 +43,13 @@ def light(
 
 def counted(one: Candidate, seconds: float = 1.0) -> int:
     """How many lights the next one, `seconds` later, has as company where `one` came first."""
-    company = Company()
+    company = ClutterMemory()
     assert company.add(one) == 0
     return company.add(light(one.start_seconds + seconds))
 
 
 def test_each_light_is_told_how_many_of_its_kind_came_before_it() -> None:
-    company = Company()
+    company = ClutterMemory()
     assert [company.add(light(start, side=(3, 3))) for start in range(5)] == [0, 1, 2, 3, 4]
     assert [company.add(light(start)) for start in (5, 6)] == [5, 5]
 
@@ -72,7 +72,7 @@ def test_company_is_remembered_for_a_minute(seconds: float, company: int) -> Non
 
 
 def test_elsewhere_there_is_no_company_yet() -> None:
-    company = Company()
+    company = ClutterMemory()
     company.add(light(side=(3, 3)))
     company.forget()
     assert company.add(light()) == 0
@@ -81,7 +81,7 @@ def test_elsewhere_there_is_no_company_yet() -> None:
 def test_a_light_roams_by_how_much_more_it_lit_than_its_largest_frame_shows_of_what_is_watched() -> None:
     assert light(side=(12, 20), roams=2.5).roaming == pytest.approx(2.5)
     assert light(side=(12, 20), roams=2.5, watched=0.5).roaming == pytest.approx(2.5)
-    assert clues.roaming(Views(light(side=(12, 20), roams=2.5))) == pytest.approx(2.5)
+    assert clues.roaming(CandidateFeatures(light(side=(12, 20), roams=2.5))) == pytest.approx(2.5)
     assert light(side=(0, 0), roams=0).roaming == 0
 
 
@@ -107,16 +107,16 @@ def seen(columns: int, ground: float = 30) -> Candidate:
 
 
 def asked(one: Candidate) -> float | None:
-    return clues.company(Views(replace(one, context=replace(one.context, recent_clutter=7))))
+    return clues.company(CandidateFeatures(replace(one, context=replace(one.context, recent_clutter=7))))
 
 
 def test_company_is_asked_of_a_light_whose_glow_ends_soon_and_not_of_one_that_reaches_far() -> None:
     near, far = seen(170), seen(232)
-    assert clues.reach(Views(near)) == pytest.approx(0.163, abs=0.005)
-    assert clues.reach(Views(far)) == pytest.approx(0.22, abs=0.01)
+    assert clues.reach(CandidateFeatures(near)) == pytest.approx(0.163, abs=0.005)
+    assert clues.reach(CandidateFeatures(far)) == pytest.approx(0.22, abs=0.01)
     assert asked(near) == 7
     assert asked(far) is None
-    assert clues.company(Views(replace(near, context=CandidateContext()))) == 0
+    assert clues.company(CandidateFeatures(replace(near, context=CandidateContext()))) == 0
 
 
 def coloured(one: Candidate) -> Candidate:
@@ -132,7 +132,7 @@ def coloured(one: Candidate) -> Candidate:
 def test_by_day_neither_reach_nor_company_is_asked_and_grey_pictures_are_infra_red_light() -> None:
     for ground, in_colour, by_day in ((105, True, False), (155, True, True), (155, False, False)):
         one = coloured(seen(170, ground)) if in_colour else seen(170, ground)
-        assert (clues.reach(Views(one)) is None) == by_day
+        assert (clues.reach(CandidateFeatures(one)) is None) == by_day
         assert (asked(one) is None) == by_day
 
 
@@ -151,7 +151,7 @@ def test_it_is_day_where_a_quarter_of_the_picture_is_bright_before_the_light(
     ground = np.full(SHAPE, 60, np.float32)
     ground.flat[: round(share * ground.size)] = levels
     one = replace(one, background=ground, peak_map=ground + 100)
-    assert (clues.reach(Views(one)) is None) == by_day
+    assert (clues.reach(CandidateFeatures(one)) is None) == by_day
     assert (asked(one) is None) == by_day
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detector.prefilter.frame_buffer import RecentPictures, apart
+from detector.prefilter.frame_buffer import FrameBuffer, apart
 from stream import Frame
 
 
@@ -16,7 +16,7 @@ def frame(number: int, rate: float, height: int = 4) -> Frame:
 
 @pytest.mark.parametrize("rate", [5, 25, 240])
 def test_one_whole_picture_is_kept_at_every_rate_and_it_is_hardly_older_than_asked_for(rate: int) -> None:
-    pictures, alive = RecentPictures(0.05), []
+    pictures, alive = FrameBuffer(0.05), []
     for number in range(2 * rate):
         if pictures.before is not None:
             assert 0 < number / rate - pictures.before.seconds <= 0.05 + 1 / rate + 1e-6
@@ -28,7 +28,7 @@ def test_one_whole_picture_is_kept_at_every_rate_and_it_is_hardly_older_than_ask
 
 
 def test_thin_copies_of_quiet_pictures_reach_a_second_back_and_are_small_whatever_the_size() -> None:
-    pictures = RecentPictures(0.05)
+    pictures = FrameBuffer(0.05)
     for number in range(50):
         pictures.remember(frame(number, 25, height=2160), quiet=number != 49)
     assert [one.seconds for one in pictures.quiet] == pytest.approx([0.84, 1.12, 1.4, 1.68])
@@ -37,7 +37,7 @@ def test_thin_copies_of_quiet_pictures_reach_a_second_back_and_are_small_whateve
 
 
 def test_thin_copies_have_the_rows_that_a_closer_look_needs_and_do_not_hold_what_they_were_made_of() -> None:
-    pictures, alive = RecentPictures(0.05), []
+    pictures, alive = FrameBuffer(0.05), []
     for number in range(50):
         one = replace(frame(number, 25, height=1080), color=lambda _side: np.zeros((2, 2, 3), np.uint8))
         alive.append(weakref.ref(one.luma))
@@ -50,14 +50,14 @@ def test_thin_copies_have_the_rows_that_a_closer_look_needs_and_do_not_hold_what
 
 @pytest.mark.parametrize("rate", [12, 20, 60])
 def test_thin_copies_are_a_quarter_of_a_second_apart_where_the_rate_allows_it(rate: int) -> None:
-    pictures = RecentPictures(0.05)
+    pictures = FrameBuffer(0.05)
     for number in range(1, 10 * rate):
         pictures.remember(frame(number, rate), quiet=True)
         assert np.diff([one.seconds for one in pictures.quiet]) == pytest.approx([0.25] * (len(pictures.quiet) - 1))
 
 
 def test_light_is_never_taken_for_what_the_scene_does_by_itself() -> None:
-    pictures = RecentPictures(0.05)
+    pictures = FrameBuffer(0.05)
     for number in range(50):
         pictures.remember(frame(number, 25), quiet=False)
     assert pictures.quiet == ()
@@ -73,7 +73,7 @@ def test_two_pictures_are_as_far_apart_as_asked_for_or_as_far_as_can_be() -> Non
 
 
 def test_what_comes_after_a_light_without_an_end_is_compared_with_what_was_before_it() -> None:
-    pictures, before = RecentPictures(0.05), frame(3, 25)
+    pictures, before = FrameBuffer(0.05), frame(3, 25)
     pictures.resume(4.0, before)
     assert pictures.before is not None
     assert pictures.before.luma is before.luma
@@ -81,7 +81,7 @@ def test_what_comes_after_a_light_without_an_end_is_compared_with_what_was_befor
 
 
 def test_pictures_of_before_a_cut_are_forgotten() -> None:
-    pictures = RecentPictures(0.05)
+    pictures = FrameBuffer(0.05)
     for number in range(50):
         pictures.remember(frame(number, 25), quiet=True)
     pictures.forget()
@@ -98,7 +98,7 @@ def test_a_closer_look_compares_with_the_picture_of_before_that_is_held_now() ->
         assert change is not None
         return float(change.difference.mean()) * 219 / 255
 
-    pictures = RecentPictures(0.05)
+    pictures = FrameBuffer(0.05)
     assert pictures.change_to(flat(0, 116)) is None
     pictures.remember(flat(0, 36), quiet=True)
     assert rise() == pytest.approx(80, abs=0.1)

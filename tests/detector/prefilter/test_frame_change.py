@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from detector.prefilter.blocks import Grid
-from detector.prefilter.change_balance import STILL, Stir
-from detector.prefilter.frame_change import Look
+from detector.prefilter.change_balance import NO_CHANGE, ChangeBalance
+from detector.prefilter.frame_change import FrameChange
 from helpers.scenes import dark_scene
 
 SHAPE = (36, 64)
@@ -30,11 +30,11 @@ def look(
     step: Grid | None = None,
     *,
     unwatched: Grid | None = None,
-    usual: Stir = STILL,
-) -> Look:
+    usual: ChangeBalance = NO_CHANGE,
+) -> FrameChange:
     scene = dark_scene(THRESHOLD, watched=None if unwatched is None else unwatched == 0)
     earlier = np.zeros(SHAPE, np.float32) if step is None else rise - step
-    return Look(rise, earlier, scene, least_blocks=LEAST, usual=usual)
+    return FrameChange(rise, earlier, scene, least_blocks=LEAST, usual=usual)
 
 
 @pytest.mark.parametrize(("share", "sudden"), [(0.6, 0), (0.7, 30)])
@@ -81,7 +81,7 @@ def test_of_the_light_that_is_there_the_faint_blocks_beside_it_say_nothing() -> 
 def test_a_few_blocks_that_rise_in_a_calm_picture_are_counted_though_they_were_bright_a_while_ago() -> None:
     few, scene = row(10, 15, 12), dark_scene(THRESHOLD)
     scene = replace(scene, known=replace(scene.known, older=few))
-    assert Look(few, np.zeros(SHAPE, np.float32), scene, least_blocks=LEAST, most_blocks=5).sudden_blocks == 5
+    assert FrameChange(few, np.zeros(SHAPE, np.float32), scene, least_blocks=LEAST, most_blocks=5).sudden_blocks == 5
 
 
 def test_what_has_been_bright_for_a_while_does_not_speak_against_a_light_and_what_has_come_slowly_does() -> None:
@@ -98,8 +98,8 @@ def test_a_light_that_was_bright_already_and_flares_up_has_come_just_now() -> No
 def test_what_a_scene_darkens_by_itself_does_not_speak_against_a_light_that_outshines_it() -> None:
     step = row(0, 60, 20) + row(0, 20, -20, number=30)
     assert look(step).positivity == pytest.approx(0.75, abs=0.01)
-    assert look(step, usual=Stir(400, 400)).positivity == 1
-    assert look(step, usual=Stir(600, 400)).positivity == pytest.approx(0.75, abs=0.01)
+    assert look(step, usual=ChangeBalance(400, 400)).positivity == 1
+    assert look(step, usual=ChangeBalance(600, 400)).positivity == pytest.approx(0.75, abs=0.01)
 
 
 @pytest.mark.parametrize(("away", "positivity"), [(1, 0.75), (2, 0.75), (3, 1.0)])
@@ -107,4 +107,4 @@ def test_what_darkens_within_two_blocks_of_a_light_may_be_the_light_that_moved_w
     away: int, positivity: float
 ) -> None:
     step = row(0, 60, 20) + row(0, 20, -20, number=10 + away)
-    assert look(step, usual=Stir(400, 400)).positivity == pytest.approx(positivity, abs=0.01)
+    assert look(step, usual=ChangeBalance(400, 400)).positivity == pytest.approx(positivity, abs=0.01)

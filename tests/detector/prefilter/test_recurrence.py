@@ -7,7 +7,7 @@ import pytest
 
 from detector.candidate import Candidate
 from detector.prefilter.blocks import Grid
-from detector.prefilter.recurrence import Habits, repetition
+from detector.prefilter.recurrence import PeriodicLights, repetition
 from helpers.scenes import HEIGHT, WIDTH, closed, frames, lit, sky_light
 
 Span = tuple[int, int]
@@ -21,23 +21,23 @@ def light(levels: float = 60, rows: Span = (20, 30), columns: Span = (10, 30)) -
     return rise
 
 
-def blink(habits: Habits, start: float, rise: Grid, *, regularity: float = 0, within: float = FRAME) -> float:
+def blink(habits: PeriodicLights, start: float, rise: Grid, *, regularity: float = 0, within: float = FRAME) -> float:
     return habits.add(start, rise > 0, rise, regularity, within=within)
 
 
 def series(gaps: Sequence[float], *, within: float = FRAME) -> float:
     """What the last of some lights says, all alike, that come after these gaps."""
-    habits = Habits()
+    habits = PeriodicLights()
     return [blink(habits, start, light(), within=within) for start in np.cumsum([1.0, *gaps])][-1]
 
 
-def learnt(habits: Habits, seconds: float) -> bool:
+def learnt(habits: PeriodicLights, seconds: float) -> bool:
     return habits.threshold(seconds) is not None
 
 
-def lamp(*rises: Grid, regularity: float = 0) -> Habits:
+def lamp(*rises: Grid, regularity: float = 0) -> PeriodicLights:
     """Habits that saw each of `rises` six times, the last of them at 7 seconds."""
-    habits = Habits()
+    habits = PeriodicLights()
     for start in range(2, 8):
         for number, rise in enumerate(rises):
             blink(habits, start + 0.4 * number, rise, regularity=regularity)
@@ -66,7 +66,7 @@ def blinks_of(found: list[Candidate]) -> list[float]:
 
 
 def test_five_blinks_in_time_after_the_first_are_learnt_and_four_are_not() -> None:
-    habits = Habits()
+    habits = PeriodicLights()
     for start in range(1, 6):
         assert not learnt(habits, start)
         assert blink(habits, start, light()) == (start - 1 if start > 2 else 0)
@@ -82,7 +82,7 @@ def test_two_lights_are_no_rhythm_however_alike() -> None:
 
 def test_noise_at_the_edge_of_a_lamp_leaves_it_in_its_place_and_half_of_it_elsewhere_is_another_light() -> None:
     def alternately(columns: Span) -> float:
-        habits = Habits()
+        habits = PeriodicLights()
         return [blink(habits, n, light(columns=columns if n % 2 else (10, 30))) for n in range(1, 8)][-1]
 
     assert alternately((12, 31)) == 6  # 18 of 19 columns are common
@@ -91,7 +91,7 @@ def test_noise_at_the_edge_of_a_lamp_leaves_it_in_its_place_and_half_of_it_elsew
 
 
 def test_a_small_lamp_is_in_its_place_though_noise_moves_half_of_the_blocks_that_its_glow_lights() -> None:
-    rng, habits = np.random.default_rng(3), Habits()
+    rng, habits = np.random.default_rng(3), PeriodicLights()
 
     def shown() -> Grid:
         glow = light(6, rows=(18, 32), columns=(17, 33)) * (rng.random((36, 64)) < 0.5)
@@ -102,7 +102,7 @@ def test_a_small_lamp_is_in_its_place_though_noise_moves_half_of_the_blocks_that
 
 def test_a_lamp_is_about_as_bright_each_time_and_strokes_are_not() -> None:
     def alternately(levels: float) -> float:
-        habits = Habits()
+        habits = PeriodicLights()
         return [blink(habits, n, light(levels if n % 2 else 60)) for n in range(1, 8)][-1]
 
     assert alternately(49) == alternately(74) == 6
@@ -169,7 +169,7 @@ def test_the_flashes_of_a_storm_keep_no_time_however_coarsely_they_are_seen(rate
 
 def test_a_light_that_repeats_itself_is_learnt_at_once_and_one_that_nearly_does_is_not() -> None:
     for regularity, known in ((0.8, False), (0.95, True)):
-        habits = Habits()
+        habits = PeriodicLights()
         blink(habits, 1, light(), regularity=regularity)
         assert learnt(habits, 1) == known
 
@@ -189,7 +189,7 @@ def test_a_learnt_lamp_may_be_a_fifth_brighter_and_a_flash_of_twice_its_light_is
 
 
 def test_a_lamp_lights_only_its_own_blocks() -> None:
-    habits, rise = Habits(), light()
+    habits, rise = PeriodicLights(), light()
     for start in range(1, 7):
         habits.add(start, rise > 0, rise + 2, 0.0, within=FRAME)
     level = habits.threshold(7)

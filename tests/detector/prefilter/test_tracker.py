@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detector.candidate import Candidate
-from detector.prefilter.frame_change import Look
+from detector.prefilter.frame_change import FrameChange
 from helpers.scenes import WIDTH, Picture, closed, dark_scene, frames, lit, patch, sky_light
 
 START = 1.2
@@ -202,5 +202,5 @@ def test_a_small_stroke_after_a_large_one_is_a_pulse_of_its_own() -> None:
 def test_what_darkens_counts_from_half_of_what_is_lit_on(fall: float, least: float, most: float) -> None:
     step = np.full((36, 64), fall, np.float32)
     step[:10, :10] = 10
-    look = Look(step, np.zeros_like(step), dark_scene(3.0), least_blocks=20)
+    look = FrameChange(step, np.zeros_like(step), dark_scene(3.0), least_blocks=20)
     assert least <= look.positivity <= most

@@ -14,7 +14,7 @@ from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.settings import BatcherSettings, load_settings
 from detector.verify.batcher import Batcher
-from detector.verify.factory import NoVerifier
+from detector.verify.factory import NullVerifier
 from helpers.candidates import candidate
 
 LIMIT_SECONDS = 20.0
@@ -83,7 +83,7 @@ def gated() -> Iterator[Gated]:
 
 def test_a_verifier_that_answers_at_once_is_asked_inline_and_in_order(answers: Answers) -> None:
     order: list[tuple[str, str]] = []
-    with Batcher(NoVerifier(), settings()) as batcher:
+    with Batcher(NullVerifier(), settings()) as batcher:
         for number in range(5):
             batcher.ask(candidate(f"c{number}"), lambda c, v: order.append((c.id, threading.current_thread().name)))
     assert order == [(f"c{number}", "MainThread") for number in range(5)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stream import HistoryFilter, JournalError, read_history
-from stream.feed.journal import Entry, Journal, Retention, Upstream
+from stream.feed.journal import Entry, Journal, RelayPosition, Retention
 
 
 def entries(first: int, count: int, *, published: float = 0.0, size: int = 20) -> list[Entry]:
@@ -139,10 +139,12 @@ def test_a_journal_beyond_its_size_forgets_the_oldest_and_the_file_shrinks(tmp_p
 def test_how_far_a_relay_has_come_is_kept_in_the_same_commit(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
     one, two = entries(1, 2)
-    journal.append([one._replace(upstream=Upstream("far", "r1", 7)), two._replace(upstream=Upstream("far", "r1", 8))])
+    journal.append(
+        [one._replace(upstream=RelayPosition("far", "r1", 7)), two._replace(upstream=RelayPosition("far", "r1", 8))]
+    )
     with pytest.raises(JournalError):
-        journal.append([two._replace(upstream=Upstream("far", "r1", 9))])
-    assert journal.upstreams() == [Upstream("far", "r1", 8)]
+        journal.append([two._replace(upstream=RelayPosition("far", "r1", 9))])
+    assert journal.upstreams() == [RelayPosition("far", "r1", 8)]
     journal.close()
 
 

@@ -13,8 +13,8 @@ from helpers.feed import free_endpoint, options_for, publish, take, wait_until
 from stream import (
     Feed,
     FeedError,
-    Notice,
     Subscriber,
+    SubscriberNotice,
     SubscriberOptions,
     allow_client,
     list_clients,
@@ -127,7 +127,7 @@ def test_revoking_drops_a_connected_client_and_the_others_miss_nothing(feed: Fee
     make_client_keys(keys, "bob", tmp_path / "bob.key")
     address, bob_keys = parse_endpoint(endpoint_of(feed)), read_client_keys(tmp_path / "bob.key")
     wait_until(lambda: knock(zmq.SUB, address.events, bob_keys, 300))
-    notices: list[Notice] = []
+    notices: list[SubscriberNotice] = []
     options = {
         name: SubscriberOptions(since=0, keys=[tmp_path / f"{name}.key"], on_notice=notices.append)
         for name in ("alice", "bob")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stream.feed.history_service import HistoryDesk
 from stream.feed.journal import Journal, Retention
 from stream.feed.protocol import Packed, encode
-from stream.feed.reassembly import Cursor, Notice, Order, Received, Start
+from stream.feed.reassembly import Cursor, Order, Received, Start, SubscriberNotice
 from stream.feed.sequencer import Draft, Ledger
 
 DRAFT = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
@@ -63,7 +63,7 @@ class Listener:
     """An Order and everything that came out of it."""
 
     def __init__(self, cursors: dict[str, Cursor] | None = None, since: int | None = 0, waited: float = 0.0) -> None:
-        self.notices: list[Notice] = []
+        self.notices: list[SubscriberNotice] = []
         self.got: list[Received] = []
         self.order = self.another(cursors if cursors is not None else {}, since, waited)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
-from stream import AsyncSubscriber, Cursor, Feed, FeedError, Notice, Received, Subscriber, SubscriberOptions
+from stream import AsyncSubscriber, Cursor, Feed, FeedError, Received, Subscriber, SubscriberNotice, SubscriberOptions
 from stream.feed.keys import make_client_keys, make_server_keys
 from stream.feed.protocol import parse_endpoint
 
@@ -74,7 +74,7 @@ def test_a_cursor_file_keeps_the_place_of_first_contact_even_before_a_message(tm
 
 
 def test_a_cursor_that_cannot_be_written_is_said_once_and_holds_up_no_message(tmp_path: Path) -> None:
-    endpoint, notices = free_endpoint(), list[Notice]()
+    endpoint, notices = free_endpoint(), list[SubscriberNotice]()
     options = SubscriberOptions(since=0, cursor=tmp_path / "place", on_notice=notices.append)
     with Feed(options_for(endpoint), {}) as feed:
         publish(feed, 3)
@@ -113,7 +113,7 @@ def test_filters_by_camera_and_state_leave_the_numbers_whole(tmp_path: Path) -> 
     with Feed(options_for(endpoint, tmp_path / "j.db"), {}) as feed:
         for n in range(10):
             publish(feed, 1, camera=f"cam{n % 2}", state=("detected", "confirmed")[n // 2 % 2])
-        notices: list[Notice] = []
+        notices: list[SubscriberNotice] = []
         options = SubscriberOptions(since=0, cameras=["cam1"], states=["confirmed"], on_notice=notices.append)
         with Subscriber(endpoint, options=options) as events:
             got = take(events, 2)

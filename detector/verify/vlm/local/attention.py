@@ -1,14 +1,14 @@
 """Attention backends: which work here, and why one that was asked for cannot."""
 
 from detector.errors import VerifierError
-from detector.verify.vlm.local.facts import Facts
+from detector.verify.vlm.local.facts import EnvironmentReport
 
 ALWAYS = ("sdpa", "eager")
 _FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 _LOWEST_FLASH_2 = (2, 3, 3)  # the lowest flash-attn that transformers takes
 
 
-def check_attention(backend: str, facts: Facts) -> None:
+def check_attention(backend: str, facts: EnvironmentReport) -> None:
     """Nothing, when `backend` can work with what `facts` found; told before any weights are read.
 
     Raises:
@@ -25,14 +25,14 @@ def check_attention(backend: str, facts: Facts) -> None:
         raise VerifierError(f"--attn {backend}: {why}; {setup(facts)}. --attn sdpa works without it")
 
 
-def setup(facts: Facts) -> str:
+def setup(facts: EnvironmentReport) -> str:
     """This Python's versions as advice names them."""
     cuda = f"CUDA {facts.cuda}" if facts.cuda else "no CUDA"
     cards = ", ".join(gpu.name for gpu in facts.gpus) or "no GPU"
     return f"this is Python {facts.python}, torch {facts.torch}, {cuda}, {cards}"
 
 
-def _why_no_flash(backend: str, facts: Facts) -> str | None:
+def _why_no_flash(backend: str, facts: EnvironmentReport) -> str | None:
     """What is in the way of flash attention, the deepest cause first; None when nothing is."""
     too_old = [gpu.name for gpu in facts.gpus if int(gpu.capability.partition(".")[0]) < 8]
     hindrances = (
@@ -48,7 +48,7 @@ def _why_no_flash(backend: str, facts: Facts) -> str | None:
     return _why_no_wheel(backend, facts)
 
 
-def _why_no_wheel(backend: str, facts: Facts) -> str | None:
+def _why_no_wheel(backend: str, facts: EnvironmentReport) -> str | None:
     if backend == "flash_attention_2":
         if facts.flash_attention is None:
             return "the package flash-attn is not installed; tools/install_flash_attn.sh looks for a matching wheel"

@@ -21,7 +21,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     capability: str
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class EnvironmentReport(msgspec.Struct, frozen=True, kw_only=True):
     """Versions (None: not installed) and devices. backends: each attention backend with "" or why it cannot work."""
 
     python: str
@@ -63,7 +63,7 @@ def may_have_gpu(devices: Path = Path("/dev")) -> bool:
     return sys.platform != "linux" or any(True for name in names for _ in devices.glob(name))
 
 
-def gather_facts() -> Facts:
+def environment_report() -> EnvironmentReport:
     """Ask a fresh process; seconds.
 
     Raises:
@@ -72,7 +72,7 @@ def gather_facts() -> Facts:
     command = [sys.executable, "-m", "detector.verify.vlm.local.probe"]
     try:
         done = subprocess.run(command, capture_output=True, check=True, timeout=_PROBE_SECONDS)
-        return msgspec.json.decode(done.stdout.splitlines()[-1], type=Facts)
+        return msgspec.json.decode(done.stdout.splitlines()[-1], type=EnvironmentReport)
     except subprocess.TimeoutExpired as error:
         raise VerifierError(f"torch did not answer within {_PROBE_SECONDS:.0f} s; is its driver hanging?") from error
     except (subprocess.CalledProcessError, msgspec.DecodeError, IndexError) as error:

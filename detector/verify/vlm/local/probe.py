@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from detector.verify.vlm.local.facts import Facts, Gpu, cpu_multiplies_bf16, installed
+from detector.verify.vlm.local.facts import EnvironmentReport, Gpu, cpu_multiplies_bf16, installed
 
 
-def gather() -> Facts:
+def gather() -> EnvironmentReport:
     """Everything about this Python's torch and transformers."""
     facts: dict[str, object] = {
         "python": platform.python_version(),
@@ -27,7 +27,7 @@ def gather() -> Facts:
             facts["backends"] = _backends()
     if installed("torchvision") is not None:
         facts["torchvision_error"] = _import_error("torchvision")
-    return msgspec.convert(facts, Facts)
+    return msgspec.convert(facts, EnvironmentReport)
 
 
 def _torch_facts() -> dict[str, object]:

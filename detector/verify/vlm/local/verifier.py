@@ -8,7 +8,7 @@ from detector.errors import VerifierError
 from detector.events import Verdict
 from detector.settings import MinicpmSettings, Settings
 from detector.verify.vlm.local.attention import ALWAYS, check_attention
-from detector.verify.vlm.local.facts import gather_facts, installed
+from detector.verify.vlm.local.facts import environment_report, installed
 from detector.verify.vlm.local.keeper import ModelKeeper
 from detector.verify.vlm.local.models import known_models
 from detector.verify.vlm.local.protocol import Load
@@ -70,7 +70,7 @@ def check_installed(minicpm: MinicpmSettings) -> None:
     """
     check_versions(minicpm)
     if minicpm.attention not in ALWAYS:
-        check_attention(minicpm.attention, gather_facts())
+        check_attention(minicpm.attention, environment_report())
 
 
 def check_versions(minicpm: MinicpmSettings) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from detector.errors import VerifierError
-from detector.verify.vlm.local.facts import Facts
+from detector.verify.vlm.local.facts import EnvironmentReport
 
 EXTRA = "minicpm45"
 _STAMP = "lightning-detector.json"
@@ -41,7 +41,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     An empty reason: it is not installed.
     """
 
-    facts: Facts
+    facts: EnvironmentReport
     broken: dict[str, str]
 
 

@@ -10,7 +10,7 @@ import pytest
 from detector.candidate import Candidate, CandidateContext, LightCurve
 from detector.settings import load_settings
 from detector.verify.photometric import clues
-from detector.verify.photometric.features import Views
+from detector.verify.photometric.features import CandidateFeatures
 from detector.verify.photometric.verifier import WEIGHTS, PhotometricVerifier
 from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, land, lit, patch, sky_light
 from stream import Frame
@@ -35,8 +35,8 @@ def curve(rise: list[float], *, step: float = 0.04, **given: list[float]) -> Lig
 
 def look(
     rise: list[float], *, step: float = 0.04, context: CandidateContext | None = None, **given: list[float]
-) -> Views:
-    return Views(
+) -> CandidateFeatures:
+    return CandidateFeatures(
         replace(
             flash(),
             curve=curve(rise, step=step, **given),
@@ -60,7 +60,7 @@ def picture(frame: Frame, levels: Picture) -> Frame:
 def test_light_that_moves_on_is_an_insect_however_large_it_is() -> None:
     moving = look([60, 60, 60, 60], overlap=[0, 0.2, 0.3, 0.4])
     assert odds("overlap", clues.overlap(moving)) == -3
-    large = Views(replace(moving.candidate, lit_fraction=0.5))
+    large = CandidateFeatures(replace(moving.candidate, lit_fraction=0.5))
     assert clues.overlap(large) == clues.overlap(moving)
 
 
@@ -86,8 +86,8 @@ def test_clouds_that_drift_into_the_place_of_a_flash_are_not_its_light() -> None
     stays = replace(source, curve=curve([20, 10, 10, 10, 10]), context=CandidateContext(dark_after=False))
     drift = np.zeros((HEIGHT, WIDTH), np.float32)
     drift[:90, 60:160], drift[:90, 160:260] = 10, -10
-    clouds = Views(replace(stays, after=picture(source.peak, quiet + drift)))
-    lamp = Views(replace(stays, after=picture(source.peak, quiet + light / 2)))
+    clouds = CandidateFeatures(replace(stays, after=picture(source.peak, quiet + drift)))
+    lamp = CandidateFeatures(replace(stays, after=picture(source.peak, quiet + light / 2)))
     assert odds("fallen_share", clues.fallen_share(clouds)) > 0
     assert clues.went_dark(clouds) == 1
     assert odds("fallen_share", clues.fallen_share(lamp)) < -5
@@ -108,15 +108,15 @@ def filtered(*, dark: float, stays: float) -> Candidate:
 
 def test_a_dark_moment_before_and_a_brighter_picture_after_is_a_filter_that_swings() -> None:
     swing = filtered(dark=0.35, stays=1.3)
-    assert odds("filter_swing", clues.filter_swing(Views(swing))) == -6
+    assert odds("filter_swing", clues.filter_swing(CandidateFeatures(swing))) == -6
     assert not PhotometricVerifier(PHOTOMETRIC).verify([swing])[0].lightning
     for other in (filtered(dark=0.35, stays=1.0), filtered(dark=1.0, stays=1.3)):
-        assert odds("filter_swing", clues.filter_swing(Views(other))) == 0
+        assert odds("filter_swing", clues.filter_swing(CandidateFeatures(other))) == 0
 
 
 def test_no_filter_is_seen_in_a_picture_that_is_black_before_the_flash() -> None:
     black = np.full((HEIGHT, WIDTH), 1, np.float32)
-    assert clues.filter_swing(Views(closed(frames(lit((2.0, 2.04)), scene=black))[0])) is None
+    assert clues.filter_swing(CandidateFeatures(closed(frames(lit((2.0, 2.04)), scene=black))[0])) is None
 
 
 def test_light_that_all_unlit_places_share_by_what_they_show_is_mains_light() -> None:
@@ -126,8 +126,10 @@ def test_light_that_all_unlit_places_share_by_what_they_show_is_mains_light() ->
     def beat(when: float, quiet: Picture) -> Picture:
         return quiet * np.float32(1.06) if 2.0 <= when < 2.08 else quiet
 
-    mains = Views(closed(frames(beat, scene=scene))[0])
-    sky = Views(closed(frames(lit((2.0, 2.08), light=sky_light(20, rows=(0, 60), columns=(0, 100))), scene=scene))[0])
+    mains = CandidateFeatures(closed(frames(beat, scene=scene))[0])
+    sky = CandidateFeatures(
+        closed(frames(lit((2.0, 2.08), light=sky_light(20, rows=(0, 60), columns=(0, 100))), scene=scene))[0]
+    )
     assert odds("gain_elsewhere", clues.gain_elsewhere(mains)) == -4
     assert odds("gain_elsewhere", clues.gain_elsewhere(sky)) == 0
 
@@ -135,12 +137,14 @@ def test_light_that_all_unlit_places_share_by_what_they_show_is_mains_light() ->
 def test_a_sky_that_doubles_its_light_where_it_is_not_lit_is_no_mains_light() -> None:
     scene = np.full((HEIGHT, WIDTH), 2, np.float32)
     light = np.full((HEIGHT, WIDTH), 2, np.float32) + sky_light(60, rows=(0, 60), columns=(0, 100))
-    assert clues.gain_elsewhere(Views(closed(frames(lit((2.0, 2.08), light=light), scene=scene))[0])) is None
+    assert (
+        clues.gain_elsewhere(CandidateFeatures(closed(frames(lit((2.0, 2.08), light=light), scene=scene))[0])) is None
+    )
 
 
 def test_little_is_left_to_tell_mains_light_by_where_nearly_all_is_lit() -> None:
     everywhere = np.full((HEIGHT, WIDTH), 20, np.float32)
-    assert clues.gain_elsewhere(Views(closed(frames(lit((2.0, 2.04), light=everywhere)))[0])) is None
+    assert clues.gain_elsewhere(CandidateFeatures(closed(frames(lit((2.0, 2.04), light=everywhere)))[0])) is None
 
 
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 1), (2, 1)])
@@ -149,8 +153,8 @@ def test_a_picture_that_moves_is_explained_by_its_slopes_and_a_flash_is_not(righ
     houses = np.kron(rng.choice([60, 100], (9, 16)).astype(np.float32), np.ones((20, 20), np.float32))
     stroke = closed(frames(lit((2.0, 2.04)), scene=houses))[0]
     moved = picture(stroke.peak, np.roll(houses, (down, right), axis=(0, 1)))
-    assert odds("shift_likeness", clues.shift_likeness(Views(replace(stroke, peak=moved)))) < -4
-    assert odds("shift_likeness", clues.shift_likeness(Views(stroke))) == 0
+    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
+    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(stroke))) == 0
 
 
 def test_a_cloudy_sky_that_is_shaken_is_told_by_its_slope_and_a_glow_on_it_is_not() -> None:
@@ -158,8 +162,8 @@ def test_a_cloudy_sky_that_is_shaken_is_told_by_its_slope_and_a_glow_on_it_is_no
     sky += 4 * np.sin(np.arange(WIDTH, dtype=np.float32) / 40)
     stroke = closed(frames(lit((2.0, 2.04)), scene=sky))[0]
     moved = picture(stroke.peak, np.vstack([sky[5:], sky[-5:]]))
-    assert odds("shift_likeness", clues.shift_likeness(Views(replace(stroke, peak=moved)))) < -4
-    assert odds("shift_likeness", clues.shift_likeness(Views(stroke))) == 0
+    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
+    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(stroke))) == 0
 
 
 def test_a_picture_that_moves_further_than_its_detail_is_wide_is_found_where_it_went() -> None:
@@ -169,7 +173,7 @@ def test_a_picture_that_moves_further_than_its_detail_is_wide_is_found_where_it_
     scene = np.clip(90 + clouds, 20, 200).astype(np.float32)
     stroke = closed(frames(lit((2.0, 2.04)), scene=scene))[0]
     moved = picture(stroke.peak, np.roll(scene, (4, 6), axis=(0, 1)))
-    found = clues.shift_likeness(Views(replace(stroke, peak=moved)))
+    found = clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))
     assert found is not None
     assert found > 0.75
 
@@ -181,8 +185,8 @@ def test_a_flash_in_a_picture_that_moves_is_told_by_what_is_left_when_the_pictur
     stroke = closed(frames(lit((2.0, 2.04), light=sky_light(levels)), scene=houses))[0]
     went = np.pad(houses, ((1, 0), (2, 0)), mode="edge")[:HEIGHT, :WIDTH]
 
-    def seen(shown: Picture) -> Views:
-        return Views(replace(stroke, peak=picture(stroke.peak, shown), onset=picture(stroke.onset, shown)))
+    def seen(shown: Picture) -> CandidateFeatures:
+        return CandidateFeatures(replace(stroke, peak=picture(stroke.peak, shown), onset=picture(stroke.onset, shown)))
 
     for clue in (clues.shift_likeness, clues.fine_positivity):
         assert odds(clue.__name__, clue(seen(went + sky_light(levels)))) >= 0
@@ -199,9 +203,9 @@ def test_crumbs_that_a_shift_leaves_along_a_skyline_are_no_light_however_pure() 
 
     stroke = closed(frames(lit((2.0, 2.04)), scene=view(0)))[0]
 
-    def tilted(rest: Picture) -> Views:
+    def tilted(rest: Picture) -> CandidateFeatures:
         now = picture(stroke.peak, view(2) + rest)
-        return Views(replace(stroke, peak=now, onset=now))
+        return CandidateFeatures(replace(stroke, peak=now, onset=now))
 
     assert clues.shift_likeness(tilted(patch(30, (50, 56), (100, 112)))) == pytest.approx(0.95, abs=0.05)
     assert clues.shift_likeness(tilted(sky_light(20))) == 0
@@ -212,23 +216,23 @@ def test_a_camera_that_swings_by_a_fifteenth_of_the_picture_is_followed() -> Non
     houses = np.kron(rng.choice([60, 100], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
     stroke = closed(frames(lit((2.0, 2.04)), scene=houses))[0]
     moved = picture(stroke.peak, np.roll(houses, (6, 21), axis=(0, 1)))
-    assert odds("shift_likeness", clues.shift_likeness(Views(replace(stroke, peak=moved)))) < -4
-    assert odds("shift_likeness", clues.shift_likeness(Views(stroke))) == 0
+    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
+    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(stroke))) == 0
 
 
 def test_noise_is_no_shift() -> None:
     still = flash()
     assert still.before is not None
-    assert clues.shift_likeness(Views(replace(still, peak=still.before))) == 0
+    assert clues.shift_likeness(CandidateFeatures(replace(still, peak=still.before))) == 0
 
 
 def test_where_the_centre_of_a_large_light_is_and_goes_says_nothing() -> None:
     crossing = look([60, 60, 60, 60], x=[0.1, 0.3, 0.5, 0.7])
     assert odds("travel", clues.travel(crossing)) == -4
-    low = Views(replace(crossing.candidate, centroid=(0.5, 0.9)))
+    low = CandidateFeatures(replace(crossing.candidate, centroid=(0.5, 0.9)))
     assert odds("height", clues.height(low)) == -4
     for candidate in (crossing.candidate, low.candidate):
-        large = Views(replace(candidate, lit_fraction=0.5))
+        large = CandidateFeatures(replace(candidate, lit_fraction=0.5))
         assert clues.travel(large) is None
         assert clues.height(large) is None
 
@@ -238,7 +242,7 @@ def test_a_lamp_shines_evenly_but_in_white_pictures_everything_does() -> None:
     assert odds("steadiness", clues.steadiness(lamp)) == -4
     assert odds("steadiness", clues.steadiness(strokes)) == 0
     white = replace(lamp.candidate, peak_map=np.full_like(lamp.candidate.peak_map, 250))
-    assert clues.steadiness(Views(white)) is None
+    assert clues.steadiness(CandidateFeatures(white)) is None
 
 
 def test_three_frames_may_be_as_bright_as_each_other_by_chance() -> None:
@@ -281,11 +285,11 @@ def in_hail(levels: float) -> Candidate:
 
 
 def test_what_falls_all_the_time_does_not_speak_against_a_flash_that_outshines_it() -> None:
-    calm = Views(replace(in_hail(8), quiet=()))
+    calm = CandidateFeatures(replace(in_hail(8), quiet=()))
     assert odds("fine_positivity", clues.fine_positivity(calm)) < -2
-    assert clues.fine_positivity(Views(in_hail(8))) == pytest.approx(1, abs=0.01)
-    assert clues.fine_positivity(Views(in_hail(6))) == pytest.approx(0.916, abs=0.01)
-    assert odds("fine_positivity", clues.fine_positivity(Views(in_hail(4)))) < -4
+    assert clues.fine_positivity(CandidateFeatures(in_hail(8))) == pytest.approx(1, abs=0.01)
+    assert clues.fine_positivity(CandidateFeatures(in_hail(6))) == pytest.approx(0.916, abs=0.01)
+    assert odds("fine_positivity", clues.fine_positivity(CandidateFeatures(in_hail(4)))) < -4
 
 
 def test_what_a_scene_does_by_itself_is_taken_over_as_long_as_the_flash_is_from_the_picture_before_it() -> None:
@@ -294,18 +298,18 @@ def test_what_a_scene_does_by_itself_is_taken_over_as_long_as_the_flash_is_from_
     assert len(stroke.quiet) == 4
     drifting = replace(stroke, quiet=tuple(picture(one, land() + 10 * n) for n, one in enumerate(stroke.quiet)))
     for seconds, drift in ((0.04, 10), (0.5, 20), (9.0, 30)):
-        usual = Views(drifting).usual(replace(stroke.peak, seconds=stroke.before.seconds + seconds))
+        usual = CandidateFeatures(drifting).usual(replace(stroke.peak, seconds=stroke.before.seconds + seconds))
         assert usual is not None
         assert float(usual.difference.mean()) == pytest.approx(drift, abs=0.5)
-    assert Views(replace(drifting, before=None)).usual(stroke.peak) is None
-    assert Views(replace(drifting, quiet=drifting.quiet[:1])).usual(stroke.peak) is None
-    assert Views(drifting).usual(None) is None
+    assert CandidateFeatures(replace(drifting, before=None)).usual(stroke.peak) is None
+    assert CandidateFeatures(replace(drifting, quiet=drifting.quiet[:1])).usual(stroke.peak) is None
+    assert CandidateFeatures(drifting).usual(None) is None
 
 
 def test_hail_that_falls_all_the_time_is_no_other_scene() -> None:
     stroke = in_hail(12)
-    assert odds("scene_changed", clues.scene_changed(Views(stroke))) == 0
-    assert clues.scene_changed(Views(replace(stroke, quiet=()))) > 0.15  # type: ignore[operator]
+    assert odds("scene_changed", clues.scene_changed(CandidateFeatures(stroke))) == 0
+    assert clues.scene_changed(CandidateFeatures(replace(stroke, quiet=()))) > 0.15  # type: ignore[operator]
 
 
 def test_sparks_are_counted_whatever_the_scene_does_by_itself() -> None:
@@ -315,7 +319,7 @@ def test_sparks_are_counted_whatever_the_scene_does_by_itself() -> None:
             swarm[20 + row : 80 : 12, 40 + column : 200 : 16] = 250
     burst = closed(frames(lit((2.0, 2.04), light=swarm)))[0]
     restless = replace(burst, quiet=tuple(picture(frame, hail(seed)) for seed, frame in enumerate(burst.quiet)))
-    assert clues.specks(Views(restless)) == clues.specks(Views(burst)) == 50
+    assert clues.specks(CandidateFeatures(restless)) == clues.specks(CandidateFeatures(burst)) == 50
 
 
 def between_places(*, takes: float, at_once: bool = False, same: bool = False) -> Candidate:
@@ -337,23 +341,26 @@ def between_places(*, takes: float, at_once: bool = False, same: bool = False) -
 @pytest.mark.parametrize("same", [True, False])
 def test_a_fade_to_white_is_an_editors_whether_it_leads_to_another_place_or_back(same: bool) -> None:
     dip = between_places(takes=0.2, same=same)
-    assert odds("unevenness", clues.unevenness(Views(dip))) == -5
+    assert odds("unevenness", clues.unevenness(CandidateFeatures(dip))) == -5
     assert not PhotometricVerifier(PHOTOMETRIC).verify([dip])[0].lightning
 
 
 def test_where_all_is_white_at_once_the_way_back_is_asked() -> None:
-    burst = Views(between_places(takes=0.4, at_once=True))
+    burst = CandidateFeatures(between_places(takes=0.4, at_once=True))
     assert burst.at_onset is not None
     assert burst.at_onset.unevenness() is None
     assert odds("unevenness", clues.unevenness(burst)) == -5
-    assert clues.unevenness(Views(replace(burst.candidate, waning=None))) is None
+    assert clues.unevenness(CandidateFeatures(replace(burst.candidate, waning=None))) is None
 
 
 def test_light_that_fades_into_the_dark_is_uneven_and_a_fade_that_follows_a_stroke_does_not_undo_it() -> None:
     stroke = flash()
-    assert odds("unevenness", clues.unevenness(Views(stroke))) == 0
+    assert odds("unevenness", clues.unevenness(CandidateFeatures(stroke))) == 0
     fade = between_places(takes=0.4)
-    assert odds("unevenness", clues.unevenness(Views(replace(stroke, waning=fade.waning, after=fade.after)))) == 0
+    assert (
+        odds("unevenness", clues.unevenness(CandidateFeatures(replace(stroke, waning=fade.waning, after=fade.after))))
+        == 0
+    )
 
 
 def arc_on_the_ground(*, brightens_sky: float = 0.0) -> Candidate:
@@ -379,27 +386,27 @@ def in_colour(one: Candidate) -> Candidate:
 def test_what_lights_a_yard_and_leaves_the_sky_above_as_it_was_is_no_lightning() -> None:
     infrared = arc_on_the_ground()
     arc, stroke = in_colour(infrared), in_colour(arc_on_the_ground(brightens_sky=30))
-    assert odds("sky_share", clues.sky_share(Views(arc))) == -5
+    assert odds("sky_share", clues.sky_share(CandidateFeatures(arc))) == -5
     assert not PhotometricVerifier(PHOTOMETRIC).verify([arc])[0].lightning
-    assert odds("sky_share", clues.sky_share(Views(stroke))) == 0
-    assert clues.sky_share(Views(replace(arc, lit_fraction=0.02))) is None
-    assert clues.sky_share(Views(infrared)) is None
+    assert odds("sky_share", clues.sky_share(CandidateFeatures(stroke))) == 0
+    assert clues.sky_share(CandidateFeatures(replace(arc, lit_fraction=0.02))) is None
+    assert clues.sky_share(CandidateFeatures(infrared)) is None
 
 
 def test_one_white_picture_between_two_places_is_known_by_the_places() -> None:
-    cut = Views(between_places(takes=0.04))
+    cut = CandidateFeatures(between_places(takes=0.04))
     assert odds("detail_kept", clues.detail_kept(cut)) == -5
-    assert odds("detail_kept", clues.detail_kept(Views(flash()))) == 0
+    assert odds("detail_kept", clues.detail_kept(CandidateFeatures(flash()))) == 0
 
 
 def test_the_detail_of_a_scene_that_moves_or_is_not_known_as_long_says_nothing() -> None:
     cut = between_places(takes=0.04)
     drive = tuple(picture(one, waves(n)) for n, one in enumerate(cut.quiet))
-    assert clues.detail_kept(Views(replace(cut, quiet=drive))) is None
-    assert clues.detail_kept(Views(replace(cut, quiet=cut.quiet[:1]))) is None
+    assert clues.detail_kept(CandidateFeatures(replace(cut, quiet=drive))) is None
+    assert clues.detail_kept(CandidateFeatures(replace(cut, quiet=cut.quiet[:1]))) is None
     assert cut.after is not None
     late = replace(cut, after=replace(cut.after, seconds=cut.after.seconds + 5))
-    assert clues.detail_kept(Views(late)) is None
+    assert clues.detail_kept(CandidateFeatures(late)) is None
 
 
 def waves(seed: int) -> Picture:
@@ -413,8 +420,8 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
     assert stroke.after is not None
     calm = replace(stroke, after=picture(stroke.after, waves(4)))
     sea = replace(calm, quiet=tuple(picture(frame, waves(seed)) for seed, frame in enumerate(stroke.quiet)))
-    assert odds("scene_changed", clues.scene_changed(Views(calm))) < -1
-    assert odds("scene_changed", clues.scene_changed(Views(sea))) == 0
+    assert odds("scene_changed", clues.scene_changed(CandidateFeatures(calm))) < -1
+    assert odds("scene_changed", clues.scene_changed(CandidateFeatures(sea))) == 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detector.candidate import Candidate
 from detector.verify.photometric import colour as colour_clues
-from detector.verify.photometric.features import Views
+from detector.verify.photometric.features import CandidateFeatures
 from detector.verify.photometric.verifier import WEIGHTS
 from helpers.candidates import candidate
 from stream import Frame
@@ -31,7 +31,7 @@ def moment() -> Candidate:
     return candidate()
 
 
-def views(before: Colours, peak: Colours, waning: Colours | None = None) -> Views:
+def views(before: Colours, peak: Colours, waning: Colours | None = None) -> CandidateFeatures:
     """A moment of which a camera shows these levels before, at the peak and, if told, when its light wanes."""
 
     def seen(frame: Frame, levels: Colours) -> Frame:
@@ -41,7 +41,7 @@ def views(before: Colours, peak: Colours, waning: Colours | None = None) -> View
     one = moment()
     assert one.before is not None
     assert one.after is not None
-    return Views(
+    return CandidateFeatures(
         replace(
             one,
             before=seen(one.before, before),
@@ -179,12 +179,12 @@ def test_a_picture_is_grey_where_coding_alone_colours_it_or_its_colour_is_not_kn
         shown = (np.full((*SIZE, 3), colour, np.uint8) for colour in (before, (250, 150, 50)))
         dark, lit = (lambda _side, seen=seen: seen for seen in shown)
         return colour_clues.colourless(
-            Views(replace(one, before=replace(one.before, color=dark), peak=replace(one.peak, color=lit)))
+            CandidateFeatures(replace(one, before=replace(one.before, color=dark), peak=replace(one.peak, color=lit)))
         )
 
     assert grey((140, 141, 143))
     assert not grey((140, 142, 146))
-    assert colour_clues.colourless(Views(replace(moment(), before=None)))
+    assert colour_clues.colourless(CandidateFeatures(replace(moment(), before=None)))
 
 
 def test_what_is_white_all_over_has_not_lost_its_colour_and_what_turns_grey_has() -> None:

@@ -13,7 +13,7 @@ from detector.events import Verdict
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from detector.verify.photometric import clues
-from detector.verify.photometric.features import Views
+from detector.verify.photometric.features import CandidateFeatures
 from detector.verify.photometric.verifier import WEIGHTS, PhotometricVerifier
 from helpers.scenes import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light
 from stream import Frame
@@ -580,7 +580,7 @@ def test_pictures_of_another_size_are_not_compared() -> None:
     candidate = candidate_of(frames(FLASH))
     assert candidate.before is not None
     other = replace(candidate.before, luma=candidate.before.luma[::2, ::2])
-    assert clues.fine_positivity(Views(replace(candidate, before=other))) is None
+    assert clues.fine_positivity(CandidateFeatures(replace(candidate, before=other))) is None
 
 
 def test_a_weight_is_linear_between_its_ends_and_never_stronger_beyond() -> None:

@@ -13,7 +13,7 @@ import pytest
 from detector.cli.main import main
 from helpers.media import Clip, make_clip
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
-from stream import BadVideo, CaptureOptions, Frame, GrowingFile, open_video
+from stream import CaptureOptions, Frame, GrowingFile, VideoError, open_video
 
 LIMIT_SECONDS = 20.0
 PATIENCE_SECONDS = 2.0
@@ -93,7 +93,7 @@ def test_an_mp4_that_is_completed_while_it_is_followed_says_what_to_record_inste
         return False
 
     with (
-        pytest.raises(BadVideo, match=r"record to \.ts or \.mkv"),
+        pytest.raises(VideoError, match=r"record to \.ts or \.mkv"),
         open_video(GrowingFile(path, 0.3, complete), options=capture_options) as video,
     ):
         list(video)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from helpers.media import Clip, counter, make_clip, picture
-from stream import BadVideo, CannotOpen, CaptureOptions, Frame, open_video
+from stream import CaptureOptions, Frame, OpenError, VideoError, open_video
 
 SMALL = Clip(seconds=1.2, size=(320, 180), flashes=(12,))
 X265 = {"preset": "ultrafast", "x265-params": "log-level=none"}
@@ -291,7 +291,7 @@ def test_a_recording_that_breaks_off_gives_all_before_the_break_and_then_says_so
     broken = make_clip(tmp_path / name, replace(clip, **CODECS.get(name, {})))
     cut_short(broken)
     seen = []
-    with open_video(broken, options=capture_options) as video, pytest.raises(BadVideo) as error:
+    with open_video(broken, options=capture_options) as video, pytest.raises(VideoError) as error:
         seen.extend(counter(shown(f)) for f in video)
     assert seen[:20] == list(range(20))
     assert len(seen) < 70
@@ -310,7 +310,7 @@ def test_a_segment_whose_time_stamps_go_on_from_the_one_before_is_complete_unles
         assert len(list(video)) == 100
     cut_short(segment)
     if name in ("a.mkv", "a.webm"):
-        with open_video(segment, options=capture_options) as video, pytest.raises(BadVideo, match="breaks off after"):
+        with open_video(segment, options=capture_options) as video, pytest.raises(VideoError, match="breaks off after"):
             list(video)
 
 
@@ -340,7 +340,7 @@ def test_a_file_of_which_most_will_not_decode_is_called_damaged(
     for at, size in places[10:]:
         data[at + 8 : at + size] = bytes(size - 8)
     path.write_bytes(data)
-    with open_video(path, options=capture_options) as video, pytest.raises(BadVideo, match="would not decode"):
+    with open_video(path, options=capture_options) as video, pytest.raises(VideoError, match="would not decode"):
         assert len(list(video)) >= 10
 
 
@@ -375,7 +375,7 @@ def test_what_is_not_a_recording_is_refused_with_one_line_that_says_what_it_is(
 ) -> None:
     make, said = BAD[name]
     make(tmp_path / name)
-    with pytest.raises(CannotOpen) as error:
+    with pytest.raises(OpenError) as error:
         open_video(tmp_path / name, options=capture_options)
     assert said in str(error.value)
     assert str(tmp_path / name) in str(error.value)
@@ -421,5 +421,5 @@ def test_sound_that_goes_on_after_the_last_picture_is_not_a_break(
 def test_a_break_in_the_sound_after_the_last_picture_is_told(tmp_path: Path, capture_options: CaptureOptions) -> None:
     path = with_sound(tmp_path / "a.flv", 50, 0.0, 60)
     cut_short(path)
-    with pytest.raises(BadVideo, match="breaks off"):
+    with pytest.raises(VideoError, match="breaks off"):
         frames_of(path, capture_options)

@@ -68,7 +68,7 @@ def test_a_device_that_is_pulled_out_is_told_and_taken_up_again_when_it_returns(
 )
 def test_an_opencv_that_will_not_load_says_what_to_install(error: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "cv2.py").write_text(f"raise ImportError({error!r})")
-    program = "from stream import CannotOpen, load_opencv\ntry:\n load_opencv()\nexcept CannotOpen as e:\n print(e)"
+    program = "from stream import OpenError, load_opencv\ntry:\n load_opencv()\nexcept OpenError as e:\n print(e)"
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={"PYTHONPATH": str(tmp_path)},

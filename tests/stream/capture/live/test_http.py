@@ -17,7 +17,7 @@ import pytest
 
 from helpers.media import Clip, counter, make_clip
 from helpers.rtsp import own_certificate
-from stream import Camera, CameraStatus, CannotOpen, CaptureOptions, Frame, open_video
+from stream import Camera, CameraStatus, CaptureOptions, Frame, OpenError, open_video
 
 BOUNDARY = "picture"
 
@@ -86,7 +86,7 @@ def test_a_recording_on_a_web_server_is_read_like_a_file(
 
 
 def test_a_recording_that_is_not_there_is_refused(web: str, capture_options: CaptureOptions) -> None:
-    with pytest.raises(CannotOpen, match="404"):
+    with pytest.raises(OpenError, match="404"):
         open_video(f"{web}/nothing.mp4", options=capture_options)
 
 
@@ -103,7 +103,7 @@ def test_a_recording_over_tls_is_read_only_where_its_server_is_trusted(
             return len(list(video))
 
     with served(tmp_path, both) as address:
-        with pytest.raises(CannotOpen, match="tls_ca_file"):
+        with pytest.raises(OpenError, match="tls_ca_file"):
             pictures(capture_options)
         assert pictures(msgspec.structs.replace(capture_options, tls_ca_file=str(certificate))) == 25
         assert pictures(msgspec.structs.replace(capture_options, tls_verify=False)) == 25

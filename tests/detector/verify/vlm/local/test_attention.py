@@ -5,10 +5,10 @@ import pytest
 
 from detector.errors import VerifierError
 from detector.verify.vlm.local.attention import check_attention
-from detector.verify.vlm.local.facts import Facts, Gpu
+from detector.verify.vlm.local.facts import EnvironmentReport, Gpu
 
 CARD = Gpu(name="NVIDIA L4", memory_gib=22.0, free_gib=21.0, capability="8.9")
-READY = Facts(
+READY = EnvironmentReport(
     python="3.11.7",
     torch="2.8.0+cu128",
     cuda="12.8",
@@ -20,13 +20,13 @@ READY = Facts(
 )
 
 
-def without(**changes: object) -> Facts:
+def without(**changes: object) -> EnvironmentReport:
     return msgspec.structs.replace(READY, **changes)
 
 
 @pytest.mark.parametrize("backend", ["sdpa", "eager"])
 def test_what_torch_itself_brings_needs_nothing(backend: str) -> None:
-    check_attention(backend, Facts(python="3.11.7"))
+    check_attention(backend, EnvironmentReport(python="3.11.7"))
 
 
 def test_flash_attention_works_with_everything_in_place() -> None:
@@ -46,7 +46,7 @@ def test_flash_attention_works_with_everything_in_place() -> None:
         (without(backends={"flash_attention_2": "no usable package, or no GPU"}), "must match torch, CUDA and Python"),
     ],
 )
-def test_the_deepest_cause_is_named_with_the_versions_that_are_here(facts: Facts, said: str) -> None:
+def test_the_deepest_cause_is_named_with_the_versions_that_are_here(facts: EnvironmentReport, said: str) -> None:
     with pytest.raises(VerifierError) as refused:
         check_attention("flash_attention_2", facts)
     message = str(refused.value)

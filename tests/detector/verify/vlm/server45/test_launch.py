@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from detector.errors import VerifierError
-from detector.verify.vlm.local.facts import Facts, Gpu
+from detector.verify.vlm.local.facts import EnvironmentReport, Gpu
 from detector.verify.vlm.local.snapshot import Snapshot
 from detector.verify.vlm.server45.environment import Environment, Probe, Stamp
 from detector.verify.vlm.server45.imports import Need
@@ -16,7 +16,7 @@ from detector.verify.vlm.server45.snapshot import known_good
 
 MODEL = "openbmb/MiniCPM-V-4_5"
 CARD = Gpu(name="NVIDIA L4", memory_gib=22.0, free_gib=21.0, capability="8.9")
-FACTS = Facts(python="3.11.7", torch="2.13.0", cuda="13.0", transformers="4.57.6", gpus=[CARD])
+FACTS = EnvironmentReport(python="3.11.7", torch="2.13.0", cuda="13.0", transformers="4.57.6", gpus=[CARD])
 
 
 def refusal(
