@@ -23,7 +23,7 @@ _BACKGROUND_SAMPLES = 9
 
 
 @dataclass(frozen=True, eq=False)
-class Usual:
+class MedianBackground:
     """What each block looked like in some pictures, made when first asked for."""
 
     pictures: tuple[Grid, ...]
@@ -35,7 +35,7 @@ class Usual:
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class BackgroundEstimate:
     """The background as it is before one picture.
 
     recent: (rows, columns) the picture of `step_seconds` ago (at low rates: the one before).
@@ -43,7 +43,7 @@ class Known:
     noise, swing: as those of Background; None while only one picture is known.
     """
 
-    usual: Usual
+    usual: MedianBackground
     recent: Grid
     older: Grid
     noise: Grid | None
@@ -78,7 +78,7 @@ class Background:
         self._recent: deque[tuple[float, Grid]] = deque()
         self._samples: deque[tuple[float, Grid]] = deque(maxlen=_BACKGROUND_SAMPLES)
         self._learnt_seconds = 0.0
-        self._usual: Usual | None = None
+        self._usual: MedianBackground | None = None
         self.noise: Grid | None = None
         self.swing: Grid | None = None
         self.restless_blocks = 0.0
@@ -108,14 +108,14 @@ class Background:
         """Start again from a `level` known from before."""
         self._samples.append((seconds, level))
         self._recent.append((seconds, level))
-        self._usual = Usual((level,))
+        self._usual = MedianBackground((level,))
 
     @property
     def latest(self) -> Grid | None:
         """The newest picture, or None right after a restart."""
         return self._recent[-1][1] if self._recent else None
 
-    def known(self, seconds: float) -> Known | None:
+    def known(self, seconds: float) -> BackgroundEstimate | None:
         """What a picture of now is compared with, or None right after a restart."""
         if not self._recent or self._usual is None:
             return None
@@ -126,7 +126,7 @@ class Background:
             recent = grid
             if when <= seconds - 3 * self._step_seconds + 1e-6:
                 older = grid
-        return Known(self._usual, recent, older, self.noise, self.swing)
+        return BackgroundEstimate(self._usual, recent, older, self.noise, self.swing)
 
     @property
     def remembered(self) -> int:
@@ -150,7 +150,7 @@ class Background:
             self._samples.append((seconds, grid))
             while seconds - self._samples[0][0] > 2 * self._span_seconds:
                 self._samples.popleft()
-            self._usual = Usual(tuple(sample for _, sample in self._samples))
+            self._usual = MedianBackground(tuple(sample for _, sample in self._samples))
 
     def learn_restlessness(self, sudden_blocks: int, stir: ChangeBalance, elapsed: float) -> None:
         """Take what a picture without an onset did by itself into the averages."""

@@ -30,7 +30,7 @@ class ChangeBalance:
         share = (self.gained / max(usual.gained, 1e-6) - BY_CHANCE) / (OUTSHINES - BY_CHANCE)
         return ChangeBalance(self.gained, max(0.0, self.lost - min(1.0, max(0.0, share)) * usual.lost))
 
-    def unless_crumbs_of(self, whole: "ChangeBalance") -> "ChangeBalance":
+    def without_residual(self, whole: "ChangeBalance") -> "ChangeBalance":
         """What a shift of the picture leaves of `whole`; nothing where that is so little that it is no light.
 
         Along one bright edge the rest is as pure as light is.

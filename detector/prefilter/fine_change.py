@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detector.prefilter.blocks import Grid, mean_luma
 from detector.prefilter.change_balance import ChangeBalance
-from detector.prefilter.registration import aligned, likeliest_way, moved
+from detector.prefilter.registration import estimate_shift, moved, phase_correlation_shift
 from stream import Frame, load_opencv
 
 cv2 = load_opencv()
@@ -38,7 +38,7 @@ BLACK = 8.0  # a thirtieth of full scale: darker than this is what a picture sho
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FineChange:
     """Two pictures of one camera, five times finer than the blocks of the prefilter.
 
     before, difference: (rows, columns) float32 levels, upright; the difference is slightly smoothed.
@@ -49,7 +49,7 @@ class Change:
     difference: Grid
     noise: float
 
-    def stir(self, where: NDArray[np.bool_], rise: float) -> ChangeBalance | None:
+    def change_balance(self, where: NDArray[np.bool_], rise: float) -> ChangeBalance | None:
         """What changed noticeably around `where` (any grid), levels; None where a `rise` of the blocks drowns in noise.
 
         Whatever moves darkens the place that it leaves, but often within one block, whose mean then hides it: hence at
@@ -60,7 +60,7 @@ class Change:
             return None
         # What is left above the noise and above two levels, a step of a codec, counts: many pixels just above that must
         # not outvote a small light.
-        gate, marks = max(2.0, 4.0 * self.noise), self.spread(where).view(np.uint8)
+        gate, marks = max(2.0, 4.0 * self.noise), self.dilated(where).view(np.uint8)
         return ChangeBalance(_beyond(self.difference, gate, marks), _beyond(-self.difference, gate, marks))
 
     def smoothness(self, where: NDArray[np.bool_]) -> float | None:
@@ -70,13 +70,13 @@ class Change:
         """
         rows, columns = self.difference.shape
         side = max(3, min(rows, columns) // 10 | 1)
-        marks = self.spread(where)
+        marks = self.dilated(where)
         wide = cv2.blur(self.difference, (side, side))[marks]
         power = float((self.difference[marks] ** 2).sum())
         grain = float(np.count_nonzero(marks) * self.noise**2)
         return None if power < 4 * grain else min(1.0, float((wide * wide).sum()) / (power - grain))
 
-    def reach(self) -> float | None:
+    def glow_extent(self) -> float | None:
         """Share of the picture whose rise is a tenth of the highest or more, at the size of a few blocks, 0..1.
 
         Counted is what rises by three hundredths, or by a level where that is more: cameras and codecs show no less. It
@@ -90,7 +90,7 @@ class Change:
         least = max(LEAST_REACHED_LEVELS, REACHED * top)
         return min(1.0, float(np.mean(blocks > least)) * math.log(10.0) / math.log(top / least))
 
-    def specks(self) -> int:
+    def point_sources(self) -> int:
         """How many separate points have come to shine far brighter than what is around them, in change and as they are.
 
         Drops, glints and texture that moves change as much, but they only reflect what lights their surroundings too.
@@ -152,16 +152,16 @@ class Change:
         first, second = (grid - _blurred(grid) for grid in (before, before + self.difference))
         if min(_deviation(first), _deviation(second)) <= LEAST_DETAIL:
             return None
-        ways = [first, moved(first, likeliest_way(first, second)[0])] if turned else [first]
+        ways = [first, moved(first, phase_correlation_shift(first, second)[0])] if turned else [first]
         # Of what was moved out of the picture nothing may be left: it is measured by what was there.
         return max(float(np.mean(one * second)) for one in ways) / (_deviation(first) * _deviation(second))
 
-    def steadied(self, where: NDArray[np.bool_]) -> "tuple[Change, float]":
+    def stabilised(self, where: NDArray[np.bool_]) -> "tuple[FineChange, float]":
         """The same change, the way that the whole picture went taken back; the share that it explains, 0..1.
 
         Both around `where`.
         """
-        marks = self.spread(where)
+        marks = self.dilated(where)
         # Edges show the way as they are; a sky without any only where noise is smoothed away.
         way, explained = max((self._aligned(marks, side) for side in (1, SPECK_SIDE)), key=lambda found: found[1])
         before = cv2.blur(self.before, (3, 3))
@@ -169,7 +169,7 @@ class Change:
         if far is not None:
             way, explained = max((way, explained), self._aligned(marks, 1, far), key=lambda found: found[1])
         steady = moved(before, way)
-        return Change(before=steady, difference=before + self.difference - steady, noise=self.noise), explained
+        return FineChange(before=steady, difference=before + self.difference - steady, noise=self.noise), explained
 
     def _coarse(self) -> tuple[Grid, Grid]:
         """The picture before and the difference at the size of blocks."""
@@ -182,22 +182,22 @@ class Change:
     def _aligned(
         self, marks: NDArray[np.bool_], side: int, start: Sequence[float] = (0.0, 0.0)
     ) -> tuple[NDArray[np.float64], float]:
-        """The way that the picture went by its detail larger than `side`, and what that explains; see `aligned`."""
+        """The shift of the frame by its detail larger than `side`, and what that explains; see `estimate_shift`."""
         # The difference is smoothed over three pixels already.
         before = cv2.blur(self.before, (side + 2, side + 2))
         now = before + cv2.blur(self.difference, (side, side))
-        return aligned(before, now, marks, noise=self.noise / side, start=start)
+        return estimate_shift(before, now, marks, noise=self.noise / side, start=start)
 
-    def beyond_gain(self, where: NDArray[np.bool_]) -> float:
+    def residual_after_gain(self, where: NDArray[np.bool_]) -> float:
         """Mean change in `where` that no common gain and offset of the whole picture explain, levels."""
         spread = self.before - self.before.mean()
         power = float((spread * spread).sum())
         factor = float((self.difference * spread).sum()) / power if power > 0 else 0.0
         factor = max(factor, -MOST_DIMMED)
         rest = self.difference - self.difference.mean() - np.float32(factor) * spread
-        return float(np.maximum(np.abs(rest[self.spread(where)]) - 3.0 * self.noise, 0).mean())
+        return float(np.maximum(np.abs(rest[self.dilated(where)]) - 3.0 * self.noise, 0).mean())
 
-    def spread(self, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def dilated(self, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A coarse grid of marks on this picture, with five blocks more on each side."""
         wide = cv2.dilate(where.view(np.uint8), np.ones((11, 11), np.uint8))
         rows, columns = self.difference.shape
@@ -220,7 +220,7 @@ def _moved_along(before: Grid, now: Grid) -> Grid:
 
 def _way_of(before: Grid, now: Grid) -> Sequence[float] | None:
     """The way (x, y), fine pixels, that the whole picture went, however far; None where the two do not agree."""
-    way, agreement = likeliest_way(before - _blurred(before), now - _blurred(now))
+    way, agreement = phase_correlation_shift(before - _blurred(before), now - _blurred(now))
     return way if agreement >= SAME_SCENE else None
 
 
@@ -234,7 +234,7 @@ def _blurred(grid: Grid) -> Grid:
     return blurred
 
 
-def change(before: Frame, now: Frame) -> Change | None:
+def change(before: Frame, now: Frame) -> FineChange | None:
     """What differs between two frames of one camera, or None when they are of different sizes."""
     return change_between(fine_luma(before), fine_luma(now)) if before.luma.shape == now.luma.shape else None
 
@@ -244,7 +244,7 @@ def fine_luma(frame: Frame) -> Grid:
     return mean_luma(frame, FINE_ROWS, FINE_COLUMNS, pixels=FINE_PIXELS)
 
 
-def change_between(first: Grid, second: Grid) -> Change:
+def change_between(first: Grid, second: Grid) -> FineChange:
     """What differs between two frames, given as `fine_luma` of each."""
     raw = second - first
     smooth = cv2.blur(raw, (3, 3))
@@ -252,4 +252,4 @@ def change_between(first: Grid, second: Grid) -> Change:
     grain = np.abs((raw - smooth).ravel()[::GRAIN_STEP])
     middle = grain.size // 2
     median = float(np.partition(grain, middle)[middle])  # a seventh of the time of np.median
-    return Change(before=first, difference=smooth, noise=1.4826 * median / math.sqrt(8.0 / 9.0) / 3.0)
+    return FineChange(before=first, difference=smooth, noise=1.4826 * median / math.sqrt(8.0 / 9.0) / 3.0)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from detector.prefilter.blocks import Grid
-from detector.prefilter.fine_change import Change, change_between, fine_luma
+from detector.prefilter.fine_change import FineChange, change_between, fine_luma
 from stream import Frame
 
 # Over a quarter of a second and more, what moves by itself has moved as far as it does during most flashes; four such
@@ -33,7 +33,7 @@ class FrameBuffer:
         """Thin copies of the last quiet frames, oldest first."""
         return tuple(self._thin)
 
-    def change_to(self, now: Frame) -> Change | None:
+    def change_to(self, now: Frame) -> FineChange | None:
         """What differs from `before` to `now`, seen closely; None without a picture of before."""
         if self.before is None:
             return None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detector.prefilter.blocks import Grid
 from detector.prefilter.change_balance import NO_CHANGE, ChangeBalance
-from detector.prefilter.scene import Scene
+from detector.prefilter.scene import Thresholds
 from stream import load_opencv
 
 cv2 = load_opencv()
@@ -40,7 +40,7 @@ class FrameChange:
 
     grid: Grid
     earlier: Grid
-    scene: Scene
+    scene: Thresholds
     least_blocks: float
     usual: ChangeBalance = NO_CHANGE
     most_blocks: float = math.inf

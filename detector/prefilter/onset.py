@@ -23,7 +23,7 @@ def is_added_light(
     """
     closer = pictures.change_to(frame)
     rise = float(look.step[look.sudden].mean())
-    stir = None if closer is None else closer.stir(look.sudden, rise)
+    stir = None if closer is None else closer.change_balance(look.sudden, rise)
     if closer is None or stir is None:
         return True
     area = look.sudden_blocks / max(1.0, float(np.count_nonzero(look.scene.watched)))
@@ -32,8 +32,8 @@ def is_added_light(
         return True
     pair = apart(pictures.quiet, span_seconds)
     usual = None if pair is None else change(*pair)
-    if usual is not None and stir.beyond(usual.stir(look.sudden, rise)).positivity() >= least:
+    if usual is not None and stir.beyond(usual.change_balance(look.sudden, rise)).positivity() >= least:
         return True
     # A camera that moves, or a sky that turns, darkens as much as it brightens, until the picture is moved back.
-    left = closer.steadied(look.sudden)[0].stir(look.sudden, rise)
+    left = closer.stabilised(look.sudden)[0].change_balance(look.sudden, rise)
     return left is not None and left.positivity() >= least

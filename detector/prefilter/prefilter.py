@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.candidate import Candidate
-from detector.prefilter.background import LONGEST_LOOK_SECONDS, Background, Known
+from detector.prefilter.background import LONGEST_LOOK_SECONDS, Background, BackgroundEstimate
 from detector.prefilter.blocks import Grid, block_luma
 from detector.prefilter.clutter import ClutterMemory
 from detector.prefilter.frame_buffer import FrameBuffer
@@ -17,8 +17,8 @@ from detector.prefilter.frame_change import SUDDEN_SHARE, FrameChange
 from detector.prefilter.onset import is_added_light
 from detector.prefilter.recurrence import PeriodicLights, repetition
 from detector.prefilter.region import Polygon, Region, watched_blocks
-from detector.prefilter.scene import Scene
-from detector.prefilter.tracker import CandidateTracker, Ground
+from detector.prefilter.scene import Thresholds
+from detector.prefilter.tracker import Baseline, CandidateTracker
 from detector.settings import PrefilterSettings
 from stream import Frame
 
@@ -62,7 +62,7 @@ class Prefilter:
         self._background = Background(step_seconds=settings.step_seconds, memory_seconds=settings.noise_memory_seconds)
         self._habits = PeriodicLights()
         self._company = ClutterMemory()
-        self._aftermath: Aftermath | None = None
+        self._aftermath: ExposureRecovery | None = None
         self._moment: CandidateTracker | None = None
         self._last_look: FrameChange | None = None
         self._look_before: FrameChange | None = None
@@ -157,12 +157,12 @@ class Prefilter:
             return look.since(latest)
         return look
 
-    def _scene(self, known: Known, seconds: float, strict: float) -> Scene:
+    def _scene(self, known: BackgroundEstimate, seconds: float, strict: float) -> Thresholds:
         """strict: how much more than usual is asked for while little is known."""
         settings, aftermath = self._settings, self._aftermath
         if aftermath is not None and seconds >= aftermath.until:
             self._aftermath = None
-        return Scene(
+        return Thresholds(
             known,
             recovering=None if aftermath is None else aftermath.level,
             habit=self._habits.threshold(seconds),
@@ -195,7 +195,7 @@ class Prefilter:
         )
 
     def _open(self, frame: Frame, grid: Grid, look: FrameChange) -> Candidate:
-        ground = Ground(
+        ground = Baseline(
             level=look.scene.level,
             threshold=look.scene.threshold,
             noise=look.scene.noise,
@@ -276,7 +276,7 @@ class Prefilter:
         # In so many blocks half of what counts as lit is beyond noise, and may look like light when it comes back.
         darker = latest < moment.ground.level - np.float32(0.5) * moment.ground.threshold
         if np.count_nonzero(darker & self._watched) >= DIPPED_SHARE * np.count_nonzero(self._watched):
-            self._aftermath = Aftermath(moment.ground.level, moment.samples[-1].seconds + AFTERMATH_SECONDS)
+            self._aftermath = ExposureRecovery(moment.ground.level, moment.samples[-1].seconds + AFTERMATH_SECONDS)
 
     def _close(self, *, cut_off: bool = False, goes_on: bool = False) -> list[Candidate]:
         moment, self._moment = self._moment, None
@@ -290,7 +290,7 @@ class Prefilter:
             self._pictures.resume(now, moment.before)
             if moment.dark_from is None:
                 self._background.resume(now, moment.ground.level)
-                self._aftermath = Aftermath(moment.ground.level, now + AFTERMATH_SECONDS)
+                self._aftermath = ExposureRecovery(moment.ground.level, now + AFTERMATH_SECONDS)
         closed = moment.candidate(open_=False, cut_off=cut_off)
         clutter, repeats = self._company.add(closed), None
         if not cut_off:
@@ -314,7 +314,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Aftermath:
+class ExposureRecovery:
     """The time after a flash, when the exposure that it lowered comes back.
 
     level: (rows, columns) before the flash. A rise to what was there before is recovery, not light.

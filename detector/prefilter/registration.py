@@ -18,7 +18,7 @@ SAME_SLOPE = 1e-6  # a determinant so small beside the squared trace is rounding
 _CENTRAL_DIFFERENCE = np.array([[-0.5, 0.0, 0.5]], np.float32)
 
 
-def aligned(
+def estimate_shift(
     before: Grid, now: Grid, marks: NDArray[np.bool_], *, noise: float, start: Sequence[float] = (0.0, 0.0)
 ) -> tuple[NDArray[np.float64], float]:
     """The way (x, y), pixels, that brings `before` closest to `now` in `marks`, and the share that it explains, 0..1.
@@ -45,7 +45,7 @@ def aligned(
     return best, explained
 
 
-def likeliest_way(first: Grid, second: Grid) -> tuple[Sequence[float], float]:
+def phase_correlation_shift(first: Grid, second: Grid) -> tuple[Sequence[float], float]:
     """The way (x, y), pixels, however far, by which two pictures' detail agrees best, and how well, 0..1."""
     # Of copies: OpenCV darkens the edges of what it is given, where that needs no padding.
     way, agreement = cv2.phaseCorrelate(first.copy(), second.copy(), _window(first.shape[::-1]))

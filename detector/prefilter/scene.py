@@ -6,12 +6,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.prefilter.background import Known
+from detector.prefilter.background import BackgroundEstimate
 from detector.prefilter.blocks import Grid
 
 
 @dataclass(frozen=True)
-class Scene:
+class Thresholds:
     """What is known before a frame; grids are made when first asked for, which most frames of a quiet scene never do.
 
     known: the background and its noise, as they were before the frame.
@@ -22,7 +22,7 @@ class Scene:
     noise_factor, swing_factor: a threshold in terms of the noise and of the largest change lately.
     """
 
-    known: Known
+    known: BackgroundEstimate
     recovering: Grid | None
     habit: Grid | None
     watched: NDArray[np.bool_]

@@ -50,7 +50,7 @@ CAME_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Baseline:
     """What a flash is measured against, fixed at its onset.
 
     level, threshold, noise: (rows, columns) levels before the onset, the rise that counts as lit, and the noise.
@@ -76,7 +76,7 @@ class CandidateTracker:
         onset: Frame,
         before: Frame | None,
         quiet: tuple[Frame, ...],
-        ground: Ground,
+        ground: Baseline,
         *,
         frames_before: int = 3,
     ) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.candidate import Candidate
-from detector.prefilter.background import Known, Usual
+from detector.prefilter.background import BackgroundEstimate, MedianBackground
 from detector.prefilter.blocks import Grid
 from detector.prefilter.prefilter import Prefilter
-from detector.prefilter.scene import Scene
+from detector.prefilter.scene import Thresholds
 from detector.settings import load_settings
 from stream import Frame
 
@@ -104,11 +104,13 @@ def marked(source: Iterator[Frame], **fields: Callable[[Frame], object]) -> Iter
         yield replace(frame, **{name: make(frame) for name, make in fields.items()})  # type: ignore[arg-type]
 
 
-def dark_scene(threshold: float, *, watched: NDArray[np.bool_] | None = None) -> Scene:
+def dark_scene(threshold: float, *, watched: NDArray[np.bool_] | None = None) -> Thresholds:
     """A black scene of 36 x 64 blocks whose noise is 0.1 levels, where `threshold` levels count as lit."""
     dark: Grid = np.zeros((36, 64), np.float32)
-    return Scene(
-        known=Known(Usual((dark,)), recent=dark, older=dark, noise=dark + np.float32(0.1), swing=dark),
+    return Thresholds(
+        known=BackgroundEstimate(
+            MedianBackground((dark,)), recent=dark, older=dark, noise=dark + np.float32(0.1), swing=dark
+        ),
         recovering=None,
         habit=None,
         watched=dark == 0 if watched is None else watched,

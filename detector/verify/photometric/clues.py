@@ -50,17 +50,17 @@ def fine_positivity(views: CandidateFeatures) -> float | None:
     """
     candidate = views.candidate
     where, rise = candidate.lit_map, _mean_rise(views)
-    total = usual = steadied = NO_CHANGE
+    total = usual = stabilised = NO_CHANGE
     for view, steady, now in (
         (views.at_onset, views.steady_onset, candidate.onset),
         (views.at_peak, views.steady_peak, candidate.peak),
     ):
-        stir = (None if view is None else view.stir(where, rise)) or NO_CHANGE
-        left = (None if steady is None else steady[0].stir(where, rise)) or NO_CHANGE
-        total, steadied = total + stir, steadied + left.unless_crumbs_of(stir)
+        stir = (None if view is None else view.change_balance(where, rise)) or NO_CHANGE
+        left = (None if steady is None else steady[0].change_balance(where, rise)) or NO_CHANGE
+        total, stabilised = total + stir, stabilised + left.without_residual(stir)
         quiet = views.usual(now)
-        usual += (None if quiet is None else quiet.stir(where, rise)) or NO_CHANGE
-    return max(total.beyond(usual).positivity(), steadied.positivity()) if total.gained > 0 else None
+        usual += (None if quiet is None else quiet.change_balance(where, rise)) or NO_CHANGE
+    return max(total.beyond(usual).positivity(), stabilised.positivity()) if total.gained > 0 else None
 
 
 def fallen_share(views: CandidateFeatures) -> float | None:
@@ -88,9 +88,9 @@ def scene_changed(views: CandidateFeatures) -> float | None:
         return None
     where = views.candidate.lit_map
     usual = views.usual(views.candidate.after)
-    stir = 0.0 if usual is None else usual.beyond_gain(where)
-    rise = float(np.abs(peak.difference[peak.spread(where)]).mean())
-    return max(0.0, after.beyond_gain(where) - stir) / max(rise, 0.5)
+    stir = 0.0 if usual is None else usual.residual_after_gain(where)
+    rise = float(np.abs(peak.difference[peak.dilated(where)]).mean())
+    return max(0.0, after.residual_after_gain(where) - stir) / max(rise, 0.5)
 
 
 def detail_kept(views: CandidateFeatures) -> float | None:
@@ -185,9 +185,9 @@ def shift_likeness(views: CandidateFeatures) -> float | None:
         return None
     steady, explained = views.steady_peak
     left, stir = (
-        view.stir(views.candidate.lit_map, _mean_rise(views)) or NO_CHANGE for view in (steady, views.at_peak)
+        view.change_balance(views.candidate.lit_map, _mean_rise(views)) or NO_CHANGE for view in (steady, views.at_peak)
     )
-    left = left.unless_crumbs_of(stir)
+    left = left.without_residual(stir)
     light = (left.positivity() - _MISALIGNED) / (_LIGHT - _MISALIGNED)
     return explained * (1.0 - min(1.0, max(0.0, light)))
 
@@ -210,10 +210,10 @@ def specks(views: CandidateFeatures) -> float | None:
     anyway: a light outshines them, but after it they are taken off, and where they are not known it is not asked.
     """
     shining = (views.at_onset, views.at_peak, views.waning)
-    counts = [float(view.specks()) for view in shining if view is not None]
+    counts = [float(view.point_sources()) for view in shining if view is not None]
     after, usual = views.afterwards, views.usual(views.candidate.after)
     if after is not None and usual is not None:
-        counts.append(float(after.specks() - usual.specks()))
+        counts.append(float(after.point_sources() - usual.point_sources()))
     return max(counts, default=None)
 
 
@@ -357,7 +357,7 @@ def reach(views: CandidateFeatures) -> float | None:
     """
     candidate = views.candidate
     bluish = _BLUISH if candidate.centroid[1] <= _LOW else _BLUE
-    return None if views.at_peak is None or _by_day(views) or tint(views) < bluish else views.at_peak.reach()
+    return None if views.at_peak is None or _by_day(views) or tint(views) < bluish else views.at_peak.glow_extent()
 
 
 def lamplight(views: CandidateFeatures) -> float | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from detector.candidate import Candidate
 from detector.prefilter.blocks import Grid, block_luma
-from detector.prefilter.fine_change import Change, change
+from detector.prefilter.fine_change import FineChange, change
 from detector.prefilter.frame_buffer import apart
 from detector.verify.photometric.added_light import AddedLight, Colours, added_light
 from stream import Frame
@@ -23,50 +23,50 @@ class CandidateFeatures:
     def __init__(self, candidate: Candidate, swarms_before: float = 0.0) -> None:
         self.candidate = candidate
         self.swarms_before = swarms_before
-        self._usual: dict[float, Change | None] = {}
+        self._usual: dict[float, FineChange | None] = {}
 
     @cached_property
-    def at_onset(self) -> Change | None:
+    def at_onset(self) -> FineChange | None:
         """From before the flash to its first frame."""
         return self._change(self.candidate.onset)
 
     @cached_property
-    def at_peak(self) -> Change | None:
+    def at_peak(self) -> FineChange | None:
         """From before the flash to its brightest frame."""
         return self._change(self.candidate.peak)
 
     @cached_property
-    def steady_onset(self) -> tuple[Change, float] | None:
+    def steady_onset(self) -> tuple[FineChange, float] | None:
         """From before to the first frame with the picture moved back around the light; the share that this explains."""
         if self.candidate.onset is self.candidate.peak:
             return self.steady_peak
-        return None if self.at_onset is None else self.at_onset.steadied(self.candidate.lit_map)
+        return None if self.at_onset is None else self.at_onset.stabilised(self.candidate.lit_map)
 
     @cached_property
-    def steady_peak(self) -> tuple[Change, float] | None:
+    def steady_peak(self) -> tuple[FineChange, float] | None:
         """The same to the brightest frame."""
-        return None if self.at_peak is None else self.at_peak.steadied(self.candidate.lit_map)
+        return None if self.at_peak is None else self.at_peak.stabilised(self.candidate.lit_map)
 
     @cached_property
-    def waning(self) -> Change | None:
+    def waning(self) -> FineChange | None:
         """From before the flash to when half of its light is gone; None where it went out at once."""
         return None if self.candidate.waning is None else self._change(self.candidate.waning)
 
     @cached_property
-    def afterwards(self) -> Change | None:
+    def afterwards(self) -> FineChange | None:
         """From before the flash to after it; None where it never went dark."""
         dark = self.candidate.context.dark_after is not False
         return self._change(self.candidate.after) if dark and self.candidate.after is not None else None
 
     @cached_property
-    def left_over(self) -> Change | None:
+    def left_over(self) -> FineChange | None:
         """What half of the light adds to the picture as it is after the flash; None where it went out at once."""
         after, waning = self.candidate.after, self.candidate.waning
         if self.afterwards is None or after is None or waning is None:
             return None
         return change(after, waning)
 
-    def usual(self, now: Frame | None) -> Change | None:
+    def usual(self, now: Frame | None) -> FineChange | None:
         """What the scene changes by itself in the time from before the flash to `now`, or the longest that is known."""
         before = self.candidate.before
         if before is None or now is None:
@@ -116,6 +116,6 @@ class CandidateFeatures:
         pictures = [frame.rgb(_COLOUR_SIDE).astype(np.float32) for frame in (before, now)]
         return (pictures[0], pictures[1]) if pictures[0].shape == pictures[1].shape else None
 
-    def _change(self, frame: Frame) -> Change | None:
+    def _change(self, frame: Frame) -> FineChange | None:
         before = self.candidate.before
         return None if before is None else change(before, frame)

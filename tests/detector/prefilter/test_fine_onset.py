@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detector.candidate import Candidate
-from detector.prefilter.fine_change import Change
+from detector.prefilter.fine_change import FineChange
 from detector.prefilter.fine_change import change as closeup_change
 from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, lit, patch
 
@@ -13,9 +13,9 @@ def starts(found: list[Candidate]) -> list[float]:
     return [round(candidate.start_seconds, 2) for candidate in found]
 
 
-def purity(found: Change) -> float:
+def purity(found: FineChange) -> float:
     """Share of light in what changed anywhere."""
-    stir = found.stir(np.ones((36, 64), np.bool_), 20)
+    stir = found.change_balance(np.ones((36, 64), np.bool_), 20)
     assert stir is not None
     return stir.positivity()
 
