@@ -112,8 +112,8 @@ def asked(one: Candidate) -> float | None:
 
 def test_company_is_asked_of_a_light_whose_glow_ends_soon_and_not_of_one_that_reaches_far() -> None:
     near, far = seen(170), seen(232)
-    assert clues.glow_extent(CandidateFeatures(near)) == pytest.approx(0.163, abs=0.005)
-    assert clues.glow_extent(CandidateFeatures(far)) == pytest.approx(0.22, abs=0.01)
+    assert clues.reach(CandidateFeatures(near)) == pytest.approx(0.163, abs=0.005)
+    assert clues.reach(CandidateFeatures(far)) == pytest.approx(0.22, abs=0.01)
     assert asked(near) == 7
     assert asked(far) is None
     assert clues.company(CandidateFeatures(replace(near, context=CandidateContext()))) == 0
@@ -132,7 +132,7 @@ def coloured(one: Candidate) -> Candidate:
 def test_by_day_neither_reach_nor_company_is_asked_and_grey_pictures_are_infra_red_light() -> None:
     for ground, in_colour, by_day in ((105, True, False), (155, True, True), (155, False, False)):
         one = coloured(seen(170, ground)) if in_colour else seen(170, ground)
-        assert (clues.glow_extent(CandidateFeatures(one)) is None) == by_day
+        assert (clues.reach(CandidateFeatures(one)) is None) == by_day
         assert (asked(one) is None) == by_day
 
 
@@ -151,7 +151,7 @@ def test_it_is_day_where_a_quarter_of_the_picture_is_bright_before_the_light(
     ground = np.full(SHAPE, 60, np.float32)
     ground.flat[: round(share * ground.size)] = levels
     one = replace(one, background=ground, peak_map=ground + 100)
-    assert (clues.glow_extent(CandidateFeatures(one)) is None) == by_day
+    assert (clues.reach(CandidateFeatures(one)) is None) == by_day
     assert (asked(one) is None) == by_day
 
 

@@ -319,7 +319,7 @@ def test_sparks_are_counted_whatever_the_scene_does_by_itself() -> None:
             swarm[20 + row : 80 : 12, 40 + column : 200 : 16] = 250
     burst = closed(frames(lit((2.0, 2.04), light=swarm)))[0]
     restless = replace(burst, quiet=tuple(picture(frame, hail(seed)) for seed, frame in enumerate(burst.quiet)))
-    assert clues.point_sources(CandidateFeatures(restless)) == clues.point_sources(CandidateFeatures(burst)) == 50
+    assert clues.specks(CandidateFeatures(restless)) == clues.specks(CandidateFeatures(burst)) == 50
 
 
 def between_places(*, takes: float, at_once: bool = False, same: bool = False) -> Candidate:
