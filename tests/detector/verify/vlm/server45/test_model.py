@@ -27,7 +27,7 @@ def scores_of(orders: list[dict[str, Any]], tmp_path: Path) -> list[dict[str, An
     surroundings = os.environ | {
         "PYTHONPATH": str(ROOT), "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"
     }  # fmt: skip
-    command = [ENVIRONMENT.python, "-W", "ignore", ROOT / "tests" / "standin45" / "score.py", tmp_path / "orders.json"]
+    command = [ENVIRONMENT.python, "-W", "ignore", ROOT / "tests" / "helpers" / "standin45_snapshot" / "score.py", tmp_path / "orders.json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=surroundings, check=False)
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout))
