@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -14,13 +14,39 @@ from detector.errors import SettingsError
 from detector.shipped import DEFAULT_SETTINGS
 from stream import CaptureOptions
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
 """Of sites and cameras, as topics and ids allow."""
 
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
-VerifierKind = Literal["auto", "none", "photometric", "minicpm", "served", "photometric+minicpm"]
+BUILT_IN_VERIFIERS = ("auto", "none", "photometric", "minicpm", "served", "photometric+minicpm")
+VERIFIER_GROUP = "lightning_detector.verifiers"
+"""Entry points of this group in other packages are verifiers: callables that take the Settings."""
 PictureName = Literal["before", "onset", "peak", "after", "difference"]
+
+
+def installed_verifiers() -> dict[str, "EntryPoint"]:
+    """Return the verifiers that other packages offer, by name; none is imported."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+    return {point.name: point for point in entry_points(group=VERIFIER_GROUP)}
+
+
+def check_verifier_name(name: str) -> None:
+    """Check that `name` is a verifier that can be asked for.
+
+    Raises:
+        ValueError: there is none of that name; lists those that are there.
+    """
+    if name in BUILT_IN_VERIFIERS:
+        return
+    others = installed_verifiers()
+    if name not in others:
+        found = f"of other packages: {', '.join(sorted(others))}" if others else "no other package offers one"
+        raise ValueError(f"verifier.kind {name!r} must be one of {', '.join(BUILT_IN_VERIFIERS)}; {found}")
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +72,10 @@ class PrefilterSettings(Section, frozen=True, kw_only=True):
 class VerifierSettings(Section, frozen=True, kw_only=True):
     """Which verifier judges candidates."""
 
-    kind: VerifierKind
+    kind: str
+
+    def __post_init__(self) -> None:
+        check_verifier_name(self.kind)
 
 
 class PhotometricSettings(Section, frozen=True, kw_only=True):

@@ -28,8 +28,7 @@ from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import Min
 
 from detector.verify.vlm.local.scorer import PRECISIONS, Scorer, pick_device, pick_precision
 from detector.verify.vlm.local.windows import batch_vision_attention
-from detector.verify.vlm.prompt import read_prompt
-from detector.verify.vlm.question import Shown
+from detector.verify.vlm.question import VlmInput, read_prompt
 from random_snapshot import image_settings, make_config, make_model, make_tokenizer
 
 LETTERS_PER_TOKEN = 4
@@ -78,19 +77,19 @@ def make_scorer(arguments: argparse.Namespace, side: int, model: Any) -> Scorer:
     return Scorer(model, make_tokenizer(), images, downsample_mode=arguments.mode, picture_side=side)
 
 
-def make_clips(batch: int, pictures: int) -> list[Shown]:
+def make_clips(batch: int, pictures: int) -> list[VlmInput]:
     """So many candidates with 640x360 pictures of noise and as many words as the shipped question has."""
     dice = np.random.default_rng(0)
     text = read_prompt("shipped").text([NAMES[n % len(NAMES)] for n in range(pictures)])
     # This tokenizer makes a token of each letter, the real one of about four.
     text = text[: len(text) // LETTERS_PER_TOKEN]
     return [
-        Shown([dice.integers(0, 256, (360, 640, 3), dtype=np.uint8) for _ in range(pictures)], text)
+        VlmInput([dice.integers(0, 256, (360, 640, 3), dtype=np.uint8) for _ in range(pictures)], text)
         for _ in range(batch)
     ]
 
 
-def measure(scorer: Scorer, clips: list[Shown], device: torch.device, rate: float, repeat: int) -> tuple[float, ...]:
+def measure(scorer: Scorer, clips: list[VlmInput], device: torch.device, rate: float, repeat: int) -> tuple[float, ...]:
     """Seconds, CPU seconds, operations of a clip, share of `rate`."""
     with FlopCounterMode(display=False) as counter:
         scorer.score(clips)  # also warms up

@@ -10,12 +10,12 @@ import msgspec
 from detector.errors import DetectorError, VerifierError
 from detector.settings import Settings
 from detector.verify.vlm.local.attention import ALWAYS, check_attention
-from detector.verify.vlm.local.facts import EnvironmentReport, Gpu, environment_report, installed
+from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu, environment_report, installed
 from detector.verify.vlm.local.models import known_models, verified_here
 from detector.verify.vlm.local.snapshot import Snapshot, damaged_files, find_snapshot
 from detector.verify.vlm.local.verifier import check_versions, find_or_fetch
 from detector.verify.vlm.server45.environment import Environment
-from detector.verify.vlm.server45.places import environment_folder
+from detector.verify.vlm.server45.paths import environment_folder
 from stream import RECEIVE_BYTES, feed_capabilities, granted_receive_bytes, load_opencv, redact
 
 _MODEL_KINDS = ("minicpm", "photometric+minicpm")

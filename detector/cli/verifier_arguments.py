@@ -3,12 +3,12 @@
 import argparse
 import os
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from detector.errors import SettingsError
-from detector.settings import Settings, VerifierKind, checked_settings
+from detector.settings import BUILT_IN_VERIFIERS, Settings, check_verifier_name, checked_settings
 
 
 def add_verifier_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,8 +16,10 @@ def add_verifier_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("verifier")
     group.add_argument(
         "--verifier",
-        choices=get_args(VerifierKind),
-        help="who judges a candidate; auto: minicpm where it can run on a GPU, else photometric (shipped: auto)",
+        type=_verifier_name,
+        metavar="NAME",
+        help=f"who judges a candidate: {', '.join(BUILT_IN_VERIFIERS)}, or one that another package offers; "
+        "auto: minicpm where it can run on a GPU, else photometric (shipped: auto)",
     )
     group.add_argument("--model", metavar="ID|DIR", help="MiniCPM-V model id, or a folder with its files")
     group.add_argument(
@@ -27,6 +29,14 @@ def add_verifier_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--attn", metavar="BACKEND", help="attention backend: sdpa (shipped), flash_attention_2, eager")
     group.add_argument("--endpoint", metavar="URL", help="model server for --verifier served, as http://host:8000/v1")
+
+
+def _verifier_name(text: str) -> str:
+    try:
+        check_verifier_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def lay_verifier_arguments(

@@ -19,8 +19,9 @@ from detector.prefilter.prefilter import Prefilter
 from detector.run.cameras import CameraEntry
 from detector.run.recovery import left_open
 from detector.settings import Settings
+from detector.verify.base import NullVerifier, unverified
 from detector.verify.batcher import Batcher
-from detector.verify.factory import NullVerifier, choose_verifier, unverified
+from detector.verify.factory import choose_verifier
 from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import CameraStatus, Feed
 

@@ -1,111 +1,172 @@
-"""Who waits for the verifier: oldest first within a camera, one camera after the other."""
+"""Dynamic batching: requests of many sources, handed out in fair batches under a size and a wait limit.
 
+Standard library only: MiniCPM-V 4.5's server uses it in an environment that holds little else.
+"""
+
+import threading
+import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Generic, TypeVar
 
-from detector.candidate import Candidate
-from detector.events import Verdict
+_LONGEST_WAIT_SECONDS = 60.0  # threading takes no infinite timeout
 
 
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """One candidate that was asked about. deadline: when it is answered without a verdict (monotonic seconds)."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class PendingRequest:
+    """One request that waits for its batch or is being answered.
 
-    candidate: Candidate
-    answer: Callable[[Candidate, Verdict], None]
+    Attributes:
+        source: who asked; sources take turns.
+        asked: when it was asked (monotonic seconds).
+        deadline: when it is answered without a result (monotonic seconds); infinity where the asker waits.
+        expired: whether it was.
+    """
+
+    source: str
     asked: float
     deadline: float
     expired: bool = False
 
     @property
-    def live(self) -> bool:
-        """Whether nobody waits for it, so that it may be given up."""
+    def droppable(self) -> bool:
+        """Whether nobody waits for it, so that it may be dropped."""
         return self.deadline != float("inf")
 
 
-class TicketQueue:
-    """Tickets that wait and tickets that the verifier holds. Not locked: its owner locks."""
+P = TypeVar("P", bound=PendingRequest)
+
+
+class FairQueue(Generic[P]):
+    """Requests that wait and requests that are held by whoever answers them.
+
+    Oldest first within a source, one source after the other. Not locked: its owner locks.
+    """
 
     def __init__(self) -> None:
-        # The camera at the front is the next to be served and then goes to the back, so that a busy camera
+        # The source at the front is served next and then goes to the back, so that a busy source
         # takes one place of a batch in each turn and never all of them.
-        self._waiting: OrderedDict[str, deque[Ticket]] = OrderedDict()
-        self._held: list[Ticket] = []
+        self._waiting: OrderedDict[str, deque[P]] = OrderedDict()
+        self._held: list[P] = []
 
     def __len__(self) -> int:
         return self.waiting_count + len(self._held)
 
-    def __iter__(self) -> Iterator[Ticket]:
+    def __iter__(self) -> Iterator[P]:
         return chain(self._held, *self._waiting.values())
 
     @property
     def waiting_count(self) -> int:
-        """How many the verifier has not been asked about."""
+        """How many are in no batch yet."""
         return sum(map(len, self._waiting.values()))
 
     @property
     def oldest_waiting(self) -> float:
         """When the oldest of them was asked (monotonic seconds), or infinity."""
-        return min((tickets[0].asked for tickets in self._waiting.values()), default=float("inf"))
+        return min((requests[0].asked for requests in self._waiting.values()), default=float("inf"))
 
     @property
     def next_deadline(self) -> float:
         """The earliest deadline of those not yet expired (monotonic seconds), or infinity."""
-        return min((ticket.deadline for ticket in self if not ticket.expired), default=float("inf"))
+        return min((request.deadline for request in self if not request.expired), default=float("inf"))
 
     @property
     def all_expired(self) -> bool:
-        """Whether each has had an answer without a verdict."""
-        return all(ticket.expired for ticket in self)
+        """Whether each has been answered without a result."""
+        return all(request.expired for request in self)
 
-    def add(self, ticket: Ticket) -> None:
-        """Let it wait behind the others of its camera."""
-        self._waiting.setdefault(ticket.candidate.camera, deque()).append(ticket)
+    def add(self, request: P) -> None:
+        """Append a request behind the others of its source."""
+        self._waiting.setdefault(request.source, deque()).append(request)
 
-    def hold(self, limit: int) -> list[Ticket]:
-        """Take out the next batch of at most `limit`: one of each camera in turn."""
+    def hold(self, limit: int) -> list[P]:
+        """Take out the next batch of at most `limit`: one of each source in turn."""
         while self._waiting and len(self._held) < limit:
-            camera, tickets = self._waiting.popitem(last=False)
-            self._held.append(tickets.popleft())
-            if tickets:
-                self._waiting[camera] = tickets
+            source, requests = self._waiting.popitem(last=False)
+            self._held.append(requests.popleft())
+            if requests:
+                self._waiting[source] = requests
         return list(self._held)
 
-    def release(self, ticket: Ticket) -> bool:
-        """The verifier is done with it; False if it was taken from there before."""
-        if ticket in self._held:
-            self._held.remove(ticket)
+    def release(self, request: P) -> bool:
+        """Let go of a held request; False if it was taken from there before."""
+        if request in self._held:
+            self._held.remove(request)
             return True
         return False
 
-    def expire(self, now: float) -> list[Ticket]:
-        """Those past their deadline at `now`, each once, the longest waiting first."""
-        late = sorted((t for t in self if not t.expired and t.deadline <= now), key=lambda ticket: ticket.asked)
-        for ticket in late:
-            ticket.expired = True
+    def withdraw(self, request: P) -> bool:
+        """Take a waiting request out; False if it is in a batch already, or was taken before."""
+        requests = self._waiting.get(request.source)
+        if requests is None or request not in requests:
+            return False
+        requests.remove(request)
+        if not requests:
+            del self._waiting[request.source]
+        return True
+
+    def expire(self, now: float) -> list[P]:
+        """Mark and return those past their deadline at `now`, each once, the longest waiting first."""
+        late = sorted((one for one in self if not one.expired and one.deadline <= now), key=lambda one: one.asked)
+        for request in late:
+            request.expired = True
         return late
 
-    def drop_oldest_of_busiest(self) -> Ticket | None:
-        """Take out the oldest waiting live ticket of the camera with most of them; None if nobody live waits."""
-        live = {camera: [t for t in tickets if t.live] for camera, tickets in self._waiting.items()}
-        camera = max(live, key=lambda name: len(live[name]), default=None)
-        if camera is None or not live[camera]:
+    def drop_oldest_of_busiest(self) -> P | None:
+        """Take out the oldest droppable request of the source with most of them waiting; None if there is none."""
+        droppable = {source: [one for one in waiting if one.droppable] for source, waiting in self._waiting.items()}
+        busiest = max(droppable.values(), key=len, default=[])
+        if not busiest:
             return None
-        ticket = live[camera][0]
-        self._waiting[camera].remove(ticket)
-        if not self._waiting[camera]:
-            del self._waiting[camera]
-        return ticket
+        self.withdraw(busiest[0])
+        return busiest[0]
 
-    def take_waiting(self) -> list[Ticket]:
+    def take_waiting(self) -> list[P]:
         """Take out all that wait."""
-        tickets = list(chain(*self._waiting.values()))
+        requests = list(chain(*self._waiting.values()))
         self._waiting.clear()
-        return tickets
+        return requests
 
-    def take_held(self) -> list[Ticket]:
-        """Take out all that the verifier holds."""
-        tickets, self._held = self._held, []
-        return tickets
+    def take_held(self) -> list[P]:
+        """Take out all that are held."""
+        requests, self._held = self._held, []
+        return requests
+
+
+class BatchQueue(FairQueue[P]):
+    """A FairQueue with its lock, and the wait for the next batch.
+
+    Attributes:
+        changed: guards the queue and all that its owner keeps beside it; notified when either changes.
+    """
+
+    def __init__(self, batch_wait_seconds: float) -> None:
+        super().__init__()
+        self.changed = threading.Condition()
+        self._batch_wait = batch_wait_seconds
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether no further batch is handed out."""
+        return self._closed
+
+    def close(self) -> None:
+        """Hand out no further batch. Called with `changed` held."""
+        self._closed = True
+        self.changed.notify_all()
+
+    def next_batch(self, size: int) -> list[P] | None:
+        """Wait until `size` requests wait or the oldest has waited long enough, and hold them; None once closed.
+
+        Called with `changed` held, which is released while it waits.
+        """
+        while not self._closed:
+            now = time.monotonic()
+            ready = self.oldest_waiting + self._batch_wait
+            if self.waiting_count >= size or ready <= now:
+                return self.hold(size)
+            self.changed.wait(min(ready - now, _LONGEST_WAIT_SECONDS))
+        return None

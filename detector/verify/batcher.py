@@ -5,16 +5,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.settings import BatcherSettings
-from detector.verify.batch_queue import Ticket, TicketQueue
-from detector.verify.factory import Verifier, answer_at_once, unverified
-from detector.verify.vlm.images import compact
+from detector.verify.base import Verifier, unverified, verify_inline
+from detector.verify.batch_queue import BatchQueue, PendingRequest
+from detector.verify.vlm.images import downscaled
 from stream import redact
 
 VerdictCallback = Callable[[Candidate, Verdict], None]
@@ -23,31 +23,45 @@ _log = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 2.0  # for what is nearly done when we stop
 _JOIN_SECONDS = 10.0
-_LOOK_SECONDS = 0.5  # a signal sets `stop` without waking anybody
+_POLL_SECONDS = 0.5  # a signal sets `stop` without waking anybody
 _LOG_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class BatcherCounts:
-    """What has happened so far. late: answered `unverified` at the deadline; shed: because too many waited."""
+    """What has happened so far.
+
+    Attributes:
+        asked: candidates taken.
+        late: answered `unverified` at the deadline.
+        dropped: answered `unverified` because too many waited.
+    """
 
     asked: int = 0
     late: int = 0
-    shed: int = 0
+    dropped: int = 0
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class PendingCandidate(PendingRequest):
+    """One candidate that was asked about."""
+
+    candidate: Candidate
+    answer: VerdictCallback
 
 
 @dataclass(slots=True)
-class _Late:
-    """Says once a minute how many were late or shed since the last time."""
+class _RateLimitedWarning:
+    """Logs once a minute how many candidates went out unverified since the last time."""
 
     since: int = 0
-    said: float = field(default=float("-inf"))
+    logged: float = float("-inf")
 
-    def note(self, why: str, now: float) -> None:
+    def count(self, why: str, now: float) -> None:
         self.since += 1
-        if now - self.said >= _LOG_SECONDS:
+        if now - self.logged >= _LOG_SECONDS:
             _log.warning("%d candidates published as unverified: %s", self.since, why)
-            self.since, self.said = 0, now
+            self.since, self.logged = 0, now
 
 
 class Batcher:
@@ -58,9 +72,9 @@ class Batcher:
             batcher.drain()
 
     `answer(candidate, verdict)` is called exactly once, or, for a live candidate past its deadline, first with an
-    unverified verdict and again with the late one. A verifier that answers at once is asked inline, in order; a slow
-    one in a thread of its own, and then `answer` runs in another thread of this object, with the candidate's pictures
-    made small. A verifier that raises, runs out of memory or falls silent costs the answer, never the candidate.
+    unverified verdict and again with the late one. A verifier that answers inline is asked at once, in order; a slow
+    one in a thread of its own, and then `answer` runs in another thread of this object, with the candidate's frames
+    downscaled. A verifier that raises, runs out of memory or falls silent costs the answer, never the candidate.
 
     What `answer` raises in that thread is raised again from the next `ask` of a file, `drain` or the end of the block;
     a live camera's is logged too, and never raised in the thread of another. Once `stop` is set, neither a file nor
@@ -72,17 +86,16 @@ class Batcher:
         self._stop = stop or threading.Event()
         self._verifier = verifier
         self._settings = settings
-        self._queue = TicketQueue()
-        self._outbox: deque[tuple[Ticket, Verdict]] = deque()
+        self._queue: BatchQueue[PendingCandidate] = BatchQueue(settings.batch_wait_ms / 1000.0)
+        self._changed = self._queue.changed
+        self._outbox: deque[tuple[PendingCandidate, Verdict]] = deque()
         self._undelivered = 0  # in the outbox or just being given
-        self._changed = threading.Condition()
-        self._stopping = False  # take no more batches
         self._finished = False  # answer what is in the outbox, then end
         self._call_began: float | None = None
         self._batch_limit = settings.batch_size
         self._good_batches = 0
         self._error: BaseException | None = None
-        self._late, self._shed = _Late(), _Late()
+        self._late_warning, self._dropped_warning = _RateLimitedWarning(), _RateLimitedWarning()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -92,16 +105,22 @@ class Batcher:
             return len(self._queue) + self._undelivered
 
     def ask(self, candidate: Candidate, answer: VerdictCallback, *, wait: bool = False) -> None:
-        """Have `candidate` judged. With `wait` (files) this blocks while too many wait; without, it never does."""
+        """Have `candidate` judged.
+
+        Args:
+            candidate: a closed one.
+            answer: called with it and its verdict.
+            wait: block while too many wait (files); without it this never blocks.
+        """
         if wait:
             self._raise_error()
         self.counts.asked += 1
-        verdict = answer_at_once(self._verifier, candidate)
+        verdict = verify_inline(self._verifier, candidate)
         if verdict is None:
             try:
-                candidate = compact(candidate, self._settings.picture_side_pixels)
-            except Exception as error:  # noqa: BLE001 - whatever a decoder's picture does, the event must go out
-                verdict = unverified(self._verifier.name, f"its pictures cannot be read: {redact(error)}")
+                candidate = downscaled(candidate, self._settings.picture_side_pixels)
+            except Exception as error:  # noqa: BLE001 - whatever a decoder's frame does, the event must go out
+                verdict = unverified(self._verifier.name, f"its frames cannot be read: {redact(error)}")
         if verdict is not None:
             answer(candidate, verdict)
             return
@@ -112,7 +131,11 @@ class Batcher:
                 self._wait_for_room()
             elif len(self._queue) >= self._settings.waiting_limit:
                 self._make_room(now)
-            self._queue.add(Ticket(candidate, answer, now, deadline))
+            self._queue.add(
+                PendingCandidate(
+                    source=candidate.camera, asked=now, deadline=deadline, candidate=candidate, answer=answer
+                )
+            )
             self._changed.notify_all()
 
     def drain(self, timeout_seconds: float | None = None) -> bool:
@@ -127,7 +150,7 @@ class Batcher:
                 if left <= 0:
                     return False
                 self._raise_error()
-                self._changed.wait(min(left, _LOOK_SECONDS))
+                self._changed.wait(min(left, _POLL_SECONDS))
         self._raise_error()
         return True
 
@@ -144,16 +167,15 @@ class Batcher:
     ) -> None:
         verify, answer = self._threads
         with self._changed:
-            self._stopping = True
-            for ticket in self._queue.take_waiting():
-                self._put(ticket, unverified(self._verifier.name, "stopped before the verifier was asked"))
-            self._changed.notify_all()
+            self._queue.close()
+            for pending in self._queue.take_waiting():
+                self._put(pending, unverified(self._verifier.name, "stopped before the verifier was asked"))
         verify.join(_GRACE_SECONDS)
         self._verifier.close()
         verify.join(_JOIN_SECONDS)
         with self._changed:
-            for ticket in self._queue.take_held():
-                self._put(ticket, unverified(self._verifier.name, "stopped before the verifier answered"))
+            for pending in self._queue.take_held():
+                self._put(pending, unverified(self._verifier.name, "stopped before the verifier answered"))
             self._finished = True
             self._changed.notify_all()
         answer.join(_JOIN_SECONDS)
@@ -167,27 +189,22 @@ class Batcher:
 
     def _verify_batches(self) -> None:
         while (batch := self._next_batch()) is not None:
-            verdicts = self._judge([ticket.candidate for ticket in batch])
+            verdicts = self._judge([pending.candidate for pending in batch])
             with self._changed:
                 self._call_began = None
-                for ticket, verdict in zip(batch, verdicts, strict=True):
-                    if self._queue.release(ticket):
-                        self._put(ticket, verdict)
+                for pending, verdict in zip(batch, verdicts, strict=True):
+                    if self._queue.release(pending):
+                        self._put(pending, verdict)
                 self._changed.notify_all()
 
-    def _next_batch(self) -> list[Ticket] | None:
+    def _next_batch(self) -> list[PendingCandidate] | None:
         with self._changed:
-            while not self._stopping:
-                now = time.monotonic()
-                closes = self._queue.oldest_waiting + self._settings.batch_wait_ms / 1000.0
-                if self._queue.waiting_count >= self._batch_limit or closes <= now:
-                    self._call_began = now
-                    return self._queue.hold(self._batch_limit)
-                self._changed.wait(min(closes - now, 60.0))
-        return None
+            batch = self._queue.next_batch(self._batch_limit)
+            self._call_began = None if batch is None else time.monotonic()
+            return batch
 
     def _judge(self, candidates: list[Candidate]) -> list[Verdict]:
-        """A verdict for each, whatever the verifier does; out of memory halves the batch."""
+        """Return a verdict for each, whatever the verifier does; out of memory halves the batch."""
         name = self._verifier.name
         try:
             verdicts = self._verifier.verify(candidates)
@@ -207,7 +224,7 @@ class Batcher:
         return verdicts
 
     def _grow(self) -> None:
-        """Let the batch grow again, slowly, after memory ran out."""
+        """Raise the batch limit again, slowly, after memory ran out."""
         self._good_batches += 1
         if self._batch_limit < self._settings.batch_size and self._good_batches % 32 == 0:
             self._batch_limit += 1
@@ -216,19 +233,19 @@ class Batcher:
 
     def _give_answers(self) -> None:
         while (item := self._next_answer()) is not None:
-            ticket, verdict = item
+            pending, verdict = item
             try:
-                ticket.answer(ticket.candidate, verdict)
+                pending.answer(pending.candidate, verdict)
             except Exception as error:  # noqa: BLE001 - reaches the owner in the end; other cameras go on
                 self._error = error
-                if ticket.live:
-                    camera, kind = ticket.candidate.camera, type(error).__name__
+                if pending.droppable:
+                    camera, kind = pending.candidate.camera, type(error).__name__
                     _log.error("%s: its verdict could not be told: %s: %s", camera, kind, redact(error))
             with self._changed:
                 self._undelivered -= 1
                 self._changed.notify_all()
 
-    def _next_answer(self) -> tuple[Ticket, Verdict] | None:
+    def _next_answer(self) -> tuple[PendingCandidate, Verdict] | None:
         with self._changed:
             while True:
                 if self._outbox:
@@ -244,16 +261,16 @@ class Batcher:
         """Put an unverified answer out for each candidate past its deadline; all of them if the verifier is stuck."""
         stuck = now >= self._stuck_at
         late = self._queue.expire(float("inf") if stuck else now)
-        for ticket in late:
-            waited = now - ticket.asked
+        for pending in late:
+            waited = now - pending.asked
             why = (
                 f"late: the verifier is silent for {self._settings.stuck_seconds:g} s"
                 if stuck
                 else f"late: no verdict within {self._settings.deadline_seconds:g} s"
             )
             self.counts.late += 1
-            self._late.note(f"{why}, the last after {waited:.1f} s", now)
-            self._post(ticket, unverified(self._verifier.name, why))
+            self._late_warning.count(f"{why}, the last after {waited:.1f} s", now)
+            self._post(pending, unverified(self._verifier.name, why))
         return bool(late)
 
     # -- shared, under the lock --------------------------------------------------------------------------------
@@ -262,14 +279,14 @@ class Batcher:
     def _stuck_at(self) -> float:
         return float("inf") if self._call_began is None else self._call_began + self._settings.stuck_seconds
 
-    def _put(self, ticket: Ticket, verdict: Verdict) -> None:
-        """The last answer to `ticket`, unless it was answered `unverified` before and this says nothing more."""
-        if ticket.expired and verdict.lightning is None:
+    def _put(self, pending: PendingCandidate, verdict: Verdict) -> None:
+        """Post the last answer, unless it was answered `unverified` before and this says nothing more."""
+        if pending.expired and verdict.lightning is None:
             return
-        self._post(ticket, verdict)
+        self._post(pending, verdict)
 
-    def _post(self, ticket: Ticket, verdict: Verdict) -> None:
-        self._outbox.append((ticket, verdict))
+    def _post(self, pending: PendingCandidate, verdict: Verdict) -> None:
+        self._outbox.append((pending, verdict))
         self._undelivered += 1
 
     def _wait_for_room(self) -> None:
@@ -277,18 +294,18 @@ class Batcher:
             if time.monotonic() >= self._stuck_at:
                 self._make_room(time.monotonic())
                 return
-            self._changed.wait(_LOOK_SECONDS)
+            self._changed.wait(_POLL_SECONDS)
             self._raise_error()
 
     def _make_room(self, now: float) -> None:
-        """Give up one waiting candidate of the camera that has the most of them waiting."""
-        ticket = self._queue.drop_oldest_of_busiest()
-        if ticket is None:
+        """Drop one waiting candidate of the camera that has the most of them waiting."""
+        pending = self._queue.drop_oldest_of_busiest()
+        if pending is None:
             return
         why = f"too many candidates wait for the verifier: {self._settings.waiting_limit}"
-        self.counts.shed += 1
-        self._shed.note(why, now)
-        self._put(ticket, unverified(self._verifier.name, why))
+        self.counts.dropped += 1
+        self._dropped_warning.count(why, now)
+        self._put(pending, unverified(self._verifier.name, why))
         self._changed.notify_all()
 
     def _all_answered(self) -> bool:

@@ -8,16 +8,16 @@ import msgspec
 from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.settings import CascadeSettings
-from detector.verify.factory import Verifier
+from detector.verify.base import Verifier
 
-_MOST_REMEMBERED = 4096  # candidates that were given up on the way to the model are forgotten beyond this
+_MAX_REMEMBERED = 4096  # candidates that never reach the model (dropped, stopped) are forgotten beyond this
 
 
 class Cascade:
-    """Asks `first`, and only where its probability lies between the two thresholds, `second`.
+    """Asks `first`, and `second` only where the first probability lies between the two thresholds.
 
     A verdict of `second` keeps the evidence of `first`, and its probability as `photometric_probability`. Where
-    `second` has no answer, the verdict has none either, and still tells what `first` thought.
+    `second` has no answer, the verdict has none either, and still holds what `first` measured.
     """
 
     def __init__(self, first: Verifier, second: Verifier, settings: CascadeSettings) -> None:
@@ -25,30 +25,30 @@ class Cascade:
         self._first = first
         self._second = second
         self._settings = settings
-        # What `first` said of doubtful ones: it saw the whole pictures, `verify` gets them made small.
+        # Verdicts of `first` on doubtful ones: it saw the whole frames, `verify` gets them downscaled.
         self._doubtful: dict[str, Verdict] = {}
         self._lock = threading.Lock()  # cameras ask in their own threads
 
-    def verify_at_once(self, candidate: Candidate) -> Verdict | None:
-        """The verdict of a clear case; None for a doubtful one, and for one that `first` has no answer for."""
+    def verify_inline(self, candidate: Candidate) -> Verdict | None:
+        """Return the verdict of a clear case; None for a doubtful one, and for one that `first` has no answer for."""
         verdict = self._first.verify([candidate])[0]
         probability = verdict.probability
         if probability is None or self._settings.reject_below <= probability <= self._settings.confirm_above:
             with self._lock:
                 self._doubtful[candidate.id] = verdict
-                while len(self._doubtful) > _MOST_REMEMBERED:
+                while len(self._doubtful) > _MAX_REMEMBERED:
                     del self._doubtful[next(iter(self._doubtful))]
             return None
         return msgspec.structs.replace(verdict, verifier=self.name)
 
     def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        """The model's verdict for each, in order, with the evidence of both.
+        """Return the second verdict for each, in order, with the evidence of both.
 
         Raises:
             MemoryError: the batch is too large for the model's device.
         """
         second = self._second.verify(candidates)
-        first = [self._said_before(candidate) for candidate in candidates]
+        first = [self._first_verdict(candidate) for candidate in candidates]
         return [self._joined(before, after) for before, after in zip(first, second, strict=True)]
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class Cascade:
         self._first.close()
         self._second.close()
 
-    def _said_before(self, candidate: Candidate) -> Verdict:
+    def _first_verdict(self, candidate: Candidate) -> Verdict:
         with self._lock:
             verdict = self._doubtful.pop(candidate.id, None)
         return self._first.verify([candidate])[0] if verdict is None else verdict

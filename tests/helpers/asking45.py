@@ -13,7 +13,7 @@ QUESTION = "Is this lightning! Answer Yes or No."
 CLIPS = ([10, 200], [255, 0, 7], [90])
 
 
-def picture(grey: int, form: str = "PNG") -> str:
+def image(grey: int, form: str = "PNG") -> str:
     """A data URI of a gradient that starts at `grey`."""
     image = Image.linear_gradient("L").resize((96, 64)).point(lambda value: (value + grey) % 256).convert("RGB")
     content = io.BytesIO()
@@ -23,8 +23,8 @@ def picture(grey: int, form: str = "PNG") -> str:
 
 def request(*urls: str, **changes: Any) -> dict[str, Any]:
     """A question as `--verifier served` puts it."""
-    pictures = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-    content = [*pictures, {"type": "text", "text": QUESTION}]
+    images = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    content = [*images, {"type": "text", "text": QUESTION}]
     return {
         "model": MODEL,
         "messages": [{"role": "user", "content": content}],
@@ -41,7 +41,7 @@ def ask(url: str, body: dict[str, Any], **headers: str) -> httpx.Response:
 
 
 def odds(url: str, greys: list[int]) -> float:
-    reply = ask(url, request(*(picture(grey) for grey in greys)))
+    reply = ask(url, request(*(image(grey) for grey in greys)))
     assert reply.status_code == 200, reply.text
     top = reply.json()["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
     listed = {one["token"]: one["logprob"] for one in top}

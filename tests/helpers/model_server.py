@@ -17,7 +17,7 @@ import numpy as np
 class ModelServer:
     """Serves on a free port of the loopback while in its block.
 
-    probability: of "Yes", or None to answer by how bright the pictures are. logprobs: whether it gives them.
+    probability: of "Yes", or None to answer by how bright the images are. logprobs: whether it gives them.
     failures: statuses of the next replies before the good ones (0: hang up without one). key: refused without.
     hold: until set, replies wait. seconds: each reply takes so long.
     """
@@ -74,7 +74,7 @@ class ModelServer:
     def _top(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         yes = self.probability
         if yes is None:
-            yes = float(np.clip(max(float(picture.mean()) for picture in pictures_in(body)) / 255, 0.02, 0.98))
+            yes = float(np.clip(max(float(image.mean()) for image in images_in(body)) / 255, 0.02, 0.98))
         words = self.words or {"Yes": yes * 0.9, "No": (1 - yes) * 0.9, "The": 0.06, " yes": 0.02, "It": 0.01}
         return [{"token": token, "logprob": math.log(chance)} for token, chance in words.items() if chance > 0]
 
@@ -86,8 +86,8 @@ class _QuietServer(ThreadingHTTPServer):
         """A client that hung up is what some tests are about."""
 
 
-def pictures_in(body: dict[str, Any]) -> Iterator[np.ndarray]:
-    """The pictures of a request, decoded (RGB)."""
+def images_in(body: dict[str, Any]) -> Iterator[np.ndarray]:
+    """The images of a request, decoded (RGB)."""
     for part in body["messages"][0]["content"]:
         if part["type"] == "image_url":
             code = base64.b64decode(part["image_url"]["url"].partition("base64,")[2])

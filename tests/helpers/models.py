@@ -23,7 +23,7 @@ def tiny_hub_cache(folder: Path) -> Path:
 
 
 def model_settings(kind: str = "minicpm", **tables: dict[str, Any]) -> Settings:
-    """Settings for a tiny model on one CPU thread, small pictures; random weights hardly ever say Yes or No."""
+    """Settings for a tiny model on one CPU thread, small images; random weights hardly ever say Yes or No."""
     base: dict[str, Any] = {
         "verifier": {"kind": kind},
         "minicpm": {"threads": 1, "precision": "fp32", "device": "cpu", "picture_side_pixels": 224},

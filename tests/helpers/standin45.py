@@ -176,7 +176,7 @@ def without_auto_processor(snapshot: Path) -> None:
 
 
 def without_processor(snapshot: Path) -> None:
-    """As snapshots of before MiniCPM-V 2.5 were: the model prepares the pictures in its own `chat`."""
+    """As snapshots of before MiniCPM-V 2.5 were: the model prepares the images in its own `chat`."""
     for name in ("preprocessor_config.json", "processing_minicpmv.py", "image_processing_minicpmv.py"):
         (snapshot / name).unlink()
     shutil.copy(_PARTS / "old" / "modeling_minicpmv.py", snapshot)

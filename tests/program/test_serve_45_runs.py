@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from detector.verify.vlm.server45.trust import code_files, trust
-from helpers.asking45 import ask, picture, request
+from helpers.asking45 import ask, image, request
 from helpers.feed import free_endpoint
 from helpers.rtsp import RtspServer
 from helpers.standin45 import MODEL, REVISION, Serving, appended, lay_out
@@ -40,7 +40,7 @@ def test_ctrl_c_ends_everything_at_once_even_while_a_question_is_being_answered(
     limits = ("minicpm45.waiting_limit=1", "minicpm45.batch_size=1", "minicpm45.answer_limit_seconds=2.5")
     with place.serving("--trust", *(word for limit in limits for word in ("--set", limit))) as serving:
         with ThreadPoolExecutor(6) as pool:
-            replies = list(pool.map(lambda _: ask(serving.url, request(picture(1))), range(6)))
+            replies = list(pool.map(lambda _: ask(serving.url, request(image(1))), range(6)))
         # One is answered, one waits; the rest are told to come back, and nobody is kept without a word.
         assert {reply.status_code for reply in replies} <= {200, 503, 504}
         refused = [reply for reply in replies if reply.status_code == 503]
@@ -49,7 +49,7 @@ def test_ctrl_c_ends_everything_at_once_even_while_a_question_is_being_answered(
         model = serving.model_processes()
         assert len(model) == 1
         with ThreadPoolExecutor(4) as pool:
-            late = [pool.submit(ask, serving.url, request(picture(1))) for _ in range(4)]
+            late = [pool.submit(ask, serving.url, request(image(1))) for _ in range(4)]
             wait_for(lambda: httpx.get(serving.url.replace("/v1", "/health")).json()["waiting"] == 1)
             assert serving.stop() == 0
             # Answered, turned away, or, if it had not been let in yet, hung up on: nobody is left waiting.

@@ -26,14 +26,14 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.evaluate.calibration import fit, judged_flashes
     from detector.evaluate.score import read_labels, read_results
     from detector.verify.vlm.local.verifier import mode_of
-    from detector.verify.vlm.question import Asked, Question
+    from detector.verify.vlm.question import ModelIdentity, Question
 
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     source, judged = judged_flashes(read_labels(arguments.labels), read_results(arguments.results))
     found = fit(judged)
     mode = "served" if source.verifier == "served" else mode_of(settings.minicpm)
     question = Question(settings.question, settings.batcher.picture_side_pixels)
-    asked = Asked(source.verifier, source.model, source.revision, mode)
+    asked = ModelIdentity(source.verifier, source.model, source.revision, mode)
     lightning = sum(one.lightning for one in judged)
     print(
         f"{lightning} flashes of lightning and {len(judged) - lightning} of something else. Log loss "

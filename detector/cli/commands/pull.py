@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Resolve, fetch, say where it is."""
     from detector.errors import VerifierError
-    from detector.verify.vlm.local.facts import installed
+    from detector.verify.vlm.local.environment_report import installed
     from detector.verify.vlm.local.hub import fetch, revision_to_fetch
     from detector.verify.vlm.local.models import known_models
     from detector.verify.vlm.local.snapshot import damaged_files, is_folder

@@ -9,8 +9,8 @@ from detector.cli.common import add_settings_arguments, settings_of
 
 if TYPE_CHECKING:
     from detector.settings import Minicpm45Settings, Settings
-    from detector.verify.vlm.server45.job import Job
     from detector.verify.vlm.server45.launch import Checked
+    from detector.verify.vlm.server45.serve_config import ServeConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, then serve until stopped; prints the endpoint once it answers."""
+    from threading import Event
+
+    from detector.cli.signals import stop_on_signals
     from detector.verify.vlm.server45.environment import Environment
     from detector.verify.vlm.server45.launch import check
     from detector.verify.vlm.server45.launch import run as serve
-    from detector.verify.vlm.server45.places import environment_folder, trust_record
+    from detector.verify.vlm.server45.paths import environment_folder, trust_record
     from detector.verify.vlm.server45.snapshot import find_snapshot_45
     from detector.verify.vlm.server45.trust import listing
 
@@ -50,8 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
     if edge and not checked.notes:
         _say("its code is the same as was trusted before:", *listing(checked.files))
     if arguments.smoke:
-        return _smoke(checked, _job(checked, asked), settings)
-    return serve(checked, _job(checked, asked))
+        return _smoke(checked, _config(checked, asked), settings)
+    with stop_on_signals(Event()) as stop:
+        return serve(checked, _config(checked, asked), stop)
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
@@ -86,7 +90,7 @@ def _check_address(asked: "Minicpm45Settings") -> None:
     import socket
 
     from detector.errors import VerifierError
-    from detector.verify.vlm.model_key import model_key
+    from detector.verify.vlm.served import model_key
 
     if asked.host not in {"127.0.0.1", "::1", "localhost"} and not model_key(asked.key_variable):
         raise VerifierError(
@@ -103,24 +107,24 @@ def _check_address(asked: "Minicpm45Settings") -> None:
         ) from error
 
 
-def _smoke(checked: "Checked", job: "Job", settings: "Settings") -> int:
+def _smoke(checked: "Checked", config: "ServeConfig", settings: "Settings") -> int:
     """Print each finding as it comes; 1 if one is not as it must be."""
     from detector.cli.common import result_console
     from detector.verify.vlm.server45.smoke import findings
 
     passed = True
-    for finding in findings(checked, job, settings):
+    for finding in findings(checked, config, settings):
         passed = passed and finding.ok
         line = f"{'ok' if finding.ok else 'no'} smoke: {finding.name:<22} {finding.text}"
         result_console().print(line, soft_wrap=True)
     return 0 if passed else 1
 
 
-def _job(checked: "Checked", asked: "Minicpm45Settings") -> "Job":
-    from detector.verify.vlm.model_key import model_key
-    from detector.verify.vlm.server45.job import Job
+def _config(checked: "Checked", asked: "Minicpm45Settings") -> "ServeConfig":
+    from detector.verify.vlm.served import model_key
+    from detector.verify.vlm.server45.serve_config import ServeConfig
 
-    return Job(
+    return ServeConfig(
         model=checked.snapshot.model,
         revision=checked.snapshot.revision or "local",
         folder="",

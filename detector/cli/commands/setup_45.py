@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.cli.common import progress_console, result_console
     from detector.verify.vlm.local.attention import setup
     from detector.verify.vlm.server45.environment import Environment
-    from detector.verify.vlm.server45.places import environment_folder
+    from detector.verify.vlm.server45.paths import environment_folder
 
     environment = Environment(arguments.environment or environment_folder())
     if arguments.check:
@@ -38,8 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     stamp = environment.stamp()
     lines = [
         f"{environment.folder}: ready",
-        f"{setup(probe.facts)}, transformers {probe.facts.transformers}",
-        f"flash-attn: {probe.facts.flash_attention or 'not installed'}",
+        f"{setup(probe.report)}, transformers {probe.report.transformers}",
+        f"flash-attn: {probe.report.flash_attention or 'not installed'}",
         *(stamp.notes if stamp else ()),
     ]
     for line in lines:

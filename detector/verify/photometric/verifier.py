@@ -91,7 +91,7 @@ class PhotometricVerifier:
     """
 
     name = "photometric"
-    at_once = True  # some tens of milliseconds, and events stay in the order of the video
+    inline = True  # some tens of milliseconds, and events stay in the order of the video
 
     def __init__(self, settings: PhotometricSettings) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""The pictures of a candidate that a model is shown, and candidates made small enough to wait."""
+"""The images of a candidate that a model is shown, and candidates made small enough to wait."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,16 +10,16 @@ from detector.candidate import Candidate
 from detector.settings import PictureName
 from stream import Frame, load_opencv
 
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 """(height, width, 3) uint8 RGB, upright."""
 
 _CROP_MARGIN = 0.5  # of the lit region's own size, on each side: the model should see what surrounds the light
-_CROP_MIN_SHARE = 0.25  # of the picture's side
+_CROP_MIN_SHARE = 0.25  # of the image's side
 _MAX_GAIN = 16.0  # a fainter rise than 16 levels is not blown up to full white: it would be noise
 
 
-def compact(candidate: Candidate, side_pixels: int) -> Candidate:
-    """The same candidate for a model: its pictures of at most `side_pixels`, free of the decoder's memory."""
+def downscaled(candidate: Candidate, side_pixels: int) -> Candidate:
+    """The same candidate for a model: its images of at most `side_pixels`, free of the decoder's memory."""
     made: dict[int, Frame] = {}
 
     def small(frame: Frame) -> Frame:
@@ -39,10 +39,10 @@ def compact(candidate: Candidate, side_pixels: int) -> Candidate:
     )
 
 
-def pictures_of(
+def images_of(
     candidate: Candidate, names: Sequence[PictureName], *, crop: bool, side_pixels: int
-) -> dict[PictureName, Picture]:
-    """The named pictures that this candidate has, in order: all of one size, no side above `side_pixels`.
+) -> dict[PictureName, RgbImage]:
+    """The named images that this candidate has, in order: all of one size, no side above `side_pixels`.
 
     Those that a source's edge cut off are left out, and so is the difference where there is nothing to compare with.
     The peak is always there.
@@ -54,21 +54,21 @@ def pictures_of(
         "after": candidate.after,
     }
     peak = candidate.peak.rgb(side_pixels)
-    found: dict[PictureName, Picture] = {"peak": peak}
+    found: dict[PictureName, RgbImage] = {"peak": peak}
     for name in ("before", "onset", "after"):
         frame = frames[name]
         if frame is not None:
-            picture = frame.rgb(side_pixels)
-            if picture.shape == peak.shape:  # another size after a reconnect is another view
-                found[name] = picture
+            image = frame.rgb(side_pixels)
+            if image.shape == peak.shape:  # another size after a reconnect is another view
+                found[name] = image
     if "before" in found:
         found["difference"] = amplified_difference(found["before"], peak)
     chosen = {name: found[name] for name in names if name in found} or {"peak": peak}
-    return {name: _cropped(picture, candidate.box) for name, picture in chosen.items()} if crop else chosen
+    return {name: _cropped(image, candidate.box) for name, image in chosen.items()} if crop else chosen
 
 
-def amplified_difference(before: Picture, peak: Picture) -> Picture:
-    """The light that came between two pictures of one size, amplified until its brightest half percent is white."""
+def amplified_difference(before: RgbImage, peak: RgbImage) -> RgbImage:
+    """The light that came between two images of one size, amplified until its brightest half percent is white."""
     cv2 = load_opencv()
     rise = cv2.subtract(peak, before)  # saturates at 0: only what became brighter
     top = float(np.percentile(rise.max(axis=2), 99.5))
@@ -77,30 +77,30 @@ def amplified_difference(before: Picture, peak: Picture) -> Picture:
 
 
 def _detached(frame: Frame, side_pixels: int) -> Frame:
-    picture = np.ascontiguousarray(frame.rgb(side_pixels))
+    image = np.ascontiguousarray(frame.rgb(side_pixels))
     step = max(1, -(-max(frame.luma.shape) // side_pixels))
 
-    def color(max_side: int | None) -> Picture:
-        return picture if max_side is None else _scaled(picture, max_side)
+    def color(max_side: int | None) -> RgbImage:
+        return image if max_side is None else _scaled(image, max_side)
 
     return replace(frame, luma=frame.luma[::step, ::step].copy(), color=color)
 
 
-def _scaled(picture: Picture, max_side: int) -> Picture:
-    height, width = picture.shape[:2]
+def _scaled(image: RgbImage, max_side: int) -> RgbImage:
+    height, width = image.shape[:2]
     scale = max_side / max(height, width)
     if scale >= 1.0:
-        return picture
+        return image
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     cv2 = load_opencv()
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _cropped(picture: Picture, box: tuple[float, float, float, float]) -> Picture:
-    height, width = picture.shape[:2]
+def _cropped(image: RgbImage, box: tuple[float, float, float, float]) -> RgbImage:
+    height, width = image.shape[:2]
     left, right = _span(box[0], box[2], width)
     top, bottom = _span(box[1], box[3], height)
-    return np.ascontiguousarray(picture[top:bottom, left:right])
+    return np.ascontiguousarray(image[top:bottom, left:right])
 
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from detector.errors import VerifierError
-from detector.verify.vlm.images import Picture
-from detector.verify.vlm.local.protocol import Score
-from detector.verify.vlm.question import Shown
+from detector.verify.vlm.images import RgbImage
+from detector.verify.vlm.question import Score, VlmInput
 from stream import load_opencv
 
 _TOP_WORDS = 20  # as many of the likeliest first words as the protocol gives
@@ -55,12 +54,12 @@ class NoLogprobs(VerifierError):
     """The server answers without the probabilities of its first word, so its answer has no probability."""
 
 
-def request_body(model: str, shown: Shown) -> dict[str, Any]:
+def request_body(model: str, vlm_input: VlmInput) -> dict[str, Any]:
     """The request that asks `model` this question for one word and how likely it and others were."""
     content: list[dict[str, Any]] = [
-        {"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in shown.pictures
+        {"type": "image_url", "image_url": {"url": _data_url(image)}} for image in vlm_input.images
     ]
-    content.append({"type": "text", "text": shown.text})
+    content.append({"type": "text", "text": vlm_input.text})
     return {
         "model": model,
         "messages": [{"role": "user", "content": content}],
@@ -120,11 +119,9 @@ def first_model_in(reply: bytes, endpoint: str) -> ServedModel:
     return listed[0]
 
 
-def _data_url(picture: Picture) -> str:
+def _data_url(image: RgbImage) -> str:
     cv2 = load_opencv()
-    done, code = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
+    done, code = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:
-        raise VerifierError(f"a picture of shape {picture.shape} cannot be written as JPEG")
+        raise VerifierError(f"an image of shape {image.shape} cannot be written as JPEG")
     return f"data:image/jpeg;base64,{base64.b64encode(code.tobytes()).decode('ascii')}"

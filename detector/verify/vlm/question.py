@@ -1,31 +1,96 @@
-"""What a model is shown of a candidate and asked about it, and the verdict made from its answer."""
+"""What a model is shown of a candidate and asked about it, and the verdict made from its answer.
 
+The question comes from a prompt file, with a version that verdicts carry.
+"""
+
+import hashlib
 import math
+import re
+import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, get_args
+
+import msgspec
 
 from detector.candidate import Candidate
+from detector.errors import SettingsError
 from detector.events import Verdict
-from detector.settings import QuestionSettings
-from detector.verify.vlm.images import Picture, pictures_of
-from detector.verify.vlm.prompt import read_prompt
+from detector.settings import PictureName, QuestionSettings
+from detector.verify.vlm.images import RgbImage, images_of
+
+SHIPPED = "shipped"
+# Models mark images and turns with tokens of these forms: in a question they would break its structure.
+_CONTROL = re.compile(r"<\|[^|]*\|>|</?(?:image|slice|think|image_id)>")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """The pictures of one candidate, in order, and the question about them."""
+class VlmInput:
+    """What a model gets of one candidate.
 
-    pictures: list[Picture]
+    Attributes:
+        images: in the order shown.
+        text: the question about them.
+    """
+
+    images: list[RgbImage]
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Who was asked: the verifier's name, the model, its commit (None: unknown) and the mode that it ran in."""
+class ModelIdentity:
+    """Which model answers, and how.
+
+    Attributes:
+        verifier: name of the verifier that asks it.
+        model: its id.
+        revision: its commit; None where it is unknown.
+        mode: settings that change its answers.
+    """
 
     verifier: str
     model: str
     revision: str | None
     mode: str
+
+
+class Score(msgspec.Struct, frozen=True, array_like=True):
+    """A model's answer to one question.
+
+    Attributes:
+        log_odds: of Yes over No.
+        answer_mass: probability that the answer is one of the two, 0..1.
+    """
+
+    log_odds: float
+    answer_mass: float
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question, as the prompt file holds it.
+
+    Attributes:
+        version: the file's own.
+        question: text with a place, {pictures}, for the sentences about the images.
+        pictures: a sentence for each kind of image.
+        fingerprint: start of the file's hash; tells two files of one version apart.
+    """
+
+    version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
+    question: str
+    pictures: dict[PictureName, str]
+    fingerprint: str = ""
+
+    @property
+    def label(self) -> str:
+        """Return version and fingerprint, as verdicts carry it, e.g. 1-9f86d081."""
+        return f"{self.version}-{self.fingerprint}"
+
+    def text(self, shown: Iterable[PictureName]) -> str:
+        """Return the question about images of these kinds, in this order."""
+        names = " ".join(self.pictures[name].replace("{number}", str(n)) for n, name in enumerate(shown, start=1))
+        return self.question.strip().replace("{pictures}", names)
 
 
 class Question:
@@ -40,29 +105,36 @@ class Question:
         self._side_pixels = side_pixels
         self.prompt = read_prompt(settings.prompt)
 
-    def show(self, candidate: Candidate) -> Shown:
-        """The pictures to show and the text that names them."""
-        pictures = pictures_of(
+    def show(self, candidate: Candidate) -> VlmInput:
+        """Return the images to show and the text that names them."""
+        images = images_of(
             candidate, self._settings.pictures, crop=self._settings.crop == "lit", side_pixels=self._side_pixels
         )
-        return Shown(list(pictures.values()), self.prompt.text(pictures))
+        return VlmInput(list(images.values()), self.prompt.text(images))
 
-    def calibration_key(self, asked: Asked) -> str:
-        """All that a fitted temperature and bias hold for, in one line."""
+    def calibration_key(self, identity: ModelIdentity) -> str:
+        """Return all that a fitted temperature and bias hold for, in one line."""
         shown = "+".join(self._settings.pictures)
-        return f"{asked.model}@{asked.revision or '?'} prompt {self.prompt.label} {shown} {asked.mode}"
+        return f"{identity.model}@{identity.revision or '?'} prompt {self.prompt.label} {shown} {identity.mode}"
 
-    def calibration_note(self, asked: Asked) -> str:
-        """How far the probabilities can be trusted, for the line said at start."""
-        key = self.calibration_key(asked)
+    def calibration_note(self, identity: ModelIdentity) -> str:
+        """Return how far the probabilities can be trusted, for the line logged at start."""
+        key = self.calibration_key(identity)
         if not self._settings.calibrated_for:
             return "probabilities not calibrated"
         if self._settings.calibrated_for == key:
             return "probabilities calibrated"
         return f"calibration was fitted for {self._settings.calibrated_for!r}, not for {key!r}: fit it again"
 
-    def verdict(self, asked: Asked, log_odds: float, answer_mass: float, seconds: float) -> Verdict:
-        """The verdict for an answer: log-odds of Yes over No, probability 0..1 of either, seconds it took."""
+    def verdict(self, identity: ModelIdentity, log_odds: float, answer_mass: float, seconds: float) -> Verdict:
+        """Return the verdict for an answer.
+
+        Args:
+            identity: which model answered.
+            log_odds: of Yes over No.
+            answer_mass: probability of either, 0..1.
+            seconds: how long it took.
+        """
         settings = self._settings
         lightning: bool | None = None
         probability: float | None = None
@@ -81,28 +153,58 @@ class Question:
         return Verdict(
             lightning=lightning,
             probability=probability,
-            verifier=asked.verifier,
+            verifier=identity.verifier,
             evidence={name: round(value, 6) for name, value in finite.items() if math.isfinite(value)},
-            model=asked.model,
-            model_revision=asked.revision,
+            model=identity.model,
+            model_revision=identity.revision,
             prompt_version=self.prompt.label,
             seconds=round(seconds, 4),
             reason=reason,
         )
 
-    def unanswered(self, asked: Asked, reason: str) -> Verdict:
-        """The verdict when no answer came."""
+    def unanswered(self, identity: ModelIdentity, reason: str) -> Verdict:
+        """Return the verdict when no answer came."""
         return Verdict(
             lightning=None,
             probability=None,
-            verifier=asked.verifier,
-            model=asked.model,
-            model_revision=asked.revision,
+            verifier=identity.verifier,
+            model=identity.model,
+            model_revision=identity.revision,
             prompt_version=self.prompt.label,
             reason=reason,
         )
 
 
 def logistic(value: float) -> float:
-    """1 / (1 + exp(-value)), without overflow."""
+    """Return 1 / (1 + exp(-value)), without overflow."""
     return 1.0 / (1.0 + math.exp(-value)) if value >= 0 else 1.0 - 1.0 / (1.0 + math.exp(value))
+
+
+def read_prompt(where: str) -> Prompt:
+    """Return the prompt in the file `where`, or the shipped one.
+
+    Raises:
+        SettingsError: the file cannot be read, lacks a part, or holds a model's control tokens.
+    """
+    path = Path(__file__).with_name("prompt.toml") if where == SHIPPED else Path(where)
+    try:
+        content = path.read_bytes()
+        table = tomllib.loads(content.decode("utf-8"))
+        prompt = msgspec.convert(table | {"fingerprint": hashlib.sha256(content).hexdigest()[:8]}, Prompt)
+    except OSError as error:
+        raise SettingsError(f"question.prompt = {where!r}: cannot read it: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise SettingsError(f"{path}: not a prompt file: {error}; the shipped prompt.toml shows the form") from error
+    _check(prompt, path)
+    return prompt
+
+
+def _check(prompt: Prompt, path: Path) -> None:
+    missing = set(get_args(PictureName)) - set(prompt.pictures)
+    if missing:
+        raise SettingsError(f"{path}: [pictures] lacks {', '.join(sorted(missing))}; each needs a sentence")
+    if "{pictures}" not in prompt.question:
+        raise SettingsError(f"{path}: the question has no {{pictures}}; the pictures must be named in it")
+    found = _CONTROL.search(prompt.text(get_args(PictureName)))
+    if found:
+        raise SettingsError(f"{path}: {found[0]!r} is a control token of the model; leave it out")

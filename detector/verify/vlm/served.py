@@ -1,12 +1,13 @@
-"""The verifier `served`: the same pictures and question to a model server that speaks the OpenAI chat protocol."""
+"""The verifier `served`: the same images and question to a model server that speaks the OpenAI chat protocol."""
 
 import asyncio
 import json
 import logging
+import os
 import random
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,10 +19,8 @@ from detector.candidate import Candidate
 from detector.errors import SettingsError, VerifierError
 from detector.events import Verdict
 from detector.settings import ServedSettings, Settings
-from detector.verify.vlm.local.protocol import Score
-from detector.verify.vlm.model_key import model_key
 from detector.verify.vlm.openai_chat import ServedModel, first_model_in, request_body, score_in
-from detector.verify.vlm.question import Asked, Question, Shown
+from detector.verify.vlm.question import ModelIdentity, Question, Score, VlmInput
 from stream import redact
 
 _CONNECT_SECONDS = 5.0
@@ -51,7 +50,7 @@ class ServedVerifier:
         self._endpoint = redact(served.endpoint)
         self._question = Question(settings.question, settings.batcher.picture_side_pixels)
         self._extra = _extra(served)
-        self._asked = Asked(self.name, served.model, None, "served")
+        self._identity = ModelIdentity(self.name, served.model, None, "served")
         self._client = _client(served)
         self._free = asyncio.Semaphore(served.concurrency)
         self._runner = asyncio.Runner()
@@ -61,7 +60,7 @@ class ServedVerifier:
         self._closed = False
 
     def check(self) -> str:
-        """Find the model's name if none is set, ask one question about a grey picture, and say in a line who answers.
+        """Find the model's name if none is set, ask one question about a grey image, and say in a line who answers.
 
         Raises:
             VerifierError: the server is not there, refuses, or gives no probabilities.
@@ -70,19 +69,19 @@ class ServedVerifier:
         async def ask() -> None:
             if not self._settings.model:
                 first = await self._first_model()
-                self._asked = replace(self._asked, model=first.id, revision=first.revision)
+                self._identity = replace(self._identity, model=first.id, revision=first.revision)
             grey = np.full((64, 64, 3), 128, np.uint8)
-            await self._score(Shown([grey], self._question.prompt.text(["peak"])))
+            await self._score(VlmInput([grey], self._question.prompt.text(["peak"])))
 
         if not self._run(ask()):
             raise VerifierError(f"{self._endpoint}: stopped before the server answered")
-        model = self._asked.model
-        note = self._question.calibration_note(self._asked)
+        model = self._identity.model
+        note = self._question.calibration_note(self._identity)
         return f"served, {model} at {self._endpoint} (asked for), prompt {self._question.prompt.label}, {note}"
 
     def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """A verdict for each, in order; a request that fails for good gives one without an answer."""
-        stopped = self._question.unanswered(self._asked, "stopped before the model server answered")
+        stopped = self._question.unanswered(self._identity, "stopped before the model server answered")
         verdicts = [stopped] * len(candidates)
 
         async def ask(place: int) -> None:
@@ -97,7 +96,7 @@ class ServedVerifier:
         self._run(ask_all())
         return verdicts
 
-    def scores(self, questions: Sequence[Shown]) -> list[Score]:
+    def scores(self, questions: Sequence[VlmInput]) -> list[Score]:
         """The server's score of each question, in order, asked as many at a time as the settings allow.
 
         Raises:
@@ -105,7 +104,7 @@ class ServedVerifier:
         """
         found: list[Score] = []
 
-        async def ask(shown: Shown) -> Score:
+        async def ask(shown: VlmInput) -> Score:
             async with self._free:
                 return await self._score(shown)
 
@@ -156,11 +155,11 @@ class ServedVerifier:
         try:
             score = await self._score(self._question.show(candidate))
         except VerifierError as error:
-            return self._question.unanswered(self._asked, redact(error))
-        return self._question.verdict(self._asked, score.log_odds, score.answer_mass, time.monotonic() - began)
+            return self._question.unanswered(self._identity, redact(error))
+        return self._question.verdict(self._identity, score.log_odds, score.answer_mass, time.monotonic() - began)
 
-    async def _score(self, shown: Shown) -> Score:
-        reply = await self._request("POST", "chat/completions", request_body(self._asked.model, shown) | self._extra)
+    async def _score(self, shown: VlmInput) -> Score:
+        reply = await self._request("POST", "chat/completions", request_body(self._identity.model, shown) | self._extra)
         return score_in(reply.content, self._endpoint)
 
     async def _first_model(self) -> ServedModel:
@@ -203,6 +202,21 @@ class ServedVerifier:
         elif said.startswith("Connect"):
             hint = "; is the server running there?"
         return redact(f"model server {self._endpoint}/{path} failed {tries} times: {said}{hint}")
+
+
+def model_key(variable: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the key in the environment variable `variable`, stripped; empty if there is none.
+
+    Raises:
+        VerifierError: it cannot be sent; the message never holds it.
+    """
+    key = environment.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise VerifierError(
+            f"the key in the variable {variable} holds a sign that no key has (a line end or a letter beyond ASCII); "
+            "set it again"
+        )
+    return key
 
 
 def _client(served: ServedSettings) -> httpx.AsyncClient:

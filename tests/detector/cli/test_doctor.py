@@ -13,7 +13,7 @@ import pytest
 from detector.cli.doctor import Doctor, udp_check
 from detector.settings import load_settings
 from detector.verify.factory import why_no_gpu_model
-from detector.verify.vlm.local.facts import EnvironmentReport, Gpu
+from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu
 from detector.verify.vlm.local.models import record_verified, verified_here
 from helpers.model_server import ModelServer
 from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache

@@ -13,8 +13,8 @@ import pytest
 from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.settings import BatcherSettings, load_settings
+from detector.verify.base import NullVerifier
 from detector.verify.batcher import Batcher
-from detector.verify.factory import NullVerifier
 from helpers.candidates import candidate
 
 LIMIT_SECONDS = 20.0
@@ -164,8 +164,8 @@ def test_asking_for_a_live_camera_never_waits_and_what_does_not_fit_is_unverifie
         for number in range(10):
             batcher.ask(candidate(f"c{number}", camera="a"), answers)
         batcher.ask(candidate("other", camera="b"), answers)
-        assert batcher.waiting <= 4 + batcher.counts.shed
-        until(lambda: sum(map(len, answers.by_id.values())) == batcher.counts.shed == 8)
+        assert batcher.waiting <= 4 + batcher.counts.dropped
+        until(lambda: sum(map(len, answers.by_id.values())) == batcher.counts.dropped == 8)
         gated.gate.set()
         assert batcher.drain(LIMIT_SECONDS)
     assert answers.states("other") == ["confirmed"], "the camera with few candidates keeps them"
@@ -185,7 +185,7 @@ def test_a_file_waits_for_room(gated: Gated, answers: Answers) -> None:
         third.join(LIMIT_SECONDS)
         assert not third.is_alive()
         assert batcher.drain(LIMIT_SECONDS)
-        assert batcher.counts.shed == 0
+        assert batcher.counts.dropped == 0
     assert len(answers.by_id) == 3
 
 
@@ -359,5 +359,5 @@ def test_cameras_are_asked_from_many_threads_with_a_slow_verifier_and_nothing_is
             thread.join(LIMIT_SECONDS)
         assert batcher.drain(LIMIT_SECONDS)
     assert len(answers.by_id) == 200
-    assert batcher.counts.shed > 0
+    assert batcher.counts.dropped > 0
     assert max(longest) < 5.0, "asking must not wait for the verifier"

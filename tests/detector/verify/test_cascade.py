@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.settings import load_settings
+from detector.verify.base import unverified
 from detector.verify.batcher import Batcher
 from detector.verify.cascade import Cascade
-from detector.verify.factory import unverified
 from helpers.candidates import candidate
 
 
@@ -15,7 +15,7 @@ class Certain:
     """Takes the candidate's name as its probability."""
 
     name = "photometric"
-    at_once = True
+    inline = True
 
     def __init__(self) -> None:
         self.sides: list[int] = []

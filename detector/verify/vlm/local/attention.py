@@ -1,15 +1,15 @@
 """Attention backends: which work here, and why one that was asked for cannot."""
 
 from detector.errors import VerifierError
-from detector.verify.vlm.local.facts import EnvironmentReport
+from detector.verify.vlm.local.environment_report import EnvironmentReport
 
 ALWAYS = ("sdpa", "eager")
 _FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 _LOWEST_FLASH_2 = (2, 3, 3)  # the lowest flash-attn that transformers takes
 
 
-def check_attention(backend: str, facts: EnvironmentReport) -> None:
-    """Nothing, when `backend` can work with what `facts` found; told before any weights are read.
+def check_attention(backend: str, report: EnvironmentReport) -> None:
+    """Check that `backend` can work with what `report` found, before any weights are read.
 
     Raises:
         VerifierError: it cannot; the advice is made of the actual versions.
@@ -20,44 +20,44 @@ def check_attention(backend: str, facts: EnvironmentReport) -> None:
         raise VerifierError(
             f"--attn {backend}: MiniCPM-V knows {', '.join((*ALWAYS, *_FLASH))} here; sdpa needs nothing further"
         )
-    why = _why_no_flash(backend, facts)
+    why = _why_no_flash(backend, report)
     if why is not None:
-        raise VerifierError(f"--attn {backend}: {why}; {setup(facts)}. --attn sdpa works without it")
+        raise VerifierError(f"--attn {backend}: {why}; {setup(report)}. --attn sdpa works without it")
 
 
-def setup(facts: EnvironmentReport) -> str:
-    """This Python's versions as advice names them."""
-    cuda = f"CUDA {facts.cuda}" if facts.cuda else "no CUDA"
-    cards = ", ".join(gpu.name for gpu in facts.gpus) or "no GPU"
-    return f"this is Python {facts.python}, torch {facts.torch}, {cuda}, {cards}"
+def setup(report: EnvironmentReport) -> str:
+    """Return this Python's versions as advice names them."""
+    cuda = f"CUDA {report.cuda}" if report.cuda else "no CUDA"
+    cards = ", ".join(gpu.name for gpu in report.gpus) or "no GPU"
+    return f"this is Python {report.python}, torch {report.torch}, {cuda}, {cards}"
 
 
-def _why_no_flash(backend: str, facts: EnvironmentReport) -> str | None:
-    """What is in the way of flash attention, the deepest cause first; None when nothing is."""
-    too_old = [gpu.name for gpu in facts.gpus if int(gpu.capability.partition(".")[0]) < 8]
+def _why_no_flash(backend: str, report: EnvironmentReport) -> str | None:
+    """Return what is in the way of flash attention, the deepest cause first; None when nothing is."""
+    too_old = [gpu.name for gpu in report.gpus if int(gpu.capability.partition(".")[0]) < 8]
     hindrances = (
-        (facts.torch is None, "torch is not installed"),
-        (facts.torch_error is not None, f"torch does not work: {facts.torch_error}"),
-        (facts.cuda is None, "it needs a torch built for CUDA; pytorch.org has one for each driver"),
-        (not facts.gpus, "it needs an NVIDIA GPU that torch can see; look at nvidia-smi"),
+        (report.torch is None, "torch is not installed"),
+        (report.torch_error is not None, f"torch does not work: {report.torch_error}"),
+        (report.cuda is None, "it needs a torch built for CUDA; pytorch.org has one for each driver"),
+        (not report.gpus, "it needs an NVIDIA GPU that torch can see; look at nvidia-smi"),
         (bool(too_old), f"it needs a GPU of the Ampere generation or later, not {''.join(too_old[:1])}"),
     )
     for holds, why in hindrances:
         if holds:
             return why
-    return _why_no_wheel(backend, facts)
+    return _why_no_wheel(backend, report)
 
 
-def _why_no_wheel(backend: str, facts: EnvironmentReport) -> str | None:
+def _why_no_wheel(backend: str, report: EnvironmentReport) -> str | None:
     if backend == "flash_attention_2":
-        if facts.flash_attention is None:
+        if report.flash_attention is None:
             return "the package flash-attn is not installed; tools/install_flash_attn.sh looks for a matching wheel"
-        if _numbers(facts.flash_attention) < _LOWEST_FLASH_2:
+        if _numbers(report.flash_attention) < _LOWEST_FLASH_2:
             lowest = ".".join(map(str, _LOWEST_FLASH_2))
-            return f"flash-attn {facts.flash_attention} is too old; {lowest} or later is needed"
-    reason = facts.backends.get(backend, "transformers does not offer it here")
+            return f"flash-attn {report.flash_attention} is too old; {lowest} or later is needed"
+    reason = report.backends.get(backend, "transformers does not offer it here")
     if reason:
-        return f"{reason} (flash-attn {facts.flash_attention}); a wheel must match torch, CUDA and Python exactly"
+        return f"{reason} (flash-attn {report.flash_attention}); a wheel must match torch, CUDA and Python exactly"
     return None
 
 

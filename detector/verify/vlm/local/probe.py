@@ -7,30 +7,30 @@ from typing import Any
 
 import msgspec
 
-from detector.verify.vlm.local.facts import EnvironmentReport, Gpu, cpu_multiplies_bf16, installed
+from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu, cpu_multiplies_bf16, installed
 
 
 def gather() -> EnvironmentReport:
     """Everything about this Python's torch and transformers."""
-    facts: dict[str, object] = {
+    report: dict[str, object] = {
         "python": platform.python_version(),
         "torch": installed("torch"),
         "transformers": installed("transformers"),
         "flash_attention": installed("flash-attn"),
         "flash_linear_attention": installed("flash-linear-attention"),
     }
-    if facts["torch"] is not None:
-        facts |= _torch_facts()
-    if facts["transformers"] is not None and facts.get("torch_error") is None:
-        facts["transformers_error"] = _import_error("transformers.models.auto.modeling_auto")
-        if facts["transformers_error"] is None:
-            facts["backends"] = _backends()
+    if report["torch"] is not None:
+        report |= _torch_report()
+    if report["transformers"] is not None and report.get("torch_error") is None:
+        report["transformers_error"] = _import_error("transformers.models.auto.modeling_auto")
+        if report["transformers_error"] is None:
+            report["backends"] = _backends()
     if installed("torchvision") is not None:
-        facts["torchvision_error"] = _import_error("torchvision")
-    return msgspec.convert(facts, EnvironmentReport)
+        report["torchvision_error"] = _import_error("torchvision")
+    return msgspec.convert(report, EnvironmentReport)
 
 
-def _torch_facts() -> dict[str, object]:
+def _torch_report() -> dict[str, object]:
     failed = _import_error("torch")
     if failed is not None:
         return {"torch_error": failed}

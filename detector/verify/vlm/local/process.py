@@ -14,18 +14,18 @@ from pathlib import Path
 
 from detector.errors import VerifierError
 from detector.verify.vlm.local.protocol import (
-    Ask,
     Clip,
+    ImageRef,
     Load,
     Loaded,
-    Place,
     Reply,
-    Scored,
-    Trouble,
+    ScoreReply,
+    ScoreRequest,
+    WorkerError,
     decode_reply,
     encode,
 )
-from detector.verify.vlm.question import Shown
+from detector.verify.vlm.question import VlmInput
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class ModelProcess:
         self.loaded: Loaded | None = None
         self._began = time.monotonic()
         self._number = 0
-        self._memory = os.memfd_create("lightning-pictures", os.MFD_CLOEXEC)
+        self._memory = os.memfd_create("lightning-images", os.MFD_CLOEXEC)
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - what the process says; closed in `end`
         self._connection, theirs = Pipe()
         try:
@@ -94,7 +94,7 @@ class ModelProcess:
             self.loaded = reply
         return self.loaded
 
-    def ask(self, clips: Sequence[Shown], limit_seconds: float) -> Scored:
+    def ask(self, clips: Sequence[VlmInput], limit_seconds: float) -> ScoreReply:
         """Scores for these clips.
 
         Raises:
@@ -103,11 +103,11 @@ class ModelProcess:
             VerifierError: it answered that it cannot.
         """
         self._number += 1
-        self._send(encode(Ask(number=self._number, clips=self._place(clips))))
+        self._send(encode(ScoreRequest(number=self._number, clips=self._place(clips))))
         reply = self._receive(limit_seconds, f"no answer for {len(clips)} candidates within {limit_seconds:g} s")
-        if isinstance(reply, Trouble):
+        if isinstance(reply, WorkerError):
             raise MemoryError(reply.reason) if reply.out_of_memory else VerifierError(reply.reason)
-        if not isinstance(reply, Scored) or reply.number != self._number or len(reply.scores) != len(clips):
+        if not isinstance(reply, ScoreReply) or reply.number != self._number or len(reply.scores) != len(clips):
             raise ModelLost(f"the model's process answered {type(reply).__name__} to ask {self._number}")
         return reply
 
@@ -126,20 +126,20 @@ class ModelProcess:
         self._words.close()
         os.close(self._memory)
 
-    def _place(self, clips: Sequence[Shown]) -> list[Clip]:
-        """Put the pictures into the shared memory, one behind the other, and tell where each lies."""
-        size = sum(picture.nbytes for clip in clips for picture in clip.pictures)
+    def _place(self, clips: Sequence[VlmInput]) -> list[Clip]:
+        """Put the images into the shared memory, one behind the other, and tell where each lies."""
+        size = sum(image.nbytes for clip in clips for image in clip.images)
         if os.fstat(self._memory).st_size < size:
             os.ftruncate(self._memory, size)
         placed: list[Clip] = []
         offset = 0
         with mmap.mmap(self._memory, max(size, 1)) as shared:
             for clip in clips:
-                places: list[Place] = []
-                for picture in clip.pictures:
-                    shared[offset : offset + picture.nbytes] = picture.tobytes()
-                    places.append(Place(offset, picture.shape[0], picture.shape[1]))
-                    offset += picture.nbytes
+                places: list[ImageRef] = []
+                for image in clip.images:
+                    shared[offset : offset + image.nbytes] = image.tobytes()
+                    places.append(ImageRef(offset, image.shape[0], image.shape[1]))
+                    offset += image.nbytes
                 placed.append(Clip(places, clip.text))
         return placed
 

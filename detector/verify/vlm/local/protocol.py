@@ -1,6 +1,8 @@
-"""What the program and the model's process say to each other: small JSON messages; pictures lie in shared memory."""
+"""What the program and the model's process say to each other: small JSON messages; images lie in shared memory."""
 
 import msgspec
+
+from detector.verify.vlm.question import Score
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
@@ -29,8 +31,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
     transformers: str
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
-    """Where an RGB picture of (height, width, 3) bytes lies in the shared memory."""
+class ImageRef(msgspec.Struct, frozen=True, array_like=True):
+    """Where an RGB image of (height, width, 3) bytes lies in the shared memory."""
 
     offset: int
     height: int
@@ -38,27 +40,20 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Clip(msgspec.Struct, frozen=True, array_like=True):
-    """One candidate's pictures and the question about them."""
+    """One candidate's images and the question about them."""
 
-    pictures: list[Place]
+    images: list[ImageRef]
     question: str
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
     """Score these clips in one batch."""
 
     number: int
     clips: list[Clip]
 
 
-class Score(msgspec.Struct, frozen=True, array_like=True):
-    """log_odds: of Yes over No. answer_mass: probability that the answer is one of the two, 0..1."""
-
-    log_odds: float
-    answer_mass: float
-
-
-class Scored(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
+class ScoreReply(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
     """A score for each clip of ask `number`, in order; seconds for all of them."""
 
     number: int
@@ -67,15 +62,15 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
     memory_mib: float
 
 
-class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag="trouble"):
+class WorkerError(msgspec.Struct, frozen=True, kw_only=True, tag="trouble"):
     """It could not be done. After a failed load the process ends; after a failed ask it goes on."""
 
     reason: str
     out_of_memory: bool = False
 
 
-Reply = Loaded | Scored | Trouble
-Request = Load | Ask
+Reply = Loaded | ScoreReply | WorkerError
+Request = Load | ScoreRequest
 
 encode = msgspec.json.encode
 

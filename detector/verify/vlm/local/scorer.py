@@ -1,4 +1,4 @@
-"""The model itself: pictures and questions in, log-odds of Yes over No out, in one forward pass for a batch."""
+"""The model itself: images and questions in, log-odds of Yes over No out, in one forward pass for a batch."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +9,11 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from detector.errors import VerifierError
-from detector.verify.vlm.images import Picture
-from detector.verify.vlm.local.facts import cpu_multiplies_bf16
-from detector.verify.vlm.local.protocol import Load, Score
+from detector.verify.vlm.images import RgbImage
+from detector.verify.vlm.local.environment_report import cpu_multiplies_bf16
+from detector.verify.vlm.local.protocol import Load
 from detector.verify.vlm.local.windows import batch_vision_attention
-from detector.verify.vlm.question import Shown
+from detector.verify.vlm.question import Score, VlmInput
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PATCHES_PER_TOKEN = {"16x": 16, "4x": 4}
@@ -90,8 +90,8 @@ class Scorer:
         )
 
     @torch.inference_mode()
-    def score(self, clips: Sequence[Shown]) -> list[Score]:
-        """A score for each clip, in order; clips may differ in the number and the size of their pictures."""
+    def score(self, clips: Sequence[VlmInput]) -> list[Score]:
+        """A score for each clip, in order; clips may differ in the number and the size of their images."""
         batch = self._encode(clips)
         # The inner model and then the head on the last position: the whole model would make logits over 248,320
         # words for every token of the prompt.
@@ -101,9 +101,9 @@ class Scorer:
         masses: list[float] = chances.exp().sum(-1).tolist()
         return [Score(log_odds, mass) for log_odds, mass in zip(odds, masses, strict=True)]
 
-    def _encode(self, clips: Sequence[Shown]) -> dict[str, Tensor]:
+    def _encode(self, clips: Sequence[VlmInput]) -> dict[str, Tensor]:
         """The model's inputs for a batch, padded on the left so that every prompt ends at the last position."""
-        pixels, sizes = self._pixels([picture for clip in clips for picture in clip.pictures])
+        pixels, sizes = self._pixels([image for clip in clips for image in clip.images])
         counts = iter((sizes.prod(-1) // _PATCHES_PER_TOKEN[self._mode]).tolist())
         texts = [self._prompt(clip, counts) for clip in clips]
         batch = dict(self._tokenizer(texts, padding=True, padding_side="left", return_tensors="pt"))
@@ -112,17 +112,17 @@ class Scorer:
         batch |= {"pixel_values": pixels, "target_sizes": sizes}
         return {name: tensor.to(self._model.device) for name, tensor in batch.items()}
 
-    def _pixels(self, pictures: Sequence[Picture]) -> tuple[Tensor, Tensor]:
-        """The pictures as the vision part takes them, on the device, and each one's (rows, columns) of patches.
+    def _pixels(self, images: Sequence[RgbImage]) -> tuple[Tensor, Tensor]:
+        """The images as the vision part takes them, on the device, and each one's (rows, columns) of patches.
 
-        A card waits longer for its pictures than it works on them. So they are resized side by side, sent as bytes,
+        A card waits longer for its images than it works on them. So they are resized side by side, sent as bytes,
         and become numbers around 0 on the device.
         """
         make = self._images
 
-        def resize(picture: Picture) -> Any:
+        def resize(image: RgbImage) -> Any:
             return make(
-                picture,
+                image,
                 max_slice_nums=1,
                 downsample_mode=self._mode,
                 scale_resolution=self._side,
@@ -132,7 +132,7 @@ class Scorer:
             )
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            resized = list(pool.map(resize, pictures))
+            resized = list(pool.map(resize, images))
         levels = torch.cat([one["pixel_values"] for one in resized], dim=-1).to(self._model.device).float()
         mean, deviation = (
             torch.tensor(values, device=levels.device).view(-1, 1, 1) for values in (make.image_mean, make.image_std)
@@ -140,17 +140,17 @@ class Scorer:
         pixels = (levels * make.rescale_factor - mean) / deviation
         return pixels.to(self._model.dtype), torch.cat([one["target_sizes"] for one in resized])
 
-    def _prompt(self, clip: Shown, counts: Iterator[int]) -> str:
-        """The clip's turn in the model's chat form, each picture's place widened to its number of tokens."""
+    def _prompt(self, clip: VlmInput, counts: Iterator[int]) -> str:
+        """The clip's turn in the model's chat form, each image's place widened to its number of tokens."""
         tokenizer = self._tokenizer
-        content = [*({"type": "image"} for _ in clip.pictures), {"type": "text", "text": clip.text}]
+        content = [*({"type": "image"} for _ in clip.images), {"type": "text", "text": clip.text}]
         turn = tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
         first, *rest = turn.split(tokenizer.image_token)
-        if len(rest) != len(clip.pictures):
+        if len(rest) != len(clip.images):
             raise VerifierError(
-                f"the chat template made {len(rest)} places for {len(clip.pictures)} pictures; the snapshot's "
+                f"the chat template made {len(rest)} places for {len(clip.images)} images; the snapshot's "
                 "chat_template.jinja does not fit this program"
             )
         open_mark, mark, close_mark = tokenizer.image_start_token, tokenizer.image_token, tokenizer.image_end_token

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from detector.settings import Settings
-from detector.verify.vlm.images import Picture
-from detector.verify.vlm.local.keeper import ModelKeeper
-from detector.verify.vlm.local.protocol import Loaded, Score
+from detector.verify.vlm.images import RgbImage
+from detector.verify.vlm.local.protocol import Loaded
 from detector.verify.vlm.local.snapshot import Snapshot
+from detector.verify.vlm.local.supervisor import ModelSupervisor
 from detector.verify.vlm.local.verifier import load_of
-from detector.verify.vlm.question import Question, Shown
+from detector.verify.vlm.question import Question, Score, VlmInput
 
 # Log-odds may differ so much between a batch and a clip alone: in 16 bit, rounding follows the batch's shape.
 _SAME = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.02}
@@ -48,31 +48,31 @@ class SmokeTest:
     def findings(self) -> Iterator[Finding]:
         """All findings, each as soon as it is known."""
         minicpm = self._settings.minicpm
-        keeper = ModelKeeper(
+        supervisor = ModelSupervisor(
             self._load,
             load_limit_seconds=minicpm.load_limit_seconds,
             answer_limit_seconds=minicpm.answer_limit_seconds,
-            said=lambda _line: None,
+            on_ready=lambda _line: None,
         )
         try:
-            self.loaded = loaded = keeper.wait_loaded()
+            self.loaded = loaded = supervisor.wait_loaded()
             where = loaded.device if loaded.device == "cpu" else f"{loaded.device} ({loaded.device_name})"
             yield Finding(
                 "load", ok=True, text=f"{loaded.seconds:.1f} s on {where}, {loaded.precision}, {loaded.attention}"
             )
             clips = smoke_clips(self._settings, self._question)
-            yield from examine(lambda asked: keeper.ask(asked).scores, clips, self._settings, loaded.precision)
-            yield self._time(keeper, clips)
+            yield from examine(lambda asked: supervisor.ask(asked).scores, clips, self._settings, loaded.precision)
+            yield self._time(supervisor, clips)
         finally:
-            keeper.close()
+            supervisor.close()
 
-    def _time(self, keeper: ModelKeeper, clips: list[Shown]) -> Finding:
+    def _time(self, supervisor: ModelSupervisor, clips: list[VlmInput]) -> Finding:
         size = self._settings.batcher.batch_size
         batch = [clips[number % len(clips)] for number in range(size)]
         began = time.monotonic()
         batches, memory = 0, 0.0
         while batches < _TIMED_BATCHES and (batches == 0 or time.monotonic() - began < 60.0):
-            memory = keeper.ask(batch).memory_mib
+            memory = supervisor.ask(batch).memory_mib
             batches += 1
         self.seconds_per_clip = (time.monotonic() - began) / (batches * size)
         return Finding(
@@ -81,7 +81,7 @@ class SmokeTest:
 
 
 def examine(
-    ask: Callable[[list[Shown]], list[Score]], clips: list[Shown], settings: Settings, precision: str
+    ask: Callable[[list[VlmInput]], list[Score]], clips: list[VlmInput], settings: Settings, precision: str
 ) -> Iterator[Finding]:
     """What the answers to `smoke_clips` show; `ask` scores its questions in one batch."""
     same = _SAME[precision]
@@ -100,16 +100,16 @@ def examine(
     yield Finding("answers Yes or No", mass >= lowest, f"answer mass {mass:.3g}, at least {lowest:g} wanted")
 
 
-def smoke_clips(settings: Settings, question: Question) -> list[Shown]:
-    """Three questions: all pictures black, all white, and black with a bright peak and difference."""
+def smoke_clips(settings: Settings, question: Question) -> list[VlmInput]:
+    """Three questions: all images black, all white, and black with a bright peak and difference."""
     names = settings.question.pictures
     text = question.prompt.text(names)
 
-    def flat(level: int) -> Picture:
+    def flat(level: int) -> RgbImage:
         return np.full((252, 448, 3), level, np.uint8)
 
     black, white = [flat(0)] * len(names), [flat(255)] * len(names)
     flash = [flat(255 if name in ("peak", "difference") else 0) for name in names]
     if len(set(names)) == 1:
         flash = [np.concatenate([flat(0)[:126], flat(255)[:126]])]
-    return [Shown(pictures, text) for pictures in (black, white, flash)]
+    return [VlmInput(images, text) for images in (black, white, flash)]

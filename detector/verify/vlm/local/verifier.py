@@ -8,12 +8,12 @@ from detector.errors import VerifierError
 from detector.events import Verdict
 from detector.settings import MinicpmSettings, Settings
 from detector.verify.vlm.local.attention import ALWAYS, check_attention
-from detector.verify.vlm.local.facts import environment_report, installed
-from detector.verify.vlm.local.keeper import ModelKeeper
+from detector.verify.vlm.local.environment_report import environment_report, installed
 from detector.verify.vlm.local.models import known_models
 from detector.verify.vlm.local.protocol import Load
 from detector.verify.vlm.local.snapshot import Snapshot, find_snapshot
-from detector.verify.vlm.question import Asked, Question
+from detector.verify.vlm.local.supervisor import ModelSupervisor
+from detector.verify.vlm.question import ModelIdentity, Question
 from stream import redact
 
 _TRANSFORMERS = ">=5.19,<6"  # for models that the matrix does not know
@@ -31,8 +31,8 @@ class MinicpmVerifier:
     def __init__(self, settings: Settings, snapshot: Snapshot) -> None:
         minicpm = settings.minicpm
         self._question = Question(settings.question, settings.batcher.picture_side_pixels)
-        self.asked = Asked(self.name, snapshot.model, snapshot.revision, mode_of(minicpm))
-        self.keeper = ModelKeeper(
+        self.identity = ModelIdentity(self.name, snapshot.model, snapshot.revision, mode_of(minicpm))
+        self.supervisor = ModelSupervisor(
             load_of(minicpm, snapshot),
             load_limit_seconds=minicpm.load_limit_seconds,
             answer_limit_seconds=minicpm.answer_limit_seconds,
@@ -40,30 +40,30 @@ class MinicpmVerifier:
 
     @property
     def note(self) -> str:
-        """What the line said at start should add."""
-        return f"prompt {self._question.prompt.label}, {self._question.calibration_note(self.asked)}"
+        """Return what the line logged at start should add."""
+        return f"prompt {self._question.prompt.label}, {self._question.calibration_note(self.identity)}"
 
     def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        """A verdict for each, with log-odds and answer mass as evidence and its share of the batch's seconds.
+        """Return a verdict for each, with log-odds and answer mass as evidence and its share of the batch's seconds.
 
         Raises:
             MemoryError: the batch is too large for the device.
         """
-        shown = [self._question.show(candidate) for candidate in candidates]
+        inputs = [self._question.show(candidate) for candidate in candidates]
         try:
-            scored = self.keeper.ask(shown)
+            reply = self.supervisor.ask(inputs)
         except VerifierError as error:
-            return [self._question.unanswered(self.asked, redact(error)) for _ in candidates]
-        seconds = scored.seconds / len(candidates)
-        return [self._question.verdict(self.asked, s.log_odds, s.answer_mass, seconds) for s in scored.scores]
+            return [self._question.unanswered(self.identity, redact(error)) for _ in candidates]
+        seconds = reply.seconds / len(candidates)
+        return [self._question.verdict(self.identity, s.log_odds, s.answer_mass, seconds) for s in reply.scores]
 
     def close(self) -> None:
         """End the model's process."""
-        self.keeper.close()
+        self.supervisor.close()
 
 
 def check_installed(minicpm: MinicpmSettings) -> None:
-    """Nothing, when torch, a fitting transformers and the attention backend are there. torch is not imported here.
+    """Check that torch, a fitting transformers and the attention backend are installed, without importing torch.
 
     Raises:
         VerifierError: one is missing, or of a version that does not fit.
@@ -74,7 +74,7 @@ def check_installed(minicpm: MinicpmSettings) -> None:
 
 
 def check_versions(minicpm: MinicpmSettings) -> None:
-    """Nothing, when torch and a fitting transformers are installed; neither is imported.
+    """Check that torch and a fitting transformers are installed, without importing either.
 
     Raises:
         VerifierError: one is missing or of a version that does not fit the model.
@@ -95,7 +95,7 @@ def check_versions(minicpm: MinicpmSettings) -> None:
 
 
 def find_or_fetch(minicpm: MinicpmSettings) -> Snapshot:
-    """The snapshot that the settings ask for; on the channel edge the newest, fetched if need be.
+    """Return the snapshot that the settings ask for; on the channel edge the newest, fetched if need be.
 
     Raises:
         VerifierError: it is not here, or cannot be fetched.
@@ -113,17 +113,17 @@ def find_or_fetch(minicpm: MinicpmSettings) -> Snapshot:
 
 
 def threads_of(minicpm: MinicpmSettings) -> int:
-    """CPU threads for the model: as set, or half of the cores that this process may use."""
+    """Return the CPU threads for the model: as set, or half of the cores that this process may use."""
     return minicpm.threads or max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def mode_of(minicpm: MinicpmSettings) -> str:
-    """What of the settings changes the model's answers."""
+    """Return the settings that change the model's answers."""
     return f"{minicpm.downsample_mode} {minicpm.picture_side_pixels}px"
 
 
 def load_of(minicpm: MinicpmSettings, snapshot: Snapshot) -> Load:
-    """What the model's process is told to load."""
+    """Return what the model's process is told to load."""
     return Load(
         folder=str(snapshot.folder),
         device=minicpm.device,

@@ -9,7 +9,7 @@ from torch.nn import functional
 class BatchedAttention(nn.Module):
     """Stands in for one vision attention layer and shares its weights.
 
-    The layers come as one row of patches cut into stretches: a picture each, or in the window merger 2x2 patches
+    The layers come as one row of patches cut into stretches: an image each, or in the window merger 2x2 patches
     each, which makes thousands of tiny calls for a batch. Stretches of one length go through one call here; others
     go the layer's own way.
     """

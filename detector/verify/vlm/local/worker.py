@@ -10,15 +10,25 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from detector.verify.vlm.local.protocol import Ask, Clip, Load, Loaded, Reply, Scored, Trouble, decode_request, encode
-from detector.verify.vlm.question import Shown
+from detector.verify.vlm.local.protocol import (
+    Clip,
+    Load,
+    Loaded,
+    Reply,
+    ScoreReply,
+    ScoreRequest,
+    WorkerError,
+    decode_request,
+    encode,
+)
+from detector.verify.vlm.question import VlmInput
 from stream import redact
 
 
 def serve(connection: Connection, memory: int) -> None:
     """Load the model that the first message names, then answer asks until the other side hangs up.
 
-    memory: file descriptor of the shared memory in which the pictures lie.
+    memory: file descriptor of the shared memory in which the images lie.
     """
     load = decode_request(connection.recv_bytes())
     if not isinstance(load, Load):
@@ -26,17 +36,17 @@ def serve(connection: Connection, memory: int) -> None:
     try:
         answerer = _Answerer(load, memory)
     except Exception as error:  # noqa: BLE001 - whatever the libraries raise is told to the program, in one line
-        connection.send_bytes(encode(Trouble(reason=_line(error))))
+        connection.send_bytes(encode(WorkerError(reason=_line(error))))
         return
     connection.send_bytes(encode(answerer.loaded))
     while True:
         ask = decode_request(connection.recv_bytes())
-        if isinstance(ask, Ask):
+        if isinstance(ask, ScoreRequest):
             connection.send_bytes(encode(answerer.answer(ask)))
 
 
 class _Answerer:
-    """The loaded model and where its pictures come from."""
+    """The loaded model and where its images come from."""
 
     def __init__(self, load: Load, memory: int) -> None:
         began = time.monotonic()
@@ -64,7 +74,7 @@ class _Answerer:
             transformers=transformers.__version__,
         )
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: ScoreRequest) -> Reply:
         """Scores, or what went wrong."""
         began = time.monotonic()
         out_of_memory: tuple[type[BaseException], ...] = (self._torch.OutOfMemoryError, MemoryError)
@@ -72,23 +82,25 @@ class _Answerer:
             scores = self._scorer.score(self._read(ask.clips))
         except out_of_memory as error:
             self._free()
-            return Trouble(reason=_line(error), out_of_memory=True)
+            return WorkerError(reason=_line(error), out_of_memory=True)
         except Exception as error:  # noqa: BLE001 - one bad batch must not end the process
             self._free()
             # The CPU's allocator has no error type of its own.
-            return Trouble(reason=_line(error), out_of_memory="can't allocate memory" in str(error))
-        return Scored(number=ask.number, scores=scores, seconds=time.monotonic() - began, memory_mib=self._memory_mib())
+            return WorkerError(reason=_line(error), out_of_memory="can't allocate memory" in str(error))
+        return ScoreReply(
+            number=ask.number, scores=scores, seconds=time.monotonic() - began, memory_mib=self._memory_mib()
+        )
 
-    def _read(self, clips: list[Clip]) -> list[Shown]:
+    def _read(self, clips: list[Clip]) -> list[VlmInput]:
         size = os.fstat(self._memory).st_size
         with mmap.mmap(self._memory, size, access=mmap.ACCESS_READ) as shared:
             return [
-                Shown(
+                VlmInput(
                     [
                         np.frombuffer(shared[at.offset : at.offset + at.height * at.width * 3], np.uint8).reshape(
                             at.height, at.width, 3
                         )
-                        for at in clip.pictures
+                        for at in clip.images
                     ],
                     clip.question,
                 )

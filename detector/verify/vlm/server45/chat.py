@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from detector.verify.vlm.server45.job import Job
 from detector.verify.vlm.server45.model import MARK, Clip, Model
+from detector.verify.vlm.server45.serve_config import ServeConfig
 
 _DATA_URI = re.compile(r"data:image/(?:jpeg|png|webp);base64,")
 _CONTROL = re.compile(r"<\|[^|<>]*\|>|</?(?:image|slice|image_id|think|unk)>")
@@ -30,7 +30,7 @@ class BadRequest(Exception):
 
 
 class ImageUrl(msgspec.Struct, frozen=True):
-    """A picture as a data URI; `detail` has no meaning here."""
+    """An image as a data URI; `detail` has no meaning here."""
 
     url: str
     detail: str | None = None
@@ -43,7 +43,7 @@ class TextPart(msgspec.Struct, frozen=True, tag="text"):
 
 
 class ImagePart(msgspec.Struct, frozen=True, tag="image_url"):
-    """A picture of the question."""
+    """An image of the question."""
 
     image_url: ImageUrl
 
@@ -80,7 +80,7 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     chat_template_kwargs: dict[str, Any] = {}
 
 
-def parse(body: bytes, job: Job) -> tuple[ChatRequest, Clip]:
+def parse(body: bytes, config: ServeConfig) -> tuple[ChatRequest, Clip]:
     """The request and what is asked in it.
 
     Raises:
@@ -90,18 +90,18 @@ def parse(body: bytes, job: Job) -> tuple[ChatRequest, Clip]:
         request = msgspec.json.decode(body, type=ChatRequest)
     except msgspec.DecodeError as error:
         raise BadRequest(f"the request is not understood: {error}") from error
-    if request.model not in {job.model, f"{job.model}@{job.revision}"}:
-        raise BadRequest(f"this server holds {job.model} at {job.revision}, not {request.model[:100]!r}", 404)
+    if request.model not in {config.model, f"{config.model}@{config.revision}"}:
+        raise BadRequest(f"this server holds {config.model} at {config.revision}, not {request.model[:100]!r}", 404)
     # Settings that other servers need to be told, and that always hold here; anything else would be ignored silently.
     _refuse_other("mm_processor_kwargs", request.mm_processor_kwargs, {"max_slice_nums": 1, "use_image_id": False})
     _refuse_other("chat_template_kwargs", request.chat_template_kwargs, {"enable_thinking": False})
     *before, last = request.messages
     if last.role != "user" or any(turn.role != "system" or not isinstance(turn.content, str) for turn in before):
         raise BadRequest("messages must be one of the user, with a system message of text before it at most")
-    return request, _clip(last, str(before[0].content) if before else "", job)
+    return request, _clip(last, str(before[0].content) if before else "", config)
 
 
-def answer(request: ChatRequest, job: Job, model: Model, logprobs: Tensor) -> dict[str, Any]:
+def answer(request: ChatRequest, config: ServeConfig, model: Model, logprobs: Tensor) -> dict[str, Any]:
     """The chat completion whose one token is the likeliest; beside the likeliest, Yes and No are always listed."""
     count = request.top_logprobs or 0
     ranked = torch.topk(logprobs, min(max(count, 1), logprobs.shape[0])).indices.tolist()
@@ -120,8 +120,8 @@ def answer(request: ChatRequest, job: Job, model: Model, logprobs: Tensor) -> di
         "id": f"chatcmpl-{int(now * 1e6):x}",
         "object": "chat.completion",
         "created": int(now),
-        "model": job.model,
-        "system_fingerprint": job.revision,
+        "model": config.model,
+        "system_fingerprint": config.revision,
         "choices": [choice],
     }
 
@@ -139,7 +139,7 @@ def _refuse_other(name: str, given: dict[str, Any], held: dict[str, Any]) -> Non
         raise BadRequest(f"{name} {other!r}: this server always works with {held!r}")
 
 
-def _clip(turn: Turn, system: str, job: Job) -> Clip:
+def _clip(turn: Turn, system: str, config: ServeConfig) -> Clip:
     parts = [TextPart(turn.content)] if isinstance(turn.content, str) else turn.content
     texts = [part.text for part in parts if isinstance(part, TextPart)]
     for text in (system, *texts):
@@ -148,39 +148,39 @@ def _clip(turn: Turn, system: str, job: Job) -> Clip:
             raise BadRequest(
                 f"the text holds {found[0] if found else MARK!r}, which has a meaning of its own for the model"
             )
-    pictures = [part for part in parts if isinstance(part, ImagePart)]
-    if len(pictures) > job.pictures_limit:
-        raise BadRequest(f"{len(pictures)} pictures; at most {job.pictures_limit} go into a request here", 413)
-    if not pictures or not any(text.strip() for text in texts):
-        raise BadRequest("a question needs at least one picture and some text")
+    images = [part for part in parts if isinstance(part, ImagePart)]
+    if len(images) > config.pictures_limit:
+        raise BadRequest(f"{len(images)} images; at most {config.pictures_limit} go into a request here", 413)
+    if not images or not any(text.strip() for text in texts):
+        raise BadRequest("a question needs at least one image and some text")
     text = "\n".join(part.text if isinstance(part, TextPart) else MARK for part in parts)
-    return Clip(text, tuple(_picture(part, number) for number, part in enumerate(pictures, start=1)), system)
+    return Clip(text, tuple(_image(part, number) for number, part in enumerate(images, start=1)), system)
 
 
-def _picture(part: ImagePart, number: int) -> Image.Image:
+def _image(part: ImagePart, number: int) -> Image.Image:
     url = part.image_url.url
     header = _DATA_URI.match(url)
     if header is None:
         shown = url[:40] if not url.startswith("data:") else url[:30]
         raise BadRequest(
-            f"picture {number}: {shown!r}... is not a data URI of JPEG, PNG or WebP in base64, and nothing is fetched"
+            f"image {number}: {shown!r}... is not a data URI of JPEG, PNG or WebP in base64, and nothing is fetched"
         )
     try:
         content = binascii.a2b_base64(url[header.end() :], strict_mode=True)
-        picture = Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP"))
-        _check_size(picture.size, number)
-        return picture.convert("RGB")
+        image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP"))
+        _check_size(image.size, number)
+        return image.convert("RGB")
     except BadRequest:
         raise
     except Exception as error:  # Pillow raises many kinds for a broken file
-        raise BadRequest(f"picture {number} cannot be read: {type(error).__name__}: {error}") from error
+        raise BadRequest(f"image {number} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _check_size(size: tuple[int, int], number: int) -> None:
     least, most = _SIDE_PIXELS
     if min(size) < least or max(size) > most or size[0] * size[1] > _PIXELS:
         raise BadRequest(
-            f"picture {number} is {size[0]} x {size[1]}; sides must be {least} to {most} pixels, "
+            f"image {number} is {size[0]} x {size[1]}; sides must be {least} to {most} pixels, "
             f"{_PIXELS / 1e6:.0f} million in all",
             413,
         )

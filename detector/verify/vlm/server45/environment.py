@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from detector.errors import VerifierError
-from detector.verify.vlm.local.facts import EnvironmentReport
+from detector.verify.vlm.local.environment_report import EnvironmentReport
 
 EXTRA = "minicpm45"
 _STAMP = "lightning-detector.json"
@@ -41,7 +41,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     An empty reason: it is not installed.
     """
 
-    facts: EnvironmentReport
+    report: EnvironmentReport
     broken: dict[str, str]
 
 
@@ -167,8 +167,8 @@ class Environment:
             probe = msgspec.json.decode(done.stdout, type=Probe)
         except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:
             raise VerifierError(f"{self.folder}: its Python does not answer: {error}; {advice}") from error
-        if probe.facts.torch_error:
-            raise VerifierError(f"{self.folder}: torch cannot be imported there: {probe.facts.torch_error}; {advice}")
+        if probe.report.torch_error:
+            raise VerifierError(f"{self.folder}: torch cannot be imported there: {probe.report.torch_error}; {advice}")
         return probe
 
     def _refuse_a_folder_of_others(self) -> None:

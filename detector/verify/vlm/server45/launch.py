@@ -12,22 +12,21 @@ from pathlib import Path
 import msgspec
 
 import detector
-from detector.cli.signals import stop_on_signals
 from detector.errors import VerifierError
 from detector.verify.vlm.local.attention import check_attention, setup
 from detector.verify.vlm.local.snapshot import Snapshot
 from detector.verify.vlm.server45.environment import Environment, Probe
 from detector.verify.vlm.server45.imports import Need, needs
-from detector.verify.vlm.server45.job import Job
+from detector.verify.vlm.server45.serve_config import ServeConfig
 from detector.verify.vlm.server45.snapshot import known_good
-from detector.verify.vlm.server45.trust import CodeFiles, code_files, objection, read_book, stage, trust
+from detector.verify.vlm.server45.trust import CodeFiles, code_files, objection, read_store, stage, trust
 
 _FLASH = "flash_attn"
 # Nothing else of the surroundings reaches the model's code: no keys, no tokens, no home folder.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 _PASSED_ON_STARTS = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "OMP_", "MKL_", "PYTORCH_", "TORCH_")
 _GRACE_SECONDS = 40.0
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def check(snapshot: Snapshot, environment: Environment, attention: str, record: 
     files = code_files(snapshot.folder)
     wanted = needs(snapshot.folder)
     revision = snapshot.revision or str(snapshot.folder)
-    against = objection(read_book(record), snapshot.model, revision, files)
+    against = objection(read_store(record), snapshot.model, revision, files)
     if against and not confirm:
         raise VerifierError(
             f"{against}\nThis code would run as you: in a process and an environment of its own, but not walled in. "
@@ -61,7 +60,7 @@ def check(snapshot: Snapshot, environment: Environment, attention: str, record: 
     probe = environment.probe([*(need.package for need in wanted), _FLASH])
     _refuse_unmet(snapshot, environment, wanted, probe, attention)
     try:
-        check_attention(attention, probe.facts)
+        check_attention(attention, probe.report)
     except VerifierError as error:
         raise VerifierError(f"{error} (looked at in {environment.folder})") from error
     notes: list[str] = []
@@ -71,21 +70,21 @@ def check(snapshot: Snapshot, environment: Environment, attention: str, record: 
     return Checked(snapshot, environment, files, tuple(notes))
 
 
-def run(checked: Checked, job: Job) -> int:
-    """Serve `job` until it ends by itself or a signal says so; its exit code.
+def run(checked: Checked, config: ServeConfig, stop: threading.Event) -> int:
+    """Serve until the process ends by itself or `stop` is set; return its exit code.
 
     Raises:
         VerifierError: the code changed since it was checked, or the process cannot be started.
     """
-    with stop_on_signals(threading.Event()) as stop, serving(checked, job) as process:
-        while process.poll() is None and not stop.wait(_LOOK_SECONDS):
+    with serving(checked, config) as process:
+        while process.poll() is None and not stop.wait(_POLL_SECONDS):
             pass
         return 0 if process.returncode is None else process.returncode
 
 
 @contextmanager
-def serving(checked: Checked, job: Job, output: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """The process that serves `job` from a staged copy of the snapshot; it ends with the block, or with this process.
+def serving(checked: Checked, config: ServeConfig, output: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the process that serves a staged copy of the snapshot; it ends with the block, or with this process.
 
     output: where its stdout goes; the first line there is the endpoint, once it answers.
 
@@ -95,9 +94,9 @@ def serving(checked: Checked, job: Job, output: int | None = None) -> Iterator[s
     with checked.environment.in_use(), tempfile.TemporaryDirectory(prefix="lightning-45-") as name:
         folder = Path(name)
         staged = stage(checked.snapshot.folder, checked.files, folder / "snapshot")
-        task = folder / "job.json"
+        task = folder / "serve.json"
         task.touch(mode=0o600)  # it may hold the key
-        task.write_bytes(msgspec.json.encode(msgspec.structs.replace(job, folder=str(staged))))
+        task.write_bytes(msgspec.json.encode(msgspec.structs.replace(config, folder=str(staged))))
         # The package itself is lent, not installed: the second environment must not see the first one's libraries.
         (folder / "lent").mkdir()
         (folder / "lent" / "detector").symlink_to(Path(detector.__file__).parent)
@@ -177,7 +176,7 @@ def _refuse_unmet(
             raise VerifierError(f"{what}. The pinned revision does not ask for it: --model-revision {pinned}")
         raise VerifierError(
             f"{what}. It works only on an NVIDIA GPU with a wheel made for that torch, CUDA and Python, and there "
-            f"{setup(probe.facts)}: lightning-detector setup-45 --environment {environment.folder} --with WHEEL, or "
+            f"{setup(probe.report)}: lightning-detector setup-45 --environment {environment.folder} --with WHEEL, or "
             "use another revision"
         )
 

@@ -1,4 +1,4 @@
-"""Loads the model by its own code and scores pictures in one forward pass: log-probabilities of the next token."""
+"""Loads the model by its own code and scores images in one forward pass: log-probabilities of the next token."""
 
 import time
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from detector.verify.vlm.server45.job import CannotServe, Job, Precision
 from detector.verify.vlm.server45.processor import build_processor, first_line
+from detector.verify.vlm.server45.serve_config import CannotServe, Precision, ServeConfig
 
-MARK = "(<image>./</image>)"  # stands for a picture in the text, as the model's own processor expects it
+MARK = "(<image>./</image>)"  # stands for an image in the text, as the model's own processor expects it
 ANSWERS = ("Yes", "No")
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One question: its text with a MARK for each picture, in order, and the RGB pictures."""
+    """One question: its text with a MARK for each image, in order, and the RGB images."""
 
     text: str
-    pictures: tuple[Image.Image, ...]
+    images: tuple[Image.Image, ...]
     system: str = ""
 
 
@@ -36,14 +36,14 @@ class Model:
         CannotServe: the snapshot, its code or the device does not do; names what and what to try.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, config: ServeConfig) -> None:
         started = time.monotonic()
-        if job.threads:
-            torch.set_num_threads(job.threads)
-        self._job = job
-        self._folder = Path(job.folder)
-        self.device = _device(job.device)
-        self.precision = job.precision if job.precision != "auto" else _best_precision(self.device)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self._config = config
+        self._folder = Path(config.folder)
+        self.device = _device(config.device)
+        self.precision = config.precision if config.precision != "auto" else _best_precision(self.device)
         self.processor: Any
         self.processor, self.processor_origin = build_processor(self._folder)
         self._net = self._load()
@@ -60,7 +60,7 @@ class Model:
     def describe(self) -> str:
         """Device, precision, attention and how the processor came about, in one line."""
         return (
-            f"{self.device_name}, {self.precision}, attention {self._job.attention}, "
+            f"{self.device_name}, {self.precision}, attention {self._config.attention}, "
             f"{torch.get_num_threads()} threads, processor: {self.processor_origin}, "
             f"loaded in {self.seconds_to_load:.1f} s"
         )
@@ -92,9 +92,9 @@ class Model:
         if self.processor is None:
             logits = [self._by_chat(clip) for clip in clips]
         else:
-            # The released code hands out the packed pictures of a batch by counting pictures, not packs: clips mix.
+            # The released code hands out the packed images of a batch by counting images, not packs: clips mix.
             # So packed clips are embedded one by one, and only the language model sees them together.
-            packed = self._job.pack_frames > 1
+            packed = self._config.pack_frames > 1
             parts = [self._embed([clip]) for clip in clips] if packed else [self._embed(clips)]
             embeds, mask = _left_padded(parts)
             positions = (mask.cumsum(1) - 1).clamp(min=0)
@@ -105,11 +105,13 @@ class Model:
         return list(torch.stack(logits).float().log_softmax(-1).cpu())
 
     def _embed(self, clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
-        """(clips, tokens, width) embeddings of text and pictures, padded on the left, and the mask without padding."""
-        packs = [_packs(clip.pictures, self._job.pack_frames) for clip in clips] if self._job.pack_frames > 1 else None
+        """(clips, tokens, width) embeddings of text and images, padded on the left, and the mask without padding."""
+        packs = (
+            [_packs(clip.images, self._config.pack_frames) for clip in clips] if self._config.pack_frames > 1 else None
+        )
         inputs = self.processor(
             text=[self._prompt(clip) for clip in clips],
-            images=[list(clip.pictures) for clip in clips],
+            images=[list(clip.images) for clip in clips],
             max_slice_nums=1,  # slices are for reading small print: a 720p frame would cost three times the tokens
             use_image_id=False,
             return_tensors="pt",
@@ -137,8 +139,8 @@ class Model:
 
         pieces = clip.text.split(MARK)
         content: list[Any] = [piece.strip() for piece in pieces[:1] if piece.strip()]
-        for picture, piece in zip(clip.pictures, pieces[1:], strict=True):
-            content += [picture, piece.strip()]
+        for image, piece in zip(clip.images, pieces[1:], strict=True):
+            content += [image, piece.strip()]
         message = {"role": "user", "content": [part for part in content if part != ""]}
         hook = self._net.llm.register_forward_hook(keep_first)
         try:
@@ -157,7 +159,7 @@ class Model:
         options: dict[str, Any] = {
             "trust_remote_code": True,
             "local_files_only": True,
-            "attn_implementation": self._job.attention,
+            "attn_implementation": self._config.attention,
             "use_safetensors": True,  # a pickle would be more code, and hashes of it would say nothing
             _dtype_keyword(): _PRECISIONS[self.precision],
         }
@@ -191,11 +193,11 @@ class Model:
             )
 
 
-def _packs(pictures: Sequence[Image.Image], most: int) -> list[list[int]]:
+def _packs(images: Sequence[Image.Image], most: int) -> list[list[int]]:
     """temporal_ids: neighbours of equal size in packs of at most `most`, one tick apart in the order shown."""
     packs: list[list[int]] = []
-    for number, picture in enumerate(pictures):
-        if packs and len(packs[-1]) < most and pictures[packs[-1][0]].size == picture.size:
+    for number, image in enumerate(images):
+        if packs and len(packs[-1]) < most and images[packs[-1][0]].size == image.size:
             packs[-1].append(number)
         else:
             packs.append([number])

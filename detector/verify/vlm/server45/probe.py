@@ -31,7 +31,7 @@ def broken_imports(modules: list[str]) -> dict[str, str]:
     return broken
 
 
-def torch_facts() -> dict[str, Any]:
+def torch_report() -> dict[str, Any]:
     """What torch sees: its CUDA version and the GPUs; or why torch cannot be imported."""
     try:
         torch = importlib.import_module("torch")
@@ -58,7 +58,7 @@ def _line(error: Exception) -> str:
 
 if __name__ == "__main__":
     broken = broken_imports(sys.argv[1:])
-    facts = {
+    report = {
         "python": platform.python_version(),
         "torch": version("torch"),
         "transformers": version("transformers"),
@@ -66,4 +66,4 @@ if __name__ == "__main__":
         # Whether it can be imported decides; the version was made for this torch or it was not.
         "backends": {"flash_attention_2": broken.get("flash_attn", "")},
     }
-    json.dump({"facts": facts | torch_facts(), "broken": broken}, sys.stdout)
+    json.dump({"report": report | torch_report(), "broken": broken}, sys.stdout)

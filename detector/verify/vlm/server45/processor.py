@@ -1,4 +1,4 @@
-"""Builds the snapshot's processor, whatever the snapshot ships: pictures and prompts in, the model's tensors out."""
+"""Builds the snapshot's processor, whatever the snapshot ships: images and prompts in, the model's tensors out."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from detector.verify.vlm.server45.imports import classes_of
-from detector.verify.vlm.server45.job import CannotServe
+from detector.verify.vlm.server45.serve_config import CannotServe
 
 # Typed in one of the versions that this is checked with, untyped in the one that it runs with.
 _AUTO_PROCESSOR: Any = AutoProcessor
@@ -20,7 +20,7 @@ def build_processor(folder: Path) -> tuple[Any | None, str]:
 
     AutoProcessor gives one only if the snapshot's settings name it; else it returns the bare tokenizer or refuses
     ("Unrecognized processing class"). Then the snapshot's own class is put together from its parts. Snapshots of before
-    MiniCPM-V 2.5 have no such class: their model prepares pictures itself.
+    MiniCPM-V 2.5 have no such class: their model prepares images itself.
 
     Raises:
         CannotServe: there is a processor class, but it cannot be put together.
@@ -35,7 +35,7 @@ def build_processor(folder: Path) -> tuple[Any | None, str]:
         reason = f"AutoProcessor gave a bare {type(found).__name__}"
     own = classes_of(folder, "ProcessorMixin")
     if not own:
-        return None, f"{reason}; the snapshot has no processor class, so the model prepares the pictures itself"
+        return None, f"{reason}; the snapshot has no processor class, so the model prepares the images itself"
     try:
         processor = _class(folder, own[0])(image_processor=_image_processor(folder), tokenizer=_tokenizer(folder))
     except Exception as error:  # as above

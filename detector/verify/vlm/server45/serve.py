@@ -6,19 +6,20 @@ import shutil
 import signal
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
-from detector.verify.vlm.server45.desk import Desk
-from detector.verify.vlm.server45.job import CannotServe, Job
 from detector.verify.vlm.server45.model import Model
+from detector.verify.vlm.server45.request_batcher import RequestBatcher
+from detector.verify.vlm.server45.serve_config import CannotServe, ServeConfig
 from detector.verify.vlm.server45.server import ModelServer
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
-def serve(job: Job) -> None:
+def serve(config: ServeConfig) -> None:
     """Load the model and answer until SIGTERM comes or whoever started this process is gone.
 
     No Ctrl-C arrives here: this process has a session of its own.
@@ -27,33 +28,37 @@ def serve(job: Job) -> None:
         CannotServe: the model cannot be loaded, the address cannot be had, or the scoring thread ended.
     """
     stop = threading.Event()
-    _say(f"loading {job.model} at {job.revision}")
-    model = Model(job)
+    _say(f"loading {config.model} at {config.revision}")
+    model = Model(config)
     # Until here the signal simply ends the process: there is nothing to finish, and loading may take minutes.
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     _say(f"ready: {model.describe()}")
-    limits = {"batch_size": job.batch_size, "room": job.waiting_limit}
-    desk = Desk(model.score, batch_wait_seconds=job.batch_wait_ms / 1000, **limits)
-    # The desk closes first and turns away who waits; the server can then wait for its threads.
-    with ModelServer(job, model, desk) as server, desk:
-        answering = threading.Thread(target=server.serve_forever, args=(_LOOK_SECONDS,), name="minicpm45-http")
+    batcher = RequestBatcher(
+        model.score,
+        batch_size=config.batch_size,
+        batch_wait_seconds=config.batch_wait_ms / 1000,
+        waiting_limit=config.waiting_limit,
+    )
+    # The batcher closes first and turns away who waits; the server can then wait for its threads.
+    with ModelServer(config, model, batcher) as server, closing(batcher):
+        answering = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="minicpm45-http")
         answering.start()
         try:
             print(server.url, flush=True)  # noqa: T201 - the one result: where it answers
-            while not stop.wait(_LOOK_SECONDS) and desk.failure is None and not _owner_is_gone():
+            while not stop.wait(_POLL_SECONDS) and batcher.failure is None and not _owner_is_gone():
                 pass
         finally:
             server.shutdown()
             answering.join()
-    if desk.failure is not None:
-        raise CannotServe(f"the scoring thread ended: {type(desk.failure).__name__}: {desk.failure}")
+    if batcher.failure is not None:
+        raise CannotServe(f"the scoring thread ended: {type(batcher.failure).__name__}: {batcher.failure}")
 
 
 def main() -> int:
-    """Serve the job in the file named by the first argument; the exit code."""
-    job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Job)
+    """Serve the config in the file named by the first argument; the exit code."""
+    config = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ServeConfig)
     try:
-        serve(job)
+        serve(config)
     except CannotServe as error:
         _say(str(error))
         return 1

@@ -15,9 +15,9 @@ import transformers
 from torch import Tensor
 
 from detector.verify.vlm.server45.chat import BadRequest, answer, parse
-from detector.verify.vlm.server45.desk import Desk, Unanswered
-from detector.verify.vlm.server45.job import CannotServe, Job
 from detector.verify.vlm.server45.model import Model
+from detector.verify.vlm.server45.request_batcher import RequestBatcher, Unanswered
+from detector.verify.vlm.server45.serve_config import CannotServe, ServeConfig
 
 _BODY_SECONDS = 30.0
 _DRAIN_SECONDS = 2.0
@@ -27,7 +27,7 @@ _CHUNK_BYTES = 1 << 16
 
 
 class ModelServer(ThreadingHTTPServer):
-    """Answers questions to `model` through `desk`; as many connections at once as there are places at the desk.
+    """Answers questions to `model` through `batcher`, over as many connections at once as it takes questions.
 
     Raises:
         CannotServe: the address cannot be had.
@@ -37,37 +37,38 @@ class ModelServer(ThreadingHTTPServer):
     block_on_close = True
     request_queue_size = 128  # a burst of cameras must not wait for the kernel to ask again
 
-    def __init__(self, job: Job, model: Model, desk: Desk) -> None:
-        self.job, self.model, self.desk = job, model, desk
+    def __init__(self, config: ServeConfig, model: Model, batcher: RequestBatcher) -> None:
+        self.config, self.model, self.batcher = config, model, batcher
         self._complained = -_COMPLAIN_SECONDS
         self.about = {
-            "model": job.model,
-            "revision": job.revision,
+            "model": config.model,
+            "revision": config.revision,
             "device_name": model.device_name,
             "precision": model.precision,
-            "attention": job.attention,
+            "attention": config.attention,
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         }
-        self._places = threading.BoundedSemaphore(job.waiting_limit + job.batch_size + _SPARE_CONNECTIONS)
-        if ":" in job.host:
+        self._places = threading.BoundedSemaphore(config.waiting_limit + config.batch_size + _SPARE_CONNECTIONS)
+        if ":" in config.host:
             self.address_family = socket.AF_INET6
         try:
-            super().__init__((job.host, job.port), _Handler)
+            super().__init__((config.host, config.port), _Handler)
         except OSError as error:
             raise CannotServe(
-                f"{job.host}:{job.port}: cannot listen there: {error.strerror}; name another with --host and --port"
+                f"{config.host}:{config.port}: cannot listen there: {error.strerror}; "
+                "name another with --host and --port"
             ) from error
 
     def server_bind(self) -> None:
         """Bind without asking a name server what this machine is called, as the base class would."""
         TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.job.host, self.server_address[1]
+        self.server_name, self.server_port = self.config.host, self.server_address[1]
 
     @property
     def url(self) -> str:
         """The endpoint for clients."""
-        host = f"[{self.job.host}]" if ":" in self.job.host else self.job.host
+        host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
         return f"http://{host}:{self.server_address[1]}/v1"
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -117,14 +118,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Health and the list of models."""
-        job, desk = self.server.job, self.server.desk
+        config, batcher = self.server.config, self.server.batcher
         if self.path == "/health":
-            counts = {"waiting": desk.waiting, "answered": desk.answered, "batches": desk.batches}
+            counts = {"waiting": batcher.waiting, "answered": batcher.answered, "batches": batcher.batches}
             self._send(200, {"status": "ok", **self.server.about, **counts})
             return
         try:
             self._check("/v1/models")
-            model = {"id": job.model, "object": "model", "owned_by": "openbmb", "revision": job.revision}
+            model = {"id": config.model, "object": "model", "owned_by": "openbmb", "revision": config.revision}
             self._send(200, {"object": "list", "data": [model]})
         except BadRequest as error:
             self._send(error.status, _error(str(error), error.status))
@@ -133,9 +134,9 @@ class _Handler(BaseHTTPRequestHandler):
         """A chat completion."""
         try:
             self._check("/v1/chat/completions")
-            request, clip = parse(self._body(), self.server.job)
-            logprobs: Tensor = self.server.desk.ask(clip, self.server.job.answer_seconds)
-            self._send(200, answer(request, self.server.job, self.server.model, logprobs))
+            request, clip = parse(self._body(), self.server.config)
+            logprobs: Tensor = self.server.batcher.ask(clip, self.server.config.answer_seconds, self.client_address[0])
+            self._send(200, answer(request, self.server.config, self.server.model, logprobs))
         except (BadRequest, Unanswered) as error:
             self._send(error.status, _error(str(error), error.status))
             if error.status in {500, 507}:
@@ -152,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _check(self, path: str) -> None:
         """Raise if the key is not right or something else than `path` is asked for."""
-        key = self.server.job.key
+        key = self.server.config.key
         given = self.headers.get("Authorization", "")
         if key and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
             raise BadRequest("the key is missing or wrong; send it as 'Authorization: Bearer KEY'", 401)
@@ -165,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit():
             raise BadRequest("the request must tell its Content-Length", 411)
-        limit = self.server.job.request_limit_mb
+        limit = self.server.config.request_limit_mb
         if int(length) > limit * 1e6:
             raise BadRequest(f"the request has {int(length) / 1e6:.1f} MB; at most {limit:g} MB are taken", 413)
         ends = time.monotonic() + _BODY_SECONDS

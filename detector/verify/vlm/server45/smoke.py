@@ -16,23 +16,23 @@ from detector.verify.vlm.local.models import known_models, record_verified
 from detector.verify.vlm.local.smoke import Finding, examine, smoke_clips
 from detector.verify.vlm.question import Question
 from detector.verify.vlm.served import ServedVerifier
-from detector.verify.vlm.server45.job import Job
 from detector.verify.vlm.server45.launch import Checked, serving
+from detector.verify.vlm.server45.serve_config import ServeConfig
 
 _BATCH_WAIT_MS = 400.0  # long enough for three questions sent together to be one batch on a busy machine
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
-def findings(checked: Checked, job: Job, settings: Settings) -> Iterator[Finding]:
+def findings(checked: Checked, config: ServeConfig, settings: Settings) -> Iterator[Finding]:
     """Each finding as soon as it is known; the last one, if all are well, is the line for configs/models.toml.
 
     Raises:
         VerifierError: it does not load within `minicpm.load_limit_seconds`, or does not answer.
     """
-    job = msgspec.structs.replace(job, port=0, host="127.0.0.1", batch_size=max(job.batch_size, 3))
-    job = msgspec.structs.replace(job, batch_wait_ms=_BATCH_WAIT_MS, waiting_limit=max(job.waiting_limit, 8))
+    config = msgspec.structs.replace(config, port=0, host="127.0.0.1", batch_size=max(config.batch_size, 3))
+    config = msgspec.structs.replace(config, batch_wait_ms=_BATCH_WAIT_MS, waiting_limit=max(config.waiting_limit, 8))
     began = time.monotonic()
-    with serving(checked, job, subprocess.PIPE) as process:
+    with serving(checked, config, subprocess.PIPE) as process:
         url = _endpoint(process, settings.minicpm.load_limit_seconds)
         about: dict[str, Any] = httpx.get(url.replace("/v1", "/health"), timeout=10).json()
         where = f"{about['device_name']}, {about['precision']}, {about['attention']}"
@@ -40,40 +40,42 @@ def findings(checked: Checked, job: Job, settings: Settings) -> Iterator[Finding
         served = msgspec.structs.replace(
             settings.served,
             endpoint=url,
-            model=job.model,
-            concurrency=job.batch_size,
+            model=config.model,
+            concurrency=config.batch_size,
             key_variable=settings.minicpm45.key_variable,
         )
         verifier = ServedVerifier(msgspec.structs.replace(settings, served=served))
         try:
-            yield from _asked(verifier, job, settings, about)
+            yield from _asked(verifier, config, settings, about)
         finally:
             verifier.close()
 
 
-def _asked(verifier: ServedVerifier, job: Job, settings: Settings, about: dict[str, Any]) -> Iterator[Finding]:
+def _asked(
+    verifier: ServedVerifier, config: ServeConfig, settings: Settings, about: dict[str, Any]
+) -> Iterator[Finding]:
     clips = smoke_clips(settings, Question(settings.question, settings.batcher.picture_side_pixels))
     passed = True
     for finding in examine(verifier.scores, clips, settings, about["precision"]):
         passed = passed and finding.ok
         yield finding
     began = time.monotonic()
-    verifier.scores([clips[number % len(clips)] for number in range(job.batch_size)])
-    seconds = (time.monotonic() - began) / job.batch_size
-    yield Finding("speed", ok=True, text=f"{seconds:.3g} s a clip in a batch of {job.batch_size}")
+    verifier.scores([clips[number % len(clips)] for number in range(config.batch_size)])
+    seconds = (time.monotonic() - began) / config.batch_size
+    yield Finding("speed", ok=True, text=f"{seconds:.3g} s a clip in a batch of {config.batch_size}")
     if passed:
-        yield Finding("verified", ok=True, text=_verified(job, about, seconds))
+        yield Finding("verified", ok=True, text=_verified(config, about, seconds))
 
 
-def _verified(job: Job, about: dict[str, Any], seconds: float) -> str:
-    if job.model not in known_models() or job.revision == "local":
+def _verified(config: ServeConfig, about: dict[str, Any], seconds: float) -> str:
+    if config.model not in known_models() or config.revision == "local":
         return "a model of your own: nothing to contribute"
     text = (
         f"{datetime.now(UTC):%Y-%m-%d}, {about['device_name']}, {about['precision']}, {about['attention']}, "
         f"torch {about['torch']}, transformers {about['transformers']}, {seconds:.3g} s a clip"
     )
-    path = record_verified(job.model, job.revision, text)
-    return f'kept in {path}; please contribute to configs/models.toml, {job.model}: verified = "{text}"'
+    path = record_verified(config.model, config.revision, text)
+    return f'kept in {path}; please contribute to configs/models.toml, {config.model}: verified = "{text}"'
 
 
 def _endpoint(process: "subprocess.Popen[bytes]", limit_seconds: float) -> str:
@@ -81,7 +83,7 @@ def _endpoint(process: "subprocess.Popen[bytes]", limit_seconds: float) -> str:
     assert process.stdout is not None  # noqa: S101 - it was started with a pipe
     ends = time.monotonic() + limit_seconds
     while time.monotonic() < ends:
-        ready, _, _ = select.select([process.stdout], [], [], _LOOK_SECONDS)
+        ready, _, _ = select.select([process.stdout], [], [], _POLL_SECONDS)
         if ready:
             url = process.stdout.readline().decode().strip()
             if url:

@@ -6,7 +6,7 @@ import msgspec
 
 from detector.errors import VerifierError
 from detector.settings import MinicpmSettings, Settings
-from detector.verify.vlm.local.facts import installed
+from detector.verify.vlm.local.environment_report import installed
 from detector.verify.vlm.local.hub import fetch, newest_revision
 from detector.verify.vlm.local.models import known_models
 from detector.verify.vlm.local.snapshot import (

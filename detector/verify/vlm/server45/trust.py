@@ -24,7 +24,7 @@ class Trusted(msgspec.Struct, frozen=True, kw_only=True):
     files: CodeFiles
 
 
-class TrustBook(msgspec.Struct, kw_only=True):
+class TrustStore(msgspec.Struct, kw_only=True):
     """Every revision of every model whose code has been trusted here; `models[id][revision]`."""
 
     models: dict[str, dict[str, Trusted]] = {}
@@ -78,16 +78,16 @@ def read_json(path: Path) -> dict[str, Any]:
     return table
 
 
-def read_book(record: Path) -> TrustBook:
+def read_store(record: Path) -> TrustStore:
     """What has been trusted so far; empty if nothing was.
 
     Raises:
         VerifierError: the record is there but cannot be read: better to stop than to ask again as if new.
     """
     try:
-        return msgspec.json.decode(record.read_bytes(), type=TrustBook)
+        return msgspec.json.decode(record.read_bytes(), type=TrustStore)
     except FileNotFoundError:
-        return TrustBook()
+        return TrustStore()
     except (OSError, msgspec.DecodeError) as error:
         raise VerifierError(
             f"{record}: the record of trusted code cannot be read: {error}; repair or remove it"
@@ -100,24 +100,24 @@ def trust(record: Path, model: str, revision: str, files: CodeFiles) -> None:
     Raises:
         VerifierError: the record cannot be read or written.
     """
-    book = read_book(record)
+    store = read_store(record)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    book.models.setdefault(model, {})[revision] = Trusted(trusted_at=now, files=files)
+    store.models.setdefault(model, {})[revision] = Trusted(trusted_at=now, files=files)
     fresh = record.with_name(f"{record.name}.{os.getpid()}")
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(book)))
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(store)))
         fresh.replace(record)
     except OSError as error:
         raise VerifierError(f"{record}: cannot be written: {error.strerror}; nothing is trusted yet") from error
 
 
-def objection(book: TrustBook, model: str, revision: str, files: CodeFiles) -> str | None:
+def objection(store: TrustStore, model: str, revision: str, files: CodeFiles) -> str | None:
     """Why `files` may not run yet, as lines for a person, or None if exactly these were trusted before.
 
     A revision that was never seen is fine if its files equal those of one that is trusted: it is the same code.
     """
-    known = book.models.get(model, {})
+    known = store.models.get(model, {})
     if any(trusted.files == files for trusted in known.values()):
         return None
     if not known:

@@ -9,40 +9,39 @@ import numpy as np
 import pytest
 
 from detector.errors import SettingsError
-from detector.verify.vlm.images import amplified_difference, compact, pictures_of
-from detector.verify.vlm.prompt import read_prompt
-from detector.verify.vlm.question import Asked, Question
+from detector.verify.vlm.images import amplified_difference, downscaled, images_of
+from detector.verify.vlm.question import ModelIdentity, Question, read_prompt
 from helpers import ROOT
 from helpers.candidates import candidate, frame
 from helpers.models import model_settings
 
-ASKED = Asked("minicpm", "a/model", "a" * 40, "16x 448px")
+ASKED = ModelIdentity("minicpm", "a/model", "a" * 40, "16x 448px")
 
 
 def question(**changes: Any) -> Question:
     return Question(model_settings(question={"min_answer_mass": 0.1, **changes}).question, 640)
 
 
-def test_the_pictures_come_in_the_order_set_and_the_text_names_each() -> None:
+def test_the_images_come_in_the_order_set_and_the_text_names_each() -> None:
     shown = question(pictures=["peak", "difference", "before"]).show(candidate())
-    assert len(shown.pictures) == 3
-    assert shown.pictures[0][5, 160].mean() > 150
-    assert shown.pictures[2][5, 160].mean() < 50
+    assert len(shown.images) == 3
+    assert shown.images[0][5, 160].mean() > 150
+    assert shown.images[2][5, 160].mean() < 50
     assert "Picture 1 is the brightest. Picture 2 shows only what became brighter" in shown.text
     assert "Picture 3 was taken just before" in shown.text
     assert shown.text.endswith("Answer Yes or No.")
 
 
-def test_pictures_that_the_edge_of_a_source_cut_off_are_left_out_of_the_text_too() -> None:
+def test_images_that_the_edge_of_a_source_cut_off_are_left_out_of_the_text_too() -> None:
     shown = question().show(replace(candidate(), before=None))
-    assert len(shown.pictures) == 2
+    assert len(shown.images) == 2
     assert "just before the light" not in shown.text
     assert "became brighter, amplified" not in shown.text
 
 
-def test_a_picture_of_another_size_is_not_compared() -> None:
+def test_a_image_of_another_size_is_not_compared() -> None:
     other = replace(candidate(), before=frame(30, size=(90, 100)))
-    assert list(pictures_of(other, ("before", "peak", "difference"), crop=False, side_pixels=640)) == ["peak"]
+    assert list(images_of(other, ("before", "peak", "difference"), crop=False, side_pixels=640)) == ["peak"]
 
 
 def test_the_difference_shows_only_added_light_and_amplifies_a_faint_one() -> None:
@@ -63,23 +62,23 @@ def test_noise_is_not_blown_up_to_a_flash() -> None:
 
 
 def test_the_crop_keeps_the_lit_region_and_its_surroundings() -> None:
-    whole, cropped = (question(crop=crop).show(candidate()).pictures[1] for crop in ("none", "lit"))
+    whole, cropped = (question(crop=crop).show(candidate()).images[1] for crop in ("none", "lit"))
     assert cropped.shape[0] < whole.shape[0]
     assert cropped.shape[1] < whole.shape[1]
     lit = (cropped > 150).mean() / (whole > 150).mean()
-    assert lit > 1.3, "the light fills more of the picture"
+    assert lit > 1.3, "the light fills more of the image"
 
 
 @pytest.mark.parametrize("box", [(0.0, 0.0, 0.001, 0.001), (0.999, 0.999, 1.0, 1.0), (0.0, 0.0, 1.0, 1.0)])
-def test_a_crop_never_leaves_the_picture_nor_becomes_empty(box: tuple[float, float, float, float]) -> None:
-    pictures = question(crop="lit").show(replace(candidate(), box=box)).pictures
-    assert all(picture.shape[0] >= 45 and picture.shape[1] >= 80 for picture in pictures)
+def test_a_crop_never_leaves_the_image_nor_becomes_empty(box: tuple[float, float, float, float]) -> None:
+    images = question(crop="lit").show(replace(candidate(), box=box)).images
+    assert all(image.shape[0] >= 45 and image.shape[1] >= 80 for image in images)
 
 
 def test_a_compact_candidate_keeps_its_times_and_loses_the_decoders_memory() -> None:
     other = frame(30, size=(1080, 1920))
     big = replace(candidate(size=(1080, 1920)), quiet=(other,), waning=other)
-    small = compact(big, 320)
+    small = downscaled(big, 320)
     assert (small.quiet, small.waning) == ((), None), "no model looks at them"
     assert small.peak.rgb().shape[1] <= 320
     assert small.peak.rgb(100).shape[1] <= 100

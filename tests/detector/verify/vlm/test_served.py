@@ -18,7 +18,7 @@ from detector.verify.factory import choose_verifier
 from detector.verify.vlm.openai_chat import NoLogprobs
 from detector.verify.vlm.served import ServedVerifier
 from helpers.candidates import candidate
-from helpers.model_server import ModelServer, pictures_in
+from helpers.model_server import ModelServer, images_in
 from helpers.models import model_settings
 
 
@@ -44,7 +44,7 @@ def test_the_servers_first_model_is_asked_and_the_verdict_carries_it() -> None:
     assert verdict.seconds is not None
 
 
-def test_it_shows_the_same_pictures_and_asks_for_one_word_with_its_probabilities() -> None:
+def test_it_shows_the_same_images_and_asks_for_one_word_with_its_probabilities() -> None:
     with ModelServer() as server:
         verifier = served(server)
         verifier.verify([candidate(size=(360, 640))])
@@ -52,7 +52,7 @@ def test_it_shows_the_same_pictures_and_asks_for_one_word_with_its_probabilities
     body = server.requests[-1]
     assert (body["max_tokens"], body["temperature"], body["logprobs"], body["top_logprobs"]) == (1, 0, True, 20)
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
-    before, peak, after, difference = pictures_in(body)
+    before, peak, after, difference = images_in(body)
     assert before.shape == peak.shape == after.shape == difference.shape == (360, 640, 3)
     assert peak[10, 320].mean() > before[10, 320].mean() + 100
     assert difference[10, 320].mean() > 200

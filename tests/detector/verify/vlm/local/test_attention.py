@@ -5,7 +5,7 @@ import pytest
 
 from detector.errors import VerifierError
 from detector.verify.vlm.local.attention import check_attention
-from detector.verify.vlm.local.facts import EnvironmentReport, Gpu
+from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu
 
 CARD = Gpu(name="NVIDIA L4", memory_gib=22.0, free_gib=21.0, capability="8.9")
 READY = EnvironmentReport(
@@ -34,7 +34,7 @@ def test_flash_attention_works_with_everything_in_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("report", "said"),
     [
         (without(torch=None), "torch is not installed"),
         (without(torch_error="ImportError: libcudart.so"), "libcudart"),
@@ -46,9 +46,9 @@ def test_flash_attention_works_with_everything_in_place() -> None:
         (without(backends={"flash_attention_2": "no usable package, or no GPU"}), "must match torch, CUDA and Python"),
     ],
 )
-def test_the_deepest_cause_is_named_with_the_versions_that_are_here(facts: EnvironmentReport, said: str) -> None:
+def test_the_deepest_cause_is_named_with_the_versions_that_are_here(report: EnvironmentReport, said: str) -> None:
     with pytest.raises(VerifierError) as refused:
-        check_attention("flash_attention_2", facts)
+        check_attention("flash_attention_2", report)
     message = str(refused.value)
     assert said in message
     assert "this is Python 3.11.7, torch" in message

@@ -15,14 +15,14 @@ pytest.importorskip("transformers", reason="the extra minicpm is not installed")
 from transformers import AutoImageProcessor  # noqa: E402 - after the skips
 
 from detector.errors import VerifierError  # noqa: E402
-from detector.verify.vlm.images import Picture  # noqa: E402
-from detector.verify.vlm.local.facts import cpu_multiplies_bf16  # noqa: E402
+from detector.verify.vlm.images import RgbImage  # noqa: E402
+from detector.verify.vlm.local.environment_report import cpu_multiplies_bf16  # noqa: E402
 from detector.verify.vlm.local.protocol import Load, Score  # noqa: E402
 from detector.verify.vlm.local.scorer import Scorer, pick_device, pick_precision  # noqa: E402
 from detector.verify.vlm.local.snapshot import find_snapshot  # noqa: E402
 from detector.verify.vlm.local.verifier import load_of  # noqa: E402
 from detector.verify.vlm.local.windows import BatchedAttention  # noqa: E402
-from detector.verify.vlm.question import Shown  # noqa: E402
+from detector.verify.vlm.question import VlmInput  # noqa: E402
 
 pytestmark = pytest.mark.model
 CPU = torch.device("cpu")
@@ -46,11 +46,11 @@ def scorer(request: pytest.FixtureRequest, cache: Path) -> Scorer:
     return Scorer.load(load_for(cache, request.param), CPU)
 
 
-def noise(seed: int, *size: int) -> Picture:
+def noise(seed: int, *size: int) -> RgbImage:
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
-def flat(level: int) -> Picture:
+def flat(level: int) -> RgbImage:
     return np.full((90, 160, 3), level, np.uint8)
 
 
@@ -59,10 +59,10 @@ def odds(scores: list[Score]) -> list[float]:
 
 
 MIXED = [
-    Shown([noise(1, 448, 448)] * 8, "A long question about eight pictures. Yes or No?"),
-    Shown([noise(2, 480, 640)] * 3, "Three?"),
-    Shown([noise(3, 270, 480), noise(4, 90, 160)], "Two of different sizes. Answer Yes or No."),
-    Shown([noise(5, 720, 1280)], "One?"),
+    VlmInput([noise(1, 448, 448)] * 8, "A long question about eight images. Yes or No?"),
+    VlmInput([noise(2, 480, 640)] * 3, "Three?"),
+    VlmInput([noise(3, 270, 480), noise(4, 90, 160)], "Two of different sizes. Answer Yes or No."),
+    VlmInput([noise(5, 720, 1280)], "One?"),
 ]
 
 
@@ -74,7 +74,7 @@ def test_a_batch_of_different_lengths_and_sizes_scores_as_each_clip_alone(scorer
 
 
 def test_scores_move_with_the_pixels_and_with_nothing_else(scorer: Scorer) -> None:
-    dark, bright, flash = (Shown(levels, "Lightning? Yes or No.") for levels in (
+    dark, bright, flash = (VlmInput(levels, "Lightning? Yes or No.") for levels in (
         [flat(0)] * 3, [flat(255)] * 3, [flat(0), flat(255), flat(0)]
     ))  # fmt: skip
     scores = odds(scorer.score([dark, bright, flash]))
@@ -84,16 +84,16 @@ def test_scores_move_with_the_pixels_and_with_nothing_else(scorer: Scorer) -> No
 
 def test_the_model_sees_what_the_librarys_processor_makes_of_the_pictures(scorer: Scorer, cache: Path) -> None:
     processors: Any = AutoImageProcessor
-    images = processors.from_pretrained(load_for(cache, "4.6").folder, backend="pil", local_files_only=True)
-    pictures = [picture for clip in MIXED for picture in clip.pictures]
-    made = images(pictures, max_slice_nums=1, downsample_mode="16x", scale_resolution=scorer._side, return_tensors="pt")
-    pixels, sizes = scorer._pixels(pictures)
+    processor = processors.from_pretrained(load_for(cache, "4.6").folder, backend="pil", local_files_only=True)
+    images = [image for clip in MIXED for image in clip.images]
+    made = processor(images, max_slice_nums=1, downsample_mode="16x", scale_resolution=scorer._side, return_tensors="pt")
+    pixels, sizes = scorer._pixels(images)
     assert torch.equal(sizes, made["target_sizes"])
     torch.testing.assert_close(pixels, made["pixel_values"], atol=1e-6, rtol=0)
 
 
 def test_scores_move_with_the_question(scorer: Scorer) -> None:
-    one, other = scorer.score([Shown([flat(9)], "Lightning?"), Shown([flat(9)], "Fireworks?")])
+    one, other = scorer.score([VlmInput([flat(9)], "Lightning?"), VlmInput([flat(9)], "Fireworks?")])
     assert one.log_odds != other.log_odds
 
 
@@ -117,7 +117,7 @@ def test_batched_vision_attention_equals_the_librarys_own(cache: Path, version: 
         for name, layer in list(parent.named_children()):
             if isinstance(layer, BatchedAttention):
                 setattr(parent, name, layer.layer)
-    uniform = [Shown([noise(n, 224, 224)] * 4, "Same sizes.") for n in range(2)]
+    uniform = [VlmInput([noise(n, 224, 224)] * 4, "Same sizes.") for n in range(2)]
     for clips in (uniform, MIXED):
         assert odds(batched.score(clips)) == pytest.approx(odds(own.score(clips)), abs=1e-5)
 
@@ -132,7 +132,7 @@ def test_sixteen_bits_stay_near_thirty_two(cache: Path) -> None:
     assert odds(full.score(MIXED)) == pytest.approx(odds(half.score(MIXED)), abs=0.02)
 
 
-def test_smaller_pictures_cost_fewer_tokens(cache: Path) -> None:
+def test_smaller_images_cost_fewer_tokens(cache: Path) -> None:
     lengths = []
     for side in (448, 224):
         scorer = Scorer.load(load_for(cache, "4.6", picture_side_pixels=side), CPU)
@@ -154,7 +154,7 @@ def test_a_tokenizer_without_yes_and_no_as_words_is_refused(cache: Path, tmp_pat
         Scorer.load(_in(load, broken), CPU)
 
 
-def test_a_template_that_loses_the_pictures_is_refused(cache: Path, tmp_path: Path) -> None:
+def test_a_template_that_loses_the_images_is_refused(cache: Path, tmp_path: Path) -> None:
     load = load_for(cache, "4.6")
     broken = tmp_path / "broken"
     broken.mkdir()

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from detector.errors import VerifierError
-from detector.verify.vlm.local.facts import EnvironmentReport, Gpu
+from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu
 from detector.verify.vlm.local.snapshot import Snapshot
 from detector.verify.vlm.server45.environment import Environment, Probe, Stamp
 from detector.verify.vlm.server45.imports import Need
@@ -16,7 +16,7 @@ from detector.verify.vlm.server45.snapshot import known_good
 
 MODEL = "openbmb/MiniCPM-V-4_5"
 CARD = Gpu(name="NVIDIA L4", memory_gib=22.0, free_gib=21.0, capability="8.9")
-FACTS = EnvironmentReport(python="3.11.7", torch="2.13.0", cuda="13.0", transformers="4.57.6", gpus=[CARD])
+REPORT = EnvironmentReport(python="3.11.7", torch="2.13.0", cuda="13.0", transformers="4.57.6", gpus=[CARD])
 
 
 def refusal(
@@ -32,7 +32,7 @@ def refusal(
     stamp = Stamp(requirements=(), python=f"{sys.version_info.major}.{sys.version_info.minor}", notes=notes)
     (folder / "lightning-detector.json").write_bytes(msgspec.json.encode(stamp))
     needs = [Need(package, "modeling_minicpmv.py", 5, at_import=package != "flash_attn")]
-    probe = Probe(facts=FACTS, broken={package: reason})
+    probe = Probe(report=REPORT, broken={package: reason})
     with pytest.raises(VerifierError) as refused:
         _refuse_unmet(Snapshot(MODEL, revision, folder), Environment(folder), needs, probe, attention)
     return str(refused.value)

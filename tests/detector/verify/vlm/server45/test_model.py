@@ -27,7 +27,13 @@ def scores_of(orders: list[dict[str, Any]], tmp_path: Path) -> list[dict[str, An
     surroundings = os.environ | {
         "PYTHONPATH": str(ROOT), "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"
     }  # fmt: skip
-    command = [ENVIRONMENT.python, "-W", "ignore", ROOT / "tests" / "helpers" / "standin45_snapshot" / "score.py", tmp_path / "orders.json"]
+    command = [
+        ENVIRONMENT.python,
+        "-W",
+        "ignore",
+        ROOT / "tests" / "helpers" / "standin45_snapshot" / "score.py",
+        tmp_path / "orders.json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=surroundings, check=False)
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout))
@@ -71,7 +77,7 @@ def test_the_processor_is_built_right_whatever_the_snapshot_ships_and_packs_do_n
     assert whole["processor"] == "AutoProcessor"
     assert "MiniCPMVProcessor put together by hand (AutoProcessor gave a bare" in bare["processor"]
     assert bare["alone"] == cramped["alone"] == whole["alone"]
-    assert "the model prepares the pictures itself" in old["processor"]
+    assert "the model prepares the images itself" in old["processor"]
     for one in (whole, packed, bare, old, cramped):
         assert one["together"] == pytest.approx(one["alone"], abs=1e-5)
         assert len({round(value, 4) for value in one["alone"]}) == len(clips)

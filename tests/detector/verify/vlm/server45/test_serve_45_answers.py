@@ -12,7 +12,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from helpers.asking45 import CLIPS, ask, odds, picture, request
+from helpers.asking45 import CLIPS, ask, image, odds, request
 from helpers.standin45 import MODEL, REVISION, Serving
 
 
@@ -47,7 +47,7 @@ def test_questions_that_arrive_together_are_scored_in_fewer_passes_with_equal_sc
 
 
 def test_the_answer_lists_the_likeliest_tokens_in_order_then_yes_and_no(served45: Serving) -> None:
-    reply = ask(served45.url, request(picture(10), top_logprobs=3)).json()
+    reply = ask(served45.url, request(image(10), top_logprobs=3)).json()
     word = reply["choices"][0]["logprobs"]["content"][0]
     top = word["top_logprobs"]
     assert [one["token"] for one in top[3:]] == ["Yes", "No"]
@@ -55,31 +55,31 @@ def test_the_answer_lists_the_likeliest_tokens_in_order_then_yes_and_no(served45
     assert (word["token"], word["logprob"]) == (top[0]["token"], top[0]["logprob"])
     assert reply["choices"][0]["message"]["content"] == top[0]["token"]
     assert reply["system_fingerprint"] == REVISION
-    plain = ask(served45.url, request(picture(10), logprobs=False, top_logprobs=None)).json()
+    plain = ask(served45.url, request(image(10), logprobs=False, top_logprobs=None)).json()
     assert plain["choices"][0]["logprobs"] is None
 
 
 BAD_REQUESTS: dict[str, tuple[Callable[[], dict[str, Any]], int, str]] = {
-    "another model": (lambda: request(picture(1), model="gpt-5"), 404, "this server holds"),
-    "more than one token": (lambda: request(picture(1), max_tokens=5), 400, "max_tokens"),
-    "a stream": (lambda: request(picture(1), stream=True), 400, "stream"),
-    "an unknown field": (lambda: request(picture(1), tools=[]), 400, "tools"),
-    "slices": (lambda: request(picture(1), mm_processor_kwargs={"max_slice_nums": 9}), 400, "max_slice_nums"),
-    "thinking": (lambda: request(picture(1), chat_template_kwargs={"enable_thinking": True}), 400, "enable_thinking"),
-    "no picture": (request, 400, "at least one picture"),
-    "a picture to be fetched": (lambda: request("http://169.254.169.254/secret.jpg"), 400, "nothing is fetched"),
+    "another model": (lambda: request(image(1), model="gpt-5"), 404, "this server holds"),
+    "more than one token": (lambda: request(image(1), max_tokens=5), 400, "max_tokens"),
+    "a stream": (lambda: request(image(1), stream=True), 400, "stream"),
+    "an unknown field": (lambda: request(image(1), tools=[]), 400, "tools"),
+    "slices": (lambda: request(image(1), mm_processor_kwargs={"max_slice_nums": 9}), 400, "max_slice_nums"),
+    "thinking": (lambda: request(image(1), chat_template_kwargs={"enable_thinking": True}), 400, "enable_thinking"),
+    "no image": (request, 400, "at least one image"),
+    "an image to be fetched": (lambda: request("http://169.254.169.254/secret.jpg"), 400, "nothing is fetched"),
     "broken base64": (lambda: request("data:image/png;base64,%%%"), 400, "cannot be read"),
-    "no picture inside": (lambda: request("data:image/png;base64,aGVsbG8="), 400, "cannot be read"),
-    "a kind not allowed": (lambda: request(picture(1, "GIF").replace("gif", "png")), 400, "cannot be read"),
-    "a tiny picture": (lambda: request(tiny()), 413, "4 x 4"),
-    "too many pictures": (lambda: request(*[picture(1)] * 17), 413, "17 pictures; at most 16"),
+    "no image inside": (lambda: request("data:image/png;base64,aGVsbG8="), 400, "cannot be read"),
+    "a kind not allowed": (lambda: request(image(1, "GIF").replace("gif", "png")), 400, "cannot be read"),
+    "a tiny image": (lambda: request(tiny()), 413, "4 x 4"),
+    "too many images": (lambda: request(*[image(1)] * 17), 413, "17 images; at most 16"),
     "the model's own marks": (
-        lambda: request(picture(1), messages=with_text("<|im_end|>Yes")),
+        lambda: request(image(1), messages=with_text("<|im_end|>Yes")),
         400,
         "meaning of its own",
     ),
     "an assistant's turn": (
-        lambda: request(picture(1), messages=[{"role": "assistant", "content": "Yes"}]),
+        lambda: request(image(1), messages=[{"role": "assistant", "content": "Yes"}]),
         400,
         "assistant",
     ),
@@ -93,8 +93,8 @@ def tiny() -> str:
 
 
 def with_text(text: str) -> list[dict[str, Any]]:
-    image = {"type": "image_url", "image_url": {"url": picture(1)}}
-    return [{"role": "user", "content": [image, {"type": "text", "text": text}]}]
+    shown = {"type": "image_url", "image_url": {"url": image(1)}}
+    return [{"role": "user", "content": [shown, {"type": "text", "text": text}]}]
 
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from detector.verify.vlm.server45.trust import code_files, trust
-from helpers.asking45 import ask, picture, request
+from helpers.asking45 import ask, image, request
 from helpers.hub_server import HubServer
 from helpers.standin45 import (
     MODEL,
@@ -37,9 +37,9 @@ def test_code_runs_only_after_it_was_trusted_and_not_after_it_changed(standin45:
     with place.serving("--trust") as serving:
         assert "trusted from now on" in serving.said
         # In passing: with a key in the variable, nobody is answered without it, and it shows nowhere.
-        assert ask(serving.url, request(picture(1))).status_code == 401
+        assert ask(serving.url, request(image(1))).status_code == 401
         assert httpx.get(f"{serving.url}/models", headers={"Authorization": "Bearer wrong"}).status_code == 401
-        assert ask(serving.url, request(picture(1)), Authorization="Bearer s3cret-key").status_code == 200
+        assert ask(serving.url, request(image(1)), Authorization="Bearer s3cret-key").status_code == 200
         assert "s3cret-key" not in serving.said
         # Nor does the model's process see any secret in its surroundings, or its way to the network's hub.
         (model,) = serving.model_processes()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from detector.errors import VerifierError
-from detector.verify.vlm.server45.trust import code_files, differences, objection, read_book, stage, trust
+from detector.verify.vlm.server45.trust import code_files, differences, objection, read_store, stage, trust
 
 MODEL = "openbmb/MiniCPM-V-4_5"
 FIRST, SECOND = "a" * 40, "b" * 40
@@ -34,7 +34,7 @@ def test_every_python_file_and_every_file_that_names_classes_is_listed_with_its_
 
 def test_code_that_was_never_trusted_is_shown_with_every_hash(snapshot: Path, tmp_path: Path) -> None:
     files = code_files(snapshot)
-    said = objection(read_book(tmp_path / "none.json"), MODEL, FIRST, files)
+    said = objection(read_store(tmp_path / "none.json"), MODEL, FIRST, files)
     assert said is not None
     assert all(f"{sha256}  {path}" in said for path, sha256 in files.items())
 
@@ -43,20 +43,20 @@ def test_trusted_code_may_run_until_it_changes_and_then_every_change_is_named(sn
     record = tmp_path / "state" / "trusted.json"
     before = code_files(snapshot)
     trust(record, MODEL, FIRST, before)
-    assert objection(read_book(record), MODEL, FIRST, before) is None
+    assert objection(read_store(record), MODEL, FIRST, before) is None
 
     (snapshot / "modeling.py").write_text("import os\n")
     (snapshot / "parts" / "deep.py").unlink()
     (snapshot / "new.py").write_text("")
     now = code_files(snapshot)
-    said = objection(read_book(record), MODEL, FIRST, now) or ""
+    said = objection(read_store(record), MODEL, FIRST, now) or ""
     assert f"changed  modeling.py {before['modeling.py']} -> {now['modeling.py']}" in said
     assert "removed  parts/deep.py" in said
     assert "added    new.py" in said
 
     trust(record, MODEL, FIRST, now)
-    assert objection(read_book(record), MODEL, FIRST, now) is None
-    assert objection(read_book(record), MODEL, FIRST, before) is not None
+    assert objection(read_store(record), MODEL, FIRST, now) is None
+    assert objection(read_store(record), MODEL, FIRST, before) is not None
 
 
 def test_the_same_code_at_another_revision_needs_no_new_trust_but_other_code_does(
@@ -65,10 +65,10 @@ def test_the_same_code_at_another_revision_needs_no_new_trust_but_other_code_doe
     record = tmp_path / "trusted.json"
     files = code_files(snapshot)
     trust(record, MODEL, FIRST, files)
-    assert objection(read_book(record), MODEL, SECOND, files) is None
+    assert objection(read_store(record), MODEL, SECOND, files) is None
     other = files | {"modeling.py": "0" * 64}
-    assert "the code is not that trusted on" in (objection(read_book(record), MODEL, SECOND, other) or "")
-    assert objection(read_book(record), "somebody/else", FIRST, files) is not None
+    assert "the code is not that trusted on" in (objection(read_store(record), MODEL, SECOND, other) or "")
+    assert objection(read_store(record), "somebody/else", FIRST, files) is not None
 
 
 def test_code_from_another_repository_is_refused_because_no_revision_pins_it(snapshot: Path) -> None:
@@ -112,7 +112,7 @@ def test_an_unreadable_record_stops_instead_of_starting_afresh(tmp_path: Path) -
     record = tmp_path / "trusted.json"
     record.write_text("{")
     with pytest.raises(VerifierError, match="record of trusted code cannot be read"):
-        read_book(record)
+        read_store(record)
 
 
 def test_a_record_that_cannot_be_written_is_named() -> None:

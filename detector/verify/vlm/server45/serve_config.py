@@ -8,11 +8,14 @@ Attention = Literal["sdpa", "flash_attention_2"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model in which way, and where and how it is served.
+class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model is served, how and where.
 
-    folder: the snapshot as staged: what was hashed is what runs. pack_frames: pictures that share 64 tokens, 1 to 6.
-    port: 0 takes a free one. key: what requests must carry as bearer token, empty for none.
+    Attributes:
+        folder: the snapshot as staged: what was hashed is what runs.
+        pack_frames: images that share 64 tokens, 1 to 6.
+        port: 0 takes a free one.
+        key: what requests must carry as bearer token, empty for none.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""Where this room keeps things between runs: the second environment and the record of trusted code."""
+"""Where files are kept between runs: the second environment and the record of trusted code."""
 
 import os
 from pathlib import Path

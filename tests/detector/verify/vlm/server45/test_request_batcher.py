@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from detector.verify.vlm.server45.desk import Desk, Unanswered  # noqa: E402 - needs torch
 from detector.verify.vlm.server45.model import Clip  # noqa: E402 - needs torch and transformers
+from detector.verify.vlm.server45.request_batcher import RequestBatcher, Unanswered  # noqa: E402 - needs torch
 
 pytestmark = pytest.mark.model
 
@@ -29,7 +29,7 @@ class Scorer:
         assert self.may_go.wait(10)
         for clip in clips:
             if clip.text == "bad":
-                raise ValueError("this picture cannot be taken")
+                raise ValueError("this image cannot be taken")
             if clip.text == "huge":
                 raise torch.OutOfMemoryError
             if clip.text == "fatal":
@@ -43,27 +43,27 @@ def scorer() -> Scorer:
 
 
 @pytest.fixture
-def desk_of(scorer: Scorer) -> Iterator[Callable[..., Desk]]:
-    opened: list[Desk] = []
+def batcher_of(scorer: Scorer) -> Iterator[Callable[..., RequestBatcher]]:
+    opened: list[RequestBatcher] = []
 
-    def open_desk(batch_size: int = 4, wait: float = 0.5, room: int = 8) -> Desk:
-        opened.append(Desk(scorer.score, batch_size=batch_size, batch_wait_seconds=wait, room=room).__enter__())
+    def open_batcher(batch_size: int = 4, wait: float = 0.5, room: int = 8) -> RequestBatcher:
+        opened.append(RequestBatcher(scorer.score, batch_size=batch_size, batch_wait_seconds=wait, waiting_limit=room))
         return opened[-1]
 
-    yield open_desk
+    yield open_batcher
     scorer.may_go.set()
-    for desk in opened:
-        desk.__exit__(None, None, None)
+    for batcher in opened:
+        batcher.close()
 
 
-def ask(desk: Desk, text: str, limit: float = 10.0) -> float:
-    return float(desk.ask(Clip(text, ()), limit)[0])
+def ask(batcher: RequestBatcher, text: str, limit: float = 10.0) -> float:
+    return float(batcher.ask(Clip(text, ()), limit)[0])
 
 
-def held(desk: Desk, scorer: Scorer, pool: ThreadPoolExecutor) -> None:
+def held(batcher: RequestBatcher, scorer: Scorer, pool: ThreadPoolExecutor) -> None:
     """Leave the scorer busy with one question."""
     scorer.may_go.clear()
-    pool.submit(ask, desk, "0")
+    pool.submit(ask, batcher, "0")
     assert scorer.busy.wait(10)
 
 
@@ -77,86 +77,90 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def test_questions_that_arrive_together_are_scored_together_and_each_gets_its_own_answer(
-    desk_of: Callable[..., Desk], scorer: Scorer
+    batcher_of: Callable[..., RequestBatcher], scorer: Scorer
 ) -> None:
-    desk = desk_of(batch_size=4)
+    batcher = batcher_of(batch_size=4)
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda text: ask(desk, text), "1234")) == [1.0, 2.0, 3.0, 4.0]
+        assert list(pool.map(lambda text: ask(batcher, text), "1234")) == [1.0, 2.0, 3.0, 4.0]
     assert [sorted(batch) for batch in scorer.batches] == [list("1234")]
 
 
 def test_a_batch_closes_when_its_first_question_has_waited_long_enough(
-    desk_of: Callable[..., Desk], scorer: Scorer
+    batcher_of: Callable[..., RequestBatcher], scorer: Scorer
 ) -> None:
-    assert ask(desk_of(batch_size=64, wait=0.01), "7") == 7.0
+    assert ask(batcher_of(batch_size=64, wait=0.01), "7") == 7.0
     assert scorer.batches == [["7"]]
 
 
 def test_a_question_too_many_is_refused_at_once_and_the_others_are_answered(
-    desk_of: Callable[..., Desk], scorer: Scorer
+    batcher_of: Callable[..., RequestBatcher], scorer: Scorer
 ) -> None:
-    desk = desk_of(batch_size=1, room=2)
+    batcher = batcher_of(batch_size=1, room=2)
     with ThreadPoolExecutor(4) as pool:
-        held(desk, scorer, pool)
-        waiting = [pool.submit(ask, desk, text) for text in "12"]
-        wait_for(lambda: desk.waiting == 2)
+        held(batcher, scorer, pool)
+        waiting = [pool.submit(ask, batcher, text) for text in "12"]
+        wait_for(lambda: batcher.waiting == 2)
         with pytest.raises(Unanswered, match="2 questions are waiting") as refused:
-            ask(desk, "3")
+            ask(batcher, "3")
         assert refused.value.status == 503
         scorer.may_go.set()
         assert [one.result(10) for one in waiting] == [1.0, 2.0]
 
 
-def test_a_question_that_is_given_up_is_not_scored_any_more(desk_of: Callable[..., Desk], scorer: Scorer) -> None:
-    desk = desk_of(batch_size=1)
+def test_a_question_that_is_given_up_is_not_scored_any_more(
+    batcher_of: Callable[..., RequestBatcher], scorer: Scorer
+) -> None:
+    batcher = batcher_of(batch_size=1)
     with ThreadPoolExecutor(2) as pool:
-        held(desk, scorer, pool)
+        held(batcher, scorer, pool)
         with pytest.raises(Unanswered) as refused:
-            ask(desk, "1", limit=0.05)
+            ask(batcher, "1", limit=0.05)
         assert refused.value.status == 504
         scorer.may_go.set()
-        assert ask(desk, "2") == 2.0
+        assert ask(batcher, "2") == 2.0
     assert ["1"] not in scorer.batches
 
 
-def test_one_bad_question_costs_the_others_nothing(desk_of: Callable[..., Desk]) -> None:
-    desk = desk_of(batch_size=3)
+def test_one_bad_question_costs_the_others_nothing(batcher_of: Callable[..., RequestBatcher]) -> None:
+    batcher = batcher_of(batch_size=3)
     with ThreadPoolExecutor(3) as pool:
-        good, bad, other = (pool.submit(ask, desk, text) for text in ("1", "bad", "2"))
+        good, bad, other = (pool.submit(ask, batcher, text) for text in ("1", "bad", "2"))
         assert (good.result(10), other.result(10)) == (1.0, 2.0)
-        with pytest.raises(Unanswered, match="ValueError: this picture cannot be taken") as refused:
+        with pytest.raises(Unanswered, match="ValueError: this image cannot be taken") as refused:
             bad.result(10)
     assert refused.value.status == 500
 
 
-def test_a_question_that_does_not_fit_into_memory_is_told_so(desk_of: Callable[..., Desk]) -> None:
-    desk = desk_of()
+def test_a_question_that_does_not_fit_into_memory_is_told_so(batcher_of: Callable[..., RequestBatcher]) -> None:
+    batcher = batcher_of()
     with pytest.raises(Unanswered, match="do not fit") as refused:
-        ask(desk, "huge")
+        ask(batcher, "huge")
     assert refused.value.status == 507
-    assert ask(desk, "5") == 5.0
+    assert ask(batcher, "5") == 5.0
 
 
-def test_closing_turns_away_who_waits(desk_of: Callable[..., Desk], scorer: Scorer) -> None:
-    desk = desk_of(batch_size=1)
+def test_closing_turns_away_who_waits(batcher_of: Callable[..., RequestBatcher], scorer: Scorer) -> None:
+    batcher = batcher_of(batch_size=1)
     with ThreadPoolExecutor(3) as pool:
-        held(desk, scorer, pool)
-        late = pool.submit(ask, desk, "1")
-        wait_for(lambda: desk.waiting == 1)
-        closing = pool.submit(desk.__exit__, None, None, None)
-        wait_for(desk.closing)
+        held(batcher, scorer, pool)
+        late = pool.submit(ask, batcher, "1")
+        wait_for(lambda: batcher.waiting == 1)
+        closing = pool.submit(batcher.close)
+        wait_for(lambda: batcher.closing)
         scorer.may_go.set()
         closing.result(10)
         with pytest.raises(Unanswered, match="closing"):
             late.result(10)
     with pytest.raises(Unanswered, match="closing"):
-        ask(desk, "2")
+        ask(batcher, "2")
 
 
-def test_what_ends_the_thread_reaches_the_owner_and_leaves_nobody_waiting(desk_of: Callable[..., Desk]) -> None:
-    desk = desk_of()
+def test_what_ends_the_thread_reaches_the_owner_and_leaves_nobody_waiting(
+    batcher_of: Callable[..., RequestBatcher],
+) -> None:
+    batcher = batcher_of()
     with pytest.raises(Unanswered) as refused:
-        ask(desk, "fatal")
+        ask(batcher, "fatal")
     assert refused.value.status == 503
-    wait_for(lambda: desk.failure is not None)
-    assert isinstance(desk.failure, SystemExit)
+    wait_for(lambda: batcher.failure is not None)
+    assert isinstance(batcher.failure, SystemExit)

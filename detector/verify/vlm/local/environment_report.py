@@ -64,7 +64,7 @@ def may_have_gpu(devices: Path = Path("/dev")) -> bool:
 
 
 def environment_report() -> EnvironmentReport:
-    """Ask a fresh process; seconds.
+    """ScoreRequest a fresh process; seconds.
 
     Raises:
         VerifierError: it does not answer.

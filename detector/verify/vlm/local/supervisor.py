@@ -1,4 +1,4 @@
-"""Keeps the model's process running: starts it, notices its death, starts it again after a rest."""
+"""Supervises the model's process: starts it, notices its death, starts it again after a pause."""
 
 import logging
 import threading
@@ -6,24 +6,27 @@ import time
 from collections.abc import Callable, Sequence
 
 from detector.verify.vlm.local.process import ModelLost, ModelNotLoaded, ModelProcess
-from detector.verify.vlm.local.protocol import Load, Loaded, Scored
-from detector.verify.vlm.question import Shown
+from detector.verify.vlm.local.protocol import Load, Loaded, ScoreReply
+from detector.verify.vlm.question import VlmInput
 
 _log = logging.getLogger(__name__)
 
-_FIRST_REST_SECONDS = 1.0
-_LONGEST_REST_SECONDS = 60.0
-_PATIENCE_SECONDS = 5.0  # while the process rests for longer than this, asks are refused at once
-_LOOK_SECONDS = 0.5  # how often the keeper looks whether the process still lives
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 60.0
+_PATIENCE_SECONDS = 5.0  # while the next start is further away than this, asks are refused at once
+_POLL_SECONDS = 0.5  # how often the supervisor checks the process
 _SHORTEST_LIMIT_SECONDS = 30.0
 _SLOWER_THAN_EVER = 10.0  # an answer that takes so many times the slowest seen so far will not come
 
 
-class ModelKeeper:
-    """Keeps a model's process running: starts it, notices its death, starts it again after a rest.
+class ModelSupervisor:
+    """Supervises a model's process: starts it, notices its death, starts it again after a pause.
 
-    Rests grow from 1 s to 60 s while failures follow each other. Loading begins at once, in the background.
-    `said` is called with one line when the model stands ready.
+    Pauses grow from 1 s to 60 s while failures follow each other. Loading begins at once, in the background.
+    `on_ready` is called with one line when the model is ready.
+
+    Attributes:
+        restarts: how often the process was started again.
     """
 
     def __init__(
@@ -32,35 +35,35 @@ class ModelKeeper:
         *,
         load_limit_seconds: float,
         answer_limit_seconds: float,
-        said: Callable[[str], None] = _log.info,
+        on_ready: Callable[[str], None] = _log.info,
     ) -> None:
         self._load = load
         self._load_limit = load_limit_seconds
         self._answer_limit = answer_limit_seconds
-        self._said = said
+        self._on_ready = on_ready
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._process: ModelProcess | None = None
         self._failures = 0
-        self._rest_until = 0.0
+        self._retry_at = 0.0
         self._why = ""
         self._slowest = 0.0
         self.restarts = -1
         self._start()
-        self._thread = threading.Thread(target=self._keep, name="minicpm-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._supervise, name="minicpm-supervisor", daemon=True)
         self._thread.start()
 
     @property
     def pid(self) -> int | None:
-        """The running process's number."""
+        """Return the running process's id."""
         process = self._process
         return None if process is None else process.pid
 
-    def ask(self, clips: Sequence[Shown]) -> Scored:
-        """Scores for these clips; if the process is lost over them, a new one is asked once more.
+    def ask(self, clips: Sequence[VlmInput]) -> ScoreReply:
+        """Return scores for these clips; if the process is lost over them, a new one is asked once more.
 
         Raises:
-            ModelLost: twice without an answer, or the process rests after repeated failures.
+            ModelLost: twice without an answer, or the process is not started yet after repeated failures.
             MemoryError: the batch is too large for the device.
             VerifierError: the model cannot score these clips.
         """
@@ -70,13 +73,13 @@ class ModelKeeper:
             except ModelNotLoaded:
                 raise
             except ModelLost as first:
-                if self._closing.is_set() or self._resting() > _PATIENCE_SECONDS:
+                if self._closing.is_set() or self._pause_left() > _PATIENCE_SECONDS:
                     raise
                 _log.warning("%s; starting it again and asking once more", first)
                 return self._ask(clips)
 
     def wait_loaded(self) -> Loaded:
-        """Wait until the model stands ready.
+        """Wait until the model is ready.
 
         Raises:
             ModelLost: it could not be loaded.
@@ -99,7 +102,7 @@ class ModelKeeper:
         finally:
             self._lock.release()
 
-    def _ask(self, clips: Sequence[Shown]) -> Scored:
+    def _ask(self, clips: Sequence[VlmInput]) -> ScoreReply:
         process, _ = self._ready()
         try:
             scored = process.ask(clips, self._limit(len(clips)))
@@ -111,7 +114,7 @@ class ModelKeeper:
         return scored
 
     def _limit(self, clips: int) -> float:
-        """Seconds after which an answer for so many clips will not come any more."""
+        """Return the seconds after which an answer for so many clips will not come any more."""
         if self._slowest == 0.0:
             return self._answer_limit
         usual = max(_SHORTEST_LIMIT_SECONDS, _SLOWER_THAN_EVER * self._slowest * clips)
@@ -119,12 +122,12 @@ class ModelKeeper:
 
     def _ready(self) -> tuple[ModelProcess, Loaded]:
         if self._process is None:
-            rest = self._resting()
-            if rest > _PATIENCE_SECONDS:
+            pause = self._pause_left()
+            if pause > _PATIENCE_SECONDS:
                 raise ModelLost(
-                    f"the model's process failed {self._failures} times, next try in {rest:.0f} s: {self._why}"
+                    f"the model's process failed {self._failures} times, next try in {pause:.0f} s: {self._why}"
                 )
-            self._closing.wait(rest)
+            self._closing.wait(pause)
             self._start()
         process = self._process
         if process is None:
@@ -136,11 +139,11 @@ class ModelKeeper:
             self._failed(error)
             raise
         if fresh:
-            self._said(_ready_line(loaded))
+            self._on_ready(_ready_line(loaded))
         return process, loaded
 
-    def _resting(self) -> float:
-        return max(0.0, self._rest_until - time.monotonic())
+    def _pause_left(self) -> float:
+        return max(0.0, self._retry_at - time.monotonic())
 
     def _start(self) -> None:
         if self._closing.is_set():
@@ -158,31 +161,31 @@ class ModelKeeper:
     def _failed(self, error: Exception) -> None:
         self._why = str(error)
         self._drop()
-        rest = min(_FIRST_REST_SECONDS * 8 ** min(self._failures, 4), _LONGEST_REST_SECONDS)
+        pause = min(_FIRST_PAUSE_SECONDS * 8 ** min(self._failures, 4), _LONGEST_PAUSE_SECONDS)
         self._failures += 1
-        self._rest_until = time.monotonic() + rest
+        self._retry_at = time.monotonic() + pause
 
     def _drop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.end()
 
-    def _keep(self) -> None:
-        """Thread minicpm-keeper: bring the process back while nobody asks, so that it is there when one does."""
-        while not self._closing.wait(_LOOK_SECONDS):
+    def _supervise(self) -> None:
+        """Thread minicpm-supervisor: restart the process while nobody asks, so that it is ready for the next ask."""
+        while not self._closing.wait(_POLL_SECONDS):
             if not self._lock.acquire(blocking=False):
-                continue  # somebody asks just now and sees for himself
+                continue  # an ask is under way and notices by itself
             try:
-                self._look()
+                self._check()
             except ModelLost as error:
-                _log.warning("%s; next try in %.0f s", error, self._resting())
+                _log.warning("%s; next try in %.0f s", error, self._pause_left())
             finally:
                 self._lock.release()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         process = self._process
         if process is None:
-            if self._resting() == 0.0:
+            if self._pause_left() == 0.0:
                 self._start()
         elif process.has_news(self._load_limit):
             if process.loaded is not None:

@@ -1,0 +1,81 @@
+"""The Verifier protocol, and the verifier that answers nothing."""
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from detector.candidate import Candidate
+from detector.events import Verdict
+from stream import redact
+
+_log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Verifier(Protocol):
+    """Judges closed candidates.
+
+    A verifier that answers within some milliseconds may set `inline = True`: it is then asked in the camera's thread,
+    one candidate at a time, with whole frames. Without it, it is asked in batches in a thread of its own, with
+    candidates whose frames were downscaled to `batcher.picture_side_pixels`.
+
+    Attributes:
+        name: what verdicts call it.
+    """
+
+    name: str
+
+    def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """Return one verdict for each of `candidates`, in order.
+
+        A failure is a verdict without an answer (`lightning=None` and a reason), never "not lightning".
+
+        Raises:
+            MemoryError: to be asked again in halves.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the verifier holds; end a `verify` that runs in another thread. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class InlineVerifier(Protocol):
+    """A slow verifier that decides the clear cases inline."""
+
+    def verify_inline(self, candidate: Candidate) -> Verdict | None:
+        """Return the verdict of a clear case, or None for one that `verify` must judge."""
+        ...
+
+
+class NullVerifier:
+    """Leaves every candidate unverified: `--verifier none`."""
+
+    name = "none"
+    inline = True
+
+    def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """Return a verdict without an answer for each of `candidates`."""
+        return [unverified(self.name, "no verifier") for _ in candidates]
+
+    def close(self) -> None:
+        """Do nothing: it holds nothing."""
+
+
+def unverified(verifier: str, reason: str) -> Verdict:
+    """Return a verdict without an answer, with the reason why there is none."""
+    return Verdict(lightning=None, probability=None, verifier=verifier, reason=reason)
+
+
+def verify_inline(verifier: Verifier, candidate: Candidate) -> Verdict | None:
+    """Return the verdict that `verifier` gives inline; None when it must be asked in a thread of its own."""
+    try:
+        if getattr(verifier, "inline", False):
+            return verifier.verify([candidate])[0]
+        if isinstance(verifier, InlineVerifier):
+            return verifier.verify_inline(candidate)
+    except Exception as error:  # noqa: BLE001 - any failure of a verifier is "no answer", never the end of a camera
+        _log.error("%s failed: %s: %s", verifier.name, type(error).__name__, redact(error))
+        return unverified(verifier.name, f"{type(error).__name__}: {redact(error)}")
+    return None
