@@ -86,7 +86,9 @@ def test_the_model_sees_what_the_librarys_processor_makes_of_the_pictures(scorer
     processors: Any = AutoImageProcessor
     processor = processors.from_pretrained(load_for(cache, "4.6").folder, backend="pil", local_files_only=True)
     images = [image for clip in MIXED for image in clip.images]
-    made = processor(images, max_slice_nums=1, downsample_mode="16x", scale_resolution=scorer._side, return_tensors="pt")
+    made = processor(
+        images, max_slice_nums=1, downsample_mode="16x", scale_resolution=scorer._side, return_tensors="pt"
+    )
     pixels, sizes = scorer._pixels(images)
     assert torch.equal(sizes, made["target_sizes"])
     torch.testing.assert_close(pixels, made["pixel_values"], atol=1e-6, rtol=0)

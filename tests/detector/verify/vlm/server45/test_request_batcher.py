@@ -121,6 +121,35 @@ def test_a_question_that_is_given_up_is_not_scored_any_more(
     assert ["1"] not in scorer.batches
 
 
+def test_a_question_that_is_given_up_makes_room_for_another(
+    batcher_of: Callable[..., RequestBatcher], scorer: Scorer
+) -> None:
+    batcher = batcher_of(batch_size=1, room=1)
+    with ThreadPoolExecutor(2) as pool:
+        held(batcher, scorer, pool)
+        with pytest.raises(Unanswered) as refused:
+            ask(batcher, "1", limit=0.05)
+        assert refused.value.status == 504
+        assert batcher.waiting == 0
+        other = pool.submit(ask, batcher, "2")
+        wait_for(lambda: batcher.waiting == 1)
+        scorer.may_go.set()
+        assert other.result(10) == 2.0
+
+
+def test_clients_take_turns_so_that_a_busy_one_starves_no_other(
+    batcher_of: Callable[..., RequestBatcher], scorer: Scorer
+) -> None:
+    batcher = batcher_of(batch_size=2, wait=0.0)
+    with ThreadPoolExecutor(6) as pool:
+        held(batcher, scorer, pool)
+        for number, client in enumerate(("busy", "busy", "busy", "quiet"), start=1):
+            pool.submit(batcher.ask, Clip(str(number), ()), 10.0, client)
+            wait_for(lambda: batcher.waiting == number)  # noqa: B023 - within the turn
+        scorer.may_go.set()
+    assert scorer.batches[1:] == [["1", "4"], ["2", "3"]]
+
+
 def test_one_bad_question_costs_the_others_nothing(batcher_of: Callable[..., RequestBatcher]) -> None:
     batcher = batcher_of(batch_size=3)
     with ThreadPoolExecutor(3) as pool:
