@@ -1,4 +1,4 @@
-"""The images of a candidate that a model is shown, and candidates made small enough to wait."""
+"""The images of a candidate that a model is shown, and candidates downscaled to wait for one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,20 +19,20 @@ _MAX_GAIN = 16.0  # a fainter rise than 16 levels is not blown up to full white:
 
 
 def downscaled(candidate: Candidate, side_pixels: int) -> Candidate:
-    """The same candidate for a model: its images of at most `side_pixels`, free of the decoder's memory."""
+    """Return the candidate with frames of at most `side_pixels`, free of the decoder's memory, for a model."""
     made: dict[int, Frame] = {}
 
-    def small(frame: Frame) -> Frame:
+    def scaled(frame: Frame) -> Frame:
         if id(frame) not in made:
             made[id(frame)] = _detached(frame, side_pixels)
         return made[id(frame)]
 
     return replace(
         candidate,
-        onset=small(candidate.onset),
-        peak=small(candidate.peak),
-        before=None if candidate.before is None else small(candidate.before),
-        after=None if candidate.after is None else small(candidate.after),
+        onset=scaled(candidate.onset),
+        peak=scaled(candidate.peak),
+        before=None if candidate.before is None else scaled(candidate.before),
+        after=None if candidate.after is None else scaled(candidate.after),
         clear=None,
         waning=None,
         quiet=(),
@@ -42,7 +42,7 @@ def downscaled(candidate: Candidate, side_pixels: int) -> Candidate:
 def images_of(
     candidate: Candidate, names: Sequence[PictureName], *, crop: bool, side_pixels: int
 ) -> dict[PictureName, RgbImage]:
-    """The named images that this candidate has, in order: all of one size, no side above `side_pixels`.
+    """Return the named images that this candidate has, in order: all of one size, no side above `side_pixels`.
 
     Those that a source's edge cut off are left out, and so is the difference where there is nothing to compare with.
     The peak is always there.
@@ -68,7 +68,7 @@ def images_of(
 
 
 def amplified_difference(before: RgbImage, peak: RgbImage) -> RgbImage:
-    """The light that came between two images of one size, amplified until its brightest half percent is white."""
+    """Return the light added between two images of one size, amplified until its brightest half percent is white."""
     cv2 = load_opencv()
     rise = cv2.subtract(peak, before)  # saturates at 0: only what became brighter
     top = float(np.percentile(rise.max(axis=2), 99.5))
@@ -104,7 +104,7 @@ def _cropped(image: RgbImage, box: tuple[float, float, float, float]) -> RgbImag
 
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:
-    """The pixels of one axis to keep for the lit share `low` to `high` of it."""
+    """Return the pixels of one axis to keep for the lit share `low` to `high` of it."""
     size = min(1.0, max((high - low) * (1 + 2 * _CROP_MARGIN), _CROP_MIN_SHARE))
     start = min(max((low + high - size) / 2, 0.0), 1.0 - size)
     first = int(start * length)

@@ -55,7 +55,7 @@ class NoLogprobs(VerifierError):
 
 
 def request_body(model: str, vlm_input: VlmInput) -> dict[str, Any]:
-    """The request that asks `model` this question for one word and how likely it and others were."""
+    """Return the request that asks `model` this question for one word and how likely it and others were."""
     content: list[dict[str, Any]] = [
         {"type": "image_url", "image_url": {"url": _data_url(image)}} for image in vlm_input.images
     ]
@@ -71,7 +71,7 @@ def request_body(model: str, vlm_input: VlmInput) -> dict[str, Any]:
 
 
 def score_in(reply: bytes, endpoint: str) -> Score:
-    """Log-odds of Yes over No, and the probability of either, from the first word of a server's reply.
+    """Return log-odds of Yes over No, and the probability of either, from the first word of a server's reply.
 
     A word that is not among the listed ones counts as just as likely as the least likely listed one: it is at most
     that.
@@ -100,12 +100,12 @@ def score_in(reply: bytes, endpoint: str) -> Score:
 
 
 def _chance(words: Sequence[_TopWord], answer: str) -> float:
-    """The probability of `answer` in all its spellings ("Yes", " yes", ...)."""
+    """Return the probability of `answer` in all its spellings ("Yes", " yes", ...)."""
     return sum(math.exp(word.logprob) for word in words if word.token.strip(" ▁Ġ\n").lower() == answer)
 
 
 def first_model_in(reply: bytes, endpoint: str) -> ServedModel:
-    """The first model of a server's list.
+    """Return the first model of a server's list.
 
     Raises:
         VerifierError: it is no list of models, or an empty one.

@@ -60,7 +60,7 @@ class ServedVerifier:
         self._closed = False
 
     def check(self) -> str:
-        """Find the model's name if none is set, ask one question about a grey image, and say in a line who answers.
+        """Find the model if none is set, ask about a grey image, and return a line that says who answers.
 
         Raises:
             VerifierError: the server is not there, refuses, or gives no probabilities.
@@ -80,7 +80,7 @@ class ServedVerifier:
         return f"served, {model} at {self._endpoint} (asked for), prompt {self._question.prompt.label}, {note}"
 
     def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        """A verdict for each, in order; a request that fails for good gives one without an answer."""
+        """Return a verdict for each, in order; a request that fails for good gives one without an answer."""
         stopped = self._question.unanswered(self._identity, "stopped before the model server answered")
         verdicts = [stopped] * len(candidates)
 
@@ -97,7 +97,7 @@ class ServedVerifier:
         return verdicts
 
     def scores(self, questions: Sequence[VlmInput]) -> list[Score]:
-        """The server's score of each question, in order, asked as many at a time as the settings allow.
+        """Return the server's score of each question, in order, asked as many at a time as the settings allow.
 
         Raises:
             VerifierError: one cannot be had.
@@ -167,7 +167,7 @@ class ServedVerifier:
         return first_model_in(reply.content, self._endpoint)
 
     async def _request(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
-        """The server's good answer; tried again with growing, random pauses where that can help.
+        """Return the server's good answer; tried again with growing, random pauses where that can help.
 
         Raises:
             VerifierError: it cannot be had.
@@ -248,12 +248,12 @@ def _extra(served: ServedSettings) -> dict[str, Any]:
 
 
 def _pause(tries: int) -> float:
-    """Seconds before the next try: grows, and differs between clients, so that they do not all come back at once."""
+    """Return the seconds before the next try, growing and random, so that clients do not all come back at once."""
     longest = min(_FIRST_PAUSE_SECONDS * 2 ** (tries - 1), _LONGEST_PAUSE_SECONDS)
     return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
 
 
 def _retry_after(reply: httpx.Response) -> float:
-    """The pause that the server asks for, in seconds, at most the longest."""
+    """Return the pause that the server asks for, in seconds, at most the longest."""
     asked = reply.headers.get("Retry-After", "")
     return min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdigit() else 0.0

@@ -40,7 +40,7 @@ class EnvironmentReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def installed(distribution: str) -> str | None:
-    """The installed version of a distribution, without importing it."""
+    """Return the installed version of a distribution, without importing it."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -48,7 +48,7 @@ def installed(distribution: str) -> str | None:
 
 
 def cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this CPU has instructions for bf16 products (AVX512-BF16, AMX, or ARM's BF16)."""
+    """Return whether this CPU has instructions for bf16 products (AVX512-BF16, AMX, or ARM's BF16)."""
     try:
         words = set(cpuinfo.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
@@ -57,14 +57,14 @@ def cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def may_have_gpu(devices: Path = Path("/dev")) -> bool:
-    """Whether the system shows a card that torch may be able to use: at once, without asking torch."""
+    """Return whether the system shows a card that torch may be able to use: at once, without asking torch."""
     # NVIDIA's own, Jetson's, AMD's, and the one of Windows in WSL; other systems do not show it in files.
     names = ("nvidia*", "nvmap", "kfd", "dxg")
     return sys.platform != "linux" or any(True for name in names for _ in devices.glob(name))
 
 
 def environment_report() -> EnvironmentReport:
-    """ScoreRequest a fresh process; seconds.
+    """Ask a fresh process what is installed; takes seconds.
 
     Raises:
         VerifierError: it does not answer.

@@ -11,7 +11,7 @@ _EDGE_BRANCH = "main"
 
 
 def revision_to_fetch(settings: MinicpmSettings) -> str:
-    """The commit that the settings ask for; on the channel edge, the newest of the branch main.
+    """Return the commit that the settings ask for; on the channel edge, the newest of the branch main.
 
     Raises:
         VerifierError: none is pinned, or the hub does not answer.
@@ -20,7 +20,7 @@ def revision_to_fetch(settings: MinicpmSettings) -> str:
 
 
 def newest_revision(model: str) -> str:
-    """The 40-digit commit that the branch main of `model` points to now.
+    """Return the 40-digit commit that the branch main of `model` points to now.
 
     Raises:
         VerifierError: the hub does not answer, or does not have it.
@@ -55,7 +55,7 @@ def fetch(model: str, revision: str) -> Snapshot:
 
 
 def _advice(model: str, revision: str, error: Exception) -> str:
-    """Why the hub did not give it, and what to try; its client's own texts run over many lines."""
+    """Return why the hub did not give it, and what to try; its client's own texts run over many lines."""
     name = type(error).__name__
     if type(error.__cause__).__name__ == "OfflineModeIsEnabled":
         name = "OfflineModeIsEnabled"

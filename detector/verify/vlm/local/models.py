@@ -32,7 +32,7 @@ class KnownModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 @cache
 def known_models() -> dict[str, KnownModel]:
-    """Each row of configs/models.toml by its id."""
+    """Return each row of configs/models.toml by its id."""
     table = tomllib.loads((configs_folder() / "models.toml").read_text(encoding="utf-8"))
     rows = msgspec.convert(table["model"], list[KnownModel])
     return {row.id: row for row in rows}
@@ -55,7 +55,7 @@ def record_verified(model: str, revision: str, text: str, environment: Mapping[s
 
 
 def verified_here(environment: Mapping[str, str] = os.environ) -> dict[str, VerifiedHere]:
-    """What passed on this machine, by model id; empty when nothing did."""
+    """Return what passed on this machine, by model id; empty when nothing did."""
     try:
         return msgspec.json.decode(local_copy(environment).read_bytes(), type=dict[str, VerifiedHere])
     except (OSError, msgspec.DecodeError):
@@ -63,6 +63,6 @@ def verified_here(environment: Mapping[str, str] = os.environ) -> dict[str, Veri
 
 
 def local_copy(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where this machine's own smoke checks are kept."""
+    """Return where this machine's own smoke checks are kept."""
     state = environment.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "lightning-detector" / "verified.json"

@@ -11,7 +11,7 @@ from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu,
 
 
 def gather() -> EnvironmentReport:
-    """Everything about this Python's torch and transformers."""
+    """Return everything about this Python's torch and transformers."""
     report: dict[str, object] = {
         "python": platform.python_version(),
         "torch": installed("torch"),

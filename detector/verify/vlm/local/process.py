@@ -46,7 +46,7 @@ class ModelProcess:
         self._began = time.monotonic()
         self._number = 0
         self._memory = os.memfd_create("lightning-images", os.MFD_CLOEXEC)
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - what the process says; closed in `end`
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - its stdout and stderr; closed in `end`
         self._connection, theirs = Pipe()
         try:
             self._process = subprocess.Popen(
@@ -54,8 +54,8 @@ class ModelProcess:
                 pass_fds=(theirs.fileno(), self._memory),
                 env=_environment(load.threads),
                 stdin=subprocess.DEVNULL,
-                stdout=self._words,
-                stderr=self._words,
+                stdout=self._output,
+                stderr=self._output,
                 process_group=0,  # Ctrl-C is for the program, which then ends this one
             )
         finally:
@@ -68,17 +68,17 @@ class ModelProcess:
         return self._process.pid
 
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Return whether it still runs."""
         return self._process.poll() is None
 
     def has_news(self, load_limit_seconds: float) -> bool:
-        """Whether loading is over, well or badly, and nobody has looked yet."""
+        """Return whether loading is over, well or badly, and nobody has looked yet."""
         if self.loaded is not None:
             return not self.alive()
         return self._connection.poll(0) or not self.alive() or time.monotonic() > self._began + load_limit_seconds
 
     def wait_loaded(self, limit_seconds: float) -> Loaded:
-        """Wait until the model stands ready, at most `limit_seconds` after the start.
+        """Wait until the model is ready, at most `limit_seconds` after the start.
 
         Raises:
             ModelNotLoaded: it could not be loaded, or not in time.
@@ -95,7 +95,7 @@ class ModelProcess:
         return self.loaded
 
     def ask(self, clips: Sequence[VlmInput], limit_seconds: float) -> ScoreReply:
-        """Scores for these clips.
+        """Return scores for these clips.
 
         Raises:
             ModelLost: the process ended, or did not answer within `limit_seconds`.
@@ -103,7 +103,7 @@ class ModelProcess:
             VerifierError: it answered that it cannot.
         """
         self._number += 1
-        self._send(encode(ScoreRequest(number=self._number, clips=self._place(clips))))
+        self._send(encode(ScoreRequest(number=self._number, clips=self._place_images(clips))))
         reply = self._receive(limit_seconds, f"no answer for {len(clips)} candidates within {limit_seconds:g} s")
         if isinstance(reply, WorkerError):
             raise MemoryError(reply.reason) if reply.out_of_memory else VerifierError(reply.reason)
@@ -123,11 +123,11 @@ class ModelProcess:
         except subprocess.TimeoutExpired:
             _log.error("the model's process %d does not end (a driver call that never returns?)", self.pid)
         self._connection.close()
-        self._words.close()
+        self._output.close()
         os.close(self._memory)
 
-    def _place(self, clips: Sequence[VlmInput]) -> list[Clip]:
-        """Put the images into the shared memory, one behind the other, and tell where each lies."""
+    def _place_images(self, clips: Sequence[VlmInput]) -> list[Clip]:
+        """Put the images into the shared memory, one after the other, and return where each lies."""
         size = sum(image.nbytes for clip in clips for image in clip.images)
         if os.fstat(self._memory).st_size < size:
             os.ftruncate(self._memory, size)
@@ -135,12 +135,12 @@ class ModelProcess:
         offset = 0
         with mmap.mmap(self._memory, max(size, 1)) as shared:
             for clip in clips:
-                places: list[ImageRef] = []
+                refs: list[ImageRef] = []
                 for image in clip.images:
                     shared[offset : offset + image.nbytes] = image.tobytes()
-                    places.append(ImageRef(offset, image.shape[0], image.shape[1]))
+                    refs.append(ImageRef(offset, image.shape[0], image.shape[1]))
                     offset += image.nbytes
-                placed.append(Clip(places, clip.text))
+                placed.append(Clip(refs, clip.text))
         return placed
 
     def _send(self, message: bytes) -> None:
@@ -159,7 +159,7 @@ class ModelProcess:
             raise self.lost() from error
 
     def lost(self) -> ModelLost:
-        """How it ended."""
+        """Return an error that says how it ended."""
         try:
             code = self._process.wait(timeout=5.0)
         except subprocess.TimeoutExpired:
@@ -169,18 +169,18 @@ class ModelProcess:
             how = f"was ended by signal {-code} ({signal.strsignal(-code)})"
             hint = "; out of main memory? the kernel's log tells (dmesg)" if code == -signal.SIGKILL else ""
         else:
-            how, hint = f"ended with code {code}", self._last_words()
+            how, hint = f"ended with code {code}", self._last_output_line()
         return ModelLost(f"the model's process {how} after {after:.1f} s{hint}")
 
-    def _last_words(self) -> str:
-        self._words.seek(0, os.SEEK_END)
-        self._words.seek(max(0, self._words.tell() - 4096))
-        lines = self._words.read().decode("utf-8", errors="replace").strip().splitlines()
+    def _last_output_line(self) -> str:
+        self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, self._output.tell() - 4096))
+        lines = self._output.read().decode("utf-8", errors="replace").strip().splitlines()
         return f": {lines[-1][:300]}" if lines else ""
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """The process's environment: this package found as here, no network, and threads that sleep while they wait."""
+    """Return the process's environment: this package importable, no network, and OpenMP threads that sleep."""
     root = str(Path(__file__).parents[4])
     path = os.environ.get("PYTHONPATH")
     return os.environ | {

@@ -1,4 +1,4 @@
-"""What the program and the model's process say to each other: small JSON messages; images lie in shared memory."""
+"""Messages between the program and the model's process: small JSON texts; images lie in shared memory."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from detector.verify.vlm.question import Score
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
-    """First word to the process: the model in this folder, in this way."""
+    """The first message to the process: load the model in this folder, in this way."""
 
     folder: str
     device: str
@@ -18,7 +18,11 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
-    """The model stands ready. memory_mib: of the process on the CPU, of the card on a GPU."""
+    """The model is ready.
+
+    Attributes:
+        memory_mib: of the process on the CPU, of the card on a GPU.
+    """
 
     device: str
     device_name: str
@@ -54,7 +58,11 @@ class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
 
 
 class ScoreReply(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
-    """A score for each clip of ask `number`, in order; seconds for all of them."""
+    """A score for each clip of request `number`, in order.
+
+    Attributes:
+        seconds: for all of them.
+    """
 
     number: int
     scores: list[Score]
@@ -63,7 +71,7 @@ class ScoreReply(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
 
 
 class WorkerError(msgspec.Struct, frozen=True, kw_only=True, tag="trouble"):
-    """It could not be done. After a failed load the process ends; after a failed ask it goes on."""
+    """A request failed. After a failed load the process ends; after a failed score it goes on."""
 
     reason: str
     out_of_memory: bool = False
@@ -76,12 +84,12 @@ encode = msgspec.json.encode
 
 
 def decode_reply(message: bytes) -> Reply:
-    """What the process says."""
+    """Return what the process says."""
     reply: Reply = msgspec.json.decode(message, type=Reply)
     return reply
 
 
 def decode_request(message: bytes) -> Request:
-    """What the program asks."""
+    """Return what the program asks."""
     request: Request = msgspec.json.decode(message, type=Request)
     return request

@@ -21,7 +21,7 @@ _ANSWERS = ("Yes", "No")
 
 
 def pick_device(wanted: str) -> torch.device:
-    """The device for the setting `minicpm.device`.
+    """Return the device for the setting `minicpm.device`.
 
     Raises:
         VerifierError: a GPU was asked for and there is none.
@@ -38,7 +38,7 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def pick_precision(wanted: str, device: torch.device) -> str:
-    """The precision for the setting `minicpm.precision` on `device`: 16 bit only where the hardware multiplies it."""
+    """Return the precision for `minicpm.precision` on `device`: 16 bit only where the hardware multiplies it."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
@@ -91,7 +91,7 @@ class Scorer:
 
     @torch.inference_mode()
     def score(self, clips: Sequence[VlmInput]) -> list[Score]:
-        """A score for each clip, in order; clips may differ in the number and the size of their images."""
+        """Return a score for each clip, in order; clips may differ in the number and the size of their images."""
         batch = self._encode(clips)
         # The inner model and then the head on the last position: the whole model would make logits over 248,320
         # words for every token of the prompt.
@@ -102,7 +102,7 @@ class Scorer:
         return [Score(log_odds, mass) for log_odds, mass in zip(odds, masses, strict=True)]
 
     def _encode(self, clips: Sequence[VlmInput]) -> dict[str, Tensor]:
-        """The model's inputs for a batch, padded on the left so that every prompt ends at the last position."""
+        """Return the model's inputs for a batch, padded on the left so that every prompt ends at the last position."""
         pixels, sizes = self._pixels([image for clip in clips for image in clip.images])
         counts = iter((sizes.prod(-1) // _PATCHES_PER_TOKEN[self._mode]).tolist())
         texts = [self._prompt(clip, counts) for clip in clips]
@@ -113,7 +113,7 @@ class Scorer:
         return {name: tensor.to(self._model.device) for name, tensor in batch.items()}
 
     def _pixels(self, images: Sequence[RgbImage]) -> tuple[Tensor, Tensor]:
-        """The images as the vision part takes them, on the device, and each one's (rows, columns) of patches.
+        """Return the images as the vision part takes them, on the device, and each one's (rows, columns) of patches.
 
         A card waits longer for its images than it works on them. So they are resized side by side, sent as bytes,
         and become numbers around 0 on the device.
@@ -141,7 +141,7 @@ class Scorer:
         return pixels.to(self._model.dtype), torch.cat([one["target_sizes"] for one in resized])
 
     def _prompt(self, clip: VlmInput, counts: Iterator[int]) -> str:
-        """The clip's turn in the model's chat form, each image's place widened to its number of tokens."""
+        """Return the clip's turn in the model's chat form, each image's place widened to its number of tokens."""
         tokenizer = self._tokenizer
         content = [*({"type": "image"} for _ in clip.images), {"type": "text", "text": clip.text}]
         turn = tokenizer.apply_chat_template(

@@ -46,7 +46,7 @@ class SmokeTest:
         self.seconds_per_clip = math.inf
 
     def findings(self) -> Iterator[Finding]:
-        """All findings, each as soon as it is known."""
+        """Yield all findings, each as soon as it is known."""
         minicpm = self._settings.minicpm
         supervisor = ModelSupervisor(
             self._load,
@@ -83,7 +83,7 @@ class SmokeTest:
 def examine(
     ask: Callable[[list[VlmInput]], list[Score]], clips: list[VlmInput], settings: Settings, precision: str
 ) -> Iterator[Finding]:
-    """What the answers to `smoke_clips` show; `ask` scores its questions in one batch."""
+    """Yield what the answers to `smoke_clips` show; `ask` scores its questions in one batch."""
     same = _SAME[precision]
     alone = [ask([clip])[0] for clip in clips]
     again = ask([clips[0]])[0]
@@ -101,7 +101,7 @@ def examine(
 
 
 def smoke_clips(settings: Settings, question: Question) -> list[VlmInput]:
-    """Three questions: all images black, all white, and black with a bright peak and difference."""
+    """Return three questions: all images black, all white, and black with a bright peak and difference."""
     names = settings.question.pictures
     text = question.prompt.text(names)
 

@@ -35,7 +35,7 @@ class Snapshot:
 
 
 def hub_cache(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder where the hub's client keeps its snapshots, by the variables that it honours itself."""
+    """Return the folder where the hub's client keeps its snapshots, by the variables that it honours itself."""
     if "HF_HUB_CACHE" in environment:
         return Path(environment["HF_HUB_CACHE"]).expanduser()
     home = environment.get("HF_HOME") or f"{environment.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
@@ -43,12 +43,12 @@ def hub_cache(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def is_folder(model: str) -> bool:
-    """Whether the setting names a folder and not a model id."""
+    """Return whether the setting names a folder and not a model id."""
     return not _MODEL_ID.fullmatch(model) or Path(model).is_dir()
 
 
 def pinned_revision(settings: MinicpmSettings) -> str:
-    """The 40-digit commit that the settings ask for, else that of the matrix.
+    """Return the 40-digit commit that the settings ask for, else that of the matrix.
 
     Raises:
         VerifierError: it is short or no commit, or none is known for this model.
@@ -69,7 +69,7 @@ def pinned_revision(settings: MinicpmSettings) -> str:
 
 
 def find_snapshot(settings: MinicpmSettings, cache: Path | None = None) -> Snapshot:
-    """The snapshot that the settings ask for, complete and of a native kind, from this machine alone.
+    """Return the snapshot that the settings ask for, complete and of a native kind, from this machine alone.
 
     Raises:
         VerifierError: it is not here, incomplete, not native, or asked for in two ways at once.
@@ -98,7 +98,7 @@ def find_snapshot(settings: MinicpmSettings, cache: Path | None = None) -> Snaps
 
 
 def pull_command(settings: MinicpmSettings) -> str:
-    """The command line that fetches what the settings ask for."""
+    """Return the command line that fetches what the settings ask for."""
     words = ["lightning-detector pull"]
     if settings.model != "openbmb/MiniCPM-V-4.6":
         words.append(f"--model {settings.model}")
@@ -121,7 +121,7 @@ def _checked(snapshot: Snapshot, advice: str) -> Snapshot:
 
 
 def missing_parts(folder: Path) -> Iterator[str]:
-    """What keeps `folder` from being a whole snapshot, each in some words; nothing when it is whole.
+    """Yield what keeps `folder` from being a whole snapshot, each in some words; nothing when it is whole.
 
     Looks at names, sizes and headers, in milliseconds; `damaged_files` reads everything.
     """
@@ -145,7 +145,7 @@ def missing_parts(folder: Path) -> Iterator[str]:
 
 
 def damaged_files(folder: Path) -> Iterator[str]:
-    """Files whose content is not what the hub served: reads everything, seconds for some GB.
+    """Yield files whose content is not what the hub served: reads everything, seconds for some GB.
 
     The hub's client names each content after its hash (SHA-256 for large files, git's SHA-1 for small ones), so this
     needs no network. Files that are not links into such a store cannot be judged and are passed over.
@@ -168,7 +168,7 @@ def damaged_files(folder: Path) -> Iterator[str]:
 
 
 def _weights_problem(path: Path) -> str | None:
-    """What is wrong with a safetensors file, by its own table of contents; None when all bytes are there."""
+    """Return what is wrong with a safetensors file, by its own table of contents; None when all bytes are there."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

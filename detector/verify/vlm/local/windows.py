@@ -21,7 +21,7 @@ class BatchedAttention(nn.Module):
     def forward(
         self, hidden_states: Tensor, cu_seqlens: Tensor, max_seqlen: int | None = None, **rest: Any
     ) -> tuple[Tensor, None]:
-        """The layer's own answer: (1, patches, width)."""
+        """Return the layer's own answer: (1, patches, width)."""
         layer = self.layer
         length, left = divmod(hidden_states.shape[-2], cu_seqlens.numel() - 1)
         if left or not bool((cu_seqlens.diff() == length).all()):

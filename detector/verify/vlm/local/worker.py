@@ -124,7 +124,7 @@ class _Answerer:
 
 
 def _line(error: BaseException) -> str:
-    """An error as one line of bounded length; libraries' texts run over many."""
+    """Return an error as one line of bounded length; libraries' texts run over many."""
     text = " ".join(str(error).split())
     return redact(f"{type(error).__name__}: {text}"[:600])
 

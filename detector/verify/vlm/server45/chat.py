@@ -81,7 +81,7 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 def parse(body: bytes, config: ServeConfig) -> tuple[ChatRequest, Clip]:
-    """The request and what is asked in it.
+    """Return the request and what is asked in it.
 
     Raises:
         BadRequest: it is not one that this server answers.
@@ -102,7 +102,7 @@ def parse(body: bytes, config: ServeConfig) -> tuple[ChatRequest, Clip]:
 
 
 def answer(request: ChatRequest, config: ServeConfig, model: Model, logprobs: Tensor) -> dict[str, Any]:
-    """The chat completion whose one token is the likeliest; beside the likeliest, Yes and No are always listed."""
+    """Return the chat completion of the likeliest token; Yes and No are always listed beside the likeliest."""
     count = request.top_logprobs or 0
     ranked = torch.topk(logprobs, min(max(count, 1), logprobs.shape[0])).indices.tolist()
     choice: dict[str, Any] = {

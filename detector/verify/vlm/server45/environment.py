@@ -46,7 +46,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def requirements() -> tuple[str, ...]:
-    """What the second environment is made of: the package's extra `minicpm45`.
+    """Return what the second environment is made of: the package's extra `minicpm45`.
 
     Raises:
         VerifierError: the installed package has no such extra.
@@ -70,7 +70,7 @@ class Environment:
         self.python = self.folder / "bin" / "python"
 
     def problem(self, added: Sequence[str] = ()) -> str | None:
-        """Why this environment cannot be used as it is, or None if it is up to date."""
+        """Return why this environment cannot be used as it is, or None if it is up to date."""
         if not (self.folder / "pyvenv.cfg").is_file() or not self.python.exists():
             return "it has not been made"
         stamp = self.stamp()
@@ -97,7 +97,7 @@ class Environment:
             )
 
     def stamp(self) -> Stamp | None:
-        """What the environment was made of, if it was finished."""
+        """Return what the environment was made of, if it was finished."""
         try:
             return msgspec.json.decode((self.folder / _STAMP).read_bytes(), type=Stamp)
         except (OSError, msgspec.DecodeError):

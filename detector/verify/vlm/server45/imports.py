@@ -21,7 +21,7 @@ class Need:
 
 
 def needs(snapshot: Path) -> list[Need]:
-    """Every package from outside that loading the snapshot's classes asks for, the first place of each.
+    """Return every package from outside that loading the snapshot's classes asks for, the first place of each.
 
     Read as transformers 4.51 to 4.57 read it: an import inside a function counts, so a file that uses flash_attn only
     there still cannot be loaded without it; one inside `try`, or under an `if is_..._available()`, does not.
@@ -39,7 +39,7 @@ def needs(snapshot: Path) -> list[Need]:
 
 
 def loaded_files(snapshot: Path) -> list[str]:
-    """The Python files, by name, that loading the model, tokenizer and processor can reach.
+    """Return the Python files, by name, that loading the model, tokenizer and processor can reach.
 
     Those that auto_map names, those of the processors (used when auto_map forgets them), and what these import.
     """
@@ -56,7 +56,7 @@ def loaded_files(snapshot: Path) -> list[str]:
 
 
 def classes_of(snapshot: Path, base: str) -> list[str]:
-    """Classes in the snapshot's reachable files that derive from one named `base`, as `module.Class`."""
+    """Return classes in the snapshot's reachable files that derive from one named `base`, as `module.Class`."""
     return [
         f"{PurePosixPath(file).stem}.{node.name}"
         for file in loaded_files(snapshot)
@@ -95,7 +95,7 @@ def _asks_whether_available(test: ast.expr) -> bool:
 
 
 def _siblings(tree: ast.Module) -> list[str]:
-    """The files beside it that a file imports by a relative import."""
+    """Return the files beside it that a file imports by a relative import."""
     names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 1:

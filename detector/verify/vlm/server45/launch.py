@@ -109,7 +109,7 @@ def serving(checked: Checked, config: ServeConfig, output: int | None = None) ->
 def _process(
     command: Sequence[str], surroundings: dict[str, str], output: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The running process; asked to end when the block does, and made to if it does not."""
+    """Run the command; it is asked to end when the block does, and killed if it does not."""
     try:
         # A session of its own: Ctrl-C reaches only us, and we ask it once. The pipe tells it when we are gone.
         process = subprocess.Popen(
@@ -132,7 +132,7 @@ def _process(
 
 
 def _surroundings(folder: Path) -> dict[str, str]:
-    """The environment variables that the model's code sees."""
+    """Return the environment variables that the model's code sees."""
     passed = {
         name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_STARTS)
     }
@@ -182,7 +182,7 @@ def _refuse_unmet(
 
 
 def _missing_advice(environment: Environment, package: str) -> str:
-    """How to get `package` into the environment, or why setup-45 could not."""
+    """Return how to get `package` into the environment, or why setup-45 could not."""
     stamp = environment.stamp()
     tried = [note for note in (stamp.notes if stamp else ()) if package in note]
     setup_45 = f"lightning-detector setup-45 --environment {environment.folder}"

@@ -66,7 +66,7 @@ class Model:
         )
 
     def score(self, clips: Sequence[Clip]) -> list[Tensor]:
-        """Log-probabilities of the next token, (vocabulary,) float32 on the CPU, for each of `clips`.
+        """Return log-probabilities of the next token, (vocabulary,) float32 on the CPU, for each of `clips`.
 
         Out of memory halves the batch and goes on.
 
@@ -84,7 +84,7 @@ class Model:
         return self.score(clips[:half]) + self.score(clips[half:])
 
     def token(self, number: int) -> str:
-        """The text of a token."""
+        """Return the text of a token."""
         return str(self.tokenizer.decode([number]))
 
     @torch.inference_mode()
@@ -249,7 +249,7 @@ def _dtype_keyword() -> str:
 
 
 def _explained(error: Exception, folder: Path) -> str:
-    """The failure to load in one line, with what to try where the cause is known."""
+    """Return the failure to load in one line, with what to try where the cause is known."""
     line = first_line(error, folder)
     advice = "fetch the snapshot again, or use the pinned revision"
     if "Qwen3" in line and isinstance(error, ImportError):

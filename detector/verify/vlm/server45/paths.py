@@ -5,16 +5,16 @@ from pathlib import Path
 
 
 def _base(variable: str, fallback: str) -> Path:
-    """The XDG base directory named by `variable`; the specification says to ignore relative values."""
+    """Return the XDG base directory named by `variable`; the specification says to ignore relative values."""
     value = os.environ.get(variable, "")
     return Path(value) if Path(value).is_absolute() else Path.home() / fallback
 
 
 def environment_folder() -> Path:
-    """The second environment, unless settings or the command line name another folder."""
+    """Return the second environment, unless settings or the command line name another folder."""
     return _base("XDG_DATA_HOME", ".local/share") / "lightning-detector" / "minicpm45"
 
 
 def trust_record() -> Path:
-    """The file that records which code has been trusted."""
+    """Return the file that records which code has been trusted."""
     return _base("XDG_STATE_HOME", ".local/state") / "lightning-detector" / "trusted-code.json"

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def version(name: str) -> str | None:
-    """The installed version of a distribution."""
+    """Return the installed version of a distribution."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -32,7 +32,7 @@ def broken_imports(modules: list[str]) -> dict[str, str]:
 
 
 def torch_report() -> dict[str, Any]:
-    """What torch sees: its CUDA version and the GPUs; or why torch cannot be imported."""
+    """Return what torch sees: its CUDA version and the GPUs; or why torch cannot be imported."""
     try:
         torch = importlib.import_module("torch")
         gpus = [_gpu(torch, number) for number in range(torch.cuda.device_count())]

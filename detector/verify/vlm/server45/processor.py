@@ -16,7 +16,7 @@ _CODE = {"trust_remote_code": True, "local_files_only": True}
 
 
 def build_processor(folder: Path) -> tuple[Any | None, str]:
-    """A processor with an image processor and a tokenizer, and how it came about; None if the snapshot has none.
+    """Return a processor with an image processor and a tokenizer, and how it came about; None if the snapshot has none.
 
     AutoProcessor gives one only if the snapshot's settings name it; else it returns the bare tokenizer or refuses
     ("Unrecognized processing class"). Then the snapshot's own class is put together from its parts. Snapshots of before
@@ -71,6 +71,6 @@ def _class(folder: Path, name: str) -> Any:
 
 
 def first_line(error: Exception, folder: Path) -> str:
-    """Kind and first line of what the snapshot's code raised; paths of the staged copy say nothing to a user."""
+    """Return kind and first line of what the snapshot's code raised; paths of the staged copy say nothing to a user."""
     words = str(error).strip().splitlines()
     return f"{type(error).__name__}: {words[0][:300] if words else ''}".replace(str(folder), "the snapshot")

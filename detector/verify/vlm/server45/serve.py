@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def _owner_is_gone() -> bool:
-    """Whether the pipe that the starting process holds open has closed: a model must not outlive its owner."""
+    """Return whether the pipe that the starting process holds open has closed: a model must not outlive its owner."""
     ready, _, _ = select.select([sys.stdin], [], [], 0)
     return bool(ready) and os.read(sys.stdin.fileno(), 1) == b""
 

@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.2
 
 
 def findings(checked: Checked, config: ServeConfig, settings: Settings) -> Iterator[Finding]:
-    """Each finding as soon as it is known; the last one, if all are well, is the line for configs/models.toml.
+    """Yield each finding as soon as it is known; the last one, if all are well, is the line for configs/models.toml.
 
     Raises:
         VerifierError: it does not load within `minicpm.load_limit_seconds`, or does not answer.
@@ -79,7 +79,7 @@ def _verified(config: ServeConfig, about: dict[str, Any], seconds: float) -> str
 
 
 def _endpoint(process: "subprocess.Popen[bytes]", limit_seconds: float) -> str:
-    """The first line that the process prints: where it answers."""
+    """Return the first line that the process prints: where it answers."""
     assert process.stdout is not None  # noqa: S101 - it was started with a pipe
     ends = time.monotonic() + limit_seconds
     while time.monotonic() < ends:

@@ -23,7 +23,7 @@ _CAN_DO_WITHOUT = "preprocessor_config.json is missing"
 
 
 def find_snapshot_45(settings: Settings, cache: Path | None = None) -> Snapshot:
-    """The snapshot that `[minicpm45]` asks for, whole. On the channel edge it is fetched first.
+    """Return the snapshot that `[minicpm45]` asks for, whole. On the channel edge it is fetched first.
 
     Raises:
         VerifierError: it is not here, not whole, asked for in two ways at once, or cannot be fetched.
@@ -53,7 +53,7 @@ def find_snapshot_45(settings: Settings, cache: Path | None = None) -> Snapshot:
 
 
 def known_good(model: str) -> str:
-    """The commit of `model` that the matrix names; empty if there is none."""
+    """Return the commit of `model` that the matrix names; empty if there is none."""
     row = known_models().get(model)
     return row.revision if row else ""
 
@@ -78,6 +78,6 @@ def _whole(snapshot: Snapshot, advice: str) -> Snapshot:
 
 
 def _wanted(settings: Settings) -> MinicpmSettings:
-    """The words of `[minicpm45]` in the form that the shared lookups take."""
+    """Return the words of `[minicpm45]` in the form that the shared lookups take."""
     asked = settings.minicpm45
     return msgspec.structs.replace(settings.minicpm, model=asked.model, revision=asked.revision, channel=asked.channel)

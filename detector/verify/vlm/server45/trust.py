@@ -31,7 +31,7 @@ class TrustStore(msgspec.Struct, kw_only=True):
 
 
 def code_files(snapshot: Path) -> CodeFiles:
-    """The files in `snapshot` that would be executed or decide what is, with their SHA-256.
+    """Return the files in `snapshot` that would be executed or decide what is, with their SHA-256.
 
     Raises:
         VerifierError: there is no Python file, one cannot be read, or auto_map names code in another repository.
@@ -45,7 +45,7 @@ def code_files(snapshot: Path) -> CodeFiles:
 
 
 def auto_map(snapshot: Path) -> dict[str, str]:
-    """Every class that the snapshot's settings name for loading, e.g. AutoModel -> modeling_minicpmv.MiniCPMV.
+    """Return every class that the snapshot's settings name for loading, e.g. AutoModel -> modeling_minicpmv.MiniCPMV.
 
     Raises:
         VerifierError: one of the settings files is not JSON.
@@ -62,7 +62,7 @@ def auto_map(snapshot: Path) -> dict[str, str]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`.
+    """Return the JSON object in `path`.
 
     Raises:
         VerifierError: it cannot be read or is no JSON object.
@@ -79,7 +79,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_store(record: Path) -> TrustStore:
-    """What has been trusted so far; empty if nothing was.
+    """Return what has been trusted so far; empty if nothing was.
 
     Raises:
         VerifierError: the record is there but cannot be read: better to stop than to ask again as if new.
@@ -113,7 +113,7 @@ def trust(record: Path, model: str, revision: str, files: CodeFiles) -> None:
 
 
 def objection(store: TrustStore, model: str, revision: str, files: CodeFiles) -> str | None:
-    """Why `files` may not run yet, as lines for a person, or None if exactly these were trusted before.
+    """Return why `files` may not run yet, as lines for a person, or None if exactly these were trusted before.
 
     A revision that was never seen is fine if its files equal those of one that is trusted: it is the same code.
     """
@@ -135,7 +135,7 @@ def objection(store: TrustStore, model: str, revision: str, files: CodeFiles) ->
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What changed from `before` to `now`, one line a file."""
+    """Return what changed from `before` to `now`, one line a file."""
     lines = []
     for path in sorted({*before, *now}):
         was, becomes = before.get(path), now.get(path)
@@ -173,7 +173,7 @@ def stage(snapshot: Path, files: CodeFiles, folder: Path) -> Path:
 
 
 def listing(files: CodeFiles) -> list[str]:
-    """Hash and path of each file, one a line."""
+    """Return hash and path of each file, one a line."""
     return [f"  {sha256}  {path}" for path, sha256 in files.items()]
 
 
