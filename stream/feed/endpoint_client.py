@@ -110,11 +110,11 @@ class Line:
             zmq.MAXMSGSIZE: _REPLY_BYTES,
             zmq.RECONNECT_IVL: 100,
             zmq.RECONNECT_IVL_MAX: 2000,
-            zmq.HEARTBEAT_IVL: 2000,
-            zmq.HEARTBEAT_TIMEOUT: 6000,
             zmq.TCP_KEEPALIVE: 1,
             zmq.IPV6: int(self._address.host.startswith("[")),
         }
+        if kind == zmq.SUB:  # of a history socket, a missing answer tells sooner that the connection is gone
+            options |= {zmq.HEARTBEAT_IVL: 2000, zmq.HEARTBEAT_TIMEOUT: 6000}
         for option, value in options.items():
             socket.setsockopt(option, value)
         if self._keys is not None:

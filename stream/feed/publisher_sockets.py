@@ -21,6 +21,9 @@ _REBIND_SECONDS = 5.0  # libzmq frees our own closed port in the background
 _REPLIES_WAITING = 4  # pages that wait for one client that does not read; then it gets none
 _REQUESTS_WAITING = 50
 _LOG_SECONDS = 10.0
+_KEEPALIVE_IDLE_SECONDS = 10  # a client whose cable was pulled is forgotten after 10 + 3 * 5 s
+_KEEPALIVE_INTERVAL_SECONDS = 5
+_KEEPALIVE_PROBES = 3
 _KNOCKS_PER_ROUND = 50  # then events come first again
 _REFUSALS = {
     int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "it uses no key, another server's key, or is no ZeroMQ client",
@@ -165,9 +168,11 @@ class FeedSockets:
 
     def _options(self, kind: int) -> dict[int, Any]:
         common: dict[int, Any] = {
+            # No ZMTP heartbeats: libzmq 4.3.5 aborts when one is due for a client that filled its input and hung up.
             zmq.TCP_KEEPALIVE: 1,
-            zmq.HEARTBEAT_IVL: 2000,
-            zmq.HEARTBEAT_TIMEOUT: 6000,
+            zmq.TCP_KEEPALIVE_IDLE: _KEEPALIVE_IDLE_SECONDS,
+            zmq.TCP_KEEPALIVE_INTVL: _KEEPALIVE_INTERVAL_SECONDS,
+            zmq.TCP_KEEPALIVE_CNT: _KEEPALIVE_PROBES,
             zmq.HANDSHAKE_IVL: 3000,
             zmq.IPV6: int(self._endpoint.host.startswith("[")),
         }
