@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from stream.feed.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
     from stream.feed.message import Message, utc_text
     from stream.feed.options import FeedOptions
-    from stream.feed.protocol import parse_endpoint
-    from stream.feed.publisher import Feed
+    from stream.feed.protocol import FeedCapabilities, feed_capabilities, parse_endpoint
+    from stream.feed.publisher import Publisher
     from stream.feed.reassembly import Cursor, Received, SubscriberNotice
     from stream.feed.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
-    from stream.feed.zeromq import FeedCapabilities, feed_capabilities
 
 _HOME = {
     "RECEIVE_BYTES": "capture.live.receive_buffer",
@@ -40,8 +39,8 @@ _HOME = {
     "Clip": "capture.clip_buffer",
     "Clock": "capture.frame",
     "Cursor": "feed.reassembly",
-    "Feed": "feed.publisher",
-    "FeedCapabilities": "feed.zeromq",
+    "Publisher": "feed.publisher",
+    "FeedCapabilities": "feed.protocol",
     "FeedError": "errors",
     "FeedOptions": "feed.options",
     "Frame": "capture.frame",
@@ -59,7 +58,7 @@ _HOME = {
     "Video": "capture.files.video_file",
     "allow_client": "feed.keys",
     "camera_name": "capture.addresses",
-    "feed_capabilities": "feed.zeromq",
+    "feed_capabilities": "feed.protocol",
     "granted_receive_bytes": "capture.live.receive_buffer",
     "list_clients": "feed.keys",
     "load_opencv": "capture.opencv",
@@ -82,7 +81,6 @@ __all__ = [
     "Clip",
     "Clock",
     "Cursor",
-    "Feed",
     "FeedCapabilities",
     "FeedError",
     "FeedOptions",
@@ -93,6 +91,7 @@ __all__ = [
     "JournalRecord",
     "Message",
     "OpenError",
+    "Publisher",
     "Received",
     "RelayPosition",
     "StreamError",

@@ -23,7 +23,7 @@ from detector.verify.base import NullVerifier, unverified
 from detector.verify.batcher import Batcher
 from detector.verify.factory import choose_verifier
 from detector.verify.photometric.verifier import PhotometricVerifier
-from stream import CameraStatus, Feed
+from stream import CameraStatus, Publisher
 
 CAMERA_TYPE = "lightning.camera.v1"
 CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
@@ -82,7 +82,7 @@ class Session:
             model = getattr(self._arguments, "model", None)
             if model is not None and verifier.name in _ASKING_NO_MODEL:
                 _log.warning("--model %s is not asked: the verifier is %s; see --verifier", model, verifier.name)
-            self._feed = stack.enter_context(Feed(options, schema=event_schema(), on_message=self._tell))
+            self._feed = stack.enter_context(Publisher(options, schema=event_schema(), on_message=self._tell))
             # Entered last, left first: what it still answers is published before the feed is drained.
             self._batcher = stack.enter_context(Batcher(verifier, self._settings.batcher, self._stop))
             self._stack = stack.pop_all()

@@ -11,7 +11,7 @@ from stream.feed.reassembly import Cursor
 _FEEDS_REMEMBERED = 100
 
 
-class Places(msgspec.Struct, kw_only=True):
+class CursorState(msgspec.Struct, kw_only=True):
     """The feed last seen at each endpoint, and the place reached in each feed."""
 
     endpoints: dict[str, str] = {}
@@ -27,7 +27,7 @@ class Places(msgspec.Struct, kw_only=True):
 
 
 class CursorFile:
-    """Keeps `Places` as JSON.
+    """Keeps `CursorState` as JSON.
 
     Raises:
         FeedError: the file cannot be read or written, or is not one.
@@ -39,26 +39,26 @@ class CursorFile:
         self._path = path
         self._new = path.with_name(path.name + ".new")
 
-    def read(self) -> Places:
+    def read(self) -> CursorState:
         """What the file says; nothing if there is none yet."""
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Places)
+            return msgspec.json.decode(self._path.read_bytes(), type=CursorState)
         except FileNotFoundError:
             folder = self._path.parent
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise FeedError(
                     f"{self._path}: no cursor can be kept in {folder}; is it there, and writable?"
                 ) from None
-            return Places()
+            return CursorState()
         except OSError as error:
             raise FeedError(f"{self._path}: cannot read the cursor: {error.strerror}") from error
         except msgspec.DecodeError as error:
             raise FeedError(f"{self._path}: not a cursor file ({error}); delete it to start anew") from error
 
-    def write(self, places: Places) -> None:
+    def write(self, state: CursorState) -> None:
         """Replace the file whole, so that a reader or a kill never sees half of it."""
         try:
-            self._new.write_bytes(msgspec.json.encode(places))
+            self._new.write_bytes(msgspec.json.encode(state))
             self._new.replace(self._path)
         except OSError as error:
             raise FeedError(f"{self._path}: cannot write the cursor: {error.strerror}; check the disk") from error

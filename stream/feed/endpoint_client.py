@@ -11,11 +11,11 @@ from zmq.utils.monitor import parse_monitor_message
 from stream.errors import FeedError
 from stream.feed.keys import ClientKeys
 from stream.feed.protocol import EVENT_TOPIC, HEARTBEAT_TOPIC, Endpoint, encode, parse_endpoint
-from stream.feed.reassembly import NoticeKind, Order, Received, SubscriberNotice
+from stream.feed.reassembly import NoticeKind, Reassembler, Received, SubscriberNotice
 
 _ANSWER_SECONDS = 2.0
 _PAUSE_SECONDS = 0.5  # between a request that got no answer and the next
-_AWAY_BEATS = 3
+_AWAY_HEARTBEATS = 3
 _RECEIVE_QUEUE = 10_000
 _REPLY_BYTES = 64 * 2**20
 _BURST = 500
@@ -34,7 +34,7 @@ _BREAKS_ENOUGH = 3
 _GREETING_SECONDS = 1.0
 
 
-class Line:
+class EndpointClient:
     """One endpoint as a subscriber sees it. Made, used and closed in one thread.
 
     Raises:
@@ -46,11 +46,11 @@ class Line:
         context: "zmq.Context[zmq.Socket[bytes]]",
         endpoint: str,
         keys: ClientKeys | None,
-        order: Order,
+        reassembler: Reassembler,
         notify: Callable[[SubscriberNotice], None],
     ) -> None:
         self.endpoint = endpoint
-        self.order = order
+        self.reassembler = reassembler
         self.away = True
         self._address = parse_endpoint(endpoint)
         self._context = context
@@ -86,7 +86,7 @@ class Line:
             frames = _receive(self._events)
             if frames is None:
                 break
-            given += self.order.on_event(frames)
+            given += self.reassembler.on_event(frames)
             self._alive()
         given += self._hear_history()
         self._watch_handshakes()
@@ -127,9 +127,9 @@ class Line:
         given: list[Received] = []
         while self._dealer is not None and (frames := _receive(self._dealer)) is not None:
             self._waiting = False
-            given += self.order.on_reply(frames)
+            given += self.reassembler.on_reply(frames)
             self._alive()
-            if self.order.history_failed:
+            if self.reassembler.history_failed:
                 self._ask_at = time.monotonic() + _PAUSE_SECONDS
         if self._waiting and time.monotonic() > self._answer_by:
             self._drop_dealer()  # what is queued in it must not be sent later
@@ -140,7 +140,7 @@ class Line:
         now = time.monotonic()
         if self._waiting or now < self._ask_at:
             return
-        request = self.order.next_request()
+        request = self.reassembler.next_request()
         if request is None:
             return
         if self._dealer is None:
@@ -165,7 +165,7 @@ class Line:
             self._tell("connected" if first else "back", "connected" if first else "the publisher is back")
 
     def _watch_life(self) -> None:
-        limit = _AWAY_BEATS * max(1.0, self.order.heartbeat_seconds or 1.0)
+        limit = _AWAY_HEARTBEATS * max(1.0, self.reassembler.heartbeat_seconds or 1.0)
         silent = time.monotonic() - (self._heard or self._began)
         if silent <= limit:
             return

@@ -1,4 +1,4 @@
-"""The history desk: answers what clients ask of a feed, and bounds what any of them may cost."""
+"""HistoryService: answers what clients ask of a feed, and bounds what any of them may cost."""
 
 import time
 from collections import OrderedDict
@@ -9,13 +9,22 @@ import msgspec
 
 from stream.errors import JournalError
 from stream.feed.message import utc_text
-from stream.feed.protocol import PAGE_MESSAGES, REQUEST_BYTES, Heartbeat, Packed, Reply, Request, decode_request, encode
-from stream.feed.sequencer import Ledger
+from stream.feed.protocol import (
+    PAGE_MESSAGES,
+    REQUEST_BYTES,
+    Heartbeat,
+    Reply,
+    Request,
+    WireMessage,
+    decode_request,
+    encode,
+)
+from stream.feed.sequencer import Sequencer
 
 _CLIENTS_REMEMBERED = 1000
 
 
-class Allowance:
+class RateLimiter:
     """How often something may happen: `per_second` on average, twice that at once; remembers 1000 keys at most."""
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,27 +44,33 @@ class Allowance:
         return allowed
 
 
-class HistoryDesk:
+class HistoryService:
     """Answers the frames of one request at a time; opens no socket itself."""
 
     def __init__(
-        self, ledger: Ledger, *, site: str, heartbeat_seconds: float, schema: dict[str, Any], requests_per_second: float
+        self,
+        sequencer: Sequencer,
+        *,
+        site: str,
+        heartbeat_seconds: float,
+        schema: dict[str, Any],
+        requests_per_second: float,
     ) -> None:
-        self._ledger = ledger
+        self._sequencer = sequencer
         self._site = site
         self._heartbeat_seconds = heartbeat_seconds
         self._schema = encode(schema)
-        self._each = Allowance(requests_per_second)
-        self._all = Allowance(10 * requests_per_second)
+        self._each = RateLimiter(requests_per_second)
+        self._all = RateLimiter(10 * requests_per_second)
         self.answered = 0
         self.refused = 0
         self.dropped = 0
 
     def heartbeat(self, now: float) -> list[bytes]:
         """The frames of a heartbeat at `now` (seconds since 1970)."""
-        tally = self._ledger.tally
-        beat = Heartbeat(**msgspec.structs.asdict(tally), **self._state(now))
-        return Packed("hb", tally.last, encode(beat)).frames()
+        position = self._sequencer.position
+        heartbeat = Heartbeat(**msgspec.structs.asdict(position), **self._state(now))
+        return WireMessage("hb", position.last, encode(heartbeat)).frames()
 
     def answer(self, frames: list[bytes], now: float) -> list[bytes] | None:
         """The frames to send back for `frames` as a ROUTER received them, or None to stay silent.
@@ -84,8 +99,8 @@ class HistoryDesk:
 
     def _meet(self, request: Request, now: float) -> list[bytes]:
         if request.op == "since":
-            page = self._ledger.page(request.sequence, min(request.limit, PAGE_MESSAGES))
-            frames = [frame for packed in page for frame in packed.frames()]
+            page = self._sequencer.page(request.sequence, min(request.limit, PAGE_MESSAGES))
+            frames = [frame for wire in page for frame in wire.frames()]
             return [self._header(request.op, request.request, now, count=len(page)), *frames]
         header = self._header(request.op, request.request, now, count=0)
         return [header, self._schema] if request.op == "schema" else [header]
@@ -95,7 +110,7 @@ class HistoryDesk:
         return [self._header(op, number, now, count=0, error=why)]
 
     def _header(self, op: str, number: int, now: float, *, count: int, error: str | None = None) -> bytes:
-        facts = msgspec.structs.asdict(self._ledger.tally) | self._state(now)
+        facts = msgspec.structs.asdict(self._sequencer.position) | self._state(now)
         reply = Reply(op=op, request=number, count=count, site=self._site, **facts)
         return encode(reply if error is None else msgspec.structs.replace(reply, error=error))
 
@@ -103,5 +118,5 @@ class HistoryDesk:
         return {
             "time": utc_text(now),
             "heartbeat_seconds": self._heartbeat_seconds,
-            "durable": self._ledger.durable,
+            "durable": self._sequencer.durable,
         }

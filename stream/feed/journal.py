@@ -88,10 +88,10 @@ class Journal:
         self.last = entries[-1].sequence
         self.first = min(self.first, entries[0].sequence)
 
-    def note_given(self, sequence: int) -> None:
+    def reserve(self, sequence: int) -> None:
         """Note that numbers up to `sequence` were given though they could not be written: never give them again."""
         if self._lock is not None:
-            self._lock.note_given(self.feed, sequence)
+            self._lock.reserve(self.feed, sequence)
 
     def since(self, sequence: int, limit: int) -> Iterator[Entry]:
         """The messages numbered above `sequence`, oldest first, at most `limit`."""

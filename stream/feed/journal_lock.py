@@ -48,7 +48,7 @@ class JournalLock:
         """The last number of `feed` that was given without getting into the journal; 0 if none was noted."""
         return self._given[1] if self._given[0] == feed else 0
 
-    def note_given(self, feed: str, number: int) -> None:
+    def reserve(self, feed: str, number: int) -> None:
         """Note that `number` of `feed` was given; never raises, for the disk is in trouble already."""
         self._given = (feed, number)
         with suppress(OSError):

@@ -3,9 +3,11 @@
 import ipaddress
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
+import zmq
 from msgspec import UNSET, Meta, UnsetType
 
 from stream.errors import FeedError
@@ -83,7 +85,7 @@ def check_topic(topic: str) -> str:
     return topic
 
 
-class Packed(NamedTuple):
+class WireMessage(NamedTuple):
     """One message as it travels and as it is journalled."""
 
     topic: str
@@ -95,7 +97,7 @@ class Packed(NamedTuple):
         return [self.topic.encode(), self.sequence.to_bytes(8, "big"), self.body]
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class FeedPosition(msgspec.Struct, frozen=True, kw_only=True):
     """Where a feed stands: its id, this run of its publisher, and the numbers of its messages.
 
     `run_first` is the first number of this run and `run_seconds` its age; `first` is the oldest message still kept
@@ -110,7 +112,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     last: int
 
 
-class Heartbeat(Tally, frozen=True, kw_only=True):
+class Heartbeat(FeedPosition, frozen=True, kw_only=True):
     """What the publisher says every `heartbeat_seconds`; `durable` is false while it cannot write its journal."""
 
     time: str
@@ -148,7 +150,7 @@ decode_request = msgspec.json.Decoder(Request).decode
 decode_reply = msgspec.json.Decoder(Reply).decode
 
 
-def unpack(frames: Sequence[bytes]) -> Packed:
+def unpack(frames: Sequence[bytes]) -> WireMessage:
     """The message in three frames.
 
     Raises:
@@ -157,13 +159,27 @@ def unpack(frames: Sequence[bytes]) -> Packed:
     topic, number, body = frames
     if len(number) != 8:
         raise ValueError(f"a number of {len(number)} bytes instead of 8")
-    return Packed(topic.decode("ascii"), int.from_bytes(number, "big"), body)
+    return WireMessage(topic.decode("ascii"), int.from_bytes(number, "big"), body)
 
 
-def unpack_all(frames: Sequence[bytes]) -> list[Packed]:
+def unpack_all(frames: Sequence[bytes]) -> list[WireMessage]:
     """Every message of a reply's frames.
 
     Raises:
         ValueError: as `unpack`.
     """
     return [unpack(frames[at : at + 3]) for at in range(0, len(frames), 3)]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedCapabilities:
+    """Versions of ZeroMQ and of its Python binding, and whether it can encrypt with CURVE keys."""
+
+    zeromq: str
+    pyzmq: str
+    curve: bool
+
+
+def feed_capabilities() -> FeedCapabilities:
+    """Of this Python's ZeroMQ."""
+    return FeedCapabilities(zmq.zmq_version(), zmq.pyzmq_version(), bool(zmq.has("curve")))

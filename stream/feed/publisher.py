@@ -1,4 +1,4 @@
-"""Feed: the publishing side of the event feed. Journal first, then PUB; a history socket one port up fills gaps."""
+"""Publisher: the publishing side of the event feed. Journal first, then PUB; history one port up fills gaps."""
 
 import queue
 import socket
@@ -14,18 +14,18 @@ from stream.feed.journal import RelayPosition
 from stream.feed.message import Message
 from stream.feed.options import FeedCounters, FeedOptions
 from stream.feed.protocol import check_topic
-from stream.feed.publisher_loop import OnMessage, Press
-from stream.feed.sequencer import Draft
+from stream.feed.publisher_loop import OnMessage, PublisherLoop
+from stream.feed.sequencer import OutgoingMessage
 
-_QUEUE_ROOM = 100_000  # drafts; far beyond any storm: only a disk that hangs for minutes gets there
+_QUEUE_ROOM = 100_000  # messages; far beyond any storm: only a disk that hangs for minutes gets there
 _END_SECONDS = 120.0  # for what waits, when the feed ends
-_BATCH = 200  # drafts per commit
+_BATCH = 200  # messages per commit
 
 
-class Feed:
+class Publisher:
     """Publishes messages, each on disk and numbered before anyone sees it.
 
-        with Feed(options, schema, on_message=print_line) as feed:
+        with Publisher(options, schema, on_message=print_line) as feed:
             feed.publish(topic="ev.flash.roof", type="lightning.flash.v1", subject="roof", dataschema=URN, data=flash)
 
     One thread owns the journal and the sockets. Leaving the block publishes what waits and ends the thread. What the
@@ -45,7 +45,7 @@ class Feed:
         self._options = options
         self._schema = schema
         self._on_message = on_message
-        self._drafts: queue.Queue[Draft] = queue.Queue(_QUEUE_ROOM)
+        self._outgoing: queue.Queue[OutgoingMessage] = queue.Queue(_QUEUE_ROOM)
         self._wake_in, self._wake_out = socket.socketpair()
         for end in (self._wake_in, self._wake_out):
             end.settimeout(0)
@@ -63,7 +63,7 @@ class Feed:
         Raises:
             FeedError: the feed has failed or ended, or 100,000 messages wait already.
         """
-        self._hand_over(Draft(check_topic(topic), type, subject, dataschema, data))
+        self._hand_over(OutgoingMessage(check_topic(topic), type, subject, dataschema, data))
 
     def relay(self, topic: str, message: Message[Any], upstream: RelayPosition) -> None:
         """Hand over a message of another feed: it keeps its id, source, time and origin, and gets a number here.
@@ -72,7 +72,7 @@ class Feed:
         id is in the journal already is left out.
         """
         self._hand_over(
-            Draft(
+            OutgoingMessage(
                 check_topic(topic), message.type, message.subject, message.dataschema, message.data, message, upstream
             )
         )
@@ -85,7 +85,7 @@ class Feed:
     @property
     def backlog(self) -> int:
         """How many messages were handed over and are not in the journal yet."""
-        return self._drafts.qsize()
+        return self._outgoing.qsize()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -120,12 +120,12 @@ class Feed:
         if self._failure is not None:
             raise FeedError(f"feed {self._options.site}: it has ended: {self._failure}") from self._failure
 
-    def _hand_over(self, draft: Draft) -> None:
+    def _hand_over(self, outgoing: OutgoingMessage) -> None:
         self.check()
         if self._stopping.is_set() or not self._started.is_set():
             raise FeedError(f"feed {self._options.site}: it is not running")
         try:
-            self._drafts.put_nowait(draft)
+            self._outgoing.put_nowait(outgoing)
         except queue.Full:
             raise FeedError(
                 f"feed {self._options.site}: {_QUEUE_ROOM} messages wait to be journalled; check the disk of "
@@ -143,16 +143,16 @@ class Feed:
 
     def _run(self) -> None:
         try:
-            with Press(self._options, self._schema, self._on_message, self.counters) as press:
-                self.feed = press.feed
-                self.upstreams = press.upstreams()
-                press.poller.register(self._wake_out, zmq.POLLIN)
+            with PublisherLoop(self._options, self._schema, self._on_message, self.counters) as loop:
+                self.feed = loop.feed
+                self.upstreams = loop.upstreams()
+                loop.poller.register(self._wake_out, zmq.POLLIN)
                 self._started.set()
-                while not (self._stopping.is_set() and self._drafts.empty()):
-                    press.wait()
+                while not (self._stopping.is_set() and self._outgoing.empty()):
+                    loop.wait()
                     self._drain_wake()
-                    press.work(self._take())
-                press.say_farewell()
+                    loop.step(self._take())
+                loop.drain()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the owner raises it
             self._failure = error
         finally:
@@ -162,11 +162,11 @@ class Feed:
         with suppress(BlockingIOError):
             self._wake_out.recv(4096)
 
-    def _take(self) -> list[Draft]:
-        taken: list[Draft] = []
+    def _take(self) -> list[OutgoingMessage]:
+        taken: list[OutgoingMessage] = []
         while len(taken) < _BATCH:
             try:
-                taken.append(self._drafts.get_nowait())
+                taken.append(self._outgoing.get_nowait())
             except queue.Empty:
                 return taken
         self._wake()  # there may be more: come back at once

@@ -1,4 +1,4 @@
-"""Press: the work of a feed's thread. Number, commit, publish, answer, beat."""
+"""PublisherLoop: the work of a feed's thread. Number, commit, publish, answer, heartbeat."""
 
 import logging
 import time
@@ -7,22 +7,22 @@ from typing import Any, Self
 
 import zmq
 
-from stream.feed.history_service import HistoryDesk
+from stream.feed.history_service import HistoryService
 from stream.feed.journal import Journal, RelayPosition
 from stream.feed.options import FeedCounters, FeedOptions
 from stream.feed.protocol import Endpoint, parse_endpoint
-from stream.feed.publisher_sockets import FeedSockets, check_exposure
-from stream.feed.sequencer import Draft, Ledger
+from stream.feed.publisher_sockets import PublisherSockets, check_exposure
+from stream.feed.sequencer import OutgoingMessage, Sequencer
 
 _LOG = logging.getLogger("stream.feed")
 _REQUESTS_PER_ROUND = 5  # then events come first again
 _UPKEEP_SECONDS = 5.0
-_FAREWELL_BEATS = 5
+_DRAIN_HEARTBEATS = 5
 
 OnMessage = Callable[[str, int, bytes], None]
 
 
-class Press:
+class PublisherLoop:
     """Owns the journal and the sockets; made, used and closed in the feed's thread."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Press:
         self._schema = schema
         self._on_message = on_message
         self._counters = counters
-        self._next_beat = 0.0
+        self._next_heartbeat = 0.0
         self._next_upkeep = 0.0
 
     def __enter__(self) -> Self:
@@ -41,15 +41,15 @@ class Press:
         journal = Journal(options.journal)
         self.feed = journal.feed
         self._journal = journal
-        self._ledger = Ledger(journal, options.site)
-        self._sockets: FeedSockets | None = None
+        self._sequencer = Sequencer(journal, options.site)
+        self._sockets: PublisherSockets | None = None
         try:
             if endpoint is not None:
-                self._sockets = FeedSockets(
+                self._sockets = PublisherSockets(
                     endpoint, keys=options.keys, send_queue_messages=options.send_queue_messages
                 )
         except BaseException:
-            self._ledger.close()
+            self._sequencer.close()
             raise
         if endpoint is not None and options.journal is None:
             _LOG.info(
@@ -59,8 +59,8 @@ class Press:
                 options.retention.megabytes,
             )
         self.poller = self._sockets.poller if self._sockets else zmq.Poller()
-        self._desk = HistoryDesk(
-            self._ledger,
+        self._history = HistoryService(
+            self._sequencer,
             site=options.site,
             heartbeat_seconds=options.heartbeat_seconds,
             schema=self._schema,
@@ -69,7 +69,7 @@ class Press:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ledger.close()
+        self._sequencer.close()
         if self._sockets is not None:
             self._sockets.close()
 
@@ -87,53 +87,55 @@ class Press:
     def wait(self, limit_seconds: float = 60.0) -> None:
         """Sleep until there is something to do."""
         now = time.monotonic()
-        until = min(self._next_beat if self._sockets else now + limit_seconds, self._next_upkeep, now + limit_seconds)
+        until = min(
+            self._next_heartbeat if self._sockets else now + limit_seconds, self._next_upkeep, now + limit_seconds
+        )
         self.poller.poll(max(0, int((until - now) * 1000) + 1))
 
-    def work(self, drafts: list[Draft]) -> None:
-        """One round: publish `drafts`, answer some requests, beat and look after the journal when it is time."""
-        if drafts:
-            for packed in self._ledger.add(drafts):
+    def step(self, messages: list[OutgoingMessage]) -> None:
+        """One round: publish `messages`, answer some requests, heartbeat and look after the journal when it is time."""
+        if messages:
+            for wire in self._sequencer.add(messages):
                 if self._sockets is not None:
-                    self._sockets.publish(packed.frames())
+                    self._sockets.publish(wire.frames())
                 self._counters.published += 1
                 if self._on_message is not None:
-                    self._on_message(*packed)
+                    self._on_message(*wire)
         if self._sockets is not None:
             self._attend(self._sockets)
         if time.monotonic() >= self._next_upkeep:
-            more = self._ledger.upkeep(self._options.retention)
+            more = self._sequencer.upkeep(self._options.retention)
             self._next_upkeep = time.monotonic() + (0.05 if more else _UPKEEP_SECONDS)
         self._count()
 
-    def say_farewell(self) -> None:
+    def drain(self) -> None:
         """Tell subscribers the last number, and give them time to fetch what they miss."""
         if self._sockets is None:
             return
         end = time.monotonic() + self._options.farewell_seconds
         while (now := time.monotonic()) < end:
-            self._next_beat = min(self._next_beat, now + self._options.farewell_seconds / _FAREWELL_BEATS)
+            self._next_heartbeat = min(self._next_heartbeat, now + self._options.farewell_seconds / _DRAIN_HEARTBEATS)
             self.wait(end - now)
-            self.work([])
+            self.step([])
 
-    def _attend(self, sockets: FeedSockets) -> None:
+    def _attend(self, sockets: PublisherSockets) -> None:
         sockets.attend()
         for frames in sockets.requests(_REQUESTS_PER_ROUND):
-            reply = self._desk.answer(frames, time.time())
+            reply = self._history.answer(frames, time.time())
             if reply is not None and not sockets.reply(reply):
                 self._counters.replies_unread += 1
-        if time.monotonic() >= self._next_beat:
-            self._next_beat = time.monotonic() + self._options.heartbeat_seconds
+        if time.monotonic() >= self._next_heartbeat:
+            self._next_heartbeat = time.monotonic() + self._options.heartbeat_seconds
             sockets.refresh_allowed()
-            self._ledger.recover()
-            sockets.publish(self._desk.heartbeat(time.time()))
+            self._sequencer.recover()
+            sockets.publish(self._history.heartbeat(time.time()))
 
     def _count(self) -> None:
         counters = self._counters
         if self._sockets is not None:
             counters.connections_refused = dict(self._sockets.refusals.counts)
-        counters.not_durable = self._ledger.not_durable
-        counters.pruned = self._ledger.pruned
-        counters.requests_answered = self._desk.answered
-        counters.requests_refused = self._desk.refused
-        counters.requests_dropped = self._desk.dropped
+        counters.not_durable = self._sequencer.not_durable
+        counters.pruned = self._sequencer.pruned
+        counters.requests_answered = self._history.answered
+        counters.requests_refused = self._history.refused
+        counters.requests_dropped = self._history.dropped

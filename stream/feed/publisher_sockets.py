@@ -48,7 +48,7 @@ class Refusals:
             _LOG.warning("%s: refused %s: %s (%d times so far)", self._where, who, why, self.counts[why])
 
 
-class FeedSockets:
+class PublisherSockets:
     """The open sockets of one feed. Made, used and closed in one thread.
 
     Raises:

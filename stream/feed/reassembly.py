@@ -1,4 +1,4 @@
-"""Order: makes of what one endpoint sends a sequence without gaps, doubles or swaps. No sockets, no clock."""
+"""Reassembler: makes of what one endpoint sends a sequence without gaps, doubles or swaps. No sockets, no clock."""
 
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -10,9 +10,9 @@ from stream.feed.protocol import (
     EVENT_TOPIC,
     HEARTBEAT_TOPIC,
     PAGE_MESSAGES,
-    Packed,
     Reply,
     Request,
+    WireMessage,
     decode_heartbeat,
     decode_reply,
     unpack,
@@ -70,7 +70,7 @@ class Received(NamedTuple):
         return self.cursor.sequence
 
 
-class Start(NamedTuple):
+class StartPosition(NamedTuple):
     """Where to begin: behind number `since`, in `feed` if known from before; `waited` gives the seconds so far."""
 
     since: int | None
@@ -78,7 +78,7 @@ class Start(NamedTuple):
     waited: Callable[[], float]
 
 
-class Order:
+class Reassembler:
     """Takes the frames of one endpoint and gives back messages in order, each once.
 
     `cursors` (by feed id) is shared between the endpoints of a subscriber, so that two that carry the same feed give
@@ -93,7 +93,7 @@ class Order:
         self,
         endpoint: str,
         cursors: MutableMapping[str, Cursor],
-        start: Start,
+        start: StartPosition,
         notify: Callable[[SubscriberNotice], None],
     ) -> None:
         self._endpoint = endpoint
@@ -102,7 +102,7 @@ class Order:
         self._waited = start.waited
         self._notify = notify
         self._seen: tuple[str, int] | None = None
-        self._ahead: dict[int, Packed] = {}
+        self._ahead: dict[int, WireMessage] = {}
         self._target = 0
         self._unsure = True
         self._asked = 0
@@ -135,12 +135,12 @@ class Order:
                 return []
             if not frames[0].startswith(EVENT_TOPIC):
                 return []  # a kind of frame that a later version may add
-            packed = unpack(frames)
-            message = _decode(packed.body)
+            wire = unpack(frames)
+            message = _decode(wire.body)
         except (ValueError, IndexError) as error:
             self._not_understood(error)
             return []
-        return self._live(packed, message)
+        return self._live(wire, message)
 
     def on_reply(self, frames: Sequence[bytes]) -> list[Received]:
         """What can be given out now that these frames came from the history."""
@@ -171,17 +171,17 @@ class Order:
         self._asked += 1
         return Request(request=self._asked, **what)
 
-    def _live(self, packed: Packed, message: Message[dict[str, Any]]) -> list[Received]:
+    def _live(self, wire: WireMessage, message: Message[dict[str, Any]]) -> list[Received]:
         if self._seen is None:
-            self._seen = (message.feed, packed.sequence)
+            self._seen = (message.feed, wire.sequence)
         if not self._known(message.feed, message.run):
             return []
         cursor = self._cursors[message.feed]
-        self._target = max(self._target, packed.sequence)
-        if packed.sequence == cursor.sequence + 1:
-            return [self._give(packed, message, from_history=False), *self._give_ahead()]
-        if packed.sequence > cursor.sequence and len(self._ahead) < _AHEAD_ROOM:
-            self._ahead[packed.sequence] = packed
+        self._target = max(self._target, wire.sequence)
+        if wire.sequence == cursor.sequence + 1:
+            return [self._give(wire, message, from_history=False), *self._give_ahead()]
+        if wire.sequence > cursor.sequence and len(self._ahead) < _AHEAD_ROOM:
+            self._ahead[wire.sequence] = wire
         return []
 
     def _known(self, feed: str, run: str) -> bool:
@@ -192,25 +192,25 @@ class Order:
         self._unsure = True
         return False
 
-    def _learn(self, tally: Reply) -> None:
+    def _learn(self, position: Reply) -> None:
         """Take in where the publisher stands: its feed, its run and its last number."""
-        if tally.feed != self.feed or tally.feed not in self._cursors:
-            seen = self._seen[1] - 1 if self._seen and self._seen[0] == tally.feed else tally.last
-            younger = tally.run_seconds < self._waited()
-            self._switch(tally.feed, tally.run, tally.run_first - 1 if younger else min(tally.last, seen))
-        cursor = self._cursors[tally.feed]
-        if cursor.run != tally.run:
-            before = tally.run_first - 1 if cursor.run is not None else tally.last
+        if position.feed != self.feed or position.feed not in self._cursors:
+            seen = self._seen[1] - 1 if self._seen and self._seen[0] == position.feed else position.last
+            younger = position.run_seconds < self._waited()
+            self._switch(position.feed, position.run, position.run_first - 1 if younger else min(position.last, seen))
+        cursor = self._cursors[position.feed]
+        if cursor.run != position.run:
+            before = position.run_first - 1 if cursor.run is not None else position.last
             if before < cursor.sequence:
                 self._tell(
                     "went_back",
                     f"its numbers went back from {cursor.sequence} to {before} (was its journal put back from an older "
                     "copy?); going on from there",
                 )
-            self._cursors[tally.feed] = Cursor(tally.run, min(cursor.sequence, before))
+            self._cursors[position.feed] = Cursor(position.run, min(cursor.sequence, before))
             self._ahead.clear()
             self._target = 0
-        self._target = max(self._target, tally.last)
+        self._target = max(self._target, position.last)
 
     def _switch(self, feed: str, run: str, now: int) -> None:
         """Turn to another feed; where to start in it depends on whether it, or another one here, was met before."""
@@ -226,38 +226,38 @@ class Order:
         self._ahead.clear()
         self._target = 0
 
-    def _give_page(self, reply: Reply, rows: Sequence[Packed]) -> list[Received]:
+    def _give_page(self, reply: Reply, rows: Sequence[WireMessage]) -> list[Received]:
         given = []
-        for packed in rows:
+        for wire in rows:
             cursor = self._cursors[reply.feed]
-            if packed.sequence <= cursor.sequence:
+            if wire.sequence <= cursor.sequence:
                 continue
-            self._skip_to(packed.sequence - 1)
+            self._skip_to(wire.sequence - 1)
             try:
-                message = _decode(packed.body)
+                message = _decode(wire.body)
             except ValueError as error:
                 self._not_understood(error)
-                self._cursors[reply.feed] = Cursor(reply.run, packed.sequence)
+                self._cursors[reply.feed] = Cursor(reply.run, wire.sequence)
                 continue
-            given.append(self._give(packed, message, from_history=True))
+            given.append(self._give(wire, message, from_history=True))
         if not rows:
             self._skip_to(reply.last)
         return given
 
     def _give_ahead(self) -> list[Received]:
         given = []
-        while self.feed and (packed := self._ahead.pop(self._cursors[self.feed].sequence + 1, None)):
-            given.append(self._give(packed, _decode(packed.body), from_history=False))
+        while self.feed and (wire := self._ahead.pop(self._cursors[self.feed].sequence + 1, None)):
+            given.append(self._give(wire, _decode(wire.body), from_history=False))
         passed = self._cursors[self.feed].sequence if self.feed else 0
         for number in [number for number in self._ahead if number <= passed]:
             del self._ahead[number]
         return given
 
-    def _give(self, packed: Packed, message: Message[dict[str, Any]], *, from_history: bool) -> Received:
+    def _give(self, wire: WireMessage, message: Message[dict[str, Any]], *, from_history: bool) -> Received:
         feed = self.feed or ""
-        cursor = Cursor(self._cursors[feed].run, packed.sequence)
+        cursor = Cursor(self._cursors[feed].run, wire.sequence)
         self._cursors[feed] = cursor
-        return Received(self._endpoint, packed.topic, message, packed.body, from_history, cursor)
+        return Received(self._endpoint, wire.topic, message, wire.body, from_history, cursor)
 
     def _skip_to(self, sequence: int) -> None:
         """Go on behind `sequence`: the history has everything that is left, and these are not in it."""

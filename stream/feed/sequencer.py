@@ -12,7 +12,7 @@ from msgspec import UNSET
 from stream.errors import JournalError
 from stream.feed.journal import Entry, Journal, RelayPosition, Retention
 from stream.feed.message import Message, utc_text
-from stream.feed.protocol import PAGE_BYTES, Packed, Tally, encode
+from stream.feed.protocol import PAGE_BYTES, FeedPosition, WireMessage, encode
 
 _LOG = logging.getLogger("stream.feed")
 _RETRY_SECONDS = 1.0
@@ -20,7 +20,7 @@ _WAITING_ROOM = 20_000  # messages held in memory while the journal cannot be wr
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class OutgoingMessage:
     """What somebody wants published, before it has a number; `original` is set on what a relay carries on."""
 
     topic: str
@@ -32,7 +32,7 @@ class Draft:
     upstream: RelayPosition | None = None
 
 
-class Ledger:
+class Sequencer:
     """Gives each message its number and keeps it.
 
     While the journal cannot be written (disk full, locked) messages go on being numbered, marked `durable: false` and
@@ -51,7 +51,7 @@ class Ledger:
         self.run_first = journal.last + 1
         self.last = journal.last
         self.not_durable = 0
-        self.let_go = 0
+        self.dropped = 0
         self.pruned = 0
 
     @property
@@ -60,12 +60,12 @@ class Ledger:
         return self._journal.durable and not self._trouble
 
     @property
-    def tally(self) -> Tally:
+    def position(self) -> FeedPosition:
         """Where the feed stands."""
         first = self._journal.first
         if first > self._journal.last and self._waiting:
             first = self._waiting[0].sequence
-        return Tally(
+        return FeedPosition(
             feed=self._journal.feed,
             run=self.run,
             run_first=self.run_first,
@@ -74,43 +74,43 @@ class Ledger:
             last=self.last,
         )
 
-    def add(self, drafts: Sequence[Draft]) -> list[Packed]:
-        """Number and keep `drafts`; they may be published when this returns.
+    def add(self, messages: Sequence[OutgoingMessage]) -> list[WireMessage]:
+        """Number and keep `messages`; they may be published when this returns.
 
         A relayed message that is here already, having come another way, is left out.
         """
         self.recover()
-        drafts = self._without_known(drafts)
-        if not drafts:
+        messages = self._without_known(messages)
+        if not messages:
             return []
         if not self._trouble:
-            entries = self._number(drafts, durable=self._journal.durable)
+            entries = self._number(messages, durable=self._journal.durable)
             try:
                 self._journal.append(entries)
             except JournalError as error:
                 self._fail(error)
         if self._trouble:
-            entries = self._number(drafts, durable=False)
+            entries = self._number(messages, durable=False)
             self._hold(entries)
-            self._journal.note_given(entries[-1].sequence)
+            self._journal.reserve(entries[-1].sequence)
         self.last = entries[-1].sequence
         if not self.durable:
             self.not_durable += len(entries)
-        return [Packed(entry.topic, entry.sequence, entry.body) for entry in entries]
+        return [WireMessage(entry.topic, entry.sequence, entry.body) for entry in entries]
 
-    def page(self, sequence: int, limit: int) -> list[Packed]:
+    def page(self, sequence: int, limit: int) -> list[WireMessage]:
         """The kept messages numbered above `sequence`, at most `limit` and about PAGE_BYTES (at least one).
 
         Raises:
             JournalError: the journal cannot be read.
         """
-        page: list[Packed] = []
+        page: list[WireMessage] = []
         room = PAGE_BYTES
         for entry in self._kept(sequence, limit):
             room -= len(entry.body)
             if page and (room < 0 or len(page) == limit):
                 break
-            page.append(Packed(entry.topic, entry.sequence, entry.body))
+            page.append(WireMessage(entry.topic, entry.sequence, entry.body))
         return page
 
     def recover(self, *, now: bool = False) -> None:
@@ -168,15 +168,15 @@ class Ledger:
     def _age(self) -> float:
         return time.monotonic() - self._began
 
-    def _without_known(self, drafts: Sequence[Draft]) -> list[Draft]:
-        new: list[Draft] = []
-        seen = {entry.id for entry in self._waiting} if any(draft.original for draft in drafts) else set()
-        for draft in drafts:
-            if draft.original is not None:
-                if draft.original.id in seen or self._knows(draft.original.id):
+    def _without_known(self, messages: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
+        new: list[OutgoingMessage] = []
+        seen = {entry.id for entry in self._waiting} if any(outgoing.original for outgoing in messages) else set()
+        for outgoing in messages:
+            if outgoing.original is not None:
+                if outgoing.original.id in seen or self._knows(outgoing.original.id):
                     continue
-                seen.add(draft.original.id)
-            new.append(draft)
+                seen.add(outgoing.original.id)
+            new.append(outgoing)
         return new
 
     def _knows(self, message_id: str) -> bool:
@@ -207,39 +207,39 @@ class Ledger:
         for _ in range(excess):
             self._waiting.popleft()
         if excess > 0:
-            if not self.let_go:
+            if not self.dropped:
                 _LOG.error(
                     "%s: more than %d messages wait for the journal; the oldest are let go, free disk space",
                     self._journal.name,
                     _WAITING_ROOM,
                 )
-            self.let_go += excess
+            self.dropped += excess
 
-    def _number(self, drafts: Sequence[Draft], *, durable: bool) -> list[Entry]:
+    def _number(self, messages: Sequence[OutgoingMessage], *, durable: bool) -> list[Entry]:
         now = self._clock()
         entries = []
-        for sequence, draft in enumerate(drafts, self.last + 1):
-            message = self._message(draft, sequence, now, durable=durable)
+        for sequence, outgoing in enumerate(messages, self.last + 1):
+            message = self._message(outgoing, sequence, now, durable=durable)
             entries.append(
-                Entry(sequence, message.id, draft.topic, draft.subject, now, encode(message), draft.upstream)
+                Entry(sequence, message.id, outgoing.topic, outgoing.subject, now, encode(message), outgoing.upstream)
             )
         return entries
 
-    def _message(self, draft: Draft, sequence: int, now: float, *, durable: bool) -> Message[object]:
-        original = draft.original
+    def _message(self, outgoing: OutgoingMessage, sequence: int, now: float, *, durable: bool) -> Message[object]:
+        original = outgoing.original
         origin_known = original is not None and original.originfeed is not UNSET
         return Message(
             id=original.id if original else f"{self.run}-{sequence}",
             source=original.source if original else f"urn:lightning-detector:{self._site}",
-            type=draft.type,
-            subject=draft.subject,
+            type=outgoing.type,
+            subject=outgoing.subject,
             time=original.time if original else utc_text(now),
-            dataschema=draft.dataschema,
+            dataschema=outgoing.dataschema,
             feed=self._journal.feed,
             run=self.run,
             sequence=str(sequence),
             durable=durable,
             originfeed=UNSET if not original else original.originfeed if origin_known else original.feed,
             originsequence=UNSET if not original else original.originsequence if origin_known else original.sequence,
-            data=draft.data,
+            data=outgoing.data,
         )

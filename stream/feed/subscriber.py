@@ -1,4 +1,4 @@
-"""Subscriber: the receiving side of the event feed. In order, without gaps, each message once."""
+"""Subscriber: the receiving side of the event feed. In reassembler, without gaps, each message once."""
 
 import logging
 import threading
@@ -14,10 +14,10 @@ import zmq
 import zmq.asyncio
 
 from stream.errors import FeedError
-from stream.feed.cursor_file import CursorFile, Places
-from stream.feed.endpoint_client import Line
+from stream.feed.cursor_file import CursorFile, CursorState
+from stream.feed.endpoint_client import EndpointClient
 from stream.feed.keys import ClientKeys, read_client_keys
-from stream.feed.reassembly import Cursor, Order, Received, Start, SubscriberNotice
+from stream.feed.reassembly import Cursor, Reassembler, Received, StartPosition, SubscriberNotice
 
 _LOG = logging.getLogger("stream.subscriber")
 _POLL_SECONDS = 0.2  # stop, staleness and late answers are looked at this often
@@ -60,7 +60,7 @@ class SubscriberOptions:
 
 
 class _Receiver:
-    """What both subscribers share: the lines, what is in hand, and the place reached. Never blocks."""
+    """What both subscribers share: the clients, what is in hand, and the place reached. Never blocks."""
 
     def __init__(self, endpoints: Sequence[str], options: SubscriberOptions) -> None:
         if not endpoints:
@@ -69,28 +69,28 @@ class _Receiver:
         self._began = time.monotonic()
         self._options = options
         self._file = CursorFile(options.cursor) if options.cursor else None
-        self._places = self._file.read() if self._file else Places()
-        self._cursors = {**options.cursors, **self._places.feeds}
+        self._state = self._file.read() if self._file else CursorState()
+        self._cursors = {**options.cursors, **self._state.feeds}
         self._inhand: deque[Received] = deque()
         self._unkept = False
         self._trouble = False  # with the cursor's file
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.lines: list[Line] = []
+        self.clients: list[EndpointClient] = []
         try:
             for endpoint, key in zip(endpoints, keys, strict=True):
-                start = Start(options.since, self._places.endpoints.get(endpoint), self._waited)
-                order = Order(endpoint, self._cursors, start, options.on_notice)
-                self.lines.append(Line(self._context, endpoint, key, order, options.on_notice))
+                start = StartPosition(options.since, self._state.endpoints.get(endpoint), self._waited)
+                reassembler = Reassembler(endpoint, self._cursors, start, options.on_notice)
+                self.clients.append(EndpointClient(self._context, endpoint, key, reassembler, options.on_notice))
         except BaseException:
             self.close()
             raise
 
     def pump(self) -> None:
         """Take in what has come; what is too much stays with the publisher."""
-        for line in self.lines:
+        for client in self.clients:
             if len(self._inhand) < _ROOM:
-                self._inhand += line.pump()
-                self._keep_start(line)
+                self._inhand += client.pump()
+                self._keep_start(client)
 
     def take(self) -> Received | None:
         """The next message that the caller wants, if one is in hand; taking it means the one before is dealt with."""
@@ -110,7 +110,7 @@ class _Receiver:
 
     def sockets(self) -> "list[zmq.Socket[bytes]]":
         """What to poll."""
-        return [socket for line in self.lines for socket in line.sockets()]
+        return [socket for client in self.clients for socket in client.sockets()]
 
     def poller(self) -> zmq.Poller:
         """A poller of `sockets`; they change when a history request had no answer."""
@@ -121,18 +121,20 @@ class _Receiver:
 
     def close(self) -> None:
         """Close every socket; it may be called twice."""
-        for line in self.lines:
-            line.close()
+        for client in self.clients:
+            client.close()
         self._context.term()
 
     def _waited(self) -> float:
         return time.monotonic() - self._began
 
-    def _keep_start(self, line: Line) -> None:
+    def _keep_start(self, client: EndpointClient) -> None:
         """Keep where a feed was taken up, so that a restart before its first message misses nothing."""
-        order = line.order
-        if order.feed and order.started and self._places.endpoints.get(line.endpoint) != order.feed:
-            self._places.reach(line.endpoint, order.feed, self._places.feeds.get(order.feed, order.started))
+        reassembler = client.reassembler
+        if reassembler.feed and reassembler.started and self._state.endpoints.get(client.endpoint) != reassembler.feed:
+            self._state.reach(
+                client.endpoint, reassembler.feed, self._state.feeds.get(reassembler.feed, reassembler.started)
+            )
             self._keep()
 
     def _keep(self) -> None:
@@ -141,7 +143,7 @@ class _Receiver:
         if self._file is None:
             return
         try:
-            self._file.write(self._places)
+            self._file.write(self._state)
         except FeedError as error:
             self._unkept = True
             if not self._trouble:
@@ -157,7 +159,7 @@ class _Receiver:
 
     def _reach(self, received: Received) -> None:
         self._unkept = True
-        self._places.reach(received.endpoint, received.message.feed, received.cursor)
+        self._state.reach(received.endpoint, received.message.feed, received.cursor)
 
 
 class Subscriber:
@@ -184,7 +186,9 @@ class Subscriber:
     def away(self) -> list[str]:
         """The endpoints from which nothing is heard now."""
         return (
-            [line.endpoint for line in self._receiver.lines if line.away] if self._receiver else list(self._endpoints)
+            [client.endpoint for client in self._receiver.clients if client.away]
+            if self._receiver
+            else list(self._endpoints)
         )
 
     def receive(self, timeout_seconds: float | None = None) -> Received | None:

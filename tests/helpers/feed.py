@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.events import Flash, Media, Pulse, Verdict
-from stream import Feed, FeedOptions, Received, Subscriber
+from stream import FeedOptions, Publisher, Received, Subscriber
 
 LIMIT_SECONDS = 20.0
 
@@ -34,7 +34,7 @@ def options_for(endpoint: str | None, journal: Path | None = None, **more: Any) 
     )
 
 
-def publish(feed: Feed, count: int, camera: str = "cam", **more: Any) -> None:
+def publish(feed: Publisher, count: int, camera: str = "cam", **more: Any) -> None:
     """Publish `count` messages about `camera`, numbered in data.n."""
     for n in range(count):
         data = {"camera": camera, "n": n, "state": "confirmed"} | more

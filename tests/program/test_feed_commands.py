@@ -19,14 +19,14 @@ from detector.cli.commands.relay import relay as carry
 from detector.cli.main import main
 from detector.events import FLASH_SCHEMA, FLASH_TYPE
 from helpers.feed import LIMIT_SECONDS, flash, free_endpoint, options_for, publish, take
-from stream import Feed, FeedError, HistoryFilter, Subscriber, read_history
+from stream import FeedError, HistoryFilter, Publisher, Subscriber, read_history
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     """A journal of six messages of two cameras, and a real flash as the seventh."""
     path = tmp_path / "events.db"
-    with Feed(options_for(None, path), {}) as feed:
+    with Publisher(options_for(None, path), {}) as feed:
         for n in range(6):
             publish(feed, 1, camera=f"cam{n % 2}", id=f"flash-{n // 4}", state=("detected", "confirmed")[n // 2 % 2])
         feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
@@ -37,7 +37,7 @@ def journal(tmp_path: Path) -> Path:
 def served(journal: Path) -> Iterator[str]:
     """The endpoint of a feed that has that journal."""
     endpoint = free_endpoint()
-    with Feed(options_for(endpoint, journal), {}):
+    with Publisher(options_for(endpoint, journal), {}):
         yield endpoint
 
 
@@ -64,7 +64,7 @@ def test_subscribe_shows_a_line_for_each_message(served: str, capfd: pytest.Capt
 def test_a_flash_whose_utc_is_unknown_is_shown_with_the_seconds_of_its_source(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with Feed(options_for(None, tmp_path / "events.db"), {}) as feed:
+    with Publisher(options_for(None, tmp_path / "events.db"), {}) as feed:
         publish(feed, 1, id="a", state="confirmed", start_seconds=61.5, start_utc=None)
     assert main(["history", str(tmp_path / "events.db")]) == 0
     assert capfd.readouterr().out.splitlines()[-1].split()[3:] == ["cam", "confirmed", "61.500", "a"]
@@ -195,7 +195,7 @@ def test_history_reads_while_a_publisher_writes(served: str, journal: Path, capf
 
 
 def test_history_as_csv_has_numbers_and_units_in_its_head(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with Feed(options_for(None, tmp_path / "j.db"), {}) as feed:
+    with Publisher(options_for(None, tmp_path / "j.db"), {}) as feed:
         feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
         publish(feed, 0)
     assert main(["history", str(tmp_path / "j.db"), "--csv"]) == 0
@@ -219,7 +219,7 @@ def test_keys_from_nothing_to_a_subscriber_that_is_let_in(
     assert main(["keys", "server", "--keys", folder]) == 0
     assert main(["keys", "client", "wall", "--keys", folder, "--out", key]) == 0
     words = [endpoint, "--since", "0", "--count", "7", "--seconds", "20", "--json"]
-    with Feed(options_for(endpoint, journal, keys=tmp_path / "keys"), {}):
+    with Publisher(options_for(endpoint, journal, keys=tmp_path / "keys"), {}):
         assert main(["subscribe", *words, "--key", key]) == 0
         assert main(["subscribe", *words]) == 1
         assert "key" in capfd.readouterr().err
@@ -241,8 +241,8 @@ def test_a_relay_killed_at_any_moment_merges_two_feeds_without_loss_or_doubles(t
     sources, endpoint = [free_endpoint(), free_endpoint()], free_endpoint()
     merged = tmp_path / "merged.db"
     with (
-        Feed(options_for(sources[0], tmp_path / "a.db", site="a"), {}) as a,
-        Feed(options_for(sources[1], tmp_path / "b.db", site="b"), {}) as b,
+        Publisher(options_for(sources[0], tmp_path / "a.db", site="a"), {}) as a,
+        Publisher(options_for(sources[1], tmp_path / "b.db", site="b"), {}) as b,
         Subscriber(endpoint, since=0) as events,
     ):
         got = []
@@ -277,7 +277,7 @@ def test_a_relay_whose_own_feed_has_ended_says_so_though_nothing_comes() -> None
     def jam(topic: str, number: int, body: bytes) -> None:
         raise RuntimeError("paper jam")
 
-    feed = Feed(options_for(None), {}, jam).__enter__()
+    feed = Publisher(options_for(None), {}, jam).__enter__()
     publish(feed, 1)
     with Subscriber(free_endpoint()) as quiet, pytest.raises(FeedError, match="it has ended: paper jam"):
         carry(quiet, feed, threading.Event(), time.monotonic() + LIMIT_SECONDS)
@@ -318,7 +318,7 @@ def test_a_relay_may_publish_on_the_port_that_another_machine_uses(tmp_path: Pat
 
 def test_a_message_that_comes_back_through_a_second_relay_is_not_relayed_again(tmp_path: Path) -> None:
     source, first, second = free_endpoint(), free_endpoint(), free_endpoint()
-    with Feed(options_for(source), {}) as feed, Subscriber(first, since=0) as events:
+    with Publisher(options_for(source), {}) as feed, Subscriber(first, since=0) as events:
         one = relay([source, second], first, tmp_path / "one.db")
         two = relay([first], second, tmp_path / "two.db")
         try:

@@ -20,7 +20,7 @@ from detector.events import FLASH_SCHEMA, FLASH_TYPE, event_schema
 from helpers.feed import flash, free_endpoint, options_for
 from helpers.rtsp import RtspServer, wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
-from stream import Feed
+from stream import Publisher
 
 FLASHES = (FlashPlan(kind="sheet", at=2.0), FlashPlan(kind="bolt", at=5.0))
 PROGRAM = (sys.executable, "-m", "detector")
@@ -239,7 +239,7 @@ def test_a_flash_that_a_killed_run_left_without_a_verdict_is_published_as_unveri
     journal = tmp_path / "journal.db"
     detected = replace(flash(), state="detected", revision=1, verdict=None, end_seconds=None, duration_seconds=None)
     judged = replace(detected, id="judged")
-    with Feed(options_for(None, journal), event_schema()) as feed:
+    with Publisher(options_for(None, journal), event_schema()) as feed:
         for one in (detected, judged, replace(judged, state="rejected", revision=2)):
             feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=one)
     config = tmp_path / "cameras.toml"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import zmq
 
-from stream import Cursor, Feed, FeedOptions, Subscriber, SubscriberOptions
+from stream import Cursor, FeedOptions, Publisher, Subscriber, SubscriberOptions
 from stream.feed.keys import read_client_keys
 
 PADDING = "x" * 500  # about the size of a real event
@@ -43,7 +43,7 @@ def publish(endpoint: str, journal: str, rate: str, keys: str = "", latencies: s
         if latencies:
             handed.append((time.monotonic_ns() - json.loads(body)["data"]["at_ns"]) / 1e6)
 
-    with Feed(options, schema={}, on_message=on_message) as feed:
+    with Publisher(options, schema={}, on_message=on_message) as feed:
         due = time.monotonic()
         while not end.is_set():
             if quiet.is_set():

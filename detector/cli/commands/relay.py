@@ -16,7 +16,7 @@ from detector.cli.types import seconds_of
 if TYPE_CHECKING:
     from threading import Event
 
-    from stream import Feed, Received, Subscriber, SubscriberOptions
+    from stream import Publisher, Received, Subscriber, SubscriberOptions
 
 _BACKLOG = 5000  # messages on their way into the journal
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.cli.signals import stop_on_signals
     from detector.errors import UsageError
     from detector.events import event_schema
-    from stream import Feed, Subscriber
+    from stream import Publisher, Subscriber
 
     options = feed_options(settings_of(arguments), arguments)
     if options.endpoint is None or options.journal is None:
@@ -53,14 +53,14 @@ def run(arguments: argparse.Namespace) -> int:
     deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals(Event()))
-        feed = stack.enter_context(Feed(options, schema=event_schema()))
+        feed = stack.enter_context(Publisher(options, schema=event_schema()))
         subscriber = stack.enter_context(Subscriber(*arguments.endpoints, options=_where_it_ended(feed, arguments.key)))
         relay(subscriber, feed, stop, deadline)
     progress_console().print(f"relayed {feed.counters.published} messages")
     return 0
 
 
-def relay(subscriber: "Subscriber", feed: "Feed", stop: "Event", deadline: float | None) -> None:
+def relay(subscriber: "Subscriber", feed: "Publisher", stop: "Event", deadline: float | None) -> None:
     """Publish on `feed` what `subscriber` receives, until `stop` or `deadline` (monotonic seconds).
 
     Raises:
@@ -84,7 +84,7 @@ def _is_at(endpoint: str, published: str) -> bool:
     return one.port == own.port and (one.host == own.host or here)
 
 
-def _where_it_ended(feed: "Feed", keys: "list[Path]") -> "SubscriberOptions":
+def _where_it_ended(feed: "Publisher", keys: "list[Path]") -> "SubscriberOptions":
     """Go on behind what the journal has of each feed; feeds it does not know, from their first message."""
     from stream import Cursor, SubscriberOptions
 
@@ -92,7 +92,7 @@ def _where_it_ended(feed: "Feed", keys: "list[Path]") -> "SubscriberOptions":
     return SubscriberOptions(since=0, cursors=cursors, keys=tuple(keys))
 
 
-def _carry_on(received: "Received", feed: "Feed") -> None:
+def _carry_on(received: "Received", feed: "Publisher") -> None:
     from stream import RelayPosition
 
     message = received.message

@@ -12,7 +12,7 @@ from detector.errors import OutputError
 from detector.events import FLASH_SCHEMA, FLASH_TYPE
 from detector.output.printer import Printer
 from helpers.feed import LIMIT_SECONDS, flash, options_for, publish, wait_until
-from stream import Feed
+from stream import Publisher
 
 
 def full_disk(_topic: str, _sequence: int, _body: bytes) -> None:
@@ -30,7 +30,7 @@ def test_events_are_printed_in_order_and_leaving_prints_what_waits() -> None:
 def test_a_reader_that_pauses_holds_up_neither_the_feed_nor_the_end(caplog: pytest.LogCaptureFixture) -> None:
     resumes = threading.Event()
     printer = Printer(lambda *_event: resumes.wait(LIMIT_SECONDS) and None, only=False)
-    with printer, Feed(options_for(None), {}, printer.add) as feed:
+    with printer, Publisher(options_for(None), {}, printer.add) as feed:
         publish(feed, 10_100)
         wait_until(lambda: feed.counters.published == 10_100)
     resumes.set()
@@ -40,7 +40,7 @@ def test_a_reader_that_pauses_holds_up_neither_the_feed_nor_the_end(caplog: pyte
 
 def test_a_full_disk_ends_the_printing_with_one_warning_and_not_the_feed(caplog: pytest.LogCaptureFixture) -> None:
     printer = Printer(full_disk, only=False)
-    with printer, Feed(options_for(None), {}, printer.add) as feed:
+    with printer, Publisher(options_for(None), {}, printer.add) as feed:
         publish(feed, 100)
         wait_until(lambda: feed.counters.published == 100)
         printer.check()
@@ -68,7 +68,7 @@ def test_a_disk_that_is_full_for_the_last_events_is_an_error_too_where_they_go_n
 @pytest.mark.parametrize("form", ["--json", "--csv", "--newest=1"])
 def test_history_whose_reader_has_left_ends_without_an_error(form: str, tmp_path: Path) -> None:
     path = tmp_path / "events.db"
-    with Feed(options_for(None, path), {}) as feed:
+    with Publisher(options_for(None, path), {}) as feed:
         feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
     leaves, stays = os.pipe()
     os.close(leaves)
@@ -81,7 +81,7 @@ def test_history_whose_reader_has_left_ends_without_an_error(form: str, tmp_path
 @pytest.mark.parametrize("form", ["--json", "--csv", "--newest=1"])
 def test_history_onto_a_full_disk_is_one_line_and_no_success(form: str, tmp_path: Path) -> None:
     path = tmp_path / "events.db"
-    with Feed(options_for(None, path), {}) as feed:
+    with Publisher(options_for(None, path), {}) as feed:
         feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
     words = [sys.executable, "-m", "detector", "history", str(path), form]
     with Path("/dev/full").open("wb") as full:

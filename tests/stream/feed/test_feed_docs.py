@@ -13,7 +13,7 @@ from detector.events import FLASH_SCHEMA, FLASH_TYPE, event_schema
 from detector.settings import load_settings
 from helpers import ROOT
 from helpers.feed import flash, options_for
-from stream import Feed, FeedOptions
+from stream import FeedOptions, Publisher
 from stream.feed.protocol import PAGE_BYTES, PAGE_MESSAGES, PROTOCOL, REQUEST_BYTES, Heartbeat, Reply
 from stream.feed.publisher_sockets import _REPLIES_WAITING
 from stream.feed.sequencer import _WAITING_ROOM
@@ -28,7 +28,7 @@ def page() -> str:
 
 def published_flash() -> dict[str, object]:
     told: list[bytes] = []
-    with Feed(options_for(None), event_schema(), lambda topic, number, body: told.append(body)) as feed:
+    with Publisher(options_for(None), event_schema(), lambda topic, number, body: told.append(body)) as feed:
         feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
     return dict(json.loads(told[0]))
 

@@ -12,7 +12,7 @@ import pytest
 
 from helpers import ROOT
 from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
-from stream import Feed, HistoryFilter, read_history
+from stream import HistoryFilter, Publisher, read_history
 
 EXAMPLES = ROOT / "tools" / "examples"
 
@@ -48,7 +48,7 @@ def test_an_example_gets_every_event_once_over_restarts_and_a_wiped_journal(lang
         stack.callback(client.kill)
         total = 0
         for name in ("one.db", "one.db", "two.db"):
-            with Feed(options_for(endpoint, tmp_path / name), {}) as feed:
+            with Publisher(options_for(endpoint, tmp_path / name), {}) as feed:
                 publish(feed, 700)
                 total += 700
                 wait_until(lambda expected=total: printed.read_bytes().count(b"\n") >= expected)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
-from stream import Feed
+from stream import Publisher
 from stream.feed.protocol import parse_endpoint
 
 REQUESTS = 10_000
@@ -39,15 +39,15 @@ FRAME = (
 
 
 @pytest.fixture(scope="module")
-def feed() -> Iterator[Feed]:
-    with Feed(options_for(free_endpoint(), requests_per_second=1e6), {}) as feed:
+def feed() -> Iterator[Publisher]:
+    with Publisher(options_for(free_endpoint(), requests_per_second=1e6), {}) as feed:
         publish(feed, 1000, padding="x" * 500)
         wait_until(lambda: feed.counters.published == 1000)
         yield feed
 
 
 @pytest.fixture(scope="module")
-def dealer(feed: Feed) -> Iterator["zmq.Socket[bytes]"]:
+def dealer(feed: Publisher) -> Iterator["zmq.Socket[bytes]"]:
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.rcvhwm = 100_000
@@ -55,13 +55,13 @@ def dealer(feed: Feed) -> Iterator["zmq.Socket[bytes]"]:
         yield socket
 
 
-def met(feed: Feed) -> int:
+def met(feed: Publisher) -> int:
     """How many requests were answered, refused or dropped."""
     counters = feed.counters
     return counters.requests_answered + counters.requests_refused + counters.requests_dropped
 
 
-def send_and_see_them_met(feed: Feed, dealer: "zmq.Socket[bytes]", requests: list[list[bytes]]) -> None:
+def send_and_see_them_met(feed: Publisher, dealer: "zmq.Socket[bytes]", requests: list[list[bytes]]) -> None:
     """Send them all; fail unless each is answered, refused or dropped within the limit."""
     before = met(feed)
     for frames in requests:
@@ -78,7 +78,7 @@ def send_and_see_them_met(feed: Feed, dealer: "zmq.Socket[bytes]", requests: lis
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(burst=st.lists(st.lists(FRAME, min_size=1, max_size=4), min_size=10, max_size=10))
 def test_requests_of_any_shape_are_each_answered_or_dropped(
-    feed: Feed, dealer: "zmq.Socket[bytes]", burst: list[list[bytes]]
+    feed: Publisher, dealer: "zmq.Socket[bytes]", burst: list[list[bytes]]
 ) -> None:
     send_and_see_them_met(feed, dealer, burst)
 
@@ -86,7 +86,7 @@ def test_requests_of_any_shape_are_each_answered_or_dropped(
 @settings(max_examples=REQUESTS // 200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_ten_thousand_damaged_requests_are_each_answered_or_dropped_and_memory_stays(
-    feed: Feed, dealer: "zmq.Socket[bytes]", seed: int
+    feed: Publisher, dealer: "zmq.Socket[bytes]", seed: int
 ) -> None:
     before = psutil.Process().memory_info().rss
     dice = random.Random(seed)
@@ -103,7 +103,7 @@ def damaged(dice: random.Random) -> list[bytes]:
     return [bytes(text)] * dice.choice([1, 1, 1, 2, 3])
 
 
-def test_after_all_that_the_feed_publishes_and_answers_as_before(feed: Feed, dealer: "zmq.Socket[bytes]") -> None:
+def test_after_all_that_the_feed_publishes_and_answers_as_before(feed: Publisher, dealer: "zmq.Socket[bytes]") -> None:
     published = feed.counters.published
     publish(feed, 1)
     wait_until(lambda: feed.counters.published == published + 1)
@@ -120,7 +120,7 @@ def test_after_all_that_the_feed_publishes_and_answers_as_before(feed: Feed, dea
     assert answer["last"] == published + 1
 
 
-def test_clients_that_ask_for_pages_and_never_read_them_do_not_grow_the_publisher(feed: Feed) -> None:
+def test_clients_that_ask_for_pages_and_never_read_them_do_not_grow_the_publisher(feed: Publisher) -> None:
     history = parse_endpoint(str(feed._options.endpoint)).history
     memory = psutil.Process().memory_info
     with zmq.Context() as context:
@@ -143,7 +143,7 @@ def test_clients_that_ask_for_pages_and_never_read_them_do_not_grow_the_publishe
 def test_a_request_larger_than_allowed_ends_that_connection_and_nothing_else() -> None:
     endpoint = free_endpoint()
     with (
-        Feed(options_for(endpoint), {}) as feed,
+        Publisher(options_for(endpoint), {}) as feed,
         zmq.Context() as context,
         context.socket(zmq.DEALER) as large,
         context.socket(zmq.DEALER) as small,
@@ -159,7 +159,7 @@ def test_a_request_larger_than_allowed_ends_that_connection_and_nothing_else() -
         assert met(feed) == 1
 
 
-def test_bytes_that_are_not_zeromq_do_not_disturb_it(feed: Feed) -> None:
+def test_bytes_that_are_not_zeromq_do_not_disturb_it(feed: Publisher) -> None:
     address = parse_endpoint(str(feed._options.endpoint))
     for port in (address.port, address.port + 1):
         with socket.create_connection((address.host, port), timeout=5) as connection:
@@ -169,7 +169,7 @@ def test_bytes_that_are_not_zeromq_do_not_disturb_it(feed: Feed) -> None:
     wait_until(lambda: feed.counters.published == published + 1)
 
 
-def test_a_flood_of_requests_does_not_hold_up_events(feed: Feed) -> None:
+def test_a_flood_of_requests_does_not_hold_up_events(feed: Publisher) -> None:
     history = parse_endpoint(str(feed._options.endpoint)).history
     with zmq.Context() as context, context.socket(zmq.DEALER) as flood:
         flood.linger = 0

@@ -76,7 +76,8 @@ def test_a_second_publisher_on_one_journal_is_refused_and_told_who_has_it(tmp_pa
 
 def test_a_killed_publisher_leaves_no_lock_behind(tmp_path: Path) -> None:
     hold = (
-        "import sys,time; from pathlib import Path; from stream.journal import Journal; j = Journal(Path(sys.argv[1]));"
+        "import sys,time; from pathlib import Path; from stream.feed.journal import Journal; "
+        "j = Journal(Path(sys.argv[1]));"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", f"{hold} print('held', flush=True); time.sleep(60)", tmp_path / "j.db"],

@@ -11,8 +11,8 @@ import zmq
 
 from helpers.feed import free_endpoint, options_for, publish, take, wait_until
 from stream import (
-    Feed,
     FeedError,
+    Publisher,
     Subscriber,
     SubscriberNotice,
     SubscriberOptions,
@@ -38,13 +38,13 @@ def keys(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def feed(keys: Path) -> Iterator[Feed]:
-    with Feed(options_for(free_endpoint(), keys=keys), {}) as feed:
+def feed(keys: Path) -> Iterator[Publisher]:
+    with Publisher(options_for(free_endpoint(), keys=keys), {}) as feed:
         publish(feed, 2)
         yield feed
 
 
-def endpoint_of(feed: Feed) -> str:
+def endpoint_of(feed: Publisher) -> str:
     return str(feed._options.endpoint)
 
 
@@ -80,7 +80,7 @@ def knock(kind: int, address: str, keys: ClientKeys | None, wait_ms: int) -> lis
         return socket.recv_multipart() if socket.poll(wait_ms) else None
 
 
-def test_an_allowed_key_gets_messages_and_history(feed: Feed, tmp_path: Path) -> None:
+def test_an_allowed_key_gets_messages_and_history(feed: Publisher, tmp_path: Path) -> None:
     address = parse_endpoint(endpoint_of(feed))
     alice = read_client_keys(tmp_path / "alice.key")
     assert knock(zmq.SUB, address.events, alice, 5000)
@@ -92,7 +92,7 @@ def test_an_allowed_key_gets_messages_and_history(feed: Feed, tmp_path: Path) ->
 @pytest.mark.parametrize("kind", REFUSED)
 @pytest.mark.parametrize("socket", ["PUB", "ROUTER"])
 def test_whoever_lacks_an_allowed_key_receives_nothing_is_counted_and_logged(
-    socket: str, kind: str, feed: Feed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    socket: str, kind: str, feed: Publisher, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = parse_endpoint(endpoint_of(feed))
     # Heartbeats come every 100 ms and an answer at once: whoever is let in has something long before this.
@@ -105,7 +105,9 @@ def test_whoever_lacks_an_allowed_key_receives_nothing_is_counted_and_logged(
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_refused_subscriber_is_told_why_instead_of_waiting_for_ever(kind: str, feed: Feed, tmp_path: Path) -> None:
+def test_a_refused_subscriber_is_told_why_instead_of_waiting_for_ever(
+    kind: str, feed: Publisher, tmp_path: Path
+) -> None:
     found = key_of(kind, tmp_path)
     files = []
     if found is not None:
@@ -119,11 +121,13 @@ def test_a_refused_subscriber_is_told_why_instead_of_waiting_for_ever(kind: str,
 
 def test_a_subscriber_with_a_key_is_told_when_the_publisher_uses_none(keys: Path, tmp_path: Path) -> None:
     endpoint = free_endpoint()
-    with Feed(options_for(endpoint), {}), pytest.raises(FeedError, match="--key"):
+    with Publisher(options_for(endpoint), {}), pytest.raises(FeedError, match="--key"):
         Subscriber(endpoint, options=SubscriberOptions(keys=[tmp_path / "alice.key"])).receive(10)
 
 
-def test_revoking_drops_a_connected_client_and_the_others_miss_nothing(feed: Feed, keys: Path, tmp_path: Path) -> None:
+def test_revoking_drops_a_connected_client_and_the_others_miss_nothing(
+    feed: Publisher, keys: Path, tmp_path: Path
+) -> None:
     make_client_keys(keys, "bob", tmp_path / "bob.key")
     address, bob_keys = parse_endpoint(endpoint_of(feed)), read_client_keys(tmp_path / "bob.key")
     wait_until(lambda: knock(zmq.SUB, address.events, bob_keys, 300))
@@ -143,7 +147,7 @@ def test_revoking_drops_a_connected_client_and_the_others_miss_nothing(feed: Fee
             assert bob.receive(1.0) is None
 
 
-def test_a_client_made_while_the_feed_runs_is_let_in(feed: Feed, keys: Path, tmp_path: Path) -> None:
+def test_a_client_made_while_the_feed_runs_is_let_in(feed: Publisher, keys: Path, tmp_path: Path) -> None:
     make_client_keys(keys, "late", tmp_path / "late.key")
     late = read_client_keys(tmp_path / "late.key")
     address = parse_endpoint(endpoint_of(feed))
@@ -151,7 +155,7 @@ def test_a_client_made_while_the_feed_runs_is_let_in(feed: Feed, keys: Path, tmp
 
 
 def test_keys_that_cannot_be_read_any_more_are_said_once_and_the_feed_goes_on(
-    feed: Feed, keys: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    feed: Publisher, keys: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     options = SubscriberOptions(keys=(tmp_path / "alice.key",), since=0)
     (keys / "clients" / "torn.toml").write_text("")
@@ -253,5 +257,5 @@ def test_on_a_full_disk_no_half_key_is_left_and_nobody_gains_or_loses_access(
     assert done.stderr.startswith(f"lightning-detector: {named}")
     assert "cannot write the key" in done.stderr
     assert contents(tmp_path) == before
-    with Feed(options_for(free_endpoint(), keys=keys), {}):
+    with Publisher(options_for(free_endpoint(), keys=keys), {}):
         pass  # who has a key folder can still publish

@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
-from stream import Feed, FeedError, JournalError, Subscriber, SubscriberOptions
+from stream import FeedError, JournalError, Publisher, Subscriber, SubscriberOptions
 from stream.feed.protocol import parse_endpoint
 
 
@@ -28,7 +28,7 @@ def ask(endpoint: str, *frames: bytes) -> list[bytes]:
 
 def test_what_is_printed_published_and_journalled_are_the_same_bytes(tmp_path: Path) -> None:
     endpoint, printed = free_endpoint(), []
-    with Feed(options_for(endpoint, tmp_path / "j.db"), {}, lambda *message: printed.append(message)) as feed:
+    with Publisher(options_for(endpoint, tmp_path / "j.db"), {}, lambda *message: printed.append(message)) as feed:
         publish(feed, 5)
         with Subscriber(endpoint, since=0) as events:
             received = take(events, 5)
@@ -38,7 +38,7 @@ def test_what_is_printed_published_and_journalled_are_the_same_bytes(tmp_path: P
 
 def test_without_an_endpoint_messages_are_still_numbered_and_told() -> None:
     told: list[tuple[str, int, bytes]] = []
-    with Feed(options_for(None), {}, lambda *message: told.append(message)) as feed:
+    with Publisher(options_for(None), {}, lambda *message: told.append(message)) as feed:
         publish(feed, 3)
     assert [number for _, number, _ in told] == [1, 2, 3]
     message = json.loads(told[0][2])
@@ -55,7 +55,7 @@ def test_only_a_journal_on_disk_makes_messages_durable_and_its_absence_is_said(
     endpoint, notices = free_endpoint(), []
     journal = tmp_path / name if name else None
     with (
-        Feed(options_for(endpoint, journal), {}) as feed,
+        Publisher(options_for(endpoint, journal), {}) as feed,
         Subscriber(endpoint, options=SubscriberOptions(since=0, on_notice=notices.append)) as events,
     ):
         publish(feed, 1)
@@ -66,7 +66,7 @@ def test_only_a_journal_on_disk_makes_messages_durable_and_its_absence_is_said(
 
 
 def test_memory_takes_in_no_more_than_64_megabytes_of_messages() -> None:
-    with Feed(options_for(None), {}) as feed:
+    with Publisher(options_for(None), {}) as feed:
         publish(feed, 5000, pad="x" * 20_000)
         wait_until(lambda: feed.counters.pruned >= 5000 - 64_000 // 20)
         wait_until(lambda: feed.counters.published == 5000)
@@ -75,7 +75,7 @@ def test_memory_takes_in_no_more_than_64_megabytes_of_messages() -> None:
 
 def test_many_threads_publish_and_each_keeps_its_own_order() -> None:
     told: list[Any] = []
-    with Feed(
+    with Publisher(
         options_for(None), {}, lambda topic, number, body: told.append((number, msgspec.json.decode(body)))
     ) as feed:
         threads = [threading.Thread(target=publish, args=(feed, 200, f"cam{n}")) for n in range(5)]
@@ -92,7 +92,7 @@ def test_many_threads_publish_and_each_keeps_its_own_order() -> None:
 
 def test_leaving_the_block_publishes_what_waits_and_ends_the_thread() -> None:
     told: list[int] = []
-    with Feed(options_for(None), {}, lambda topic, number, body: told.append(number)) as feed:
+    with Publisher(options_for(None), {}, lambda topic, number, body: told.append(number)) as feed:
         publish(feed, 3000)
     assert told == list(range(1, 3001))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("feed")]
@@ -103,7 +103,7 @@ def test_leaving_the_block_publishes_what_waits_and_ends_the_thread() -> None:
 def test_publish_does_not_wait_for_a_locked_journal(tmp_path: Path) -> None:
     told: list[bool] = []
     path = tmp_path / "j.db"
-    with Feed(options_for(None, path), {}, lambda t, n, body: told.append(json.loads(body)["durable"])) as feed:
+    with Publisher(options_for(None, path), {}, lambda t, n, body: told.append(json.loads(body)["durable"])) as feed:
         locker = sqlite3.connect(path, isolation_level=None)
         locker.execute("begin immediate")
         began = time.monotonic()
@@ -121,7 +121,7 @@ def test_what_the_listener_raises_reaches_the_owner() -> None:
     def broken(topic: str, number: int, body: bytes) -> None:
         raise RuntimeError(f"paper jam at {number}")
 
-    feed = Feed(options_for(None), {}, broken).__enter__()
+    feed = Publisher(options_for(None), {}, broken).__enter__()
     publish(feed, 1)
     wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "feed test"])
     with pytest.raises(FeedError, match="paper jam"):
@@ -135,7 +135,7 @@ def test_an_error_in_the_block_is_not_hidden_by_the_feed() -> None:
         raise RuntimeError("paper jam")
 
     def work() -> None:
-        with Feed(options_for(None), {}, jam) as feed:
+        with Publisher(options_for(None), {}, jam) as feed:
             publish(feed, 1)
             raise KeyError("mine")
 
@@ -145,8 +145,11 @@ def test_an_error_in_the_block_is_not_hidden_by_the_feed() -> None:
 
 def test_a_port_in_use_is_named_with_what_to_try() -> None:
     endpoint = free_endpoint()
-    with Feed(options_for(endpoint), {}), pytest.raises(FeedError, match=rf"{endpoint}: the port is in use.*--publish"):
-        Feed(options_for(endpoint), {}).__enter__()
+    with (
+        Publisher(options_for(endpoint), {}),
+        pytest.raises(FeedError, match=rf"{endpoint}: the port is in use.*--publish"),
+    ):
+        Publisher(options_for(endpoint), {}).__enter__()
 
 
 def test_a_history_port_in_use_is_named_too() -> None:
@@ -154,7 +157,7 @@ def test_a_history_port_in_use_is_named_too() -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as other:
         other.bind(parse_endpoint(endpoint).history)
         with pytest.raises(FeedError, match=parse_endpoint(endpoint).history):
-            Feed(options_for(endpoint), {}).__enter__()
+            Publisher(options_for(endpoint), {}).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -162,23 +165,23 @@ def test_a_history_port_in_use_is_named_too() -> None:
 )
 def test_an_endpoint_that_cannot_be_is_refused_with_the_right_form(endpoint: str) -> None:
     with pytest.raises(FeedError, match=r"endpoint '.*'"):
-        Feed(options_for(endpoint), {}).__enter__()
+        Publisher(options_for(endpoint), {}).__enter__()
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(FeedError, match="name an address of this machine"):
-        Feed(options_for("tcp://192.0.2.1:5556", insecure=True), {}).__enter__()
+        Publisher(options_for("tcp://192.0.2.1:5556", insecure=True), {}).__enter__()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "*", "192.168.1.5", "[::]", "eth0", "example.org"])
 def test_other_machines_are_not_let_in_without_keys(host: str) -> None:
     with pytest.raises(FeedError, match=r"no keys.*--keys DIR.*--insecure"):
-        Feed(options_for(f"tcp://{host}:5556"), {}).__enter__()
+        Publisher(options_for(f"tcp://{host}:5556"), {}).__enter__()
 
 
 def test_insecure_said_aloud_opens_it_and_warns(caplog: pytest.LogCaptureFixture) -> None:
     port = free_endpoint().rpartition(":")[2]
-    with Feed(options_for(f"tcp://0.0.0.0:{port}", insecure=True), {}) as feed:
+    with Publisher(options_for(f"tcp://0.0.0.0:{port}", insecure=True), {}) as feed:
         publish(feed, 1)
         with Subscriber(f"tcp://127.0.0.1:{port}", since=0) as events:
             take(events, 1)
@@ -187,7 +190,7 @@ def test_insecure_said_aloud_opens_it_and_warns(caplog: pytest.LogCaptureFixture
 
 def test_it_publishes_over_ipv6() -> None:
     port = free_endpoint().rpartition(":")[2]
-    with Feed(options_for(f"tcp://[::1]:{port}"), {}) as feed:
+    with Publisher(options_for(f"tcp://[::1]:{port}"), {}) as feed:
         publish(feed, 1)
         with Subscriber(f"tcp://[::1]:{port}", since=0) as events:
             assert take(events, 1)[0].sequence == 1
@@ -195,24 +198,26 @@ def test_it_publishes_over_ipv6() -> None:
 
 def test_two_publishers_on_one_journal_are_refused(tmp_path: Path) -> None:
     with (
-        Feed(options_for(None, tmp_path / "j.db"), {}),
+        Publisher(options_for(None, tmp_path / "j.db"), {}),
         pytest.raises(JournalError, match="give each publisher its own --journal"),
     ):
-        Feed(options_for(None, tmp_path / "j.db"), {}).__enter__()
+        Publisher(options_for(None, tmp_path / "j.db"), {}).__enter__()
 
 
 def test_a_failed_start_leaves_no_thread_and_no_lock(tmp_path: Path) -> None:
     taken = free_endpoint()
-    with Feed(options_for(taken), {}), pytest.raises(FeedError):
-        Feed(options_for(taken, tmp_path / "j.db"), {}).__enter__()
-    with Feed(options_for(None, tmp_path / "j.db"), {}) as feed:
+    with Publisher(options_for(taken), {}), pytest.raises(FeedError):
+        Publisher(options_for(taken, tmp_path / "j.db"), {}).__enter__()
+    with Publisher(options_for(None, tmp_path / "j.db"), {}) as feed:
         publish(feed, 1)
 
 
 def test_numbers_and_feed_go_on_after_a_restart_and_the_run_changes(tmp_path: Path) -> None:
     told: list[dict[str, Any]] = []
     for _ in range(2):
-        with Feed(options_for(None, tmp_path / "j.db"), {}, lambda t, n, body: told.append(json.loads(body))) as feed:
+        with Publisher(
+            options_for(None, tmp_path / "j.db"), {}, lambda t, n, body: told.append(json.loads(body))
+        ) as feed:
             publish(feed, 2)
     assert [message["sequence"] for message in told] == ["1", "2", "3", "4"]
     assert len({message["feed"] for message in told}) == 1
@@ -221,7 +226,7 @@ def test_numbers_and_feed_go_on_after_a_restart_and_the_run_changes(tmp_path: Pa
 
 def test_a_client_of_any_language_can_ask_for_state_history_and_schema() -> None:
     endpoint = free_endpoint()
-    with Feed(options_for(endpoint), {"title": "flash"}) as feed:
+    with Publisher(options_for(endpoint), {"title": "flash"}) as feed:
         publish(feed, 7)
         wait_until(lambda: feed.counters.published == 7)
         (info,) = ask(endpoint, b'{"op":"info","request":5}')
@@ -249,7 +254,7 @@ def test_a_client_of_any_language_can_ask_for_state_history_and_schema() -> None
 )
 def test_a_request_that_makes_no_sense_is_answered_with_why(frames: tuple[bytes, ...]) -> None:
     endpoint = free_endpoint()
-    with Feed(options_for(endpoint), {}) as feed:
+    with Publisher(options_for(endpoint), {}) as feed:
         (answer,) = ask(endpoint, *frames)
         assert "request" in json.loads(answer)["error"]
         wait_until(lambda: feed.counters.requests_refused == 1)
@@ -258,7 +263,7 @@ def test_a_request_that_makes_no_sense_is_answered_with_why(frames: tuple[bytes,
 def test_a_client_that_asks_too_often_is_left_without_answers_and_others_are_not() -> None:
     endpoint = free_endpoint()
     with (
-        Feed(options_for(endpoint, requests_per_second=10), {}) as feed,
+        Publisher(options_for(endpoint, requests_per_second=10), {}) as feed,
         zmq.Context() as context,
         context.socket(zmq.DEALER) as greedy,
     ):
@@ -275,12 +280,12 @@ def test_a_subscriber_that_waited_gets_a_short_run_whole_though_it_has_ended() -
     endpoint = free_endpoint()
     with Subscriber(endpoint) as events:
         assert events.receive(0.1) is None
-        with Feed(options_for(endpoint, farewell_seconds=1.0), {}) as feed:
+        with Publisher(options_for(endpoint, farewell_seconds=1.0), {}) as feed:
             publish(feed, 5)
             got = take(events, 5)
     assert [one.sequence for one in got] == [1, 2, 3, 4, 5]
 
 
 def test_a_topic_that_filters_could_not_name_is_refused() -> None:
-    with Feed(options_for(None), {}) as feed, pytest.raises(ValueError, match="topic"):
+    with Publisher(options_for(None), {}) as feed, pytest.raises(ValueError, match="topic"):
         feed.publish(topic="flash", type="t", subject="s", dataschema="d", data={})

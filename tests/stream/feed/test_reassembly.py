@@ -1,4 +1,4 @@
-"""Order: whatever is lost, doubled, late or restarted on the way, messages come out in order and once."""
+"""Reassembler: whatever is lost, doubled, late or restarted on the way, messages come out in order and once."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.feed.history_service import HistoryDesk
+from stream.feed.history_service import HistoryService
 from stream.feed.journal import Journal, Retention
-from stream.feed.protocol import Packed, encode
-from stream.feed.reassembly import Cursor, Order, Received, Start, SubscriberNotice
-from stream.feed.sequencer import Draft, Ledger
+from stream.feed.protocol import WireMessage, encode
+from stream.feed.reassembly import Cursor, Reassembler, Received, StartPosition, SubscriberNotice
+from stream.feed.sequencer import OutgoingMessage, Sequencer
 
-DRAFT = Draft("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
+OUTGOING = OutgoingMessage("ev.flash.cam", "test.v1", "cam", "urn:test", {"camera": "cam"})
 NO_JOURNAL = "disk_trouble"  # what these publishers, which keep their messages in memory, say first
 
 
 class Publisher:
-    """A real journal, ledger and desk, without sockets; `restart` begins a new run."""
+    """A real journal, sequencer and history, without sockets; `restart` begins a new run."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
@@ -29,11 +29,13 @@ class Publisher:
         self.restart()
 
     def restart(self) -> None:
-        self.ledger = Ledger(self.journal, "test")
-        self.desk = HistoryDesk(self.ledger, site="test", heartbeat_seconds=1.0, schema={}, requests_per_second=1e9)
+        self.sequencer = Sequencer(self.journal, "test")
+        self.history = HistoryService(
+            self.sequencer, site="test", heartbeat_seconds=1.0, schema={}, requests_per_second=1e9
+        )
 
-    def publish(self, count: int) -> list[Packed]:
-        packed = self.ledger.add([DRAFT] * count) if count else []
+    def publish(self, count: int) -> list[WireMessage]:
+        packed = self.sequencer.add([OUTGOING] * count) if count else []
         self.ids += [msgspec.json.decode(one.body)["id"] for one in packed]
         self.sent += [one.frames() for one in packed]
         return packed
@@ -49,37 +51,37 @@ class Publisher:
         self.restart()
 
     def heartbeat(self) -> list[bytes]:
-        self.sent.append(self.desk.heartbeat(0.0))
+        self.sent.append(self.history.heartbeat(0.0))
         return self.sent[-1]
 
-    def answer(self, order: Order) -> list[bytes] | None:
-        """What the history says to what `order` asks now; None if it asks nothing."""
-        request = order.next_request()
-        answer = self.desk.answer([b"me", encode(request)], 0.0) if request else None
+    def answer(self, reassembler: Reassembler) -> list[bytes] | None:
+        """What the history says to what `reassembler` asks now; None if it asks nothing."""
+        request = reassembler.next_request()
+        answer = self.history.answer([b"me", encode(request)], 0.0) if request else None
         return answer[1:] if answer else None
 
 
 class Listener:
-    """An Order and everything that came out of it."""
+    """An Reassembler and everything that came out of it."""
 
     def __init__(self, cursors: dict[str, Cursor] | None = None, since: int | None = 0, waited: float = 0.0) -> None:
         self.notices: list[SubscriberNotice] = []
         self.got: list[Received] = []
-        self.order = self.another(cursors if cursors is not None else {}, since, waited)
+        self.reassembler = self.another(cursors if cursors is not None else {}, since, waited)
 
-    def another(self, cursors: dict[str, Cursor], since: int | None, waited: float) -> Order:
-        return Order("tcp://x:1", cursors, Start(since, None, lambda: waited), self.notices.append)
+    def another(self, cursors: dict[str, Cursor], since: int | None, waited: float) -> Reassembler:
+        return Reassembler("tcp://x:1", cursors, StartPosition(since, None, lambda: waited), self.notices.append)
 
     def hear(self, frames: list[bytes]) -> None:
-        self.got += self.order.on_event(frames)
+        self.got += self.reassembler.on_event(frames)
 
     def hear_answer(self, frames: list[bytes]) -> None:
-        self.got += self.order.on_reply(frames)
+        self.got += self.reassembler.on_reply(frames)
 
     def catch_up(self, publisher: Publisher) -> None:
         self.hear(publisher.heartbeat())
         for _ in range(1000):
-            answer = publisher.answer(self.order)
+            answer = publisher.answer(self.reassembler)
             if answer is None:
                 return
             self.hear_answer(answer)
@@ -99,7 +101,9 @@ STEPS = st.lists(
         st.tuples(
             st.just("publish"), st.integers(1, 5), st.sampled_from(["all", "none", "doubled", "swapped", "last"])
         ),
-        st.tuples(st.sampled_from(["beat", "lost beat", "ask", "ask and lose the answer", "late answer", "restart"])),
+        st.tuples(
+            st.sampled_from(["heartbeat", "lost heartbeat", "ask", "ask and lose the answer", "late answer", "restart"])
+        ),
         st.tuples(st.just("late frames"), st.integers(0, 50)),
     ),
     max_size=40,
@@ -122,7 +126,7 @@ def test_any_loss_doubling_swap_late_frame_and_restart_still_gives_each_message_
 
 COPIES = st.lists(
     st.one_of(
-        STEPS.map(lambda steps: steps[0] if steps else ("beat",)), st.tuples(st.sampled_from(["copy", "put back"]))
+        STEPS.map(lambda steps: steps[0] if steps else ("heartbeat",)), st.tuples(st.sampled_from(["copy", "put back"]))
     ),
     max_size=40,
 )
@@ -159,7 +163,7 @@ def play(publisher: Publisher, listener: Listener, late: list[list[bytes]], name
             listener.hear(frames)
     elif name == "restart":
         publisher.restart()
-    elif name == "beat":
+    elif name == "heartbeat":
         listener.hear(publisher.heartbeat())
     elif name == "late frames":
         # What an earlier run sent may wait in a socket for as long as a subscriber is frozen.
@@ -169,7 +173,7 @@ def play(publisher: Publisher, listener: Listener, late: list[list[bytes]], name
         for answer in late:
             listener.hear_answer(answer)
     elif name.startswith("ask"):
-        answer = publisher.answer(listener.order)
+        answer = publisher.answer(listener.reassembler)
         if answer is not None and "lose" in name:
             late.append(answer)
         elif answer is not None:
@@ -271,8 +275,8 @@ def test_a_feed_that_comes_through_two_endpoints_gives_each_message_once() -> No
     cursors: dict[str, Cursor] = {}
     first, second = (listener.another(cursors, 0, 0.0) for _ in range(2))
     for one in publisher.publish(6):
-        for order in (first, second):
-            listener.order = order
+        for reassembler in (first, second):
+            listener.reassembler = reassembler
             listener.hear(one.frames())
             listener.catch_up(publisher)
     assert listener.ids == publisher.ids
@@ -303,10 +307,10 @@ def test_history_that_cannot_be_read_is_asked_again_and_skips_nothing() -> None:
     publisher, listener = Publisher(), Listener()
     publisher.publish(3)
     listener.hear(publisher.heartbeat())
-    answer = publisher.answer(listener.order)
+    answer = publisher.answer(listener.reassembler)
     assert answer is not None
     listener.hear_answer([encode(msgspec.json.decode(answer[0]) | {"error": "locked", "count": 0})])
-    assert listener.order.history_failed
+    assert listener.reassembler.history_failed
     assert listener.got == []
     listener.catch_up(publisher)
     assert listener.ids == publisher.ids

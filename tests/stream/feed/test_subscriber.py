@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
-from stream import AsyncSubscriber, Cursor, Feed, FeedError, Received, Subscriber, SubscriberNotice, SubscriberOptions
+from stream import (
+    AsyncSubscriber,
+    Cursor,
+    FeedError,
+    Publisher,
+    Received,
+    Subscriber,
+    SubscriberNotice,
+    SubscriberOptions,
+)
 from stream.feed.keys import make_client_keys, make_server_keys
 from stream.feed.protocol import parse_endpoint
 
@@ -25,7 +34,7 @@ def test_it_goes_on_through_restarts_of_the_publisher(tmp_path: Path) -> None:
     endpoint, got = free_endpoint(), []
     with Subscriber(endpoint, since=0) as events:
         for _ in range(3):
-            with Feed(options_for(endpoint, tmp_path / "j.db"), {}) as feed:
+            with Publisher(options_for(endpoint, tmp_path / "j.db"), {}) as feed:
                 publish(feed, 20)
                 got += take(events, 20)
     assert numbers(got) == list(range(1, 61))
@@ -34,7 +43,7 @@ def test_it_goes_on_through_restarts_of_the_publisher(tmp_path: Path) -> None:
 def test_a_cursor_file_goes_on_behind_what_was_dealt_with(tmp_path: Path) -> None:
     endpoint = free_endpoint()
     options = SubscriberOptions(since=0, cursor=tmp_path / "place")
-    with Feed(options_for(endpoint), {}) as feed:
+    with Publisher(options_for(endpoint), {}) as feed:
         publish(feed, 10)
         with Subscriber(endpoint, options=options) as events:
             assert numbers(take(events, 4)) == [1, 2, 3, 4]
@@ -45,7 +54,7 @@ def test_a_cursor_file_goes_on_behind_what_was_dealt_with(tmp_path: Path) -> Non
 def test_a_message_whose_handling_failed_comes_again(tmp_path: Path) -> None:
     endpoint = free_endpoint()
     options = SubscriberOptions(since=0, cursor=tmp_path / "place")
-    with Feed(options_for(endpoint), {}) as feed:
+    with Publisher(options_for(endpoint), {}) as feed:
         publish(feed, 3)
 
         def handle_until_the_power_is_cut() -> None:
@@ -63,7 +72,7 @@ def test_a_message_whose_handling_failed_comes_again(tmp_path: Path) -> None:
 def test_a_cursor_file_keeps_the_place_of_first_contact_even_before_a_message(tmp_path: Path) -> None:
     endpoint = free_endpoint()
     options = SubscriberOptions(cursor=tmp_path / "place")
-    with Feed(options_for(endpoint), {}) as feed:
+    with Publisher(options_for(endpoint), {}) as feed:
         publish(feed, 3)
         wait_until(lambda: feed.counters.published == 3)
         with Subscriber(endpoint, options=options) as events:
@@ -76,7 +85,7 @@ def test_a_cursor_file_keeps_the_place_of_first_contact_even_before_a_message(tm
 def test_a_cursor_that_cannot_be_written_is_said_once_and_holds_up_no_message(tmp_path: Path) -> None:
     endpoint, notices = free_endpoint(), list[SubscriberNotice]()
     options = SubscriberOptions(since=0, cursor=tmp_path / "place", on_notice=notices.append)
-    with Feed(options_for(endpoint), {}) as feed:
+    with Publisher(options_for(endpoint), {}) as feed:
         publish(feed, 3)
         with Subscriber(endpoint, options=options) as events:
             (tmp_path / "place.new").mkdir()  # no file can be written there, as on a full disk
@@ -99,7 +108,7 @@ def test_a_damaged_cursor_file_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 def test_the_place_can_be_kept_by_the_caller_instead() -> None:
     endpoint = free_endpoint()
-    with Feed(options_for(endpoint), {}) as feed:
+    with Publisher(options_for(endpoint), {}) as feed:
         publish(feed, 5)
         with Subscriber(endpoint, since=0) as events:
             third = take(events, 3)[-1]
@@ -110,7 +119,7 @@ def test_the_place_can_be_kept_by_the_caller_instead() -> None:
 
 def test_filters_by_camera_and_state_leave_the_numbers_whole(tmp_path: Path) -> None:
     endpoint = free_endpoint()
-    with Feed(options_for(endpoint, tmp_path / "j.db"), {}) as feed:
+    with Publisher(options_for(endpoint, tmp_path / "j.db"), {}) as feed:
         for n in range(10):
             publish(feed, 1, camera=f"cam{n % 2}", state=("detected", "confirmed")[n // 2 % 2])
         notices: list[SubscriberNotice] = []
@@ -126,14 +135,14 @@ def test_filters_by_camera_and_state_leave_the_numbers_whole(tmp_path: Path) -> 
 def test_the_place_is_kept_behind_what_was_not_wanted_so_that_its_pruning_is_no_loss(tmp_path: Path) -> None:
     endpoint, cursor, notices = free_endpoint(), tmp_path / "cursor", []
     options = SubscriberOptions(since=0, cursor=cursor, cameras=["roof"], on_notice=notices.append)
-    with Feed(options_for(endpoint, tmp_path / "j.db"), {}) as feed:
+    with Publisher(options_for(endpoint, tmp_path / "j.db"), {}) as feed:
         publish(feed, 1, camera="roof")
         publish(feed, 600, camera="yard", pad="x" * 2000)
         with Subscriber(endpoint, options=options) as events:
             take(events, 1)
             wait_until(lambda: events.receive(0.05) or b'"sequence":601' in cursor.read_bytes())
     with (
-        Feed(options_for(endpoint, tmp_path / "j.db", keep_megabytes=0.1), {}) as feed,
+        Publisher(options_for(endpoint, tmp_path / "j.db", keep_megabytes=0.1), {}) as feed,
         Subscriber(endpoint, options=options) as events,
     ):
         wait_until(lambda: feed.counters.pruned > 300)
@@ -144,7 +153,10 @@ def test_the_place_is_kept_behind_what_was_not_wanted_so_that_its_pruning_is_no_
 
 def test_several_feeds_come_together_each_in_its_own_order() -> None:
     endpoints = [free_endpoint(), free_endpoint()]
-    with Feed(options_for(endpoints[0], site="a"), {}) as one, Feed(options_for(endpoints[1], site="b"), {}) as two:
+    with (
+        Publisher(options_for(endpoints[0], site="a"), {}) as one,
+        Publisher(options_for(endpoints[1], site="b"), {}) as two,
+    ):
         publish(one, 30)
         publish(two, 20)
         with Subscriber(*endpoints, since=0) as events:
@@ -157,10 +169,10 @@ def test_it_says_when_the_publisher_is_away_and_back(tmp_path: Path) -> None:
     endpoint, notices = free_endpoint(), []
     with Subscriber(endpoint, options=SubscriberOptions(on_notice=notices.append)) as events:
         assert events.away == [endpoint]
-        with Feed(options_for(endpoint, tmp_path / "j.db"), {}):
+        with Publisher(options_for(endpoint, tmp_path / "j.db"), {}):
             wait_until(lambda: events.receive(0.05) or not events.away)
         wait_until(lambda: events.receive(0.05) or events.away)
-        with Feed(options_for(endpoint, tmp_path / "j.db"), {}):
+        with Publisher(options_for(endpoint, tmp_path / "j.db"), {}):
             wait_until(lambda: events.receive(0.05) or not events.away)
     assert [notice.kind for notice in notices] == ["connected", "away", "back"]
     assert endpoint in notices[1].text
@@ -196,7 +208,9 @@ def test_it_waits_behind_a_forwarder_that_takes_connections_before_the_publisher
             forward.start()
             wait_until(lambda: events.receive(0.05) or not forward.is_alive())
         assert len(closed) == 10
-        with Feed(options_for(endpoint, tmp_path / "j.db", keys=tmp_path / "keys" if with_key else None), {}) as feed:
+        with Publisher(
+            options_for(endpoint, tmp_path / "j.db", keys=tmp_path / "keys" if with_key else None), {}
+        ) as feed:
             publish(feed, 1)
             take(events, 1)
     assert [notice.kind for notice in notices if notice.kind != "away"] == ["refused", "connected"]
@@ -229,7 +243,7 @@ def test_a_far_publisher_that_breaks_off_is_not_taken_for_a_forwarder_and_the_ke
 def test_it_says_when_the_publisher_cannot_write_its_journal_and_when_it_can_again(tmp_path: Path) -> None:
     endpoint, notices = free_endpoint(), []
     with (
-        Feed(options_for(endpoint, tmp_path / "j.db"), {}) as feed,
+        Publisher(options_for(endpoint, tmp_path / "j.db"), {}) as feed,
         Subscriber(endpoint, options=SubscriberOptions(since=0, on_notice=notices.append)) as events,
         closing(sqlite3.connect(tmp_path / "j.db", isolation_level=None)) as locker,
     ):
@@ -249,7 +263,7 @@ def test_a_wiped_journal_is_told_and_its_messages_come_from_the_first(tmp_path: 
     endpoint, notices = free_endpoint(), []
     with Subscriber(endpoint, options=SubscriberOptions(since=0, on_notice=notices.append)) as events:
         for name in ("one.db", "two.db"):
-            with Feed(options_for(endpoint, tmp_path / name), {}) as feed:
+            with Publisher(options_for(endpoint, tmp_path / name), {}) as feed:
                 publish(feed, 4)
                 assert numbers(take(events, 4)) == [1, 2, 3, 4]
     assert "new_feed" in [notice.kind for notice in notices]
@@ -257,9 +271,9 @@ def test_a_wiped_journal_is_told_and_its_messages_come_from_the_first(tmp_path: 
 
 def test_pruned_history_is_told_with_what_is_gone(tmp_path: Path) -> None:
     endpoint, notices = free_endpoint(), []
-    with Feed(options_for(None, tmp_path / "j.db"), {}) as feed:
+    with Publisher(options_for(None, tmp_path / "j.db"), {}) as feed:
         publish(feed, 5)
-    with Feed(options_for(endpoint, tmp_path / "j.db", keep_days=1e-9), {}) as feed:
+    with Publisher(options_for(endpoint, tmp_path / "j.db", keep_days=1e-9), {}) as feed:
         wait_until(lambda: feed.counters.pruned == 5)
         publish(feed, 1)
         with Subscriber(endpoint, options=SubscriberOptions(since=0, on_notice=notices.append)) as events:
@@ -271,14 +285,14 @@ def test_a_journal_deleted_under_a_running_publisher_costs_nothing(tmp_path: Pat
     endpoint = free_endpoint()
     path = tmp_path / "j.db"
     with Subscriber(endpoint, since=0) as events:
-        with Feed(options_for(endpoint, path), {}) as feed:
+        with Publisher(options_for(endpoint, path), {}) as feed:
             publish(feed, 3)
             take(events, 3)
             for file in (path, path.with_name("j.db-wal"), path.with_name("j.db-shm")):
                 file.unlink(missing_ok=True)
             wait_until(path.exists)
             publish(feed, 2)
-        with Feed(options_for(endpoint, path), {}) as feed:
+        with Publisher(options_for(endpoint, path), {}) as feed:
             publish(feed, 1)
             assert numbers(take(events, 3)) == [4, 5, 6]
 
@@ -292,7 +306,7 @@ def test_stop_from_another_thread_ends_the_loop() -> None:
             for event in events:
                 seen.append(event)  # noqa: PERF402 - `extend` would keep them to itself until the end
 
-    with Feed(options_for(endpoint), {}) as feed:
+    with Publisher(options_for(endpoint), {}) as feed:
         publish(feed, 1)
         events = Subscriber(endpoint, since=0)
         listener = threading.Thread(target=listen, name="listener")
@@ -327,7 +341,7 @@ def test_asyncio_gets_the_same_messages_and_other_tasks_run_meanwhile() -> None:
         ticking.cancel()
         return got, ticks
 
-    with Feed(options_for(endpoint), {}) as feed:
+    with Publisher(options_for(endpoint), {}) as feed:
         publish(feed, 30)
         got, ticks = asyncio.run(asyncio.wait_for(receive_while_ticking(), LIMIT_SECONDS))
     assert got == list(range(1, 31))
@@ -337,7 +351,7 @@ def test_asyncio_gets_the_same_messages_and_other_tasks_run_meanwhile() -> None:
 def test_a_slow_subscriber_gets_everything_though_the_publisher_keeps_little_for_it(tmp_path: Path) -> None:
     endpoint = free_endpoint()
     options = options_for(endpoint, tmp_path / "j.db", send_queue_messages=10)
-    with Feed(options, {}) as feed, Subscriber(endpoint, since=0) as events:
+    with Publisher(options, {}) as feed, Subscriber(endpoint, since=0) as events:
         publish(feed, 1)
         take(events, 1)
         publish(feed, 15_000, padding="x" * 200)
@@ -366,7 +380,7 @@ sys.exit(run(parser.parse_args(sys.argv[1:])))
 
 def test_it_works_where_opencv_pyav_torch_and_numpy_are_not_installed() -> None:
     endpoint = free_endpoint()
-    with Feed(options_for(endpoint), {}) as feed:
+    with Publisher(options_for(endpoint), {}) as feed:
         publish(feed, 2)
         words = [endpoint, "--since", "0", "--count", "2", "--seconds", "15", "--json"]
         done = subprocess.run(
