@@ -1,4 +1,4 @@
-"""What flows in (pictures of cameras and files) and out (numbered messages): this package's one door.
+"""Video capture and the event feed: public API.
 
 Names load on first use, so that a subscriber needs neither PyAV nor OpenCV installed.
 """
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from stream.capture.options import CaptureOptions
     from stream.capture.status import CameraStatus
     from stream.errors import FeedError, JournalError, OpenError, StreamError, VideoError
-    from stream.feed.journal import RelayPosition
-    from stream.feed.journal_reader import HistoryFilter, JournalRecord, read_history
+    from stream.feed.journal import JournalRecord, RelayPosition
+    from stream.feed.journal_reader import HistoryFilter, read_history
     from stream.feed.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
-    from stream.feed.message import Message, utc_text
+    from stream.feed.message import Message, WireMessage, utc_text
     from stream.feed.options import FeedOptions
     from stream.feed.protocol import FeedCapabilities, feed_capabilities, parse_endpoint
     from stream.feed.publisher import Publisher
@@ -47,7 +47,7 @@ _HOME = {
     "GrowingFile": "capture.files.growing_file",
     "HistoryFilter": "feed.journal_reader",
     "JournalError": "errors",
-    "JournalRecord": "feed.journal_reader",
+    "JournalRecord": "feed.journal",
     "Message": "feed.message",
     "SubscriberNotice": "feed.reassembly",
     "Received": "feed.reassembly",
@@ -55,6 +55,7 @@ _HOME = {
     "Subscriber": "feed.subscriber",
     "SubscriberOptions": "feed.subscriber",
     "RelayPosition": "feed.journal",
+    "WireMessage": "feed.message",
     "Video": "capture.files.video_file",
     "allow_client": "feed.keys",
     "camera_name": "capture.addresses",
@@ -100,6 +101,7 @@ __all__ = [
     "SubscriberOptions",
     "Video",
     "VideoError",
+    "WireMessage",
     "allow_client",
     "camera_name",
     "feed_capabilities",

@@ -23,7 +23,7 @@ from detector.verify.base import NullVerifier, unverified
 from detector.verify.batcher import Batcher
 from detector.verify.factory import choose_verifier
 from detector.verify.photometric.verifier import PhotometricVerifier
-from stream import CameraStatus, Publisher
+from stream import CameraStatus, Publisher, WireMessage
 
 CAMERA_TYPE = "lightning.camera.v1"
 CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
@@ -154,6 +154,6 @@ class Session:
             data=flash,
         )
 
-    def _tell(self, topic: str, sequence: int, body: bytes) -> None:
+    def _tell(self, message: WireMessage) -> None:
         for listener in self._listeners:
-            listener(topic, sequence, body)
+            listener(message.topic, message.sequence, message.body)

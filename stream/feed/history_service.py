@@ -1,4 +1,4 @@
-"""HistoryService: answers what clients ask of a feed, and bounds what any of them may cost."""
+"""Answer what clients ask of a feed, and bound what any of them may cost."""
 
 import time
 from collections import OrderedDict
@@ -8,14 +8,13 @@ from typing import Any
 import msgspec
 
 from stream.errors import JournalError
-from stream.feed.message import utc_text
+from stream.feed.message import WireMessage, utc_text
 from stream.feed.protocol import (
     PAGE_MESSAGES,
     REQUEST_BYTES,
     Heartbeat,
     Reply,
     Request,
-    WireMessage,
     decode_request,
     encode,
 )
@@ -25,15 +24,15 @@ _CLIENTS_REMEMBERED = 1000
 
 
 class RateLimiter:
-    """How often something may happen: `per_second` on average, twice that at once; remembers 1000 keys at most."""
+    """Allow `per_second` on average, twice that at once, for each key; remember 1000 keys at most."""
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_second
         self._clock = clock
         self._left: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: bytes) -> bool:
-        """Whether `key` may, now."""
+    def allow(self, key: bytes) -> bool:
+        """Return whether `key` may go on now, and count it."""
         now = self._clock()
         left, at = self._left.pop(key, (2 * self._per_second, now))
         left = min(2 * self._per_second, left + (now - at) * self._per_second)
@@ -45,7 +44,13 @@ class RateLimiter:
 
 
 class HistoryService:
-    """Answers the frames of one request at a time; opens no socket itself."""
+    """Answer the frames of one request at a time; opens no socket itself.
+
+    Attributes:
+        answered: requests answered.
+        refused: requests answered with an error.
+        dropped: requests left without an answer, since they came too often.
+    """
 
     def __init__(
         self,
@@ -67,13 +72,13 @@ class HistoryService:
         self.dropped = 0
 
     def heartbeat(self, now: float) -> list[bytes]:
-        """The frames of a heartbeat at `now` (seconds since 1970)."""
+        """Return the frames of a heartbeat at `now` (seconds since 1970)."""
         position = self._sequencer.position
         heartbeat = Heartbeat(**msgspec.structs.asdict(position), **self._state(now))
         return WireMessage("hb", position.last, encode(heartbeat)).frames()
 
     def answer(self, frames: list[bytes], now: float) -> list[bytes] | None:
-        """The frames to send back for `frames` as a ROUTER received them, or None to stay silent.
+        """Return the frames to send back for `frames` as a ROUTER received them, or None to send nothing.
 
         The first frame is the client; an empty one after it (REQ sockets put it there) is kept in the answer.
         """
@@ -81,7 +86,7 @@ class HistoryService:
         envelope = [client]
         if rest and rest[0] == b"":
             envelope.append(rest.pop(0))
-        if not (self._each.take(client) and self._all.take(b"")):
+        if not (self._each.allow(client) and self._all.allow(b"")):
             self.dropped += 1
             return None
         if len(rest) != 1 or len(rest[0]) > REQUEST_BYTES:
@@ -91,25 +96,25 @@ class HistoryService:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return envelope + self._refuse("", 0, f"not a request: {error}", now)
         try:
-            reply = self._meet(request, now)
+            reply = self._reply(request, now)
         except JournalError as error:
             return envelope + self._refuse(request.op, request.request, f"history is not available now: {error}", now)
         self.answered += 1
         return envelope + reply
 
-    def _meet(self, request: Request, now: float) -> list[bytes]:
+    def _reply(self, request: Request, now: float) -> list[bytes]:
         if request.op == "since":
             page = self._sequencer.page(request.sequence, min(request.limit, PAGE_MESSAGES))
             frames = [frame for wire in page for frame in wire.frames()]
-            return [self._header(request.op, request.request, now, count=len(page)), *frames]
-        header = self._header(request.op, request.request, now, count=0)
+            return [self._head(request.op, request.request, now, count=len(page)), *frames]
+        header = self._head(request.op, request.request, now, count=0)
         return [header, self._schema] if request.op == "schema" else [header]
 
     def _refuse(self, op: str, number: int, why: str, now: float) -> list[bytes]:
         self.refused += 1
-        return [self._header(op, number, now, count=0, error=why)]
+        return [self._head(op, number, now, count=0, error=why)]
 
-    def _header(self, op: str, number: int, now: float, *, count: int, error: str | None = None) -> bytes:
+    def _head(self, op: str, number: int, now: float, *, count: int, error: str | None = None) -> bytes:
         facts = msgspec.structs.asdict(self._sequencer.position) | self._state(now)
         reply = Reply(op=op, request=number, count=count, site=self._site, **facts)
         return encode(reply if error is None else msgspec.structs.replace(reply, error=error))

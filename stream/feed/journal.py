@@ -1,4 +1,4 @@
-"""An append-only journal of numbered messages in SQLite: on disk before anyone sees them."""
+"""An append-only journal of numbered messages in SQLite; messages are on disk before they are published."""
 
 import secrets
 import sqlite3
@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from stream.errors import JournalError
 from stream.feed.journal_lock import JournalLock
+from stream.feed.message import WireMessage
 
 _FORMAT = 1
 _APPLICATION = 0x4C467631  # "LFv1": tells our files from other SQLite databases
@@ -33,23 +34,37 @@ class Retention:
 
 
 class RelayPosition(NamedTuple):
-    """The message of another feed that an entry carries on: how far a relay has come, kept with what it relayed."""
+    """The message of another feed that was relayed; how far a relay has come is kept with what it relayed."""
 
     feed: str
     run: str
     sequence: int
 
 
-class Entry(NamedTuple):
-    """One message in the journal; `published` in seconds since 1970, `body` the JSON exactly as it is published."""
+@dataclass(frozen=True, kw_only=True)
+class JournalRecord(WireMessage):
+    """One message in the journal.
 
-    sequence: int
+    Attributes:
+        id: the message's id.
+        subject: the camera or site that it is about.
+        published_utc: when it was published, in seconds since 1970.
+        upstream: of a relayed message, its place in the feed that it came from; not given by `Journal.since`.
+    """
+
     id: str
-    topic: str
     subject: str
-    published: float
-    body: bytes
+    published_utc: float
     upstream: RelayPosition | None = None
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Self:
+        """Return the record in a row of RECORD_COLUMNS."""
+        sequence, message_id, topic, subject, published, body = row
+        return cls(topic=topic, sequence=sequence, body=body, id=message_id, subject=subject, published_utc=published)
+
+
+RECORD_COLUMNS = "sequence, id, topic, subject, published, body"
 
 
 class Journal:
@@ -78,45 +93,53 @@ class Journal:
             self.close()
             raise
 
-    def append(self, entries: Sequence[Entry]) -> None:
-        """Keep `entries` (numbered on from `last`), all or none; they are on disk when this returns."""
-        rows = [(e.sequence, e.id, e.topic, e.subject, e.published, e.body) for e in entries]
-        upstreams = [entry.upstream for entry in entries if entry.upstream]
+    def append(self, records: Sequence[JournalRecord]) -> None:
+        """Write `records`, numbered on from `last`, all or none; they are on disk when this returns."""
+        rows = [(one.sequence, one.id, one.topic, one.subject, one.published_utc, one.body) for one in records]
+        upstreams = [record.upstream for record in records if record.upstream]
         with self._explained("write"), self._transaction() as database:
             database.executemany("insert into message values(?,?,?,?,?,?)", rows)
             database.executemany("insert or replace into upstream values(?,?,?)", upstreams)
-        self.last = entries[-1].sequence
-        self.first = min(self.first, entries[0].sequence)
+        self.last = records[-1].sequence
+        self.first = min(self.first, records[0].sequence)
 
     def reserve(self, sequence: int) -> None:
-        """Note that numbers up to `sequence` were given though they could not be written: never give them again."""
+        """Never give numbers up to `sequence` again, although they could not be written."""
         if self._lock is not None:
             self._lock.reserve(self.feed, sequence)
 
-    def since(self, sequence: int, limit: int) -> Iterator[Entry]:
-        """The messages numbered above `sequence`, oldest first, at most `limit`."""
+    def since(self, sequence: int, limit: int) -> Iterator[JournalRecord]:
+        """Yield the messages numbered above `sequence`, oldest first, at most `limit`."""
         with self._explained("read"):
             rows = self._open.execute(
-                "select * from message where sequence > ? order by sequence limit ?", (sequence, limit)
+                f"select {RECORD_COLUMNS} from message where sequence > ? order by sequence limit ?",  # noqa: S608 - fixed text
+                (sequence, limit),
             )
             for row in rows:
-                yield Entry(*row)
+                yield JournalRecord.from_row(row)
 
     def knows(self, message_id: str) -> bool:
-        """Whether a message with this id is kept here."""
+        """Return whether a message with this id is in the journal."""
         with self._explained("read"):
             return bool(self._open.execute("select 1 from message where id = ?", (message_id,)).fetchone())
 
     def upstreams(self) -> list[RelayPosition]:
-        """The last message relayed from each other feed."""
+        """Return the last message relayed from each other feed."""
         with self._explained("read"):
             return [RelayPosition._make(row) for row in self._open.execute("select feed, run, sequence from upstream")]
 
     def prune(self, retention: Retention, now: float, *, young: int | None = None) -> int:
-        """Forget the oldest messages that are past `retention`; returns how many. Call again while it returns some.
+        """Delete the oldest messages that are past `retention`, at most 2000 at once.
 
-        Only ever the oldest go, so a clock that steps back keeps messages longer, never shorter than what follows them.
-        Those numbered `young` or above are not too old, whatever the clock said when they were published.
+        Only the oldest are deleted, so a clock that steps back keeps messages longer, never shorter than later ones.
+
+        Args:
+            retention: how long to keep messages.
+            now: seconds since 1970.
+            young: messages from this number on are not too old, whatever the clock said when they were published.
+
+        Returns:
+            How many were deleted; call again while there are some.
         """
         with self._explained("prune"), self._transaction() as database:
             kept = database.execute(
@@ -135,7 +158,7 @@ class Journal:
         return removed
 
     def restore_if_gone(self) -> bool:
-        """Write the journal anew if its file was deleted or replaced while it was open; returns whether it was."""
+        """Write the file again if it was deleted or replaced while open; return whether it was."""
         if self._path is None or self._inode_now() == self._inode:
             return False
         with self._explained("restore"):
@@ -153,7 +176,7 @@ class Journal:
         return True
 
     def close(self) -> None:
-        """Let go of the file; it may be called twice."""
+        """Release the file; a second call does nothing."""
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -163,12 +186,12 @@ class Journal:
 
     @property
     def durable(self) -> bool:
-        """Whether it is on disk."""
+        """Whether the journal is on disk."""
         return self._path is not None
 
     @property
     def name(self) -> str:
-        """What messages call it: its path."""
+        """Its path, for messages to people."""
         return str(self._path or "journal in memory")
 
     @property
@@ -196,7 +219,7 @@ class Journal:
         return database
 
     def _prepare(self) -> str:
-        """Check that the file is ours, make its tables where they are missing, and return the feed's id."""
+        """Check that the file is a journal, create missing tables, and return the feed's id."""
         database = self._open
         check_format(database, self.name)
         with self._transaction():
@@ -208,20 +231,20 @@ class Journal:
         return str(database.execute("select value from meta where key = 'feed'").fetchone()[0])
 
     def _first_kept(self) -> int:
-        """The oldest number kept; last + 1 when none is."""
+        """Return the oldest number kept, or last + 1."""
         with self._explained("read"):
             first = self._open.execute("select min(sequence) from message").fetchone()[0]
         return int(first or self.last + 1)
 
     def _last_kept(self) -> int:
-        """The last number that was ever kept, though it may be forgotten by now."""
+        """Return the last number ever written, although its message may be pruned by now."""
         with self._explained("read"):
             last = self._open.execute("select max(sequence) from message").fetchone()[0]
             given = self._open.execute("select seq from sqlite_sequence where name = 'message'").fetchone()
         return max(last or 0, given[0] if given else 0)
 
     def _boundary_by_size(self, limit_bytes: float) -> int:
-        """The number below which messages must go for the file to fit `limit_bytes`, judged by the average message."""
+        """Return the number below which messages must go to fit `limit_bytes`, judged by the average message."""
         pages, free, page_bytes = (
             self._open.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )
@@ -254,10 +277,10 @@ class Journal:
 
 
 def check_format(database: sqlite3.Connection, name: str) -> None:
-    """Nothing, if `database` is empty or a journal that this version reads.
+    """Raise JournalError unless `database` is empty or a journal that this version reads.
 
     Raises:
-        JournalError: it is another program's, or a newer version's.
+        JournalError: it belongs to another program or a newer version.
     """
     application = database.execute("pragma application_id").fetchone()[0]
     version = database.execute("pragma user_version").fetchone()[0]
@@ -282,7 +305,7 @@ def _advice(error: sqlite3.Error) -> str:
 
 
 def _put_aside(path: Path) -> None:
-    """Make room at `path`: a file put there meanwhile is renamed, a stray -wal would damage the new database."""
+    """Rename what lies at `path`; a stray -wal would damage the new database."""
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     if path.exists():

@@ -1,29 +1,31 @@
-"""Reading a journal that a publisher may be writing at the same time."""
+"""Read a journal that a publisher may be writing at the same time."""
 
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import msgspec
 
 from stream.errors import JournalError
-from stream.feed.journal import check_format
-from stream.feed.message import Message
+from stream.feed.journal import RECORD_COLUMNS, JournalRecord, check_format
 
 _PAGE = 500  # messages
-
-_decode = msgspec.json.Decoder(Message[dict[str, Any]]).decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFilter:
-    """Which messages; what is empty or None lets any through.
+    """Which messages to read; a field that is empty or None matches any.
 
-    Numbered above `since`, published in [begin_utc, end_utc) (seconds since 1970), about one of `cameras`, with a
-    data.state among `states`, of a topic that starts with one of `topics`; of these only the `newest` so many.
+    Attributes:
+        since: only numbers above this.
+        begin_utc: published at or after this, in seconds since 1970.
+        end_utc: published before this, in seconds since 1970.
+        cameras: about one of these.
+        states: whose data.state is one of these.
+        topics: whose topic starts with one of these.
+        newest: of all that match, only the last so many.
     """
 
     since: int = 0
@@ -35,20 +37,11 @@ class HistoryFilter:
     newest: int | None = None
 
 
-class JournalRecord(NamedTuple):
-    """One message of a journal."""
-
-    sequence: int
-    topic: str
-    published_utc: float
-    message: Message[dict[str, Any]]
-    body: bytes
-
-
 def read_history(path: Path, wanted: HistoryFilter) -> Iterator[JournalRecord]:
-    """The messages in the journal at `path` that `wanted` lets through, oldest first; none newer than the first look.
+    """Yield the messages in the journal at `path` that match `wanted`, oldest first.
 
-    Read in pages, so that a reader that pauses never keeps the publisher's files from shrinking.
+    Messages written after the first was read are left out. The file is read in pages, so that a reader that pauses does
+    not keep the publisher's files from shrinking.
 
     Raises:
         JournalError: the file is missing, not a journal, or cannot be read.
@@ -75,18 +68,20 @@ def _pages(database: sqlite3.Connection, wanted: HistoryFilter) -> Iterator[Jour
         [*values, limit],
     ).fetchone()
     query = (
-        f"select sequence, topic, published, body from message where {conditions} "  # noqa: S608
+        f"select {RECORD_COLUMNS} from message where {conditions} "  # noqa: S608
         "and sequence between ? and ? order by sequence limit ?"
     )
     while first is not None:
         rows = database.execute(query, [*values, first, last, _PAGE]).fetchall()
-        for sequence, topic, published, body in rows:
-            yield JournalRecord(sequence, topic, published, _decode(body), body)
+        for row in rows:
+            record = JournalRecord.from_row(row)
+            record.message  # noqa: B018 - decoded here, so that a damaged one is reported with the journal's name
+            yield record
         first = rows[-1][0] + 1 if len(rows) == _PAGE else None
 
 
 def _conditions(wanted: HistoryFilter) -> tuple[str, list[object]]:
-    """The filter in SQL, and the values bound in it."""
+    """Return the filter in SQL, and the values bound in it."""
     parts: list[tuple[str, list[object]]] = [("sequence > ?", [wanted.since])]
     if wanted.begin_utc is not None:
         parts.append(("published >= ?", [wanted.begin_utc]))

@@ -1,7 +1,9 @@
-"""Message: the numbered envelope (CloudEvents 1.0) in which everything travels on the feed."""
+"""A message of the feed: its envelope (CloudEvents 1.0), and the numbered bytes in which it travels."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from functools import cache, cached_property
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -35,6 +37,62 @@ class Message(msgspec.Struct, Generic[Data], frozen=True, kw_only=True, omit_def
     data: Data
 
 
+@dataclass(frozen=True)
+class WireMessage:
+    """A numbered message, as it is journalled, published and handed to listeners. Its JSON is decoded once at most.
+
+    Attributes:
+        topic: `ev.` and up to three words, or `hb` for a heartbeat.
+        sequence: its number in the feed.
+        body: the JSON exactly as it is published.
+    """
+
+    topic: str
+    sequence: int
+    body: bytes
+
+    @cached_property
+    def message(self) -> Message[dict[str, Any]]:
+        """The envelope, with its data as a dictionary.
+
+        Raises:
+            msgspec.DecodeError: the body is not a message.
+        """
+        return _decode_plain(self.body)
+
+    def data_as(self, kind: type[Data]) -> Data:
+        """Return the message's `data` as `kind`, a msgspec struct; calls after the first decode nothing.
+
+        Raises:
+            msgspec.DecodeError: the body is not a message with such data.
+        """
+        known = self._typed.get(kind)
+        if isinstance(known, kind):
+            return known
+        if "message" in self.__dict__:
+            data = msgspec.convert(self.message.data, kind)
+        else:
+            data = _decoder(kind).decode(self.body).data  # type: ignore[arg-type]
+        self._typed[kind] = data
+        return data
+
+    @cached_property
+    def _typed(self) -> dict[type, object]:
+        return {}
+
+    def frames(self) -> list[bytes]:
+        """Return topic, number (unsigned 64 bits, big-endian) and JSON."""
+        return [self.topic.encode(), self.sequence.to_bytes(8, "big"), self.body]
+
+
+_decode_plain = msgspec.json.Decoder(Message[dict[str, Any]]).decode
+
+
+@cache
+def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(Message[kind])
+
+
 def utc_text(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601 in UTC with microseconds, e.g. 2026-11-22T21:29:03.501221Z."""
+    """Return seconds since 1970 as ISO 8601 in UTC with microseconds, e.g. 2026-11-22T21:29:03.501221Z."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -9,22 +9,25 @@ from stream.feed.journal import Retention
 _MEMORY_MEGABYTES = 64.0  # about 28,000 messages about flashes: nights of storm, for subscribers that come late
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeedOptions:
-    """How a feed is published and kept.
+    """How a feed is published and kept. Each field has a default; `dataclasses.replace` gives variants.
 
-    site: this publisher's name in every message's `source`.
-    endpoint: tcp://HOST:PORT, history one port up; None publishes nowhere, and messages are still numbered.
-    journal: the SQLite file; None keeps messages in memory (a new feed each time, and no message is `durable`).
-    keep_days, keep_megabytes: messages past either are forgotten, oldest first; in memory 64 megabytes at most.
-    send_queue_messages: how many may wait for one slow subscriber before it has to ask the history.
-    requests_per_second: what one client may ask of the history.
-    keys: the folder of `stream.keys`; None lets every program of this machine connect.
-    insecure: publish to other machines without keys.
-    farewell_seconds: how long history is still served when the feed ends.
+    Attributes:
+        site: this publisher's name in every message's `source`.
+        endpoint: tcp://HOST:PORT, history one port up; None publishes nowhere, and messages are still numbered.
+        journal: the SQLite file; None keeps messages in memory (a new feed each time, and no message is `durable`).
+        heartbeat_seconds: time between heartbeats.
+        keep_days: older messages are deleted.
+        keep_megabytes: beyond this size the oldest messages are deleted; in memory 64 MB at most.
+        send_queue_messages: how many may wait for one slow subscriber before it has to ask the history.
+        requests_per_second: what one client may ask of the history on average.
+        keys: folder of the CURVE keys (`make_server_keys`); None lets every program of this machine connect.
+        insecure: publish to other machines without keys.
+        farewell_seconds: how long history is still served when the feed ends.
     """
 
-    site: str
+    site: str = "site"
     endpoint: str | None = None
     journal: Path | None = None
     heartbeat_seconds: float = 1.0
@@ -38,17 +41,24 @@ class FeedOptions:
 
     @property
     def retention(self) -> Retention:
-        """How long messages are kept, with the limit that memory sets."""
+        """How long messages are kept; without a journal, within what memory allows."""
         most = math.inf if self.journal else _MEMORY_MEGABYTES
         return Retention(self.keep_days, min(self.keep_megabytes, most))
 
 
 @dataclass(slots=True)
 class FeedCounters:
-    """What a feed has done so far; written by its thread only.
+    """What a publisher has done so far; written by its thread only.
 
-    Of the requests to its history some are answered, some refused with a reason, some dropped since they came too
-    often; `replies_unread` of the answers found no room, because their client does not read.
+    Attributes:
+        published: messages published.
+        not_durable: of these, messages that were not on disk first.
+        pruned: messages deleted because they were past retention.
+        requests_answered: history requests answered.
+        requests_refused: history requests answered with an error.
+        requests_dropped: history requests left without an answer, since they came too often.
+        replies_unread: answers dropped, because their client does not read.
+        connections_refused: refused connections by reason.
     """
 
     published: int = 0

@@ -11,6 +11,7 @@ import zmq
 from msgspec import UNSET, Meta, UnsetType
 
 from stream.errors import FeedError
+from stream.feed.message import WireMessage
 
 PROTOCOL = 1
 HEARTBEAT_TOPIC = b"hb"
@@ -60,7 +61,7 @@ class Endpoint(NamedTuple):
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """`tcp://HOST:PORT` taken apart.
+    """Parse `tcp://HOST:PORT`.
 
     Raises:
         FeedError: it is not of that form, or leaves no port for the history.
@@ -75,7 +76,7 @@ def parse_endpoint(text: str) -> Endpoint:
 
 
 def check_topic(topic: str) -> str:
-    """`topic` itself if it may be published.
+    """Return `topic` if it may be published.
 
     Raises:
         ValueError: it is not `ev.` and one to three words of a-z, 0-9 and '-'.
@@ -83,18 +84,6 @@ def check_topic(topic: str) -> str:
     if not _TOPIC.fullmatch(topic):
         raise ValueError(f"topic {topic!r}: expected ev.KIND.NAME with words of 1..32 of a-z, 0-9 and '-'")
     return topic
-
-
-class WireMessage(NamedTuple):
-    """One message as it travels and as it is journalled."""
-
-    topic: str
-    sequence: int
-    body: bytes
-
-    def frames(self) -> list[bytes]:
-        """Topic, number (unsigned 64 bits, big-endian), JSON."""
-        return [self.topic.encode(), self.sequence.to_bytes(8, "big"), self.body]
 
 
 class FeedPosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +102,7 @@ class FeedPosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(FeedPosition, frozen=True, kw_only=True):
-    """What the publisher says every `heartbeat_seconds`; `durable` is false while it cannot write its journal."""
+    """What the publisher sends every `heartbeat_seconds`; `durable` is false while it cannot write its journal."""
 
     time: str
     heartbeat_seconds: float
@@ -133,7 +122,7 @@ class Reply(Heartbeat, frozen=True, kw_only=True):
     """The first frame of an answer.
 
     `count` messages of three frames each follow it (`since`), or one frame (`schema`). Where `error` is there, nothing
-    follows: the request could not be met, and it says why.
+    follows: it says why the request could not be answered.
     """
 
     op: str
@@ -151,7 +140,7 @@ decode_reply = msgspec.json.Decoder(Reply).decode
 
 
 def unpack(frames: Sequence[bytes]) -> WireMessage:
-    """The message in three frames.
+    """Return the message in three frames.
 
     Raises:
         ValueError: they are not topic, eight bytes and a body.
@@ -163,7 +152,7 @@ def unpack(frames: Sequence[bytes]) -> WireMessage:
 
 
 def unpack_all(frames: Sequence[bytes]) -> list[WireMessage]:
-    """Every message of a reply's frames.
+    """Return every message of a reply's frames.
 
     Raises:
         ValueError: as `unpack`.
@@ -173,7 +162,13 @@ def unpack_all(frames: Sequence[bytes]) -> list[WireMessage]:
 
 @dataclass(frozen=True, slots=True)
 class FeedCapabilities:
-    """Versions of ZeroMQ and of its Python binding, and whether it can encrypt with CURVE keys."""
+    """What the installed ZeroMQ can do.
+
+    Attributes:
+        zeromq: version of libzmq.
+        pyzmq: version of the Python binding.
+        curve: whether it can encrypt with CURVE keys.
+    """
 
     zeromq: str
     pyzmq: str
@@ -181,5 +176,5 @@ class FeedCapabilities:
 
 
 def feed_capabilities() -> FeedCapabilities:
-    """Of this Python's ZeroMQ."""
+    """Return what this Python's ZeroMQ can do."""
     return FeedCapabilities(zmq.zmq_version(), zmq.pyzmq_version(), bool(zmq.has("curve")))

@@ -1,9 +1,9 @@
-"""Publisher: the publishing side of the event feed. Journal first, then PUB; history one port up fills gaps."""
+"""The publishing side of the event feed. Journal first, then PUB; a history socket one port up fills gaps."""
 
 import queue
 import socket
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,24 +17,29 @@ from stream.feed.protocol import check_topic
 from stream.feed.publisher_loop import OnMessage, PublisherLoop
 from stream.feed.sequencer import OutgoingMessage
 
-_QUEUE_ROOM = 100_000  # messages; far beyond any storm: only a disk that hangs for minutes gets there
-_END_SECONDS = 120.0  # for what waits, when the feed ends
+_MAX_QUEUED = 100_000  # messages; far beyond any storm: only a disk that hangs for minutes gets there
+_END_SECONDS = 120.0  # to write what is queued when the publisher ends
 _BATCH = 200  # messages per commit
 
 
 class Publisher:
-    """Publishes messages, each on disk and numbered before anyone sees it.
+    """Publish messages, each numbered and on disk before anyone sees it.
 
         with Publisher(options, schema, on_message=print_line) as feed:
             feed.publish(topic="ev.flash.roof", type="lightning.flash.v1", subject="roof", dataschema=URN, data=flash)
 
-    One thread owns the journal and the sockets. Leaving the block publishes what waits and ends the thread. What the
-    thread raises is raised from `publish` and from leaving the block.
+    One thread owns the journal and the sockets. Leaving the block publishes what is queued and ends the thread. What
+    the thread raises is raised from `publish` and from leaving the block.
 
     Args:
         options: how to publish.
         schema: JSON Schema of the messages, for clients that ask.
-        on_message: called in the feed's thread with topic, number and JSON of each message, after it was published.
+        on_message: called in the publisher's thread with each message after it was published.
+
+    Attributes:
+        counters: what was done so far.
+        feed: the journal's id, once entered.
+        upstreams: how far each other feed was relayed into this journal before the start.
 
     Raises:
         FeedError: on entering: the endpoint is wrong, taken, or open to others without keys.
@@ -45,7 +50,7 @@ class Publisher:
         self._options = options
         self._schema = schema
         self._on_message = on_message
-        self._outgoing: queue.Queue[OutgoingMessage] = queue.Queue(_QUEUE_ROOM)
+        self._outgoing: queue.Queue[OutgoingMessage] = queue.Queue(_MAX_QUEUED)
         self._wake_in, self._wake_out = socket.socketpair()
         for end in (self._wake_in, self._wake_out):
             end.settimeout(0)
@@ -58,20 +63,27 @@ class Publisher:
         self.feed = ""
 
     def publish(self, *, topic: str, type: str, subject: str, dataschema: str, data: object) -> None:  # noqa: A002 - CloudEvents' word
-        """Hand over one message. Any thread may; it never waits for disk or network.
+        """Queue one message. Any thread may call it; it never waits for disk or network.
 
         Raises:
-            FeedError: the feed has failed or ended, or 100,000 messages wait already.
+            FeedError: the publisher has failed or ended, or 100,000 messages are queued.
         """
-        self._hand_over(OutgoingMessage(check_topic(topic), type, subject, dataschema, data))
+        self._enqueue(OutgoingMessage(check_topic(topic), type, subject, dataschema, data))
 
     def relay(self, topic: str, message: Message[Any], upstream: RelayPosition) -> None:
-        """Hand over a message of another feed: it keeps its id, source, time and origin, and gets a number here.
+        """Queue a message of another feed: it keeps its id, source, time and origin, and gets a number here.
 
-        `upstream` is kept with it in one transaction; `upstreams` has it when the feed is opened again. A message whose
-        id is in the journal already is left out.
+        A message whose id is in the journal already is left out.
+
+        Args:
+            topic: its topic.
+            message: its envelope.
+            upstream: its place in the other feed, written in the same transaction; see `upstreams`.
+
+        Raises:
+            FeedError: as `publish`.
         """
-        self._hand_over(
+        self._enqueue(
             OutgoingMessage(
                 check_topic(topic), message.type, message.subject, message.dataschema, message.data, message, upstream
             )
@@ -79,17 +91,17 @@ class Publisher:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the feed's thread before its owner did; None while all is well."""
+        """What ended the publisher's thread early; None while it runs."""
         return self._failure
 
     @property
     def backlog(self) -> int:
-        """How many messages were handed over and are not in the journal yet."""
+        """How many messages are queued and not in the journal yet."""
         return self._outgoing.qsize()
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._started.wait()  # ends: the thread sets it when it runs and when it fails
+        self._started.wait()  # the thread sets it when it runs and when it fails
         if self._failure is not None:
             self._thread.join()
             self._close_wake()
@@ -112,15 +124,15 @@ class Publisher:
             raise self._failure
 
     def check(self) -> None:
-        """Nothing, as long as the feed's thread is well.
+        """Raise FeedError if the publisher's thread has ended.
 
         Raises:
-            FeedError: it has failed, and nothing can be published any more.
+            FeedError: it has failed; nothing can be published any more.
         """
         if self._failure is not None:
             raise FeedError(f"feed {self._options.site}: it has ended: {self._failure}") from self._failure
 
-    def _hand_over(self, outgoing: OutgoingMessage) -> None:
+    def _enqueue(self, outgoing: OutgoingMessage) -> None:
         self.check()
         if self._stopping.is_set() or not self._started.is_set():
             raise FeedError(f"feed {self._options.site}: it is not running")
@@ -128,13 +140,13 @@ class Publisher:
             self._outgoing.put_nowait(outgoing)
         except queue.Full:
             raise FeedError(
-                f"feed {self._options.site}: {_QUEUE_ROOM} messages wait to be journalled; check the disk of "
+                f"feed {self._options.site}: {_MAX_QUEUED} messages wait to be journalled; check the disk of "
                 f"{self._options.journal or 'this machine'}"
             ) from None
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):  # then it is being woken already
+        with suppress(BlockingIOError):  # the buffer is full: it wakes anyway
             self._wake_in.send(b"x")
 
     def _close_wake(self) -> None:
@@ -143,14 +155,14 @@ class Publisher:
 
     def _run(self) -> None:
         try:
-            with PublisherLoop(self._options, self._schema, self._on_message, self.counters) as loop:
+            with closing(PublisherLoop(self._options, self._schema, self._on_message, self.counters)) as loop:
                 self.feed = loop.feed
-                self.upstreams = loop.upstreams()
+                self.upstreams = loop.upstreams
                 loop.poller.register(self._wake_out, zmq.POLLIN)
                 self._started.set()
                 while not (self._stopping.is_set() and self._outgoing.empty()):
                     loop.wait()
-                    self._drain_wake()
+                    self._clear_wake()
                     loop.step(self._take())
                 loop.drain()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the owner raises it
@@ -158,7 +170,7 @@ class Publisher:
         finally:
             self._started.set()
 
-    def _drain_wake(self) -> None:
+    def _clear_wake(self) -> None:
         with suppress(BlockingIOError):
             self._wake_out.recv(4096)
 
@@ -169,5 +181,5 @@ class Publisher:
                 taken.append(self._outgoing.get_nowait())
             except queue.Empty:
                 return taken
-        self._wake()  # there may be more: come back at once
+        self._wake()  # there may be more
         return taken

@@ -1,56 +1,78 @@
-"""PublisherLoop: the work of a feed's thread. Number, commit, publish, answer, heartbeat."""
+"""The work of a publisher's thread: number, commit, publish, answer requests, send heartbeats."""
 
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from contextlib import ExitStack, closing
+from typing import Any
 
 import zmq
 
 from stream.feed.history_service import HistoryService
-from stream.feed.journal import Journal, RelayPosition
+from stream.feed.journal import Journal
+from stream.feed.message import WireMessage
 from stream.feed.options import FeedCounters, FeedOptions
 from stream.feed.protocol import Endpoint, parse_endpoint
 from stream.feed.publisher_sockets import PublisherSockets, check_exposure
 from stream.feed.sequencer import OutgoingMessage, Sequencer
 
 _LOG = logging.getLogger("stream.feed")
-_REQUESTS_PER_ROUND = 5  # then events come first again
-_UPKEEP_SECONDS = 5.0
+_REQUESTS_PER_STEP = 5  # then events come first again
+_MAINTENANCE_SECONDS = 5.0
+_MORE_TO_PRUNE_SECONDS = 0.05
 _DRAIN_HEARTBEATS = 5
 
-OnMessage = Callable[[str, int, bytes], None]
+OnMessage = Callable[[WireMessage], None]
 
 
 class PublisherLoop:
-    """Owns the journal and the sockets; made, used and closed in the feed's thread."""
+    """Own the journal and the sockets of a publisher; made, used and closed in its thread.
+
+    Args:
+        options: how to publish.
+        schema: JSON Schema of the messages, for clients that ask.
+        on_message: called with each message after it was published.
+        counters: what is counted here.
+
+    Attributes:
+        feed: the journal's id.
+        upstreams: how far each other feed was relayed into this one before the start.
+        poller: wakes `wait`; further sockets may be registered.
+
+    Raises:
+        FeedError: the endpoint is wrong, taken, or open to others without keys.
+        JournalError: the journal cannot be opened, or another publisher has it.
+    """
 
     def __init__(
         self, options: FeedOptions, schema: dict[str, Any], on_message: OnMessage | None, counters: FeedCounters
     ) -> None:
         self._options = options
-        self._schema = schema
         self._on_message = on_message
         self._counters = counters
         self._next_heartbeat = 0.0
-        self._next_upkeep = 0.0
-
-    def __enter__(self) -> Self:
-        options = self._options
-        endpoint = self._endpoint()
-        journal = Journal(options.journal)
-        self.feed = journal.feed
-        self._journal = journal
-        self._sequencer = Sequencer(journal, options.site)
-        self._sockets: PublisherSockets | None = None
-        try:
+        self._next_maintenance = 0.0
+        endpoint = _endpoint(options)
+        with ExitStack() as stack:
+            journal = stack.enter_context(closing(Journal(options.journal)))
+            self.feed = journal.feed
+            self.upstreams = journal.upstreams()
+            self._sequencer = stack.enter_context(closing(Sequencer(journal, options.site)))
+            self._sockets: PublisherSockets | None = None
             if endpoint is not None:
                 self._sockets = PublisherSockets(
                     endpoint, keys=options.keys, send_queue_messages=options.send_queue_messages
                 )
-        except BaseException:
-            self._sequencer.close()
-            raise
+                stack.callback(self._sockets.close)
+            self._stack = stack.pop_all()
+        self.poller = self._sockets.poller if self._sockets else zmq.Poller()
+        self._history = HistoryService(
+            self._sequencer,
+            site=options.site,
+            heartbeat_seconds=options.heartbeat_seconds,
+            schema=schema,
+            requests_per_second=options.requests_per_second,
+        )
         if endpoint is not None and options.journal is None:
             _LOG.info(
                 "%s: no journal: messages are kept in memory, the last %g MB of them, and a crash or a restart loses "
@@ -58,58 +80,37 @@ class PublisherLoop:
                 endpoint.events,
                 options.retention.megabytes,
             )
-        self.poller = self._sockets.poller if self._sockets else zmq.Poller()
-        self._history = HistoryService(
-            self._sequencer,
-            site=options.site,
-            heartbeat_seconds=options.heartbeat_seconds,
-            schema=self._schema,
-            requests_per_second=options.requests_per_second,
-        )
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._sequencer.close()
-        if self._sockets is not None:
-            self._sockets.close()
-
-    def _endpoint(self) -> Endpoint | None:
-        if self._options.endpoint is None:
-            return None
-        endpoint = parse_endpoint(self._options.endpoint)
-        check_exposure(endpoint, keys=self._options.keys, insecure=self._options.insecure)
-        return endpoint
-
-    def upstreams(self) -> list[RelayPosition]:
-        """How far each other feed was relayed into this one."""
-        return self._journal.upstreams()
+    def close(self) -> None:
+        """Close the sockets and the journal; a second call does nothing."""
+        self._stack.close()
 
     def wait(self, limit_seconds: float = 60.0) -> None:
-        """Sleep until there is something to do."""
+        """Sleep until there is something to do, at most `limit_seconds`."""
         now = time.monotonic()
-        until = min(
-            self._next_heartbeat if self._sockets else now + limit_seconds, self._next_upkeep, now + limit_seconds
-        )
-        self.poller.poll(max(0, int((until - now) * 1000) + 1))
+        due = min(now + limit_seconds, self._next_maintenance)
+        if self._sockets is not None:
+            due = min(due, self._next_heartbeat)
+        self.poller.poll(max(0, int((due - now) * 1000) + 1))
 
     def step(self, messages: list[OutgoingMessage]) -> None:
-        """One round: publish `messages`, answer some requests, heartbeat and look after the journal when it is time."""
+        """Publish `messages`, answer some requests, and do what is due: heartbeat, journal maintenance."""
         if messages:
             for wire in self._sequencer.add(messages):
                 if self._sockets is not None:
                     self._sockets.publish(wire.frames())
                 self._counters.published += 1
                 if self._on_message is not None:
-                    self._on_message(*wire)
+                    self._on_message(wire)
         if self._sockets is not None:
-            self._attend(self._sockets)
-        if time.monotonic() >= self._next_upkeep:
-            more = self._sequencer.upkeep(self._options.retention)
-            self._next_upkeep = time.monotonic() + (0.05 if more else _UPKEEP_SECONDS)
+            self._serve(self._sockets)
+        if time.monotonic() >= self._next_maintenance:
+            more = self._sequencer.maintain(self._options.retention)
+            self._next_maintenance = time.monotonic() + (_MORE_TO_PRUNE_SECONDS if more else _MAINTENANCE_SECONDS)
         self._count()
 
     def drain(self) -> None:
-        """Tell subscribers the last number, and give them time to fetch what they miss."""
+        """Send the last number in heartbeats for `farewell_seconds`, so that subscribers can fetch what they miss."""
         if self._sockets is None:
             return
         end = time.monotonic() + self._options.farewell_seconds
@@ -118,9 +119,9 @@ class PublisherLoop:
             self.wait(end - now)
             self.step([])
 
-    def _attend(self, sockets: PublisherSockets) -> None:
-        sockets.attend()
-        for frames in sockets.requests(_REQUESTS_PER_ROUND):
+    def _serve(self, sockets: PublisherSockets) -> None:
+        sockets.handle_connections()
+        for frames in sockets.requests(_REQUESTS_PER_STEP):
             reply = self._history.answer(frames, time.time())
             if reply is not None and not sockets.reply(reply):
                 self._counters.replies_unread += 1
@@ -139,3 +140,11 @@ class PublisherLoop:
         counters.requests_answered = self._history.answered
         counters.requests_refused = self._history.refused
         counters.requests_dropped = self._history.dropped
+
+
+def _endpoint(options: FeedOptions) -> Endpoint | None:
+    if options.endpoint is None:
+        return None
+    endpoint = parse_endpoint(options.endpoint)
+    check_exposure(endpoint, keys=options.keys, insecure=options.insecure)
+    return endpoint

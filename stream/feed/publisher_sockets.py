@@ -1,4 +1,4 @@
-"""The publisher's sockets: PUB and ROUTER, who may connect to them, and a count of those who were refused."""
+"""The publisher's sockets: PUB and ROUTER, who may connect, and a count of refused connections."""
 
 import logging
 import time
@@ -24,7 +24,7 @@ _LOG_SECONDS = 10.0
 _KEEPALIVE_IDLE_SECONDS = 10  # a client whose cable was pulled is forgotten after 10 + 3 * 5 s
 _KEEPALIVE_INTERVAL_SECONDS = 5
 _KEEPALIVE_PROBES = 3
-_KNOCKS_PER_ROUND = 50  # then events come first again
+_CONNECTIONS_PER_STEP = 50  # then events come first again
 _REFUSALS = {
     int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "it uses no key, another server's key, or is no ZeroMQ client",
     int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL): "it broke off while connecting",
@@ -32,7 +32,7 @@ _REFUSALS = {
 
 
 class Refusals:
-    """Counts refused connections by reason and logs them, not more often than every ten seconds for each reason."""
+    """Count refused connections by reason, and log each reason once in ten seconds at most."""
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -40,7 +40,7 @@ class Refusals:
         self._logged: dict[str, float] = {}
 
     def add(self, who: str, why: str) -> None:
-        """One more connection was refused."""
+        """Count one refused connection."""
         self.counts[why] += 1
         now = time.monotonic()
         if now - self._logged.get(why, -_LOG_SECONDS) >= _LOG_SECONDS:
@@ -49,7 +49,7 @@ class Refusals:
 
 
 class PublisherSockets:
-    """The open sockets of one feed. Made, used and closed in one thread.
+    """The open sockets of one publisher; made, used and closed in one thread.
 
     Raises:
         FeedError: the address is taken, not this machine's, or open to others without keys.
@@ -60,25 +60,25 @@ class PublisherSockets:
         self._send_queue_messages = send_queue_messages
         self._server: ServerKeys | None = read_server_keys(keys) if keys else None
         self._allowed: AllowList | None = AllowList(keys) if keys else None
-        self._complaint = ""  # why the keys could not be read the last time: said once, not at every heartbeat
+        self._complaint = ""  # why the keys could not be read the last time: logged once, not at every heartbeat
         self.refusals = Refusals(endpoint.events)
         self._context = zmq.Context()
         self.poller = zmq.Poller()
         self._zap: zmq.Socket[bytes] | None = None
         self._open: list[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]] = []
         try:
-            self._open_door()
+            self._bind_authenticator()
             self._bind(_BIND_SECONDS)
         except BaseException:
             self.close()
             raise
 
     def publish(self, frames: list[bytes]) -> None:
-        """Send to every subscriber; whoever is too slow misses it and asks the history."""
+        """Send to every subscriber; one that is too slow misses it and asks the history."""
         self._pub.send_multipart(frames)
 
     def requests(self, most: int) -> list[list[bytes]]:
-        """Up to `most` waiting requests."""
+        """Return up to `most` waiting requests."""
         found: list[list[bytes]] = []
         while len(found) < most:
             try:
@@ -88,7 +88,7 @@ class PublisherSockets:
         return found
 
     def reply(self, frames: list[bytes]) -> bool:
-        """Send an answer; False if the client is gone or does not read."""
+        """Send an answer; return False if the client is gone or does not read."""
         try:
             self._router.send_multipart(frames, zmq.NOBLOCK)
         except zmq.ZMQError as error:
@@ -97,21 +97,21 @@ class PublisherSockets:
             raise
         return True
 
-    def attend(self) -> None:
-        """Let in or refuse who knocks, and count refusals; call it whenever the poller wakes."""
-        for _ in range(_KNOCKS_PER_ROUND):
+    def handle_connections(self) -> None:
+        """Admit or refuse new connections, and count refusals; call it whenever the poller wakes."""
+        for _ in range(_CONNECTIONS_PER_STEP):
             if self._zap is None or not self._zap.poll(0):
                 break
-            self._zap.send_multipart(self._judge(self._zap.recv_multipart()))
+            self._zap.send_multipart(self._authenticate(self._zap.recv_multipart()))
         for _, monitor in self._open:
-            for _ in range(_KNOCKS_PER_ROUND):
+            for _ in range(_CONNECTIONS_PER_STEP):
                 if not monitor.poll(0):
                     break
                 event = parse_monitor_message(monitor.recv_multipart())
                 self.refusals.add("a client", _REFUSALS[int(event["event"])])
 
     def refresh_allowed(self) -> None:
-        """Read again who may connect; if a client lost access, drop all connections (the others come back)."""
+        """Read again who may connect; if a client lost access, drop all connections (the others reconnect)."""
         if self._allowed is None:
             return
         try:
@@ -128,14 +128,14 @@ class PublisherSockets:
             self._bind(_REBIND_SECONDS)
 
     def close(self) -> None:
-        """Close everything; what is on its way gets half a second."""
+        """Close everything; what is being sent gets half a second."""
         self._close_open(linger_ms=_LINGER_MS)
         if self._zap is not None:
             self._zap.close(0)
             self._zap = None
         self._context.term()
 
-    def _open_door(self) -> None:
+    def _bind_authenticator(self) -> None:
         if self._server is None and not self._endpoint.loopback:
             _LOG.warning("%s: open to everyone who reaches it: no keys", self._endpoint.events)
         if self._allowed is None:
@@ -185,8 +185,8 @@ class PublisherSockets:
             zmq.ROUTER_MANDATORY: 1,
         }
 
-    def _judge(self, request: list[bytes]) -> list[bytes]:
-        """The answer to a ZAP request (ZeroMQ RFC 27): may this key connect?"""
+    def _authenticate(self, request: list[bytes]) -> list[bytes]:
+        """Return the answer to a ZAP request (ZeroMQ RFC 27): may this key connect?"""
         version, number = request[0], request[1]
         mechanism, credentials = request[5], request[6:]
         name = None
@@ -209,10 +209,10 @@ class PublisherSockets:
 
 
 def check_exposure(endpoint: Endpoint, *, keys: Path | None, insecure: bool) -> None:
-    """Nothing, if this feed may be opened here.
+    """Raise FeedError if other machines could reach this endpoint without keys.
 
     Raises:
-        FeedError: others could reach it and there are no keys.
+        FeedError: they could, and `insecure` is not set.
     """
     if keys is None and not insecure and not endpoint.loopback:
         raise FeedError(

@@ -1,25 +1,24 @@
-"""Reassembler: makes of what one endpoint sends a sequence without gaps, doubles or swaps. No sockets, no clock."""
+"""Put what one endpoint sends into order, each message once and none missing. No sockets, no clock."""
 
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from stream.feed.message import Message
+from stream.feed.message import Message, WireMessage
 from stream.feed.protocol import (
     EVENT_TOPIC,
     HEARTBEAT_TOPIC,
     PAGE_MESSAGES,
     Reply,
     Request,
-    WireMessage,
     decode_heartbeat,
     decode_reply,
     unpack,
     unpack_all,
 )
 
-_AHEAD_ROOM = 1000  # messages that came before the ones missing in front of them
+_MAX_AHEAD = 1000  # messages kept that came before the missing ones in front of them
 
 NoticeKind = Literal[
     "connected",
@@ -36,11 +35,15 @@ NoticeKind = Literal[
     "not_understood",
 ]
 
-_decode = msgspec.json.Decoder(Message[dict[str, Any]]).decode
-
 
 class SubscriberNotice(NamedTuple):
-    """Something worth telling about an endpoint, or about the cursor's file ("" then); `text` is for a person."""
+    """A change of an endpoint's state, or of the cursor file's.
+
+    Attributes:
+        endpoint: the endpoint, or "" for the cursor file.
+        kind: what changed.
+        text: the same for a person.
+    """
 
     endpoint: str
     kind: NoticeKind
@@ -48,30 +51,56 @@ class SubscriberNotice(NamedTuple):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """How far one feed was received: the last number, and the publisher's run that gave it (None: not known)."""
+    """How far one feed was received: the last number, and the publisher's run that gave it (None: unknown)."""
 
     run: str | None
     sequence: int
 
 
 class Received(NamedTuple):
-    """One message as a subscriber gets it; `body` is the JSON as it was published, `cursor` the place after it."""
+    """One message as a subscriber gets it.
+
+    Attributes:
+        endpoint: where it came from.
+        wire: the message as it was published.
+        from_history: whether it was fetched from the history.
+        cursor: the place after it.
+    """
 
     endpoint: str
-    topic: str
-    message: Message[dict[str, Any]]
-    body: bytes
+    wire: WireMessage
     from_history: bool
     cursor: Cursor
 
     @property
+    def topic(self) -> str:
+        """Its topic."""
+        return self.wire.topic
+
+    @property
     def sequence(self) -> int:
         """Its number in its feed."""
-        return self.cursor.sequence
+        return self.wire.sequence
+
+    @property
+    def body(self) -> bytes:
+        """The JSON exactly as it was published."""
+        return self.wire.body
+
+    @property
+    def message(self) -> Message[dict[str, Any]]:
+        """The envelope, with its data as a dictionary."""
+        return self.wire.message
 
 
 class StartPosition(NamedTuple):
-    """Where to begin: behind number `since`, in `feed` if known from before; `waited` gives the seconds so far."""
+    """Where to begin.
+
+    Attributes:
+        since: behind this number; None: with what comes.
+        feed: the feed last received from this endpoint, if any.
+        waited: returns for how many seconds this subscriber has been waiting.
+    """
 
     since: int | None
     feed: str | None
@@ -79,14 +108,24 @@ class StartPosition(NamedTuple):
 
 
 class Reassembler:
-    """Takes the frames of one endpoint and gives back messages in order, each once.
+    """Turn the frames of one endpoint into messages in order, each once.
 
-    `cursors` (by feed id) is shared between the endpoints of a subscriber, so that two that carry the same feed give
-    each message once. `next_request` is what has to be asked of the history. A feed never met before starts behind
-    number `since`; if that is None, with what comes next, or with the first message of a publisher that started while
-    this side was waiting already (`waited` seconds). A feed that takes the place of another at the same endpoint starts
-    from its first message. `started` is where `feed` was taken up; `history_failed` tells that the last answer said
-    that the history cannot be read now.
+    A feed never met before starts behind number `since`; if that is None, with what comes next, or with the first
+    message of a publisher that started while this side was waiting already. A feed that replaces another at the same
+    endpoint starts from its first message.
+
+    Args:
+        endpoint: the endpoint's address, for notices.
+        cursors: the place reached, by feed id; shared between the endpoints of a subscriber, so that two that carry the
+            same feed give each message once.
+        start: where to begin.
+        notify: called with each notice.
+
+    Attributes:
+        feed: id of the feed received now.
+        started: where this feed was taken up.
+        history_failed: whether the last answer said that the history cannot be read now.
+        heartbeat_seconds: the publisher's interval, once known.
     """
 
     def __init__(
@@ -113,7 +152,7 @@ class Reassembler:
         self.heartbeat_seconds: float | None = None
 
     def next_request(self) -> Request | None:
-        """What to ask of the history now; None if nothing is missing. Answers to earlier ones no longer count."""
+        """Return what to ask of the history now, None if nothing is missing; answers to earlier requests are void."""
         cursor = self._cursors.get(self.feed) if self.feed else None
         if cursor is None:
             return self._ask(op="info") if self._unsure else None
@@ -124,7 +163,7 @@ class Reassembler:
         return self._ask(op="since", sequence=cursor.sequence, limit=max(1, min(PAGE_MESSAGES, missing)))
 
     def on_event(self, frames: Sequence[bytes]) -> list[Received]:
-        """What can be given out now that these frames came from the PUB socket."""
+        """Take frames from the PUB socket; return the messages that are in order now."""
         try:
             if frames[0] == HEARTBEAT_TOPIC:
                 heartbeat = decode_heartbeat(frames[2])
@@ -136,14 +175,14 @@ class Reassembler:
             if not frames[0].startswith(EVENT_TOPIC):
                 return []  # a kind of frame that a later version may add
             wire = unpack(frames)
-            message = _decode(wire.body)
+            message = wire.message
         except (ValueError, IndexError) as error:
             self._not_understood(error)
             return []
         return self._live(wire, message)
 
     def on_reply(self, frames: Sequence[bytes]) -> list[Received]:
-        """What can be given out now that these frames came from the history."""
+        """Take an answer of the history; return the messages that are in order now."""
         try:
             reply = decode_reply(frames[0])
             rows = unpack_all(frames[1:]) if reply.op == "since" else []
@@ -179,13 +218,13 @@ class Reassembler:
         cursor = self._cursors[message.feed]
         self._target = max(self._target, wire.sequence)
         if wire.sequence == cursor.sequence + 1:
-            return [self._give(wire, message, from_history=False), *self._give_ahead()]
-        if wire.sequence > cursor.sequence and len(self._ahead) < _AHEAD_ROOM:
+            return [self._give(wire, from_history=False), *self._give_ahead()]
+        if wire.sequence > cursor.sequence and len(self._ahead) < _MAX_AHEAD:
             self._ahead[wire.sequence] = wire
         return []
 
     def _known(self, feed: str, run: str) -> bool:
-        """Whether this is the present feed and run; if not, ask: only an answer tells a new run from a late frame."""
+        """Return whether this is the present feed and run; if not, only an answer tells a new run from a late frame."""
         cursor = self._cursors.get(feed)
         if feed == self.feed and cursor is not None and cursor.run == run:
             return True
@@ -193,7 +232,7 @@ class Reassembler:
         return False
 
     def _learn(self, position: Reply) -> None:
-        """Take in where the publisher stands: its feed, its run and its last number."""
+        """Note the publisher's feed, run and last number."""
         if position.feed != self.feed or position.feed not in self._cursors:
             seen = self._seen[1] - 1 if self._seen and self._seen[0] == position.feed else position.last
             younger = position.run_seconds < self._waited()
@@ -213,7 +252,7 @@ class Reassembler:
         self._target = max(self._target, position.last)
 
     def _switch(self, feed: str, run: str, now: int) -> None:
-        """Turn to another feed; where to start in it depends on whether it, or another one here, was met before."""
+        """Follow another feed; where to start in it depends on whether it, or another one here, was met before."""
         if self.feed not in {None, feed}:
             self._tell("new_feed", f"a new feed ({feed} instead of {self.feed}); starting with its first message")
         if feed not in self._cursors:
@@ -234,12 +273,10 @@ class Reassembler:
                 continue
             self._skip_to(wire.sequence - 1)
             try:
-                message = _decode(wire.body)
+                given.append(self._give(wire, from_history=True))
             except ValueError as error:
                 self._not_understood(error)
                 self._cursors[reply.feed] = Cursor(reply.run, wire.sequence)
-                continue
-            given.append(self._give(wire, message, from_history=True))
         if not rows:
             self._skip_to(reply.last)
         return given
@@ -247,20 +284,26 @@ class Reassembler:
     def _give_ahead(self) -> list[Received]:
         given = []
         while self.feed and (wire := self._ahead.pop(self._cursors[self.feed].sequence + 1, None)):
-            given.append(self._give(wire, _decode(wire.body), from_history=False))
+            given.append(self._give(wire, from_history=False))
         passed = self._cursors[self.feed].sequence if self.feed else 0
         for number in [number for number in self._ahead if number <= passed]:
             del self._ahead[number]
         return given
 
-    def _give(self, wire: WireMessage, message: Message[dict[str, Any]], *, from_history: bool) -> Received:
+    def _give(self, wire: WireMessage, *, from_history: bool) -> Received:
+        """Move the cursor to this message.
+
+        Raises:
+            ValueError: its body is not a message; the cursor stays.
+        """
+        wire.message  # noqa: B018 - decoded here, where a damaged one can still be left out
         feed = self.feed or ""
         cursor = Cursor(self._cursors[feed].run, wire.sequence)
         self._cursors[feed] = cursor
-        return Received(self._endpoint, wire.topic, message, wire.body, from_history, cursor)
+        return Received(self._endpoint, wire, from_history, cursor)
 
     def _skip_to(self, sequence: int) -> None:
-        """Go on behind `sequence`: the history has everything that is left, and these are not in it."""
+        """Go on behind `sequence`: what the history no longer has is lost."""
         feed = self.feed or ""
         cursor = self._cursors[feed]
         if sequence > cursor.sequence:

@@ -1,27 +1,37 @@
-"""Numbering messages and keeping them: in the journal, and in memory for as long as the journal cannot be written."""
+"""Number messages and store them: in the journal, and in memory while the journal cannot be written."""
 
 import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from msgspec import UNSET
 
 from stream.errors import JournalError
-from stream.feed.journal import Entry, Journal, RelayPosition, Retention
-from stream.feed.message import Message, utc_text
-from stream.feed.protocol import PAGE_BYTES, FeedPosition, WireMessage, encode
+from stream.feed.journal import Journal, JournalRecord, RelayPosition, Retention
+from stream.feed.message import Message, WireMessage, utc_text
+from stream.feed.protocol import PAGE_BYTES, FeedPosition, encode
 
 _LOG = logging.getLogger("stream.feed")
 _RETRY_SECONDS = 1.0
-_WAITING_ROOM = 20_000  # messages held in memory while the journal cannot be written; then the oldest are let go
+_MAX_HELD = 20_000  # messages in memory while the journal cannot be written; then the oldest are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """What somebody wants published, before it has a number; `original` is set on what a relay carries on."""
+    """A message to be published, before it has a number.
+
+    Attributes:
+        topic: where to publish it.
+        type: CloudEvents type.
+        subject: the camera or site that it is about.
+        dataschema: URN of the schema of `data`.
+        data: what msgspec can encode as JSON.
+        original: of a relayed message, its envelope in the feed that it came from.
+        upstream: of a relayed message, its place in that feed.
+    """
 
     topic: str
     type: str
@@ -33,19 +43,27 @@ class OutgoingMessage:
 
 
 class Sequencer:
-    """Gives each message its number and keeps it.
+    """Number each message and store it.
 
-    While the journal cannot be written (disk full, locked) messages go on being numbered, marked `durable: false` and
-    held in memory, from where `page` answers too; once it can be written again they follow into it, in order.
+    While the journal cannot be written (disk full, locked), messages are still numbered, marked `durable: false` and
+    held in memory, where `page` finds them too. Once it can be written again they are appended to it, in order.
+
+    Attributes:
+        run: id of this run of the publisher.
+        run_first: first number of this run.
+        last: last number given.
+        not_durable: messages that were published before they were on disk.
+        dropped: messages dropped from memory while the journal could not be written.
+        pruned: messages deleted because they were past retention.
     """
 
     def __init__(self, journal: Journal, site: str, clock: Callable[[], float] = time.time) -> None:
         self._journal = journal
         self._site = site
         self._clock = clock
-        self._waiting: deque[Entry] = deque()
+        self._held: deque[JournalRecord] = deque()
         self._retry_at = 0.0
-        self._trouble = False
+        self._failing = False
         self.run = secrets.token_hex(6)
         self._began = time.monotonic()
         self.run_first = journal.last + 1
@@ -56,15 +74,15 @@ class Sequencer:
 
     @property
     def durable(self) -> bool:
-        """Whether messages are on disk before they are published: there is a file, and it can be written."""
-        return self._journal.durable and not self._trouble
+        """Whether messages are on disk before they are published."""
+        return self._journal.durable and not self._failing
 
     @property
     def position(self) -> FeedPosition:
-        """Where the feed stands."""
+        """The feed's id, run and numbers now."""
         first = self._journal.first
-        if first > self._journal.last and self._waiting:
-            first = self._waiting[0].sequence
+        if first > self._journal.last and self._held:
+            first = self._held[0].sequence
         return FeedPosition(
             feed=self._journal.feed,
             run=self.run,
@@ -74,69 +92,69 @@ class Sequencer:
             last=self.last,
         )
 
-    def add(self, messages: Sequence[OutgoingMessage]) -> list[WireMessage]:
-        """Number and keep `messages`; they may be published when this returns.
+    def add(self, messages: Sequence[OutgoingMessage]) -> Sequence[WireMessage]:
+        """Number and store `messages`; return those to publish.
 
-        A relayed message that is here already, having come another way, is left out.
+        A relayed message whose id is in the journal already is left out.
         """
         self.recover()
         messages = self._without_known(messages)
         if not messages:
             return []
-        if not self._trouble:
-            entries = self._number(messages, durable=self._journal.durable)
+        if not self._failing:
+            records = self._number(messages, durable=self._journal.durable)
             try:
-                self._journal.append(entries)
+                self._journal.append(records)
             except JournalError as error:
                 self._fail(error)
-        if self._trouble:
-            entries = self._number(messages, durable=False)
-            self._hold(entries)
-            self._journal.reserve(entries[-1].sequence)
-        self.last = entries[-1].sequence
+        if self._failing:
+            records = self._number(messages, durable=False)
+            self._hold(records)
+            self._journal.reserve(records[-1].sequence)
+        self.last = records[-1].sequence
         if not self.durable:
-            self.not_durable += len(entries)
-        return [WireMessage(entry.topic, entry.sequence, entry.body) for entry in entries]
+            self.not_durable += len(records)
+        return records
 
-    def page(self, sequence: int, limit: int) -> list[WireMessage]:
-        """The kept messages numbered above `sequence`, at most `limit` and about PAGE_BYTES (at least one).
+    def page(self, sequence: int, limit: int) -> Sequence[WireMessage]:
+        """Return the stored messages numbered above `sequence`, at most `limit` and about PAGE_BYTES (at least one).
 
         Raises:
             JournalError: the journal cannot be read.
         """
         page: list[WireMessage] = []
-        room = PAGE_BYTES
-        for entry in self._kept(sequence, limit):
-            room -= len(entry.body)
-            if page and (room < 0 or len(page) == limit):
+        room_bytes = PAGE_BYTES
+        for record in self._stored(sequence, limit):
+            room_bytes -= len(record.body)
+            if page and (room_bytes < 0 or len(page) == limit):
                 break
-            page.append(WireMessage(entry.topic, entry.sequence, entry.body))
+            page.append(record)
         return page
 
     def recover(self, *, now: bool = False) -> None:
-        """Bring what waits in memory into the journal, if there is any and it is time to try (`now`: at once)."""
-        if not self._trouble or (not now and time.monotonic() < self._retry_at):
+        """Append what is held in memory to the journal, once a second at most (`now`: at once)."""
+        if not self._failing or (not now and time.monotonic() < self._retry_at):
             return
         try:
             self._restore()
-            if self._waiting:
-                self._journal.append(self._waiting)
+            if self._held:
+                self._journal.append(self._held)
         except JournalError:
             self._retry_at = time.monotonic() + _RETRY_SECONDS
             return
-        if self._waiting:
+        if self._held:
             _LOG.warning(
                 "%s: the journal can be written again; %d messages followed into it",
                 self._journal.name,
-                len(self._waiting),
+                len(self._held),
             )
-        self._waiting.clear()
-        self._trouble = False
+        self._held.clear()
+        self._failing = False
 
-    def upkeep(self, retention: Retention) -> bool:
-        """See that the journal's file is still there, prune one step, try to recover; True: prune on."""
+    def maintain(self, retention: Retention) -> bool:
+        """Restore a deleted journal file and prune one step; return whether there may be more to prune."""
         self.recover()
-        if self._trouble:
+        if self._failing:
             return False
         try:
             self._restore()
@@ -154,13 +172,13 @@ class Sequencer:
         return removed > 0
 
     def close(self) -> None:
-        """Try once more to write what waits, and say what is lost with this process."""
+        """Try once more to write what is held, log what is lost, and close the journal."""
         self.recover(now=True)
-        if self._waiting:
+        if self._held:
             _LOG.error(
                 "%s: %d messages could not be journalled; subscribers who had not got them lose them",
                 self._journal.name,
-                len(self._waiting),
+                len(self._held),
             )
         self._journal.close()
 
@@ -170,7 +188,7 @@ class Sequencer:
 
     def _without_known(self, messages: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
         new: list[OutgoingMessage] = []
-        seen = {entry.id for entry in self._waiting} if any(outgoing.original for outgoing in messages) else set()
+        seen = {record.id for record in self._held} if any(outgoing.original for outgoing in messages) else set()
         for outgoing in messages:
             if outgoing.original is not None:
                 if outgoing.original.id in seen or self._knows(outgoing.original.id):
@@ -183,11 +201,11 @@ class Sequencer:
         try:
             return self._journal.knows(message_id)
         except JournalError:
-            return False  # it cannot be read now: twice is better than never
+            return False  # unreadable now: publishing a message twice is better than losing it
 
-    def _kept(self, sequence: int, limit: int) -> Iterable[Entry]:
+    def _stored(self, sequence: int, limit: int) -> Iterator[JournalRecord]:
         yield from self._journal.since(sequence, limit)
-        yield from (entry for entry in tuple(self._waiting) if entry.sequence > sequence)
+        yield from (record for record in tuple(self._held) if record.sequence > sequence)
 
     def _restore(self) -> None:
         if self._journal.restore_if_gone():
@@ -198,32 +216,40 @@ class Sequencer:
 
     def _fail(self, error: JournalError) -> None:
         _LOG.error("%s. Going on without it: messages are marked durable: false and held in memory", error)
-        self._trouble = True
+        self._failing = True
         self._retry_at = time.monotonic() + _RETRY_SECONDS
 
-    def _hold(self, entries: Sequence[Entry]) -> None:
-        self._waiting.extend(entries)
-        excess = len(self._waiting) - _WAITING_ROOM
+    def _hold(self, records: Sequence[JournalRecord]) -> None:
+        self._held.extend(records)
+        excess = len(self._held) - _MAX_HELD
         for _ in range(excess):
-            self._waiting.popleft()
+            self._held.popleft()
         if excess > 0:
             if not self.dropped:
                 _LOG.error(
-                    "%s: more than %d messages wait for the journal; the oldest are let go, free disk space",
+                    "%s: more than %d messages wait for the journal; the oldest are dropped, free disk space",
                     self._journal.name,
-                    _WAITING_ROOM,
+                    _MAX_HELD,
                 )
             self.dropped += excess
 
-    def _number(self, messages: Sequence[OutgoingMessage], *, durable: bool) -> list[Entry]:
+    def _number(self, messages: Sequence[OutgoingMessage], *, durable: bool) -> list[JournalRecord]:
         now = self._clock()
-        entries = []
+        records = []
         for sequence, outgoing in enumerate(messages, self.last + 1):
             message = self._message(outgoing, sequence, now, durable=durable)
-            entries.append(
-                Entry(sequence, message.id, outgoing.topic, outgoing.subject, now, encode(message), outgoing.upstream)
+            records.append(
+                JournalRecord(
+                    topic=outgoing.topic,
+                    sequence=sequence,
+                    body=encode(message),
+                    id=message.id,
+                    subject=outgoing.subject,
+                    published_utc=now,
+                    upstream=outgoing.upstream,
+                )
             )
-        return entries
+        return records
 
     def _message(self, outgoing: OutgoingMessage, sequence: int, now: float, *, durable: bool) -> Message[object]:
         original = outgoing.original

@@ -274,7 +274,7 @@ def test_a_relay_killed_at_any_moment_merges_two_feeds_without_loss_or_doubles(t
 
 
 def test_a_relay_whose_own_feed_has_ended_says_so_though_nothing_comes() -> None:
-    def jam(topic: str, number: int, body: bytes) -> None:
+    def jam(_message: object) -> None:
         raise RuntimeError("paper jam")
 
     feed = Publisher(options_for(None), {}, jam).__enter__()

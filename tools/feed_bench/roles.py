@@ -13,7 +13,7 @@ from pathlib import Path
 
 import zmq
 
-from stream import Cursor, FeedOptions, Publisher, Subscriber, SubscriberOptions
+from stream import Cursor, FeedOptions, Publisher, Subscriber, SubscriberOptions, WireMessage
 from stream.feed.keys import read_client_keys
 
 PADDING = "x" * 500  # about the size of a real event
@@ -39,9 +39,9 @@ def publish(endpoint: str, journal: str, rate: str, keys: str = "", latencies: s
     )
     handed: list[float] = []
 
-    def on_message(_topic: str, _number: int, body: bytes) -> None:
+    def on_message(wire: WireMessage) -> None:
         if latencies:
-            handed.append((time.monotonic_ns() - json.loads(body)["data"]["at_ns"]) / 1e6)
+            handed.append((time.monotonic_ns() - wire.message.data["at_ns"]) / 1e6)
 
     with Publisher(options, schema={}, on_message=on_message) as feed:
         due = time.monotonic()

@@ -30,7 +30,7 @@ def test_events_are_printed_in_order_and_leaving_prints_what_waits() -> None:
 def test_a_reader_that_pauses_holds_up_neither_the_feed_nor_the_end(caplog: pytest.LogCaptureFixture) -> None:
     resumes = threading.Event()
     printer = Printer(lambda *_event: resumes.wait(LIMIT_SECONDS) and None, only=False)
-    with printer, Publisher(options_for(None), {}, printer.add) as feed:
+    with printer, Publisher(options_for(None), {}, lambda one: printer.add(one.topic, one.sequence, one.body)) as feed:
         publish(feed, 10_100)
         wait_until(lambda: feed.counters.published == 10_100)
     resumes.set()
@@ -40,7 +40,7 @@ def test_a_reader_that_pauses_holds_up_neither_the_feed_nor_the_end(caplog: pyte
 
 def test_a_full_disk_ends_the_printing_with_one_warning_and_not_the_feed(caplog: pytest.LogCaptureFixture) -> None:
     printer = Printer(full_disk, only=False)
-    with printer, Publisher(options_for(None), {}, printer.add) as feed:
+    with printer, Publisher(options_for(None), {}, lambda one: printer.add(one.topic, one.sequence, one.body)) as feed:
         publish(feed, 100)
         wait_until(lambda: feed.counters.published == 100)
         printer.check()

@@ -16,7 +16,7 @@ from helpers.feed import flash, options_for
 from stream import FeedOptions, Publisher
 from stream.feed.protocol import PAGE_BYTES, PAGE_MESSAGES, PROTOCOL, REQUEST_BYTES, Heartbeat, Reply
 from stream.feed.publisher_sockets import _REPLIES_WAITING
-from stream.feed.sequencer import _WAITING_ROOM
+from stream.feed.sequencer import _MAX_HELD
 
 DOCS = ROOT / "docs"
 
@@ -28,7 +28,7 @@ def page() -> str:
 
 def published_flash() -> dict[str, object]:
     told: list[bytes] = []
-    with Publisher(options_for(None), event_schema(), lambda topic, number, body: told.append(body)) as feed:
+    with Publisher(options_for(None), event_schema(), lambda one: told.append(one.body)) as feed:
         feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
     return dict(json.loads(told[0]))
 
@@ -71,7 +71,7 @@ def test_the_limits_on_the_page_are_the_limits_of_the_code(page: str) -> None:
         f"at most {REQUEST_BYTES} bytes",
         f"default and most {PAGE_MESSAGES}) and about {PAGE_BYTES // 1024} kB",
         f"`protocol` ({PROTOCOL})",
-        f"{_WAITING_ROOM:,}",
+        f"{_MAX_HELD:,}",
         f"{FeedOptions(site='x').send_queue_messages} messages wait",
         f"{FeedOptions(site='x').requests_per_second:.0f} requests a second",
     ):

@@ -7,24 +7,32 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stream import HistoryFilter, JournalError, read_history
-from stream.feed.journal import Entry, Journal, RelayPosition, Retention
+from stream.feed.journal import Journal, JournalRecord, RelayPosition, Retention
 
 
-def entries(first: int, count: int, *, published: float = 0.0, size: int = 20) -> list[Entry]:
+def records(first: int, count: int, *, published: float = 0.0, size: int = 20) -> list[JournalRecord]:
     return [
-        Entry(number, f"id{number}", "ev.flash.cam", "cam", published, b'"' + b"x" * size + b'"')
+        JournalRecord(
+            topic="ev.flash.cam",
+            sequence=number,
+            body=b'"' + b"x" * size + b'"',
+            id=f"id{number}",
+            subject="cam",
+            published_utc=published,
+        )
         for number in range(first, first + count)
     ]
 
 
 def test_what_was_appended_is_there_after_reopening_and_numbers_go_on(tmp_path: Path) -> None:
     with_messages = Journal(tmp_path / "j.db")
-    with_messages.append(entries(1, 3))
+    with_messages.append(records(1, 3))
     with_messages.close()
     again = Journal(tmp_path / "j.db")
     assert (again.feed, again.first, again.last) == (with_messages.feed, 1, 3)
@@ -47,7 +55,7 @@ def test_a_journal_on_a_disk_that_is_full_from_the_start_is_named(tmp_path: Path
 
 def test_another_process_reads_what_append_has_returned_for(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    journal.append(entries(1, 2))
+    journal.append(records(1, 2))
     count = (
         "import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute('select count(*) from message').fetchone()[0])"
     )
@@ -58,9 +66,9 @@ def test_another_process_reads_what_append_has_returned_for(tmp_path: Path) -> N
 
 def test_a_commit_is_all_or_nothing(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    journal.append(entries(1, 2))
+    journal.append(records(1, 2))
     with pytest.raises(JournalError, match=r"j\.db: cannot write the journal"):
-        journal.append([*entries(3, 1), *entries(2, 1)])
+        journal.append([*records(3, 1), *records(2, 1)])
     assert [entry.sequence for entry in journal.since(0, 10)] == [1, 2]
     assert journal.last == 2
     journal.close()
@@ -96,7 +104,7 @@ def test_a_killed_publisher_leaves_no_lock_behind(tmp_path: Path) -> None:
 
 def test_numbers_never_come_back_even_when_everything_was_forgotten(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    journal.append(entries(1, 5, published=0.0))
+    journal.append(records(1, 5, published=0.0))
     assert journal.prune(Retention(days=1, megabytes=100), now=2 * 86400) == 5
     assert (journal.first, journal.last) == (6, 5)
     journal.close()
@@ -107,7 +115,7 @@ def test_numbers_never_come_back_even_when_everything_was_forgotten(tmp_path: Pa
 
 def test_only_messages_older_than_the_limit_are_forgotten(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    journal.append([*entries(1, 3, published=0.0), *entries(4, 2, published=1.5 * 86400)])
+    journal.append([*records(1, 3, published=0.0), *records(4, 2, published=1.5 * 86400)])
     assert journal.prune(Retention(days=1, megabytes=100), now=2 * 86400) == 3
     assert [entry.sequence for entry in journal.since(0, 10)] == [4, 5]
     assert journal.prune(Retention(days=1, megabytes=100), now=2 * 86400) == 0
@@ -116,7 +124,7 @@ def test_only_messages_older_than_the_limit_are_forgotten(tmp_path: Path) -> Non
 
 def test_a_clock_that_stepped_back_never_makes_a_later_message_go_first(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    journal.append([*entries(1, 2, published=10 * 86400), *entries(3, 2, published=0.0)])
+    journal.append([*records(1, 2, published=10 * 86400), *records(3, 2, published=0.0)])
     assert journal.prune(Retention(days=1, megabytes=100), now=10 * 86400) == 0
     assert journal.prune(Retention(days=1, megabytes=100), now=12 * 86400) == 4
     journal.close()
@@ -125,7 +133,7 @@ def test_a_clock_that_stepped_back_never_makes_a_later_message_go_first(tmp_path
 def test_a_journal_beyond_its_size_forgets_the_oldest_and_the_file_shrinks(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
     for first in range(1, 3001, 500):
-        journal.append(entries(first, 500, size=2000))
+        journal.append(records(first, 500, size=2000))
     before = (tmp_path / "j.db").stat().st_size
     while journal.prune(Retention(days=1e4, megabytes=2), now=0):
         pass
@@ -139,12 +147,12 @@ def test_a_journal_beyond_its_size_forgets_the_oldest_and_the_file_shrinks(tmp_p
 
 def test_how_far_a_relay_has_come_is_kept_in_the_same_commit(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    one, two = entries(1, 2)
+    one, two = records(1, 2)
     journal.append(
-        [one._replace(upstream=RelayPosition("far", "r1", 7)), two._replace(upstream=RelayPosition("far", "r1", 8))]
+        [replace(one, upstream=RelayPosition("far", "r1", 7)), replace(two, upstream=RelayPosition("far", "r1", 8))]
     )
     with pytest.raises(JournalError):
-        journal.append([two._replace(upstream=RelayPosition("far", "r1", 9))])
+        journal.append([replace(two, upstream=RelayPosition("far", "r1", 9))])
     assert journal.upstreams() == [RelayPosition("far", "r1", 8)]
     journal.close()
 
@@ -152,13 +160,13 @@ def test_how_far_a_relay_has_come_is_kept_in_the_same_commit(tmp_path: Path) -> 
 def test_a_journal_deleted_while_in_use_is_written_again_whole(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     journal = Journal(path)
-    journal.append(entries(1, 3))
+    journal.append(records(1, 3))
     assert not journal.restore_if_gone()
     for file in tmp_path.glob("j.db*"):
         if file.suffix != ".lock":
             file.unlink()
     assert journal.restore_if_gone()
-    journal.append(entries(4, 1))
+    journal.append(records(4, 1))
     feed = journal.feed
     journal.close()
     again = Journal(path)
@@ -169,7 +177,7 @@ def test_a_journal_deleted_while_in_use_is_written_again_whole(tmp_path: Path) -
 def replaced_by_a_file(path: Path) -> Journal:
     """A journal of one message in use, at whose path another file lies now."""
     journal = Journal(path)
-    journal.append(entries(1, 1))
+    journal.append(records(1, 1))
     other = path.with_name("other")
     other.write_bytes(b"precious")
     other.replace(path)
@@ -227,7 +235,7 @@ def test_a_journal_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_journal_in_memory_is_a_new_feed_each_time() -> None:
     first, second = Journal(None), Journal(None)
-    first.append(entries(1, 1))
+    first.append(records(1, 1))
     assert first.feed != second.feed
     assert (second.first, second.last) == (1, 0)
     assert not first.restore_if_gone()
@@ -239,10 +247,10 @@ def test_a_reader_that_pauses_does_not_keep_the_publishers_log_from_being_emptie
     journal = Journal(tmp_path / "j.db")
     texts = dict.fromkeys(("id", "source", "type", "subject", "time", "dataschema", "feed", "run", "sequence"), "1")
     message = json.dumps(texts | {"data": {}}).encode()
-    journal.append([entry._replace(body=message) for entry in entries(1, 1200)])
+    journal.append([replace(entry, body=message) for entry in records(1, 1200)])
     reader = read_history(tmp_path / "j.db", HistoryFilter())
     assert next(reader).sequence == 1
-    journal.append([entry._replace(body=message) for entry in entries(1201, 10)])
+    journal.append([replace(entry, body=message) for entry in records(1201, 10)])
     checkpoint = journal._open.execute("pragma wal_checkpoint(truncate)").fetchone()
     assert checkpoint[0] == 0, "a reader was in the way"
     assert [one.sequence for one in reader] == list(range(2, 1201))

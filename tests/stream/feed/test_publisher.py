@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
-from stream import FeedError, JournalError, Publisher, Subscriber, SubscriberOptions
+from stream import FeedError, JournalError, Publisher, Subscriber, SubscriberOptions, WireMessage
 from stream.feed.protocol import parse_endpoint
 
 
@@ -27,8 +27,9 @@ def ask(endpoint: str, *frames: bytes) -> list[bytes]:
 
 
 def test_what_is_printed_published_and_journalled_are_the_same_bytes(tmp_path: Path) -> None:
-    endpoint, printed = free_endpoint(), []
-    with Publisher(options_for(endpoint, tmp_path / "j.db"), {}, lambda *message: printed.append(message)) as feed:
+    endpoint, printed = free_endpoint(), list[tuple[str, int, bytes]]()
+    options = options_for(endpoint, tmp_path / "j.db")
+    with Publisher(options, {}, lambda one: printed.append((one.topic, one.sequence, one.body))) as feed:
         publish(feed, 5)
         with Subscriber(endpoint, since=0) as events:
             received = take(events, 5)
@@ -37,11 +38,11 @@ def test_what_is_printed_published_and_journalled_are_the_same_bytes(tmp_path: P
 
 
 def test_without_an_endpoint_messages_are_still_numbered_and_told() -> None:
-    told: list[tuple[str, int, bytes]] = []
-    with Publisher(options_for(None), {}, lambda *message: told.append(message)) as feed:
+    told: list[WireMessage] = []
+    with Publisher(options_for(None), {}, told.append) as feed:
         publish(feed, 3)
-    assert [number for _, number, _ in told] == [1, 2, 3]
-    message = json.loads(told[0][2])
+    assert [one.sequence for one in told] == [1, 2, 3]
+    message = json.loads(told[0].body)
     assert message["source"] == "urn:lightning-detector:test"
     assert (message["subject"], message["sequence"], message["durable"]) == ("cam", "1", False)
     assert message["data"] == {"camera": "cam", "n": 0, "state": "confirmed"}
@@ -76,7 +77,7 @@ def test_memory_takes_in_no_more_than_64_megabytes_of_messages() -> None:
 def test_many_threads_publish_and_each_keeps_its_own_order() -> None:
     told: list[Any] = []
     with Publisher(
-        options_for(None), {}, lambda topic, number, body: told.append((number, msgspec.json.decode(body)))
+        options_for(None), {}, lambda one: told.append((one.sequence, msgspec.json.decode(one.body)))
     ) as feed:
         threads = [threading.Thread(target=publish, args=(feed, 200, f"cam{n}")) for n in range(5)]
         for thread in threads:
@@ -92,7 +93,7 @@ def test_many_threads_publish_and_each_keeps_its_own_order() -> None:
 
 def test_leaving_the_block_publishes_what_waits_and_ends_the_thread() -> None:
     told: list[int] = []
-    with Publisher(options_for(None), {}, lambda topic, number, body: told.append(number)) as feed:
+    with Publisher(options_for(None), {}, lambda one: told.append(one.sequence)) as feed:
         publish(feed, 3000)
     assert told == list(range(1, 3001))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("feed")]
@@ -103,7 +104,7 @@ def test_leaving_the_block_publishes_what_waits_and_ends_the_thread() -> None:
 def test_publish_does_not_wait_for_a_locked_journal(tmp_path: Path) -> None:
     told: list[bool] = []
     path = tmp_path / "j.db"
-    with Publisher(options_for(None, path), {}, lambda t, n, body: told.append(json.loads(body)["durable"])) as feed:
+    with Publisher(options_for(None, path), {}, lambda one: told.append(one.message.durable)) as feed:
         locker = sqlite3.connect(path, isolation_level=None)
         locker.execute("begin immediate")
         began = time.monotonic()
@@ -118,8 +119,8 @@ def test_publish_does_not_wait_for_a_locked_journal(tmp_path: Path) -> None:
 
 
 def test_what_the_listener_raises_reaches_the_owner() -> None:
-    def broken(topic: str, number: int, body: bytes) -> None:
-        raise RuntimeError(f"paper jam at {number}")
+    def broken(message: WireMessage) -> None:
+        raise RuntimeError(f"paper jam at {message.sequence}")
 
     feed = Publisher(options_for(None), {}, broken).__enter__()
     publish(feed, 1)
@@ -131,7 +132,7 @@ def test_what_the_listener_raises_reaches_the_owner() -> None:
 
 
 def test_an_error_in_the_block_is_not_hidden_by_the_feed() -> None:
-    def jam(topic: str, number: int, body: bytes) -> None:
+    def jam(_message: WireMessage) -> None:
         raise RuntimeError("paper jam")
 
     def work() -> None:
@@ -215,9 +216,7 @@ def test_a_failed_start_leaves_no_thread_and_no_lock(tmp_path: Path) -> None:
 def test_numbers_and_feed_go_on_after_a_restart_and_the_run_changes(tmp_path: Path) -> None:
     told: list[dict[str, Any]] = []
     for _ in range(2):
-        with Publisher(
-            options_for(None, tmp_path / "j.db"), {}, lambda t, n, body: told.append(json.loads(body))
-        ) as feed:
+        with Publisher(options_for(None, tmp_path / "j.db"), {}, lambda one: told.append(json.loads(one.body))) as feed:
             publish(feed, 2)
     assert [message["sequence"] for message in told] == ["1", "2", "3", "4"]
     assert len({message["feed"] for message in told}) == 1

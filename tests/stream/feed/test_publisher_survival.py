@@ -21,8 +21,8 @@ from stream import FeedOptions, Publisher
 
 released = threading.Event()
 
-def busy_from_the_second_on(topic, number, body):
-    if number == 2:
+def busy_from_the_second_on(message):
+    if message.sequence == 2:
         print("busy", flush=True)
         released.wait()
 

@@ -68,7 +68,7 @@ def test_a_journal_whose_folder_gave_way_to_a_file_is_written_again_when_the_fol
     sequencer.add([OUTGOING] * 2)
     folder.rename(tmp_path / "moved")
     folder.touch()
-    sequencer.upkeep(Retention(30, 1000))
+    sequencer.maintain(Retention(30, 1000))
     assert "cannot restore the journal: Not a directory; check that its folder exists" in caplog.text
     assert not durable(sequencer.add([OUTGOING])[0].body)
 
@@ -102,7 +102,7 @@ def test_a_clock_that_is_set_after_the_start_makes_nothing_old_that_was_just_pub
     sequencer.add([OUTGOING] * 3)
     clock[0] = 1.8e9
     sequencer.add([OUTGOING])
-    assert not sequencer.upkeep(Retention(days=30, megabytes=100))
+    assert not sequencer.maintain(Retention(days=30, megabytes=100))
     assert [one.sequence for one in sequencer.page(0, 10)] == [1, 2, 3, 4]
     sequencer.close()
 
@@ -114,7 +114,7 @@ def test_a_clock_that_steps_back_changes_the_times_and_nothing_else() -> None:
     messages = [msgspec.json.decode(body) for body in bodies]
     assert [message["sequence"] for message in messages] == ["1", "2", "3"]
     assert messages[1]["time"] < messages[0]["time"]
-    sequencer.upkeep(Retention(days=1, megabytes=10))
+    sequencer.maintain(Retention(days=1, megabytes=10))
     assert [one.sequence for one in sequencer.page(0, 10)] == [1, 2, 3]
     sequencer.close()
 
