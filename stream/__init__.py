@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stream.capture.options import CaptureOptions
     from stream.capture.status import CameraStatus
     from stream.errors import FeedError, JournalError, OpenError, StreamError, VideoError
+    from stream.feed.atomic_file import write_atomically
     from stream.feed.journal import JournalRecord, RelayPosition
     from stream.feed.journal_reader import HistoryFilter, read_history
     from stream.feed.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
@@ -70,6 +71,7 @@ _HOME = {
     "read_history": "feed.journal_reader",
     "redact": "capture.addresses",
     "utc_text": "feed.message",
+    "write_atomically": "feed.atomic_file",
     "revoke_client": "feed.keys",
 }
 
@@ -116,6 +118,7 @@ __all__ = [
     "redact",
     "revoke_client",
     "utc_text",
+    "write_atomically",
 ]
 
 

@@ -87,7 +87,7 @@ class Journal:
                 self._database = self._connect()
                 self.feed = self._prepare()
             self._inode = self._inode_now()
-            self.last = max(self._last_kept(), self._lock.given(self.feed) if self._lock else 0)
+            self.last = max(self._last_kept(), self._lock.reserved(self.feed) if self._lock else 0)
             self.first = self._first_kept()
         except BaseException:
             self.close()

@@ -1,9 +1,11 @@
-"""The file beside a journal: whose journal it is now, and which numbers were given while it could not be written."""
+"""Whose journal it is now, and which numbers were given while it could not be written: two files beside it."""
 
-import fcntl
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
 
 from stream.errors import JournalError
 
@@ -11,7 +13,10 @@ _WIDTH = 64  # written at once and then only overwritten: that works on a full d
 
 
 class JournalLock:
-    """Holds `path` + ".lock"; the system frees it even when the process is killed.
+    """Hold the journal at `path` for one publisher.
+
+    `FILE.lock` is locked; the system frees it when the process ends or is killed. `FILE.holder` says who has it and the
+    last number given without getting into the journal. Windows lets nobody read a locked file, hence two.
 
     Raises:
         JournalError: another publisher holds it, or the folder or its disk cannot be written.
@@ -20,50 +25,63 @@ class JournalLock:
     def __init__(self, path: Path) -> None:
         if path.is_dir():
             raise JournalError(f"{path}: cannot open the journal: it is a folder; name a file in it")
-        beside = path.with_name(path.name + ".lock")
-        try:
-            self._handle: int | None = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise JournalError(
-                f"{path}: cannot open the journal: {error.strerror}; check that its folder exists and is writable"
-            ) from error
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = (self._words() or ["unknown"])[0]
-            self.close()
-            raise JournalError(
-                f"{path}: another publisher (process {holder}) writes this journal; "
-                "give each publisher its own --journal"
-            ) from None
-        _, feed, number = words if len(words := self._words()) == 3 else ("", "-", "0")
-        self._given = (feed, int(number) if number.isdecimal() else 0)
-        try:
-            self._write()
-        except OSError as error:
-            self.close()
-            raise JournalError(f"{beside}: cannot be written: {error.strerror}; free disk space there") from error
+        self._reserved = ("-", 0)
+        holder = path.with_name(path.name + ".holder")
+        with ExitStack() as stack:
+            lock = FileLock(path.with_name(path.name + ".lock"), timeout=0, thread_local=False)
+            try:
+                self._file: BinaryIO = stack.enter_context(_opened(holder))
+                lock.acquire()  # second: it would create a folder that is missing
+                stack.callback(lock.release)
+            except Timeout:
+                raise JournalError(
+                    f"{path}: another publisher (process {_holder_named_in(holder)}) writes this journal; "
+                    "give each publisher its own --journal"
+                ) from None
+            except OSError as error:
+                raise JournalError(
+                    f"{path}: cannot open the journal: {error.strerror}; check that its folder exists and is writable"
+                ) from error
+            words = _words(self._file.read(_WIDTH))
+            if len(words) == 3 and words[2].isdecimal():
+                self._reserved = (words[1], int(words[2]))
+            try:
+                self._write()
+            except OSError as error:
+                raise JournalError(f"{holder}: cannot be written: {error.strerror}; free disk space there") from error
+            self._stack = stack.pop_all()
 
-    def given(self, feed: str) -> int:
-        """The last number of `feed` that was given without getting into the journal; 0 if none was noted."""
-        return self._given[1] if self._given[0] == feed else 0
+    def reserved(self, feed: str) -> int:
+        """Return the last number of `feed` that was given without getting into the journal, or 0."""
+        return self._reserved[1] if self._reserved[0] == feed else 0
 
     def reserve(self, feed: str, number: int) -> None:
-        """Note that `number` of `feed` was given; never raises, for the disk is in trouble already."""
-        self._given = (feed, number)
+        """Note that `number` of `feed` was given; never raises, since the disk is in trouble already."""
+        self._reserved = (feed, number)
         with suppress(OSError):
             self._write()
 
     def close(self) -> None:
-        """Let go; it may be called twice."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-
-    def _words(self) -> list[str]:
-        return os.pread(self._handle, _WIDTH, 0).decode("ascii", "replace").split() if self._handle is not None else []
+        """Release the journal; a second call does nothing."""
+        self._stack.close()
 
     def _write(self) -> None:
-        if self._handle is not None:
-            line = f"{os.getpid()} {self._given[0]} {self._given[1]}"
-            os.pwrite(self._handle, f"{line:<{_WIDTH - 1}}\n".encode("ascii"), 0)
+        line = f"{os.getpid()} {self._reserved[0]} {self._reserved[1]}"
+        self._file.seek(0)
+        self._file.write(f"{line:<{_WIDTH - 1}}\n".encode("ascii"))
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open for reading and overwriting, unbuffered; the file is created if missing and never truncated."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o644), "r+b", buffering=0)
+
+
+def _words(line: bytes) -> list[str]:
+    return line.decode("ascii", "replace").split()
+
+
+def _holder_named_in(path: Path) -> str:
+    with suppress(OSError):
+        return next(iter(_words(path.read_bytes()[:_WIDTH])), "unknown")
+    return "unknown"

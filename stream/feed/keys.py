@@ -5,6 +5,7 @@ A folder holds `server.toml` (0600: the pair), `clients/NAME.toml` (public keys 
 public key. Keys are in Z85 text, as everywhere in ZeroMQ.
 """
 
+import errno
 import os
 import re
 import stat
@@ -16,6 +17,7 @@ from pathlib import Path
 import zmq
 
 from stream.errors import FeedError
+from stream.feed.atomic_file import write_atomically
 
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
 _KEY = re.compile(r"[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")
@@ -40,7 +42,7 @@ class ClientKeys:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One client that was given access; `revoked` is when it was taken away, or None."""
+    """One client that was given access; `revoked` is when it was revoked, or None."""
 
     name: str
     public: str
@@ -49,7 +51,7 @@ class Client:
 
 
 def make_server_keys(folder: Path) -> ServerKeys:
-    """Make the publisher's key pair in `folder`.
+    """Create the publisher's key pair in `folder`.
 
     Raises:
         FeedError: there is one already, or the folder cannot be written.
@@ -66,7 +68,7 @@ def make_server_keys(folder: Path) -> ServerKeys:
 
 
 def read_server_keys(folder: Path) -> ServerKeys:
-    """The publisher's key pair in `folder`.
+    """Return the publisher's key pair in `folder`.
 
     Raises:
         FeedError: it is missing, readable by others or not a key.
@@ -79,7 +81,7 @@ def read_server_keys(folder: Path) -> ServerKeys:
 
 
 def make_client_keys(folder: Path, name: str, file: Path) -> ClientKeys:
-    """Make a key pair for client `name`, allow it in `folder` and write what the client needs into `file` (0600).
+    """Create a key pair for client `name`, allow it in `folder` and write what the client needs into `file` (0600).
 
     Raises:
         FeedError: the name is taken or not a name, or a file cannot be written.
@@ -102,7 +104,7 @@ def make_client_keys(folder: Path, name: str, file: Path) -> ClientKeys:
 
 
 def read_client_keys(file: Path) -> ClientKeys:
-    """What a client was handed.
+    """Return the key in a file that a client was handed.
 
     Raises:
         FeedError: the file is missing, readable by others or not a client's key.
@@ -130,7 +132,7 @@ def allow_client(folder: Path, name: str, public: str) -> None:
 
 
 def revoke_client(folder: Path, name: str) -> None:
-    """Take the access of client `name` away; a running publisher drops it within a heartbeat.
+    """Revoke the access of client `name`; a running publisher drops it within a heartbeat.
 
     Raises:
         FeedError: there is no such client, or the folder cannot be written.
@@ -146,7 +148,7 @@ def revoke_client(folder: Path, name: str) -> None:
 
 
 def list_clients(folder: Path) -> list[Client]:
-    """Every client that has or had access, by name.
+    """Return every client that has or had access, by name.
 
     Raises:
         FeedError: there is no such folder, or a file in it is not a client's.
@@ -163,7 +165,7 @@ def list_clients(folder: Path) -> list[Client]:
 
 
 class AllowList:
-    """Who may connect, as the folder says now; read again by `refresh`."""
+    """Who may connect; `refresh` reads the folder again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -171,11 +173,11 @@ class AllowList:
         self.refresh()
 
     def name_of(self, public: str) -> str | None:
-        """The client with this public key, or None if it may not connect."""
+        """Return the client with this public key, or None if it may not connect."""
         return self._names.get(public)
 
     def refresh(self) -> set[str]:
-        """Read the folder again; returns the names of clients that lost access.
+        """Read the folder again; return the names of clients that lost access.
 
         Raises:
             FeedError: a file in the folder is not a client's.
@@ -208,24 +210,19 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write(file: Path, text: str, mode: int = 0o600) -> None:
-    """Make `file` with all of `text` in it or not at all: with half a key in its folder no publisher would start."""
+    """Create `file` whole or not at all: with half a key in its folder no publisher would start."""
     _make_folder(file.parent)
     try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        write_atomically(file, text.encode(), mode=mode, overwrite=False)
     except OSError as error:
-        raise FeedError(f"{file}: cannot write the key: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            opened.write(text)
-    except OSError as error:
-        file.unlink()
-        raise FeedError(f"{file}: cannot write the key: {error.strerror}; free disk space") from error
+        advice = "; free disk space" if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else ""
+        raise FeedError(f"{file}: cannot write the key: {error.strerror}{advice}") from error
 
 
 def _read_secret(file: Path) -> dict[str, object]:
     table = _read(file)
     mode = stat.S_IMODE(file.stat().st_mode)
-    if mode & 0o077:
+    if mode & 0o077 and os.name != "nt":  # Windows has no such bits
         raise FeedError(f"{file}: this secret key can be read by others (mode {mode:04o}); chmod 600 {file}")
     return table
 

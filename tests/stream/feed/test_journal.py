@@ -45,7 +45,7 @@ def test_a_journal_on_a_disk_that_is_full_from_the_start_is_named(tmp_path: Path
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
-        with pytest.raises(JournalError, match=r"j\.db\.lock: cannot be written: .*; free disk space"):
+        with pytest.raises(JournalError, match=r"j\.db\.holder: cannot be written: .*; free disk space"):
             Journal(tmp_path / "j.db")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -163,7 +163,7 @@ def test_a_journal_deleted_while_in_use_is_written_again_whole(tmp_path: Path) -
     journal.append(records(1, 3))
     assert not journal.restore_if_gone()
     for file in tmp_path.glob("j.db*"):
-        if file.suffix != ".lock":
+        if file.suffix not in {".lock", ".holder"}:
             file.unlink()
     assert journal.restore_if_gone()
     journal.append(records(4, 1))

@@ -88,10 +88,10 @@ def test_a_cursor_that_cannot_be_written_is_said_once_and_holds_up_no_message(tm
     with Publisher(options_for(endpoint), {}) as feed:
         publish(feed, 3)
         with Subscriber(endpoint, options=options) as events:
-            (tmp_path / "place.new").mkdir()  # no file can be written there, as on a full disk
+            (tmp_path / "place").mkdir()  # no file can be written there, as on a full disk
             assert numbers(take(events, 3)) == [1, 2, 3]
             assert [n.text for n in notices if n.kind == "place_trouble"]
-            (tmp_path / "place.new").rmdir()
+            (tmp_path / "place").rmdir()
             assert events.receive(0.5) is None
         publish(feed, 1)
         with Subscriber(endpoint, options=options) as events:

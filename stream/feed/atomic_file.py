@@ -1,0 +1,58 @@
+"""Write a file whole or not at all."""
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+_WINDOWS = os.name == "nt"
+
+
+def write_atomically(
+    path: Path, content: bytes, *, mode: int = 0o666, overwrite: bool = True, sync: bool = True
+) -> None:
+    """Write `content` to `path`, so that a reader, a kill or a full disk never leaves half of it.
+
+    A temporary file beside `path` is written, put on disk and renamed. A kill may leave it (`.NAME.XXXXXXXX.new`).
+
+    Args:
+        path: the file; its folder exists.
+        content: all of it.
+        mode: permissions, less the umask; 0o600 for secrets.
+        overwrite: replace a file that is there; otherwise it stays, and FileExistsError is raised.
+        sync: wait until it is on disk, so that a power cut leaves the old or the new content.
+
+    Raises:
+        OSError: it cannot be written; what was there before is unchanged.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        if overwrite:
+            temporary.replace(path)
+        elif _WINDOWS:
+            temporary.rename(path)  # refuses to overwrite there
+        else:
+            path.hardlink_to(temporary)  # refuses to overwrite, which a rename does not
+            temporary.unlink()
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    if sync and not _WINDOWS:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on disk, too; file systems that cannot do so are left alone."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
