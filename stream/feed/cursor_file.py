@@ -64,7 +64,7 @@ class CursorFile:
             raise FeedError(f"{self._path}: not a cursor file ({error}); delete it to start anew") from error
 
     def write(self, state: CursorState) -> None:
-        """Replace the file whole. A kill loses nothing; a power cut loses a second at most."""
+        """Replace the file whole. A kill loses nothing; the writes of the last second may not outlive a power cut."""
         sync = time.monotonic() - self._synced >= _SYNC_SECONDS
         try:
             write_atomically(self._path, msgspec.json.encode(state), sync=sync)

@@ -1,4 +1,4 @@
-"""Line: a subscriber's sockets to one endpoint, when to ask its history, and whether anyone is there."""
+"""A subscriber's sockets to one endpoint: when to ask its history, and whether the publisher is there."""
 
 import time
 from collections.abc import Callable
@@ -25,20 +25,25 @@ _REFUSED = {
     int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL): "no handshake; check --key and the endpoint",
     _BROKEN_OFF: "broken off at the handshake; it wants a --key, or another one",
 }
-_NOBODY = (
+_NO_PUBLISHER = (
     "connections are taken there and closed at once; is it a forwarder (ssh, Docker) without a publisher behind it?"
 )
-# A publisher that is just ending breaks off, too: only several breaks in a row say that it does not want us.
-_CLEAR_REFUSALS = {int(zmq.Event.HANDSHAKE_FAILED_AUTH), int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL)}
-_BREAKS_ENOUGH = 3
+# A publisher that is just ending breaks off, too: only several breaks in a row mean a refusal.
+_CERTAIN_REFUSALS = {int(zmq.Event.HANDSHAKE_FAILED_AUTH), int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL)}
+_MAX_BREAKS = 3
 _GREETING_SECONDS = 1.0
 
 
 class EndpointClient:
-    """One endpoint as a subscriber sees it. Made, used and closed in one thread.
+    """One endpoint as a subscriber sees it; made, used and closed in one thread.
+
+    Attributes:
+        endpoint: its address.
+        reassembler: puts what comes from it into order.
+        away: whether nothing was heard for three heartbeats.
 
     Raises:
-        FeedError: the endpoint is not one; from `pump`: it refused this client before it ever let it in.
+        FeedError: the address is malformed; from `pump`: the publisher refused this client at first contact.
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class EndpointClient:
         self._notify = notify
         self._began = time.monotonic()
         self._heard: float | None = None
-        self._told_absent = False
+        self._reported_absent = False
         self._dealer: zmq.Socket[bytes] | None = None
         self._answer_by = 0.0
         self._ask_at = 0.0
@@ -72,14 +77,14 @@ class EndpointClient:
         self._events.connect(self._address.events)
 
     def sockets(self) -> "list[zmq.Socket[bytes]]":
-        """What to poll before the next `pump`."""
+        """Return what to poll before the next `pump`."""
         return [self._events, self._monitor] + ([self._dealer] if self._dealer else [])
 
     def pump(self) -> list[Received]:
-        """Take in what has come, ask for what is missing, and give back what is in order.
+        """Receive what has come, request what is missing, and return the messages that are in order.
 
-        It never waits, but for a look at who breaks off connections before first contact, at most 1 s for
-        a connection and 1 s for a word.
+        It waits only where a connection is broken off before first contact, to tell a forwarder from a publisher:
+        1 s to connect and 1 s for a greeting at most.
         """
         given: list[Received] = []
         for _ in range(_BURST):
@@ -87,15 +92,15 @@ class EndpointClient:
             if frames is None:
                 break
             given += self.reassembler.on_event(frames)
-            self._alive()
-        given += self._hear_history()
-        self._watch_handshakes()
-        self._watch_life()
-        self._ask()
+            self._note_heard()
+        given += self._receive_history()
+        self._check_handshakes()
+        self._check_silence()
+        self._request()
         return given
 
     def close(self) -> None:
-        """Close the sockets; it may be called twice."""
+        """Close the sockets; a second call does nothing."""
         self._drop_dealer()
         if not self._events.closed:
             self._events.disable_monitor()
@@ -123,20 +128,20 @@ class EndpointClient:
             socket.curve_secretkey = self._keys.secret.encode()
         return socket
 
-    def _hear_history(self) -> list[Received]:
+    def _receive_history(self) -> list[Received]:
         given: list[Received] = []
         while self._dealer is not None and (frames := _receive(self._dealer)) is not None:
             self._waiting = False
             given += self.reassembler.on_reply(frames)
-            self._alive()
+            self._note_heard()
             if self.reassembler.history_failed:
                 self._ask_at = time.monotonic() + _PAUSE_SECONDS
         if self._waiting and time.monotonic() > self._answer_by:
-            self._drop_dealer()  # what is queued in it must not be sent later
+            self._drop_dealer()  # so that what is queued in it is not sent later
             self._ask_at = time.monotonic() + _PAUSE_SECONDS
         return given
 
-    def _ask(self) -> None:
+    def _request(self) -> None:
         now = time.monotonic()
         if self._waiting or now < self._ask_at:
             return
@@ -157,36 +162,36 @@ class EndpointClient:
             self._dealer.close(0)
             self._dealer = None
 
-    def _alive(self) -> None:
+    def _note_heard(self) -> None:
         first = self._heard is None
         self._heard = time.monotonic()
         if self.away:
             self.away = False
             self._tell("connected" if first else "back", "connected" if first else "the publisher is back")
 
-    def _watch_life(self) -> None:
+    def _check_silence(self) -> None:
         limit = _AWAY_HEARTBEATS * max(1.0, self.reassembler.heartbeat_seconds or 1.0)
         silent = time.monotonic() - (self._heard or self._began)
         if silent <= limit:
             return
-        if self._heard is None and not self._told_absent:
-            self._told_absent = True
+        if self._heard is None and not self._reported_absent:
+            self._reported_absent = True
             self._tell("away", "no publisher answers there yet; waiting for one")
         elif not self.away:
             self.away = True
             self._tell("away", f"nothing heard for {silent:.0f} s; waiting for the publisher to come back")
 
-    def _watch_handshakes(self) -> None:
+    def _check_handshakes(self) -> None:
         before = self._refusals  # breaks that came since count as one: they may all be older than the publisher
         while (frames := _receive(self._monitor)) is not None:
             event = int(parse_monitor_message(frames)["event"])
             why = _REFUSED.get(event)
             if event == _BROKEN_OFF and self._heard is None and not _greets(self._address):
-                why = _NOBODY
+                why = _NO_PUBLISHER
             self._refusals = before + 1 if why in _REFUSED.values() else 0
             if why is None:
                 self._refusal = ""
-            elif self._heard is None and (event in _CLEAR_REFUSALS or self._refusals >= _BREAKS_ENOUGH):
+            elif self._heard is None and (event in _CERTAIN_REFUSALS or self._refusals >= _MAX_BREAKS):
                 raise FeedError(f"{self.endpoint}: {why}")
             elif why != self._refusal:
                 self._refusal = why
@@ -197,9 +202,9 @@ class EndpointClient:
 
 
 def _greets(address: Endpoint) -> bool:
-    """Whether a ZeroMQ program is there; it speaks first. A forwarder takes connections for nobody, too.
+    """Return whether a ZeroMQ program answers there; it sends first, a forwarder without a target closes.
 
-    Who says nothing within the limit is far away: a forwarder for nobody closes.
+    One that sends nothing within the limit is taken for a publisher that is far away.
     """
     try:
         with create_connection((address.host.strip("[]"), address.port), _GREETING_SECONDS) as probe:

@@ -1,4 +1,4 @@
-"""Subscriber: the receiving side of the event feed. In reassembler, without gaps, each message once."""
+"""The receiving side of the event feed: messages in order, without gaps, each once."""
 
 import logging
 import threading
@@ -20,13 +20,13 @@ from stream.feed.keys import ClientKeys, read_client_keys
 from stream.feed.reassembly import Cursor, Reassembler, Received, StartPosition, SubscriberNotice
 
 _LOG = logging.getLogger("stream.subscriber")
-_POLL_SECONDS = 0.2  # stop, staleness and late answers are looked at this often
+_POLL_SECONDS = 0.2  # between checks of stop, silence and late answers
 _GOOD_NEWS = {"connected", "back", "disk_well", "place_well"}
-_ROOM = 2000  # messages in hand; beyond it they stay with the publisher
+_MAX_PENDING = 2000  # messages received and not yet taken; beyond it they stay with the publisher
 
 
 def log_notice(notice: SubscriberNotice) -> None:
-    """Write `notice` to the log: what a subscriber does unless told otherwise."""
+    """Write `notice` to the log; the default of `SubscriberOptions.on_notice`."""
     _LOG.log(logging.INFO if notice.kind in _GOOD_NEWS else logging.WARNING, "%s", notice.text)
 
 
@@ -34,12 +34,14 @@ def log_notice(notice: SubscriberNotice) -> None:
 class SubscriberOptions:
     """What to receive, and from where on.
 
-    since: on first contact with a feed start behind this number (0: everything it has); None starts with what comes.
-    cursor: a file that keeps the place between runs; None keeps it in memory. It wins over `since`.
-    cursors: places to start from, by feed id, e.g. kept by the caller together with what it did.
-    cameras, states: only messages about these cameras, or whose data.state is one of these; empty: all.
-    keys: client key files (`stream.keys`): one for all endpoints, or one for each.
-    on_notice: told what is worth knowing about an endpoint, in the receiving thread.
+    Attributes:
+        since: on first contact with a feed start behind this number (0: everything); None starts with what comes.
+        cursor: a file that keeps the place between runs; None keeps it in memory. It wins over `since`.
+        cursors: places to start from, by feed id, e.g. kept by the caller together with what it did.
+        cameras: only messages about these cameras; empty: all.
+        states: only messages whose data.state is one of these; empty: all.
+        keys: client key files (`make_client_keys`): one for all endpoints, or one for each.
+        on_notice: called in the receiving thread with each notice about an endpoint.
     """
 
     since: int | None = None
@@ -51,7 +53,7 @@ class SubscriberOptions:
     on_notice: Callable[[SubscriberNotice], None] = log_notice
 
     def wants(self, received: Received) -> bool:
-        """Whether the caller asked for this message."""
+        """Return whether the caller asked for this message."""
         data = received.message.data
         about = {received.message.subject, data.get("camera")}
         return (not self.cameras or not about.isdisjoint(self.cameras)) and (
@@ -60,7 +62,7 @@ class SubscriberOptions:
 
 
 class _Receiver:
-    """What both subscribers share: the clients, what is in hand, and the place reached. Never blocks."""
+    """What both subscribers share: endpoint clients, pending messages, and the place reached. Never blocks."""
 
     def __init__(self, endpoints: Sequence[str], options: SubscriberOptions) -> None:
         if not endpoints:
@@ -71,9 +73,9 @@ class _Receiver:
         self._file = CursorFile(options.cursor) if options.cursor else None
         self._state = self._file.read() if self._file else CursorState()
         self._cursors = {**options.cursors, **self._state.feeds}
-        self._inhand: deque[Received] = deque()
+        self._pending: deque[Received] = deque()
         self._unkept = False
-        self._trouble = False  # with the cursor's file
+        self._trouble = False  # with the cursor file
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.clients: list[EndpointClient] = []
         try:
@@ -86,41 +88,41 @@ class _Receiver:
             raise
 
     def pump(self) -> None:
-        """Take in what has come; what is too much stays with the publisher."""
+        """Receive what has come; while many messages are pending the rest stays with the publisher."""
         for client in self.clients:
-            if len(self._inhand) < _ROOM:
-                self._inhand += client.pump()
+            if len(self._pending) < _MAX_PENDING:
+                self._pending += client.pump()
                 self._keep_start(client)
 
     def take(self) -> Received | None:
-        """The next message that the caller wants, if one is in hand; taking it means the one before is dealt with."""
+        """Return the next pending message that the caller wants, if any; the one before counts as dealt with."""
         self.settle()
-        while self._inhand:
-            received = self._inhand.popleft()
+        while self._pending:
+            received = self._pending.popleft()
             self._reach(received)
             if self._options.wants(received):
                 return received
-        self.settle()  # of what came since, nothing was wanted
+        self.settle()  # nothing that came since was wanted
         return None
 
     def settle(self) -> None:
-        """The message given last is dealt with: keep the place behind it, and behind what was not wanted."""
+        """Keep the place behind the message taken last, and behind what was not wanted."""
         if self._unkept:
             self._keep()
 
     def sockets(self) -> "list[zmq.Socket[bytes]]":
-        """What to poll."""
+        """Return what to poll."""
         return [socket for client in self.clients for socket in client.sockets()]
 
     def poller(self) -> zmq.Poller:
-        """A poller of `sockets`; they change when a history request had no answer."""
+        """Return a poller of `sockets`; they change when a history request had no answer."""
         poller = zmq.Poller()
         for socket in self.sockets():
             poller.register(socket, zmq.POLLIN)
         return poller
 
     def close(self) -> None:
-        """Close every socket; it may be called twice."""
+        """Close every socket; a second call does nothing."""
         for client in self.clients:
             client.close()
         self._context.term()
@@ -138,7 +140,7 @@ class _Receiver:
             self._keep()
 
     def _keep(self) -> None:
-        """Write the place down. Where that fails, messages go on all the same, and it is tried again and again."""
+        """Write the place to the cursor file; where that fails, messages go on and it is tried with each of them."""
         self._unkept = False
         if self._file is None:
             return
@@ -169,8 +171,8 @@ class Subscriber:
             for event in events:
                 print(event.message.subject, event.message.data["state"])
 
-    Asking for the next message says that the one before was dealt with: only then its place is kept. So a program that
-    dies in between gets that one again. Use it from one thread; `stop` may come from any.
+    Asking for the next message says that the one before was dealt with: only then its place is kept, so a program that
+    dies in between gets that one again. Use it from one thread; any thread may call `stop`.
 
     Raises:
         FeedError: an endpoint, key or cursor file is wrong, or a publisher refused this client at first contact.
@@ -192,7 +194,7 @@ class Subscriber:
         )
 
     def receive(self, timeout_seconds: float | None = None) -> Received | None:
-        """The next message, or None when none came in time or `stop` was called."""
+        """Return the next message, or None if none came in time or `stop` was called."""
         receiver = self._opened()
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while not self._stopped.is_set():
@@ -210,11 +212,11 @@ class Subscriber:
         return None
 
     def stop(self) -> None:
-        """End the `for` loop, or `receive`, soon."""
+        """End the `for` loop or `receive` soon; any thread may call it."""
         self._stopped.set()
 
     def close(self) -> None:
-        """Keep the place behind the message given last and close the sockets; it may be called twice."""
+        """Keep the place behind the message received last and close the sockets; a second call does nothing."""
         if self._receiver is not None:
             self._receiver.settle()
             self._receiver.close()
@@ -237,7 +239,7 @@ class Subscriber:
         self.close()
 
     def _abandon(self) -> None:
-        """Close, and leave the message given last as not dealt with."""
+        """Close, and leave the message received last as not dealt with."""
         if self._receiver is not None:
             self._receiver.close()
             self._receiver = None
@@ -260,7 +262,7 @@ class AsyncSubscriber:
         self._receiver: _Receiver | None = None
 
     async def receive(self, timeout_seconds: float | None = None) -> Received | None:
-        """The next message, or None when none came in time."""
+        """Return the next message, or None if none came in time."""
         if self._receiver is None:
             self._receiver = _Receiver(self._endpoints, self._options)
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
