@@ -17,7 +17,7 @@ from stream.capture.live.backoff import Retry
 from stream.capture.live.connection import Connection, Ended, Item, Opened, Packet, Shot
 from stream.capture.live.device import DeviceConnection, is_device
 from stream.capture.live.network import NetworkConnection
-from stream.capture.live.packet_queue import Inbox
+from stream.capture.live.packet_queue import PacketQueue
 from stream.capture.options import CaptureOptions
 from stream.capture.status import CameraStatus, State
 from stream.capture.timing.decoder import LiveDecoder, Timeline
@@ -60,7 +60,7 @@ class Camera:
         self._stopped = threading.Event()
         self._iterating: int | None = None
         self._idle = threading.Event()
-        self._inbox = Inbox(options.backlog_seconds)
+        self._queue = PacketQueue(options.backlog_seconds)
         self._status = CameraStatus(camera=name, since=time.time())
         self._timeline = Timeline(name, options)
         self._current: _Attempt | None = None  # shows pictures, or did until it stalled
@@ -87,7 +87,7 @@ class Camera:
     def stop(self) -> None:
         """End the iteration; may be called from any thread, returns at once."""
         self._stopped.set()
-        self._inbox.wake()
+        self._queue.wake()
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +119,7 @@ class Camera:
         try:
             while not self._stopped.is_set():
                 self._keep_connected()
-                entry = self._inbox.get(_TICK_SECONDS)
+                entry = self._queue.get(_TICK_SECONDS)
                 if entry is not None:
                     yield from self._handle(*entry)
         finally:
@@ -160,7 +160,7 @@ class Camera:
             status,
             frames=status.frames + 1,
             damaged=status.damaged + bool(frame.quality),
-            skipped=self._inbox.skipped,
+            skipped=self._queue.skipped,
             late=status.late + (now - frame.arrival > self._options.late_seconds),
             fps=self._timeline.fps,
             size=decoder.size,
@@ -211,7 +211,7 @@ class Camera:
         limit = self._options.stall_seconds
         if current is not None:
             silent = now - current.last_picture
-            if silent > limit and self._inbox.waiting:
+            if silent > limit and self._queue.waiting:
                 return  # what waits was not looked at yet: the program may be slow, not the camera silent
             if silent <= limit:
                 if fresh is not None:  # the old connection woke up first
@@ -234,8 +234,8 @@ class Camera:
 
     def _connect(self) -> Connection:
         if is_device(self._address):
-            return DeviceConnection(self.name, self._address, self._inbox.put)
-        return NetworkConnection(self.name, self._address, self._options, self._inbox.put)
+            return DeviceConnection(self.name, self._address, self._queue.put)
+        return NetworkConnection(self.name, self._address, self._options, self._queue.put)
 
     def _lost(self, attempt: "_Attempt", error: StreamError | None) -> None:
         words = str(error) if error is not None else f"{redact(self._address)}: the camera closed the connection"

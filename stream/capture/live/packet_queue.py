@@ -8,7 +8,7 @@ from stream.capture.live.connection import Connection, Ended, Item, Opened
 _LEAST_ROOM = 50
 
 
-class Inbox:
+class PacketQueue:
     """A queue from reading threads to the one that decodes.
 
     A program that falls behind by more than `backlog_seconds` of pictures misses some: of each connection from then up

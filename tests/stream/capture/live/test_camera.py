@@ -374,7 +374,7 @@ def test_a_slow_program_skips_pictures_of_a_live_camera_and_counts_them_and_says
     with Camera("roof", server.url, options, on_state=told.append) as camera:
         frames = iter(camera)
         first = next(frames)
-        wait_for(lambda: camera._inbox.skipped > 10, 8, "skipped pictures")
+        wait_for(lambda: camera._queue.skipped > 10, 8, "skipped pictures")
         late = [next(frames) for _ in range(60)]
         assert camera.status.skipped > 10
         assert camera.status.late > 10
