@@ -14,7 +14,7 @@ from stream.capture.addresses import in_one_word, redact
 from stream.capture.clip_buffer import Clip
 from stream.capture.frame import Frame
 from stream.capture.live.backoff import Retry
-from stream.capture.live.connection import Connection, Ended, Item, Opened, Packet, Shot
+from stream.capture.live.connection import Connection, DecodedFrame, Ended, Item, Opened, Packet
 from stream.capture.live.device import DeviceConnection, is_device
 from stream.capture.live.network import NetworkConnection
 from stream.capture.live.packet_queue import PacketQueue
@@ -141,7 +141,7 @@ class Camera:
         elif attempt.decoder is not None:
             yield from self._frames(attempt, attempt.decoder, item)
 
-    def _frames(self, attempt: "_Attempt", decoder: LiveDecoder, item: Packet | Shot) -> Iterator[Frame]:
+    def _frames(self, attempt: "_Attempt", decoder: LiveDecoder, item: Packet | DecodedFrame) -> Iterator[Frame]:
         for picture in decoder.decode(item):
             if attempt is not self._current:
                 self._take_over(attempt)

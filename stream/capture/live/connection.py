@@ -55,7 +55,7 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class DecodedFrame:
     """One picture that came decoded. arrival: time.monotonic()."""
 
     frame: VideoFrame
@@ -72,7 +72,7 @@ class Ended:
     error: StreamError | None
 
 
-Item = Opened | Packet | Shot | Ended
+Item = Opened | Packet | DecodedFrame | Ended
 
 
 class Connection(ABC):

@@ -9,7 +9,7 @@ from typing import Any
 
 from av import VideoFrame
 
-from stream.capture.live.connection import Connection, Opened, Shot
+from stream.capture.live.connection import Connection, DecodedFrame, Opened
 from stream.capture.opencv import load_opencv
 from stream.errors import OpenError, StreamError
 
@@ -45,7 +45,7 @@ class DeviceConnection(Connection):
             if good:
                 arrival = time.monotonic()
                 shown = VideoFrame.from_ndarray(bgr, format="bgr24")
-                self._deliver(self, Shot(shown, arrival, time.time() - arrival))
+                self._deliver(self, DecodedFrame(shown, arrival, time.time() - arrival))
             failed = 0 if good else failed + 1
         if failed:
             raise StreamError(f"{self._address}: the camera no longer gives pictures; is it still plugged in?")

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 
 from stream.capture.clip_buffer import History
 from stream.capture.frame import Frame
-from stream.capture.live.connection import Opened, Packet, Shot
+from stream.capture.live.connection import DecodedFrame, Opened, Packet
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.options import CaptureOptions
 from stream.capture.timing.capture_clock import CaptureClock
@@ -25,7 +25,7 @@ _WAITING_LIMIT = 64  # packets whose pictures have not come out; more means that
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class StampedFrame:
     """One decoded picture with what its packet told.
 
     stamp: its time stamp in seconds, or None; quality: why it may not be trusted.
@@ -55,20 +55,20 @@ class LiveDecoder:
         self._taint = Taint()
         self._told: dict[int, tuple[float, tuple[str, ...]]] = {}
 
-    def decode(self, item: Packet | Shot) -> Iterator[Picture]:
+    def decode(self, item: Packet | DecodedFrame) -> Iterator[StampedFrame]:
         """The pictures that come out when `item` goes in; none where the decoder refuses it."""
         if self._pace is not None:
             self._pace.take(item.arrival)
             self.frame_seconds = self.clock.frame_seconds = self._pace.frame_seconds
             self.clock.late_seconds = self._pace.late_seconds
-        if isinstance(item, Shot):
+        if isinstance(item, DecodedFrame):
             # Devices tell no time: the picture's arrival stands for it.
             self.clock.feed(item.arrival, item.arrival, item.utc_minus_arrival)
-            yield Picture(item.frame, item.arrival, item.arrival, ())
+            yield StampedFrame(item.frame, item.arrival, item.arrival, ())
         elif self._codec is not None:
             yield from self._decode(item, self._codec)
 
-    def _decode(self, item: Packet, codec: VideoCodecContext) -> Iterator[Picture]:
+    def _decode(self, item: Packet, codec: VideoCodecContext) -> Iterator[StampedFrame]:
         packet = item.packet
         self.history.add(packet)
         quality = self._taint.packet(
@@ -94,7 +94,7 @@ class LiveDecoder:
             arrival, told = self._told.pop(frame.pts, (item.arrival, quality))
             if frame.is_corrupt:
                 told = tuple(sorted({*told, *self._taint.decoder_failed()}))
-            yield Picture(frame, frame.pts * self._time_base, arrival, told)
+            yield StampedFrame(frame, frame.pts * self._time_base, arrival, told)
 
 
 class Timeline:
@@ -119,7 +119,7 @@ class Timeline:
         self._steady.restart()
         self._last_arrival = None
 
-    def frame(self, picture: Picture, decoder: LiveDecoder) -> Frame:
+    def frame(self, picture: StampedFrame, decoder: LiveDecoder) -> Frame:
         """`picture` as the camera's next frame."""
         shown = picture.frame
         shape = shown.width, shown.height, shown.format.name

@@ -7,7 +7,7 @@ import numpy as np
 
 from stream import CaptureOptions
 from stream.capture.live.connection import Opened
-from stream.capture.timing.decoder import LiveDecoder, Picture, Timeline
+from stream.capture.timing.decoder import LiveDecoder, StampedFrame, Timeline
 
 
 def test_a_camera_that_hangs_upside_down_is_shown_upright_also_after_it_came_back(
@@ -24,7 +24,7 @@ def test_a_camera_that_hangs_upside_down_is_shown_upright_also_after_it_came_bac
     timeline, seen = Timeline("roof", capture_options), []
     for connection in range(2):
         decoder = LiveDecoder(Opened(0.04, stamps=False), capture_options)
-        frame = timeline.frame(Picture(turned, float(connection), float(connection), ()), decoder)
+        frame = timeline.frame(StampedFrame(turned, float(connection), float(connection), ()), decoder)
         seen.append((decoder.size, frame.rotation))
         timeline.reconnected()
     assert seen == [((320, 180), 180)] * 2

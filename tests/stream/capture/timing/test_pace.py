@@ -4,7 +4,7 @@ import av
 import pytest
 
 from stream import CaptureOptions, Frame
-from stream.capture.live.connection import Opened, Shot
+from stream.capture.live.connection import DecodedFrame, Opened
 from stream.capture.timing.decoder import LiveDecoder, Timeline
 
 SHOWN = av.VideoFrame(64, 64, "gray")
@@ -17,7 +17,7 @@ def framed(taken: list[float], stalls: list[tuple[float, float]], options: Captu
     frames: list[Frame] = []
     for sent in taken:
         arrival = max([sent, *(end for begin, end in stalls if begin <= sent < end)])
-        frames += [timeline.frame(picture, decoder) for picture in decoder.decode(Shot(SHOWN, arrival, BEGAN))]
+        frames += [timeline.frame(picture, decoder) for picture in decoder.decode(DecodedFrame(SHOWN, arrival, BEGAN))]
     return frames
 
 
