@@ -14,7 +14,7 @@ from stream.capture.addresses import in_one_word, redact
 from stream.capture.clip_buffer import Clip
 from stream.capture.frame import Frame
 from stream.capture.live.backoff import Retry
-from stream.capture.live.connection import Connection, DecodedFrame, Ended, Item, Opened, Packet
+from stream.capture.live.connection import Connected, Connection, DecodedFrame, Disconnected, Item, Packet
 from stream.capture.live.device import DeviceConnection, is_device
 from stream.capture.live.network import NetworkConnection
 from stream.capture.live.packet_queue import PacketQueue
@@ -133,10 +133,10 @@ class Camera:
         attempt = self._attempt_of(connection)
         if attempt is None:
             return
-        if isinstance(item, Opened):
+        if isinstance(item, Connected):
             attempt.decoder = LiveDecoder(item, self._options, self._history_seconds)
             log.debug("%s: connected", self.name)
-        elif isinstance(item, Ended):
+        elif isinstance(item, Disconnected):
             self._lost(attempt, item.error)
         elif attempt.decoder is not None:
             yield from self._frames(attempt, attempt.decoder, item)

@@ -16,7 +16,7 @@ from stream.errors import StreamError
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Connected:
     """The source answered. codec: what decodes its packets, None where pictures come decoded.
 
     template: its stream, where that holds the parameter sets and the packets do not (RTMP, FLV, MP4).
@@ -66,17 +66,17 @@ class DecodedFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Disconnected:
     """The connection is over; error is None when the other side closed it."""
 
     error: StreamError | None
 
 
-Item = Opened | Packet | DecodedFrame | Ended
+Item = Connected | Packet | DecodedFrame | Disconnected
 
 
 class Connection(ABC):
-    """Reads one source in a thread of its own and passes its items to `deliver`, the last an `Ended`, until let go.
+    """Reads one source in a thread of its own and passes its items to `deliver`, the last an `Disconnected`, until let go.
 
     What it opened is closed after `let_go` only: whoever decodes may rely on it until then.
     """
@@ -114,5 +114,5 @@ class Connection(ABC):
                 error = problem
             except Exception as problem:  # noqa: BLE001 - whatever happens here reaches the camera, as one line
                 error = StreamError(f"{redact(self._address)}: {type(problem).__name__}: {redact(problem)}")
-            self._deliver(self, Ended(error))
+            self._deliver(self, Disconnected(error))
             self._unwanted.wait()

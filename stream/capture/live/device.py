@@ -9,7 +9,7 @@ from typing import Any
 
 from av import VideoFrame
 
-from stream.capture.live.connection import Connection, DecodedFrame, Opened
+from stream.capture.live.connection import Connected, Connection, DecodedFrame
 from stream.capture.opencv import load_opencv
 from stream.errors import OpenError, StreamError
 
@@ -38,7 +38,7 @@ class DeviceConnection(Connection):
                 f"{self._address}: cannot be opened; does another program use it, and may you? (group video)"
             )
         rate = capture.get(cv2.CAP_PROP_FPS)
-        self._deliver(self, Opened(1.0 / rate if rate > 0 else 0.04, stamps=False))
+        self._deliver(self, Connected(1.0 / rate if rate > 0 else 0.04, stamps=False))
         failed = 0
         while not self._unwanted.is_set() and failed < _FAILED_READS:
             good, bgr = capture.read()

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from stream.capture.addresses import is_url, redact
 from stream.capture.files.container import is_still
-from stream.capture.live.connection import Connection, Item, Opened, Packet
+from stream.capture.live.connection import Connected, Connection, Item, Packet
 from stream.capture.live.receive_buffer import RECEIVE_BYTES
 from stream.capture.live.tls import tls_options
 from stream.capture.open_errors import explain_open_error, reason_of
@@ -125,7 +125,7 @@ class NetworkConnection(Connection):
         time_base = float(stream.time_base or 1 / 90000) if stamps else float(_ARRIVAL_BASE)
         apart = (codec.extradata or b"").startswith(_CONFIGURATION_RECORD)
         template = stream if apart else None
-        self._deliver(self, Opened(float(1 / rate) if rate else 0.04, codec, time_base, template, stamps))
+        self._deliver(self, Connected(float(1 / rate) if rate else 0.04, codec, time_base, template, stamps))
         return stream
 
     @staticmethod

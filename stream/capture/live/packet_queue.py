@@ -3,7 +3,7 @@
 import queue
 import threading
 
-from stream.capture.live.connection import Connection, Ended, Item, Opened
+from stream.capture.live.connection import Connected, Connection, Disconnected, Item
 
 _LEAST_ROOM = 50
 
@@ -31,9 +31,9 @@ class PacketQueue:
     def put(self, connection: Connection, item: Item) -> None:
         """Leave `item`; called from the thread of `connection`."""
         with self._leaving:
-            if isinstance(item, Opened):
+            if isinstance(item, Connected):
                 self._room = max(_LEAST_ROOM, round(self._backlog_seconds / item.frame_seconds))
-            elif isinstance(item, Ended):
+            elif isinstance(item, Disconnected):
                 self._skipping.discard(connection)
             elif self._must_skip(connection, key=item.key):
                 self.skipped += 1

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 
 from stream.capture.clip_buffer import History
 from stream.capture.frame import Frame
-from stream.capture.live.connection import DecodedFrame, Opened, Packet
+from stream.capture.live.connection import Connected, DecodedFrame, Packet
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.options import CaptureOptions
 from stream.capture.timing.capture_clock import CaptureClock
@@ -40,7 +40,7 @@ class StampedFrame:
 class LiveDecoder:
     """Decodes one connection's packets."""
 
-    def __init__(self, opened: Opened, options: CaptureOptions, history_seconds: float = 0.0) -> None:
+    def __init__(self, opened: Connected, options: CaptureOptions, history_seconds: float = 0.0) -> None:
         self.history = History(history_seconds, opened.template or opened.codec)
         self.frame_seconds = opened.frame_seconds
         self._pace = None if opened.stamps else Pace(opened.frame_seconds)

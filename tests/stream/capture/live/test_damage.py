@@ -16,7 +16,7 @@ from helpers.mangler import Faults, Mangler
 from helpers.media import Clip, counter, make_clip
 from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions, open_video
-from stream.capture.live.connection import Opened, Packet
+from stream.capture.live.connection import Connected, Packet
 from stream.capture.timing.corruption import Taint
 from stream.capture.timing.decoder import LiveDecoder, Timeline
 
@@ -147,7 +147,7 @@ def test_a_lost_part_of_a_key_frame_is_shown_as_it_was_before(
         stream = container.streams.video[0]
         stream.codec_context.thread_type = "NONE"  # as cameras are decoded
         packets = [packet for packet in container.demux(stream) if packet.size]
-        decoder = LiveDecoder(Opened(0.02, stream.codec_context, float(stream.time_base or 0)), capture_options)
+        decoder = LiveDecoder(Connected(0.02, stream.codec_context, float(stream.time_base or 0)), capture_options)
         keys = [n for n, packet in enumerate(packets) if packet.is_keyframe]
         packets[keys[1]] = without_last_slice(packets[keys[1]])
         items = [Packet(p, 0.02 * n, 0.0, int(n == keys[1]), False, False, None, False) for n, p in enumerate(packets)]

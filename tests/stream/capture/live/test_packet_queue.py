@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 from av import VideoFrame
 
-from stream.capture.live.connection import Connection, DecodedFrame, Opened
+from stream.capture.live.connection import Connected, Connection, DecodedFrame
 from stream.capture.live.packet_queue import PacketQueue
 
 ROOM = 50  # pictures: the least that an packets_waiting has
@@ -35,7 +35,7 @@ def drained(packets_waiting: PacketQueue) -> list[tuple[Connection, bool]]:
 
 def test_of_two_connections_that_find_no_room_each_goes_on_with_a_key_frame_of_its_own() -> None:
     packets_waiting, old, fresh = PacketQueue(0.1), Idle(), Idle()
-    packets_waiting.put(old, Opened(0.04))
+    packets_waiting.put(old, Connected(0.04))
     while packets_waiting.waiting < ROOM:
         packets_waiting.put(old, decoded(key=False))
     for connection in (old, fresh):

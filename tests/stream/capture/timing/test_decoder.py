@@ -6,7 +6,7 @@ import av
 import numpy as np
 
 from stream import CaptureOptions
-from stream.capture.live.connection import Opened
+from stream.capture.live.connection import Connected
 from stream.capture.timing.decoder import LiveDecoder, StampedFrame, Timeline
 
 
@@ -23,7 +23,7 @@ def test_a_camera_that_hangs_upside_down_is_shown_upright_also_after_it_came_bac
         turned = next(container.decode(video=0))
     timeline, seen = Timeline("roof", capture_options), []
     for connection in range(2):
-        decoder = LiveDecoder(Opened(0.04, stamps=False), capture_options)
+        decoder = LiveDecoder(Connected(0.04, stamps=False), capture_options)
         frame = timeline.frame(StampedFrame(turned, float(connection), float(connection), ()), decoder)
         seen.append((decoder.size, frame.rotation))
         timeline.reconnected()
