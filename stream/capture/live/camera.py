@@ -65,7 +65,7 @@ class Camera:
         self._timeline = Timeline(name, options)
         self._current: _Attempt | None = None  # shows pictures, or did until it stalled
         self._fresh: _Attempt | None = None  # being opened
-        self._let_go: list[Connection] = []
+        self._released: list[Connection] = []
         self._retry = Retry(options)
         self._skipped_said = 0
         self._say_skipped_from = 0.0
@@ -107,10 +107,10 @@ class Camera:
         if self._iterating not in (None, threading.get_ident()):
             self._idle.wait(_JOIN_SECONDS)  # the decoder must not lose its stream in the middle of a picture
         self._drop_all()
-        for connection in self._let_go:
+        for connection in self._released:
             if not connection.join(max(0.0, until - time.monotonic())):
                 log.info("%s: still waiting for an answer while closing; that ends by itself", self.name)
-        self._let_go.clear()
+        self._released.clear()
 
     def __iter__(self) -> Iterator[Frame]:
         """Every picture from now on, over all reconnects, until `stop`."""
@@ -274,9 +274,9 @@ class Camera:
         return None
 
     def _drop(self, attempt: "_Attempt") -> None:
-        attempt.connection.let_go()
-        self._let_go = [c for c in self._let_go if not c.join(0)]
-        self._let_go.append(attempt.connection)
+        attempt.connection.release()
+        self._released = [c for c in self._released if not c.join(0)]
+        self._released.append(attempt.connection)
 
     def _drop_all(self) -> None:
         for attempt in (self._current, self._fresh):

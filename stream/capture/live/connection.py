@@ -78,19 +78,19 @@ Item = Connected | Packet | DecodedFrame | Disconnected
 class Connection(ABC):
     """Reads one source in a thread of its own and passes its items to `deliver`, the last an `Disconnected`, until let go.
 
-    What it opened is closed after `let_go` only: whoever decodes may rely on it until then.
+    What it opened is closed after `release` only: whoever decodes may rely on it until then.
     """
 
     def __init__(self, name: str, address: str, deliver: Callable[["Connection", Item], None]) -> None:
         self._address = address
         self._deliver = deliver
-        self._unwanted = threading.Event()
+        self._release_asked = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera-{name}", daemon=True)
         self._thread.start()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Nobody wants more of it; returns at once."""
-        self._unwanted.set()
+        self._release_asked.set()
 
     def join(self, seconds: float) -> bool:
         """Wait for its thread; whether it has ended."""
@@ -115,4 +115,4 @@ class Connection(ABC):
             except Exception as problem:  # noqa: BLE001 - whatever happens here reaches the camera, as one line
                 error = StreamError(f"{redact(self._address)}: {type(problem).__name__}: {redact(problem)}")
             self._deliver(self, Disconnected(error))
-            self._unwanted.wait()
+            self._release_asked.wait()

@@ -40,7 +40,7 @@ class DeviceConnection(Connection):
         rate = capture.get(cv2.CAP_PROP_FPS)
         self._deliver(self, Connected(1.0 / rate if rate > 0 else 0.04, stamps=False))
         failed = 0
-        while not self._unwanted.is_set() and failed < _FAILED_READS:
+        while not self._release_asked.is_set() and failed < _FAILED_READS:
             good, bgr = capture.read()
             if good:
                 arrival = time.monotonic()

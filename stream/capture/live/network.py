@@ -72,7 +72,7 @@ class NetworkConnection(Connection):
         stream = self._prepare(container, stamps=stamps)
         interrupted = False
         packets = container.demux(stream)
-        while not self._unwanted.is_set():
+        while not self._release_asked.is_set():
             began = time.monotonic()
             try:
                 packet = next(packets)

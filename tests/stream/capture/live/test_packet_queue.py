@@ -17,7 +17,7 @@ class Idle(Connection):
 
     def __init__(self) -> None:
         super().__init__("roof", "rtsp://camera/live", lambda _connection, _item: None)
-        self.let_go()
+        self.release()
 
     def _read(self, opened: contextlib.ExitStack) -> None:
         pass
