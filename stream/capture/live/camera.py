@@ -146,14 +146,14 @@ class Camera:
             if attempt is not self._current:
                 self._take_over(attempt)
             now = time.monotonic()
-            attempt.last_picture = item.arrival if item.held else now
+            attempt.last_picture = item.arrival if item.delayed else now
             frame = self._timeline.frame(picture, decoder)
-            self._count(frame, now, decoder, held=item.held)
+            self._count(frame, now, decoder, delayed=item.delayed)
             yield frame
             if self._stopped.is_set():
                 return
 
-    def _count(self, frame: Frame, now: float, decoder: LiveDecoder, *, held: bool) -> None:
+    def _count(self, frame: Frame, now: float, decoder: LiveDecoder, *, delayed: bool) -> None:
         status = self._status
         was_live = status.state == "live"
         self._status = replace(
@@ -167,7 +167,7 @@ class Camera:
             clock=frame.clock,
             clock_problem=self._timeline.clock_problem,
         )
-        if not was_live and not held:
+        if not was_live and not delayed:
             self._enter("live", None)
         if self._timeline.clock_problem != status.clock_problem and self._timeline.clock_problem:
             log.warning("%s: %s", self.name, self._timeline.clock_problem)
@@ -181,7 +181,7 @@ class Camera:
         status = self._status
         log.warning(
             "%s: pictures came faster than they were handled: %d skipped so far and %d handled late, of %d; "
-            "unless a stall held them up before, this computer is too slow: watch fewer cameras, or a smaller stream",
+            "unless a stall delayed them up before, this computer is too slow: watch fewer cameras, or a smaller stream",
             self.name,
             status.skipped,
             status.late,

@@ -35,7 +35,7 @@ class Packet:
     """One coded picture as it came. arrival: time.monotonic(); lost: RTP packets reported lost while it was read.
 
     capture_utc: when the camera says that it was taken (its RTCP sender reports), or None.
-    report: a sender report came just now. interrupted: reading had paused before or in it. held: it was given out
+    report: a sender report came just now. interrupted: reading had paused before or in it. delayed: it was given out
     late, because no picture followed it; `arrival` is when it came at the latest.
     """
 
@@ -44,7 +44,7 @@ class Packet:
     utc_minus_arrival: float
     lost: int
     interrupted: bool
-    held: bool
+    delayed: bool
     capture_utc: float | None
     report: bool
 
@@ -62,7 +62,7 @@ class DecodedFrame:
     arrival: float
     utc_minus_arrival: float
     key: bool = True
-    held: bool = False
+    delayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,16 +88,16 @@ class NetworkConnection(Connection):
             if packet.size == 0:  # the flush packet after the end
                 return
             arrival = time.monotonic()
-            held = arrival - began > 0.95 * READ_SECONDS
-            if held:
+            delayed = arrival - began > 0.95 * READ_SECONDS
+            if delayed:
                 # FFmpeg gives a picture out when the next one begins. This one came before the silence.
                 arrival = began
             if not stamps:
                 # As of JPEGs over HTTP: FFmpeg would number them at 25 a second, whatever comes.
                 packet.time_base = _ARRIVAL_BASE
                 packet.pts = packet.dts = round(arrival / _ARRIVAL_BASE)
-            self._deliver(self, self._item(packet, arrival, losses.taken(), interrupted=interrupted, held=held))
-            interrupted = held
+            self._deliver(self, self._item(packet, arrival, losses.taken(), interrupted=interrupted, delayed=delayed))
+            interrupted = delayed
 
     def _refuse_what_is_not_live(self, container: InputContainer) -> None:
         kind = container.format.name
@@ -129,12 +129,14 @@ class NetworkConnection(Connection):
         return stream
 
     @staticmethod
-    def _item(packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool, held: bool) -> Packet:
+    def _item(
+        packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool, delayed: bool
+    ) -> Packet:
         report = packet.has_sidedata("rtcp_sr")
         capture = None
         if packet.has_sidedata("prft"):
             capture = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))[0] / 1e6
-        return Packet(packet, arrival, time.time() - time.monotonic(), lost, interrupted, held, capture, report)
+        return Packet(packet, arrival, time.time() - time.monotonic(), lost, interrupted, delayed, capture, report)
 
 
 def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which live pictures may be damaged: lost RTP packets, told by FFmpeg's log, held to the next whole key frame."""
+"""Which live pictures may be damaged: lost RTP packets, told by FFmpeg's log, delayed to the next whole key frame."""
 
 import logging
 import re
