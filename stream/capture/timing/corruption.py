@@ -50,7 +50,7 @@ class LossLog:
         return lost
 
 
-class Taint:
+class CorruptionState:
     """Why the pictures of one stream may not be trusted now.
 
     A loss taints its packet and all that follow, up to a key frame that came whole. A loss is reported with the

@@ -14,7 +14,7 @@ from stream.capture.live.connection import Connected, DecodedFrame, Packet
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.options import CaptureOptions
 from stream.capture.timing.capture_clock import CaptureClock
-from stream.capture.timing.corruption import Taint
+from stream.capture.timing.corruption import CorruptionState
 from stream.capture.timing.pace import Pace
 from stream.capture.timing.timeline import SteadyClock
 
@@ -52,7 +52,7 @@ class LiveDecoder:
         if self._codec is not None:
             self._codec.options |= _CONCEALMENT
         self._time_base = opened.time_base
-        self._taint = Taint()
+        self._corruption = CorruptionState()
         self._told: dict[int, tuple[float, tuple[str, ...]]] = {}
 
     def decode(self, item: Packet | DecodedFrame) -> Iterator[StampedFrame]:
@@ -71,7 +71,7 @@ class LiveDecoder:
     def _decode(self, item: Packet, codec: VideoCodecContext) -> Iterator[StampedFrame]:
         packet = item.packet
         self.history.add(packet)
-        quality = self._taint.packet(
+        quality = self._corruption.packet(
             key=packet.is_keyframe, lost=item.lost, broken=packet.is_corrupt, interrupted=item.interrupted
         )
         if packet.pts is not None:
@@ -85,7 +85,7 @@ class LiveDecoder:
         try:
             frames = codec.decode(packet)
         except av.FFmpegError:
-            self._taint.decoder_failed()
+            self._corruption.decoder_failed()
             return
         for frame in frames:
             # The first picture after PLAY has no time stamp yet: it is needed for those after it, not shown.
@@ -93,7 +93,7 @@ class LiveDecoder:
                 continue
             arrival, told = self._told.pop(frame.pts, (item.arrival, quality))
             if frame.is_corrupt:
-                told = tuple(sorted({*told, *self._taint.decoder_failed()}))
+                told = tuple(sorted({*told, *self._corruption.decoder_failed()}))
             yield StampedFrame(frame, frame.pts * self._time_base, arrival, told)
 
 

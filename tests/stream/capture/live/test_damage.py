@@ -17,7 +17,7 @@ from helpers.media import Clip, counter, make_clip
 from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions, open_video
 from stream.capture.live.connection import Connected, Packet
-from stream.capture.timing.corruption import Taint
+from stream.capture.timing.corruption import CorruptionState
 from stream.capture.timing.decoder import LiveDecoder, Timeline
 
 Servers = Callable[..., RtspServer]
@@ -132,7 +132,7 @@ def test_packets_out_of_order_are_put_right_not_marked(
 
 
 def test_a_key_frame_right_after_a_loss_does_not_clear_the_mark_and_the_next_one_does() -> None:
-    taint = Taint()
+    taint = CorruptionState()
     assert taint.packet(key=True, lost=0) == ()
     assert taint.packet(key=False, lost=2) == ("packet_loss",)
     assert taint.packet(key=True, lost=0) == ("packet_loss",)
