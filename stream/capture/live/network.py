@@ -19,7 +19,7 @@ from stream.capture.live.receive_buffer import RECEIVE_BYTES
 from stream.capture.live.tls import tls_options
 from stream.capture.open_errors import explain_open_error, reason_of
 from stream.capture.options import CaptureOptions
-from stream.capture.timing.corruption import LossLog
+from stream.capture.timing.corruption import RtpLossMonitor
 from stream.errors import OpenError, StreamError
 
 # A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
@@ -64,7 +64,7 @@ class NetworkConnection(Connection):
             raise explain_open_error(self._address, error) from None
 
     def _read(self, opened: ExitStack) -> None:
-        losses = opened.enter_context(LossLog())
+        losses = opened.enter_context(RtpLossMonitor())
         container = self._open()
         opened.callback(container.close)
         self._refuse_what_is_not_live(container)

@@ -12,7 +12,7 @@ _MISSED = re.compile(r"RTP: missed (-?\d+) packets")
 _TOO_LATE = "RTP: dropping old packet"
 
 
-class LossLog:
+class RtpLossMonitor:
     """Counts the RTP packets that FFmpeg reports as lost in the thread that entered this block.
 
     FFmpeg tells only in its log: no packet and hardly any picture carries a mark. The log level is a setting of the
