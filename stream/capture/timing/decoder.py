@@ -15,7 +15,7 @@ from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.options import CaptureOptions
 from stream.capture.timing.capture_clock import CaptureClock
 from stream.capture.timing.corruption import CorruptionState
-from stream.capture.timing.pace import Pace
+from stream.capture.timing.pace import ArrivalRate
 from stream.capture.timing.timeline import SteadyClock
 
 # What is missing is shown as it was in the picture before. Left to itself FFmpeg fills holes in key frames from their
@@ -43,7 +43,7 @@ class LiveDecoder:
     def __init__(self, opened: Connected, options: CaptureOptions, history_seconds: float = 0.0) -> None:
         self.history = History(history_seconds, opened.template or opened.codec)
         self.frame_seconds = opened.frame_seconds
-        self._pace = None if opened.stamps else Pace(opened.frame_seconds)
+        self._arrival_rate = None if opened.stamps else ArrivalRate(opened.frame_seconds)
         self.size: tuple[int, int] | None = None
         self.rotation = 0
         self.clock = CaptureClock(opened.frame_seconds, options.latency_allowance_ms, stamps=opened.stamps)
@@ -57,10 +57,10 @@ class LiveDecoder:
 
     def decode(self, item: Packet | DecodedFrame) -> Iterator[StampedFrame]:
         """The pictures that come out when `item` goes in; none where the decoder refuses it."""
-        if self._pace is not None:
-            self._pace.take(item.arrival)
-            self.frame_seconds = self.clock.frame_seconds = self._pace.frame_seconds
-            self.clock.late_seconds = self._pace.late_seconds
+        if self._arrival_rate is not None:
+            self._arrival_rate.take(item.arrival)
+            self.frame_seconds = self.clock.frame_seconds = self._arrival_rate.frame_seconds
+            self.clock.late_seconds = self._arrival_rate.late_seconds
         if isinstance(item, DecodedFrame):
             # Devices tell no time: the picture's arrival stands for it.
             self.clock.feed(item.arrival, item.arrival, item.utc_minus_arrival)

@@ -8,7 +8,7 @@ _FORGET_SECONDS = 3.0
 _FORGET_SHARE = 0.1  # at most so much at one picture: a second stall must not hide the first
 
 
-class Pace:
+class ArrivalRate:
     """Learns from when the pictures of one connection came.
 
     frame_seconds: how long a picture lasts. late_seconds: how long the last picture may have waited on its way. A gap
