@@ -31,7 +31,7 @@ from stream.capture.frame import Clock, Frame
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.open_errors import reason_of
 from stream.capture.options import CaptureOptions
-from stream.capture.timing.timeline import SteadyClock
+from stream.capture.timing.timeline import MonotonicTimeline
 from stream.errors import OpenError, VideoError
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class Video:
         start = None
         if self._showing is None and container.start_time is not None:
             start = container.start_time / av.time_base
-        self._steady = SteadyClock(self._options.jump_seconds, start)
+        self._timeline = MonotonicTimeline(self._options.jump_seconds, start)
         self._set_utc(start_utc)
 
     def _set_utc(self, start_utc: float | None) -> None:
@@ -231,8 +231,8 @@ class Video:
         duration = picture.duration * self._tick if picture.duration else usual
         ticks = picture.pts if self._showing is None else self._showing.show(picture)
         stamp = None if ticks is None else ticks * self._tick
-        seconds = self._steady.place(stamp, duration)
-        if self._steady.stepped_back and self._utc_error_ms is not None:
+        seconds = self._timeline.place(stamp, duration)
+        if self._timeline.stepped_back and self._utc_error_ms is not None:
             self._doubt_utc(seconds)
         self._history.place(stamp, seconds)
         if picture.key_frame:
@@ -240,7 +240,7 @@ class Video:
             self._rotation = rotation_of(picture)
         if (picture.width, picture.height) != self._shape:
             self._shape = self.size = (picture.width, picture.height)
-            self._steady.new_epoch()
+            self._timeline.new_epoch()
         damaged = picture.is_corrupt or self._marked
         self.damaged += damaged
         luma, black, white = self._luma.read(picture)
@@ -260,7 +260,7 @@ class Video:
             arrival=time.monotonic(),
             clock=self.clock,
             utc_error_ms=self._utc_error_ms,
-            epoch=self._steady.epoch,
+            epoch=self._timeline.epoch,
             quality=("decode_error",) if damaged else (),
             rotation=self._rotation,
             color=partial(upright_rgb, picture, self._rotation),
@@ -303,4 +303,4 @@ class Video:
 
     def _reached(self) -> float:
         """Seconds to which data came, decoded or not."""
-        return max(self._end, max(self._last_stamp * self._tick, self._other_end) - self._steady.origin)
+        return max(self._end, max(self._last_stamp * self._tick, self._other_end) - self._timeline.origin)

@@ -20,7 +20,7 @@ from stream.capture.live.network import NetworkConnection
 from stream.capture.live.packet_queue import PacketQueue
 from stream.capture.options import CaptureOptions
 from stream.capture.status import CameraStatus, State
-from stream.capture.timing.decoder import LiveDecoder, Timeline
+from stream.capture.timing.decoder import FrameAssembler, LiveDecoder
 from stream.errors import OpenError, StreamError
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Camera:
         self._idle = threading.Event()
         self._queue = PacketQueue(options.backlog_seconds)
         self._status = CameraStatus(camera=name, since=time.time())
-        self._timeline = Timeline(name, options)
+        self._assembler = FrameAssembler(name, options)
         self._current: _Attempt | None = None  # shows pictures, or did until it stalled
         self._fresh: _Attempt | None = None  # being opened
         self._released: list[Connection] = []
@@ -147,7 +147,7 @@ class Camera:
                 self._take_over(attempt)
             now = time.monotonic()
             attempt.last_picture = item.arrival if item.delayed else now
-            frame = self._timeline.frame(picture, decoder)
+            frame = self._assembler.frame(picture, decoder)
             self._count(frame, now, decoder, delayed=item.delayed)
             yield frame
             if self._stopped.is_set():
@@ -162,15 +162,15 @@ class Camera:
             damaged=status.damaged + bool(frame.quality),
             skipped=self._queue.skipped,
             late=status.late + (now - frame.arrival > self._options.late_seconds),
-            fps=self._timeline.fps,
+            fps=self._assembler.fps,
             size=decoder.size,
             clock=frame.clock,
-            clock_problem=self._timeline.clock_problem,
+            clock_problem=self._assembler.clock_problem,
         )
         if not was_live and not delayed:
             self._enter("live", None)
-        if self._timeline.clock_problem != status.clock_problem and self._timeline.clock_problem:
-            log.warning("%s: %s", self.name, self._timeline.clock_problem)
+        if self._assembler.clock_problem != status.clock_problem and self._assembler.clock_problem:
+            log.warning("%s: %s", self.name, self._assembler.clock_problem)
         if decoder.history.complaint and not self._clips_said:
             log.warning("%s: %s", self.name, decoder.history.complaint)
             self._clips_said = True
@@ -200,7 +200,7 @@ class Camera:
         self._current = attempt
         if self._status.frames:
             self._status = replace(self._status, reconnects=self._status.reconnects + 1)
-        self._timeline.reconnected()
+        self._assembler.reconnected()
         self._retry.succeeded(time.monotonic())
 
     # Watching, losing and coming back

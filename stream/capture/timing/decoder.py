@@ -16,7 +16,7 @@ from stream.capture.options import CaptureOptions
 from stream.capture.timing.capture_clock import CaptureClock
 from stream.capture.timing.corruption import CorruptionState
 from stream.capture.timing.pace import ArrivalRate
-from stream.capture.timing.timeline import SteadyClock
+from stream.capture.timing.timeline import MonotonicTimeline
 
 # What is missing is shown as it was in the picture before. Left to itself FFmpeg fills holes in key frames from their
 # edges: large bright areas out of nothing.
@@ -97,12 +97,12 @@ class LiveDecoder:
             yield StampedFrame(frame, frame.pts * self._time_base, arrival, told)
 
 
-class Timeline:
+class FrameAssembler:
     """Turns the pictures of all connections of one camera into its frames: one count, one clock, rising epochs."""
 
     def __init__(self, name: str, options: CaptureOptions) -> None:
         self._name = name
-        self._steady = SteadyClock(options.jump_seconds)
+        self._timeline = MonotonicTimeline(options.jump_seconds)
         self._number = 0
         self._shape: tuple[int, int, str] | None = None
         self._last_arrival: float | None = None
@@ -116,7 +116,7 @@ class Timeline:
 
     def reconnected(self) -> None:
         """The next picture comes over a new connection."""
-        self._steady.restart()
+        self._timeline.restart()
         self._last_arrival = None
 
     def frame(self, picture: StampedFrame, decoder: LiveDecoder) -> Frame:
@@ -125,11 +125,11 @@ class Timeline:
         shape = shown.width, shown.height, shown.format.name
         changed = shape != self._shape
         if changed and self._shape is not None:
-            self._steady.new_epoch()
+            self._timeline.new_epoch()
         self._shape = shape
         if changed or decoder.size is None:
             decoder.size, decoder.rotation = shape[:2], rotation_of(shown)
-        seconds = self._steady.place(picture.stamp, decoder.frame_seconds, picture.arrival)
+        seconds = self._timeline.place(picture.stamp, decoder.frame_seconds, picture.arrival)
         decoder.history.place(picture.stamp, seconds)
         taken = None if picture.stamp is None else decoder.clock.at(picture.stamp)
         self.clock_problem = decoder.clock.complaint
@@ -152,7 +152,7 @@ class Timeline:
             utc=None if taken is None else taken.utc,
             clock="none" if taken is None else taken.clock,
             utc_error_ms=None if taken is None else taken.error_ms,
-            epoch=self._steady.epoch,
+            epoch=self._timeline.epoch,
             quality=picture.quality,
             rotation=decoder.rotation,
             color=partial(upright_rgb, shown, decoder.rotation),

@@ -1,7 +1,7 @@
 """Time stamps made steady: seconds that never go backwards, and epochs that part what must not be compared."""
 
 
-class SteadyClock:
+class MonotonicTimeline:
     """Places each picture on its source's own clock.
 
     Seconds follow the stream's time stamps; where those jump back, wrap or are missing, they go on from the last

@@ -18,7 +18,7 @@ from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions, open_video
 from stream.capture.live.connection import Connected, Packet
 from stream.capture.timing.corruption import CorruptionState
-from stream.capture.timing.decoder import LiveDecoder, Timeline
+from stream.capture.timing.decoder import FrameAssembler, LiveDecoder
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]
@@ -151,7 +151,7 @@ def test_a_lost_part_of_a_key_frame_is_shown_as_it_was_before(
         keys = [n for n, packet in enumerate(packets) if packet.is_keyframe]
         packets[keys[1]] = without_last_slice(packets[keys[1]])
         items = [Packet(p, 0.02 * n, 0.0, int(n == keys[1]), False, False, None, False) for n, p in enumerate(packets)]
-        timeline = Timeline("roof", capture_options)
+        timeline = FrameAssembler("roof", capture_options)
         pictures = [timeline.frame(picture, decoder) for item in items for picture in decoder.decode(item)]
         means = [frame.levels(frame.luma[frame.luma.shape[0] // 2 :]).mean() for frame in pictures]
     first = next(n for n, frame in enumerate(pictures) if frame.quality)

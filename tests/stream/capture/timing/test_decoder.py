@@ -7,7 +7,7 @@ import numpy as np
 
 from stream import CaptureOptions
 from stream.capture.live.connection import Connected
-from stream.capture.timing.decoder import LiveDecoder, StampedFrame, Timeline
+from stream.capture.timing.decoder import FrameAssembler, LiveDecoder, StampedFrame
 
 
 def test_a_camera_that_hangs_upside_down_is_shown_upright_also_after_it_came_back(
@@ -21,7 +21,7 @@ def test_a_camera_that_hangs_upside_down_is_shown_upright_also_after_it_came_bac
         container.mux([*stream.encode(grey), *stream.encode(None)])
     with av.open(str(tmp_path / "turned.mp4")) as container:
         turned = next(container.decode(video=0))
-    timeline, seen = Timeline("roof", capture_options), []
+    timeline, seen = FrameAssembler("roof", capture_options), []
     for connection in range(2):
         decoder = LiveDecoder(Connected(0.04, stamps=False), capture_options)
         frame = timeline.frame(StampedFrame(turned, float(connection), float(connection), ()), decoder)

@@ -15,7 +15,7 @@ from helpers.media import counter
 from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions
 from stream.capture.timing.capture_clock import CaptureClock, CaptureTime
-from stream.capture.timing.timeline import SteadyClock
+from stream.capture.timing.timeline import MonotonicTimeline
 
 FRAME = 0.04
 
@@ -25,7 +25,7 @@ FRAME = 0.04
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1e5, 1e5)), max_size=40), st.booleans())
 def test_time_never_runs_backwards_and_epochs_never_fall(stamps: list[float | None], live: bool) -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     last, epoch = 0.0, 0
     for number, stamp in enumerate(stamps):
         seconds = clock.place(stamp, FRAME, number * FRAME if live else None)
@@ -35,7 +35,7 @@ def test_time_never_runs_backwards_and_epochs_never_fall(stamps: list[float | No
 
 
 def test_a_wrap_of_the_time_stamps_costs_one_epoch_and_no_time() -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     wrap = 2**32 / 90000
     seconds = [clock.place((wrap - 0.1 + n * FRAME) % wrap, FRAME) for n in range(6)]
     assert seconds == pytest.approx([n * FRAME for n in range(6)])
@@ -43,7 +43,7 @@ def test_a_wrap_of_the_time_stamps_costs_one_epoch_and_no_time() -> None:
 
 
 def test_pictures_with_a_doubled_time_stamp_begin_no_epoch_and_later_ones_keep_their_time() -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     stamps = [(n - (n % 10 == 5)) * FRAME for n in range(1000)]
     seconds = [clock.place(stamp, FRAME) for stamp in stamps]
     assert seconds == pytest.approx([n * FRAME for n in range(1000)])
@@ -51,14 +51,14 @@ def test_pictures_with_a_doubled_time_stamp_begin_no_epoch_and_later_ones_keep_t
 
 
 def test_time_goes_on_while_stamps_stand_still_and_waits_for_a_second_afterwards_at_most() -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     seconds = [clock.place(stamp, FRAME) for stamp in [0.0] * 100 + [n * FRAME for n in range(1, 100)]]
     assert seconds[100] > 3.9
     assert len(set(seconds[100:])) > 100 - 1.0 / FRAME - 2
 
 
 def test_across_a_jump_a_live_source_goes_on_by_what_passed_on_the_host() -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     clock.place(10.0, FRAME, 100.0)
     clock.place(10.04, FRAME, 100.04)
     assert clock.place(5000.0, FRAME, 100.54) == pytest.approx(0.54)
@@ -66,7 +66,7 @@ def test_across_a_jump_a_live_source_goes_on_by_what_passed_on_the_host() -> Non
 
 
 def test_a_new_connection_is_a_new_epoch_and_keeps_the_time_that_passed() -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     clock.place(10.0, FRAME, 100.0)
     clock.restart()
     assert clock.place(3.0, FRAME, 107.0) == pytest.approx(7.0)
