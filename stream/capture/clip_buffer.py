@@ -36,7 +36,7 @@ class Clip:
     start_seconds: float
 
 
-class History:
+class ClipBuffer:
     """Keeps the packets of the last `keep_seconds` (0: none), from a key frame on, in at most 64 MB with their sound.
 
     source: the stream that they come from, or what decodes them, for live ones that carry their parameter sets inside.

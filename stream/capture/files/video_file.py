@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from stream.capture.addresses import camera_name, redact
-from stream.capture.clip_buffer import Clip, History
+from stream.capture.clip_buffer import Clip, ClipBuffer
 from stream.capture.files.avi import ShowingTimes
 from stream.capture.files.container import (
     creation_time,
@@ -98,7 +98,7 @@ class Video:
         except OpenError:
             self._stack.close()
             raise
-        self._history = History(history_seconds, self._stream)
+        self._clips = ClipBuffer(history_seconds, self._stream)
         self._sound = self._container.streams.audio[0] if history_seconds and self._container.streams.audio else None
         self._prepare(start_utc)
 
@@ -202,22 +202,22 @@ class Video:
         Raises:
             VideoError: no container takes it.
         """
-        return self._history.cut(start_seconds, end_seconds)
+        return self._clips.cut(start_seconds, end_seconds)
 
     def _pass_by(self, packet: "av.Packet[Any]") -> None:
         """Take a packet of no picture: sound for clips, and how far what has the duration in common goes."""
         if packet.stream is self._sound:
-            self._history.add_sound(packet)
+            self._clips.add_sound(packet)
         if packet.stream in self._followed:
             self._other_end = max(self._other_end, float((packet.pts or 0) * packet.time_base))
 
     def _keep(self, packet: "av.Packet[VideoStream]") -> None:
         if self._showing is None:
-            self._history.add(packet)
+            self._clips.add(packet)
             return
         self._showing.take(packet)
         for known in self._showing.known():
-            self._history.add(known)
+            self._clips.add(known)
 
     def _decode(self, packet: "av.Packet[VideoStream] | None") -> list[VideoFrame]:
         try:
@@ -234,7 +234,7 @@ class Video:
         seconds = self._timeline.place(stamp, duration)
         if self._timeline.stepped_back and self._utc_error_ms is not None:
             self._doubt_utc(seconds)
-        self._history.place(stamp, seconds)
+        self._clips.place(stamp, seconds)
         if picture.key_frame:
             self._marked = False
             self._rotation = rotation_of(picture)

@@ -8,7 +8,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from stream.capture.clip_buffer import History
+from stream.capture.clip_buffer import ClipBuffer
 from stream.capture.frame import Frame
 from stream.capture.live.connection import Connected, DecodedFrame, Packet
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
@@ -41,7 +41,7 @@ class LiveDecoder:
     """Decodes one connection's packets."""
 
     def __init__(self, opened: Connected, options: CaptureOptions, history_seconds: float = 0.0) -> None:
-        self.history = History(history_seconds, opened.template or opened.codec)
+        self.history = ClipBuffer(history_seconds, opened.template or opened.codec)
         self.frame_seconds = opened.frame_seconds
         self._arrival_rate = None if opened.stamps else ArrivalRate(opened.frame_seconds)
         self.size: tuple[int, int] | None = None

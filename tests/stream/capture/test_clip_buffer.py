@@ -15,7 +15,7 @@ from helpers.media import counter, make_clip
 from helpers.rtsp import RtspServer
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Camera, CaptureOptions, Clip, open_video
-from stream.capture.clip_buffer import History
+from stream.capture.clip_buffer import ClipBuffer
 
 FLASH = FlashPlan(kind="sheet", at=5.0, rise=80)
 
@@ -123,7 +123,7 @@ def live_clip(path: Path) -> Clip | None:
     """The clip of 4 to 6 s of what lies at `path`, as of a camera that sends it, whose clock says 100 s more."""
     with av.open(str(path)) as source:
         stream = source.streams.video[0]
-        history = History(6.0, stream.codec_context)
+        history = ClipBuffer(6.0, stream.codec_context)
         for packet in source.demux(stream):
             history.add(packet)
             for frame in stream.codec_context.decode(packet) if packet.size else ():
@@ -266,7 +266,7 @@ def test_what_came_before_the_time_stamps_jump_is_in_no_clip(
 ) -> None:
     with av.open(str(recorded("c.ts", "libx264"))) as source:
         stream = source.streams.video[0]
-        history = History(6.0, stream.codec_context)
+        history = ClipBuffer(6.0, stream.codec_context)
         for packet in source.demux(stream):
             history.add(packet)
         history.place(3.0, 3.0 + offset)
@@ -280,7 +280,7 @@ def test_after_a_small_step_of_the_time_stamps_in_a_stall_nothing_is_kept_until_
 ) -> None:
     with av.open(str(recorded("c.ts", "libx264"))) as source:
         stream = source.streams.video[0]
-        history = History(6.0, stream.codec_context)
+        history = ClipBuffer(6.0, stream.codec_context)
         packets = list(source.demux(stream))
         for packet in packets:
             history.add(packet)
@@ -321,7 +321,7 @@ def test_the_part_of_a_live_stream_after_a_jump_of_its_time_stamps_has_clips_fro
 ) -> None:
     with av.open(str(starting_again)) as source:
         stream, sound = source.streams.video[0], source.streams.audio[0]
-        history, seconds = History(6.0, stream.codec_context), 100.0
+        history, seconds = ClipBuffer(6.0, stream.codec_context), 100.0
         clips: dict[float, Clip | None] = {}
         for packet in source.demux(stream, sound):
             if packet.stream is sound:
@@ -349,7 +349,7 @@ def test_a_live_clip_may_be_as_short_as_a_picture(tmp_path: Path) -> None:
     plain = Recording(seconds=0.4, size=(64, 36), noise_levels=0.0, key_seconds=10.0)
     with av.open(str(make_clip(tmp_path / "a.ts", plain))) as source:
         stream = source.streams.video[0]
-        history = History(6.0, stream.codec_context)
+        history = ClipBuffer(6.0, stream.codec_context)
         for packet in source.demux(stream):
             history.add(packet)
             for frame in stream.codec_context.decode(packet) if packet.size else ():
@@ -361,7 +361,7 @@ def test_a_live_clip_may_be_as_short_as_a_picture(tmp_path: Path) -> None:
 
 
 def test_a_group_of_pictures_without_an_end_takes_no_more_than_64_mb() -> None:
-    history = History(1000.0, av.CodecContext.create("h264", "r"))
+    history = ClipBuffer(1000.0, av.CodecContext.create("h264", "r"))
     kept: list[int] = []
     for number in range(90):
         packet = av.Packet(1_000_000)
@@ -374,7 +374,7 @@ def test_a_group_of_pictures_without_an_end_takes_no_more_than_64_mb() -> None:
 
 
 def test_sound_is_part_of_the_64_mb_and_goes_with_the_pictures_of_its_time() -> None:
-    history = History(1000.0, av.CodecContext.create("h264", "r"))
+    history = ClipBuffer(1000.0, av.CodecContext.create("h264", "r"))
     for number in range(90):
         for add in (history.add, history.add_sound):
             packet = av.Packet(1_000_000)
