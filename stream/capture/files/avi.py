@@ -11,7 +11,7 @@ _WAITING_LIMIT = 64  # packets whose pictures have not come out; more means that
 _OVERTAKING = (PictureType.B, PictureType.BI)  # may be shown before what was decoded before them
 
 
-class ShowingTimes:
+class PresentationOrder:
     """Gives each packet of an AVI file the time stamp at which its picture is shown, once the picture came out.
 
     FFmpeg's guess is wrong where there are B-frames, but no two packets have the same: it tells which picture is whose.

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from stream.capture.addresses import camera_name, redact
 from stream.capture.clip_buffer import Clip, ClipBuffer
-from stream.capture.files.avi import ShowingTimes
+from stream.capture.files.avi import PresentationOrder
 from stream.capture.files.container import (
     creation_time,
     frame_rate,
@@ -116,9 +116,9 @@ class Video:
         share, least = (0.02, 1.0) if len(self._followed) == 1 else (0.1, 3.0)
         self._duration_slack = max(least, share * (self.duration_seconds or 0))
         self._tick = float(stream.time_base or 0)
-        self._showing = ShowingTimes() if container.format.name == "avi" else None
+        self._presentation = PresentationOrder() if container.format.name == "avi" else None
         start = None
-        if self._showing is None and container.start_time is not None:
+        if self._presentation is None and container.start_time is not None:
             start = container.start_time / av.time_base
         self._timeline = MonotonicTimeline(self._options.jump_seconds, start)
         self._set_utc(start_utc)
@@ -212,11 +212,11 @@ class Video:
             self._other_end = max(self._other_end, float((packet.pts or 0) * packet.time_base))
 
     def _keep(self, packet: "av.Packet[VideoStream]") -> None:
-        if self._showing is None:
+        if self._presentation is None:
             self._clips.add(packet)
             return
-        self._showing.take(packet)
-        for known in self._showing.known():
+        self._presentation.take(packet)
+        for known in self._presentation.known():
             self._clips.add(known)
 
     def _decode(self, packet: "av.Packet[VideoStream] | None") -> list[VideoFrame]:
@@ -229,7 +229,7 @@ class Video:
 
     def _frame(self, picture: VideoFrame, usual: float) -> Frame:
         duration = picture.duration * self._tick if picture.duration else usual
-        ticks = picture.pts if self._showing is None else self._showing.show(picture)
+        ticks = picture.pts if self._presentation is None else self._presentation.show(picture)
         stamp = None if ticks is None else ticks * self._tick
         seconds = self._timeline.place(stamp, duration)
         if self._timeline.stepped_back and self._utc_error_ms is not None:
