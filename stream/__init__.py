@@ -1,4 +1,4 @@
-"""What flows in (pictures of cameras and files) and out (numbered messages): this package's one door.
+"""Video capture and the event feed: public API.
 
 Names load on first use, so that a subscriber needs neither PyAV nor OpenCV installed.
 """
@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from stream.capture.addresses import camera_name, redact
     from stream.capture.clip_buffer import Clip
     from stream.capture.files.growing_file import GrowingFile
-    from stream.capture.files.video_file import Video, open_video
+    from stream.capture.files.video_file import Video
     from stream.capture.frame import Clock, Frame
+    from stream.capture.live.backoff import Backoff
     from stream.capture.live.camera import Camera
-    from stream.capture.live.receive_buffer import RECEIVE_BYTES, granted_receive_bytes
+    from stream.capture.live.network import RECEIVE_BYTES, granted_receive_bytes
+    from stream.capture.open_video import open_video
     from stream.capture.opencv import load_opencv
     from stream.capture.options import CaptureOptions
     from stream.capture.status import CameraStatus
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from stream.feed.zeromq import FeedCapabilities, feed_capabilities
 
 _HOME = {
-    "RECEIVE_BYTES": "capture.live.receive_buffer",
+    "RECEIVE_BYTES": "capture.live.network",
     "AsyncSubscriber": "feed.subscriber",
+    "Backoff": "capture.live.backoff",
     "VideoError": "errors",
     "Camera": "capture.live.camera",
     "CameraStatus": "capture.status",
@@ -60,12 +63,12 @@ _HOME = {
     "allow_client": "feed.keys",
     "camera_name": "capture.addresses",
     "feed_capabilities": "feed.zeromq",
-    "granted_receive_bytes": "capture.live.receive_buffer",
+    "granted_receive_bytes": "capture.live.network",
     "list_clients": "feed.keys",
     "load_opencv": "capture.opencv",
     "make_client_keys": "feed.keys",
     "make_server_keys": "feed.keys",
-    "open_video": "capture.files.video_file",
+    "open_video": "capture.open_video",
     "parse_endpoint": "feed.protocol",
     "read_history": "feed.journal_reader",
     "redact": "capture.addresses",
@@ -76,6 +79,7 @@ _HOME = {
 __all__ = [
     "RECEIVE_BYTES",
     "AsyncSubscriber",
+    "Backoff",
     "Camera",
     "CameraStatus",
     "CaptureOptions",

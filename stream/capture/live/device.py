@@ -1,4 +1,4 @@
-"""A camera at this computer (a number or /dev/videoN), read through OpenCV."""
+"""A camera of this computer (a number or /dev/videoN), read through OpenCV."""
 
 import re
 import sys
@@ -18,12 +18,12 @@ _FAILED_READS = 10  # in a row: the device is gone
 
 
 def is_device(address: str) -> bool:
-    """Whether `address` is a local camera: a number, or a path below /dev."""
+    """Return whether `address` is a local camera: a number, or a path below /dev."""
     return _DEVICE.fullmatch(address) is not None
 
 
 class DeviceConnection(Connection):
-    """Reads one local camera. Devices tell no time: a picture's time is its arrival."""
+    """Reads one local camera. Devices give no time: a frame's time is its arrival."""
 
     def _read(self, opened: ExitStack) -> None:
         cv2 = load_opencv()
@@ -35,7 +35,7 @@ class DeviceConnection(Connection):
         opened.callback(capture.release)
         if not capture.isOpened():
             raise OpenError(
-                f"{self._address}: cannot be opened; does another program use it, and may you? (group video)"
+                f"{self._address}: cannot be opened; does another program use it, and is this user in the group video?"
             )
         rate = capture.get(cv2.CAP_PROP_FPS)
         self._deliver(self, Connected(1.0 / rate if rate > 0 else 0.04, stamps=False))
@@ -44,8 +44,8 @@ class DeviceConnection(Connection):
             good, bgr = capture.read()
             if good:
                 arrival = time.monotonic()
-                shown = VideoFrame.from_ndarray(bgr, format="bgr24")
-                self._deliver(self, DecodedFrame(shown, arrival, time.time() - arrival))
+                frame = VideoFrame.from_ndarray(bgr, format="bgr24")
+                self._deliver(self, DecodedFrame(frame, arrival, time.time() - arrival))
             failed = 0 if good else failed + 1
         if failed:
-            raise StreamError(f"{self._address}: the camera no longer gives pictures; is it still plugged in?")
+            raise StreamError(f"{self._address}: the camera no longer gives frames; is it still plugged in?")

@@ -18,7 +18,8 @@ from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions, open_video
 from stream.capture.live.connection import Connected, Packet
 from stream.capture.timing.corruption import CorruptionState
-from stream.capture.timing.decoder import FrameAssembler, LiveDecoder
+from stream.capture.timing.decoder import LiveDecoder
+from stream.capture.timing.timeline import FrameAssembler
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]

@@ -51,7 +51,7 @@ def test_a_device_that_is_pulled_out_is_told_and_taken_up_again_when_it_returns(
         numbers: list[int] = []
         thread = threading.Thread(target=lambda: numbers.extend(frame.number for frame in camera))
         thread.start()
-        wait_for(lambda: "no longer gives pictures" in str(camera.status.last_error), 5, "the loss")
+        wait_for(lambda: "no longer gives frames" in str(camera.status.last_error), 5, "the loss")
         wait_for(lambda: camera.status.reconnects >= 1, 5, "the return")
         device.unlink()
         wait_for(lambda: f"there is no {device}" in str(camera.status.last_error), 8, "the device missed")

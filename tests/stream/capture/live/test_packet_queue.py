@@ -8,7 +8,7 @@ from av import VideoFrame
 from stream.capture.live.connection import Connected, Connection, DecodedFrame
 from stream.capture.live.packet_queue import PacketQueue
 
-ROOM = 50  # pictures: the least that an packets_waiting has
+ROOM = 50  # pictures: the least that a queue has
 PICTURE = VideoFrame.from_ndarray(np.zeros((2, 2, 3), np.uint8), format="bgr24")
 
 
@@ -27,37 +27,37 @@ def decoded(*, key: bool) -> DecodedFrame:
     return DecodedFrame(PICTURE, arrival=0.0, utc_minus_arrival=0.0, key=key)
 
 
-def drained(packets_waiting: PacketQueue) -> list[tuple[Connection, bool]]:
+def drained(packets: PacketQueue) -> list[tuple[Connection, bool]]:
     """Whose picture each is that waits, and whether it is a key frame."""
-    left = [entry for _ in range(packets_waiting.waiting) if (entry := packets_waiting.get(0)) is not None]
+    left = [entry for _ in range(packets.waiting) if (entry := packets.get(0)) is not None]
     return [(connection, item.key) for connection, item in left if isinstance(item, DecodedFrame)]
 
 
 def test_of_two_connections_that_find_no_room_each_goes_on_with_a_key_frame_of_its_own() -> None:
-    packets_waiting, old, fresh = PacketQueue(0.1), Idle(), Idle()
-    packets_waiting.put(old, Connected(0.04))
-    while packets_waiting.waiting < ROOM:
-        packets_waiting.put(old, decoded(key=False))
+    packets, old, fresh = PacketQueue(0.1), Idle(), Idle()
+    packets.put(old, Connected(0.04))
+    while packets.waiting < ROOM:
+        packets.put(old, decoded(key=False))
     for connection in (old, fresh):
-        packets_waiting.put(connection, decoded(key=False))
-    assert packets_waiting.skipped == 2
-    drained(packets_waiting)
+        packets.put(connection, decoded(key=False))
+    assert packets.skipped == 2
+    drained(packets)
     for key in (False, True, False):
         for connection in (old, fresh):
-            packets_waiting.put(connection, decoded(key=key))
-    assert drained(packets_waiting) == [(old, True), (fresh, True), (old, False), (fresh, False)]
-    assert packets_waiting.skipped == 4
+            packets.put(connection, decoded(key=key))
+    assert drained(packets) == [(old, True), (fresh, True), (old, False), (fresh, False)]
+    assert packets.skipped == 4
 
 
 def test_what_was_skipped_is_taken_up_again_only_at_a_key_frame_that_finds_half_of_the_room_free() -> None:
-    packets_waiting, roof = PacketQueue(0.1), Idle()
-    while packets_waiting.waiting < ROOM:
-        packets_waiting.put(roof, decoded(key=False))
-    packets_waiting.put(roof, decoded(key=True))
-    packets_waiting.get(0)
-    packets_waiting.put(roof, decoded(key=True))  # nearly no room: the next pictures would be missed again
-    assert packets_waiting.skipped == 2
-    while packets_waiting.waiting > ROOM // 2:
-        packets_waiting.get(0)
-    packets_waiting.put(roof, decoded(key=True))
-    assert (packets_waiting.waiting, packets_waiting.skipped) == (ROOM // 2 + 1, 2)
+    packets, roof = PacketQueue(0.1), Idle()
+    while packets.waiting < ROOM:
+        packets.put(roof, decoded(key=False))
+    packets.put(roof, decoded(key=True))
+    packets.get(0)
+    packets.put(roof, decoded(key=True))  # nearly no room: the next pictures would be missed again
+    assert packets.skipped == 2
+    while packets.waiting > ROOM // 2:
+        packets.get(0)
+    packets.put(roof, decoded(key=True))
+    assert (packets.waiting, packets.skipped) == (ROOM // 2 + 1, 2)

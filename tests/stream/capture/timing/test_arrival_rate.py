@@ -5,7 +5,8 @@ import pytest
 
 from stream import CaptureOptions, Frame
 from stream.capture.live.connection import Connected, DecodedFrame
-from stream.capture.timing.decoder import FrameAssembler, LiveDecoder
+from stream.capture.timing.decoder import LiveDecoder
+from stream.capture.timing.timeline import FrameAssembler
 
 SHOWN = av.VideoFrame(64, 64, "gray")
 BEGAN = 1.8e9
@@ -13,11 +14,11 @@ BEGAN = 1.8e9
 
 def framed(taken: list[float], stalls: list[tuple[float, float]], options: CaptureOptions) -> list[Frame]:
     """The pictures taken then, each as soon as no stall (its begin and end) holds it up."""
-    decoder, timeline = LiveDecoder(Connected(0.04, stamps=False), options), FrameAssembler("page", options)
+    decoder, assembler = LiveDecoder(Connected(0.04, stamps=False), options), FrameAssembler("page", options)
     frames: list[Frame] = []
     for sent in taken:
         arrival = max([sent, *(end for begin, end in stalls if begin <= sent < end)])
-        frames += [timeline.frame(picture, decoder) for picture in decoder.decode(DecodedFrame(SHOWN, arrival, BEGAN))]
+        frames += [assembler.frame(picture, decoder) for picture in decoder.decode(DecodedFrame(SHOWN, arrival, BEGAN))]
     return frames
 
 
