@@ -1,4 +1,4 @@
-"""Recordings of every kind: each picture once, in order, at its time, in levels that mean the same."""
+"""Recordings of every kind: each frame once, in order, at its time, on one scale of levels."""
 
 import itertools
 import os
@@ -11,8 +11,9 @@ import av
 import numpy as np
 import pytest
 
-from helpers.media import Clip, counter, make_clip, picture
-from stream import CaptureOptions, Frame, OpenError, VideoError, open_video
+from helpers.media import Clip, counter, draw_frame, make_clip
+from helpers.transport_stream import with_streams_that_appear_later
+from stream import CaptureOptions, Frame, GrowingFile, OpenError, Video, VideoError, open_video
 
 SMALL = Clip(seconds=1.2, size=(320, 180), flashes=(12,))
 X265 = {"preset": "ultrafast", "x265-params": "log-level=none"}
@@ -77,7 +78,7 @@ def test_the_same_scene_has_the_same_levels_whatever_the_depth_and_range(
 ) -> None:
     frames = frames_of(make_clip(tmp_path / kind, KINDS[kind]), capture_options)
     sky = [shown(f)[60:].mean() for f in frames]
-    assert sky[11] == pytest.approx(picture(KINDS[kind], 11)[60:].mean(), abs=2)
+    assert sky[11] == pytest.approx(draw_frame(KINDS[kind], 11)[60:].mean(), abs=2)
     assert sky[12] - sky[11] == pytest.approx(60, abs=2)
     grey = frames[12].rgb(64)
     assert grey.shape == (36, 64, 3)
@@ -261,7 +262,7 @@ def test_a_bare_stream_has_no_bound_on_its_times_and_the_rate_that_is_assumed_is
     frames = frames_of(path, capture_options, start_utc=1000.0)
     assert frames[20].seconds == pytest.approx(20 / int(rate))
     assert (frames[20].clock, frames[20].utc_error_ms) == ("file", None)
-    assert f"{path}: holds no time stamps: {rate} pictures a second are assumed" in caplog.text
+    assert f"{path}: holds no time stamps: {rate} frames a second are assumed" in caplog.text
 
 
 def test_where_time_stamps_begin_anew_the_error_of_the_users_utc_is_unknown_and_it_is_said(
@@ -362,7 +363,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "folder": (Path.mkdir, "is a folder"),
     "empty.mp4": (Path.touch, "is empty"),
     "text.mp4": (lambda path: path.write_text("not a video " * 50), "is not a video"),
-    "sound.mp4": (audio_only, "holds sound but no pictures"),
+    "sound.mp4": (audio_only, "holds sound but no video"),
     "still.png": (still_image, "is a still image"),
     "fifo.mp4": (os.mkfifo, "is not a regular file"),
     "no-index.mp4": (lambda path: cut_short(make_clip(path, SMALL)), "index is missing"),
@@ -398,7 +399,7 @@ def with_sound(path: Path, pictures: int, pictures_begin: float, sound_seconds: 
         stream.width, stream.height, stream.pix_fmt = SMALL.size[0], SMALL.size[1], "yuv420p"
         sound = container.add_stream("aac", rate=44100, layout="mono")
         for number in range(pictures):
-            shown = av.VideoFrame.from_ndarray(picture(SMALL, number), format="gray")
+            shown = av.VideoFrame.from_ndarray(draw_frame(SMALL, number), format="gray")
             shown.pts, shown.time_base = number + round(25 * pictures_begin), Fraction(1, 25)
             container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
@@ -423,3 +424,80 @@ def test_a_break_in_the_sound_after_the_last_picture_is_told(tmp_path: Path, cap
     cut_short(path)
     with pytest.raises(VideoError, match="breaks off"):
         frames_of(path, capture_options)
+
+
+def test_streams_that_appear_after_opening_do_not_end_the_recording(tmp_path: Path) -> None:
+    clip = replace(SMALL, seconds=40, rate=Fraction(5), flashes=(30, 150))  # longer than what is read at opening
+    path = with_streams_that_appear_later(tmp_path / "a.ts", clip)
+    with av.open(str(path)) as container:
+        assert len(container.streams) == 1
+    with open_video(path) as video:
+        levels = [shown(frame)[60:].mean() for frame in video]
+    assert len(levels) == clip.frames
+    assert [number for number, level in enumerate(levels) if level > np.median(levels) + 30] == [30, 150]
+
+
+def test_a_recording_is_opened_without_options(tmp_path: Path) -> None:
+    with open_video(make_clip(tmp_path / "a.mp4", SMALL)) as video:
+        assert len(list(video)) == SMALL.frames
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.avi", "a.h264"])
+def test_a_second_iteration_gives_the_same_frames_again(name: str, tmp_path: Path) -> None:
+    def facts(video: Video) -> list[tuple[int, int, float, int]]:
+        return [(counter(shown(f)), f.number, f.seconds, f.epoch) for f in video]
+
+    with open_video(make_clip(tmp_path / name, SMALL), history_seconds=1.0) as video:
+        first = facts(video)
+        assert len(first) == SMALL.frames
+        assert facts(video) == first
+        assert (video.cut(1.0, 1.2) is None) == (name == "a.h264")  # its packets carry no times
+
+
+def test_a_damaged_frame_counts_once_in_each_iteration(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=4))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4000] = bytes(np.random.default_rng(1).integers(0, 256, 4000, np.uint8))
+    path.write_bytes(data)
+    with open_video(path) as video:
+        counts = [(len(list(video)), video.damaged) for _ in range(2)]
+    assert counts[0] == counts[1]
+    assert counts[0][1] > 0
+
+
+def test_an_iteration_that_another_one_ended_says_so(tmp_path: Path) -> None:
+    with open_video(make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=4))) as video:
+        first = iter(video)
+        next(first)
+        assert next(iter(video)).number == 0
+        with pytest.raises(VideoError, match="open it twice"):
+            list(first)
+
+
+def test_a_closed_video_says_how_to_read_it_again(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=4))
+    with open_video(path) as video:
+        reading = iter(video)
+        next(reading)
+    with pytest.raises(VideoError, match="closed"):
+        list(reading)
+    with pytest.raises(VideoError, match=f"{path}: is closed; open it again"):
+        list(video)
+
+
+def test_a_growing_file_is_read_once_and_says_how_to_read_it_again(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.ts", SMALL)
+    with open_video(GrowingFile(path, 0.1, lambda: False)) as video:
+        assert len(list(video)) == SMALL.frames
+        with pytest.raises(VideoError, match="is read once; open it again"):
+            list(video)
+
+
+def test_a_recording_that_is_gone_when_it_is_read_again_is_named(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", SMALL)
+    with open_video(path) as video:
+        list(video)
+        path.unlink()
+        with pytest.raises(OpenError, match=str(path)):
+            list(video)
