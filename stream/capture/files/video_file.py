@@ -18,7 +18,7 @@ from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.open_errors import reason_of
 from stream.capture.options import CaptureOptions
 from stream.capture.timing.timeline import MonotonicTimeline
-from stream.errors import VideoError
+from stream.errors import OpenError, VideoError
 
 _FEW_PACKETS = 50  # below this many, a failed share says little
 
@@ -128,7 +128,12 @@ class Video:
         return again
 
     def _begin_pass(self) -> "_Pass":
-        recording = open_recording(self._source, self._options)
+        try:
+            recording = open_recording(self._source, self._options)
+        except OpenError:
+            if isinstance(self._source, GrowingFile):
+                self._source.close()
+            raise
         frames = _FrameBuilder(self.name, self.address, recording, self._options.jump_seconds, self._start_utc)
         clips = ClipBuffer(self._history_seconds, recording.stream)
         grows = isinstance(self._source, GrowingFile)

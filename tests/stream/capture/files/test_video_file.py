@@ -56,7 +56,7 @@ def shown(frame: Frame) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_file_gives_each_picture_once_at_its_time(
+def test_every_kind_of_file_gives_each_frame_once_at_its_time(
     kind: str, tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     clip = KINDS[kind]
@@ -99,7 +99,7 @@ def test_times_follow_the_time_stamps_where_the_rate_varies(tmp_path: Path, capt
     assert {f.epoch for f in frames} == {0}
 
 
-def test_a_time_lapse_with_seconds_between_pictures_is_one_epoch_after_its_first_step(
+def test_a_time_lapse_with_seconds_between_frames_is_one_epoch_after_its_first_step(
     tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     clip = replace(SMALL, seconds=0.8, stamp=lambda n: n * 125)
@@ -117,7 +117,7 @@ def test_a_hole_in_the_recording_starts_a_new_epoch_at_its_own_time(
     assert [f.epoch for f in frames] == [0] * 15 + [1] * 15
 
 
-def test_pictures_without_time_stamps_are_spaced_by_the_rate(tmp_path: Path, capture_options: CaptureOptions) -> None:
+def test_frames_without_time_stamps_are_spaced_by_the_rate(tmp_path: Path, capture_options: CaptureOptions) -> None:
     path = make_clip(tmp_path / "a.h264", SMALL)
     frames = frames_of(path, capture_options)
     assert [f.seconds for f in frames] == pytest.approx([n / 25 for n in range(30)], abs=0.001)
@@ -144,7 +144,7 @@ def test_recordings_joined_end_to_end_never_turn_time_back(tmp_path: Path, captu
     assert frames[-1].seconds == pytest.approx(90 / 25, abs=0.2)
 
 
-def test_hidden_pictures_of_an_edit_list_stay_hidden(tmp_path: Path, capture_options: CaptureOptions) -> None:
+def test_hidden_frames_of_an_edit_list_stay_hidden(tmp_path: Path, capture_options: CaptureOptions) -> None:
     source = make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=2, key_seconds=5))
     cut = tmp_path / "cut.mp4"
     os.spawnlp(os.P_WAIT, "ffmpeg", "ffmpeg", "-v", "error", "-ss", "1", "-i", str(source), "-c", "copy", str(cut))
@@ -160,10 +160,10 @@ def test_rotated_recordings_are_shown_upright(degrees: int, tmp_path: Path, capt
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
         stream.set_display_rotation(degrees)
-        picture = np.full((180, 320), 30, np.uint8)
-        picture[:60] = 200  # bright along the top as stored
+        grey = np.full((180, 320), 30, np.uint8)
+        grey[:60] = 200  # bright along the top as stored
         for _ in range(5):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray")))
         container.mux(stream.encode(None))
     frame = frames_of(path, capture_options)[0]
     upright = np.rot90(shown(frame), frame.rotation // 90)
@@ -229,16 +229,16 @@ def test_local_time_is_not_taken_for_utc(tmp_path: Path, capture_options: Captur
         assert (frame.clock, frame.utc) == ("none", None), path
 
 
-def test_the_users_utc_is_that_of_the_first_picture_though_sound_begins_before_it(
+def test_the_users_utc_is_that_of_the_first_frame_though_sound_begins_before_it(
     tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
-    path = with_sound(tmp_path / "a.mkv", pictures=50, pictures_begin=1.5, sound_seconds=3)
+    path = with_sound(tmp_path / "a.mkv", frames=50, frames_begin=1.5, sound_seconds=3)
     frames = frames_of(path, capture_options, start_utc=1000.0)
     assert frames[0].seconds == pytest.approx(1.5, abs=0.05)
     assert frames[0].utc == pytest.approx(1000.0, abs=0.001)
 
 
-def test_the_users_utc_is_that_of_the_first_picture_that_is_seen_where_those_before_it_lack_their_key_frame(
+def test_the_users_utc_is_that_of_the_first_frame_that_is_seen_where_those_before_it_lack_their_key_frame(
     tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     whole = make_clip(tmp_path / "whole.mp4", replace(SMALL, seconds=2))
@@ -315,9 +315,7 @@ def test_a_segment_whose_time_stamps_go_on_from_the_one_before_is_complete_unles
             list(video)
 
 
-def test_damage_in_the_middle_marks_pictures_and_reading_goes_on(
-    tmp_path: Path, capture_options: CaptureOptions
-) -> None:
+def test_damage_in_the_middle_marks_frames_and_reading_goes_on(tmp_path: Path, capture_options: CaptureOptions) -> None:
     path = make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=4))
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
@@ -392,15 +390,15 @@ def test_a_file_name_that_looks_like_a_protocol_is_still_a_file(
     assert len(frames_of(Path("rtsp:storm.mp4"), capture_options)) == 30
 
 
-def with_sound(path: Path, pictures: int, pictures_begin: float, sound_seconds: int) -> Path:
-    """A recording at 25 pictures a second whose sound begins at 0."""
+def with_sound(path: Path, frames: int, frames_begin: float, sound_seconds: int) -> Path:
+    """A recording at 25 frames a second whose sound begins at 0."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = SMALL.size[0], SMALL.size[1], "yuv420p"
         sound = container.add_stream("aac", rate=44100, layout="mono")
-        for number in range(pictures):
+        for number in range(frames):
             shown = av.VideoFrame.from_ndarray(draw_frame(SMALL, number), format="gray")
-            shown.pts, shown.time_base = number + round(25 * pictures_begin), Fraction(1, 25)
+            shown.pts, shown.time_base = number + round(25 * frames_begin), Fraction(1, 25)
             container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
         silence = av.AudioFrame.from_ndarray(
@@ -413,13 +411,13 @@ def with_sound(path: Path, pictures: int, pictures_begin: float, sound_seconds: 
 
 
 @pytest.mark.parametrize("sound_seconds", [4, 12])
-def test_sound_that_goes_on_after_the_last_picture_is_not_a_break(
+def test_sound_that_goes_on_after_the_last_frame_is_not_a_break(
     sound_seconds: int, tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     assert len(frames_of(with_sound(tmp_path / "a.flv", 50, 0.0, sound_seconds), capture_options)) == 50
 
 
-def test_a_break_in_the_sound_after_the_last_picture_is_told(tmp_path: Path, capture_options: CaptureOptions) -> None:
+def test_a_break_in_the_sound_after_the_last_frame_is_told(tmp_path: Path, capture_options: CaptureOptions) -> None:
     path = with_sound(tmp_path / "a.flv", 50, 0.0, 60)
     cut_short(path)
     with pytest.raises(VideoError, match="breaks off"):

@@ -1,5 +1,8 @@
 """Waits between attempts that fail, and to reach a lost camera with the shipped options."""
 
+import subprocess
+import sys
+
 import pytest
 
 from stream import Backoff, CaptureOptions
@@ -9,7 +12,7 @@ OPENING_SECONDS = 1.0  # what reaching a camera that is back takes, with room to
 
 
 def attempts(outage_seconds: float, *, refused: bool = False) -> tuple[list[float], ReconnectSchedule]:
-    """When a camera that was live is tried while it is away, in seconds after its last picture."""
+    """When a camera that was live is tried while it is away, in seconds after its last frame."""
     retry = ReconnectSchedule(CaptureOptions())
     retry.succeeded(0.0)
     retry.lost(100.0, 100.0)
@@ -50,7 +53,7 @@ def test_a_camera_that_refuses_while_it_starts_is_tried_again_soon() -> None:
     assert tried[2] < 3
 
 
-def test_a_camera_that_shows_one_picture_and_leaves_is_not_hammered() -> None:
+def test_a_camera_that_shows_one_frame_and_leaves_is_not_hammered() -> None:
     retry = ReconnectSchedule(CaptureOptions())
     now, tried = 0.0, 0
     while now < 60:
@@ -86,3 +89,9 @@ def test_a_single_wait_can_be_capped_lower() -> None:
 def test_waits_that_are_not_positive_are_refused(waits: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="positive"):
         Backoff(*waits)
+
+
+def test_waits_are_there_without_the_libraries_for_video() -> None:
+    program = "import sys, stream; stream.Backoff(1.0, 2.0); print({'av', 'cv2', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "set()"

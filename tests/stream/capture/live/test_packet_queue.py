@@ -8,12 +8,12 @@ from av import VideoFrame
 from stream.capture.live.connection import Connected, Connection, DecodedFrame
 from stream.capture.live.packet_queue import PacketQueue
 
-ROOM = 50  # pictures: the least that a queue has
-PICTURE = VideoFrame.from_ndarray(np.zeros((2, 2, 3), np.uint8), format="bgr24")
+ROOM = 50  # frames: the least that a queue has
+FRAME = VideoFrame.from_ndarray(np.zeros((2, 2, 3), np.uint8), format="bgr24")
 
 
 class Idle(Connection):
-    """A connection whose pictures the test leaves itself."""
+    """A connection whose frames the test leaves itself."""
 
     def __init__(self) -> None:
         super().__init__("roof", "rtsp://camera/live", lambda _connection, _item: None)
@@ -24,11 +24,11 @@ class Idle(Connection):
 
 
 def decoded(*, key: bool) -> DecodedFrame:
-    return DecodedFrame(PICTURE, arrival=0.0, utc_minus_arrival=0.0, key=key)
+    return DecodedFrame(FRAME, arrival=0.0, utc_minus_arrival=0.0, key=key)
 
 
 def drained(packets: PacketQueue) -> list[tuple[Connection, bool]]:
-    """Whose picture each is that waits, and whether it is a key frame."""
+    """Whose frame each is that waits, and whether it is a key frame."""
     left = [entry for _ in range(packets.waiting) if (entry := packets.get(0)) is not None]
     return [(connection, item.key) for connection, item in left if isinstance(item, DecodedFrame)]
 
@@ -55,7 +55,7 @@ def test_what_was_skipped_is_taken_up_again_only_at_a_key_frame_that_finds_half_
         packets.put(roof, decoded(key=False))
     packets.put(roof, decoded(key=True))
     packets.get(0)
-    packets.put(roof, decoded(key=True))  # nearly no room: the next pictures would be missed again
+    packets.put(roof, decoded(key=True))  # nearly no room: the next frames would be missed again
     assert packets.skipped == 2
     while packets.waiting > ROOM // 2:
         packets.get(0)

@@ -1,4 +1,4 @@
-"""The pictures of one camera over all its connections."""
+"""The frames of one camera over all its connections."""
 
 from pathlib import Path
 
