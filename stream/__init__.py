@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from stream.capture.addresses import camera_name, redact
     from stream.capture.clip_buffer import Clip
     from stream.capture.files.growing_file import GrowingFile
-    from stream.capture.files.video_file import Video, open_video
+    from stream.capture.files.video_file import Video
     from stream.capture.frame import Clock, Frame
+    from stream.capture.live.backoff import Backoff
     from stream.capture.live.camera import Camera
-    from stream.capture.live.receive_buffer import RECEIVE_BYTES, granted_receive_bytes
+    from stream.capture.live.network import RECEIVE_BYTES, granted_receive_bytes
+    from stream.capture.open_video import open_video
     from stream.capture.opencv import load_opencv
     from stream.capture.options import CaptureOptions
     from stream.capture.status import CameraStatus
@@ -30,17 +32,14 @@ if TYPE_CHECKING:
     from stream.feed.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
 
 _HOME = {
-    "RECEIVE_BYTES": "capture.live.receive_buffer",
     "AsyncSubscriber": "feed.subscriber",
-    "VideoError": "errors",
+    "Backoff": "capture.live.backoff",
     "Camera": "capture.live.camera",
     "CameraStatus": "capture.status",
-    "OpenError": "errors",
     "CaptureOptions": "capture.options",
     "Clip": "capture.clip_buffer",
     "Clock": "capture.frame",
     "Cursor": "feed.reassembly",
-    "Publisher": "feed.publisher",
     "FeedCapabilities": "feed.protocol",
     "FeedError": "errors",
     "FeedOptions": "feed.options",
@@ -50,34 +49,39 @@ _HOME = {
     "JournalError": "errors",
     "JournalRecord": "feed.journal",
     "Message": "feed.message",
-    "SubscriberNotice": "feed.reassembly",
+    "OpenError": "errors",
+    "Publisher": "feed.publisher",
+    "RECEIVE_BYTES": "capture.live.network",
     "Received": "feed.reassembly",
+    "RelayPosition": "feed.journal",
     "StreamError": "errors",
     "Subscriber": "feed.subscriber",
+    "SubscriberNotice": "feed.reassembly",
     "SubscriberOptions": "feed.subscriber",
-    "RelayPosition": "feed.journal",
-    "WireMessage": "feed.message",
     "Video": "capture.files.video_file",
+    "VideoError": "errors",
+    "WireMessage": "feed.message",
     "allow_client": "feed.keys",
     "camera_name": "capture.addresses",
     "feed_capabilities": "feed.protocol",
-    "granted_receive_bytes": "capture.live.receive_buffer",
+    "granted_receive_bytes": "capture.live.network",
     "list_clients": "feed.keys",
     "load_opencv": "capture.opencv",
     "make_client_keys": "feed.keys",
     "make_server_keys": "feed.keys",
-    "open_video": "capture.files.video_file",
+    "open_video": "capture.open_video",
     "parse_endpoint": "feed.protocol",
     "read_history": "feed.journal_reader",
     "redact": "capture.addresses",
+    "revoke_client": "feed.keys",
     "utc_text": "feed.message",
     "write_atomically": "feed.atomic_file",
-    "revoke_client": "feed.keys",
 }
 
 __all__ = [
     "RECEIVE_BYTES",
     "AsyncSubscriber",
+    "Backoff",
     "Camera",
     "CameraStatus",
     "CaptureOptions",

@@ -1,19 +1,23 @@
-"""The error tree of this package, at a glance."""
+"""The error tree of this package.
+
+* StreamError
+    - OpenError           the address is wrong, refused, or not video
+    - VideoError          frames came, but the video breaks off or too much of it does not decode
+    - FeedError           the event feed cannot start, or cannot do what was asked
+        - JournalError    the journal file cannot be opened, read or written
+"""
 
 
 class StreamError(Exception):
-    """Reading a source or moving a message failed; the message names who, what, the number and what to try.
-
-    * StreamError
-        - OpenError      the address is wrong, refused, or not video
-        - VideoError        frames came, but the video breaks off or too much of it would not decode
-        - FeedError       the event feed cannot start, or cannot do what was asked
-            - JournalError    the journal file cannot be opened, read or written
-    """
+    """Reading a source or moving a message failed; the message names who, what, the number and what to try."""
 
 
 class OpenError(StreamError):
-    """The address is wrong, refused, or not video. `permanent` tells that trying again soon cannot help."""
+    """The address is wrong, refused, or not video.
+
+    Attributes:
+        permanent: whether trying again soon cannot help.
+    """
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
@@ -21,7 +25,7 @@ class OpenError(StreamError):
 
 
 class VideoError(StreamError):
-    """Frames came, but the video breaks off or too much of it would not decode."""
+    """Frames came, but the video breaks off or too much of it does not decode."""
 
 
 class FeedError(StreamError):

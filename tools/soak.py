@@ -148,7 +148,7 @@ def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera, settle_secon
     back = f"{seen.first_after(ready) or 0:5.2f} s" if fault.stops else "      -"
     now = time.time()
     sent = sum(begun <= utc < now - 0.5 for utc in stage.sent())
-    got, marked = seen.pictures(begun, now - 0.3)
+    got, marked = seen.count_frames(begun, now - 0.3)
     return f"{fault.name:27} {ended - begun:5.1f} s  {noticed:>8}  {back:>8}  {max(0, sent - got):5}  {marked:6}"
 
 

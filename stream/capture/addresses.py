@@ -1,4 +1,4 @@
-"""Addresses of sources: what may be shown of them, and the camera name made from one."""
+"""Addresses of sources: redaction of secrets, and camera names made from addresses."""
 
 import re
 from pathlib import PurePath
@@ -8,26 +8,26 @@ from urllib.parse import urlsplit
 _IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
 _IP_HOST = rf"(?:{_IPV4}|\[[\w:.%]{{2,60}}\])(?::\d*)?/"
 _PORT = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
-# NAME:PORT/ may also be a user and the beginning of a password: it is where another host comes behind an @.
+# NAME:PORT/ may also be a user and the beginning of a password, if an @ and another host follow.
 _OTHER_HOST = rf"\S{{0,300}}@(?:{_IPV4}|\[|[\w.-]+:\d|[\w-]+\.[\w.-]+/)"
 _HOST = rf"(?P<host>(?:(?<=://)|(?<=@)){_IP_HOST}|(?<=://)[\w.-]{{1,253}}:{_PORT}/(?!{_OTHER_HOST}))"
-# A password may hold any sign: it ends at the last @ that an IP address follows, or else at the last of the word.
+# A password may hold any character: it ends at the last @ before an IP address, or else at the last @ of the word.
 _PASSWORD = rf"(?:\S*@(?={_IP_HOST})|\S*@)"
 _USER = rf"(?<=://)(?:[^\s/?#:]*:{_PASSWORD}|[^\s/?#]*@)"
-# Where the scheme was forgotten, `user:` begins a word: footage/10:30@roof.mp4 is a file.
+# Without a scheme, `user:` must begin a word: footage/10:30@roof.mp4 is a file.
 _IN_FILE = re.compile(rf"{_HOST}|{_USER}|(?<![\w.+/-])[\w.+-]+:(?!//){_PASSWORD}")
 _IN_URL = re.compile(rf"{_HOST}|{_USER}|(?<![\w.+-])[\w.+-]+:(?!//){_PASSWORD}")
-# Behind the last @ of a word is only the host: to look no further keeps the time for a long text short.
+# Behind the last @ of a word is only the host; searching no further keeps long texts fast.
 _TO_LAST_HOST = re.compile(r"(?<!\S)\S*@\S{0,300}")
 _HIDDEN = (
     r"(?:u|usr|user|username|login\w{0,20}|account|p|pw|psw|pwd|pass|passwd|password|"
     r"token|key|apikey|auth|secret|sig|signature)="
 )
-# Some cameras want them in the path: /user=admin_password=secret_channel=1_stream=0.sdp
+# Some cameras take them in the path: /user=admin_password=secret_channel=1_stream=0.sdp
 _SECRET = re.compile(
     rf"(?i)([?&/_;])({_HIDDEN})[^&\s]*?(?=['\",:)]{{0,9}}(?:[&\s]|$)|_(?:channel|stream|subtype)=|[_;]{_HIDDEN})"
 )
-# From the first address on, also one whose scheme was forgotten; a path of files may hold user=3.mp4.
+# From the first address on, even without a scheme; a path of files may hold user=3.mp4.
 _ADDRESS = re.compile(rf"(?is)(?:[a-z]{{2}}:/|\*@|(?<![\w./-]){_IPV4}[:/]|[?&;]{_HIDDEN}).*")
 _HOST_AND_PATH = re.compile(r"([^/?#]*?)(?::\d*)?(?=[/?#]|$)([^?#]*).*")
 _MASKED = re.compile(r"(?<![^\W_])[^\W_]+=\*{3}|\*{3}@")
@@ -35,9 +35,9 @@ _NOT_NAME = re.compile(r"[^a-z0-9]+")
 
 
 def redact(text: object) -> str:
-    """`str(text)` with user names, passwords and tokens of every address in it replaced by ***, as valid UTF-8.
+    """Return `str(text)` as valid UTF-8, with user names, passwords and tokens of every address replaced by ***.
 
-    Use it on everything that leaves: FFmpeg's and PyAV's errors carry the whole URL.
+    Use it on everything that leaves the program: FFmpeg's and PyAV's errors hold the whole URL.
     """
     return _masked(str(text).encode(errors="backslashreplace").decode())
 
@@ -53,17 +53,17 @@ def _without_users(word: re.Match[str]) -> str:
 
 
 def is_url(address: str) -> bool:
-    """Whether `address` is a URL and not a path or a device."""
+    """Return whether `address` is a URL and not a path or a device."""
     return "://" in address
 
 
 def in_one_word(address: str) -> str:
-    """`address` as it is, but a URL without blanks: what is behind one would not be known as part of it."""
+    """Return `address`, a URL with its blanks escaped: what follows a blank would not be recognised as part of it."""
     return re.sub(r"\s", "%20", address) if is_url(address) else address
 
 
 def host_of(address: str) -> str | None:
-    """The host in a URL, or None where none can be read."""
+    """Return the host of a URL, or None if it cannot be read."""
     try:
         return urlsplit(address).hostname
     except ValueError:
@@ -71,11 +71,8 @@ def host_of(address: str) -> str | None:
 
 
 def camera_name(address: str) -> str:
-    """A name for the source at `address`: at most 32 of a-z, 0-9 and '-', as topics and ids allow; nothing secret.
-
-    Letters lose their accents.
-    """
+    """Return a name for the source at `address`: at most 32 of a-z, 0-9 and '-', without secrets and accents."""
     words = _MASKED.sub("", _masked(in_one_word(address)))
     words = _HOST_AND_PATH.sub(r"\1-\2", words.partition("://")[2], count=1) if is_url(words) else PurePath(words).stem
-    letters = "".join(sign for sign in normalize("NFKD", words.casefold()) if not combining(sign))
+    letters = "".join(char for char in normalize("NFKD", words.casefold()) if not combining(char))
     return _NOT_NAME.sub("-", letters).strip("-")[:32].strip("-") or "camera"

@@ -1,4 +1,4 @@
-"""The last seconds of a source's packets, as they came: a clip of a moment is cut from them without re-encoding."""
+"""The last seconds of a source's packets, from which clips are cut without re-encoding."""
 
 import heapq
 import io
@@ -18,17 +18,21 @@ from av.video.stream import VideoStream
 
 from stream.errors import VideoError
 
-_ROOM_BYTES = 64 * 1024 * 1024  # a burst of 4K must not take the memory of the detector
-_JUMP_SECONDS = 1.0  # of the time stamps: what was kept before it can no longer be found by its time
+_LIMIT_BYTES = 64 * 1024 * 1024  # a burst of 4K must not take the memory of the detector
+_JUMP_SECONDS = 1.0  # of the time stamps: packets before it can no longer be found by their time
 _FORMS = (("mp4", "mp4"), ("mkv", "matroska"))
-_IN_TRANSPORT_STREAMS = ("h264", "hevc", "vvc", "mpeg4", "mpeg2video", "mpeg1video")  # FFmpeg sees no others there
+_TRANSPORT_STREAM_CODECS = ("h264", "hevc", "vvc", "mpeg4", "mpeg2video", "mpeg1video")  # FFmpeg finds no others there
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A cut clip: a whole file's bytes, its container ("mp4" or "mkv"), and when its first picture was taken.
+    """A cut clip.
 
-    start_seconds: on the source's own clock; a key frame, at or before what was asked for, or later where less is kept.
+    Attributes:
+        data: the bytes of a whole file.
+        container: "mp4" or "mkv".
+        start_seconds: of its first frame on the source's own clock; a key frame, at or before the time asked for, or
+            later where less is kept.
     """
 
     data: bytes
@@ -36,14 +40,20 @@ class Clip:
     start_seconds: float
 
 
-class History:
-    """Keeps the packets of the last `keep_seconds` (0: none), from a key frame on, in at most 64 MB with their sound.
+class ClipBuffer:
+    """Keeps the packets of the last seconds, from a key frame on, with their sound, in at most 64 MB.
 
-    source: the stream that they come from, or what decodes them, for live ones that carry their parameter sets inside.
-    complaint: why there are no clips and what to do, once key frames were too far apart for them.
+    Attributes:
+        complaint: why there are no clips and what to do, once key frames were too far apart for them.
     """
 
     def __init__(self, keep_seconds: float, source: VideoStream | VideoCodecContext | None) -> None:
+        """Begin with nothing kept.
+
+        Args:
+            keep_seconds: how much is kept; 0 = nothing.
+            source: the stream of the packets, or their decoder for live packets that carry their parameter sets.
+        """
         self.complaint: str | None = None
         self._keep_seconds = keep_seconds if source is not None else 0.0
         self._source = source
@@ -52,8 +62,13 @@ class History:
         self._bytes = 0
         self._offset: float | None = None  # seconds on the source's clock less the time stamp
 
+    @property
+    def keeps(self) -> bool:
+        """Return whether anything is kept at all."""
+        return bool(self._keep_seconds)
+
     def add(self, packet: "av.Packet[VideoStream]") -> None:
-        """Keep `packet`, and forget what is too old for it, a whole group of pictures at a time."""
+        """Keep `packet`, and drop whole groups of frames that are too old."""
         if not self._keep_seconds or not packet.size or (packet.pts is None and packet.dts is None):
             return
         if not self._packets and not packet.is_keyframe:
@@ -62,18 +77,18 @@ class History:
         self._bytes += packet.size
         if packet.is_keyframe:
             self._forget(_time(packet) - self._keep_seconds)
-        self._keep_within_room()
+        self._keep_within_limit()
 
     def add_sound(self, packet: "av.Packet[AudioStream]") -> None:
-        """Keep `packet`, of the sound in the same container, for as long as the pictures of its time."""
+        """Keep `packet`, of the sound in the same container, for as long as the frames of its time."""
         if not self._keep_seconds or not packet.size or packet.pts is None:
             return
         self._sounds.append(packet)
         self._bytes += packet.size
-        self._keep_within_room()
+        self._keep_within_limit()
 
     def place(self, stamp: float | None, seconds: float) -> None:
-        """A picture with time stamp `stamp` stands at `seconds` on the source's clock; what came before a jump goes."""
+        """Place the frame with time stamp `stamp` at `seconds` on the source's clock; drop packets before a jump."""
         if stamp is None:
             return
         offset = seconds - stamp
@@ -82,9 +97,9 @@ class History:
         self._offset = offset
 
     def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
-        """The pictures from the key frame before `start_seconds` to `end_seconds` (source's clock) as a file.
+        """Return the frames from the key frame before `start_seconds` to `end_seconds` (source's clock) as a file.
 
-        Their sound is in it if it was added and the container takes it.
+        Their sound is included if it was added and the container takes it.
         None where nothing of that time is kept any more.
 
         Raises:
@@ -105,26 +120,27 @@ class History:
                 error = refused
                 continue
             return Clip(data, container, begin + self._offset)
-        raise VideoError(f"a clip of {len(chosen)} pictures could not be written as MP4 or Matroska: {error}")
+        raise VideoError(f"a clip of {len(chosen)} frames could not be written as MP4 or Matroska: {error}")
 
     def _begin_at(self, stamp: float) -> None:
-        """Forget what came before the jump to `stamp`; what follows it came while its first picture was decoded."""
-        pictures = islice(self._packets, _before_jump(self._packets, stamp), None)
-        self._packets = deque(dropwhile(lambda packet: not packet.is_keyframe, pictures))
+        """Drop packets before the jump to `stamp`; those after it came while its first frame was decoded."""
+        after = islice(self._packets, _before_jump(self._packets, stamp), None)
+        self._packets = deque(dropwhile(lambda packet: not packet.is_keyframe, after))
         self._sounds = deque(islice(self._sounds, _before_jump(self._sounds, stamp), None))
         self._bytes = sum(packet.size for packet in self._packets) + sum(packet.size for packet in self._sounds)
 
-    def _keep_within_room(self) -> None:
-        while self._bytes > _ROOM_BYTES:
+    def _keep_within_limit(self) -> None:
+        while self._bytes > _LIMIT_BYTES:
             seconds = _time(self._packets[-1]) - _time(self._packets[0]) if self._packets else None
             self._forget_group()
             if seconds is not None and not self._packets:
                 self.complaint = (
-                    f"{_ROOM_BYTES // 2**20} MB came in {seconds:.0f} s without a key frame, more than is kept: "
+                    f"{_LIMIT_BYTES // 2**20} MB came in {seconds:.0f} s without a key frame, more than is kept: "
                     "flashes will be without clips; set the camera to a key frame every 1 or 2 s"
                 )
 
     def _forget(self, before: float) -> None:
+        """Drop groups of frames that end before `before`."""
         keys = [_time(packet) for packet in self._packets if packet.is_keyframe]
         for following in keys[1:]:
             if following > before:
@@ -132,7 +148,7 @@ class History:
             self._forget_group()
 
     def _forget_group(self) -> None:
-        """Forget up to the next key frame, or everything where there is none."""
+        """Drop packets up to the next key frame, or all where there is none."""
         if self._packets:
             self._bytes -= self._packets.popleft().size
         while self._packets and not self._packets[0].is_keyframe:
@@ -159,15 +175,15 @@ def _write(
 ) -> bytes:
     if isinstance(source, VideoStream):
         return _mux(packets, form, lambda output: output.add_stream_from_template(source), sounds)
-    if source.name not in _IN_TRANSPORT_STREAMS:
+    if source.name not in _TRANSPORT_STREAM_CODECS:
         if form == "mp4":
-            raise ValueError(f"MP4 asks for more than live packets of {source.name} tell")
+            raise ValueError(f"MP4 needs more than live packets of {source.name} hold")
         return _mux(packets, form, lambda output: _live_stream(output, source))
-    # Such packets carry their parameter sets inside. FFmpeg finds them in a transport stream, and can then say
-    # them at the beginning of a file, where MP4 wants them.
+    # Such packets carry their parameter sets inside. FFmpeg finds them in a transport stream, and can then write
+    # them at the beginning of a file, where MP4 needs them.
     with av.open(io.BytesIO(_as_transport_stream(packets, source)), "r", format="mpegts") as stream:
         if not stream.streams.video:
-            raise ValueError(f"its packets are not known as {source.name}")
+            raise ValueError(f"its packets are not recognised as {source.name}")
         template = stream.streams.video[0]
         return _mux(stream.demux(template), form, lambda output: output.add_stream_from_template(template))
 
@@ -192,7 +208,7 @@ def _mux(
     add_stream: Callable[[OutputContainer], Stream],
     sounds: Sequence["av.Packet[AudioStream]"] = (),
 ) -> bytes:
-    """A file's bytes. sounds: none from before the first picture."""
+    """Return the bytes of a file; `sounds` holds none from before the first frame."""
     file = io.BytesIO()
     with av.open(file, "w", format=form) as output:
         stream = add_stream(output)
@@ -201,7 +217,7 @@ def _mux(
         streams = {sounds[0].stream: output.add_stream_from_template(sounds[0].stream)} if sounds else {}
         both: tuple[Iterable[av.Packet[Any]], ...] = (packets, sounds)
         begin: Fraction | None = None
-        for packet in heapq.merge(*both, key=_turn):
+        for packet in heapq.merge(*both, key=_decode_time):
             if not packet.size:
                 continue
             copy = _copy(packet, streams.get(packet.stream, stream))
@@ -216,7 +232,7 @@ def _mux(
 
 
 def _copy(packet: "av.Packet[Any]", stream: Any, ahead: bytes = b"") -> "av.Packet[Any]":
-    """A packet of its own for `stream`: writing changes it, and the kept one may be wanted again."""
+    """Return a copy for `stream`: writing changes a packet, and the kept one may be needed again."""
     copy = av.Packet(ahead + bytes(packet))
     copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
     copy.duration = packet.duration
@@ -226,20 +242,20 @@ def _copy(packet: "av.Packet[Any]", stream: Any, ahead: bytes = b"") -> "av.Pack
 
 
 def _before_jump(packets: Sequence["av.Packet[Any]"], stamp: float) -> int:
-    """How many of them came before the last jump to about `stamp`: all, where they do not jump there."""
+    """Return how many packets come before the last jump to about `stamp`; all, without such a jump."""
     for number in range(len(packets) - 1, 0, -1):
         before, after = packets[number - 1], packets[number]
-        if abs(_turn(after) - _turn(before)) > _JUMP_SECONDS >= abs(_time(after) - stamp):
+        if abs(_decode_time(after) - _decode_time(before)) > _JUMP_SECONDS >= abs(_time(after) - stamp):
             return number
     return len(packets)
 
 
 def _time(packet: "av.Packet[Any]") -> float:
-    """When it is shown or heard, in seconds as its time stamps count them."""
+    """Return its presentation time in seconds of its time stamps."""
     stamp = packet.pts if packet.pts is not None else packet.dts
     return float((stamp or 0) * packet.time_base)
 
 
-def _turn(packet: "av.Packet[Any]") -> float:
-    """When it is due to be decoded."""
+def _decode_time(packet: "av.Packet[Any]") -> float:
+    """Return its decoding time in seconds of its time stamps."""
     return _time(packet) if packet.dts is None else float(packet.dts * packet.time_base)

@@ -1,4 +1,4 @@
-"""Frame: one picture and when it was taken."""
+"""Frame: one video frame and when it was taken."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,22 +12,24 @@ Clock = Literal["rtcp", "arrival", "file", "none"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One decoded picture and when it was taken.
+    """One decoded video frame and when it was taken.
 
-    camera: name of the source.
-    number: counts this source's frames from 0, over all reconnects.
-    seconds: position on this source's own clock; never goes backwards.
-    duration: seconds until the next frame is expected (from pts and the stream, never a guess of 30 fps).
-    luma: (height, width) uint8, or uint16 for more than 8 bits; a view of the decoder's own memory, not upright.
-    black, white: the levels in `luma` that stand for black and white (16 and 235 for limited-range 8 bit).
-    arrival: time.monotonic() at which its packet reached this process.
-    utc: seconds since 1970 at the camera, or None where unknown.
-    clock: where `utc` comes from: rtcp, arrival, file or none.
-    utc_error_ms: a bound on the error of `utc`, or None where that is unknown.
-    epoch: rises when pictures before and after must not be compared: a reconnect, a change of size, a jump in time.
-    quality: why this picture may not be trusted, e.g. ("packet_loss",); empty when nothing is known against it.
-    rotation: degrees counter-clockwise that turn `luma` upright: 0, 90, 180 or 270.
-    color: makes the upright RGB picture; see `rgb`.
+    Attributes:
+        camera: name of the source.
+        number: counts this source's frames from 0, over all reconnects.
+        seconds: position on this source's own clock; never goes backwards.
+        duration: seconds until the next frame is expected, from the stream (never a guess of 30 fps).
+        luma: (height, width) uint8, or uint16 for more than 8 bits; a view of the decoder's own memory, not upright.
+        black: level in `luma` that stands for black (16 for limited-range 8 bit).
+        white: level in `luma` that stands for white (235 for limited-range 8 bit).
+        arrival: time.monotonic() at which its packet reached this process.
+        utc: seconds since 1970 at the camera, or None where unknown.
+        clock: where `utc` comes from: rtcp, arrival, file or none.
+        utc_error_ms: bound on the error of `utc`, or None where that is unknown.
+        epoch: rises where frames before and after must not be compared: a reconnect, a change of size, a jump in time.
+        quality: why this frame may be damaged, e.g. ("packet_loss",); empty when nothing is known against it.
+        rotation: degrees counter-clockwise that turn `luma` upright: 0, 90, 180 or 270.
+        color: makes the upright RGB image; see `rgb`.
     """
 
     camera: str
@@ -55,16 +57,22 @@ class Frame:
             raise ValueError(f"rotation must be 0, 90, 180 or 270 degrees, got {self.rotation}")
 
     def levels(self, luma: NDArray[Any], pixels: int = 1) -> NDArray[np.float32]:
-        """Raw luma values (any shape) on the scale all rules use: 0 = black, 255 = white, whatever depth and range.
+        """Return raw luma values on the common scale: 0 = black, 255 = white, for every depth and range.
 
-        pixels: of how many pixels each value is the sum; their mean is what comes back.
+        Args:
+            luma: raw values of any shape.
+            pixels: number of pixels that each value is the sum of; their mean is returned.
         """
         return (luma.astype(np.float32, copy=False) - pixels * self.black) * (
             255.0 / (pixels * (self.white - self.black))
         )
 
     def rgb(self, max_side: int | None = None) -> NDArray[np.uint8]:
-        """(height, width, 3) uint8, upright; scaled down so that no side exceeds `max_side` pixels."""
+        """Return the upright image, (height, width, 3) uint8.
+
+        Args:
+            max_side: scale down so that no side exceeds this many pixels.
+        """
         if self.color is not None:
             return self.color(max_side)
         grey = np.clip(np.rot90(self.levels(self.luma), self.rotation // 90), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The brightness plane of decoded pictures, in place where the format has one, and their colours on demand."""
+"""The luma plane of decoded frames, in place where the format has one, and RGB images on demand."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
-_FULL_RANGE = 2  # AVCOL_RANGE_JPEG; 1 is limited, 0 not said
-# Codecs whose grey pictures are full range unless the stream says otherwise: pictures, not television.
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG; 1 is limited, 0 unspecified
+# Codecs whose grey frames are full range unless the stream says otherwise: still images, not television.
 _FULL_RANGE_GREY = frozenset(
     {"mjpeg", "png", "apng", "ffv1", "rawvideo", "gif", "qtrle", "jpeg2000", "jpegls", "huffyuv"}
 )
@@ -18,9 +18,15 @@ _HIGH_BITS = ("p0", "p2", "p4")  # P010 and its kin keep 10 or 12 bits in the up
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where luma lies in pictures of one format, and which values stand for black and white.
+    """Where luma lies in frames of one format, and which values stand for black and white.
 
-    convert: there is no luma plane to look at: pictures are converted to full-range planar YUV first.
+    Attributes:
+        convert: whether frames are converted to full-range planar YUV first, for want of a luma plane.
+        wide: whether a value takes two bytes.
+        start: byte of the first value in a row.
+        step: bytes from value to value, of 8-bit formats.
+        black: value of black.
+        white: value of white.
     """
 
     convert: bool
@@ -35,24 +41,24 @@ _NO_PLANE = _Layout(convert=True, wide=False, start=0, step=1, black=0, white=25
 
 
 class LumaReader:
-    """Reads the luma plane of one stream's pictures; knows the layout of the format seen last."""
+    """Reads the luma plane of one stream's frames; caches the layout of the last format."""
 
     def __init__(self, codec: str) -> None:
         self._codec = codec
         self._key: tuple[str, int] | None = None
         self._layout = _NO_PLANE
 
-    def read(self, picture: VideoFrame) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], int, int]:
-        """(luma, black, white): a (height, width) view of the decoder's memory where there is one, else a copy."""
-        form = picture.format
-        key = (form.name, picture.color_range)
+    def read(self, frame: VideoFrame) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], int, int]:
+        """Return (luma, black, white); luma is (height, width), a view of the decoder's memory if possible."""
+        form = frame.format
+        key = (form.name, frame.color_range)
         if key != self._key:
-            self._key, self._layout = key, _layout_of(picture, self._codec)
+            self._key, self._layout = key, _layout_of(frame, self._codec)
         layout = self._layout
         if layout.convert:
-            picture = picture.reformat(format="yuv444p", dst_color_range=_FULL_RANGE)
-        plane = picture.planes[0]
-        stride, width, height = plane.line_size, picture.width, picture.height
+            frame = frame.reformat(format="yuv444p", dst_color_range=_FULL_RANGE)
+        plane = frame.planes[0]
+        stride, width, height = plane.line_size, frame.width, frame.height
         luma: NDArray[np.uint8] | NDArray[np.uint16]
         if layout.wide:
             luma = np.frombuffer(memoryview(plane), np.uint16).reshape(height, abs(stride) // 2)[:, :width]
@@ -65,12 +71,12 @@ class LumaReader:
         return (luma[::-1] if stride < 0 else luma), layout.black, layout.white
 
 
-def _layout_of(picture: VideoFrame, codec: str) -> _Layout:
-    form = picture.format
+def _layout_of(frame: VideoFrame, codec: str) -> _Layout:
+    form = frame.format
     name = form.name
     first = form.components[0]
-    full = picture.color_range == _FULL_RANGE or name.startswith("yuvj")
-    if picture.color_range == 0 and name.startswith(("gray", "ya")) and codec in _FULL_RANGE_GREY:
+    full = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
+    if frame.color_range == 0 and name.startswith(("gray", "ya")) and codec in _FULL_RANGE_GREY:
         full = True
     packed = name in _PACKED
     semi_planar = name.startswith(("nv", *_HIGH_BITS))
@@ -92,15 +98,15 @@ def _layout_of(picture: VideoFrame, codec: str) -> _Layout:
     )
 
 
-def rotation_of(picture: VideoFrame) -> int:
-    """Degrees counter-clockwise, 0, 90, 180 or 270, that turn `picture` upright."""
-    return round(picture.rotation / 90) * 90 % 360
+def rotation_of(frame: VideoFrame) -> int:
+    """Return the degrees counter-clockwise, 0, 90, 180 or 270, that turn `frame` upright."""
+    return round(frame.rotation / 90) * 90 % 360
 
 
-def upright_rgb(picture: VideoFrame, rotation: int, max_side: int | None) -> NDArray[np.uint8]:
-    """(height, width, 3) uint8 of `picture`, turned upright; scaled down so that no side exceeds `max_side` pixels."""
-    width, height = picture.width, picture.height
+def upright_rgb(frame: VideoFrame, rotation: int, max_side: int | None) -> NDArray[np.uint8]:
+    """Return the upright image of `frame`, (height, width, 3) uint8, with no side beyond `max_side` pixels."""
+    width, height = frame.width, frame.height
     scale = 1.0 if max_side is None else min(1.0, max_side / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = picture.reformat(*size, format="rgb24", interpolation="AREA" if scale < 1 else "BICUBIC")
-    return np.ascontiguousarray(np.rot90(picture.to_ndarray(), rotation // 90))
+    frame = frame.reformat(*size, format="rgb24", interpolation="AREA" if scale < 1 else "BICUBIC")
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(), rotation // 90))

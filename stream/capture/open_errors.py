@@ -1,4 +1,4 @@
-"""What went wrong when a source could not be opened, in one clear line without a password."""
+"""Error messages for sources that cannot be opened: one line, without passwords."""
 
 import errno
 import socket
@@ -15,13 +15,13 @@ _REFUSED = {
     av.error.HTTPNotFoundError: "the path is unknown there (404); check the part after the host in the address",
     av.error.HTTPBadRequestError: "the request was refused (400); check the path in the address",
     av.error.ProtocolNotFoundError: "this kind of address is not supported; use rtsp, rtsps, http, https or a file",
-    av.error.DecoderNotFoundError: "no decoder for its pictures",
+    av.error.DecoderNotFoundError: "no decoder for its video",
     av.error.DemuxerNotFoundError: "not a known kind of video",
 }
 
 
 def explain_open_error(address: str, error: Exception) -> OpenError:
-    """The OpenError that tells why `address` did not open; `permanent` where only a person can help."""
+    """Return the OpenError that says why `address` did not open; `permanent` where only a person can help."""
     shown = redact(address)
     for kind, words in _REFUSED.items():
         if isinstance(error, kind):
@@ -39,7 +39,7 @@ def explain_open_error(address: str, error: Exception) -> OpenError:
 
 def _explain_network(address: str, error: Exception) -> str:
     host = host_of(address)
-    # Where a sign in a password ends the host too early, a part of the password would be named as the host.
+    # Where a character of the password ends the host too early, part of the password would be shown as the host.
     meant = host == host_of(redact(address))
     where = f"{host}:{_port(address)}" if meant else "what stands for its host"
     if isinstance(error, ConnectionRefusedError):
@@ -65,7 +65,7 @@ def _explain_host(host: str | None, *, meant: bool) -> str:
 
 
 def unknown_host(host: str | None) -> bool:
-    """Whether the name of a host cannot be resolved now."""
+    """Return whether the name of a host cannot be resolved now."""
     try:
         socket.getaddrinfo(host, None)
     except (OSError, UnicodeError):
@@ -99,5 +99,5 @@ def _explain_file(error: Exception) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """What `error` says without the address, which FFmpeg's and PyAV's errors hold with its password."""
+    """Return the reason in `error` without the address, which FFmpeg's and PyAV's errors hold with its password."""
     return redact(getattr(error, "strerror", None) or error)

@@ -1,4 +1,4 @@
-"""The one import of OpenCV, with a clear line where the machine lacks what it needs."""
+"""The one import of OpenCV, with a clear message where the machine lacks a library."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from stream.errors import OpenError
 
 
 def load_opencv() -> Any:
-    """OpenCV, loaded; call it where you would import it.
+    """Import OpenCV and return it.
 
     Raises:
-        OpenError: it cannot be loaded; says what to install.
+        OpenError: it cannot be loaded; the message names what to install.
     """
     try:
-        import cv2 as module  # noqa: PLC0415 - guarded: the loader's own error helps nobody
+        import cv2 as module  # noqa: PLC0415 - the loader's own error does not say what to install
     except ImportError as error:
         raise OpenError(_explain(str(error)), permanent=True) from error
     return module

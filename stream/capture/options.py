@@ -1,4 +1,4 @@
-"""CaptureOptions: how cameras and files are opened, watched and opened again."""
+"""Capture options: how cameras and files are opened, watched and opened again."""
 
 from typing import Annotated, Literal
 
@@ -9,43 +9,68 @@ Transport = Literal["auto", "tcp", "udp"]
 
 
 class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How sources are opened, watched and opened again. The shipped values live in configs/default.toml.
+    """How sources are opened, watched and opened again. Every field has a default and is checked.
 
-    transport: how RTP comes from an RTSP camera; auto asks for TCP and takes UDP where a camera has no TCP.
-    open_seconds: limit for connecting, and again for learning what the stream is.
-    stall_seconds: a camera that has shown no picture for this long counts as stalled.
-    retry_first_seconds: wait before the first new attempt after a loss; it doubles from attempt to attempt.
-    retry_quick_seconds: the longest wait while the camera has been away for up to two minutes.
-    retry_slow_seconds: the longest wait ever; in between, a 75th of the time that the camera has been away.
-    retry_refused_seconds: wait after a wrong password or path: cameras lock accounts.
-    reorder_packets: RTP packets that may wait for a late one.
-    reorder_seconds: how long they may wait; a lost packet delays pictures by this much.
-    jump_seconds: a step of the time stamps beyond this starts a new epoch.
-    backlog_seconds: pictures of a live camera that may wait for a slow program before some are skipped.
-    late_seconds: a live picture handled later than this after its arrival is counted as late.
-    latency_allowance_ms: what a camera may take from exposure to sending; part of the error bound of arrival times.
-    file_threads: decoder threads for a file; 0 = one per core.
-    live_threads: decoder threads for a camera.
-    max_failed_fraction: a file of which more than this share would not decode is bad.
-    tls_verify: whether the certificate of rtsps and https sources is checked.
-    tls_ca_file: certificates to check against; empty = the system's.
+    Attributes:
+        transport: RTP transport of an RTSP camera: tcp, udp, or auto (TCP; UDP where a camera has no TCP).
+        open_seconds: limit for connecting, and again for detecting what the stream is.
+        stall_seconds: silence after which a camera counts as stalled; a new connection is tried beside the old one.
+        retry_first_seconds: wait before the first new attempt after a loss; it doubles from attempt to attempt.
+        retry_quick_seconds: longest wait while the camera has been away for up to two minutes; then a 75th of the time
+            away.
+        retry_slow_seconds: longest wait ever.
+        retry_refused_seconds: wait after a wrong password or path: cameras lock accounts.
+        reorder_packets: RTP packets that may wait for a late one.
+        reorder_seconds: how long they may wait; a lost packet delays frames by this much.
+        jump_seconds: a step of the time stamps beyond this, and unusual for the stream, starts a new epoch.
+        backlog_seconds: frames of a live camera that may wait for a slow program before some are skipped.
+        late_seconds: a live frame handled later than this after its arrival counts as late.
+        latency_allowance_ms: time a camera may take from exposure to sending; part of the error bound of times taken
+            from arrival.
+        file_threads: decoder threads for a file; 0 = one per core.
+        live_threads: decoder threads for a camera; more than one delays its frames.
+        max_failed_fraction: a file of which more than this share does not decode is reported as damaged.
+        tls_verify: whether the certificates of rtsps and https sources are checked.
+        tls_ca_file: certificates to check against; empty = the system's.
+
+    Raises:
+        ValueError: a value is out of range; the message names the field, the value and the bound.
     """
 
-    transport: Transport
-    open_seconds: Annotated[float, Meta(ge=0.5, le=60)]
-    stall_seconds: Annotated[float, Meta(ge=0.5, le=600)]
-    retry_first_seconds: Annotated[float, Meta(ge=0.05, le=60)]
-    retry_quick_seconds: Annotated[float, Meta(ge=0.05, le=60)]
-    retry_slow_seconds: Annotated[float, Meta(ge=0.1, le=3600)]
-    retry_refused_seconds: Annotated[float, Meta(ge=0.1, le=3600)]
-    reorder_packets: Annotated[int, Meta(ge=1, le=10000)]
-    reorder_seconds: Annotated[float, Meta(ge=0, le=10)]
-    jump_seconds: Annotated[float, Meta(ge=0.1, le=60)]
-    backlog_seconds: Annotated[float, Meta(ge=0.5, le=120)]
-    late_seconds: Annotated[float, Meta(ge=0.01, le=60)]
-    latency_allowance_ms: Annotated[float, Meta(ge=0, le=10000)]
-    file_threads: Annotated[int, Meta(ge=0, le=64)]
-    live_threads: Annotated[int, Meta(ge=1, le=64)]
-    max_failed_fraction: Annotated[float, Meta(ge=0, le=1)]
-    tls_verify: bool
-    tls_ca_file: str
+    transport: Transport = "auto"
+    open_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 8.0
+    stall_seconds: Annotated[float, Meta(ge=0.5, le=600)] = 6.0
+    retry_first_seconds: Annotated[float, Meta(ge=0.05, le=60)] = 0.3
+    retry_quick_seconds: Annotated[float, Meta(ge=0.05, le=60)] = 1.5
+    retry_slow_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = 45.0
+    retry_refused_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = 60.0
+    reorder_packets: Annotated[int, Meta(ge=1, le=10000)] = 64
+    reorder_seconds: Annotated[float, Meta(ge=0, le=10)] = 0.2
+    jump_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    backlog_seconds: Annotated[float, Meta(ge=0.5, le=120)] = 10.0
+    late_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.5
+    latency_allowance_ms: Annotated[float, Meta(ge=0, le=10000)] = 250.0
+    file_threads: Annotated[int, Meta(ge=0, le=64)] = 0
+    live_threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    max_failed_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    tls_verify: bool = True
+    tls_ca_file: str = ""
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(type(self)):
+            value = getattr(self, field.name)
+            try:
+                msgspec.convert(value, field.type)
+            except msgspec.ValidationError as error:
+                raise ValueError(f"capture option {field.name} = {value!r}: {error}") from None
+
+
+def tls_options(address: str, options: CaptureOptions) -> dict[str, str]:
+    """Return FFmpeg's options on trust for an rtsps or https `address`; none for any other."""
+    if address.partition("://")[0].lower() not in ("rtsps", "https"):
+        return {}
+    import ssl  # noqa: PLC0415 - 20 ms of start-up that only these sources need
+
+    # The FFmpeg inside PyAV does not know where a system keeps its certificates; Python does.
+    trusted = options.tls_ca_file or ssl.get_default_verify_paths().cafile
+    return {"tls_verify": str(int(options.tls_verify))} | ({"ca_file": trusted} if trusted else {})

@@ -1,4 +1,4 @@
-"""CameraStatus: what a camera is doing now, and what it has been through."""
+"""CameraStatus: the state and counters of a camera."""
 
 from typing import Literal
 
@@ -10,14 +10,24 @@ State = Literal["connecting", "live", "stalled", "down"]
 
 
 class CameraStatus(msgspec.Struct, frozen=True):
-    """What a camera is doing now.
+    """The state and counters of a camera.
 
-    state: connecting (never live so far), live, stalled (connected, but no picture within the limit) or down.
-    since: seconds since 1970 when this state began. last_error: why it was last lost or refused, without secrets.
-    refused: only a person can help: wrong password or path. frames, damaged, late, skipped: pictures delivered so far,
-    those of them that may be damaged, those handled late, and those left out because the program was too slow.
-    attempts, reconnects: connections tried so far, and times that it came back. fps: pictures per second lately.
-    clock_problem: why its clock is not believed.
+    Attributes:
+        camera: its name.
+        state: connecting (never live so far), live, stalled (connected, but no frame within the limit) or down.
+        since: seconds since 1970 when this state began.
+        last_error: why it was last lost or refused, without secrets.
+        refused: whether only a person can help: wrong password or path.
+        frames: frames delivered so far.
+        attempts: connections tried so far.
+        reconnects: times that it came back.
+        damaged: frames delivered that may be damaged.
+        late: frames delivered that were handled late.
+        skipped: frames left out because the program was too slow.
+        fps: frames per second lately.
+        size: (width, height) of its frames in pixels.
+        clock: where the UTC of its frames comes from.
+        clock_problem: why its own clock is not used.
     """
 
     camera: str

@@ -46,7 +46,7 @@ class Link:
 
     @contextmanager
     def watched(self, settings: Settings, judge: Batcher) -> Iterator[None]:
-        """Do with its pictures what the program does."""
+        """Do with its frames what the program does."""
         work = (self.camera, settings, judge, time.time() - time.monotonic())
         thread = threading.Thread(target=self.seen.watch, args=work, name=f"watch-{self.name}")
         thread.start()

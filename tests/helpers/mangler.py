@@ -19,13 +19,13 @@ RTP_TICKS = 90000  # of video, per second
 
 @dataclass(frozen=True)
 class Faults:
-    """What to do to the pictures on their way. Shares are of RTP packets, 0..1.
+    """What to do to the frames on their way. Shares are of RTP packets, 0..1.
 
     drop, burst: share of packets at which a loss begins, and how many are lost then. flip: share with three bits
     turned. duplicate, reorder: share sent twice, or after their successor (UDP only). jitter_ms: mean of an exponential
     delay. silent: nothing passes, connections stay. no_reports: RTCP is lost. clock_offset_seconds: added to
     the camera's clock in its sender reports. clock_drift_ppm: the same, growing with time. stamp_offset_seconds: added
-    to the RTP time stamps of pictures and reports, as a camera does that stamps by its clock.
+    to the RTP time stamps of frames and reports, as a camera does that stamps by its clock.
     """
 
     drop: float = 0.0

@@ -44,7 +44,7 @@ class Clip:
 X264 = {"preset": "ultrafast", "x264-params": "scenecut=0:bframes=0"}
 
 
-def picture(clip: Clip, number: int) -> NDArray[np.uint8]:
+def draw_frame(clip: Clip, number: int) -> NDArray[np.uint8]:
     """(height, width) levels 0..255 of frame `number`, before encoding."""
     width, height = clip.size
     waves, noise = 14 * np.sin((np.arange(width) + 2 * number) / 67.0), _noise(clip.size)
@@ -61,12 +61,12 @@ def picture(clip: Clip, number: int) -> NDArray[np.uint8]:
 
 @cache
 def _noise(size: tuple[int, int]) -> NDArray[np.float32]:
-    """Standard noise, three pictures high: each picture cuts its own out of it."""
+    """Standard noise, three frames high: each frame cuts its own out of it."""
     return np.random.default_rng(0).standard_normal((3 * size[1], size[0]), np.float32)
 
 
 def counter(levels: NDArray[np.float32]) -> int:
-    """The frame number that is burnt into a picture, from its luma in levels 0..255."""
+    """The frame number that is burnt into a frame, from its luma in levels 0..255."""
     side = levels.shape[1] // COUNTER_BITS // 2 * 2
     edge = side // 4
     row = levels[edge : side - edge]
@@ -80,7 +80,7 @@ def make_clip(path: Path, clip: Clip = Clip()) -> Path:
         container.metadata.update(clip.metadata)
         stream = _add_stream(container, clip)
         for number in range(clip.frames):
-            frame = av.VideoFrame.from_ndarray(picture(clip, number), format="gray")
+            frame = av.VideoFrame.from_ndarray(draw_frame(clip, number), format="gray")
             frame = frame.reformat(format=clip.pixels, src_color_range=2, dst_color_range=2 if clip.full_range else 1)
             frame.pts = clip.stamp(number) if clip.stamp else number
             frame.time_base = 1 / clip.rate
@@ -90,7 +90,7 @@ def make_clip(path: Path, clip: Clip = Clip()) -> Path:
 
 
 def encode_again(made: Path, path: Path, clip: Clip) -> Path:
-    """The pictures of the file `made`, encoded to `path` as `clip` says."""
+    """Return the frames of the file `made`, encoded to `path` as `clip` says."""
     with av.open(str(made)) as source, av.open(str(path), "w") as container:
         stream = _add_stream(container, clip)
         for number, frame in enumerate(source.decode(video=0)):

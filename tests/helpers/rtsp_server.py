@@ -3,8 +3,8 @@
 Runs on the system's own Python, for which Debian builds the GStreamer bindings:
     apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 Like a camera it has one live stream that all clients join at its present moment. With --log it writes down when each
-picture was taken, which is what its time stamp says: "UTC_NANOSECONDS LOOP INDEX". Faults are signals: SIGKILL is a
-power cut, SIGSTOP a freeze, SIGUSR1 stops and restarts the pictures alone, SIGUSR2 throws all clients out.
+frame was taken, which is what its time stamp says: "UTC_NANOSECONDS LOOP INDEX". Faults are signals: SIGKILL is a
+power cut, SIGSTOP a freeze, SIGUSR1 stops and restarts the frames alone, SIGUSR2 throws all clients out.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from gi.repository import Gio, GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa
 
 @dataclass(frozen=True)
 class AccessUnit:
-    """One coded picture: when to send it and when it is shown, in nanoseconds from the clip's start."""
+    """One coded frame: when to send it and when it is shown, in nanoseconds from the clip's start."""
 
     send: int
     show: int
@@ -35,12 +35,12 @@ class AccessUnit:
 
 
 class Clip:
-    """The coded pictures of a file, in sending order, with what a payloader needs to know of them."""
+    """The coded frames of a file, in sending order, with what a payloader needs to know of them."""
 
     def __init__(self, path: Path) -> None:
         head = path.read_bytes()
         self.codec = "h265" if b"hvc1" in head or b"hev1" in head else "h264"
-        # Parameter sets go in front of every key picture; were the payloader to do it, it would split pictures of
+        # Parameter sets go in front of every key frame; were the payloader to do it, it would split frames of
         # several slices.
         line = (
             f'filesrc location="{path}" ! qtdemux ! {self.codec}parse config-interval=-1 ! '
@@ -66,7 +66,7 @@ class Clip:
 
 
 class Feeder(threading.Thread):
-    """Pushes a clip's pictures into one appsrc at their pace until told to stop."""
+    """Pushes a clip's frames into one appsrc at their pace until told to stop."""
 
     def __init__(self, source, clip: Clip, camera: "Camera") -> None:
         super().__init__(daemon=True)
@@ -143,12 +143,12 @@ class Camera(GstRtspServer.RTSPMediaFactory):
 
     @staticmethod
     def _report_capture_times(_pipeline, element) -> None:
-        """Sender reports shall tell when pictures entered the stream, not when they left it."""
+        """Sender reports shall tell when frames entered the stream, not when they left it."""
         if element.find_property("rtcp-sync-send-time"):
             element.set_property("rtcp-sync-send-time", False)
 
     def note(self, line: str) -> None:
-        """Write down one picture's sending."""
+        """Write down one frame's sending."""
         if self.log:
             self.log.write(line + "\n")
 

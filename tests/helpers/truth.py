@@ -16,7 +16,7 @@ Span = tuple[float, float]
 
 
 def sent(log: Path) -> list[tuple[float, int]]:
-    """(UTC, loop) of every picture that the RTSP server wrote down in `log`."""
+    """(UTC, loop) of every frame that the RTSP server wrote down in `log`."""
     rows = [line.split() for line in log.read_text().splitlines()]
     return [(int(row[0]) / 1e9, int(row[1])) for row in rows if len(row) == 3]
 
@@ -36,14 +36,14 @@ def flashes_shown(log: Path, spans: Iterable[Span], *, partly: bool = False) -> 
 
 @dataclass
 class Seen:
-    """What one camera's thread saw: (UTC of arrival, marked) of every picture, and each flash's last revision."""
+    """What one camera's thread saw: (UTC of arrival, marked) of every frame, and each flash's last revision."""
 
     rate: float = 25.0
     arrivals: list[tuple[float, bool]] = field(default_factory=list)
     flashes: dict[str, Flash] = field(default_factory=dict)
 
     def watch(self, camera: Camera, settings: Settings, judge: Batcher, utc_offset: float) -> None:
-        """Do with every picture what the program does, until the camera is stopped."""
+        """Do with every frame what the program does, until the camera is stopped."""
 
         def publish(flash: Flash) -> None:
             self.flashes[flash.id] = flash
@@ -54,8 +54,8 @@ class Seen:
             detector.push(frame)
         detector.finish()
 
-    def pictures(self, begin: float, end: float) -> tuple[int, int]:
-        """Pictures that came in a span, and how many of them were marked."""
+    def count_frames(self, begin: float, end: float) -> tuple[int, int]:
+        """Frames that came in a span, and how many of them were marked."""
         inside = [marked for when, marked in self.arrivals if begin <= when < end]
         return len(inside), sum(inside)
 
@@ -65,14 +65,14 @@ class Seen:
         return [flash for flash in self.flashes.values() if flash.state == "confirmed"]
 
     def whole(self, span: Span) -> bool:
-        """Whether the pictures from 1.5 s before a flash to 1 s after it came unmarked, all but at most three."""
+        """Whether the frames from 1.5 s before a flash to 1 s after it came unmarked, all but at most three."""
         begin, end = span[0] - 1.5, span[1] + 1.0
-        got, marked = self.pictures(begin, end)
+        got, marked = self.count_frames(begin, end)
         return marked == 0 and got >= (end - begin) * self.rate - 3
 
     def seen_at_all(self, span: Span) -> bool:
-        """Whether pictures came throughout a flash, marked or not."""
-        got, _ = self.pictures(span[0], span[1] + 0.2)
+        """Whether frames came throughout a flash, marked or not."""
+        got, _ = self.count_frames(span[0], span[1] + 0.2)
         return got >= (span[1] - span[0]) * self.rate
 
     def found(self, span: Span) -> bool:

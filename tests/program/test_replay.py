@@ -247,7 +247,7 @@ def audio_only(path: Path) -> None:
         ("empty folder", "no video in this folder"),
         ("zero bytes", "empty"),
         ("text", "not a video"),
-        ("audio", "no pictures"),
+        ("audio", "no video"),
     ],
 )
 def test_what_cannot_be_watched_gets_one_clear_line_and_nothing_is_written(

@@ -1,30 +1,115 @@
-"""Opening a recording, and what its container states of itself."""
+"""Open a recording, read its packets, and tell what its container states of itself."""
 
+import logging
 import re
 import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.stream import VideoStream
 
-from stream.capture.addresses import is_url
+from stream.capture.addresses import is_url, redact
 from stream.capture.files.growing_file import GrowingFile
-from stream.capture.live.tls import tls_options
+from stream.capture.frame import Clock
 from stream.capture.open_errors import explain_open_error
-from stream.capture.options import CaptureOptions
+from stream.capture.options import CaptureOptions, tls_options
 from stream.errors import OpenError
 
+log = logging.getLogger(__name__)
+
+DEFAULT_RATE = 25.0  # frames per second, where the recording states none
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a date say 1904 or 1970
 _CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
-def refuse_what_is_not_a_file(address: str, *, may_be_empty: bool = False) -> None:
-    """Nothing for a URL or a file with something in it, or one that `may_be_empty`.
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """An opened recording and what it states of itself.
+
+    Attributes:
+        container: the opened container.
+        stream: the video stream that is decoded.
+        sound: its first sound stream, if any.
+        frame_rate: frames per second as stated or guessed by the container.
+        duration_seconds: from the first frame to the end of the last, if stated.
+        measured: streams that `duration_seconds` is stated for together.
+        duration_slack_seconds: how much of that duration may be missing before the recording counts as cut short.
+    """
+
+    container: InputContainer
+    stream: VideoStream
+    sound: AudioStream | None
+    frame_rate: float | None
+    duration_seconds: float | None
+    measured: tuple[Stream, ...]
+    duration_slack_seconds: float
+
+    def close(self) -> None:
+        """Free the decoder and the file."""
+        # Decoder threads that still run while their context is freed may wait for the interpreter for ever.
+        self.stream.codec_context.flush_buffers()
+        self.container.close()
+
+
+def open_recording(source: str | GrowingFile, options: CaptureOptions) -> Recording:
+    """Open the recording at or in `source`.
 
     Raises:
-        OpenError: there is no such file, or it is a folder, a pipe or empty. FFmpeg would wait on a pipe for ever.
+        OpenError: it is not there, or not video.
+    """
+    container = open_container(source, options)
+    try:
+        stream = video_stream(container, redact(source))
+    except OpenError:
+        container.close()
+        raise
+    stream.codec_context.thread_type = "AUTO"
+    stream.codec_context.thread_count = options.file_threads
+    own = stated_duration(container, stream)
+    duration = whole_duration(container) if own is None else own
+    measured = tuple(container.streams) if own is None else (stream,)
+    share, least = (0.02, 1.0) if len(measured) == 1 else (0.1, 3.0)
+    return Recording(
+        container=container,
+        stream=stream,
+        sound=container.streams.audio[0] if container.streams.audio else None,
+        frame_rate=frame_rate(container, stream),
+        duration_seconds=duration,
+        measured=measured,
+        duration_slack_seconds=max(least, share * (duration or 0)),
+    )
+
+
+def demux_known(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[Any]]":
+    """Yield the packets of `streams`, passing over streams that appear only after opening.
+
+    Raises:
+        av.FFmpegError: reading failed.
+        OSError: reading failed.
+    """
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        # At the end, PyAV 18 flushes the known streams and then stumbles over those that appeared since opening.
+        return
+
+
+def refuse_what_is_not_a_file(address: str, *, may_be_empty: bool = False) -> None:
+    """Raise OpenError unless `address` is a URL or a file with content; FFmpeg would wait on a pipe for ever.
+
+    Args:
+        address: path or URL.
+        may_be_empty: accept an empty file.
+
+    Raises:
+        OpenError: there is no such file, or it is a folder, a pipe or empty.
     """
     if is_url(address):
         return
@@ -46,7 +131,7 @@ def refuse_what_is_not_a_file(address: str, *, may_be_empty: bool = False) -> No
 
 
 def open_container(source: str | GrowingFile, options: CaptureOptions) -> InputContainer:
-    """The container at or in `source`, opened.
+    """Open the container at or in `source`.
 
     Raises:
         OpenError: it is not there, or not video.
@@ -64,41 +149,41 @@ def open_container(source: str | GrowingFile, options: CaptureOptions) -> InputC
 
 
 def is_still(container: InputContainer) -> bool:
-    """Whether it is a single picture, by FFmpeg's name for its format."""
+    """Return whether it is a single image, by FFmpeg's name for its format."""
     return container.format.name.startswith("image2") or container.format.name.endswith("_pipe")
 
 
 def video_stream(container: InputContainer, shown: str) -> VideoStream:
-    """Its first stream of moving pictures; `shown` names the source in errors.
+    """Return its first video stream; `shown` names the source in errors.
 
     Raises:
-        OpenError: it holds none, or nothing decodes them.
+        OpenError: it holds none, or no decoder for it is there.
     """
     if is_still(container):
         raise OpenError(f"{shown}: is a still image, not a video", permanent=True)
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
-        kind = "sound but no pictures" if container.streams.audio else "no pictures"
-        raise OpenError(f"{shown}: holds {kind}; a video is needed", permanent=True)
+        kind = "sound but no video" if container.streams.audio else "no video"
+        raise OpenError(f"{shown}: holds {kind}; name a video file", permanent=True)
     if streams[0].codec_context is None:
-        raise OpenError(f"{shown}: no decoder for its pictures; convert it with: ffmpeg -i IN OUT.mp4", permanent=True)
+        raise OpenError(f"{shown}: no decoder for its video; convert it with: ffmpeg -i IN OUT.mp4", permanent=True)
     return streams[0]
 
 
 def has_time_stamps(container: InputContainer) -> bool:
-    """Whether it says when each picture is shown; bare streams of H.264, H.265 or JPEGs do not."""
+    """Return whether it says when each frame is shown; bare streams of H.264, H.265 or JPEGs do not."""
     return av.format.Flags.no_timestamps not in av.format.Flags(container.format.flags)
 
 
 def frame_rate(container: InputContainer, stream: VideoStream) -> float | None:
-    """Pictures per second as stated or guessed by the container, if at all; a bare stream may state it in its codec."""
+    """Return frames per second as stated or guessed by the container; a bare stream may state it in its codec."""
     own = None if has_time_stamps(container) else stream.codec_context.framerate
     rate = own or stream.average_rate or stream.guessed_rate
     return float(rate) if rate else None
 
 
 def stated_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds from the first to the end of the last picture as the container states them, if it does."""
+    """Return seconds from the first frame to the end of the last as the container states them."""
     stated = _CLOCK_TIME.fullmatch(stream.metadata.get("DURATION", ""))
     if container.format.name == "avi" and stream.frames and stream.average_rate:
         return float(stream.frames / stream.average_rate)  # its duration shrinks with the file
@@ -110,21 +195,21 @@ def stated_duration(container: InputContainer, stream: VideoStream) -> float | N
 
 
 def whole_duration(container: InputContainer) -> float | None:
-    """Seconds to the end of its last stream, which may be sound, as the container states them, if it does."""
+    """Return seconds to the end of its last stream, which may be sound, as the container states them."""
     return None if container.duration is None else _from_its_start(container, container.duration / av.time_base)
 
 
 def _from_its_start(container: InputContainer, seconds: float) -> float:
-    """Matroska's durations count from 0, where a segment of a longer recording may begin hours later."""
+    """Subtract the start: Matroska's durations count from 0, and a segment may begin hours later."""
     start = (container.start_time or 0) / av.time_base
     return seconds - start if "matroska" in container.format.name and 0 < start < seconds else seconds
 
 
 def creation_time(container: InputContainer, stream: VideoStream, length_seconds: float | None) -> float | None:
-    """UTC at its beginning as the recording states it, seconds since 1970, if it does and may be believed.
+    """Return UTC at its beginning as the recording states it, in seconds since 1970, or None if not trustworthy.
 
-    What devices are known to write instead: their local time without a zone (the date of an AVI file) or as if it
-    were UTC (GoPro), which tells nothing; and the time of the end (Android), so that `length_seconds` are taken off.
+    Some devices write other times: local time without a zone (AVI) or as if it were UTC (GoPro), which is ignored, and
+    the time of the end (Android), from which `length_seconds` are subtracted.
     """
     tags = container.metadata | stream.metadata
     if "GoPro" in tags.get("handler_name", ""):  # older ones write its length before it
@@ -142,3 +227,46 @@ def creation_time(container: InputContainer, stream: VideoStream, length_seconds
             return moment.timestamp()
         return None if length_seconds is None else moment.timestamp() - length_seconds
     return None
+
+
+class FileUtc:
+    """Maps seconds of a recording to UTC, from the user's start time or the container's creation time.
+
+    Attributes:
+        clock: file, or none where neither is known.
+        error_ms: bound on the error, or None where that is unknown.
+    """
+
+    def __init__(self, address: str, recording: Recording, start_utc: float | None) -> None:
+        """Begin before the first frame; `address` names the recording in the log."""
+        rate = recording.frame_rate or DEFAULT_RATE
+        self._address = address
+        self._first_utc = start_utc
+        self.error_ms = None if start_utc is None else 1000.0 / rate
+        self._start_utc = start_utc
+        if start_utc is None:
+            self._start_utc = creation_time(recording.container, recording.stream, recording.duration_seconds)
+        self.clock: Clock = "none" if self._start_utc is None else "file"
+        if not has_time_stamps(recording.container):
+            self.error_ms = None
+            log.warning(
+                "%s: holds no time stamps: %g frames a second are assumed; if it was recorded at another rate, its "
+                "times are off: convert it first with: ffmpeg -framerate RATE -i IN OUT.mp4",
+                address,
+                rate,
+            )
+
+    def at(self, seconds: float, *, stepped_back: bool) -> float | None:
+        """Return UTC at `seconds`, in seconds since 1970; stepped_back: the time stamps began anew somewhere."""
+        if stepped_back and self.error_ms is not None:
+            self.error_ms = None
+            log.warning(
+                "%s: its time stamps begin anew at %.2f s, as where recordings were joined: UTC goes on as if nothing "
+                "were missing there; replay each part with a --start of its own",
+                self._address,
+                seconds,
+            )
+        if self._first_utc is not None:
+            # The user's time is that of the first frame; sound, or frames without their key frame, may come before.
+            self._start_utc, self._first_utc = self._first_utc - seconds, None
+        return None if self._start_utc is None else self._start_utc + seconds

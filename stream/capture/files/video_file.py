@@ -1,75 +1,39 @@
-"""Recorded video: every picture of a file or URL, in order, with its time."""
+"""Recorded video: every frame of a file or URL, in order, with its time."""
 
-import logging
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import av
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
-from stream.capture.addresses import camera_name, redact
-from stream.capture.clip_buffer import Clip, History
-from stream.capture.files.avi import ShowingTimes
-from stream.capture.files.container import (
-    creation_time,
-    frame_rate,
-    has_time_stamps,
-    open_container,
-    refuse_what_is_not_a_file,
-    stated_duration,
-    video_stream,
-    whole_duration,
-)
+from stream.capture.addresses import redact
+from stream.capture.clip_buffer import Clip, ClipBuffer
+from stream.capture.files.avi import PresentationOrder
+from stream.capture.files.container import DEFAULT_RATE, FileUtc, Recording, demux_known, open_recording
 from stream.capture.files.growing_file import GrowingFile
 from stream.capture.frame import Clock, Frame
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.open_errors import reason_of
 from stream.capture.options import CaptureOptions
-from stream.capture.timing.timeline import SteadyClock
+from stream.capture.timing.timeline import MonotonicTimeline
 from stream.errors import OpenError, VideoError
-
-log = logging.getLogger(__name__)
 
 _FEW_PACKETS = 50  # below this many, a failed share says little
 
 
-def open_video(
-    path_or_url: str | Path | GrowingFile,
-    *,
-    name: str | None = None,
-    options: CaptureOptions,
-    start_utc: float | None = None,
-    history_seconds: float = 0.0,
-) -> "Video":
-    """The recording at `path_or_url`, opened; a GrowingFile is read while it is written, and closed with the video.
-
-    An MP4 whose index is at its end can be read once it is complete only.
-
-    name: of the camera that made it; without one it is made from the address.
-    start_utc: seconds since 1970 at its first picture; without it the container's creation time is used, if any.
-    history_seconds: how much of what was read is kept for `Video.cut`; 0: nothing.
-
-    Raises:
-        OpenError: there is no such file, or it is not video; one line that says what it is.
-    """
-    source = path_or_url if isinstance(path_or_url, GrowingFile) else str(path_or_url)
-    refuse_what_is_not_a_file(str(source), may_be_empty=isinstance(source, GrowingFile))
-    if isinstance(source, GrowingFile) and source.is_finished_mp4():
-        source = str(source)
-    return Video(source, name or camera_name(str(source)), options, start_utc, history_seconds)
-
-
 class Video:
-    """An opened recording; iterating gives every picture once, in order.
+    """An opened recording; each iteration gives every frame once, in order.
 
-    After the last good picture the iteration raises VideoError when the recording breaks off before its stated end or
-    too much of it would not decode. Damaged places only mark pictures: `Frame.quality` holds "decode_error" then.
+    A second iteration reads the recording again from its beginning and ends the first.
+
+    Attributes:
+        name: of the camera.
+        address: path or URL, without secrets.
+        codec: FFmpeg's name of the codec.
+        frame_rate: frames per second as stated by the container, if at all.
+        duration_seconds: from the first frame to the end of the last as stated by the container, if at all.
     """
 
     def __init__(
@@ -80,227 +44,323 @@ class Video:
         start_utc: float | None,
         history_seconds: float = 0.0,
     ) -> None:
+        """Open `source`; see `open_video`.
+
+        Raises:
+            OpenError: it is not there, or not video.
+        """
         self.name = name
         self.address = redact(source)
-        self.damaged = 0
-        self.clock: Clock = "none"
+        self._source = source
         self._options = options
-        self._failed = 0
-        self._packets = 0
-        self._grows = isinstance(source, GrowingFile)
-        self._stack = ExitStack()
-        if isinstance(source, GrowingFile):
-            self._stack.callback(source.close)
-        try:
-            self._container = open_container(source, options)
-            self._stack.callback(self._container.close)
-            self._stream = video_stream(self._container, self.address)
-        except OpenError:
-            self._stack.close()
-            raise
-        self._history = History(history_seconds, self._stream)
-        self._sound = self._container.streams.audio[0] if history_seconds and self._container.streams.audio else None
-        self._prepare(start_utc)
+        self._start_utc = start_utc
+        self._history_seconds = history_seconds
+        self._pass = self._begin_pass()
+        recording = self._pass.recording
+        self.codec = recording.stream.codec_context.name
+        self.frame_rate = recording.frame_rate
+        self.duration_seconds = recording.duration_seconds
 
-    def _prepare(self, start_utc: float | None) -> None:
-        stream, container = self._stream, self._container
-        codec = stream.codec_context
-        codec.thread_type = "AUTO"
-        codec.thread_count = self._options.file_threads
-        self.size = (codec.width, codec.height)
-        self.codec = codec.name
-        self.frame_rate = frame_rate(container, stream)
-        own = stated_duration(container, stream)
-        self.duration_seconds = whole_duration(container) if own is None else own
-        self._followed = list(container.streams) if own is None else [stream]  # which have that duration together
-        share, least = (0.02, 1.0) if len(self._followed) == 1 else (0.1, 3.0)
-        self._duration_slack = max(least, share * (self.duration_seconds or 0))
-        self._tick = float(stream.time_base or 0)
-        self._showing = ShowingTimes() if container.format.name == "avi" else None
-        start = None
-        if self._showing is None and container.start_time is not None:
-            start = container.start_time / av.time_base
-        self._steady = SteadyClock(self._options.jump_seconds, start)
-        self._set_utc(start_utc)
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return (width, height) of the frames in pixels, as stored; it may change within a recording."""
+        return self._pass.frames.size
 
-    def _set_utc(self, start_utc: float | None) -> None:
-        self._start_utc, self._utc_error_ms = creation_time(self._container, self._stream, self.duration_seconds), None
-        self._first_utc = start_utc
-        rate = self.frame_rate or 25.0
-        if start_utc is not None:
-            self._start_utc, self._utc_error_ms = start_utc, 1000.0 / rate
-        if not has_time_stamps(self._container):
-            self._utc_error_ms = None
-            log.warning(
-                "%s: holds no time stamps: %g pictures a second are assumed; if it was recorded at another, its times "
-                "are off: convert it first with: ffmpeg -framerate RATE -i IN OUT.mp4",
-                self.address,
-                rate,
-            )
-        if self._start_utc is not None:
-            self.clock = "file"
+    @property
+    def clock(self) -> Clock:
+        """Return where the frames' UTC comes from: file or none."""
+        return self._pass.frames.utc.clock
+
+    @property
+    def damaged(self) -> int:
+        """Return how many frames of this iteration may be damaged so far."""
+        return self._pass.frames.damaged
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Free the decoder and the file."""
-        # Decoder threads that still run while their context is freed could wait for the interpreter for ever.
-        self._stream.codec_context.flush_buffers()
-        self._stack.close()
+        """Free the decoder and the file; it may be called twice."""
+        self._pass.close()
+        if isinstance(self._source, GrowingFile):
+            self._source.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Every picture, in order.
+        """Yield every frame, in order. Damaged places only mark frames: `Frame.quality` holds "decode_error" then.
 
         Raises:
-            VideoError: after the last good picture: the recording breaks off, or too much would not decode.
+            OpenError: a second iteration finds the recording gone.
+            VideoError: after the last good frame, the recording breaks off before its stated end or too much of it
+                does not decode; or it was closed, or is read again.
         """
-        self._luma = LumaReader(self.codec)
-        self._rotation = 0
-        self._shape = self.size
-        self._number = 0
-        self._end = 0.0
-        self._last_stamp = -1
-        self._marked = False
-        usual = 1.0 / (self.frame_rate or 25.0)
-        broken = None
-        self._other_end = 0.0  # of sound, on the container's clock
-        wanted = self._followed if self._sound in (None, *self._followed) else [*self._followed, self._sound]
-        packets: Iterator[av.Packet[Any]] = self._container.demux(*wanted)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except (av.FFmpegError, OSError) as error:
-                broken = reason_of(error)
-                break
-            if packet.stream.index != self._stream.index:
-                self._pass_by(packet)
-                continue
-            self._packets += 1
-            if packet.pts is not None and packet.pts > self._last_stamp:
-                self._last_stamp = packet.pts
-            self._keep(packet)
-            for picture in self._decode(packet):
-                yield self._frame(picture, usual)
-        if broken is not None:
-            for picture in self._decode(None):
-                yield self._frame(picture, usual)
-        self._judge(broken)
+        current = self._pass = self._next_pass()
+        for packet in current.packets():
+            yield from current.decode(packet)
+        if current.read_error is not None:
+            yield from current.decode(None)
+        current.check_complete()
 
     def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
-        """What was read of that time (the source's clock) as a file of its own, from the key frame before it on.
+        """Return what was read of that time (the source's clock) as a file, from the key frame before it on.
 
-        None where it is not kept any more. Call it while iterating.
+        Call it while iterating. None where it is not kept any more.
 
         Raises:
             VideoError: no container takes it.
         """
-        return self._history.cut(start_seconds, end_seconds)
+        return self._pass.clips.cut(start_seconds, end_seconds)
 
-    def _pass_by(self, packet: "av.Packet[Any]") -> None:
-        """Take a packet of no picture: sound for clips, and how far what has the duration in common goes."""
-        if packet.stream is self._sound:
-            self._history.add_sound(packet)
-        if packet.stream in self._followed:
-            self._other_end = max(self._other_end, float((packet.pts or 0) * packet.time_base))
+    def _next_pass(self) -> "_Pass":
+        last = self._pass
+        if last.closed:
+            raise VideoError(f"{self.address}: is closed; open it again with open_video")
+        if not last.begun:
+            last.begun = True
+            return last
+        if isinstance(self._source, GrowingFile):
+            raise VideoError(f"{self.address}: a growing file is read once; open it again with open_video")
+        last.close()
+        again = self._begin_pass()
+        again.begun = True
+        return again
 
-    def _keep(self, packet: "av.Packet[VideoStream]") -> None:
-        if self._showing is None:
-            self._history.add(packet)
-            return
-        self._showing.take(packet)
-        for known in self._showing.known():
-            self._history.add(known)
-
-    def _decode(self, packet: "av.Packet[VideoStream] | None") -> list[VideoFrame]:
+    def _begin_pass(self) -> "_Pass":
         try:
-            return self._stream.codec_context.decode(packet)
+            recording = open_recording(self._source, self._options)
+        except OpenError:
+            if isinstance(self._source, GrowingFile):
+                self._source.close()
+            raise
+        frames = _FrameBuilder(self.name, self.address, recording, self._options.jump_seconds, self._start_utc)
+        clips = ClipBuffer(self._history_seconds, recording.stream)
+        grows = isinstance(self._source, GrowingFile)
+        return _Pass(recording, frames, clips, self._options, address=self.address, grows=grows)
+
+
+class _Pass:
+    """One reading of a recording from beginning to end.
+
+    Attributes:
+        recording: opened for this pass only.
+        frames: makes its frames.
+        clips: its last packets.
+        begun: whether it is iterated.
+        closed: whether its recording is closed.
+        read_error: why reading ended early, if it did.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        frames: "_FrameBuilder",
+        clips: ClipBuffer,
+        options: CaptureOptions,
+        *,
+        address: str,
+        grows: bool,
+    ) -> None:
+        self.recording = recording
+        self.frames = frames
+        self.clips = clips
+        self.begun = False
+        self.closed = False
+        self.read_error: str | None = None
+        self._options = options
+        self._address = address
+        self._grows = grows
+        self._sound = recording.sound if clips.keeps else None
+        self._order = frames.order
+        self._extent = _Extent(recording)
+        self._packets = 0
+        self._failed = 0
+
+    def close(self) -> None:
+        """Free the decoder and the file; it may be called twice."""
+        if not self.closed:
+            self.closed = True
+            self.recording.close()
+
+    def packets(self) -> "Iterator[av.Packet[Any]]":
+        """Yield the video packets; sound goes to the clips, and other streams only tell how far the data reaches."""
+        recording, video = self.recording, self.recording.stream.index
+        wanted = recording.measured
+        if self._sound is not None and self._sound not in wanted:
+            wanted = (*wanted, self._sound)
+        packets = demux_known(recording.container, *wanted)
+        while not self.closed:  # reading from a closed container would end the process
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.FFmpegError, OSError) as error:
+                self.read_error = reason_of(error)
+                return
+            if packet.stream.index == video:
+                self._packets += 1
+                self._extent.add_video(packet)
+                self._keep(packet)
+                yield packet
+            else:
+                self._extent.add_other(packet)
+                if packet.stream is self._sound:
+                    self.clips.add_sound(packet)
+        raise VideoError(
+            f"{self._address}: was closed, or read again from its beginning, while it was read; "
+            "open it twice to read it twice at once"
+        )
+
+    def decode(self, packet: "av.Packet[Any] | None") -> Iterator[Frame]:
+        """Yield the frames that come out when `packet` goes in; None flushes the decoder."""
+        try:
+            decoded = self.recording.stream.codec_context.decode(packet)
         except av.FFmpegError:
             self._failed += 1
-            self._marked = True
-            return []
+            self.frames.mark_damaged()
+            return
+        for video_frame in decoded:
+            frame = self.frames.build(video_frame, self.clips)
+            self._extent.frames_end = frame.seconds + frame.duration
+            yield frame
 
-    def _frame(self, picture: VideoFrame, usual: float) -> Frame:
-        duration = picture.duration * self._tick if picture.duration else usual
-        ticks = picture.pts if self._showing is None else self._showing.show(picture)
+    def check_complete(self) -> None:
+        """Raise VideoError where the recording did not hold what it promised."""
+        if not self.frames.count:
+            why = self.read_error or "no data"
+            if self._grows:
+                raise VideoError(
+                    f"{self._address}: not one frame could be decoded while it grew ({why}); an MP4 can "
+                    "be read once it is complete: record to .ts or .mkv, or replay it again"
+                )
+            raise VideoError(f"{self._address}: not one frame could be decoded ({why}); is it complete?")
+        if self.read_error is not None:
+            raise VideoError(
+                f"{self._address}: breaks off after {self._extent.frames_end:.2f} s ({self.read_error}); "
+                "the frames before are good"
+            )
+        promised, reached = self.recording.duration_seconds, self._extent.reached(self.frames.origin_seconds)
+        if promised is not None and promised - reached > self.recording.duration_slack_seconds:
+            raise VideoError(
+                f"{self._address}: breaks off after {reached:.2f} of {promised:.2f} s: recording or copy was cut short"
+            )
+        share = self._failed / self._packets
+        if self._packets >= _FEW_PACKETS and share > self._options.max_failed_fraction:
+            raise VideoError(
+                f"{self._address}: {share:.0%} of {self._packets} frames would not decode: the file is damaged"
+            )
+
+    def _keep(self, packet: "av.Packet[Any]") -> None:
+        if self._order is None:
+            self.clips.add(packet)
+            return
+        self._order.add(packet)
+        for settled in self._order.settled():
+            self.clips.add(settled)
+
+
+class _Extent:
+    """How far the data of a recording reaches.
+
+    Attributes:
+        frames_end: end of the last frame in seconds on the source's clock.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.frames_end = 0.0
+        self._tick = float(recording.stream.time_base or 0)
+        self._measured = recording.measured
+        self._last_pts = -1
+        self._other_end = 0.0  # on the container's clock
+
+    def add_video(self, packet: "av.Packet[Any]") -> None:
+        """Note a video packet, whether or not it decodes."""
+        if packet.pts is not None and packet.pts > self._last_pts:
+            self._last_pts = packet.pts
+
+    def add_other(self, packet: "av.Packet[Any]") -> None:
+        """Note a packet of another stream."""
+        if packet.stream in self._measured:
+            self._other_end = max(self._other_end, float((packet.pts or 0) * packet.time_base))
+
+    def reached(self, origin_seconds: float) -> float:
+        """Return the seconds to which data came, decoded or not; `origin_seconds` is the time stamp of 0 seconds."""
+        return max(self.frames_end, max(self._last_pts * self._tick, self._other_end) - origin_seconds)
+
+
+class _FrameBuilder:
+    """Makes the frames of a recording from decoded ones: number, time, size, rotation and damage.
+
+    Attributes:
+        count: frames made so far.
+        damaged: those of them that may be damaged.
+        size: (width, height) of the last one.
+        order: presentation times of an AVI file.
+        utc: maps its seconds to UTC.
+    """
+
+    def __init__(
+        self, name: str, address: str, recording: Recording, jump_seconds: float, start_utc: float | None
+    ) -> None:
+        container, codec = recording.container, recording.stream.codec_context
+        self.count = 0
+        self.damaged = 0
+        self.size = (codec.width, codec.height)
+        self.order = PresentationOrder() if container.format.name == "avi" else None
+        self.utc = FileUtc(address, recording, start_utc)
+        start = None
+        if self.order is None and container.start_time is not None:
+            start = container.start_time / av.time_base
+        self._timeline = MonotonicTimeline(jump_seconds, start)
+        self._name = name
+        self._luma = LumaReader(codec.name)
+        self._tick = float(recording.stream.time_base or 0)
+        self._default_duration = 1.0 / (recording.frame_rate or DEFAULT_RATE)
+        self._rotation = 0
+        self._marked = False  # a packet failed since the last key frame
+
+    @property
+    def origin_seconds(self) -> float:
+        """Return the time stamp that stands for 0 seconds."""
+        return self._timeline.origin
+
+    def mark_damaged(self) -> None:
+        """Mark the frames up to the next key frame: a packet did not decode."""
+        self._marked = True
+
+    def build(self, decoded: VideoFrame, clips: ClipBuffer) -> Frame:
+        """Return the next frame, made of `decoded`, and tell `clips` its time."""
+        duration = decoded.duration * self._tick if decoded.duration else self._default_duration
+        ticks = decoded.pts if self.order is None else self.order.stamp_of(decoded)
         stamp = None if ticks is None else ticks * self._tick
-        seconds = self._steady.place(stamp, duration)
-        if self._steady.stepped_back and self._utc_error_ms is not None:
-            self._doubt_utc(seconds)
-        self._history.place(stamp, seconds)
-        if picture.key_frame:
+        seconds = self._timeline.place(stamp, duration)
+        clips.place(stamp, seconds)
+        if decoded.key_frame:
             self._marked = False
-            self._rotation = rotation_of(picture)
-        if (picture.width, picture.height) != self._shape:
-            self._shape = self.size = (picture.width, picture.height)
-            self._steady.new_epoch()
-        damaged = picture.is_corrupt or self._marked
+            self._rotation = rotation_of(decoded)
+        if (decoded.width, decoded.height) != self.size:
+            self.size = (decoded.width, decoded.height)
+            self._timeline.new_epoch()
+        damaged = decoded.is_corrupt or self._marked
         self.damaged += damaged
-        luma, black, white = self._luma.read(picture)
-        if self._first_utc is not None and not self._number:
-            self._start_utc = self._first_utc - seconds  # sound, or pictures without their key frame, may come before
-        number, self._number = self._number, self._number + 1
-        self._end = seconds + duration
+        luma, black, white = self._luma.read(decoded)
+        number, self.count = self.count, self.count + 1
+        utc = self.utc.at(seconds, stepped_back=self._timeline.stepped_back)
         return Frame(
-            camera=self.name,
+            camera=self._name,
             number=number,
             seconds=seconds,
             duration=duration,
             luma=luma,
             black=black,
             white=white,
-            utc=None if self._start_utc is None else self._start_utc + seconds,
+            utc=utc,
             arrival=time.monotonic(),
-            clock=self.clock,
-            utc_error_ms=self._utc_error_ms,
-            epoch=self._steady.epoch,
+            clock=self.utc.clock,
+            utc_error_ms=self.utc.error_ms,
+            epoch=self._timeline.epoch,
             quality=("decode_error",) if damaged else (),
             rotation=self._rotation,
-            color=partial(upright_rgb, picture, self._rotation),
+            color=partial(upright_rgb, decoded, self._rotation),
         )
-
-    def _doubt_utc(self, seconds: float) -> None:
-        self._utc_error_ms = None
-        log.warning(
-            "%s: its time stamps begin anew at %.2f s, as where recordings were joined: UTC goes on as if nothing were "
-            "missing there; replay each part with a --start of its own",
-            self.address,
-            seconds,
-        )
-
-    def _judge(self, broken: str | None) -> None:
-        """Raise VideoError where the recording did not hold what it promised."""
-        if not self._number and self._grows:
-            raise VideoError(
-                f"{self.address}: not one picture could be decoded while it grew ({broken or 'no data'}); an MP4 can "
-                "be read once it is complete: record to .ts or .mkv, or replay it again"
-            )
-        if not self._number:
-            raise VideoError(
-                f"{self.address}: not one picture could be decoded ({broken or 'no data'}); is it complete?"
-            )
-        if broken is not None:
-            raise VideoError(
-                f"{self.address}: breaks off after {self._end:.2f} s ({broken}); the pictures before are good"
-            )
-        promised, reached = self.duration_seconds, self._reached()
-        if promised is not None and promised - reached > self._duration_slack:
-            raise VideoError(
-                f"{self.address}: breaks off after {reached:.2f} of {promised:.2f} s: recording or copy was cut short"
-            )
-        share = self._failed / self._packets
-        if self._packets >= _FEW_PACKETS and share > self._options.max_failed_fraction:
-            raise VideoError(
-                f"{self.address}: {share:.0%} of {self._packets} pictures would not decode: the file is damaged"
-            )
-
-    def _reached(self) -> float:
-        """Seconds to which data came, decoded or not."""
-        return max(self._end, max(self._last_stamp * self._tick, self._other_end) - self._steady.origin)

@@ -1,11 +1,10 @@
-"""A live source that always comes back: opened, watched, reopened with growing waits; its state and counters."""
+"""A live source: opened, watched, and reopened with growing waits; its state and counters."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from msgspec.structs import replace
@@ -13,45 +12,58 @@ from msgspec.structs import replace
 from stream.capture.addresses import in_one_word, redact
 from stream.capture.clip_buffer import Clip
 from stream.capture.frame import Frame
-from stream.capture.live.backoff import Retry
-from stream.capture.live.connection import Connection, Ended, Item, Opened, Packet, Shot
+from stream.capture.live.backoff import ReconnectSchedule
+from stream.capture.live.connection import Connected, Connection, DecodedFrame, Disconnected, Item, Packet
 from stream.capture.live.device import DeviceConnection, is_device
 from stream.capture.live.network import NetworkConnection
-from stream.capture.live.packet_queue import Inbox
+from stream.capture.live.packet_queue import PacketQueue
 from stream.capture.options import CaptureOptions
 from stream.capture.status import CameraStatus, State
-from stream.capture.timing.decoder import LiveDecoder, Timeline
+from stream.capture.timing.decoder import LiveDecoder
+from stream.capture.timing.timeline import FrameAssembler
 from stream.errors import OpenError, StreamError
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.1
-_STALLED_LIMITS = 5.0  # after so many stall limits a silent old connection is given up
+_STALLED_LIMITS = 5.0  # stall limits after which a silent old connection is given up
 _JOIN_SECONDS = 2.8
-_SAY_SECONDS = 60.0  # how often is said that pictures are skipped, while it goes on
+_SKIPPED_LOG_SECONDS = 60.0  # between two warnings that frames are skipped
 
 
 class Camera:
-    """Frames of a live source, for ever.
+    """Frames of a live source, over all reconnects.
 
-        with Camera("roof", "rtsp://...", options) as camera:
+        with Camera("roof", "rtsp://...") as camera:
             for frame in camera: ...     # ends only after camera.stop()
 
     One thread per connection reads packets; they are decoded in the iterating thread. While a camera is silent its
-    connection is kept and a second one is tried beside it: whichever shows a picture first goes on.
-    `on_state` is called from the iterating thread at every change of state, and at most once a minute while pictures
-    are skipped.
+    connection is kept and a second one is tried beside it: the first to deliver a frame is used from then on.
+
+    Attributes:
+        name: of the camera.
     """
 
     def __init__(
         self,
         name: str,
         address: str,
-        options: CaptureOptions,
+        options: CaptureOptions | None = None,
         on_state: Callable[[CameraStatus], None] | None = None,
         *,
         history_seconds: float = 0.0,
     ) -> None:
+        """Prepare to connect, which the iteration does.
+
+        Args:
+            name: of the camera.
+            address: URL, device number or /dev/videoN.
+            options: how it is opened and watched; the defaults if omitted.
+            on_state: called from the iterating thread at every change of state, and at most once a minute while frames
+                are skipped.
+            history_seconds: how much of what came is kept for `cut`; 0 = nothing.
+        """
+        options = options or CaptureOptions()
         self.name = name
         self._address = in_one_word(address)
         self._options = options
@@ -60,66 +72,67 @@ class Camera:
         self._stopped = threading.Event()
         self._iterating: int | None = None
         self._idle = threading.Event()
-        self._inbox = Inbox(options.backlog_seconds)
+        self._queue = PacketQueue(options.backlog_seconds)
         self._status = CameraStatus(camera=name, since=time.time())
-        self._timeline = Timeline(name, options)
-        self._current: _Attempt | None = None  # shows pictures, or did until it stalled
+        self._assembler = FrameAssembler(name, options)
+        self._current: _Attempt | None = None  # delivers frames, or did until it stalled
         self._fresh: _Attempt | None = None  # being opened
-        self._let_go: list[Connection] = []
-        self._retry = Retry(options)
-        self._skipped_said = 0
-        self._say_skipped_from = 0.0
-        self._clips_said = False
+        self._released: list[Connection] = []
+        self._reconnects = ReconnectSchedule(options)
+        self._skipped_logged = 0
+        self._next_skipped_log = 0.0
+        self._clips_complained = False
 
     @property
     def status(self) -> CameraStatus:
-        """What the camera is doing now; may be asked from any thread."""
+        """Return its state and counters; may be read from any thread."""
         return self._status
 
     def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
-        """What came in that time (the camera's clock) as a file, from the key frame before it on; as `Video.cut`.
+        """Return what came in that time (the camera's clock) as a file, from the key frame before it on.
 
-        Only of the connection that shows pictures now, and at most the last `history_seconds`.
+        Only of the present connection, and at most the last `history_seconds`. None where it is not kept any more.
+
+        Raises:
+            VideoError: no container takes it.
         """
         decoder = self._current.decoder if self._current is not None else None
-        return None if decoder is None else decoder.history.cut(start_seconds, end_seconds)
+        return None if decoder is None else decoder.clips.cut(start_seconds, end_seconds)
 
     def stop(self) -> None:
-        """End the iteration; may be called from any thread, returns at once."""
+        """End the iteration; may be called from any thread; return at once."""
         self._stopped.set()
-        self._inbox.wake()
+        self._queue.wake()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Stop, and wait for the reading threads.
 
-        One that FFmpeg keeps waiting in an unanswered open is left behind; it ends by itself within the open limit.
+        A thread that FFmpeg blocks in an unanswered open is left behind; it ends by itself within the open limit.
         """
         self.stop()
         until = time.monotonic() + _JOIN_SECONDS
         if self._iterating not in (None, threading.get_ident()):
-            self._idle.wait(_JOIN_SECONDS)  # the decoder must not lose its stream in the middle of a picture
+            self._idle.wait(_JOIN_SECONDS)  # the decoder must not lose its stream in the middle of a frame
         self._drop_all()
-        for connection in self._let_go:
+        for connection in self._released:
             if not connection.join(max(0.0, until - time.monotonic())):
                 log.info("%s: still waiting for an answer while closing; that ends by itself", self.name)
-        self._let_go.clear()
+        self._released.clear()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Every picture from now on, over all reconnects, until `stop`."""
+        """Yield every frame from now on, over all reconnects, until `stop`."""
         self._iterating = threading.get_ident()
         self._idle.clear()
         try:
             while not self._stopped.is_set():
                 self._keep_connected()
-                entry = self._inbox.get(_TICK_SECONDS)
+                entry = self._queue.get(_TICK_SECONDS)
                 if entry is not None:
                     yield from self._handle(*entry)
         finally:
@@ -127,72 +140,72 @@ class Camera:
             self._iterating = None
             self._idle.set()
 
-    # What the connections bring
+    # Items of the connections
 
     def _handle(self, connection: Connection, item: Item) -> Iterator[Frame]:
         attempt = self._attempt_of(connection)
         if attempt is None:
             return
-        if isinstance(item, Opened):
+        if isinstance(item, Connected):
             attempt.decoder = LiveDecoder(item, self._options, self._history_seconds)
             log.debug("%s: connected", self.name)
-        elif isinstance(item, Ended):
+        elif isinstance(item, Disconnected):
             self._lost(attempt, item.error)
         elif attempt.decoder is not None:
             yield from self._frames(attempt, attempt.decoder, item)
 
-    def _frames(self, attempt: "_Attempt", decoder: LiveDecoder, item: Packet | Shot) -> Iterator[Frame]:
-        for picture in decoder.decode(item):
+    def _frames(self, attempt: "_Attempt", decoder: LiveDecoder, item: Packet | DecodedFrame) -> Iterator[Frame]:
+        for stamped in decoder.decode(item):
             if attempt is not self._current:
                 self._take_over(attempt)
             now = time.monotonic()
-            attempt.last_picture = item.arrival if item.held else now
-            frame = self._timeline.frame(picture, decoder)
-            self._count(frame, now, decoder, held=item.held)
+            attempt.last_frame = item.arrival if item.delayed else now
+            frame = self._assembler.frame(stamped, decoder)
+            self._count(frame, now, decoder, delayed=item.delayed)
             yield frame
             if self._stopped.is_set():
                 return
 
-    def _count(self, frame: Frame, now: float, decoder: LiveDecoder, *, held: bool) -> None:
+    def _count(self, frame: Frame, now: float, decoder: LiveDecoder, *, delayed: bool) -> None:
         status = self._status
         was_live = status.state == "live"
         self._status = replace(
             status,
             frames=status.frames + 1,
             damaged=status.damaged + bool(frame.quality),
-            skipped=self._inbox.skipped,
+            skipped=self._queue.skipped,
             late=status.late + (now - frame.arrival > self._options.late_seconds),
-            fps=self._timeline.fps,
+            fps=self._assembler.fps,
             size=decoder.size,
             clock=frame.clock,
-            clock_problem=self._timeline.clock_problem,
+            clock_problem=self._assembler.clock_problem,
         )
-        if not was_live and not held:
+        if not was_live and not delayed:
             self._enter("live", None)
-        if self._timeline.clock_problem != status.clock_problem and self._timeline.clock_problem:
-            log.warning("%s: %s", self.name, self._timeline.clock_problem)
-        if decoder.history.complaint and not self._clips_said:
-            log.warning("%s: %s", self.name, decoder.history.complaint)
-            self._clips_said = True
-        if self._status.skipped > self._skipped_said and now >= self._say_skipped_from:
-            self._say_skipped(now)
+        if self._assembler.clock_problem != status.clock_problem and self._assembler.clock_problem:
+            log.warning("%s: %s", self.name, self._assembler.clock_problem)
+        if decoder.clips.complaint and not self._clips_complained:
+            log.warning("%s: %s", self.name, decoder.clips.complaint)
+            self._clips_complained = True
+        if self._status.skipped > self._skipped_logged and now >= self._next_skipped_log:
+            self._report_skipped(now)
 
-    def _say_skipped(self, now: float) -> None:
+    def _report_skipped(self, now: float) -> None:
         status = self._status
         log.warning(
-            "%s: pictures came faster than they were handled: %d skipped so far and %d handled late, of %d; "
-            "unless a stall held them up before, this computer is too slow: watch fewer cameras, or a smaller stream",
+            "%s: frames came faster than they were handled: %d skipped so far and %d handled late, of %d; "
+            "unless a stall delayed them before, this computer is too slow: watch fewer cameras, or a smaller stream",
             self.name,
             status.skipped,
             status.late,
             status.frames + status.skipped,
         )
-        self._skipped_said, self._say_skipped_from = status.skipped, now + _SAY_SECONDS
+        self._skipped_logged, self._next_skipped_log = status.skipped, now + _SKIPPED_LOG_SECONDS
         if self._on_state is not None:
             self._on_state(status)
 
     def _take_over(self, attempt: "_Attempt") -> None:
-        """`attempt` shows pictures: it is the connection from now on."""
+        """Use `attempt` from now on: it delivers frames."""
         if self._current is not None:
             self._drop(self._current)
         if self._fresh is attempt:
@@ -200,8 +213,8 @@ class Camera:
         self._current = attempt
         if self._status.frames:
             self._status = replace(self._status, reconnects=self._status.reconnects + 1)
-        self._timeline.reconnected()
-        self._retry.succeeded(time.monotonic())
+        self._assembler.reconnected()
+        self._reconnects.succeeded(time.monotonic())
 
     # Watching, losing and coming back
 
@@ -210,32 +223,32 @@ class Camera:
         current, fresh = self._current, self._fresh
         limit = self._options.stall_seconds
         if current is not None:
-            silent = now - current.last_picture
-            if silent > limit and self._inbox.waiting:
-                return  # what waits was not looked at yet: the program may be slow, not the camera silent
+            silent = now - current.last_frame
+            if silent > limit and self._queue.waiting:
+                return  # items wait: the program may be slow, not the camera silent
             if silent <= limit:
                 if fresh is not None:  # the old connection woke up first
                     self._drop(fresh)
                     self._fresh = None
                 return
             if self._status.state != "stalled":
-                self._retry.lost(now, current.last_picture)
-                self._enter("stalled", f"{redact(self._address)}: no picture for {limit:g} s")
+                self._reconnects.lost(now, current.last_frame)
+                self._enter("stalled", f"{redact(self._address)}: no frame for {limit:g} s")
             if silent > _STALLED_LIMITS * limit:
                 self._drop(current)
                 self._current = None
         if fresh is None:
-            if now >= self._retry.due:
+            if now >= self._reconnects.due:
                 self._status = replace(self._status, attempts=self._status.attempts + 1)
                 self._fresh = _Attempt(self._connect(), now)
                 log.debug("%s: attempt %d", self.name, self._status.attempts)
-        elif now - fresh.last_picture > self._options.open_seconds * 2 + limit:
-            self._lost(fresh, StreamError(f"{redact(self._address)}: connected, but showed no picture"))
+        elif now - fresh.last_frame > self._options.open_seconds * 2 + limit:
+            self._lost(fresh, StreamError(f"{redact(self._address)}: connected, but delivered no frame"))
 
     def _connect(self) -> Connection:
         if is_device(self._address):
-            return DeviceConnection(self.name, self._address, self._inbox.put)
-        return NetworkConnection(self.name, self._address, self._options, self._inbox.put)
+            return DeviceConnection(self.name, self._address, self._queue.put)
+        return NetworkConnection(self.name, self._address, self._options, self._queue.put)
 
     def _lost(self, attempt: "_Attempt", error: StreamError | None) -> None:
         words = str(error) if error is not None else f"{redact(self._address)}: the camera closed the connection"
@@ -244,10 +257,10 @@ class Camera:
         self._drop(attempt)
         if was_current:
             self._current = None
-            self._retry.lost(time.monotonic(), attempt.last_picture)
+            self._reconnects.lost(time.monotonic(), attempt.last_frame)
         else:
             self._fresh = None
-            self._retry.failed(time.monotonic(), refused=refused)
+            self._reconnects.failed(time.monotonic(), refused=refused)
         changed = (words, refused) != (self._status.last_error, self._status.refused)
         self._status = replace(self._status, refused=refused)
         if self._current is None and (changed or self._status.state != "down"):
@@ -274,9 +287,9 @@ class Camera:
         return None
 
     def _drop(self, attempt: "_Attempt") -> None:
-        attempt.connection.let_go()
-        self._let_go = [c for c in self._let_go if not c.join(0)]
-        self._let_go.append(attempt.connection)
+        attempt.connection.release()
+        self._released = [c for c in self._released if not c.join(0)]
+        self._released.append(attempt.connection)
 
     def _drop_all(self) -> None:
         for attempt in (self._current, self._fresh):
@@ -287,8 +300,14 @@ class Camera:
 
 @dataclass(slots=True)
 class _Attempt:
-    """A connection, when it last showed a picture (or began), and its decoder once it is open."""
+    """One attempt to connect.
+
+    Attributes:
+        connection: reads the source.
+        last_frame: time.monotonic() of its last frame, or of its beginning.
+        decoder: once it is open.
+    """
 
     connection: Connection
-    last_picture: float
+    last_frame: float
     decoder: LiveDecoder | None = None

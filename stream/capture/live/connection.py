@@ -1,4 +1,4 @@
-"""A connection to a live source: a thread that reads it, and what it brings."""
+"""A connection to a live source: a thread that reads it, and the items it delivers."""
 
 import contextlib
 import threading
@@ -16,11 +16,15 @@ from stream.errors import StreamError
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """The source answered. codec: what decodes its packets, None where pictures come decoded.
+class Connected:
+    """The source answered.
 
-    template: its stream, where that holds the parameter sets and the packets do not (RTMP, FLV, MP4).
-    stamps: whether its pictures carry time stamps. Else their arrival stands for them, and `frame_seconds` is a guess.
+    Attributes:
+        frame_seconds: expected time from frame to frame; a guess without `stamps`.
+        codec: decodes its packets; None where frames come decoded.
+        time_base: seconds that one tick of the time stamps stands for.
+        template: its stream, where that holds the parameter sets and the packets do not (RTMP, FLV, MP4).
+        stamps: whether its frames carry time stamps; else their arrival stands for them.
     """
 
     frame_seconds: float
@@ -32,11 +36,17 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One coded picture as it came. arrival: time.monotonic(); lost: RTP packets reported lost while it was read.
+    """One coded frame as it came.
 
-    capture_utc: when the camera says that it was taken (its RTCP sender reports), or None.
-    report: a sender report came just now. interrupted: reading had paused before or in it. held: it was given out
-    late, because no picture followed it; `arrival` is when it came at the latest.
+    Attributes:
+        packet: the frame.
+        arrival: time.monotonic() when it came; at the latest, if `delayed`.
+        utc_minus_arrival: what to add to `arrival` for UTC.
+        lost: RTP packets reported lost while it was read.
+        interrupted: whether reading had paused before or in it.
+        delayed: whether it was given out late, because no frame followed it.
+        capture_utc: when it was taken by the camera's RTCP sender reports, or None.
+        report: whether a sender report came just now.
     """
 
     packet: "av.Packet[VideoStream]"
@@ -44,62 +54,84 @@ class Packet:
     utc_minus_arrival: float
     lost: int
     interrupted: bool
-    held: bool
+    delayed: bool
     capture_utc: float | None
     report: bool
 
     @property
     def key(self) -> bool:
-        """Whether decoding may begin here."""
+        """Return whether decoding may begin here."""
         return self.packet.is_keyframe
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """One picture that came decoded. arrival: time.monotonic()."""
+class DecodedFrame:
+    """One frame that came decoded.
+
+    Attributes:
+        frame: the frame.
+        arrival: time.monotonic() when it came.
+        utc_minus_arrival: what to add to `arrival` for UTC.
+        key: whether reading may begin here.
+        delayed: whether it was given out late.
+    """
 
     frame: VideoFrame
     arrival: float
     utc_minus_arrival: float
     key: bool = True
-    held: bool = False
+    delayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """The connection is over; error is None when the other side closed it."""
+class Disconnected:
+    """The connection is over.
+
+    Attributes:
+        error: why; None when the other side closed it.
+    """
 
     error: StreamError | None
 
 
-Item = Opened | Packet | Shot | Ended
+Item = Connected | Packet | DecodedFrame | Disconnected
 
 
 class Connection(ABC):
-    """Reads one source in a thread of its own and passes its items to `deliver`, the last an `Ended`, until let go.
+    """Reads one source in a thread of its own and delivers its items, a `Disconnected` last, until released.
 
-    What it opened is closed after `let_go` only: whoever decodes may rely on it until then.
+    What it opened is closed only after `release`: the decoding thread may rely on it until then.
     """
 
     def __init__(self, name: str, address: str, deliver: Callable[["Connection", Item], None]) -> None:
+        """Start reading.
+
+        Args:
+            name: of the camera.
+            address: of the source.
+            deliver: called with this connection and each item, from its thread.
+        """
         self._address = address
         self._deliver = deliver
-        self._unwanted = threading.Event()
+        self._release_asked = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera-{name}", daemon=True)
         self._thread.start()
 
-    def let_go(self) -> None:
-        """Nobody wants more of it; returns at once."""
-        self._unwanted.set()
+    def release(self) -> None:
+        """Ask it to end; return at once."""
+        self._release_asked.set()
 
     def join(self, seconds: float) -> bool:
-        """Wait for its thread; whether it has ended."""
+        """Wait for its thread, and return whether it has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     @abstractmethod
     def _read(self, opened: contextlib.ExitStack) -> None:
-        """Open the source (what is to be closed goes to `opened`) and deliver what comes, until it ends or is let go.
+        """Open the source and deliver its items until it ends or is released.
+
+        Args:
+            opened: takes what is to be closed afterwards.
 
         Raises:
             StreamError: why it ended, unless the other side closed it.
@@ -112,7 +144,7 @@ class Connection(ABC):
                 self._read(opened)
             except StreamError as problem:
                 error = problem
-            except Exception as problem:  # noqa: BLE001 - whatever happens here reaches the camera, as one line
+            except Exception as problem:  # noqa: BLE001 - every failure reaches the camera, as one line
                 error = StreamError(f"{redact(self._address)}: {type(problem).__name__}: {redact(problem)}")
-            self._deliver(self, Ended(error))
-            self._unwanted.wait()
+            self._deliver(self, Disconnected(error))
+            self._release_asked.wait()

@@ -1,4 +1,4 @@
-"""A camera at this computer (a number or /dev/videoN), read through OpenCV."""
+"""A camera of this computer (a number or /dev/videoN), read through OpenCV."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 from av import VideoFrame
 
-from stream.capture.live.connection import Connection, Opened, Shot
+from stream.capture.live.connection import Connected, Connection, DecodedFrame
 from stream.capture.opencv import load_opencv
 from stream.errors import OpenError, StreamError
 
@@ -18,12 +18,12 @@ _FAILED_READS = 10  # in a row: the device is gone
 
 
 def is_device(address: str) -> bool:
-    """Whether `address` is a local camera: a number, or a path below /dev."""
+    """Return whether `address` is a local camera: a number, or a path below /dev."""
     return _DEVICE.fullmatch(address) is not None
 
 
 class DeviceConnection(Connection):
-    """Reads one local camera. Devices tell no time: a picture's time is its arrival."""
+    """Reads one local camera. Devices give no time: a frame's time is its arrival."""
 
     def _read(self, opened: ExitStack) -> None:
         cv2 = load_opencv()
@@ -35,17 +35,17 @@ class DeviceConnection(Connection):
         opened.callback(capture.release)
         if not capture.isOpened():
             raise OpenError(
-                f"{self._address}: cannot be opened; does another program use it, and may you? (group video)"
+                f"{self._address}: cannot be opened; does another program use it, and is this user in the group video?"
             )
         rate = capture.get(cv2.CAP_PROP_FPS)
-        self._deliver(self, Opened(1.0 / rate if rate > 0 else 0.04, stamps=False))
+        self._deliver(self, Connected(1.0 / rate if rate > 0 else 0.04, stamps=False))
         failed = 0
-        while not self._unwanted.is_set() and failed < _FAILED_READS:
+        while not self._release_asked.is_set() and failed < _FAILED_READS:
             good, bgr = capture.read()
             if good:
                 arrival = time.monotonic()
-                shown = VideoFrame.from_ndarray(bgr, format="bgr24")
-                self._deliver(self, Shot(shown, arrival, time.time() - arrival))
+                frame = VideoFrame.from_ndarray(bgr, format="bgr24")
+                self._deliver(self, DecodedFrame(frame, arrival, time.time() - arrival))
             failed = 0 if good else failed + 1
         if failed:
-            raise StreamError(f"{self._address}: the camera no longer gives pictures; is it still plugged in?")
+            raise StreamError(f"{self._address}: the camera no longer gives frames; is it still plugged in?")

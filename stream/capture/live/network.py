@@ -1,5 +1,6 @@
-"""One connection to a camera in the network: a thread that opens it and reads its packets."""
+"""A connection to a network camera: a thread that opens it and reads its packets."""
 
+import socket
 import struct
 import time
 from collections.abc import Callable
@@ -14,28 +15,40 @@ from av.video.stream import VideoStream
 
 from stream.capture.addresses import is_url, redact
 from stream.capture.files.container import is_still
-from stream.capture.live.connection import Connection, Item, Opened, Packet
-from stream.capture.live.receive_buffer import RECEIVE_BYTES
-from stream.capture.live.tls import tls_options
+from stream.capture.live.connection import Connected, Connection, Item, Packet
 from stream.capture.open_errors import explain_open_error, reason_of
-from stream.capture.options import CaptureOptions
-from stream.capture.timing.corruption import LossLog
+from stream.capture.options import CaptureOptions, tls_options
+from stream.capture.timing.corruption import monitor_rtp_losses
 from stream.errors import OpenError, StreamError
 
-# A read that brings nothing for this long comes back, so that a stop is seen; the connection is kept all the same.
+# A read without data for this long returns, so that a stop is seen; the connection is kept.
 READ_SECONDS = 2.3
+# Receive buffer of a UDP socket: a key frame comes in one burst and overflows the usual 0.2 MB of a busy system.
+RECEIVE_BYTES = 4 << 20
 
-_CONFIGURATION_RECORD = b"\x01"  # parameter sets of H.264 and H.265 kept apart from the packets begin so
-_IN_PIECES = ("hls", "dash")  # FFmpeg's names; after every hitch they give out again what they gave before
-_RECORDINGS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")  # live as well, but of no known size then
+_CONFIGURATION_RECORD = b"\x01"  # first byte of parameter sets of H.264 and H.265 kept apart from the packets
+_PLAYLISTS = ("hls", "dash")  # FFmpeg's names; after every interruption they repeat what they gave before
+_RECORDINGS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")  # a live one has no known size
 _NO_STAMPS: Any = Flags.no_timestamps.value  # an int, whatever PyAV's types say
-_ARRIVAL_BASE = Fraction(1, 1_000_000)  # the time base of stamps that are made from arrival
+_ARRIVAL_BASE = Fraction(1, 1_000_000)  # time base of stamps made from arrival
+
+
+def granted_receive_bytes() -> int:
+    """Return how many of RECEIVE_BYTES a UDP socket gets here; Linux grants up to net.core.rmem_max.
+
+    Raises:
+        OSError: there is no such socket here.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        # Linux reports twice what it grants; the rest is for its own bookkeeping (socket(7)).
+        return min(RECEIVE_BYTES, probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
 
 
 class NetworkConnection(Connection):
     """Reads the packets of one network stream.
 
-    FFmpeg cannot be interrupted from outside while it opens; the thread then ends by itself within the limits of
+    FFmpeg cannot be interrupted while it opens; a thread that was released then ends by itself within the limits of
     `options`.
     """
 
@@ -64,20 +77,20 @@ class NetworkConnection(Connection):
             raise explain_open_error(self._address, error) from None
 
     def _read(self, opened: ExitStack) -> None:
-        losses = opened.enter_context(LossLog())
+        losses = opened.enter_context(monitor_rtp_losses())
         container = self._open()
         opened.callback(container.close)
-        self._refuse_what_is_not_live(container)
+        self._require_live(container)
         stamps = not container.format.flags & _NO_STAMPS
         stream = self._prepare(container, stamps=stamps)
         interrupted = False
         packets = container.demux(stream)
-        while not self._unwanted.is_set():
+        while not self._release_asked.is_set():
             began = time.monotonic()
             try:
                 packet = next(packets)
             except av.error.ExitError:
-                # Nothing came for a while: the connection is kept, the camera decides.
+                # Nothing came for a while: the connection is kept, and the camera decides about it.
                 interrupted = True
                 packets = container.demux(stream)
                 continue
@@ -88,24 +101,24 @@ class NetworkConnection(Connection):
             if packet.size == 0:  # the flush packet after the end
                 return
             arrival = time.monotonic()
-            held = arrival - began > 0.95 * READ_SECONDS
-            if held:
-                # FFmpeg gives a picture out when the next one begins. This one came before the silence.
+            delayed = arrival - began > 0.95 * READ_SECONDS
+            if delayed:
+                # FFmpeg gives a frame out when the next one begins: this one came before the silence.
                 arrival = began
             if not stamps:
-                # As of JPEGs over HTTP: FFmpeg would number them at 25 a second, whatever comes.
+                # Such as JPEGs over HTTP: FFmpeg would number them at 25 a second, whatever their rate.
                 packet.time_base = _ARRIVAL_BASE
                 packet.pts = packet.dts = round(arrival / _ARRIVAL_BASE)
-            self._deliver(self, self._item(packet, arrival, losses.taken(), interrupted=interrupted, held=held))
-            interrupted = held
+            self._deliver(self, self._item(packet, arrival, losses.take(), interrupted=interrupted, delayed=delayed))
+            interrupted = delayed
 
-    def _refuse_what_is_not_live(self, container: InputContainer) -> None:
+    def _require_live(self, container: InputContainer) -> None:
         kind = container.format.name
         instead = "give the camera's own stream: rtsp://..., or http://... for MJPEG"
         if is_still(container):
             what = "a still image"
-        elif kind in _IN_PIECES:
-            what = f"a playlist ({kind.upper()}), whose pieces come late and do not say when they were taken"
+        elif kind in _PLAYLISTS:
+            what = f"a playlist ({kind.upper()}), whose segments come late and do not say when they were recorded"
         elif kind in _RECORDINGS and container.size > 0 and container.duration:
             what = f"a recording of {container.duration / av.time_base:.0f} s, not a camera"
             instead = "download it and use replay"
@@ -114,9 +127,9 @@ class NetworkConnection(Connection):
         raise OpenError(f"{redact(self._address)}: is {what}; {instead}", permanent=True)
 
     def _prepare(self, container: InputContainer, *, stamps: bool) -> VideoStream:
-        """Choose the pictures and how they are decoded, and say that the source answered."""
+        """Choose the stream and its decoder's threads, and report that the source answered."""
         if not container.streams.video:
-            raise OpenError(f"{redact(self._address)}: sends no pictures; check the path", permanent=True)
+            raise OpenError(f"{redact(self._address)}: sends no video; check the path", permanent=True)
         stream = container.streams.video[0]
         codec = stream.codec_context
         codec.thread_type = "SLICE" if self._options.live_threads > 1 else "NONE"
@@ -125,16 +138,18 @@ class NetworkConnection(Connection):
         time_base = float(stream.time_base or 1 / 90000) if stamps else float(_ARRIVAL_BASE)
         apart = (codec.extradata or b"").startswith(_CONFIGURATION_RECORD)
         template = stream if apart else None
-        self._deliver(self, Opened(float(1 / rate) if rate else 0.04, codec, time_base, template, stamps))
+        self._deliver(self, Connected(float(1 / rate) if rate else 0.04, codec, time_base, template, stamps))
         return stream
 
     @staticmethod
-    def _item(packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool, held: bool) -> Packet:
+    def _item(
+        packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool, delayed: bool
+    ) -> Packet:
         report = packet.has_sidedata("rtcp_sr")
         capture = None
         if packet.has_sidedata("prft"):
             capture = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))[0] / 1e6
-        return Packet(packet, arrival, time.time() - time.monotonic(), lost, interrupted, held, capture, report)
+        return Packet(packet, arrival, time.time() - time.monotonic(), lost, interrupted, delayed, capture, report)
 
 
 def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
@@ -142,12 +157,12 @@ def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
     chosen: dict[str, str] = {}
     if scheme in ("rtsp", "rtsps"):
         chosen = {
-            "allowed_media_types": "video",  # sound nudges the time stamps and hides a frozen picture
-            "reorder_queue_size": str(options.reorder_packets),  # set, so that losses over TCP are told too
+            "allowed_media_types": "video",  # sound shifts the time stamps and hides frozen video
+            "reorder_queue_size": str(options.reorder_packets),  # set, so that losses over TCP are reported too
             "max_delay": str(round(options.reorder_seconds * 1e6)),
             "buffer_size": str(RECEIVE_BYTES),
-            "fpsprobesize": "0",  # a second faster to the first picture
-            "timeout": str(round(options.open_seconds * 1e6)),  # bounds what the read limit does not: closing
+            "fpsprobesize": "0",  # a second faster to the first frame
+            "timeout": str(round(options.open_seconds * 1e6)),  # bounds closing, which the read limit does not
         }
         if options.transport == "auto":
             chosen["rtsp_flags"] = "prefer_tcp"

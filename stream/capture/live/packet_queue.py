@@ -1,18 +1,21 @@
-"""Where the connections of one camera leave what they read: in order, and never more than a program can hold."""
+"""The queue from the connections of one camera to the thread that decodes: in order, and of limited length."""
 
 import queue
 import threading
 
-from stream.capture.live.connection import Connection, Ended, Item, Opened
+from stream.capture.live.connection import Connected, Connection, Disconnected, Item
 
-_LEAST_ROOM = 50
+_LEAST_ROOM = 50  # items
 
 
-class Inbox:
+class PacketQueue:
     """A queue from reading threads to the one that decodes.
 
-    A program that falls behind by more than `backlog_seconds` of pictures misses some: of each connection from then up
-    to a key frame at which at most half of the room is taken. `skipped` counts them.
+    A program that falls behind by more than `backlog_seconds` of frames misses some: each connection then skips up to a
+    key frame that finds at least half of the queue free.
+
+    Attributes:
+        skipped: frames left out.
     """
 
     def __init__(self, backlog_seconds: float) -> None:
@@ -20,20 +23,20 @@ class Inbox:
         self._backlog_seconds = backlog_seconds
         self._room = _LEAST_ROOM
         self._skipping: set[Connection] = set()
-        self._leaving = threading.Lock()  # a silent connection and the one beside it may both leave something
+        self._put_lock = threading.Lock()  # a silent connection and the one beside it may both put
         self._entries: queue.SimpleQueue[tuple[Connection, Item] | None] = queue.SimpleQueue()
 
     @property
     def waiting(self) -> int:
-        """Items that wait."""
+        """Return how many items wait."""
         return self._entries.qsize()
 
     def put(self, connection: Connection, item: Item) -> None:
-        """Leave `item`; called from the thread of `connection`."""
-        with self._leaving:
-            if isinstance(item, Opened):
+        """Add `item`; called from the thread of `connection`."""
+        with self._put_lock:
+            if isinstance(item, Connected):
                 self._room = max(_LEAST_ROOM, round(self._backlog_seconds / item.frame_seconds))
-            elif isinstance(item, Ended):
+            elif isinstance(item, Disconnected):
                 self._skipping.discard(connection)
             elif self._must_skip(connection, key=item.key):
                 self.skipped += 1
@@ -45,7 +48,7 @@ class Inbox:
         self._entries.put(None)
 
     def get(self, seconds: float) -> tuple[Connection, Item] | None:
-        """The next item and where it came from, or None if none came within `seconds`."""
+        """Return the next item and its connection, or None if none came within `seconds`."""
         try:
             return self._entries.get(timeout=seconds)
         except queue.Empty:

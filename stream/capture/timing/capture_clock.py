@@ -1,4 +1,4 @@
-"""When a live picture was taken, in UTC, how that is known, and how wrong it may be."""
+"""When a live frame was taken: UTC, the clock it comes from, and a bound on its error."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,20 +7,30 @@ from typing import Literal
 _ENVELOPE_SECONDS = 30.0
 _WARM_UP_SECONDS = 5.0
 _WARM_UP_ERROR_MS = 100.0  # the envelope's first seconds were up to 98 ms off under heavy jitter
-_BURST_SECONDS = 1.0  # a connection often begins with pictures that waited, for a busy host or in the sender's buffer
-_SAME_OFFSET_SECONDS = 0.002  # two pictures after one report agree within this
+_BURST_SECONDS = 1.0  # a connection often begins with frames that waited in the sender's buffer or for a busy host
+_SAME_OFFSET_SECONDS = 0.002  # two frames after one report agree within this
 _STEP_SECONDS = 0.05  # a report that moves the camera's clock further is a step, not drift
-_AHEAD_SECONDS = 0.1  # pictures cannot arrive before they are taken, but for what the envelope is off
-_BEHIND_SECONDS = 2.0  # no camera holds pictures back for longer; a clock further behind is wrong
-_BACK_SECONDS = 1.0  # pictures that wait for later ones (B-frames) step back by less
+_AHEAD_SECONDS = 0.1  # frames cannot arrive before they are taken, but for the error of the envelope
+_BEHIND_SECONDS = 2.0  # no camera delays frames for longer; a clock further behind is wrong
+_BACK_SECONDS = 1.0  # frames that wait for later ones (B-frames) step back by less
 _DRIFT_WINDOW_SECONDS = 900.0
 _DRIFT_SECONDS = 0.2  # moved against the host by more than this within the window: 220 ppm, no NTP does that
 _RTCP_ERROR_MS = 3.0
+_RATE_FRAMES = 26  # after so many the rate is known
+_CATCHING_UP = 0.8  # of the time from frame to frame: closer frames had waited
+_DECAY_SECONDS = 3.0  # of a delay, while frames come at their rate
+_DECAY_SHARE = 0.1  # at most so much at one frame: a second stall must not hide the first
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureTime:
-    """utc: seconds since 1970; clock: rtcp or arrival; error_ms: the capture lies within this of utc."""
+    """When a frame was taken.
+
+    Attributes:
+        utc: seconds since 1970.
+        clock: where it comes from: rtcp or arrival.
+        error_ms: the true time lies within this of `utc`.
+    """
 
     utc: float
     clock: Literal["rtcp", "arrival"]
@@ -30,15 +40,24 @@ class CaptureTime:
 class CaptureClock:
     """Learns from one connection's packets how its time stamps map to UTC.
 
-    Two sources: the camera's own clock, as its RTCP sender reports tell it, and the host's, from the packets that
-    came fastest: the lower envelope of arrival minus time stamp over 30 s, less the one picture that FFmpeg holds
-    back. The second shows whether the first can be true: pictures arrive after they are taken, but not long after.
-    stamps: False where arrival stands for them; nothing is taken off then, as FFmpeg holds no JPEG back.
-    frame_seconds: how long a picture lasts; set it when that is known better. late_seconds: how long the last picture
-    may have waited; set it where no stamp tells.
+    There are two sources: the camera's own clock, from its RTCP sender reports, and the host's, from the packets that
+    came fastest: the lower envelope of arrival minus time stamp over 30 s, less the one frame that FFmpeg keeps back.
+    The second shows whether the first can be true: frames arrive after they are taken, but not long after.
+
+    Attributes:
+        frame_seconds: time from frame to frame; may be set when it is known better.
+        late_seconds: how long the last frame may have waited; to be set where frames carry no time stamps.
+        complaint: why the camera's clock is not used.
     """
 
     def __init__(self, frame_seconds: float, latency_allowance_ms: float, *, stamps: bool = True) -> None:
+        """Begin without measurements.
+
+        Args:
+            frame_seconds: time from frame to frame.
+            latency_allowance_ms: time a camera may take from exposure to sending.
+            stamps: False where arrival stands for the time stamps; FFmpeg keeps no frame back then.
+        """
         self.frame_seconds = frame_seconds
         self.late_seconds = 0.0
         self._stamps = stamps
@@ -55,7 +74,7 @@ class CaptureClock:
         self.complaint: str | None = None
 
     def feed(self, stamp: float, arrival: float, utc_minus_arrival: float) -> None:
-        """A packet with time stamp `stamp` came at `arrival` (steady seconds)."""
+        """Note that the packet with time stamp `stamp` came at `arrival` (steady seconds)."""
         self._utc_minus_arrival = utc_minus_arrival
         if self._stamp is not None and stamp < self._stamp - _BACK_SECONDS:
             self._begin_anew()
@@ -71,9 +90,9 @@ class CaptureClock:
         self._excess += 0.05 * (offset - self._envelope[0][1] - self._excess)
 
     def _begin_anew(self) -> None:
-        """The camera counts from elsewhere now: what was learnt would be as far off as the step is wide.
+        """Drop all measurements after a step back of the time stamps: they are off by the size of the step.
 
-        A step forward needs no such care: packets seem to come sooner than ever, which the envelope follows at once.
+        A step forward needs no reset: packets seem to come sooner than ever, which the envelope follows at once.
         """
         self._envelope.clear()
         self._differences.clear()
@@ -82,9 +101,13 @@ class CaptureClock:
         self._camera = self._settling = None
 
     def feed_camera(self, stamp: float, capture_utc: float, *, report: bool) -> None:
-        """The camera says that the packet with `stamp` was taken at `capture_utc`; report: a new sender report came.
+        """Note that, by the camera, the packet with time stamp `stamp` was taken at `capture_utc`.
 
-        The picture that comes with a report carries the time of the one after it, so it only opens a new measurement.
+        Args:
+            stamp: of the packet, in seconds.
+            capture_utc: seconds since 1970.
+            report: a new sender report came with it. Such a frame carries the time of the one after it, so it only
+                opens a new measurement.
         """
         if report:
             self._settling = None
@@ -110,12 +133,12 @@ class CaptureClock:
                 self._differences.popleft()
 
     def _arrival_offset(self) -> float:
-        """UTC minus time stamp as the fastest packets tell it."""
+        """Return UTC minus time stamp by the fastest packets."""
         held_back = self.frame_seconds if self._stamps else 0.0
         return self._envelope[0][1] + self._utc_minus_arrival - held_back
 
     def at(self, stamp: float) -> CaptureTime | None:
-        """When the picture with time stamp `stamp` was taken; None before the first packet."""
+        """Return when the frame with time stamp `stamp` was taken; None before the first packet."""
         if self._first is None or self._stamp is None:
             return None
         by_arrival = self._arrival_offset()
@@ -130,10 +153,10 @@ class CaptureClock:
                 if behind > self._allowance + 0.25:
                     error = max(error, 1000 * behind)
                 return CaptureTime(stamp + self._camera, "rtcp", error)
-        # Where time stamps run slow for good, the envelope's oldest packet is off by all of the excess; under jitter of
-        # 30 ms with stalls of 400 ms it was by less than half.
+        # Where time stamps run slow, the envelope's oldest packet is off by the whole excess; under jitter of 30 ms
+        # with stalls of 400 ms it was off by less than half.
         error = 1000 * (self.frame_seconds + self._excess + self.late_seconds + self._allowance)
-        # On a starved host time passes without a picture, and a sender's buffer comes without time passing.
+        # On a starved host time passes without a frame; a sender's buffer comes without time passing.
         known = min(self._envelope[-1][0] - self._first[0], self._stamp - self._first[1])
         if known < _WARM_UP_SECONDS:
             error += _WARM_UP_ERROR_MS if known >= _BURST_SECONDS else 1000 * _BURST_SECONDS
@@ -148,3 +171,33 @@ class CaptureClock:
         if len(values) > 1 and max(values) - min(values) > _DRIFT_SECONDS:
             return "the camera's clock drifts against this host's: times are taken from arrival instead"
         return None
+
+
+class ArrivalRate:
+    """The rate of a source whose frames carry no time, and how late its last frame may have come.
+
+    A gap may be a stall of the network: then frames waited, and each that comes faster than the rate makes up for some
+    of the delay. It may be the camera's own as well: while frames come at their rate, the delay decays within seconds.
+
+    Attributes:
+        frame_seconds: time from frame to frame.
+        late_seconds: how long the last frame may have waited on its way.
+    """
+
+    def __init__(self, frame_seconds: float) -> None:
+        self.frame_seconds = frame_seconds
+        self.late_seconds = 0.0
+        self._arrival = 0.0
+        self._sent = deque[float](maxlen=_RATE_FRAMES)
+
+    def add(self, arrival: float) -> None:
+        """Note a frame that came at `arrival` (steady seconds)."""
+        if len(self._sent) == _RATE_FRAMES:
+            gap = arrival - self._arrival
+            if gap >= _CATCHING_UP * self.frame_seconds:
+                self.late_seconds *= 1.0 - min(gap / _DECAY_SECONDS, _DECAY_SHARE)
+            self.late_seconds = max(0.0, self.late_seconds + gap - self.frame_seconds)
+        self._arrival = arrival
+        self._sent.append(arrival - self.late_seconds)  # so that a stall and its burst do not change the rate
+        if len(self._sent) > 1:
+            self.frame_seconds = (self._sent[-1] - self._sent[0]) / (len(self._sent) - 1)

@@ -1,45 +1,26 @@
-"""Which live pictures may be damaged: lost RTP packets, told by FFmpeg's log, held to the next whole key frame."""
+"""Which live frames may be damaged: from an RTP packet that FFmpeg logs as lost to the next whole key frame."""
 
 import logging
 import re
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import av.logging
 
-# FFmpeg's two lines about packets that never became part of a picture.
+# FFmpeg's two lines about packets that never became part of a frame.
 _MISSED = re.compile(r"RTP: missed (-?\d+) packets")
 _TOO_LATE = "RTP: dropping old packet"
 
 
-class LossLog:
-    """Counts the RTP packets that FFmpeg reports as lost in the thread that entered this block.
+class RtpLossMonitor:
+    """Counts the RTP packets that FFmpeg logs as lost in one thread."""
 
-    FFmpeg tells only in its log: no packet and hardly any picture carries a mark. The log level is a setting of the
-    whole process, so it is raised here, and what FFmpeg says elsewhere is kept away from stderr.
-    """
+    def __init__(self, lines: list[tuple[int, str, str]]) -> None:
+        """Count in `lines`, to which the log of FFmpeg is appended; they are consumed."""
+        self._lines = lines
 
-    def __init__(self) -> None:
-        self._capture: av.logging.Capture | None = None
-        self._lines: list[tuple[int, str, str]] = []
-
-    def __enter__(self) -> Self:
-        logging.getLogger("libav").setLevel(logging.CRITICAL)
-        av.logging.set_skip_repeated(False)  # two losses in a row read the same
-        if av.logging.get_level() is None:
-            av.logging.set_level(av.logging.WARNING)
-        self._capture = av.logging.Capture(local=True)
-        self._lines = self._capture.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._capture is not None:
-            self._capture.__exit__(None, None, None)
-
-    def taken(self) -> int:
-        """Packets reported lost since the last call."""
+    def take(self) -> int:
+        """Return how many packets were reported lost since the last call."""
         if not self._lines:
             return 0
         lost = 0
@@ -50,26 +31,44 @@ class LossLog:
         return lost
 
 
-class Taint:
-    """Why the pictures of one stream may not be trusted now.
+@contextmanager
+def monitor_rtp_losses() -> Iterator[RtpLossMonitor]:
+    """Give a monitor of the RTP packets that FFmpeg reports as lost in this thread, inside the block.
 
-    A loss taints its packet and all that follow, up to a key frame that came whole. A loss is reported with the
-    packet before or at the hole, so the packet after it is not yet known to be whole: a key frame directly after a
-    loss does not clear.
+    FFmpeg reports them only in its log: no packet and hardly any frame carries a mark. The log level is a setting of
+    the whole process, so it is raised here, and FFmpeg's other lines are kept away from stderr.
+    """
+    logging.getLogger("libav").setLevel(logging.CRITICAL)
+    av.logging.set_skip_repeated(False)  # two losses in a row read the same
+    if av.logging.get_level() is None:
+        av.logging.set_level(av.logging.WARNING)
+    with av.logging.Capture(local=True) as lines:
+        yield RtpLossMonitor(lines)
+
+
+class CorruptionState:
+    """Why the frames of one stream may be damaged now.
+
+    A loss marks its packet and all that follow, up to a key frame that came whole. It is reported with the packet
+    before or at the gap, so the packet after it is not yet known to be whole: a key frame directly after a loss does
+    not clear the marks.
     """
 
     def __init__(self) -> None:
         self._reasons: tuple[str, ...] = ()
-        self._hole_before = False
+        self._gap_before = False
 
     def packet(self, *, key: bool, lost: int, broken: bool = False, interrupted: bool = False) -> tuple[str, ...]:
-        """The reasons that hold for this packet.
+        """Return the reasons that hold for this packet.
 
-        key: it starts a key frame. lost: RTP packets reported lost while it was read. broken: it is marked corrupt.
-        interrupted: reading paused in the middle, so that it may be half a picture.
+        Args:
+            key: it starts a key frame.
+            lost: RTP packets reported lost while it was read.
+            broken: it is marked corrupt.
+            interrupted: reading paused in the middle, so that it may be half a frame.
         """
-        hole = bool(lost or broken or interrupted)
-        if key and not hole and not self._hole_before:
+        gap = bool(lost or broken or interrupted)
+        if key and not gap and not self._gap_before:
             self._reasons = ()
         if lost:
             self._add("packet_loss")
@@ -77,11 +76,11 @@ class Taint:
             self._add("decode_error")
         if interrupted:
             self._add("interrupted")
-        self._hole_before = hole
+        self._gap_before = gap
         return self._reasons
 
     def decoder_failed(self) -> tuple[str, ...]:
-        """The decoder refused a packet or marked a picture; the reasons that hold from now on."""
+        """Note that the decoder refused a packet or marked a frame; return the reasons that hold from now on."""
         self._add("decode_error")
         return self._reasons
 

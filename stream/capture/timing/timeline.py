@@ -1,17 +1,32 @@
-"""Time stamps made steady: seconds that never go backwards, and epochs that part what must not be compared."""
+"""The timeline of a source: seconds that never go backwards, epochs, and the frames of a live camera placed on it."""
+
+from functools import partial
+
+from stream.capture.frame import Frame
+from stream.capture.luma import rotation_of, upright_rgb
+from stream.capture.options import CaptureOptions
+from stream.capture.timing.decoder import LiveDecoder, StampedFrame
 
 
-class SteadyClock:
-    """Places each picture on its source's own clock.
+class MonotonicTimeline:
+    """Places each frame on its source's own clock.
 
-    Seconds follow the stream's time stamps; where those jump back, wrap or are missing, they go on from the last
-    picture. `epoch` rises at every step back by a picture or more, at a step forward beyond `jump_seconds` that is also
-    unusual for this stream (a time-lapse with a picture every five seconds does not jump), and whenever `restart` is
-    called. stepped_back: they jumped back or wrapped once; how long that took only a live source's host knows.
+    Seconds follow the stream's time stamps; where those jump back, wrap or are missing, they continue from the last
+    frame. A new epoch begins at every step back by a frame or more, at a step forward beyond `jump_seconds` that is
+    also unusual for this stream (a time-lapse with a frame every five seconds does not jump), and after `restart`.
+
+    Attributes:
+        epoch: rises where frames before and after must not be compared.
+        stepped_back: whether time stamps ever jumped back or wrapped; only a live source's host knows how long it took.
     """
 
     def __init__(self, jump_seconds: float, origin: float | None = None) -> None:
-        """`origin`: the time stamp that stands for 0 seconds; without it the first picture does."""
+        """Begin before the first frame.
+
+        Args:
+            jump_seconds: longest step forward within an epoch.
+            origin: the time stamp that stands for 0 seconds; that of the first frame if omitted.
+        """
         self.epoch = 0
         self.stepped_back = False
         self._jump_seconds = jump_seconds
@@ -24,28 +39,30 @@ class SteadyClock:
 
     @property
     def origin(self) -> float:
-        """What to subtract from a time stamp to get seconds, as of the last picture."""
+        """Return what to subtract from a time stamp to get seconds, as of the last frame."""
         return self._origin or 0.0
 
     def restart(self) -> None:
-        """The next picture belongs to a new connection: its time stamps have nothing to do with those before."""
+        """Expect a frame of a new connection, whose time stamps are unrelated to those before."""
         self._restarted = self._seconds is not None
 
     def new_epoch(self) -> None:
-        """The next picture looks different for a reason that is not light, e.g. another size."""
+        """Begin an epoch with the next frame: it differs for a reason that is not light, e.g. another size."""
         self.epoch += 1
 
     def place(self, stamp: float | None, duration: float, now: float | None = None) -> float:
-        """Seconds of the picture with time stamp `stamp` (seconds, None where the stream has none).
+        """Return the seconds of the frame with time stamp `stamp`.
 
-        duration: seconds that a picture of this stream usually lasts.
-        now: a steady host clock, for live sources: what passed there is what passed across a jump.
+        Args:
+            stamp: in seconds, None where the stream has none.
+            duration: usual time from frame to frame in seconds.
+            now: a steady host clock, for live sources: the time passed there is the time passed across a jump.
         """
         if self._seconds is None:
             return self._begin(stamp, now)
         before, self._now = self._now, now
         passed = duration if now is None or before is None else max(duration, now - before)
-        if stamp is None or self._doubled(stamp, duration):
+        if stamp is None or self._is_repeated(stamp, duration):
             return self._advance(self._seconds + duration)
         if self._restarted or self._stamp is None:
             self.epoch += self._restarted
@@ -65,10 +82,10 @@ class SteadyClock:
         self._stamp = stamp
         return self._advance(stamp - self.origin)
 
-    def _doubled(self, stamp: float, duration: float) -> bool:
-        """Whether the last picture had this time stamp, or nearly: nothing is missing, and those that follow hold.
+    def _is_repeated(self, stamp: float, duration: float) -> bool:
+        """Return whether the last frame had nearly this time stamp: nothing is missing, and later stamps hold.
 
-        Not so where they stood still for long: what follows would have to wait for its time.
+        False where stamps stood still for long: later frames would have to wait for their time.
         """
         if self._stamp is None or self._seconds is None or self._restarted:
             return False
@@ -90,3 +107,69 @@ class SteadyClock:
     def _advance(self, seconds: float) -> float:
         self._seconds = seconds if self._seconds is None else max(seconds, self._seconds)
         return self._seconds
+
+
+class FrameAssembler:
+    """Makes the frames of one camera from those of all its connections: one count, one clock, rising epochs.
+
+    Attributes:
+        clock_problem: why the camera's own clock is not used.
+    """
+
+    def __init__(self, name: str, options: CaptureOptions) -> None:
+        self._name = name
+        self._timeline = MonotonicTimeline(options.jump_seconds)
+        self._number = 0
+        self._shape: tuple[int, int, str] | None = None
+        self._last_arrival: float | None = None
+        self._interval = 0.0
+        self.clock_problem: str | None = None
+
+    @property
+    def fps(self) -> float:
+        """Return frames per second lately."""
+        return 1.0 / self._interval if self._interval else 0.0
+
+    def reconnected(self) -> None:
+        """Expect the next frame over a new connection."""
+        self._timeline.restart()
+        self._last_arrival = None
+
+    def frame(self, stamped: StampedFrame, decoder: LiveDecoder) -> Frame:
+        """Return the camera's next frame, made of `stamped` from `decoder`."""
+        decoded = stamped.frame
+        shape = decoded.width, decoded.height, decoded.format.name
+        changed = shape != self._shape
+        if changed and self._shape is not None:
+            self._timeline.new_epoch()
+        self._shape = shape
+        if changed or decoder.size is None:
+            decoder.size, decoder.rotation = shape[:2], rotation_of(decoded)
+        seconds = self._timeline.place(stamped.stamp, decoder.frame_seconds, stamped.arrival)
+        decoder.clips.place(stamped.stamp, seconds)
+        taken = None if stamped.stamp is None else decoder.clock.at(stamped.stamp)
+        self.clock_problem = decoder.clock.complaint
+        if self._last_arrival is not None:
+            self._interval += 0.05 * (stamped.arrival - self._last_arrival - self._interval)
+        else:
+            self._interval = decoder.frame_seconds
+        self._last_arrival = stamped.arrival
+        luma, black, white = decoder.luma.read(decoded)
+        number, self._number = self._number, self._number + 1
+        return Frame(
+            camera=self._name,
+            number=number,
+            seconds=seconds,
+            duration=decoder.frame_seconds,
+            luma=luma,
+            black=black,
+            white=white,
+            arrival=stamped.arrival,
+            utc=None if taken is None else taken.utc,
+            clock="none" if taken is None else taken.clock,
+            utc_error_ms=None if taken is None else taken.error_ms,
+            epoch=self._timeline.epoch,
+            quality=stamped.quality,
+            rotation=decoder.rotation,
+            color=partial(upright_rgb, decoded, decoder.rotation),
+        )

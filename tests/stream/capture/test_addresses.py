@@ -44,7 +44,7 @@ def test_no_user_name_password_or_token_is_shown(text: str) -> None:
     "text",
     [
         "rtsp://10.0.0.1:554/live?channel=1",
-        "roof: rtsp://[fe80::1]:554/live: no picture for 12 s",
+        "roof: rtsp://[fe80::1]:554/live: no frame for 12 s",
         "model openbmb/tiny@abc: ready at 12:30",
         "rtsp://192.168.1.5:554/onvif/profile@1/media.smp",
         "rtsp://cam.lan:554/onvif/profile@1/media.smp",

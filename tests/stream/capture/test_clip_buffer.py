@@ -15,7 +15,7 @@ from helpers.media import counter, make_clip
 from helpers.rtsp import RtspServer
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Camera, CaptureOptions, Clip, open_video
-from stream.capture.clip_buffer import History
+from stream.capture.clip_buffer import ClipBuffer
 
 FLASH = FlashPlan(kind="sheet", at=5.0, rise=80)
 
@@ -36,7 +36,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], P
 
 
 def brightest_second(clip: Clip) -> float:
-    """When the picture of the clip with the most light was taken, on the source's clock."""
+    """When the frame of the clip with the most light was taken, on the source's clock."""
     with av.open(io.BytesIO(clip.data)) as container:
         light = {frame.time: float(np.mean(frame.to_ndarray(format="gray"))) for frame in container.decode(video=0)}
     assert min(light) == pytest.approx(0.0, abs=0.1), "a clip begins at 0"
@@ -64,7 +64,7 @@ def test_a_clip_of_a_recording_holds_the_flash_where_it_was(
     assert brightest_second(clip) == pytest.approx(FLASH.at, abs=0.4)
 
 
-def test_a_clip_of_an_avi_file_shows_its_pictures_in_order_though_they_were_coded_in_another(
+def test_a_clip_of_an_avi_file_shows_its_frames_in_order_though_they_were_coded_in_another(
     tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     coded = {"x264-params": "bframes=3:b-adapt=0"}
@@ -80,7 +80,7 @@ def test_a_clip_of_an_avi_file_shows_its_pictures_in_order_though_they_were_code
 
 
 def with_a_hole(whole: Path, path: Path, number: int) -> Path:
-    """The recording `whole` with junk in place of the packet `number`, which gives no picture."""
+    """The recording `whole` with junk in place of the packet `number`, which gives no frame."""
     with av.open(str(whole)) as source, av.open(str(path), "w") as output:
         stream = output.add_stream_from_template(source.streams.video[0])
         for count, packet in enumerate(source.demux(video=0)):
@@ -103,7 +103,7 @@ def with_a_hole(whole: Path, path: Path, number: int) -> Path:
     ],
     ids=["mpeg4", "mpeg4-b-frames", "h264-b-frames", "mjpeg"],
 )
-def test_a_picture_that_an_avi_file_skips_costs_no_clip_of_those_after_it(
+def test_a_frame_that_an_avi_file_skips_costs_no_clip_of_those_after_it(
     coded: Recording, lost: int, tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     whole = make_clip(tmp_path / "whole.avi", replace(coded, seconds=3.2, size=(320, 180)))
@@ -123,7 +123,7 @@ def live_clip(path: Path) -> Clip | None:
     """The clip of 4 to 6 s of what lies at `path`, as of a camera that sends it, whose clock says 100 s more."""
     with av.open(str(path)) as source:
         stream = source.streams.video[0]
-        history = History(6.0, stream.codec_context)
+        history = ClipBuffer(6.0, stream.codec_context)
         for packet in source.demux(stream):
             history.add(packet)
             for frame in stream.codec_context.decode(packet) if packet.size else ():
@@ -188,13 +188,13 @@ def with_sound(silent: Path, path: Path, codec: str) -> Path:
     lit = slice(round(FLASH.at * rate), round((FLASH.at + 0.3) * rate))
     clap[0, lit] = 20000 * np.sin(np.arange(lit.stop - lit.start) / 9.0)
     with av.open(str(silent)) as source, av.open(str(path), "w") as output:
-        pictures = output.add_stream_from_template(source.streams.video[0])
+        video = output.add_stream_from_template(source.streams.video[0])
         sound = output.add_stream(codec, rate=rate, layout="mono")
         heard = av.AudioFrame.from_ndarray(clap, format="s16", layout="mono")
         heard.rate, heard.pts, heard.time_base = rate, 0, Fraction(1, rate)
         for packet in source.demux(video=0):
             if packet.size:
-                packet.stream = pictures
+                packet.stream = video
                 output.mux(packet)
         output.mux(sound.encode(heard))
         output.mux(sound.encode(None))
@@ -266,7 +266,7 @@ def test_what_came_before_the_time_stamps_jump_is_in_no_clip(
 ) -> None:
     with av.open(str(recorded("c.ts", "libx264"))) as source:
         stream = source.streams.video[0]
-        history = History(6.0, stream.codec_context)
+        history = ClipBuffer(6.0, stream.codec_context)
         for packet in source.demux(stream):
             history.add(packet)
         history.place(3.0, 3.0 + offset)
@@ -280,12 +280,12 @@ def test_after_a_small_step_of_the_time_stamps_in_a_stall_nothing_is_kept_until_
 ) -> None:
     with av.open(str(recorded("c.ts", "libx264"))) as source:
         stream = source.streams.video[0]
-        history = History(6.0, stream.codec_context)
+        history = ClipBuffer(6.0, stream.codec_context)
         packets = list(source.demux(stream))
         for packet in packets:
             history.add(packet)
         history.place(3.0, 103.0)
-        history.place(2.5, 104.1)  # half a second back, after more than a second without a picture
+        history.place(2.5, 104.1)  # half a second back, after more than a second without a frame
         assert history.cut(103.0, 104.2) is None
         history.add(next(packet for packet in packets if packet.is_keyframe))
         assert history.cut(103.0, 104.2) is not None
@@ -316,12 +316,12 @@ def test_the_part_of_a_recording_after_a_jump_of_its_time_stamps_has_clips_from_
     assert loud_seconds(clip) == pytest.approx((8.0 + FLASH.at, 8.0 + FLASH.at + 0.3), abs=0.1)
 
 
-def test_the_part_of_a_live_stream_after_a_jump_of_its_time_stamps_has_clips_from_its_first_pictures_on(
+def test_the_part_of_a_live_stream_after_a_jump_of_its_time_stamps_has_clips_from_its_first_frames_on(
     starting_again: Path,
 ) -> None:
     with av.open(str(starting_again)) as source:
         stream, sound = source.streams.video[0], source.streams.audio[0]
-        history, seconds = History(6.0, stream.codec_context), 100.0
+        history, seconds = ClipBuffer(6.0, stream.codec_context), 100.0
         clips: dict[float, Clip | None] = {}
         for packet in source.demux(stream, sound):
             if packet.stream is sound:
@@ -345,11 +345,11 @@ def test_the_part_of_a_live_stream_after_a_jump_of_its_time_stamps_has_clips_fro
     assert brightest_second(flash) == pytest.approx(108.0 + FLASH.at, abs=0.4)
 
 
-def test_a_live_clip_may_be_as_short_as_a_picture(tmp_path: Path) -> None:
+def test_a_live_clip_may_be_as_short_as_a_frame(tmp_path: Path) -> None:
     plain = Recording(seconds=0.4, size=(64, 36), noise_levels=0.0, key_seconds=10.0)
     with av.open(str(make_clip(tmp_path / "a.ts", plain))) as source:
         stream = source.streams.video[0]
-        history = History(6.0, stream.codec_context)
+        history = ClipBuffer(6.0, stream.codec_context)
         for packet in source.demux(stream):
             history.add(packet)
             for frame in stream.codec_context.decode(packet) if packet.size else ():
@@ -360,8 +360,8 @@ def test_a_live_clip_may_be_as_short_as_a_picture(tmp_path: Path) -> None:
                     assert clip.start_seconds + max(one.time for one in container.decode(video=0)) == frame.time
 
 
-def test_a_group_of_pictures_without_an_end_takes_no_more_than_64_mb() -> None:
-    history = History(1000.0, av.CodecContext.create("h264", "r"))
+def test_a_group_of_frames_without_an_end_takes_no_more_than_64_mb() -> None:
+    history = ClipBuffer(1000.0, av.CodecContext.create("h264", "r"))
     kept: list[int] = []
     for number in range(90):
         packet = av.Packet(1_000_000)
@@ -373,8 +373,8 @@ def test_a_group_of_pictures_without_an_end_takes_no_more_than_64_mb() -> None:
     assert "64 MB came in 3 s without a key frame" in str(history.complaint)
 
 
-def test_sound_is_part_of_the_64_mb_and_goes_with_the_pictures_of_its_time() -> None:
-    history = History(1000.0, av.CodecContext.create("h264", "r"))
+def test_sound_is_part_of_the_64_mb_and_goes_with_the_frames_of_its_time() -> None:
+    history = ClipBuffer(1000.0, av.CodecContext.create("h264", "r"))
     for number in range(90):
         for add in (history.add, history.add_sound):
             packet = av.Packet(1_000_000)

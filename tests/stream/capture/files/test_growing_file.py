@@ -21,7 +21,7 @@ CLIP = Clip(seconds=8.0, size=(320, 180))
 
 
 @pytest.mark.parametrize("kind", ["ts", "mkv"])
-def test_pictures_come_before_the_file_is_whole_and_each_once(
+def test_frames_come_before_the_file_is_whole_and_each_once(
     kind: str, tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     whole = make_clip(tmp_path / f"whole.{kind}", CLIP).read_bytes()

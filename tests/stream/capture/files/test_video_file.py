@@ -1,4 +1,4 @@
-"""Recordings of every kind: each picture once, in order, at its time, in levels that mean the same."""
+"""Recordings of every kind: each frame once, in order, at its time, on one scale of levels."""
 
 import itertools
 import os
@@ -11,8 +11,9 @@ import av
 import numpy as np
 import pytest
 
-from helpers.media import Clip, counter, make_clip, picture
-from stream import CaptureOptions, Frame, OpenError, VideoError, open_video
+from helpers.media import Clip, counter, draw_frame, make_clip
+from helpers.transport_stream import with_streams_that_appear_later
+from stream import CaptureOptions, Frame, GrowingFile, OpenError, Video, VideoError, open_video
 
 SMALL = Clip(seconds=1.2, size=(320, 180), flashes=(12,))
 X265 = {"preset": "ultrafast", "x265-params": "log-level=none"}
@@ -55,7 +56,7 @@ def shown(frame: Frame) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_file_gives_each_picture_once_at_its_time(
+def test_every_kind_of_file_gives_each_frame_once_at_its_time(
     kind: str, tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     clip = KINDS[kind]
@@ -77,7 +78,7 @@ def test_the_same_scene_has_the_same_levels_whatever_the_depth_and_range(
 ) -> None:
     frames = frames_of(make_clip(tmp_path / kind, KINDS[kind]), capture_options)
     sky = [shown(f)[60:].mean() for f in frames]
-    assert sky[11] == pytest.approx(picture(KINDS[kind], 11)[60:].mean(), abs=2)
+    assert sky[11] == pytest.approx(draw_frame(KINDS[kind], 11)[60:].mean(), abs=2)
     assert sky[12] - sky[11] == pytest.approx(60, abs=2)
     grey = frames[12].rgb(64)
     assert grey.shape == (36, 64, 3)
@@ -98,7 +99,7 @@ def test_times_follow_the_time_stamps_where_the_rate_varies(tmp_path: Path, capt
     assert {f.epoch for f in frames} == {0}
 
 
-def test_a_time_lapse_with_seconds_between_pictures_is_one_epoch_after_its_first_step(
+def test_a_time_lapse_with_seconds_between_frames_is_one_epoch_after_its_first_step(
     tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     clip = replace(SMALL, seconds=0.8, stamp=lambda n: n * 125)
@@ -116,7 +117,7 @@ def test_a_hole_in_the_recording_starts_a_new_epoch_at_its_own_time(
     assert [f.epoch for f in frames] == [0] * 15 + [1] * 15
 
 
-def test_pictures_without_time_stamps_are_spaced_by_the_rate(tmp_path: Path, capture_options: CaptureOptions) -> None:
+def test_frames_without_time_stamps_are_spaced_by_the_rate(tmp_path: Path, capture_options: CaptureOptions) -> None:
     path = make_clip(tmp_path / "a.h264", SMALL)
     frames = frames_of(path, capture_options)
     assert [f.seconds for f in frames] == pytest.approx([n / 25 for n in range(30)], abs=0.001)
@@ -143,7 +144,7 @@ def test_recordings_joined_end_to_end_never_turn_time_back(tmp_path: Path, captu
     assert frames[-1].seconds == pytest.approx(90 / 25, abs=0.2)
 
 
-def test_hidden_pictures_of_an_edit_list_stay_hidden(tmp_path: Path, capture_options: CaptureOptions) -> None:
+def test_hidden_frames_of_an_edit_list_stay_hidden(tmp_path: Path, capture_options: CaptureOptions) -> None:
     source = make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=2, key_seconds=5))
     cut = tmp_path / "cut.mp4"
     os.spawnlp(os.P_WAIT, "ffmpeg", "ffmpeg", "-v", "error", "-ss", "1", "-i", str(source), "-c", "copy", str(cut))
@@ -159,10 +160,10 @@ def test_rotated_recordings_are_shown_upright(degrees: int, tmp_path: Path, capt
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
         stream.set_display_rotation(degrees)
-        picture = np.full((180, 320), 30, np.uint8)
-        picture[:60] = 200  # bright along the top as stored
+        grey = np.full((180, 320), 30, np.uint8)
+        grey[:60] = 200  # bright along the top as stored
         for _ in range(5):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray")))
         container.mux(stream.encode(None))
     frame = frames_of(path, capture_options)[0]
     upright = np.rot90(shown(frame), frame.rotation // 90)
@@ -228,16 +229,16 @@ def test_local_time_is_not_taken_for_utc(tmp_path: Path, capture_options: Captur
         assert (frame.clock, frame.utc) == ("none", None), path
 
 
-def test_the_users_utc_is_that_of_the_first_picture_though_sound_begins_before_it(
+def test_the_users_utc_is_that_of_the_first_frame_though_sound_begins_before_it(
     tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
-    path = with_sound(tmp_path / "a.mkv", pictures=50, pictures_begin=1.5, sound_seconds=3)
+    path = with_sound(tmp_path / "a.mkv", frames=50, frames_begin=1.5, sound_seconds=3)
     frames = frames_of(path, capture_options, start_utc=1000.0)
     assert frames[0].seconds == pytest.approx(1.5, abs=0.05)
     assert frames[0].utc == pytest.approx(1000.0, abs=0.001)
 
 
-def test_the_users_utc_is_that_of_the_first_picture_that_is_seen_where_those_before_it_lack_their_key_frame(
+def test_the_users_utc_is_that_of_the_first_frame_that_is_seen_where_those_before_it_lack_their_key_frame(
     tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     whole = make_clip(tmp_path / "whole.mp4", replace(SMALL, seconds=2))
@@ -261,7 +262,7 @@ def test_a_bare_stream_has_no_bound_on_its_times_and_the_rate_that_is_assumed_is
     frames = frames_of(path, capture_options, start_utc=1000.0)
     assert frames[20].seconds == pytest.approx(20 / int(rate))
     assert (frames[20].clock, frames[20].utc_error_ms) == ("file", None)
-    assert f"{path}: holds no time stamps: {rate} pictures a second are assumed" in caplog.text
+    assert f"{path}: holds no time stamps: {rate} frames a second are assumed" in caplog.text
 
 
 def test_where_time_stamps_begin_anew_the_error_of_the_users_utc_is_unknown_and_it_is_said(
@@ -314,9 +315,7 @@ def test_a_segment_whose_time_stamps_go_on_from_the_one_before_is_complete_unles
             list(video)
 
 
-def test_damage_in_the_middle_marks_pictures_and_reading_goes_on(
-    tmp_path: Path, capture_options: CaptureOptions
-) -> None:
+def test_damage_in_the_middle_marks_frames_and_reading_goes_on(tmp_path: Path, capture_options: CaptureOptions) -> None:
     path = make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=4))
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
@@ -362,7 +361,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "folder": (Path.mkdir, "is a folder"),
     "empty.mp4": (Path.touch, "is empty"),
     "text.mp4": (lambda path: path.write_text("not a video " * 50), "is not a video"),
-    "sound.mp4": (audio_only, "holds sound but no pictures"),
+    "sound.mp4": (audio_only, "holds sound but no video"),
     "still.png": (still_image, "is a still image"),
     "fifo.mp4": (os.mkfifo, "is not a regular file"),
     "no-index.mp4": (lambda path: cut_short(make_clip(path, SMALL)), "index is missing"),
@@ -391,15 +390,15 @@ def test_a_file_name_that_looks_like_a_protocol_is_still_a_file(
     assert len(frames_of(Path("rtsp:storm.mp4"), capture_options)) == 30
 
 
-def with_sound(path: Path, pictures: int, pictures_begin: float, sound_seconds: int) -> Path:
-    """A recording at 25 pictures a second whose sound begins at 0."""
+def with_sound(path: Path, frames: int, frames_begin: float, sound_seconds: int) -> Path:
+    """A recording at 25 frames a second whose sound begins at 0."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = SMALL.size[0], SMALL.size[1], "yuv420p"
         sound = container.add_stream("aac", rate=44100, layout="mono")
-        for number in range(pictures):
-            shown = av.VideoFrame.from_ndarray(picture(SMALL, number), format="gray")
-            shown.pts, shown.time_base = number + round(25 * pictures_begin), Fraction(1, 25)
+        for number in range(frames):
+            shown = av.VideoFrame.from_ndarray(draw_frame(SMALL, number), format="gray")
+            shown.pts, shown.time_base = number + round(25 * frames_begin), Fraction(1, 25)
             container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
         silence = av.AudioFrame.from_ndarray(
@@ -412,14 +411,91 @@ def with_sound(path: Path, pictures: int, pictures_begin: float, sound_seconds: 
 
 
 @pytest.mark.parametrize("sound_seconds", [4, 12])
-def test_sound_that_goes_on_after_the_last_picture_is_not_a_break(
+def test_sound_that_goes_on_after_the_last_frame_is_not_a_break(
     sound_seconds: int, tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     assert len(frames_of(with_sound(tmp_path / "a.flv", 50, 0.0, sound_seconds), capture_options)) == 50
 
 
-def test_a_break_in_the_sound_after_the_last_picture_is_told(tmp_path: Path, capture_options: CaptureOptions) -> None:
+def test_a_break_in_the_sound_after_the_last_frame_is_told(tmp_path: Path, capture_options: CaptureOptions) -> None:
     path = with_sound(tmp_path / "a.flv", 50, 0.0, 60)
     cut_short(path)
     with pytest.raises(VideoError, match="breaks off"):
         frames_of(path, capture_options)
+
+
+def test_streams_that_appear_after_opening_do_not_end_the_recording(tmp_path: Path) -> None:
+    clip = replace(SMALL, seconds=40, rate=Fraction(5), flashes=(30, 150))  # longer than what is read at opening
+    path = with_streams_that_appear_later(tmp_path / "a.ts", clip)
+    with av.open(str(path)) as container:
+        assert len(container.streams) == 1
+    with open_video(path) as video:
+        levels = [shown(frame)[60:].mean() for frame in video]
+    assert len(levels) == clip.frames
+    assert [number for number, level in enumerate(levels) if level > np.median(levels) + 30] == [30, 150]
+
+
+def test_a_recording_is_opened_without_options(tmp_path: Path) -> None:
+    with open_video(make_clip(tmp_path / "a.mp4", SMALL)) as video:
+        assert len(list(video)) == SMALL.frames
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.avi", "a.h264"])
+def test_a_second_iteration_gives_the_same_frames_again(name: str, tmp_path: Path) -> None:
+    def facts(video: Video) -> list[tuple[int, int, float, int]]:
+        return [(counter(shown(f)), f.number, f.seconds, f.epoch) for f in video]
+
+    with open_video(make_clip(tmp_path / name, SMALL), history_seconds=1.0) as video:
+        first = facts(video)
+        assert len(first) == SMALL.frames
+        assert facts(video) == first
+        assert (video.cut(1.0, 1.2) is None) == (name == "a.h264")  # its packets carry no times
+
+
+def test_a_damaged_frame_counts_once_in_each_iteration(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=4))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4000] = bytes(np.random.default_rng(1).integers(0, 256, 4000, np.uint8))
+    path.write_bytes(data)
+    with open_video(path) as video:
+        counts = [(len(list(video)), video.damaged) for _ in range(2)]
+    assert counts[0] == counts[1]
+    assert counts[0][1] > 0
+
+
+def test_an_iteration_that_another_one_ended_says_so(tmp_path: Path) -> None:
+    with open_video(make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=4))) as video:
+        first = iter(video)
+        next(first)
+        assert next(iter(video)).number == 0
+        with pytest.raises(VideoError, match="open it twice"):
+            list(first)
+
+
+def test_a_closed_video_says_how_to_read_it_again(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", replace(SMALL, seconds=4))
+    with open_video(path) as video:
+        reading = iter(video)
+        next(reading)
+    with pytest.raises(VideoError, match="closed"):
+        list(reading)
+    with pytest.raises(VideoError, match=f"{path}: is closed; open it again"):
+        list(video)
+
+
+def test_a_growing_file_is_read_once_and_says_how_to_read_it_again(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.ts", SMALL)
+    with open_video(GrowingFile(path, 0.1, lambda: False)) as video:
+        assert len(list(video)) == SMALL.frames
+        with pytest.raises(VideoError, match="is read once; open it again"):
+            list(video)
+
+
+def test_a_recording_that_is_gone_when_it_is_read_again_is_named(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", SMALL)
+    with open_video(path) as video:
+        list(video)
+        path.unlink()
+        with pytest.raises(OpenError, match=str(path)):
+            list(video)

@@ -1,16 +1,19 @@
-"""Waits between attempts to reach a lost camera, as shipped."""
+"""Waits between attempts that fail, and to reach a lost camera with the shipped options."""
+
+import subprocess
+import sys
 
 import pytest
 
-from detector.settings import load_settings
-from stream.capture.live.backoff import Retry
+from stream import Backoff, CaptureOptions
+from stream.capture.live.backoff import ReconnectSchedule
 
 OPENING_SECONDS = 1.0  # what reaching a camera that is back takes, with room to spare
 
 
-def attempts(outage_seconds: float, *, refused: bool = False) -> tuple[list[float], Retry]:
-    """When a camera that was live is tried while it is away, in seconds after its last picture."""
-    retry = Retry(load_settings().capture)
+def attempts(outage_seconds: float, *, refused: bool = False) -> tuple[list[float], ReconnectSchedule]:
+    """When a camera that was live is tried while it is away, in seconds after its last frame."""
+    retry = ReconnectSchedule(CaptureOptions())
     retry.succeeded(0.0)
     retry.lost(100.0, 100.0)
     tried = []
@@ -34,7 +37,7 @@ def test_a_camera_that_stays_away_costs_few_attempts() -> None:
 
 
 def test_a_wrong_password_is_tried_at_most_twice_a_minute_and_never_given_up() -> None:
-    retry = Retry(load_settings().capture)
+    retry = ReconnectSchedule(CaptureOptions())
     now, waits = 0.0, []
     for _ in range(20):
         retry.failed(now, refused=True)
@@ -50,8 +53,8 @@ def test_a_camera_that_refuses_while_it_starts_is_tried_again_soon() -> None:
     assert tried[2] < 3
 
 
-def test_a_camera_that_shows_one_picture_and_leaves_is_not_hammered() -> None:
-    retry = Retry(load_settings().capture)
+def test_a_camera_that_shows_one_frame_and_leaves_is_not_hammered() -> None:
+    retry = ReconnectSchedule(CaptureOptions())
     now, tried = 0.0, 0
     while now < 60:
         retry.succeeded(now)
@@ -59,3 +62,36 @@ def test_a_camera_that_shows_one_picture_and_leaves_is_not_hammered() -> None:
         now = retry.due
         tried += 1
     assert tried < 70
+
+
+def test_waits_double_up_to_the_cap_and_begin_anew_after_a_reset() -> None:
+    backoff = Backoff(first_seconds=1.0, longest_seconds=6.0)
+    for _ in range(2):
+        waits = [backoff.next_wait() for _ in range(50)]
+        assert backoff.failures == 50
+        for wait, whole in zip(waits, [1.0, 2.0, 4.0] + [6.0] * 47, strict=True):
+            assert whole / 2 <= wait <= whole
+        backoff.reset()
+
+
+def test_clients_that_failed_together_do_not_return_together() -> None:
+    waits = {round(Backoff(first_seconds=1.0, longest_seconds=6.0).next_wait(), 6) for _ in range(50)}
+    assert len(waits) > 40
+
+
+def test_a_single_wait_can_be_capped_lower() -> None:
+    backoff = Backoff(first_seconds=8.0, longest_seconds=60.0)
+    assert backoff.next_wait(longest_seconds=2.0) <= 2.0
+    assert backoff.next_wait() >= 8.0
+
+
+@pytest.mark.parametrize("waits", [(0.0, 1.0), (1.0, -1.0)])
+def test_waits_that_are_not_positive_are_refused(waits: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="positive"):
+        Backoff(*waits)
+
+
+def test_waits_are_there_without_the_libraries_for_video() -> None:
+    program = "import sys, stream; stream.Backoff(1.0, 2.0); print({'av', 'cv2', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "set()"

@@ -48,9 +48,9 @@ class Watcher:
         return self.camera.status.state
 
     def live(self, seconds: float = 8.0) -> float:
-        """Seconds until more pictures come."""
+        """Seconds until more frames come."""
         before = len(self.frames)
-        return wait_for(lambda: len(self.frames) > before + 2 and self.state == "live", seconds, "pictures")
+        return wait_for(lambda: len(self.frames) > before + 2 and self.state == "live", seconds, "frames")
 
     def stop(self) -> float:
         """Seconds that stopping took."""
@@ -72,12 +72,12 @@ def watching(address: str, options: CaptureOptions, name: str = "roof") -> Itera
 
 
 @pytest.mark.parametrize("transport", ["auto", "tcp", "udp"])
-def test_every_picture_of_a_camera_arrives_once_in_order(
+def test_every_frame_of_a_camera_arrives_once_in_order(
     transport: str, rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
 ) -> None:
     server = rtsp_server(camera_clip)
     with watching(server.url, msgspec.structs.replace(capture_options, transport=transport)) as roof:
-        wait_for(lambda: len(roof.frames) >= 60, 10, "60 pictures")
+        wait_for(lambda: len(roof.frames) >= 60, 10, "60 frames")
     counts = roof.counters[:60]
     assert counts == list(range(counts[0], counts[0] + 60))
     assert [f.number for f in roof.frames[:60]] == list(range(60))
@@ -120,11 +120,11 @@ def test_a_key_frame_that_comes_all_at_once_over_udp_finds_room_while_the_progra
         assert max(datagram_buffers()) == min(4 << 20, allowed)
 
 
-def test_sound_beside_the_pictures_changes_nothing(
+def test_sound_beside_the_frames_changes_nothing(
     rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
 ) -> None:
     with watching(rtsp_server(camera_clip, "--audio").url, capture_options) as roof:
-        wait_for(lambda: len(roof.frames) >= 60, 10, "60 pictures")
+        wait_for(lambda: len(roof.frames) >= 60, 10, "60 frames")
     steps = [b.seconds - a.seconds for a, b in itertools.pairwise(roof.frames[:60])]
     assert steps == pytest.approx([0.04] * 59, abs=0.0005)
 
@@ -154,7 +154,7 @@ def test_a_killed_camera_is_noticed_at_once_and_shown_again_soon_after_its_retur
     assert "closed the connection" in str(words[0])
 
 
-def test_a_frozen_camera_is_noticed_by_the_age_of_its_last_picture_and_goes_on_at_once(
+def test_a_frozen_camera_is_noticed_by_the_age_of_its_last_frame_and_goes_on_at_once(
     rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
 ) -> None:
     server = rtsp_server(camera_clip)
@@ -168,7 +168,7 @@ def test_a_frozen_camera_is_noticed_by_the_age_of_its_last_picture_and_goes_on_a
         assert roof.live(1.0) < 1.0
 
 
-def test_a_camera_that_answers_but_sends_no_pictures_counts_as_stalled(
+def test_a_camera_that_answers_but_sends_no_frames_counts_as_stalled(
     rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
 ) -> None:
     server = rtsp_server(camera_clip)
@@ -207,7 +207,7 @@ def test_a_change_of_size_or_codec_starts_a_new_epoch(
         server.kill()
         server.clip = other
         server.start()
-        wait_for(lambda: roof.frames[-1].epoch > roof.frames[0].epoch, 5, "a picture of a new epoch")
+        wait_for(lambda: roof.frames[-1].epoch > roof.frames[0].epoch, 5, "a frame of a new epoch")
         assert roof.camera.status.size == (320, 180)
 
 
@@ -365,7 +365,7 @@ def test_killing_and_freezing_leaves_nothing_behind(
     wait_for(lambda: not [t for t in threading.enumerate() if t.name == "camera-roof"], 5, "no thread left")
 
 
-def test_a_slow_program_skips_pictures_of_a_live_camera_and_counts_them_and_says_so_once(
+def test_a_slow_program_skips_frames_of_a_live_camera_and_counts_them_and_says_so_once(
     rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = rtsp_server(camera_clip)
@@ -374,7 +374,7 @@ def test_a_slow_program_skips_pictures_of_a_live_camera_and_counts_them_and_says
     with Camera("roof", server.url, options, on_state=told.append) as camera:
         frames = iter(camera)
         first = next(frames)
-        wait_for(lambda: camera._inbox.skipped > 10, 8, "skipped pictures")
+        wait_for(lambda: camera._queue.skipped > 10, 8, "skipped frames")
         late = [next(frames) for _ in range(60)]
         assert camera.status.skipped > 10
         assert camera.status.late > 10
@@ -409,7 +409,7 @@ def test_one_camera_in_trouble_does_not_touch_another(
         frozen.signal(signal.SIGSTOP)
         fourth.live()
         begin = len(fourth.frames)
-        wait_for(lambda: len(fourth.frames) > begin + 100, 10, "100 pictures")
+        wait_for(lambda: len(fourth.frames) > begin + 100, 10, "100 frames")
         counts = fourth.counters[begin : begin + 100]
         assert [(n - counts[0]) % 250 for n in counts] == list(range(100))
         assert fourth.camera.status.late == 0

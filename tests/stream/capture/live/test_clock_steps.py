@@ -30,7 +30,7 @@ STEPPED = {
 
 @dataclass(frozen=True)
 class Said:
-    """What was said of one picture: its number in the clip, its times in UTC, and the clock, bound and complaint."""
+    """What was said of one frame: its number in the clip, its times in UTC, and the clock, bound and complaint."""
 
     number: int
     arrival: float
@@ -73,7 +73,7 @@ class Watched:
             self.said.append(Said(number, frame.arrival + to_utc, frame.utc, frame.clock, frame.utc_error_ms, problem))
 
     def settled(self, since: int, *, wrong: bool) -> bool:
-        """Whether enough pictures came since number `since`, with the camera's time once it is told and right."""
+        """Whether enough frames came since number `since`, with the camera's time once it is told and right."""
         rows = self.said[since:]
         if not self.reports:
             return len(rows) >= 50
@@ -82,14 +82,14 @@ class Watched:
         return sum(row.clock == "rtcp" for row in rows) >= 25
 
     def errors_ms(self, log: Path) -> list[tuple[float, float]]:
-        """Of each picture, how far its time is from the true one, and the stated bound on that."""
+        """Of each frame, how far its time is from the true one, and the stated bound on that."""
         truth: dict[int, list[float]] = {}
         for line in log.read_text().splitlines():
             utc_ns, _, index = line.split()
             truth.setdefault(int(index), []).append(int(utc_ns) / 1e9)
         errors = []
         for row in self.said:
-            # The clip comes again every ten seconds: a picture was taken when it was last sent before it arrived,
+            # The clip comes again every ten seconds: a frame was taken when it was last sent before it arrived,
             # give or take what two processes on a busy machine differ about the time.
             taken = max(utc for utc in truth[row.number] if utc <= row.arrival + 0.5)
             assert row.arrival - taken < 2

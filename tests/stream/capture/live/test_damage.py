@@ -1,4 +1,4 @@
-"""Packets are lost on purpose: no damaged picture goes unmarked, marks end, and a lossy link does not make blind."""
+"""Packets are lost on purpose: no damaged frame goes unmarked, marks end, and a lossy link does not make blind."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,14 +16,15 @@ from helpers.mangler import Faults, Mangler
 from helpers.media import Clip, counter, make_clip
 from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions, open_video
-from stream.capture.live.connection import Opened, Packet
-from stream.capture.timing.corruption import Taint
-from stream.capture.timing.decoder import LiveDecoder, Timeline
+from stream.capture.live.connection import Connected, Packet
+from stream.capture.timing.corruption import CorruptionState
+from stream.capture.timing.decoder import LiveDecoder
+from stream.capture.timing.timeline import FrameAssembler
 
 Servers = Callable[..., RtspServer]
 Mangled = Callable[[RtspServer, Faults], tuple[Mangler, str]]
 
-# Busy pictures, so that each takes many packets, and fifty a second, so that a test is over soon.
+# Busy frames, so that each takes many packets, and fifty a second, so that a test is over soon.
 BUSY = Clip(seconds=2, rate=Fraction(50), key_seconds=0.4, noise_levels=6, bits_per_second=9_000_000)
 ENCODINGS = {
     "one slice": BUSY,
@@ -47,7 +48,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @dataclass
 class Seen:
-    """A camera's pictures against the same ones decoded from the file."""
+    """A camera's frames against the same ones decoded from the file."""
 
     good: int = 0
     marked: int = 0
@@ -56,7 +57,7 @@ class Seen:
     marks: set[str] = field(default_factory=set)
 
 
-def watch(url: str, pictures: int, clip: Path, options: CaptureOptions) -> Seen:
+def watch(url: str, frames: int, clip: Path, options: CaptureOptions) -> Seen:
     with open_video(clip, options=options) as video:
         whole: list[NDArray[np.uint8]] = [frame.luma.copy() for frame in video]
     seen = Seen()
@@ -72,7 +73,7 @@ def watch(url: str, pictures: int, clip: Path, options: CaptureOptions) -> Seen:
                 seen.good += 1
             else:
                 seen.damaged_unmarked += 1
-            if frame.number == pictures:
+            if frame.number == frames:
                 break
     return seen
 
@@ -91,7 +92,7 @@ def watch(url: str, pictures: int, clip: Path, options: CaptureOptions) -> Seen:
     ],
     ids=lambda value: {SINGLE: "single", BURSTS: "bursts"}.get(value, value) if isinstance(value, Faults) else value,
 )
-def test_no_damaged_picture_goes_unmarked(  # noqa: PLR0917 - fixtures
+def test_no_damaged_frame_goes_unmarked(  # noqa: PLR0917 - fixtures
     encoding: str,
     transport: str,
     faults: Faults,
@@ -132,12 +133,12 @@ def test_packets_out_of_order_are_put_right_not_marked(
 
 
 def test_a_key_frame_right_after_a_loss_does_not_clear_the_mark_and_the_next_one_does() -> None:
-    taint = Taint()
-    assert taint.packet(key=True, lost=0) == ()
-    assert taint.packet(key=False, lost=2) == ("packet_loss",)
-    assert taint.packet(key=True, lost=0) == ("packet_loss",)
-    assert taint.packet(key=False, lost=0) == ("packet_loss",)
-    assert taint.packet(key=True, lost=0) == ()
+    corruption = CorruptionState()
+    assert corruption.packet(key=True, lost=0) == ()
+    assert corruption.packet(key=False, lost=2) == ("packet_loss",)
+    assert corruption.packet(key=True, lost=0) == ("packet_loss",)
+    assert corruption.packet(key=False, lost=0) == ("packet_loss",)
+    assert corruption.packet(key=True, lost=0) == ()
 
 
 def test_a_lost_part_of_a_key_frame_is_shown_as_it_was_before(
@@ -147,19 +148,19 @@ def test_a_lost_part_of_a_key_frame_is_shown_as_it_was_before(
         stream = container.streams.video[0]
         stream.codec_context.thread_type = "NONE"  # as cameras are decoded
         packets = [packet for packet in container.demux(stream) if packet.size]
-        decoder = LiveDecoder(Opened(0.02, stream.codec_context, float(stream.time_base or 0)), capture_options)
+        decoder = LiveDecoder(Connected(0.02, stream.codec_context, float(stream.time_base or 0)), capture_options)
         keys = [n for n, packet in enumerate(packets) if packet.is_keyframe]
         packets[keys[1]] = without_last_slice(packets[keys[1]])
         items = [Packet(p, 0.02 * n, 0.0, int(n == keys[1]), False, False, None, False) for n, p in enumerate(packets)]
-        timeline = Timeline("roof", capture_options)
-        pictures = [timeline.frame(picture, decoder) for item in items for picture in decoder.decode(item)]
-        means = [frame.levels(frame.luma[frame.luma.shape[0] // 2 :]).mean() for frame in pictures]
-    first = next(n for n, frame in enumerate(pictures) if frame.quality)
+        assembler = FrameAssembler("roof", capture_options)
+        frames = [assembler.frame(stamped, decoder) for item in items for stamped in decoder.decode(item)]
+        means = [frame.levels(frame.luma[frame.luma.shape[0] // 2 :]).mean() for frame in frames]
+    first = next(n for n, frame in enumerate(frames) if frame.quality)
     assert np.abs(np.diff(means[first - 3 : first + 3])).max() < 3
 
 
 def without_last_slice(packet: av.Packet) -> av.Packet:
-    """An H.264 picture that lost its last slice on the way; it holds NAL units after four bytes of length each."""
+    """An H.264 frame that lost its last slice on the way; it holds NAL units after four bytes of length each."""
     data, at, units = bytes(packet), 0, []
     while at < len(data):
         length = int.from_bytes(data[at : at + 4], "big")

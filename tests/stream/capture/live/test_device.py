@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs /de
 
 @pytest.fixture
 def device() -> Iterator[Path]:
-    """A path below /dev that OpenCV can read pictures from: a file, as no test machine has a camera."""
+    """A path below /dev that OpenCV can read frames from: a file, as no test machine has a camera."""
     path = Path("/dev/shm") / f"{uuid.uuid4().hex}.avi"
     options = {"qmin": "1", "qmax": "3"}
     yield make_clip(path, Clip(seconds=1, codec="mjpeg", pixels="yuvj420p", full_range=True, options=options))
@@ -35,7 +35,7 @@ def test_numbers_and_paths_below_dev_are_devices(address: str, *, local: bool) -
     assert is_device(address) is local
 
 
-def test_a_devices_pictures_come_in_order_timed_by_their_arrival(device: Path, capture_options: CaptureOptions) -> None:
+def test_a_devices_frames_come_in_order_timed_by_their_arrival(device: Path, capture_options: CaptureOptions) -> None:
     with Camera("window", str(device), capture_options) as camera:
         frames = [frame for frame, _ in zip(camera, range(25), strict=False)]
         assert [counter(f.levels(f.luma)) for f in frames] == list(range(25))
@@ -51,7 +51,7 @@ def test_a_device_that_is_pulled_out_is_told_and_taken_up_again_when_it_returns(
         numbers: list[int] = []
         thread = threading.Thread(target=lambda: numbers.extend(frame.number for frame in camera))
         thread.start()
-        wait_for(lambda: "no longer gives pictures" in str(camera.status.last_error), 5, "the loss")
+        wait_for(lambda: "no longer gives frames" in str(camera.status.last_error), 5, "the loss")
         wait_for(lambda: camera.status.reconnects >= 1, 5, "the return")
         device.unlink()
         wait_for(lambda: f"there is no {device}" in str(camera.status.last_error), 8, "the device missed")

@@ -19,11 +19,11 @@ from helpers.media import Clip, counter, make_clip
 from helpers.rtsp import own_certificate
 from stream import Camera, CameraStatus, CaptureOptions, Frame, OpenError, open_video
 
-BOUNDARY = "picture"
+BOUNDARY = "frame"
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder, and `/live`: the pictures of live.avi as a browser's camera page shows them.
+    """Files of a folder, and `/live`: the frames of live.avi as a browser's camera page shows them.
 
     `/live` sends them all at once, `/live?10` ten of them a second. `/unsized/NAME` sends a file and not its size.
     """
@@ -45,12 +45,12 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
         self.end_headers()
         with av.open(str(Path(self.directory) / "live.avi")) as container:
-            pictures = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+            jpegs = [bytes(packet) for packet in container.demux(video=0) if packet.size]
         began = time.monotonic()
-        for number, picture in enumerate(pictures):
+        for number, jpeg in enumerate(jpegs):
             time.sleep(max(0.0, began + number / float(rate) - time.monotonic()) if rate else 0.0)
-            head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
-            self.wfile.write(head.encode() + picture + b"\r\n")
+            head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            self.wfile.write(head.encode() + jpeg + b"\r\n")
 
 
 @contextmanager
@@ -98,17 +98,17 @@ def test_a_recording_over_tls_is_read_only_where_its_server_is_trusted(
     make_clip(tmp_path / "storm.mp4", clip)
     certificate, both = own_certificate(tmp_path)
 
-    def pictures(options: CaptureOptions) -> int:
+    def count_frames(options: CaptureOptions) -> int:
         with open_video(f"{address}/storm.mp4", options=options) as video:
             return len(list(video))
 
     with served(tmp_path, both) as address:
         with pytest.raises(OpenError, match="tls_ca_file"):
-            pictures(capture_options)
-        assert pictures(msgspec.structs.replace(capture_options, tls_ca_file=str(certificate))) == 25
-        assert pictures(msgspec.structs.replace(capture_options, tls_verify=False)) == 25
+            count_frames(capture_options)
+        assert count_frames(msgspec.structs.replace(capture_options, tls_ca_file=str(certificate))) == 25
+        assert count_frames(msgspec.structs.replace(capture_options, tls_verify=False)) == 25
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # what the system trusts
-        assert pictures(capture_options) == 25
+        assert count_frames(capture_options) == 25
 
 
 def test_a_camera_that_sends_jpegs_over_http_is_watched_and_taken_up_again(
@@ -123,7 +123,7 @@ def test_a_camera_that_sends_jpegs_over_http_is_watched_and_taken_up_again(
         assert camera.status.reconnects == 1
 
 
-def test_pictures_over_http_which_carry_no_time_are_timed_by_their_arrival(
+def test_frames_over_http_which_carry_no_time_are_timed_by_their_arrival(
     web: str, tmp_path: Path, capture_options: CaptureOptions
 ) -> None:
     make_clip(tmp_path / "live.avi", Clip(seconds=2, codec="mjpeg", pixels="yuvj420p", full_range=True))
@@ -143,7 +143,7 @@ def test_pictures_over_http_which_carry_no_time_are_timed_by_their_arrival(
     assert abs(last.utc - last.arrival - (time.time() - time.monotonic())) < last.utc_error_ms / 1000 < 0.5
     assert clip is not None
     with av.open(io.BytesIO(clip.data), "r") as container:
-        times = [picture.time for picture in container.decode(video=0)]
+        times = [frame.time for frame in container.decode(video=0)]
     assert times[-1] == pytest.approx(last.seconds - clip.start_seconds, abs=0.01)
 
 
@@ -188,7 +188,7 @@ def test_a_camera_whose_key_frames_are_too_far_apart_for_clips_is_told_so_once(
 
 
 def refusal(address: str, options: CaptureOptions) -> str:
-    """What a camera at `address` says when it is refused for good, before any picture."""
+    """What a camera at `address` says when it is refused for good, before any frame."""
     states: list[CameraStatus] = []
 
     def stop(status: CameraStatus) -> None:

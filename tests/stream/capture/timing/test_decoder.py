@@ -1,4 +1,4 @@
-"""The pictures of one camera over all its connections."""
+"""The frames of one camera over all its connections."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import av
 import numpy as np
 
 from stream import CaptureOptions
-from stream.capture.live.connection import Opened
-from stream.capture.timing.decoder import LiveDecoder, Picture, Timeline
+from stream.capture.live.connection import Connected
+from stream.capture.timing.decoder import LiveDecoder, StampedFrame
+from stream.capture.timing.timeline import FrameAssembler
 
 
 def test_a_camera_that_hangs_upside_down_is_shown_upright_also_after_it_came_back(
@@ -21,10 +22,10 @@ def test_a_camera_that_hangs_upside_down_is_shown_upright_also_after_it_came_bac
         container.mux([*stream.encode(grey), *stream.encode(None)])
     with av.open(str(tmp_path / "turned.mp4")) as container:
         turned = next(container.decode(video=0))
-    timeline, seen = Timeline("roof", capture_options), []
+    assembler, seen = FrameAssembler("roof", capture_options), []
     for connection in range(2):
-        decoder = LiveDecoder(Opened(0.04, stamps=False), capture_options)
-        frame = timeline.frame(Picture(turned, float(connection), float(connection), ()), decoder)
+        decoder = LiveDecoder(Connected(0.04, stamps=False), capture_options)
+        frame = assembler.frame(StampedFrame(turned, float(connection), float(connection), ()), decoder)
         seen.append((decoder.size, frame.rotation))
-        timeline.reconnected()
+        assembler.reconnected()
     assert seen == [((320, 180), 180)] * 2

@@ -15,7 +15,7 @@ from helpers.media import counter
 from helpers.rtsp import RtspServer
 from stream import Camera, CaptureOptions
 from stream.capture.timing.capture_clock import CaptureClock, CaptureTime
-from stream.capture.timing.timeline import SteadyClock
+from stream.capture.timing.timeline import MonotonicTimeline
 
 FRAME = 0.04
 
@@ -25,7 +25,7 @@ FRAME = 0.04
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1e5, 1e5)), max_size=40), st.booleans())
 def test_time_never_runs_backwards_and_epochs_never_fall(stamps: list[float | None], live: bool) -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     last, epoch = 0.0, 0
     for number, stamp in enumerate(stamps):
         seconds = clock.place(stamp, FRAME, number * FRAME if live else None)
@@ -35,15 +35,15 @@ def test_time_never_runs_backwards_and_epochs_never_fall(stamps: list[float | No
 
 
 def test_a_wrap_of_the_time_stamps_costs_one_epoch_and_no_time() -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     wrap = 2**32 / 90000
     seconds = [clock.place((wrap - 0.1 + n * FRAME) % wrap, FRAME) for n in range(6)]
     assert seconds == pytest.approx([n * FRAME for n in range(6)])
     assert clock.epoch == 1
 
 
-def test_pictures_with_a_doubled_time_stamp_begin_no_epoch_and_later_ones_keep_their_time() -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+def test_frames_with_a_doubled_time_stamp_begin_no_epoch_and_later_ones_keep_their_time() -> None:
+    clock = MonotonicTimeline(jump_seconds=1.0)
     stamps = [(n - (n % 10 == 5)) * FRAME for n in range(1000)]
     seconds = [clock.place(stamp, FRAME) for stamp in stamps]
     assert seconds == pytest.approx([n * FRAME for n in range(1000)])
@@ -51,14 +51,14 @@ def test_pictures_with_a_doubled_time_stamp_begin_no_epoch_and_later_ones_keep_t
 
 
 def test_time_goes_on_while_stamps_stand_still_and_waits_for_a_second_afterwards_at_most() -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     seconds = [clock.place(stamp, FRAME) for stamp in [0.0] * 100 + [n * FRAME for n in range(1, 100)]]
     assert seconds[100] > 3.9
     assert len(set(seconds[100:])) > 100 - 1.0 / FRAME - 2
 
 
 def test_across_a_jump_a_live_source_goes_on_by_what_passed_on_the_host() -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     clock.place(10.0, FRAME, 100.0)
     clock.place(10.04, FRAME, 100.04)
     assert clock.place(5000.0, FRAME, 100.54) == pytest.approx(0.54)
@@ -66,7 +66,7 @@ def test_across_a_jump_a_live_source_goes_on_by_what_passed_on_the_host() -> Non
 
 
 def test_a_new_connection_is_a_new_epoch_and_keeps_the_time_that_passed() -> None:
-    clock = SteadyClock(jump_seconds=1.0)
+    clock = MonotonicTimeline(jump_seconds=1.0)
     clock.place(10.0, FRAME, 100.0)
     clock.restart()
     assert clock.place(3.0, FRAME, 107.0) == pytest.approx(7.0)
@@ -82,7 +82,7 @@ class MadeCamera:
 
     delay: mean of an exponential travel time; latency: exposure to sending; offset(t), drift: of the camera's clock;
     stamp_offset(t): of its time stamps; report_seconds: between sender reports, 0 for none; held_until(t): no earlier
-    does the picture of t come.
+    does the frame of t come.
     """
 
     latency: float = 0.06
@@ -94,7 +94,7 @@ class MadeCamera:
     held_until: Callable[[float], float] = lambda _: 0.0
 
     def run(self, seconds: float) -> Iterator[tuple[float, CaptureTime, CaptureClock]]:
-        """(true capture time, what the clock says, the clock) of every picture."""
+        """(true capture time, what the clock says, the clock) of every frame."""
         rng = random.Random(7)
         clock = CaptureClock(FRAME, latency_allowance_ms=250)
         began, last_arrival, report_at, told = 1.8e9, 0.0, 1.5, None
@@ -117,7 +117,7 @@ class MadeCamera:
 
 
 def judged(camera: MadeCamera, seconds: float) -> tuple[float, set[str], list[CaptureTime]]:
-    """Share of pictures whose true time lies within the stated bound, the clocks used, and all that was said."""
+    """Share of frames whose true time lies within the stated bound, the clocks used, and all that was said."""
     rows = list(camera.run(seconds))
     within = [abs(said.utc - true) * 1000 <= said.error_ms for true, said, _ in rows]
     return sum(within) / len(within), {said.clock for _, said, _ in rows}, [said for _, said, _ in rows]
@@ -183,7 +183,7 @@ def test_time_stamps_that_step_are_followed_at_once(step_seconds: float, report_
         pytest.param(lambda taken: 1.8 if taken else 0.6, id="the first one and, much later, all the others"),
     ],
 )
-def test_pictures_that_waited_while_the_connection_was_made_get_a_bound_that_covers_it(
+def test_frames_that_waited_while_the_connection_was_made_get_a_bound_that_covers_it(
     held_until: Callable[[float], float],
 ) -> None:
     share, _, said = judged(MadeCamera(report_seconds=0, held_until=held_until), 7)
@@ -209,7 +209,7 @@ def test_a_clock_that_is_a_little_behind_gets_a_bound_that_covers_it() -> None:
 
 @dataclass(frozen=True)
 class Timed:
-    """What was said of one picture's time, and how far that is from the truth."""
+    """What was said of one frame's time, and how far that is from the truth."""
 
     clock: str
     error_ms: float
@@ -217,7 +217,7 @@ class Timed:
 
 
 def timed(url: str, log: Path, options: CaptureOptions, clock: str, enough: int) -> list[Timed]:
-    """Pictures until `enough` have a time from `clock`; truth is what the server wrote down."""
+    """Frames until `enough` have a time from `clock`; truth is what the server wrote down."""
     said: list[tuple[int, float, str, float]] = []
     with Camera("roof", url, options) as camera:
         for frame in camera:

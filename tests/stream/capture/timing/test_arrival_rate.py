@@ -1,23 +1,24 @@
-"""Pictures without a time of their own (JPEGs over HTTP, local devices): their pace, and bounds true over stalls."""
+"""Frames without a time of their own (JPEGs over HTTP, local devices): their pace, and bounds true over stalls."""
 
 import av
 import pytest
 
 from stream import CaptureOptions, Frame
-from stream.capture.live.connection import Opened, Shot
-from stream.capture.timing.decoder import LiveDecoder, Timeline
+from stream.capture.live.connection import Connected, DecodedFrame
+from stream.capture.timing.decoder import LiveDecoder
+from stream.capture.timing.timeline import FrameAssembler
 
 SHOWN = av.VideoFrame(64, 64, "gray")
 BEGAN = 1.8e9
 
 
 def framed(taken: list[float], stalls: list[tuple[float, float]], options: CaptureOptions) -> list[Frame]:
-    """The pictures taken then, each as soon as no stall (its begin and end) holds it up."""
-    decoder, timeline = LiveDecoder(Opened(0.04, stamps=False), options), Timeline("page", options)
+    """The frames taken then, each as soon as no stall (its begin and end) holds it up."""
+    decoder, assembler = LiveDecoder(Connected(0.04, stamps=False), options), FrameAssembler("page", options)
     frames: list[Frame] = []
     for sent in taken:
         arrival = max([sent, *(end for begin, end in stalls if begin <= sent < end)])
-        frames += [timeline.frame(picture, decoder) for picture in decoder.decode(Shot(SHOWN, arrival, BEGAN))]
+        frames += [assembler.frame(stamped, decoder) for stamped in decoder.decode(DecodedFrame(SHOWN, arrival, BEGAN))]
     return frames
 
 
@@ -26,7 +27,7 @@ def at_rate(rate: float, seconds: float, begin: float = 0.0) -> list[float]:
 
 
 def off(frame: Frame, taken: float) -> float:
-    """Milliseconds between what is said of a picture and when it was taken."""
+    """Milliseconds between what is said of a frame and when it was taken."""
     assert frame.utc is not None
     return abs(frame.utc - BEGAN - taken) * 1000
 
@@ -40,7 +41,7 @@ def bound(frame: Frame) -> float:
     ("rate", "stalls"),
     [(10, [(40.0, 41.5)]), (25, [(40.0, 44.0)]), (1, [(40.0, 42.9)]), (10, [(40.0, 42.0), (43.0, 45.4)])],
 )
-def test_pictures_that_a_stall_held_up_get_a_bound_that_covers_it_until_they_have_all_come(
+def test_frames_that_a_stall_held_up_get_a_bound_that_covers_it_until_they_have_all_come(
     rate: float, stalls: list[tuple[float, float]], capture_options: CaptureOptions
 ) -> None:
     taken = at_rate(rate, 60)
@@ -67,7 +68,7 @@ def test_a_camera_that_changes_its_pace_is_followed(
     assert bound(frames[-1]) == pytest.approx(1000 / after + 250, abs=10)
 
 
-def test_pictures_that_come_in_bunches_keep_the_pace_and_a_small_bound(capture_options: CaptureOptions) -> None:
+def test_frames_that_come_in_bunches_keep_the_pace_and_a_small_bound(capture_options: CaptureOptions) -> None:
     taken = at_rate(25, 40)
     bunches = [(number * 0.12 + 0.01, number * 0.12 + 0.12) for number in range(400)]
     frames = framed(taken, bunches, capture_options)
@@ -76,7 +77,7 @@ def test_pictures_that_come_in_bunches_keep_the_pace_and_a_small_bound(capture_o
 
 
 @pytest.mark.parametrize("rate", [1, 10])
-def test_a_picture_that_nothing_holds_back_has_the_time_at_which_it_came(
+def test_a_frame_that_nothing_holds_back_has_the_time_at_which_it_came(
     rate: float, capture_options: CaptureOptions
 ) -> None:
     taken = at_rate(rate, 30)

@@ -1,0 +1,40 @@
+"""Open a recording for reading."""
+
+from pathlib import Path
+
+from stream.capture.addresses import camera_name
+from stream.capture.files.container import refuse_what_is_not_a_file
+from stream.capture.files.growing_file import GrowingFile
+from stream.capture.files.video_file import Video
+from stream.capture.options import CaptureOptions
+
+
+def open_video(
+    path_or_url: str | Path | GrowingFile,
+    *,
+    name: str | None = None,
+    options: CaptureOptions | None = None,
+    start_utc: float | None = None,
+    history_seconds: float = 0.0,
+) -> Video:
+    """Open the recording at `path_or_url`.
+
+        with open_video("storm.mp4") as video:
+            for frame in video: ...
+
+    Args:
+        path_or_url: the recording. A GrowingFile is read while it is written, and closed with the video; an MP4 with
+            its index at the end can be read only once it is complete.
+        name: of the camera that made it; made from the address if omitted.
+        options: how it is opened; the defaults if omitted.
+        start_utc: seconds since 1970 at its first frame; the container's creation time, if any, if omitted.
+        history_seconds: how much of what was read is kept for `Video.cut`; 0 = nothing.
+
+    Raises:
+        OpenError: there is no such file, or it is not video; one line that says what it is.
+    """
+    source = path_or_url if isinstance(path_or_url, GrowingFile) else str(path_or_url)
+    refuse_what_is_not_a_file(str(source), may_be_empty=isinstance(source, GrowingFile))
+    if isinstance(source, GrowingFile) and source.is_finished_mp4():
+        source = str(source)
+    return Video(source, name or camera_name(str(source)), options or CaptureOptions(), start_utc, history_seconds)
