@@ -129,7 +129,7 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True):
 
 FlashMessage = Message[Flash]
 
-# Said here and not taken from docstrings: those are for readers of the code, and msgspec's releases cut them differently.
+# Said here, and not taken from docstrings, which msgspec's releases cut differently.
 _TYPES = {
     "Message_Flash_": "One numbered message of a feed (CloudEvents 1.0), as it is journalled, published and printed.",
     "Flash": "The whole current state of one flash; consumers keep the last revision by `id`. Seconds are on the "
