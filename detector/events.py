@@ -123,7 +123,7 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True):
     software: Annotated[str, Meta(description="Program and version that made this event.")]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the flash as plain dicts, lists, text and numbers: the `data` of its event."""
+        """Return the flash as dicts, tuples, text and numbers: the `data` of its event."""
         return dict(msgspec.to_builtins(self))
 
 
