@@ -130,13 +130,16 @@ def test_a_recording_that_is_missing_or_no_video_is_an_error_that_names_it(tmp_p
         next(find_flashes(tmp_path / "text.mp4"))
 
 
-def test_flashes_before_a_break_come_before_its_error(storm: Path, tmp_path: Path) -> None:
-    plan = Plan(seconds=5.0, size=(320, 180), flashes=(FlashPlan(kind="sheet", at=1.5),))
+@pytest.mark.parametrize("at", [1.5, 2.8])
+def test_flashes_before_a_break_come_before_its_error_and_so_does_one_that_it_cuts_short(
+    at: float, tmp_path: Path
+) -> None:
+    plan = Plan(seconds=5.0, size=(320, 180), flashes=(FlashPlan(kind="bolt", at=at),))
     whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
-    write_clip(Scene(plan), whole, ClipFormat())
+    write_clip(Scene(plan), whole, ClipFormat(codec="ffv1"))  # its frames are about equal in size
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 5])
-    flashes = find_flashes(cut)
-    assert next(flashes).state == "confirmed"
+    flashes = find_flashes(cut, rejected=True)
+    assert next(flashes).start_seconds == pytest.approx(at, abs=0.041)
     with pytest.raises(VideoError, match="breaks off"):
         next(flashes)
 
@@ -187,6 +190,23 @@ def test_one_flash_may_be_followed_by_frames_of_another_size_once_it_is_finished
     assert [flash.state for seconds, image in first for flash in one.push(image, seconds)] == ["detected"]
     assert [flash.state for flash in one.finish()] == ["confirmed"]
     assert [flash for seconds, image in images(100, lit=()) for flash in one.push(image[::2, ::2], 10 + seconds)] == []
+
+
+def test_frames_after_finish_are_not_compared_with_those_before() -> None:
+    one = Detector()
+    assert [flash for seconds, image in images(62, lit=()) for flash in one.push(image, seconds)] == []
+    one.finish()
+    assert [flash for seconds, image in images(62, lit=range(3)) for flash in one.push(image, 2.48 + seconds)] == []
+
+
+def test_levels_of_an_array_run_from_0_to_255() -> None:
+    one = Detector()
+    found = [
+        flash
+        for number in range(100)
+        for flash in one.push(np.full((180, 320), 80 if number in LIT else 30, np.uint8), number / RATE)
+    ]
+    assert found[-1].peak_rise_levels == pytest.approx(50.0, abs=0.5)
 
 
 def test_what_masks_hide_is_not_found() -> None:
