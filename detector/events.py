@@ -1,8 +1,9 @@
 """Event types and their JSON Schema."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from stream import Clock, Message
 
@@ -14,29 +15,30 @@ State = Literal["detected", "confirmed", "rejected", "unverified"]
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
-    """One contiguous lit run as the sensor sees it; offset from the flash's start, rise in levels."""
+    """One contiguous lit run of a flash, as the sensor sees it."""
 
-    offset_seconds: float
-    duration_seconds: float
-    rise_levels: float
+    offset_seconds: Annotated[float, Meta(description="Start of the pulse, from the start of its flash.")]
+    duration_seconds: Annotated[float, Meta(description="From the first lit frame to the end of the last one.")]
+    rise_levels: Annotated[float, Meta(description="Highest rise above the background, in levels of luma.")]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verifier says of a candidate: lightning (true), not lightning (false), or null = unverified, and why.
+    """What a verifier says of a candidate."""
 
-    `evidence` names each physical reason with its number; `reason` says in words why there is no answer, or what the
-    photometric verifier held against a light that it rejected.
-    """
-
-    lightning: bool | None
-    probability: float | None
-    verifier: str
-    evidence: dict[str, float] = {}
-    model: str | None = None
-    model_revision: str | None = None
-    prompt_version: str | None = None
-    seconds: float | None = None
-    reason: str | None = None
+    lightning: Annotated[
+        bool | None, Meta(description="true: lightning; false: not lightning; null: unverified, see `reason`.")
+    ]
+    probability: Annotated[float | None, Meta(description="Of lightning, 0..1; null where there is no answer.")]
+    verifier: Annotated[str, Meta(description="Name of the verifier that judged.")]
+    evidence: Annotated[dict[str, float], Meta(description="Each clue that could be measured, with its value.")] = {}
+    model: Annotated[str | None, Meta(description="Model that was asked, if any.")] = None
+    model_revision: Annotated[str | None, Meta(description="Commit or name of the model's weights.")] = None
+    prompt_version: Annotated[str | None, Meta(description="Version of the question that the model was asked.")] = None
+    seconds: Annotated[float | None, Meta(description="Time that the verdict took.")] = None
+    reason: Annotated[
+        str | None,
+        Meta(description="Why there is no answer, or the strongest doubts that a rejected light met, in words."),
+    ] = None
 
     @property
     def state(self) -> State:
@@ -47,50 +49,121 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Media(msgspec.Struct, frozen=True, kw_only=True):
-    """Paths of the pictures made of a flash, relative to the run's folder; null where none was made."""
+    """Paths of the still and the clip of a flash, relative to the run's folder."""
 
-    still: str | None = None
-    clip: str | None = None
+    still: Annotated[str | None, Meta(description="The brightest usable frame as JPEG; null where none was made.")] = (
+        None
+    )
+    clip: Annotated[str | None, Meta(description="The video around the flash; null where none was made.")] = None
 
 
 class Flash(msgspec.Struct, frozen=True, kw_only=True):
     """The whole current state of one flash; consumers keep the last revision by `id`.
 
-    `file` is the recording: its path in the folder that was replayed, its name if it was given by itself, or, where two
-    files of a run would be called the same, the path of each as it was given; null for a live camera.
-    Seconds are on the source's own clock; levels are of luma, 0 = black, 255 = white (what a camera records beyond its
-    own black and white counts too, so that a rise may reach 297); `box` (left, top, right, bottom) and `centroid`
-    (x, y) are shares 0..1 of the upright picture. `end_seconds` is the last lit frame plus one frame, and null while
-    the flash may still run, or where a killed run never saw its end.
+    Seconds are on the source's own clock. Levels are of luma: 0 = black, 255 = white.
     """
 
-    id: str
-    camera: str
-    file: str | None
-    state: State
-    revision: int
-    start_seconds: float
-    peak_seconds: float
-    end_seconds: float | None
-    duration_seconds: float | None
-    start_utc: str | None
-    clock: Clock
-    utc_error_ms: float | None
-    quality: tuple[str, ...]
-    pulses: tuple[Pulse, ...]
-    peak_rise_levels: float
-    lit_fraction: float
-    box: tuple[float, float, float, float]
-    centroid: tuple[float, float]
-    verdict: Verdict | None
-    media: Media
-    latency_ms: float
-    software: str
+    id: Annotated[str, Meta(description="Name of the flash; the same in all its revisions.")]
+    camera: Annotated[str, Meta(description="Name of the camera or, for a recording, the name made from its file.")]
+    file: Annotated[
+        str | None,
+        Meta(
+            description="The recording: its path in the folder that was replayed, its name if it was given by itself, "
+            "or, where two files of a run would be called the same, its path as given; null for a live camera."
+        ),
+    ]
+    state: Annotated[
+        State,
+        Meta(description="detected: the onset is sure; the others follow from the verdict, once the flash has ended."),
+    ]
+    revision: Annotated[int, Meta(description="1 for the first event of this flash, and rising.")]
+    start_seconds: Annotated[float, Meta(description="Time of the first lit frame.")]
+    peak_seconds: Annotated[float, Meta(description="Time of the brightest frame.")]
+    end_seconds: Annotated[
+        float | None,
+        Meta(
+            description="Time of the last lit frame plus one frame; null while the flash may still run, or where a "
+            "killed run never saw its end."
+        ),
+    ]
+    duration_seconds: Annotated[float | None, Meta(description="End minus start; null where the end is.")]
+    start_utc: Annotated[str | None, Meta(description="UTC of the start, ISO 8601; null where it is not known.")]
+    clock: Annotated[
+        Clock,
+        Meta(
+            description="Where UTC comes from: rtcp = the camera's clock, arrival = this computer's, file = the file's "
+            "creation time or the start that was given, none = not known."
+        ),
+    ]
+    utc_error_ms: Annotated[float | None, Meta(description="Bound on the error of UTC; null where it is not known.")]
+    quality: Annotated[
+        tuple[str, ...], Meta(description="Why frames of this flash may not be trusted; empty when nothing is known.")
+    ]
+    pulses: Annotated[tuple[Pulse, ...], Meta(description="Lit runs in order; a camera cannot count strokes.")]
+    peak_rise_levels: Annotated[
+        float,
+        Meta(
+            description="Rise of the brightest block above the background; up to 297, since cameras record levels "
+            "beyond their own black and white."
+        ),
+    ]
+    lit_fraction: Annotated[float, Meta(description="Share of the watched blocks lit in the largest frame, 0..1.")]
+    box: Annotated[
+        tuple[float, float, float, float],
+        Meta(description="left, top, right, bottom of the light, as shares 0..1 of the upright frame."),
+    ]
+    centroid: Annotated[
+        tuple[float, float], Meta(description="x, y of the light's centre, as shares 0..1 of the upright frame.")
+    ]
+    verdict: Annotated[Verdict | None, Meta(description="null while the flash is only detected.")]
+    media: Annotated[Media, Meta(description="Still and clip.")]
+    latency_ms: Annotated[
+        float, Meta(description="From the arrival of the frame that decided this revision to its making.")
+    ]
+    software: Annotated[str, Meta(description="Program and version that made this event.")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the flash as dicts, tuples, text and numbers: the `data` of its event."""
+        return dict(msgspec.to_builtins(self))
 
 
 FlashMessage = Message[Flash]
 
+# Said here, and not taken from docstrings, which msgspec's releases cut differently.
+_TYPES = {
+    "Message_Flash_": "One numbered message of a feed (CloudEvents 1.0), as it is journalled, published and printed.",
+    "Flash": "The whole current state of one flash; consumers keep the last revision by `id`. Seconds are on the "
+    "source's own clock; levels are of luma, 0 = black, 255 = white.",
+    "Pulse": "One contiguous lit run of a flash, as the sensor sees it.",
+    "Verdict": "What a verifier says of a candidate.",
+    "Media": "Paths of the still and the clip of a flash, relative to the run's folder.",
+}
+_MESSAGE_FIELDS = {
+    "specversion": "Version of CloudEvents.",
+    "id": "Unique among all messages.",
+    "source": "The site that publishes.",
+    "type": "What `data` is.",
+    "subject": "The camera or site that the message is about.",
+    "time": "When it was published, UTC.",
+    "dataschema": "Name of the schema of `data`.",
+    "feed": "Names the journal.",
+    "run": "Changes with every start of the publisher.",
+    "sequence": "Number in the feed, one higher with each message; as text, since CloudEvents has no 64-bit integers.",
+    "durable": "false if it was not on disk when it was published.",
+    "originfeed": "Of a message that came through a relay: the feed that first published it.",
+    "originsequence": "Of a message that came through a relay: its number in that feed.",
+    "data": "The flash.",
+}
+
 
 def event_schema() -> dict[str, Any]:
-    """The published JSON Schema (2020-12) of one event of the feed."""
-    return {"$id": FLASH_SCHEMA} | msgspec.json.schema(FlashMessage)
+    """Return the published JSON Schema (2020-12) of one event of the feed."""
+    schema = msgspec.json.schema(FlashMessage)
+    for name, kind in schema["$defs"].items():
+        kind["description"] = _TYPES[name]
+        for field in kind["properties"].values():
+            # msgspec's releases order these differently, too.
+            field.get("anyOf", []).sort(key=lambda choice: choice.get("type") == "null")
+    for name, field in schema["$defs"]["Message_Flash_"]["properties"].items():
+        field["description"] = _MESSAGE_FIELDS[name]
+    return {"$id": FLASH_SCHEMA} | schema

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import detector
 import stream
+from detector import lightning_detector
 from helpers import ROOT
 
 LAYERS = (
@@ -20,7 +23,9 @@ LAYERS = (
     {"cli"},
 )
 """Folders and files of `detector`; each may import itself and what stands before it here."""
-ANYWHERE = {"__init__", "__main__"}
+ANYWHERE = {"__init__", "__main__", "lightning_detector"}
+LAZY = {"stream", "detector"}
+"""Packages whose names load on first use: what they import is for type checkers only."""
 MODEL_FOLDERS = ("detector/verify/vlm/local/", "detector/verify/vlm/server45/")
 
 
@@ -117,13 +122,28 @@ def test_a_folder_imports_only_what_lies_below_it() -> None:
             assert below, f"{named(path)} imports {module}, which is not below {part}"
 
 
+def test_inside_detector_only_the_version_comes_from_the_package_itself() -> None:
+    for path in sources("detector"):
+        if path.relative_to(ROOT / "detector").parts[0].removesuffix(".py") != "lightning_detector":
+            names = {name for module, name in imports(path) if module == "detector" and name is not None}
+            assert not names - {"__version__"}, f"{named(path)} imports {names} by way of detector"
+
+
+@pytest.mark.parametrize("package", sorted(LAZY))
+def test_a_lazy_package_imports_our_modules_for_type_checkers_only(package: str) -> None:
+    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    at_run_time = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules_named = {getattr(node, "module", None) or alias.name for node in at_run_time for alias in node.names}
+    assert modules_named <= {"importlib", "typing"}
+
+
 @pytest.mark.parametrize("package", ["stream", "detector"])
 def test_there_is_no_import_cycle(package: str) -> None:
     known = modules(package)
     graph = {
         name: {
             target
-            for module, imported in imports(path)
+            for module, imported in (imports(path) if name not in LAZY else ())
             for target in (f"{module}.{imported}", module)
             if target in known and target != name
         }
@@ -149,9 +169,41 @@ def test_every_folder_says_in_one_sentence_what_lives_there() -> None:
                 assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))), folder
 
 
-def test_every_name_that_stream_exports_is_there() -> None:
-    for name in stream.__all__:
-        assert getattr(stream, name) is not None
+@pytest.mark.parametrize("module", [stream, detector, lightning_detector])
+def test_every_name_that_is_exported_is_there(module: ModuleType) -> None:
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        module.nonsense  # noqa: B018 - what it raises counts
+
+
+def test_both_names_of_the_library_offer_the_same() -> None:
+    assert set(lightning_detector.__all__) == {*detector.__all__, "Subscriber"}
+    assert lightning_detector.find_flashes is detector.find_flashes
+    assert set(detector.__all__) <= set(dir(detector))  # for completion at a prompt
+    assert set(lightning_detector.__all__) <= set(dir(lightning_detector))
+
+
+PROGRAM_ONLY = {"zmq", "rich", "argparse", "httpx", "sqlite3", "torch", "transformers"}
+
+
+def loaded_by(program: str) -> set[str]:
+    """The modules that `program` loads in a Python of its own."""
+    words = [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.split())
+
+
+def test_the_library_loads_neither_the_feed_nor_the_command_line() -> None:
+    loaded = loaded_by("from detector import Detector, Flash, Settings, Verdict, find_flashes, load_settings")
+    assert "detector.api" in loaded
+    assert not PROGRAM_ONLY & loaded
+
+
+def test_importing_the_package_alone_loads_nothing_else_of_it() -> None:
+    loaded = loaded_by("import detector")
+    assert not {"stream", "msgspec", "numpy"} & loaded
+    assert not {name for name in loaded if name.startswith("detector.")}
 
 
 def test_importing_the_program_loads_neither_torch_nor_transformers() -> None:
