@@ -15,7 +15,8 @@ from detector.candidate import Candidate
 from detector.errors import OutputError
 from detector.events import Verdict
 from detector.prefilter.frame_change import FrameChange
-from detector.prefilter.prefilter import TOGETHER_SHARE, Prefilter
+from detector.prefilter.onset import MIN_SIMULTANEOUS_SHARE
+from detector.prefilter.prefilter import Prefilter
 from detector.settings import PrefilterSettings, Settings
 from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import Frame
@@ -68,9 +69,9 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
     thresholds: list[float] = []
     refusals: dict[int, str] = {}
     for frame in frames:
-        before = prefilter.look
+        before = prefilter.change
         found += _judged(prefilter.push(frame), verifier)
-        look = prefilter.look
+        look = prefilter.change
         strength = 0.0
         if look is not None:
             least = round(look.least_blocks)
@@ -98,7 +99,7 @@ def _refusal(look: FrameChange, before: FrameChange | None) -> str:
     """What stopped a pure light that was bright enough and yet no onset, in the order in which the prefilter asks."""
     if look.sudden_blocks < look.least_blocks:
         return "most of it had come before, or in too few places at once"
-    if look.suddenness(before) < TOGETHER_SHARE:
+    if look.suddenness(before) < MIN_SIMULTANEOUS_SHARE:
         return "most of what brightened did so slowly"
     return "seen closer, what lies beside it got darker: something moves"
 
