@@ -1,4 +1,4 @@
-"""The running background of one camera and its noise."""
+"""The running background of one camera: level, noise and clutter of each block, and the thresholds made of them."""
 
 import math
 from collections import deque
@@ -7,68 +7,130 @@ from functools import cached_property
 
 import numpy as np
 
-from detector.prefilter.blocks import Grid
+from detector.prefilter.blocks import Grid, Mask
 from detector.prefilter.change_balance import NO_CHANGE, ChangeBalance
 from stream import load_opencv
 
 cv2 = load_opencv()
 
-# However long the pause between two pictures, they are only one look at what a scene does: it counts for this long.
-LONGEST_LOOK_SECONDS = 0.5
+# However long the pause between two frames, they are one observation of the scene: it counts for this long.
+MAX_ELAPSED_SECONDS = 0.5
+# Clutter is measured this often: its average over seconds needs no more, and measuring costs as much as three frames.
+CLUTTER_SECONDS = 0.2
+# Cameras take this long to undo what a bright flash did to their exposure.
+RECOVERY_SECONDS = 2.5
+# Exposure darkens all that is not black already; a lamp that goes out with the flash, or what moves, darkens less.
+DIPPED_SHARE = 0.2
 
 # Mean of |a - b| over the standard deviation of one of them, for two independent normal values: sqrt(2) * sqrt(2 / pi).
 _MEAN_DIFFERENCE = 1.128
-# Odd, so that a median is a picture's own value, and few, so that it is cheap.
+# Odd, so that a median is a frame's own value, and few, so that it is cheap.
 _BACKGROUND_SAMPLES = 9
 
 
 @dataclass(frozen=True, eq=False)
 class MedianBackground:
-    """What each block looked like in some pictures, made when first asked for."""
+    """The median of some frames, computed when first asked for.
 
-    pictures: tuple[Grid, ...]
+    Attributes:
+        frames: block luma of each, (rows, columns) levels.
+    """
+
+    frames: tuple[Grid, ...]
 
     @cached_property
     def level(self) -> Grid:
-        """(rows, columns) median of the pictures."""
-        return _median(self.pictures)
+        """(rows, columns) median of the frames."""
+        return _median(self.frames)
 
 
 @dataclass(frozen=True, eq=False)
 class BackgroundEstimate:
-    """The background as it is before one picture.
+    """The background as it is known before one frame.
 
-    recent: (rows, columns) the picture of `step_seconds` ago (at low rates: the one before).
-    older: that of three times as long ago, or the oldest that is remembered.
-    noise, swing: as those of Background; None while only one picture is known.
+    Attributes:
+        median: the median of about the last second.
+        recent: (rows, columns) block luma of `step_seconds` ago (at low rates: of the frame before).
+        older: (rows, columns) that of three times as long ago, or the oldest that is remembered.
+        noise: as `Background.noise`; None while only one frame is known.
+        peak_change: as `Background.peak_change`; None while only one frame is known.
     """
 
-    usual: MedianBackground
+    median: MedianBackground
     recent: Grid
     older: Grid
     noise: Grid | None
-    swing: Grid | None
+    peak_change: Grid | None
 
     @cached_property
     def ground(self) -> Grid:
-        """(rows, columns) what a block would look like now without a flash.
+        """(rows, columns) expected level of each block without a flash.
 
-        The middle one of the long median and the two pictures: where clouds or exposure drift, the median of a second
-        lags behind; where the last picture was partly lit already (a rolling shutter's band), the other two outvote it.
+        The middle one of the long median and the two frames: where clouds or exposure drift, the median of a second
+        lags behind; where the last frame was partly lit already (a rolling shutter's band), the other two outvote it.
         """
-        return _middle(self.usual.level, self.recent, self.older)
+        return _middle(self.median.level, self.recent, self.older)
+
+
+class ExposureRecovery:
+    """The time after a flash in which the exposure that it lowered returns.
+
+    A rise to the levels from before the flash is recovery, not light.
+    """
+
+    def __init__(self) -> None:
+        self._level: Grid | None = None
+        self._until = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether a recovery is under way, as far as `level` was asked."""
+        return self._level is not None
+
+    def level(self, seconds: float) -> Grid | None:
+        """Return the (rows, columns) levels to which the exposure returns, or None.
+
+        The first frame at or after the end of the recovery still gets them.
+        """
+        level = self._level
+        if seconds >= self._until:
+            self._level = None
+        return level
+
+    def begin(self, level: Grid, seconds: float) -> None:
+        """Expect a return to `level`, from before the flash that was last seen at `seconds`."""
+        self._level, self._until = level, seconds + RECOVERY_SECONDS
+
+    def begin_if_darker(self, latest: Grid, level: Grid, threshold: Grid, watched: Mask, seconds: float) -> None:
+        """Expect a return to `level` if much of the `latest` frame is darker than that.
+
+        Args:
+            latest: (rows, columns) block luma after the flash.
+            level: (rows, columns) block luma before it.
+            threshold: (rows, columns) levels of rise that count as lit.
+            watched: (rows, columns) blocks that count.
+            seconds: when the flash was last seen.
+        """
+        # Half of what counts as lit is beyond noise in so many blocks, and may look like light when it returns.
+        darker = latest < level - np.float32(0.5) * threshold
+        if np.count_nonzero(darker & watched) >= DIPPED_SHARE * np.count_nonzero(watched):
+            self.begin(level, seconds)
+
+    def stop(self) -> None:
+        """Expect nothing any more."""
+        self._level = None
 
 
 class Background:
-    """What each block looked like lately and how much it changes by itself.
+    """What each block looked like lately, and how much it changes by itself.
 
-    `level`: (rows, columns) median of up to nine pictures of the last second: a flash of a few frames does not move a
-    median, and dusk, cloud and exposure drift are followed within half a second.
-    `noise`: standard deviation of one block mean, levels, from the changes over `step_seconds`.
-    `swing`: the largest change over `step_seconds` seen lately, fading: what rain, traffic, water or a flickering lamp
-    do all the time is known to the blocks where they do it.
-    `restless_blocks`, `stir`: how many blocks rise suddenly in a picture without an onset, and what changes in it, on
-    average.
+    Attributes:
+        noise: (rows, columns) standard deviation of one block mean, levels, from the changes over `step_seconds`.
+        peak_change: (rows, columns) the largest change over `step_seconds` seen lately, fading: what rain, traffic,
+            water or a flickering lamp do all the time is known to the blocks where they do it.
+        clutter_blocks: how many blocks rise suddenly in a frame without an onset, on average.
+        clutter: what changes in a frame without an onset, on average.
+        recovery: the return of an exposure that a flash lowered.
     """
 
     def __init__(self, *, step_seconds: float, memory_seconds: float) -> None:
@@ -78,46 +140,56 @@ class Background:
         self._recent: deque[tuple[float, Grid]] = deque()
         self._samples: deque[tuple[float, Grid]] = deque(maxlen=_BACKGROUND_SAMPLES)
         self._learnt_seconds = 0.0
-        self._usual: MedianBackground | None = None
+        self._clutter_seconds = -MAX_ELAPSED_SECONDS
+        self._median: MedianBackground | None = None
         self.noise: Grid | None = None
-        self.swing: Grid | None = None
-        self.restless_blocks = 0.0
-        self.stir = NO_CHANGE
+        self.peak_change: Grid | None = None
+        self.clutter_blocks = 0.0
+        self.clutter = NO_CHANGE
+        self.recovery = ExposureRecovery()
 
     @property
     def level(self) -> Grid | None:
-        """(rows, columns) levels; None right after a restart."""
-        return None if self._usual is None else self._usual.level
+        """(rows, columns) median of up to nine frames of the last second; None right after a restart.
+
+        A flash of a few frames does not move it; dusk, cloud and exposure are followed within half a second.
+        """
+        return None if self._median is None else self._median.level
 
     @property
     def age_seconds(self) -> float:
-        """How much quiet video the noise was learnt from."""
+        """Seconds of quiet video that the noise was learnt from."""
         return self._learnt_seconds
 
+    @property
+    def latest(self) -> Grid | None:
+        """The newest block luma, or None right after a restart."""
+        return self._recent[-1][1] if self._recent else None
+
+    @property
+    def remembered(self) -> int:
+        """How many of the last frames can be compared with the next one: few right after a restart."""
+        return len(self._recent)
+
     def restart(self, *, forget_noise: bool) -> None:
-        """Pictures before and after now must not be compared."""
+        """Forget the frames, which must not be compared with later ones; with `forget_noise`, the scene too."""
         self._recent.clear()
         self._samples.clear()
-        self._usual = None
+        self._median = None
         if forget_noise:
-            self.noise = self.swing = None
-            self._learnt_seconds = self.restless_blocks = 0.0
-            self.stir = NO_CHANGE
+            self.noise = self.peak_change = None
+            self._learnt_seconds = self.clutter_blocks = 0.0
+            self.clutter = NO_CHANGE
 
     def resume(self, seconds: float, level: Grid) -> None:
         """Start again from a `level` known from before."""
         self._samples.append((seconds, level))
         self._recent.append((seconds, level))
-        self._usual = MedianBackground((level,))
-
-    @property
-    def latest(self) -> Grid | None:
-        """The newest picture, or None right after a restart."""
-        return self._recent[-1][1] if self._recent else None
+        self._median = MedianBackground((level,))
 
     def known(self, seconds: float) -> BackgroundEstimate | None:
-        """What a picture of now is compared with, or None right after a restart."""
-        if not self._recent or self._usual is None:
+        """Return what a frame at `seconds` is compared with, or None right after a restart."""
+        if not self._recent or self._median is None:
             return None
         recent = older = self._recent[0][1]
         for when, grid in self._recent:
@@ -126,12 +198,7 @@ class Background:
             recent = grid
             if when <= seconds - 3 * self._step_seconds + 1e-6:
                 older = grid
-        return BackgroundEstimate(self._usual, recent, older, self.noise, self.swing)
-
-    @property
-    def remembered(self) -> int:
-        """How many of the last pictures can be compared with the next one: few right after a restart."""
-        return len(self._recent)
+        return BackgroundEstimate(self._median, recent, older, self.noise, self.peak_change)
 
     def remember(self, seconds: float, grid: Grid) -> None:
         """Keep `grid` for the steps of the next frames."""
@@ -140,39 +207,102 @@ class Background:
             self._recent.popleft()
 
     def learn(self, seconds: float, grid: Grid, earlier: Grid | None, elapsed: float, *, settled: bool = True) -> None:
-        """Take a quiet picture into the background, and its change since `earlier`, a moment ago, into the noise.
+        """Take a quiet frame into the median, and its change since `earlier` into the noise.
 
-        settled: False while the camera recovers from a flash; what its exposure does then is no habit of the scene.
+        Args:
+            seconds: time of the frame.
+            grid: (rows, columns) its block luma.
+            earlier: (rows, columns) that of `step_seconds` before; None if unknown.
+            elapsed: seconds since the frame before.
+            settled: False while a flash is open: what exposure does then is not typical of the scene.
         """
         if earlier is not None and elapsed > 0:
-            self._learn_noise(cv2.absdiff(grid, earlier), min(elapsed, LONGEST_LOOK_SECONDS), settled=settled)
+            settled = settled and not self.recovery.active
+            self._learn_noise(cv2.absdiff(grid, earlier), min(elapsed, MAX_ELAPSED_SECONDS), settled=settled)
         if not self._samples or seconds - self._samples[-1][0] >= self._span_seconds / _BACKGROUND_SAMPLES - 1e-3:
             self._samples.append((seconds, grid))
             while seconds - self._samples[0][0] > 2 * self._span_seconds:
                 self._samples.popleft()
-            self._usual = MedianBackground(tuple(sample for _, sample in self._samples))
+            self._median = MedianBackground(tuple(sample for _, sample in self._samples))
 
-    def learn_restlessness(self, sudden_blocks: int, stir: ChangeBalance, elapsed: float) -> None:
-        """Take what a picture without an onset did by itself into the averages."""
+    def clutter_due(self, seconds: float) -> bool:
+        """Return whether a frame at `seconds` should be given to `learn_clutter`."""
+        return seconds - self._clutter_seconds >= CLUTTER_SECONDS - 1e-6
+
+    def learn_clutter(self, seconds: float, sudden_blocks: int, change: ChangeBalance) -> None:
+        """Take what a frame without an onset did by itself into the averages."""
+        elapsed = min(seconds - self._clutter_seconds, MAX_ELAPSED_SECONDS)
+        self._clutter_seconds = seconds
         share = min(1.0, elapsed / self._memory_seconds)
-        self.restless_blocks += share * (sudden_blocks - self.restless_blocks)
-        self.stir += (stir - self.stir) * share
+        self.clutter_blocks += share * (sudden_blocks - self.clutter_blocks)
+        self.clutter += (change - self.clutter) * share
 
     def _learn_noise(self, change: Grid, elapsed: float, *, settled: bool) -> None:
-        if self.noise is None or self.swing is None:
+        if self.noise is None or self.peak_change is None:
             self.noise = change / np.float32(_MEAN_DIFFERENCE)
-            self.swing = change.copy()
+            self.peak_change = change.copy()
             self._learnt_seconds = elapsed
             return
         self._learnt_seconds += elapsed
         share = elapsed / min(self._learnt_seconds, self._memory_seconds)
-        # One large change is no noise: it counts for no more than a very noisy picture would give (6 deviations), and
-        # one level, by which a codec changes a block of a picture without noise.
-        usual = np.minimum(cv2.addWeighted(self.noise, 6, self.noise, 0, 1), change)
-        # Grids of their own: what was known before a picture stays as it was.
-        self.noise = cv2.addWeighted(self.noise, 1 - share, usual, share / _MEAN_DIFFERENCE, 0)
+        # One large change is no noise: it counts for no more than 6 deviations and one level, by which a codec changes
+        # a block of a frame without noise.
+        limited = np.minimum(cv2.addWeighted(self.noise, 6, self.noise, 0, 1), change)
+        # New grids: an estimate that was handed out stays as it was.
+        self.noise = cv2.addWeighted(self.noise, 1 - share, limited, share / _MEAN_DIFFERENCE, 0)
         if settled:
-            self.swing = np.maximum(self.swing * math.exp(-elapsed / self._memory_seconds), change)
+            self.peak_change = np.maximum(self.peak_change * math.exp(-elapsed / self._memory_seconds), change)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What one frame is compared with; grids are made when first asked for, which most quiet frames never do.
+
+    Attributes:
+        known: the background and its noise, as they were before the frame.
+        recovery_level: (rows, columns) levels to which an exposure that a flash lowered returns, or None.
+        periodic_level: (rows, columns) levels by which lamps that keep time rise, or None.
+        watched: (rows, columns) blocks that count.
+        least_rise: levels below which no block's threshold lies.
+        noise_factor: the threshold in multiples of the noise.
+        swing_factor: the threshold in multiples of the largest change lately.
+    """
+
+    known: BackgroundEstimate
+    recovery_level: Grid | None
+    periodic_level: Grid | None
+    watched: Mask
+    least_rise: float
+    noise_factor: float
+    swing_factor: float
+
+    @cached_property
+    def level(self) -> Grid:
+        """(rows, columns) levels of each block without a flash, the recovery of the exposure allowed for."""
+        ground = self.known.ground
+        return ground if self.recovery_level is None else np.maximum(ground, self.recovery_level)
+
+    @property
+    def lowest(self) -> Grid:
+        """(rows, columns) lower bound of `level`: the middle one of three lies between any two of them."""
+        return np.minimum(self.known.recent, self.known.older)
+
+    @cached_property
+    def threshold(self) -> Grid:
+        """(rows, columns) levels of rise that count as lit."""
+        noise, peak_change = self.known.noise, self.known.peak_change
+        if noise is None or peak_change is None:
+            # Only one frame is known, and exposure settles by several levels from each frame to the next.
+            return np.full(self.watched.shape, 2 * self.least_rise, np.float32)
+        threshold = noise * np.float32(self.noise_factor)
+        np.maximum(threshold, np.float32(self.least_rise), out=threshold)
+        np.maximum(threshold, peak_change * np.float32(self.swing_factor), out=threshold)
+        return threshold if self.periodic_level is None else np.maximum(threshold, self.periodic_level)
+
+    @cached_property
+    def noise(self) -> Grid:
+        """(rows, columns) standard deviation of one block, levels; 0 while nothing is known."""
+        return np.zeros(self.watched.shape, np.float32) if self.known.noise is None else self.known.noise
 
 
 def _median(grids: tuple[Grid, ...]) -> Grid:
@@ -184,7 +314,7 @@ def _median(grids: tuple[Grid, ...]) -> Grid:
 
 
 def _median_of_nine(grids: tuple[Grid, ...]) -> Grid:
-    """The same in a fifth of the time: laid out so that each block's nine values are the neighbours of one pixel."""
+    """Return the median in a fifth of the time: laid out so that a block's nine values are one pixel's neighbours."""
     laid_out = np.stack([cv2.merge(grids[first : first + 3]).ravel() for first in (0, 3, 6)])
     median: Grid = cv2.medianBlur(laid_out, 3)[1, 1::3].reshape(grids[0].shape)
     return median

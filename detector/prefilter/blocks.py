@@ -1,5 +1,6 @@
-"""Luma of one frame as a grid of block means."""
+"""Block luma: one frame as a grid of block means, and which of its blocks are watched."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,27 +10,61 @@ from stream import Frame, load_opencv
 
 cv2 = load_opencv()
 
-# A hundredth of the picture, the smallest light sought, is some twenty such blocks, whose means hold little noise.
+# The smallest light sought is 1 % of the frame: some twenty such blocks, whose means hold little noise.
 LONG_SIDE_BLOCKS = 64
 SHORT_SIDE_BLOCKS = 36
-# Of each block: the noise of its mean is a tenth of a pixel's then, far below what codecs leave.
+# Pixels read of each block: the noise of its mean is then a tenth of a pixel's, far below what codecs leave.
 BLOCK_PIXELS = 90
+# However small the watched area: one block alone may be a hot pixel or an insect.
+LEAST_LIT_BLOCKS = 2
 Grid = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Polygon = Sequence[tuple[float, float]]
+Region = tuple[float, float, float, float]
+
+
+class WatchedArea:
+    """The part of a camera's frames in which flashes are sought.
+
+    Attributes:
+        blocks: (rows, columns) blocks that are watched; empty before the first `fit`.
+        count: how many these are.
+    """
+
+    def __init__(self, mask: Sequence[Polygon] = (), region: Region | None = None) -> None:
+        """Take `mask` and `region` as `watched_blocks` does."""
+        self._mask = tuple(mask)
+        self._region = region
+        self.blocks: Mask = np.zeros((0, 0), np.bool_)
+        self.count = 0
+
+    def fit(self, shape: tuple[int, ...]) -> None:
+        """Mark the blocks of a grid of `shape`."""
+        self.blocks = watched_blocks(shape, self._mask, self._region)
+        self.count = int(np.count_nonzero(self.blocks))
+
+    def blocks_in(self, fraction: float) -> int:
+        """Return how many blocks make up `fraction` of the watched area, but never a single one."""
+        return max(LEAST_LIT_BLOCKS, round(fraction * self.count))
 
 
 def block_luma(frame: Frame) -> Grid:
-    """Upright (rows, columns) block means of `frame`, levels 0..255; at most 64 blocks along, 36 across.
+    """Return the upright (rows, columns) block means of `frame`, levels 0..255; at most 64 blocks along, 36 across.
 
-    Only some rows are read: of large pictures a tenth, at a tenth of the memory traffic. Sums are exact integers, so
+    Only some rows are read: a tenth of a large frame, at a tenth of the memory traffic. Sums are exact integers, so
     that dark clips keep fractions of a level.
     """
     return mean_luma(frame, SHORT_SIDE_BLOCKS, LONG_SIDE_BLOCKS, pixels=BLOCK_PIXELS)
 
 
 def mean_luma(frame: Frame, short: int, long: int, *, pixels: int) -> Grid:
-    """Upright means of `frame` over a grid of at most `long` blocks along and `short` across, levels 0..255.
+    """Return upright means of `frame`, levels 0..255, over a grid of at most `long` blocks along and `short` across.
 
-    pixels: how many of each block suffice; whole rows of it are read, evenly spaced.
+    Args:
+        frame: the frame.
+        short: blocks along its shorter side.
+        long: blocks along its longer side.
+        pixels: how many of each block suffice; whole rows of it are read, evenly spaced.
     """
     height, width = frame.luma.shape
     rows, columns = (short, long) if width >= height else (long, short)
@@ -37,8 +72,37 @@ def mean_luma(frame: Frame, short: int, long: int, *, pixels: int) -> Grid:
     return np.ascontiguousarray(np.rot90(levels, frame.rotation // 90)) if frame.rotation else levels
 
 
+def watched_blocks(shape: tuple[int, ...], mask: Sequence[Polygon], region: Region | None) -> Mask:
+    """Return the (rows, columns) blocks whose centre lies in `region` and in no polygon of `mask`.
+
+    Args:
+        shape: rows and columns of the grid.
+        mask: polygons ((x, y), ...) in shares 0..1 of the upright frame that are not watched.
+        region: (left, top, right, bottom) in the same shares that alone is watched; None for the whole frame.
+    """
+    rows, columns = shape
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
+    x, y = (x + 0.5) / columns, (y + 0.5) / rows
+    left, top, right, bottom = region or (0.0, 0.0, 1.0, 1.0)
+    watched: Mask = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+    for polygon in mask:
+        watched &= ~_inside(polygon, x, y)
+    return watched
+
+
+def _inside(polygon: Polygon, x: NDArray[np.float64], y: NDArray[np.float64]) -> Mask:
+    """Return which points lie inside, by counting the edges that a ray to the right crosses."""
+    inside = np.zeros(x.shape, np.bool_)
+    for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+        if y1 == y2:
+            continue
+        crosses = ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
+        inside ^= crosses
+    return inside
+
+
 def _block_sums(luma: NDArray[Any], rows: int, columns: int, pixels: int) -> tuple[Grid, int]:
-    """The sums of raw luma over blocks, and over how many pixels each."""
+    """Return the sums of raw luma over blocks, and the number of pixels in each sum."""
     high, wide = -(-luma.shape[0] // rows), -(-luma.shape[1] // columns)
     rows, columns = luma.shape[0] // high, luma.shape[1] // wide
     count = min(high, -(-pixels // wide))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detector.prefilter.blocks import Grid, mean_luma
 from detector.prefilter.change_balance import ChangeBalance
-from detector.prefilter.registration import estimate_shift, moved, phase_correlation_shift
+from detector.prefilter.registration import estimate_shift, phase_correlation_shift, translated
 from stream import Frame, load_opencv
 
 cv2 = load_opencv()
@@ -152,7 +152,7 @@ class FineChange:
         first, second = (grid - _blurred(grid) for grid in (before, before + self.difference))
         if min(_deviation(first), _deviation(second)) <= LEAST_DETAIL:
             return None
-        ways = [first, moved(first, phase_correlation_shift(first, second)[0])] if turned else [first]
+        ways = [first, translated(first, phase_correlation_shift(first, second)[0])] if turned else [first]
         # Of what was moved out of the picture nothing may be left: it is measured by what was there.
         return max(float(np.mean(one * second)) for one in ways) / (_deviation(first) * _deviation(second))
 
@@ -165,10 +165,10 @@ class FineChange:
         # Edges show the way as they are; a sky without any only where noise is smoothed away.
         way, explained = max((self._aligned(marks, side) for side in (1, SPECK_SIDE)), key=lambda found: found[1])
         before = cv2.blur(self.before, (3, 3))
-        far = _way_of(before, before + self.difference) if explained < EXPLAINED else None
+        far = _shift_of(before, before + self.difference) if explained < EXPLAINED else None
         if far is not None:
             way, explained = max((way, explained), self._aligned(marks, 1, far), key=lambda found: found[1])
-        steady = moved(before, way)
+        steady = translated(before, way)
         return FineChange(before=steady, difference=before + self.difference - steady, noise=self.noise), explained
 
     def _coarse(self) -> tuple[Grid, Grid]:
@@ -214,11 +214,11 @@ def _beyond(difference: Grid, gate: float, marks: NDArray[np.uint8]) -> float:
 
 def _moved_along(before: Grid, now: Grid) -> Grid:
     """`before` shifted by the way that the whole picture went until `now`; as it is where the two do not agree."""
-    way = _way_of(before, now)
-    return before if way is None else moved(before, way)
+    way = _shift_of(before, now)
+    return before if way is None else translated(before, way)
 
 
-def _way_of(before: Grid, now: Grid) -> Sequence[float] | None:
+def _shift_of(before: Grid, now: Grid) -> Sequence[float] | None:
     """The way (x, y), fine pixels, that the whole picture went, however far; None where the two do not agree."""
     way, agreement = phase_correlation_shift(before - _blurred(before), now - _blurred(now))
     return way if agreement >= SAME_SCENE else None

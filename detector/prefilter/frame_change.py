@@ -1,48 +1,102 @@
-"""What one frame shows against the background: which blocks rose, how suddenly, and what got darker meanwhile."""
+"""First stage: which blocks of a frame rose above the background, how suddenly, and what got darker meanwhile."""
 
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from detector.prefilter.blocks import Grid
+from detector.prefilter.background import Background, Thresholds
+from detector.prefilter.blocks import Grid, Mask, WatchedArea
 from detector.prefilter.change_balance import NO_CHANGE, ChangeBalance
-from detector.prefilter.scene import Thresholds
+from detector.settings import PrefilterSettings
 from stream import load_opencv
 
 cv2 = load_opencv()
 
-# So much of the rise over the background came within the last `step_seconds`; a steady climb gives at most half.
+# This share of the rise over the background came within the last `step_seconds`; a steady climb gives at most half.
 SUDDEN_SHARE = 0.65
 # A block that lit up, or beside one that did, counts down to this share of its threshold: where light is known to be,
 # less is needed to follow it than to find it.
 FADING_SHARE = 0.6
-# Of a light that is just as large as asked for, noise hides a few blocks (of those at its threshold, half): this share
+# Of a light that is just as large as required, noise hides a few blocks (of those at its threshold, half): this share
 # is enough if their neighbours glow.
 SURE_SHARE = 0.7
-
 # What changes by less than this share of what counts as lit is exposure or the codec.
 NOTICEABLE_SHARE = 0.5
+# What the scene does by itself is no evidence up to this many times its average: about the spread of such counts,
+# which come in clusters.
+CLUTTER_FACTOR = 2.0
+
+
+class ChangeDetector:
+    """Measures what each frame changes against the background of its camera."""
+
+    def __init__(self, settings: PrefilterSettings, background: Background, area: WatchedArea) -> None:
+        self._settings = settings
+        self._background = background
+        self._area = area
+
+    def measure(self, seconds: float, grid: Grid, periodic_level: Grid | None) -> "FrameChange | None":
+        """Return the change of a frame, or None where there is nothing to compare it with.
+
+        Args:
+            seconds: time of the frame.
+            grid: (rows, columns) its block luma.
+            periodic_level: (rows, columns) levels by which lamps that keep time rise, or None.
+        """
+        background, settings = self._background, self._settings
+        known, latest = background.known(seconds), background.latest
+        if known is None or latest is None:
+            return None
+        # Noise learnt from a few frames is only a guess, and cameras settle their exposure after opening: up to twice
+        # as much is required then.
+        caution = 1.0 + max(0.0, 1.0 - background.age_seconds / settings.warm_up_seconds)
+        scene = Thresholds(
+            known,
+            recovery_level=background.recovery.level(seconds),
+            periodic_level=periodic_level,
+            watched=self._area.blocks,
+            least_rise=settings.min_rise_levels * caution,
+            noise_factor=settings.noise_factor * caution,
+            swing_factor=settings.swing_factor,
+        )
+        # Most frames are dismissed by an upper bound: hardly a block rose, whatever its threshold.
+        lowest = latest if known.recent is latest else np.minimum(known.recent, latest)
+        change = FrameChange(
+            grid=grid,
+            earlier=known.recent,
+            scene=scene,
+            # Where blocks jump in every frame (stars, rain, water), light must exceed that.
+            least_blocks=self._area.blocks_in(settings.min_lit_fraction * caution)
+            + CLUTTER_FACTOR * background.clutter_blocks,
+            clutter=background.clutter * CLUTTER_FACTOR,
+            most_blocks=int(np.count_nonzero(grid - lowest > SUDDEN_SHARE * scene.least_rise)),
+        )
+        if not change.calm and change.sudden_blocks < change.least_blocks <= change.above_blocks:
+            # A stroke after a dark frame, where the frame of a moment ago showed the stroke before it.
+            return change.since(latest)
+        return change
 
 
 @dataclass(frozen=True)
 class FrameChange:
-    """What one frame shows, all over the watched blocks.
+    """Change between a frame and its background, per block.
 
-    grid, earlier: (rows, columns) its levels, and those of a moment ago.
-    scene: what it is compared with.
-    least_blocks: how many sudden blocks make an onset.
-    usual: what changes in this scene without any light.
-    most_blocks: no more than so many rose, whatever their thresholds.
+    Attributes:
+        grid: (rows, columns) block luma of the frame.
+        earlier: (rows, columns) block luma of `step_seconds` ago.
+        scene: background and thresholds that the frame is compared with.
+        least_blocks: how many sudden blocks make an onset.
+        clutter: what changes in this scene without any light.
+        most_blocks: upper bound of the blocks that rose, whatever their thresholds.
     """
 
     grid: Grid
     earlier: Grid
     scene: Thresholds
     least_blocks: float
-    usual: ChangeBalance = NO_CHANGE
+    clutter: ChangeBalance = NO_CHANGE
     most_blocks: float = math.inf
 
     @property
@@ -52,7 +106,7 @@ class FrameChange:
 
     @cached_property
     def step(self) -> Grid:
-        """(rows, columns) what the levels rose by since a moment ago."""
+        """(rows, columns) levels gained since `earlier`."""
         return self.grid - self.earlier
 
     @cached_property
@@ -61,8 +115,8 @@ class FrameChange:
         return self.grid - self.scene.level
 
     @cached_property
-    def sudden(self) -> NDArray[np.bool_]:
-        """(rows, columns) blocks that rose above their threshold just now; where these are few, what glows beside too.
+    def sudden(self) -> Mask:
+        """(rows, columns) blocks that rose above their threshold just now; where these are few, glowing neighbours too.
 
         Lightning is sudden and adds to what was there: most of the rise over the background came just now. A rise out
         of a short dark spell (wiper, exposure dip) is no rise over the background.
@@ -71,46 +125,48 @@ class FrameChange:
         if self.calm and not (self.grid - self.scene.lowest > self.scene.threshold).any():
             return np.zeros(self.grid.shape, np.bool_)
         just_now = self._came_since(self.earlier)
-        sure: NDArray[np.bool_] = self.above & just_now
+        sure: Mask = self.above & just_now
         if not SURE_SHARE * self.least_blocks <= np.count_nonzero(sure) < self.least_blocks:
             return sure
         # Light has no holes, and its edge is fainter.
         beside = cv2.dilate(sure.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         fading = self.rise > np.float32(FADING_SHARE) * self.scene.threshold
-        grown: NDArray[np.bool_] = beside & just_now & fading & self.scene.watched
+        grown: Mask = beside & just_now & fading & self.scene.watched
         return grown
 
     def since(self, earlier: Grid) -> "FrameChange":
-        """The same frame against `earlier`, if enough blocks rose since that for an onset; else this look."""
+        """Return the same frame against `earlier`, if enough blocks rose since that for an onset; else this change."""
         # While a flash is open most frames do not: that is known before all is made anew.
         if np.count_nonzero(self.above & self._came_since(earlier)) < SURE_SHARE * self.least_blocks:
             return self
-        look = replace(self, earlier=earlier)
-        return look if look.sudden_blocks >= look.least_blocks else self
+        change = replace(self, earlier=earlier)
+        return change if change.sudden_blocks >= change.least_blocks else self
 
-    def _came_since(self, earlier: Grid) -> NDArray[np.bool_]:
-        came: NDArray[np.bool_] = self.grid - earlier > np.float32(SUDDEN_SHARE) * self.rise
+    def _came_since(self, earlier: Grid) -> Mask:
+        came: Mask = self.grid - earlier > np.float32(SUDDEN_SHARE) * self.rise
         return came
 
     @cached_property
     def sudden_blocks(self) -> int:
-        """How many blocks rose just now."""
+        """Number of `sudden` blocks."""
         return int(np.count_nonzero(self.sudden)) if self.most_blocks > 0 else 0
 
     @cached_property
-    def above(self) -> NDArray[np.bool_]:
-        """(rows, columns) blocks above the threshold, since whenever."""
+    def above(self) -> Mask:
+        """(rows, columns) watched blocks above their threshold, since whenever."""
         return (self.rise > self.scene.threshold) & self.scene.watched
 
     @cached_property
     def above_blocks(self) -> int:
-        """How many these are."""
+        """Number of `above` blocks."""
         return int(np.count_nonzero(self.above))
 
     def suddenness(self, before: "FrameChange | None") -> float:
-        """Share of the blocks that came above the threshold with this frame, 0..1, that got there just now.
+        """Return the share 0..1 of the blocks that came above their threshold with this frame that did so suddenly.
 
-        What drifts about (clouds, exposure) may be above it anywhere else, and since `before`, the frame before.
+        Args:
+            before: the change of the frame before, or None. What drifts (clouds, exposure) may be above the threshold
+                anywhere else, and since then.
         """
         come = self.above if before is None else self.above & (self.sudden | ~before.above)
         count = int(np.count_nonzero(come))
@@ -124,17 +180,17 @@ class FrameChange:
         """
         near = cv2.dilate(self.sudden.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         beside = float(np.maximum(-self._noticeable(self.scene.noise)[near], 0).sum())
-        far = ChangeBalance(self.stir.gained, max(0.0, self.stir.lost - beside))
-        excused = far.lost - far.beyond(self.usual).lost
-        return ChangeBalance(self.stir.gained, self.stir.lost - excused).positivity()
+        far = ChangeBalance(self.balance.gained, max(0.0, self.balance.lost - beside))
+        excused = far.lost - far.beyond(self.clutter).lost
+        return ChangeBalance(self.balance.gained, self.balance.lost - excused).positivity()
 
     @cached_property
-    def stir(self) -> ChangeBalance:
-        """The noticeable changes since a moment ago, falls by noise alone left out."""
-        return self.stir_beyond(self.scene.noise)
+    def balance(self) -> ChangeBalance:
+        """The noticeable changes since `earlier`, falls by noise alone left out."""
+        return self.balance_beyond(self.scene.noise)
 
-    def stir_beyond(self, noise: Grid) -> ChangeBalance:
-        """The same for another `noise` than what was known before the frame."""
+    def balance_beyond(self, noise: Grid) -> ChangeBalance:
+        """Return `balance` for another `noise` than what was known before the frame."""
         changes = self._noticeable(noise)
         # What noise darkens beyond three deviations in so many blocks (0.0044 deviations each, if it is normal) is no
         # motion.
@@ -143,7 +199,7 @@ class FrameChange:
         return ChangeBalance(gained, max(0.0, gained - float(changes.sum()) - by_noise))
 
     def _noticeable(self, noise: Grid) -> Grid:
-        # Nor less than three standard deviations of the difference of two pictures: that would drown light in noise.
+        # Nor less than three standard deviations of the difference of two frames: that would drown light in noise.
         least = np.maximum(np.float32(NOTICEABLE_SHARE) * self.scene.threshold, np.float32(3 * 2**0.5) * noise)
         changes: Grid = np.where(self.scene.watched & (np.abs(self.step) > least), self.step, np.float32(0))
         return changes

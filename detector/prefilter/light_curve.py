@@ -1,6 +1,8 @@
-"""The course of one light, frame by frame, and the pulses in it."""
+"""The light of one candidate, frame by frame: its samples, pulses, and whether it reached a plateau."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -10,11 +12,46 @@ from detector.events import Pulse
 # Within one lit run a valley parts two pulses when the light fell below this share of the weaker of the two peaks:
 # a re-strike is a pulse of its own long before the glow of the one before is gone.
 VALLEY_SHARE = 0.5
+# The last 1 % of a pulse's glow does not count as lit: what drifts meanwhile (clouds, exposure) is often as large.
+GLOW_SHARE = 0.01
+# Light that keeps its level for this long, within this share of its peak, is a plateau (a lamp, an exposure step, a
+# cut): continuing current of a flash flickers and lasts 0.1-0.5 s.
+STEADY_SECONDS = 1.0
+STEADY_SHARE = 0.12
+# Light of which so much is left that long after the last sudden rise, steady or not, stays too (headlights, a view
+# that opens): the glow of a stroke halves within tenths of a second. Slow motion stretches it, but it always decays.
+STAYING_SHARE = 0.3
+# Strokes jump, and between them the light falls. Light that grows for this long, to this many times what it was,
+# without ever doubling at once or falling by a fifth, is none: a cloud in a time-lapse, a view that opens, exposure.
+GROWING_SECONDS = 0.6
+GROWING_FALL = 0.8
+GROWING_TIMES = 3.0
+GROWING_JUMP = 2.0
+# A stroke takes up to some hundredths of a second to rise: at high rates that is several frames.
+RISE_SECONDS = 0.03
+# A steady remainder of less than this share of a pulse is the scene as it is now, not light: it was measured against a
+# scene that has drifted meanwhile.
+FAINT_SHARE = 0.1
+FAINT_STEADY_SHARE = 0.03
+# A plateau began where the light was less than this share of it.
+CAME_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one frame adds to a light curve; `light` is the sum of the rises of the lit blocks, levels times blocks."""
+    """What one frame adds to a light curve.
+
+    Attributes:
+        seconds: time of the frame on the source's clock.
+        duration: seconds that it lasts.
+        light: sum of the rises of the lit blocks, levels times blocks.
+        peak_rise: highest rise of a block, levels.
+        blocks: number of lit blocks.
+        positivity: share of rises in all changes where light was added, 0..1; 0 elsewhere.
+        centroid: (x, y) of the light, shares 0..1 of the upright frame.
+        lit: whether the frame counts as lit.
+        overlap: share of its core that was core in the frame before too (or theirs in it), 0..1.
+    """
 
     seconds: float
     duration: float
@@ -27,8 +64,167 @@ class Sample:
     overlap: float
 
 
+class LightTrace:
+    """The samples of an open candidate, and the peaks that they are measured by.
+
+    Attributes:
+        samples: one for each frame since the onset.
+        peak_light: most light of a lit frame.
+        pulse_light: most light since it last lit up out of the dark.
+        dark_from: seconds of the first dark frame since it was last lit; None while it is lit.
+    """
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.peak_light = 0.0
+        self.pulse_light = 0.0
+        self.dark_from: float | None = None
+
+    @property
+    def light(self) -> float:
+        """Light of the last frame, levels times blocks; 0 while dark."""
+        return self.samples[-1].light if self.samples and self.samples[-1].lit else 0.0
+
+    @property
+    def went_dark(self) -> bool:
+        """Whether the light has gone out, but for a faint steady remainder."""
+        return self.dark_from is not None or self.light < FAINT_SHARE * self.peak_light
+
+    def glows(self, light: float, *, joins: bool) -> bool:
+        """Return whether a frame with so much `light` is lit.
+
+        A dark flash is lit again only by a sudden rise; a lit one stays lit down to a last glow.
+
+        Args:
+            light: light of the frame, levels times blocks.
+            joins: whether light of this flash rose suddenly in it.
+        """
+        was_lit = bool(self.samples) and self.samples[-1].lit
+        if joins and not was_lit:
+            self.pulse_light = 0.0
+        self.pulse_light = max(self.pulse_light, light)
+        return (was_lit or joins) and light >= GLOW_SHARE * self.pulse_light
+
+    def add(self, sample: Sample) -> None:
+        """Append the sample of the next frame."""
+        self.samples.append(sample)
+        if sample.lit:
+            self.dark_from = None
+            self.peak_light = max(self.peak_light, sample.light)
+        elif self.dark_from is None:
+            self.dark_from = sample.seconds
+
+
+@dataclass(slots=True)
+class LightSpan:
+    """A stretch of frames and the range of the light in it.
+
+    Attributes:
+        since: seconds of its first frame.
+        low: least light, levels times blocks.
+        high: most light, levels times blocks.
+    """
+
+    since: float
+    low: float = math.inf
+    high: float = -math.inf
+
+    @property
+    def spread(self) -> float:
+        """Difference between the most and the least light."""
+        return self.high - self.low
+
+    def add(self, sample: Sample) -> None:
+        """Take in the next frame."""
+        self.low, self.high = min(self.low, sample.light), max(self.high, sample.light)
+
+    def restart(self, sample: Sample) -> None:
+        """Begin anew with this frame."""
+        self.since, self.low, self.high = sample.seconds, sample.light, sample.light
+
+
+class PlateauDetector:
+    """Tells since when the light of a candidate is the new normal: a lamp, an exposure step or a cut, not a flash."""
+
+    def __init__(self, trace: LightTrace, onset_seconds: float, gap_seconds: float) -> None:
+        """Watch `trace`, whose onset is at `onset_seconds`; a faint remainder is dark after `gap_seconds`."""
+        self._trace = trace
+        self._gap_seconds = gap_seconds
+        self._steady = LightSpan(onset_seconds)
+        self._faint = LightSpan(onset_seconds)
+        self._growth = LightSpan(onset_seconds)
+        self._last_rise = onset_seconds
+
+    def update(self, *, joins: bool) -> None:
+        """Take in the newest sample of the trace.
+
+        Args:
+            joins: whether light of this flash rose suddenly in it.
+        """
+        trace, sample = self._trace, self._trace.samples[-1]
+        self._steady.add(sample)
+        if not sample.lit or self._steady.spread > STEADY_SHARE * trace.peak_light:
+            self._steady.restart(sample)
+        if joins or sample.light < STAYING_SHARE * trace.pulse_light:
+            self._last_rise = sample.seconds
+        self._faint.add(sample)
+        bright = self._faint.high > FAINT_SHARE * trace.pulse_light
+        if bright or self._faint.spread > FAINT_STEADY_SHARE * trace.pulse_light:
+            self._faint.restart(sample)
+        earliest = sample.seconds - RISE_SECONDS + 1e-6
+        earlier = next((s.light for s in reversed(trace.samples) if s.seconds <= earliest), 0.0)
+        if sample.light < GROWING_FALL * self._growth.high or sample.light > GROWING_JUMP * earlier:
+            self._growth.restart(sample)
+        self._growth.add(sample)
+
+    @property
+    def since(self) -> float | None:
+        """Seconds since when the light has been a plateau; None while it is not."""
+        trace, growth = self._trace, self._growth
+        if not trace.samples:
+            return None
+        now = trace.samples[-1].seconds
+        if now - self._faint.since >= self._gap_seconds and trace.light < FAINT_SHARE * trace.pulse_light:
+            return self._faint.since
+        if now - growth.since >= GROWING_SECONDS and growth.high >= GROWING_TIMES * growth.low > 0:
+            return growth.since
+        stays = [when for when in (self._steady.since, self._last_rise) if now - when >= STEADY_SECONDS]
+        return min(stays) if stays and not self._is_decaying() else None
+
+    def _is_decaying(self) -> bool:
+        """Return whether the light is lower than `STEADY_SECONDS` ago by more than what is steady, and rose never."""
+        samples = self._trace.samples
+        now = samples[-1]
+        lately = takewhile(lambda sample: now.seconds - sample.seconds <= STEADY_SECONDS + 1e-6, reversed(samples))
+        lights = [sample.light for sample in lately]
+        then = lights[-1]
+        return now.light <= (1 - STEADY_SHARE) * then and max(lights) <= then / GROWING_FALL
+
+
+def trim_plateau(samples: list[Sample], since: float | None) -> list[Sample]:
+    """Mark samples from the start of a plateau as unlit; a steady light is not part of the flash.
+
+    Args:
+        samples: the light curve.
+        since: seconds since when it is a plateau, or None.
+    """
+    if since is None:
+        return samples
+    first = next(n for n, sample in enumerate(samples) if sample.seconds >= since)
+    level = samples[first].light
+    while first > 0 and CAME_SHARE * level <= samples[first - 1].light <= level / GROWING_FALL:
+        first -= 1
+    return [replace(sample, lit=sample.lit and n < max(first, 1)) for n, sample in enumerate(samples)]
+
+
 def curve_of(samples: list[Sample], size: int, watched: int) -> LightCurve:
-    """The samples as arrays; `size`: blocks that lit up at any time, `watched`: blocks that count."""
+    """Return the samples as arrays.
+
+    Args:
+        samples: the light curve.
+        size: number of blocks that lit up at any time.
+        watched: number of blocks that are watched.
+    """
     return LightCurve(
         seconds=np.array([s.seconds for s in samples], np.float64),
         rise=np.array([s.light / size for s in samples], np.float32),
@@ -43,7 +239,13 @@ def curve_of(samples: list[Sample], size: int, watched: int) -> LightCurve:
 
 
 def pulses_of(samples: list[Sample], size: int, start: float) -> tuple[Pulse, ...]:
-    """Lit runs, parted again at deep valleys."""
+    """Return the lit runs, parted again at deep valleys.
+
+    Args:
+        samples: the light curve.
+        size: number of blocks that lit up at any time.
+        start: seconds from which the offsets count.
+    """
     pulses = []
     for run in _lit_runs(samples):
         for part in _parted(run):
@@ -71,7 +273,7 @@ def _lit_runs(samples: list[Sample]) -> list[list[Sample]]:
 
 
 def _parted(run: list[Sample]) -> list[list[Sample]]:
-    """`run` parted before each rise out of a valley deeper than VALLEY_SHARE of the peaks on both sides."""
+    """Return `run` parted before each rise out of a valley deeper than `VALLEY_SHARE` of the peaks on both sides."""
     parts = [[run[0]]]
     peak = valley = run[0].light
     for sample in run[1:]:

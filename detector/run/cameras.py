@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from detector.errors import SettingsError
-from detector.prefilter.region import watched_blocks
+from detector.prefilter.blocks import watched_blocks
 from detector.settings import NAME_PATTERN, Settings, in_words, load_settings
 from stream import CaptureOptions, camera_name, redact
 

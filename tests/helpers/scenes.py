@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.candidate import Candidate
-from detector.prefilter.background import BackgroundEstimate, MedianBackground
+from detector.prefilter.background import BackgroundEstimate, MedianBackground, Thresholds
 from detector.prefilter.blocks import Grid
 from detector.prefilter.prefilter import Prefilter
-from detector.prefilter.scene import Thresholds
 from detector.settings import load_settings
 from stream import Frame
 
@@ -109,10 +108,10 @@ def dark_scene(threshold: float, *, watched: NDArray[np.bool_] | None = None) ->
     dark: Grid = np.zeros((36, 64), np.float32)
     return Thresholds(
         known=BackgroundEstimate(
-            MedianBackground((dark,)), recent=dark, older=dark, noise=dark + np.float32(0.1), swing=dark
+            MedianBackground((dark,)), recent=dark, older=dark, noise=dark + np.float32(0.1), peak_change=dark
         ),
-        recovering=None,
-        habit=None,
+        recovery_level=None,
+        periodic_level=None,
         watched=dark == 0 if watched is None else watched,
         least_rise=threshold,
         noise_factor=4.0,

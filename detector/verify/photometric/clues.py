@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from detector.candidate import LightCurve
 from detector.prefilter.change_balance import NO_CHANGE
-from detector.prefilter.recurrence import repetition
+from detector.prefilter.recurrence import autocorrelation_peak
 from detector.verify.photometric.added_light import SATURATED
 from detector.verify.photometric.colour import colourless, grey, tint, warmth
 from detector.verify.photometric.features import CandidateFeatures
@@ -297,7 +297,7 @@ def steadiness(views: CandidateFeatures) -> float | None:
 
 def regularity(views: CandidateFeatures) -> float | None:
     """How well the light curve repeats itself, up to 1: machines and mains keep time, strokes do not."""
-    return repetition(views.candidate.curve.rise_while_lit)
+    return autocorrelation_peak(views.candidate.curve.rise_while_lit)
 
 
 def went_dark(views: CandidateFeatures) -> float | None:

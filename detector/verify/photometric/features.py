@@ -7,7 +7,7 @@ import numpy as np
 from detector.candidate import Candidate
 from detector.prefilter.blocks import Grid, block_luma
 from detector.prefilter.fine_change import FineChange, change
-from detector.prefilter.frame_buffer import apart
+from detector.prefilter.frame_buffer import spaced_pair
 from detector.verify.photometric.added_light import AddedLight, Colours, added_light
 from stream import Frame
 
@@ -71,7 +71,7 @@ class CandidateFeatures:
         before = self.candidate.before
         if before is None or now is None:
             return None
-        pair = apart(self.candidate.quiet, now.seconds - before.seconds)
+        pair = spaced_pair(self.candidate.quiet, now.seconds - before.seconds)
         if pair is None:
             return None
         if pair[0].seconds not in self._usual:

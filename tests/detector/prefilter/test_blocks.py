@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detector.prefilter.blocks import block_luma
+from detector.prefilter.blocks import WatchedArea, block_luma, watched_blocks
 from stream import Frame
 
 
@@ -42,3 +42,22 @@ def test_a_block_is_the_mean_of_its_pixels_turned_upright(
     blocks = luma[: rows * high, : columns * wide].reshape(rows, high, columns, wide).mean(axis=(1, 3))
     upright = np.rot90(blocks, rotation // 90) * 255 / white
     assert block_luma(frame) == pytest.approx(upright, abs=1e-3)
+
+
+def test_a_polygon_covers_the_blocks_whose_middle_lies_in_it() -> None:
+    watched = watched_blocks((4, 4), mask=[((0, 0), (0.9, 0), (0, 0.9))], region=None)
+    assert watched.astype(int).tolist() == [[0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1], [1, 1, 1, 1]]
+
+
+def test_the_watched_area_is_fitted_to_each_size_of_grid() -> None:
+    area = WatchedArea(mask=[((0, 0), (1, 0), (1, 0.5), (0, 0.5))], region=(0.0, 0.0, 0.5, 1.0))
+    for shape in ((36, 64), (64, 36)):
+        area.fit(shape)
+        assert area.blocks.shape == shape
+        assert area.count == np.count_nonzero(area.blocks) == 36 * 64 / 4
+
+
+def test_a_fraction_of_the_watched_area_is_never_a_single_block() -> None:
+    area = WatchedArea()
+    area.fit((36, 64))
+    assert [area.blocks_in(fraction) for fraction in (0.01, 0.5, 0.0001)] == [23, 1152, 2]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from detector.candidate import Candidate, CandidateContext
-from detector.prefilter.clutter import ClutterMemory
+from detector.prefilter.recurrence import ClutterMemory
 from detector.settings import load_settings
 from detector.verify.photometric import clues
 from detector.verify.photometric.features import CandidateFeatures

@@ -78,13 +78,13 @@ def still(_when: float, quiet: Picture) -> Picture:
 def test_twice_as_many_blocks_as_jump_by_themselves_are_asked_for_beside_those_of_the_smallest_light_at_every_rate(
     rate: float,
 ) -> None:
-    rainy, dry = watched(over(Rain(), still), rate=rate).look, watched(still, rate=rate).look
+    rainy, dry = watched(over(Rain(), still), rate=rate).change, watched(still, rate=rate).change
     assert rainy is not None
     assert dry is not None
     share = 1 - np.exp(-7 / 3)  # of what there is: noise is remembered for three seconds
     assert rainy.least_blocks - dry.least_blocks == pytest.approx(2 * DROPS * share, rel=0.1)
-    assert rainy.usual.lost == pytest.approx(2 * DROPS * 20 * share, rel=0.1)
-    assert dry.usual.lost < 1
+    assert rainy.clutter.lost == pytest.approx(2 * DROPS * 20 * share, rel=0.1)
+    assert dry.clutter.lost < 1
 
 
 def test_the_first_picture_after_a_long_light_is_no_more_than_one_look_at_what_the_scene_does() -> None:
@@ -94,7 +94,7 @@ def test_the_first_picture_after_a_long_light_is_no_more_than_one_look_at_what_t
         light = sky_light((60 if when % 0.24 < 0.12 else 100) if 2 <= when < 4.8 - 1e-6 else 0, rows=(0, 90))
         return quiet + light + (rain() if abs(when - 4.88) < 0.01 else 0)
 
-    after, before = (watched(storm, seconds=seconds).look for seconds in (5.0, 4.88))
+    after, before = (watched(storm, seconds=seconds).change for seconds in (5.0, 4.88))
     assert after is not None
     assert before is not None
     assert after.least_blocks - before.least_blocks == pytest.approx(2 * 12 * 0.5 / 3, rel=0.1)
@@ -116,9 +116,9 @@ def test_what_a_downpour_darkens_is_excused_to_twice_the_usual_where_light_outsh
 
 
 def test_however_much_moves_no_more_than_five_times_the_smallest_light_is_asked_for() -> None:
-    look = watched(over(Rain(60, top=10), still)).look
-    assert look is not None
-    assert look.least_blocks == pytest.approx(23 + 2 * 2 * 23 * (1 - np.exp(-7 / 3)), rel=0.05)
+    change = watched(over(Rain(60, top=10), still)).change
+    assert change is not None
+    assert change.least_blocks == pytest.approx(23 + 2 * 2 * 23 * (1 - np.exp(-7 / 3)), rel=0.05)
     flash = lit((6.0, 6.04), light=patch(180, (0, 25), (100, 155)))  # 55 blocks, and 60 of rain
     assert starts(closed(calm(over(Rain(60, top=10), flash)))) == [6.0]
 

@@ -25,57 +25,57 @@ def row(first: int, last: int, levels: float, number: int = 10) -> Grid:
     return blocks(slice(number, number + 1), slice(first, last), levels)
 
 
-def look(
+def change(
     rise: Grid,
     step: Grid | None = None,
     *,
     unwatched: Grid | None = None,
-    usual: ChangeBalance = NO_CHANGE,
+    clutter: ChangeBalance = NO_CHANGE,
 ) -> FrameChange:
     scene = dark_scene(THRESHOLD, watched=None if unwatched is None else unwatched == 0)
     earlier = np.zeros(SHAPE, np.float32) if step is None else rise - step
-    return FrameChange(rise, earlier, scene, least_blocks=LEAST, usual=usual)
+    return FrameChange(rise, earlier, scene, least_blocks=LEAST, clutter=clutter)
 
 
 @pytest.mark.parametrize(("share", "sudden"), [(0.6, 0), (0.7, 30)])
 def test_light_is_sudden_where_most_of_it_came_just_now(share: float, sudden: int) -> None:
     rise = row(10, 40, 20)
-    assert look(rise, rise * np.float32(share)).sudden_blocks == sudden
+    assert change(rise, rise * np.float32(share)).sudden_blocks == sudden
 
 
 @pytest.mark.parametrize(("sure", "found"), [(15, 21), (12, 12)])
 def test_of_a_light_just_as_large_as_asked_for_some_blocks_may_be_fainter(sure: int, found: int) -> None:
-    assert look(row(10, 10 + sure, 12) + row(10, 16, 7, number=11)).sudden_blocks == found
+    assert change(row(10, 10 + sure, 12) + row(10, 16, 7, number=11)).sudden_blocks == found
 
 
 @pytest.mark.parametrize(("levels", "found"), [(7, 24), (5, 15)])
 def test_a_faint_block_beside_a_sure_one_is_light_from_sixty_hundredths_of_its_threshold_on(
     levels: float, found: int
 ) -> None:
-    assert look(row(10, 25, 12) + row(15, 24, levels, number=11)).sudden_blocks == found
+    assert change(row(10, 25, 12) + row(15, 24, levels, number=11)).sudden_blocks == found
 
 
 def test_a_faint_block_that_touches_no_sure_one_is_no_light() -> None:
-    assert look(row(10, 25, 12) + row(10, 25, 8, number=12)).sudden_blocks == 15
+    assert change(row(10, 25, 12) + row(10, 25, 8, number=12)).sudden_blocks == 15
 
 
 def test_a_light_that_is_large_enough_does_not_grow() -> None:
-    assert look(row(10, 32, 12) + row(10, 32, 8, number=11)).sudden_blocks == 22
+    assert change(row(10, 32, 12) + row(10, 32, 8, number=11)).sudden_blocks == 22
 
 
 def test_what_glowed_before_or_is_not_watched_is_no_part_of_a_faint_light() -> None:
     sure, beside = row(10, 25, 12), row(10, 25, 8, number=11)
-    assert look(sure + beside, sure).sudden_blocks == 15
-    assert look(sure + beside, unwatched=beside).sudden_blocks == 15
-    assert look(sure + beside, unwatched=sure).sudden_blocks == look(sure, unwatched=sure).above_blocks == 0
+    assert change(sure + beside, sure).sudden_blocks == 15
+    assert change(sure + beside, unwatched=beside).sudden_blocks == 15
+    assert change(sure + beside, unwatched=sure).sudden_blocks == change(sure, unwatched=sure).above_blocks == 0
 
 
 def test_of_the_light_that_is_there_the_faint_blocks_beside_it_say_nothing() -> None:
     small = row(10, 25, 12) + row(10, 25, 8, number=11)
     slow = row(0, 45, 12, number=20)
-    assert look(small).suddenness(None) == 1
-    assert look(small + slow, small).suddenness(None) == pytest.approx(15 / 60)
-    assert look(row(0, 0, 0)).suddenness(None) == 0
+    assert change(small).suddenness(None) == 1
+    assert change(small + slow, small).suddenness(None) == pytest.approx(15 / 60)
+    assert change(row(0, 0, 0)).suddenness(None) == 0
 
 
 def test_a_few_blocks_that_rise_in_a_calm_picture_are_counted_though_they_were_bright_a_while_ago() -> None:
@@ -86,20 +86,20 @@ def test_a_few_blocks_that_rise_in_a_calm_picture_are_counted_though_they_were_b
 
 def test_what_has_been_bright_for_a_while_does_not_speak_against_a_light_and_what_has_come_slowly_does() -> None:
     light, cloud, edge = row(0, 30, 20), row(0, 45, 12, number=20), row(0, 15, 12, number=21)
-    assert look(light + cloud, light).suddenness(look(cloud)) == 1
-    assert look(light + cloud + edge, light).suddenness(look(cloud)) == pytest.approx(30 / 45)
+    assert change(light + cloud, light).suddenness(change(cloud)) == 1
+    assert change(light + cloud + edge, light).suddenness(change(cloud)) == pytest.approx(30 / 45)
 
 
 def test_a_light_that_was_bright_already_and_flares_up_has_come_just_now() -> None:
     light, edge = row(0, 30, 40), row(0, 10, 12, number=20)
-    assert look(light + edge, 0.7 * light).suddenness(look(light)) == pytest.approx(30 / 40)
+    assert change(light + edge, 0.7 * light).suddenness(change(light)) == pytest.approx(30 / 40)
 
 
 def test_what_a_scene_darkens_by_itself_does_not_speak_against_a_light_that_outshines_it() -> None:
     step = row(0, 60, 20) + row(0, 20, -20, number=30)
-    assert look(step).positivity == pytest.approx(0.75, abs=0.01)
-    assert look(step, usual=ChangeBalance(400, 400)).positivity == 1
-    assert look(step, usual=ChangeBalance(600, 400)).positivity == pytest.approx(0.75, abs=0.01)
+    assert change(step).positivity == pytest.approx(0.75, abs=0.01)
+    assert change(step, clutter=ChangeBalance(400, 400)).positivity == 1
+    assert change(step, clutter=ChangeBalance(600, 400)).positivity == pytest.approx(0.75, abs=0.01)
 
 
 @pytest.mark.parametrize(("away", "positivity"), [(1, 0.75), (2, 0.75), (3, 1.0)])
@@ -107,4 +107,4 @@ def test_what_darkens_within_two_blocks_of_a_light_may_be_the_light_that_moved_w
     away: int, positivity: float
 ) -> None:
     step = row(0, 60, 20) + row(0, 20, -20, number=10 + away)
-    assert look(step, usual=ChangeBalance(400, 400)).positivity == pytest.approx(positivity, abs=0.01)
+    assert change(step, clutter=ChangeBalance(400, 400)).positivity == pytest.approx(positivity, abs=0.01)

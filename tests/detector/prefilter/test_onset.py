@@ -251,5 +251,5 @@ def test_a_candidate_of_a_storm_is_no_longer_than_ten_seconds_and_a_storm_of_eig
 def test_no_block_is_lit_by_less_than_four_times_its_noise() -> None:
     watcher = prefilter()
     assert not watch(frames(still, seconds=2, noise=20), watcher)
-    assert watcher.look is not None
-    assert (watcher.look.scene.threshold >= 4 * watcher.look.scene.noise).all()
+    assert watcher.change is not None
+    assert (watcher.change.scene.threshold >= 4 * watcher.change.scene.noise).all()

@@ -9,7 +9,6 @@ import pytest
 
 from detector.prefilter.blocks import block_luma
 from detector.prefilter.prefilter import Prefilter
-from detector.prefilter.region import watched_blocks
 from detector.settings import load_settings
 from helpers.scenes import (
     HEIGHT,
@@ -276,11 +275,6 @@ def test_masked_places_and_places_outside_the_region_are_not_watched() -> None:
     assert watch(frames(flash), Prefilter("roof", settings, region=(0.0, 0.0, 0.5, 0.5)))
 
 
-def test_a_polygon_covers_the_blocks_whose_middle_lies_in_it() -> None:
-    watched = watched_blocks((4, 4), mask=[((0, 0), (0.9, 0), (0, 0.9))], region=None)
-    assert watched.astype(int).tolist() == [[0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1], [1, 1, 1, 1]]
-
-
 def test_a_lamp_that_keeps_time_is_learnt_and_lightning_is_still_seen() -> None:
     lamp = np.zeros((HEIGHT, WIDTH), np.float32)
     lamp[140:170, 200:250] = 70
@@ -365,8 +359,8 @@ def test_no_picture_is_passed_over_as_calm_that_a_full_look_would_call_an_onset(
         watcher = prefilter()
         for frame in frames(faint, seconds=1.56, noise=0.2):
             watcher.push(frame)
-            if watcher.look is not None:
-                sudden = np.count_nonzero(watcher.look.sudden)
-                onsets += sudden >= watcher.look.least_blocks
-                assert not watcher.look.calm or sudden <= watcher.look.most_blocks
+            if watcher.change is not None:
+                sudden = np.count_nonzero(watcher.change.sudden)
+                onsets += sudden >= watcher.change.least_blocks
+                assert not watcher.change.calm or sudden <= watcher.change.most_blocks
     assert onsets > 20

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from detector.candidate import Candidate
+from detector.prefilter.blocks import Grid, Mask
 from detector.prefilter.frame_change import FrameChange
+from detector.prefilter.tracker import Baseline, CandidateTracker, FrameSelection, LitBlocks, LitRegion
+from helpers.candidates import frame
 from helpers.scenes import WIDTH, Picture, closed, dark_scene, frames, lit, patch, sky_light
 
 START = 1.2
@@ -202,5 +205,129 @@ def test_a_small_stroke_after_a_large_one_is_a_pulse_of_its_own() -> None:
 def test_what_darkens_counts_from_half_of_what_is_lit_on(fall: float, least: float, most: float) -> None:
     step = np.full((36, 64), fall, np.float32)
     step[:10, :10] = 10
-    look = FrameChange(step, np.zeros_like(step), dark_scene(3.0), least_blocks=20)
-    assert least <= look.positivity <= most
+    change = FrameChange(step, np.zeros_like(step), dark_scene(3.0), least_blocks=20)
+    assert least <= change.positivity <= most
+
+
+SHAPE = (36, 64)
+MIN_BLOCKS = 20
+
+
+def baseline() -> Baseline:
+    """Black blocks of which 20 must rise by 10 levels or more."""
+    return Baseline(
+        level=np.zeros(SHAPE, np.float32),
+        threshold=np.full(SHAPE, 10, np.float32),
+        watched=np.ones(SHAPE, np.bool_),
+        min_blocks=MIN_BLOCKS,
+    )
+
+
+def blocks(columns: tuple[int, int], levels: float) -> Grid:
+    """Ten rows of blocks, from one column up to another."""
+    grid = np.zeros(SHAPE, np.float32)
+    grid[:10, slice(*columns)] = levels
+    return grid
+
+
+def lit_by(*grids: tuple[Grid, Mask | None]) -> tuple[LitRegion, list[LitBlocks]]:
+    """A region after some frames, each with the blocks in which light rose suddenly."""
+    region = LitRegion(baseline())
+    return region, [region.update(grid, sudden) for grid, sudden in grids]
+
+
+def test_only_blocks_in_which_light_rose_suddenly_belong_to_a_flash() -> None:
+    left, right = blocks((0, 8), 50), blocks((32, 40), 50)
+    region, (first, second, third) = lit_by((left, left > 0), (left + right, None), (left + right, right > 0))
+    assert (first.blocks, second.blocks, third.blocks) == (80, 80, 160)
+    assert (first.light, third.light) == (4000, 8000)
+    assert region.size == 160
+    assert region.box == pytest.approx((0, 0, 40 / 64, 10 / 36))
+    assert region.peak_map.max() == 50
+    assert not region.peak_map[20:].any()
+
+
+def test_a_block_of_a_flash_is_lit_down_to_six_tenths_of_its_threshold() -> None:
+    everywhere = blocks((0, 8), 50) > 0
+    _, found = lit_by(*((blocks((0, 8), levels), everywhere) for levels in (50, 6.1, 5.9)))
+    assert [one.blocks for one in found] == [80, 80, 0]
+    assert found[-1] == LitBlocks(light=0.0, centroid=(0.5, 0.5), peak_rise=0.0, blocks=0, overlap=0.0)
+
+
+def test_the_centre_of_the_light_is_weighted_by_its_levels_and_its_highest_block_is_told() -> None:
+    grid = blocks((0, 8), 30) + blocks((8, 16), 90)
+    (found,) = lit_by((grid, grid > 0))[1]
+    assert found.centroid == pytest.approx(((0.25 * 4 + 0.75 * 12) / 64, 5 / 36))
+    assert found.peak_rise == 90
+
+
+def test_a_region_that_nothing_lit_is_the_whole_frame() -> None:
+    region, _ = lit_by((blocks((0, 8), 50), None))
+    assert (region.size, region.box) == (1, (0.0, 0.0, 1.0, 1.0))
+
+
+def test_frames_are_selected_by_their_light_and_by_how_long_it_is_dark() -> None:
+    onset, reference = frame(30, seconds=1.0), frame(30, seconds=0.96)
+    chosen = FrameSelection(onset, reference, history=())
+    grid = np.zeros(SHAPE, np.float32)
+    shown = [frame(30, seconds=1 + number / 25) for number in range(10)]
+    for one, light in zip(shown, (50, 90, 60, 44, 20, 0, 0, 0, 0, 0), strict=True):
+        chosen.update(one, grid, light, None if light else 1.2)
+    assert (chosen.onset, chosen.reference) == (onset, reference)
+    assert (chosen.peak, chosen.waning, chosen.clear) == (shown[1], shown[3], shown[1])
+    assert chosen.after is shown[8], "0.12 s into the dark; the next one is 0.16 s"
+
+
+def test_while_it_is_lit_the_last_frame_stands_for_after_unless_that_is_the_peak() -> None:
+    first, second = frame(30, seconds=1.0), frame(30, seconds=1.04)
+    chosen = FrameSelection(first, None, history=())
+    grid = np.zeros(SHAPE, np.float32)
+    chosen.update(first, grid, 90, None)
+    assert chosen.after is None
+    chosen.update(second, grid, 50, None)
+    assert chosen.after is second
+
+
+def tracker(**limits: float) -> CandidateTracker:
+    """A candidate whose onset lit 80 blocks by 50 levels at 1 s."""
+    onset, grid = frame(30, seconds=1.0), blocks((0, 8), 50)
+    opened = CandidateTracker(
+        "roof-1", FrameSelection(onset, None, ()), baseline(), **{"gap_seconds": 0.5, "max_seconds": 10.0, **limits}
+    )
+    opened.update(onset, grid, change_of(grid), joins=True)
+    return opened
+
+
+def change_of(grid: Grid, earlier: Grid | None = None) -> FrameChange:
+    black = np.zeros(SHAPE, np.float32)
+    return FrameChange(grid, black if earlier is None else earlier, dark_scene(10.0), least_blocks=MIN_BLOCKS)
+
+
+def test_a_candidate_is_finished_when_it_has_been_dark_for_the_gap_or_runs_too_long() -> None:
+    dark = np.zeros(SHAPE, np.float32)
+    for seconds, limit, finished in ((1.44, 10.0, False), (1.56, 10.0, True), (1.24, 0.2, True)):
+        opened = tracker(max_seconds=limit)
+        for number in range(1, round(25 * (seconds - 1)) + 1):
+            opened.update(frame(30, seconds=1 + number / 25), dark, change_of(dark), joins=False)
+        assert opened.is_finished(seconds) == finished
+        assert opened.has_ended(seconds) == (finished and limit == 10.0)
+    assert tracker().dark_from is None
+
+
+@pytest.mark.parametrize(
+    ("levels", "rows", "fallen", "restrikes"),
+    [
+        pytest.param(50, 10, 0, True, id="a quarter of the light"),
+        pytest.param(30, 10, 0, False, id="a seventh of it"),
+        pytest.param(120, 4, 0, False, id="fewer than half the blocks of an onset"),
+        pytest.param(50, 10, 60, False, id="as much falls below what was there before"),
+        pytest.param(50, 10, 9, True, id="what falls is less than counts as lit"),
+    ],
+)
+def test_beside_a_light_that_shines_a_marked_step_of_half_the_blocks_is_a_stroke(
+    levels: float, rows: int, fallen: float, *, restrikes: bool
+) -> None:
+    first, second = blocks((0, 8), 50), np.zeros(SHAPE, np.float32)
+    second[:rows, 32:34] = levels
+    second[30:, :20] = -fallen
+    assert tracker().is_restrike(change_of(first + second, first)) == restrikes

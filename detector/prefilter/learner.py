@@ -1,0 +1,100 @@
+"""Last stage: what quiet frames and finished flashes teach about a scene."""
+
+from dataclasses import replace
+
+from detector.candidate import Candidate
+from detector.prefilter.background import Background
+from detector.prefilter.blocks import Grid, WatchedArea
+from detector.prefilter.frame_buffer import FrameBuffer
+from detector.prefilter.frame_change import FrameChange
+from detector.prefilter.recurrence import ClutterMemory, PeriodicLights, autocorrelation_peak
+from detector.prefilter.tracker import CandidateTracker
+from detector.settings import PrefilterSettings
+
+# Rain and traffic that make more blocks jump than this many times the smallest light (1 % of the frame) are rare, but
+# lightning is often larger than the five times as much that is required then.
+MOST_CLUTTER = 2
+
+
+class SceneLearner:
+    """Teaches the background from quiet frames, and remembers finished flashes.
+
+    Attributes:
+        periodic: lamps that keep time.
+    """
+
+    def __init__(
+        self, settings: PrefilterSettings, background: Background, area: WatchedArea, frames: FrameBuffer
+    ) -> None:
+        self._settings = settings
+        self._background = background
+        self._area = area
+        self._frames = frames
+        self._clutter = ClutterMemory()
+        self.periodic = PeriodicLights()
+
+    def forget(self, *, new_scene: bool) -> None:
+        """Forget what must not be compared with the next frame; of a `new_scene` nothing is known at all."""
+        self._background.restart(forget_noise=new_scene)
+        self._background.recovery.stop()
+        self._frames.forget()
+        if new_scene:
+            self.periodic.forget()
+            self._clutter.forget()
+
+    def learn_frame(
+        self, seconds: float, grid: Grid, change: FrameChange | None, elapsed: float, *, settled: bool
+    ) -> None:
+        """Learn from a frame without light what its scene does by itself.
+
+        Args:
+            seconds: time of the frame.
+            grid: (rows, columns) its block luma.
+            change: its change against the background; None where there was nothing to compare with.
+            elapsed: seconds since the frame before.
+            settled: whether no flash is open.
+        """
+        background = self._background
+        background.learn(seconds, grid, change.earlier if change else None, elapsed, settled=settled)
+        if change is not None and background.noise is not None and background.clutter_due(seconds):
+            # Cap the update: a storm that lights the whole frame must not raise its own threshold.
+            most = MOST_CLUTTER * self._area.blocks_in(self._settings.min_lit_fraction)
+            # Beyond the noise that this frame is part of: the scene does no more than that by itself.
+            balance = change.balance_beyond(background.noise)
+            background.learn_clutter(seconds, min(change.sudden_blocks, most), balance)
+
+    def learn_flash(self, tracker: CandidateTracker, *, cut_off: bool, goes_on: bool) -> Candidate:
+        """Return the closed candidate of `tracker` with what is known of earlier ones, and remember it.
+
+        Args:
+            tracker: the candidate that is over.
+            cut_off: whether the source, or what can be compared, ended first.
+            goes_on: whether only the bound on its length ended it: a storm without a pause.
+        """
+        background, baseline, now = self._background, tracker.baseline, tracker.last_seconds
+        if tracker.dark_from is None:
+            background.restart(forget_noise=False)
+        if goes_on:
+            # What comes next is measured against the same baseline.
+            self._frames.resume(now, tracker.frames.reference)
+            if tracker.dark_from is None:
+                background.resume(now, baseline.level)
+                background.recovery.begin(baseline.level, now)
+        if not cut_off and background.latest is not None:
+            background.recovery.begin_if_darker(
+                background.latest, baseline.level, baseline.threshold, baseline.watched, now
+            )
+        return self._remember(tracker.candidate(open_=False, cut_off=cut_off))
+
+    def _remember(self, closed: Candidate) -> Candidate:
+        clutter, repeats = self._clutter.add(closed), None
+        if not closed.context.cut_off:
+            repeats = self.periodic.add(
+                closed.start_seconds,
+                closed.lit_map,
+                closed.peak_map - closed.background,
+                autocorrelation_peak(closed.curve.rise_while_lit) or 0.0,
+                within=closed.onset.duration,
+            )
+        context = replace(closed.context, recent_clutter=clutter, periodic_repeats=repeats)
+        return replace(closed, context=context)
