@@ -11,16 +11,18 @@ from stream import Frame
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LightCurve:
-    """Per-frame course of a candidate, from some frames before its onset to its end; arrays of equal length.
+    """The light of a candidate, frame by frame, from its onset to its end; arrays of equal length (frames,).
 
-    seconds: frame times on the source's clock.
-    rise: mean rise above the background over the blocks lit at any time, levels.
-    peak_rise: the highest block's rise, levels.
-    lit_fraction: share of blocks lit, 0..1.
-    positivity: sum of rises over the sum of all changes of a moment, 0..1, where light was added; 0 elsewhere.
-    lit: whether the frame counts as lit.
-    overlap: share of the frame's lit blocks that were lit in the frame before too (or theirs in it), 0..1.
-    x, y: centre of the light, shares 0..1 of the upright picture.
+    Attributes:
+        seconds: frame times on the source's clock.
+        rise: mean rise above the background over the blocks lit at any time, levels.
+        peak_rise: rise of the highest block, levels.
+        lit_fraction: share of the watched blocks that are lit, 0..1.
+        positivity: sum of rises over the sum of all changes, 0..1, where light was added; 0 elsewhere.
+        lit: whether the frame counts as lit.
+        overlap: share of the frame's brightest blocks that were so in the frame before too (or theirs in it), 0..1.
+        x: centre of the light, share 0..1 of the upright frame's width.
+        y: centre of the light, share 0..1 of its height.
     """
 
     seconds: NDArray[np.float64]
@@ -35,7 +37,7 @@ class LightCurve:
 
     @property
     def rise_while_lit(self) -> NDArray[np.float32]:
-        """`rise` from the first lit frame to the last one: what comes before and after says nothing of the light."""
+        """`rise` from the first lit frame to the last one."""
         lit = np.flatnonzero(self.lit)
         return self.rise[lit[0] : lit[-1] + 1] if len(lit) else self.rise[:0]
 
@@ -64,16 +66,36 @@ class CandidateContext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A moment that the prefilter passes on: onset, pulses, where it was lit, and its pictures.
+    """What may be a flash: its times, the blocks it lit, its light curve and frames.
 
-    It comes twice under one id: `open` at once when the onset is sure (what is known then), and again closed, whole.
-    background, peak_map: (rows, columns) float32 block luma before the flash and the highest luma of each block in it.
-    lit_map: (rows, columns) blocks that lit up at any time.
-    before, peak, waning, after: frames of the moment; `waning` is the first lit one after the peak with half its light
-    or less, None where there is none; before and after may be missing at the edges of a source.
-    clear: the brightest lit frame that is not saturated all over, to show to a person; None where all are.
-    quiet: thin copies of frames of the last second before, oldest first: what the scene does by itself.
-    context: what the prefilter knows beside these.
+    It comes twice under one id: open when its onset is sure, with what is known then, and closed when it is over.
+    Times are seconds on the source's clock; shares are 0..1 of the upright frame, or of its watched part where said.
+
+    Attributes:
+        id: name, unique over cameras and runs.
+        camera: name of the camera or source.
+        open: whether the candidate goes on.
+        start_seconds: time of the first lit frame.
+        peak_seconds: time of the frame with the most light.
+        end_seconds: time of the last lit frame plus its duration.
+        pulses: lit runs, parted at deep valleys.
+        peak_rise_levels: highest rise of a block in the frame with the most light, levels.
+        lit_fraction: largest share of the watched blocks that were lit in one frame.
+        box: (left, top, right, bottom) of the blocks that lit up at any time, shares.
+        centroid: (x, y) of the light in the frame with the most light, shares.
+        curve: the light, frame by frame.
+        background: (rows, columns) block luma before the flash, levels.
+        peak_map: (rows, columns) highest luma of each block that lit up, levels; `background` elsewhere.
+        lit_map: (rows, columns) blocks that lit up at any time.
+        onset: the first lit frame.
+        peak: the frame with the most light.
+        before: a frame from right before the onset; None at the edge of a source.
+        clear: the brightest lit frame that is not saturated all over, to show to a person; None where all are.
+        waning: the first lit frame after the peak with half its light or less; None where there is none.
+        after: the frame soon after the light went out, or the last one where it did not; None at the edge of a source.
+        quiet: thin copies of frames of the last second before, oldest first: what the scene does by itself.
+        quality: words for what may be wrong with its frames, as in `stream.Frame`.
+        context: what the prefilter knows beside these.
     """
 
     id: str
@@ -103,7 +125,7 @@ class Candidate:
 
     @property
     def roaming(self) -> float:
-        """Blocks lit at any time over those lit in the largest frame; 1 and more."""
+        """Blocks lit at any time over those lit in the frame with the most of them; 1 and more."""
         most = float(self.curve.lit_fraction.max(initial=0.0))
         largest = most * self.context.watched_share * self.lit_map.size
         return float(np.count_nonzero(self.lit_map)) / max(largest, 1.0)

@@ -5,25 +5,33 @@ from dataclasses import dataclass
 # What a scene adds by itself varies by a factor of two from moment to moment; three times as much is no chance.
 BY_CHANCE, OUTSHINES = 2.0, 3.0
 # A shift is known to a fraction of a pixel only, and leaves some hundredths of a bright edge that came nearer.
-CRUMBS_SHARE = 0.1
+RESIDUAL_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeBalance:
-    """What changed between two pictures: sums of the noticeable rises and of the noticeable falls, levels."""
+    """What changed between two frames.
+
+    Attributes:
+        gained: sum of the noticeable rises, levels.
+        lost: sum of the noticeable falls, levels.
+    """
 
     gained: float
     lost: float
 
     def positivity(self) -> float:
-        """Share of rises in all noticeable changes, 0..1: added light darkens nothing, whatever moves does."""
+        """Return the share of rises in all noticeable changes, 0..1: added light darkens nothing, what moves does."""
         return self.gained / (self.gained + self.lost) if self.gained > 0 else 0.0
 
     def beyond(self, usual: "ChangeBalance | None") -> "ChangeBalance":
-        """The same without those falls that the scene has anyway.
+        """Return the balance without those falls that the scene has anyway.
 
-        usual: what changes there without any light. Traffic, trees and rain make a scene darker here and there all the
-        time; the more a light outshines them, the less does that speak against it.
+        Traffic, trees and rain make a scene darker here and there all the time; the more a light outshines them, the
+        less does that speak against it.
+
+        Args:
+            usual: what changes there without any light, or None if unknown.
         """
         if usual is None:
             return self
@@ -31,11 +39,11 @@ class ChangeBalance:
         return ChangeBalance(self.gained, max(0.0, self.lost - min(1.0, max(0.0, share)) * usual.lost))
 
     def without_residual(self, whole: "ChangeBalance") -> "ChangeBalance":
-        """What a shift of the picture leaves of `whole`; nothing where that is so little that it is no light.
+        """Return this balance, which a shift of the frame leaves of `whole`; `NO_CHANGE` where it is too little.
 
-        Along one bright edge the rest is as pure as light is.
+        Along one bright edge the residual of a shift is as pure as light is.
         """
-        return self if self.gained >= CRUMBS_SHARE * whole.gained else NO_CHANGE
+        return self if self.gained >= RESIDUAL_SHARE * whole.gained else NO_CHANGE
 
     def __add__(self, other: "ChangeBalance") -> "ChangeBalance":
         return ChangeBalance(self.gained + other.gained, self.lost + other.lost)

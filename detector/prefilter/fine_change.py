@@ -1,4 +1,4 @@
-"""A closer look at two pictures: what was added between them, and whether anything moved."""
+"""Change between two frames at fine detail: what was added between them, and whether anything moved."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.prefilter.blocks import Grid, mean_luma
+from detector.prefilter.blocks import Grid, Mask, mean_luma
 from detector.prefilter.change_balance import ChangeBalance
 from detector.prefilter.registration import estimate_shift, phase_correlation_shift, translated
 from stream import Frame, load_opencv
@@ -16,7 +16,7 @@ cv2 = load_opencv()
 
 # Five times the blocks of the prefilter each way: what moves within a block shows.
 FINE_ROWS, FINE_COLUMNS = 180, 320
-# Of each: two rows of a large picture, which is enough at this size, and half the memory traffic or less.
+# Pixels read of each: two rows of a large frame, which is enough at this size, and half the memory traffic or less.
 FINE_PIXELS = 8
 # No camera dims by more than this after a strike; beyond it the scene itself is gone.
 MOST_DIMMED = 0.6
@@ -24,47 +24,52 @@ MOST_DIMMED = 0.6
 # is seen the better the fainter one looks, down to what the scene does meanwhile.
 REACHED = 0.03
 LEAST_REACHED_LEVELS = 1.0
-# A twentieth of the picture's width is more than the width of a channel and less than that of a cloud.
+# A twentieth of the frame's width is more than the width of a channel and less than that of a cloud.
 SPECK_SIDE = 15
-EXPLAINED = 0.7  # what is explained so well is found; else the picture may have gone further than its slopes tell
-SAME_SCENE = 0.5  # phase correlation: 1 for the same picture shifted, about 0.1 where another light hides the scene
+EXPLAINED = 0.7  # a shift that explains less may go further than the slopes tell
+SAME_SCENE = 0.5  # phase correlation: 1 for the same frame shifted, about 0.1 where another light hides the scene
 SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
 SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
 NEARBY_SIDE = 7  # the strokes of one digit are hardly further than half of that from those of another in its place
 WHITE = 235.0  # near it cameras bend their curve
-LEAST_DETAIL = 1.0  # a level, by which codecs change a picture: what differs by less may be theirs
+LEAST_DETAIL = 1.0  # a level, by which codecs change a frame: what differs by less may be theirs
 GRAIN_STEP = 3  # every third pixel tells the noise well enough; from row to row it lies in other columns
-BLACK = 8.0  # a thirtieth of full scale: darker than this is what a picture shows of nothing at all
+BLACK = 8.0  # a thirtieth of full scale: darker than this is no scene that could show light
 
 
 @dataclass(frozen=True, slots=True)
 class FineChange:
-    """Two pictures of one camera, five times finer than the blocks of the prefilter.
+    """Two frames of one camera, five times finer than the blocks of the prefilter.
 
-    before, difference: (rows, columns) float32 levels, upright; the difference is slightly smoothed.
-    noise: standard deviation of the difference by noise alone, levels.
+    Attributes:
+        before: (rows, columns) float32 levels of the earlier frame, upright.
+        difference: (rows, columns) float32 levels gained since, slightly smoothed.
+        noise: standard deviation of the difference by noise alone, levels.
     """
 
     before: Grid
     difference: Grid
     noise: float
 
-    def change_balance(self, where: NDArray[np.bool_], rise: float) -> ChangeBalance | None:
-        """What changed noticeably around `where` (any grid), levels; None where a `rise` of the blocks drowns in noise.
+    def change_balance(self, where: Mask, rise: float) -> ChangeBalance | None:
+        """Return the noticeable changes around `where`, or None where they drown in noise.
 
-        Whatever moves darkens the place that it leaves, but often within one block, whose mean then hides it: hence at
-        this size.
+        Whatever moves darkens the place that it leaves, but often within one block, whose mean hides it.
+
+        Args:
+            where: blocks of any grid.
+            rise: mean rise of these blocks, levels.
         """
         # Light is uneven: where it is 0.7 of its mean it must still stand out from noise.
         if 4.0 * self.noise > 0.7 * rise:
             return None
-        # What is left above the noise and above two levels, a step of a codec, counts: many pixels just above that must
-        # not outvote a small light.
+        # Only what exceeds the noise and two levels, a step of a codec, counts: many pixels just above that must not
+        # outvote a small light.
         gate, marks = max(2.0, 4.0 * self.noise), self.dilated(where).view(np.uint8)
         return ChangeBalance(_beyond(self.difference, gate, marks), _beyond(-self.difference, gate, marks))
 
-    def smoothness(self, where: NDArray[np.bool_]) -> float | None:
-        """Share of the rise in `where` that is left after smoothing over a tenth of the picture: 1 = a wide glow.
+    def smoothness(self, where: Mask) -> float | None:
+        """Return the share of the rise in `where` that smoothing over a tenth of the frame leaves: 1 = a wide glow.
 
         None where noise is most of the difference.
         """
@@ -77,11 +82,11 @@ class FineChange:
         return None if power < 4 * grain else min(1.0, float((wide * wide).sum()) / (power - grain))
 
     def glow_extent(self) -> float | None:
-        """Share of the picture whose rise is a tenth of the highest or more, at the size of a few blocks, 0..1.
+        """Return the share 0..1 of the frame whose rise is a tenth of the highest or more, at the size of a few blocks.
 
-        Counted is what rises by three hundredths, or by a level where that is more: cameras and codecs show no less. It
-        is brought to a tenth as for a spot with the soft edge of a lens (a Gaussian, whose area grows with the
-        logarithm); what glows further than such a spot has more. None where a level is more than a fifth.
+        What rises by three hundredths, or by a level where that is more, is counted: cameras and codecs show no less.
+        The count is scaled to a tenth as for a Gaussian spot, whose area grows with the logarithm; what glows further
+        than such a spot has more. None where a level is more than a fifth of the highest rise.
         """
         blocks = cv2.blur(cv2.resize(self.difference, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA), (3, 3))
         top = float(blocks.max())
@@ -91,16 +96,16 @@ class FineChange:
         return min(1.0, float(np.mean(blocks > least)) * math.log(10.0) / math.log(top / least))
 
     def point_sources(self) -> int:
-        """How many separate points have come to shine far brighter than what is around them, in change and as they are.
+        """Return how many separate points came to shine far brighter than their surroundings, in change and in level.
 
         Drops, glints and texture that moves change as much, but they only reflect what lights their surroundings too.
-        Points that nearly touch are one: cloud and codec break a channel into pieces that lie end to end. None are the
-        lamps of a town that a shaken camera shows elsewhere, and the digits of the clock that many cameras write into
-        their pictures: something as bright was there before, or beside it.
+        Points that nearly touch are one: cloud and codec break a channel into pieces that lie end to end. Lamps of a
+        town that a shaken camera shows elsewhere, and digits of a clock written into the frame, are not counted:
+        something as bright was there before, or beside it.
         """
         before = cv2.blur(self.before, (3, 3))
         now = before + self.difference
-        difference = now - _moved_along(before, now)
+        difference = now - _shifted_to(before, now)
         wide = _blurred(difference)
         fine = difference - wide
         marks = (fine > max(SPECK_LEVELS, 6.0 * self.noise)) & (fine > wide)
@@ -110,14 +115,14 @@ class FineChange:
         return int(cv2.connectedComponents(joined)[0]) - 1
 
     def gain_likeness(self) -> float:
-        """How well a mere change of gain explains where the rise is, 0..1.
+        """Return how well a mere change of gain explains where the rise is, 0..1.
 
-        Compared are the rests that two explanations leave: rise in proportion to the picture, and the same rise
-        everywhere. Blocks that are white before or after tell nothing, nor do those that stay black: beside an upright
-        video and about the round picture of an all-sky camera there is no scene that could show light.
+        Two explanations are compared by the residual that they leave: rise in proportion to the level, and the same
+        rise everywhere. Blocks that are white before or after tell nothing, nor do those that stay black: beside an
+        upright video and around the round image of an all-sky camera there is no scene that could show light.
         """
         before, rise = self._coarse()
-        # Any few blocks are in proportion to a picture by chance.
+        # Any few blocks are in proportion to their levels by chance.
         open_ = (before < WHITE) & (before + rise < WHITE)
         open_ &= (before > BLACK) | (np.abs(rise) > LEAST_REACHED_LEVELS)
         before, rise = np.maximum(before[open_], 0), rise[open_]
@@ -129,50 +134,53 @@ class FineChange:
         return max(0.0, 1.0 - float(((rise - np.float32(factor) * before) ** 2).sum()) / uneven)
 
     def unevenness(self) -> float | None:
-        """What is left of the rise where every place goes the same share of its way to white, over its mean.
+        """Return what a fade to white leaves of the rise, over its mean.
 
-        Of a fifth of the picture nothing is asked, something may move or be written there, unless it is the light: what
-        is left of the mean counts as well. None where most is white, or nothing rose.
+        In such a fade every place rises by the same share of its headroom.
+        A fifth of the frame is left out, where something may move or be written, unless it is the light: what is left
+        of the mean counts as well. None where most is white, or nothing rose.
         """
         before, rise = self._coarse()
         open_ = (before < WHITE) & (before + rise < WHITE)
-        way, rise = 255.0 - before[open_], rise[open_]
+        headroom, rise = 255.0 - before[open_], rise[open_]
         mean = float(rise.mean()) if 2 * rise.size > open_.size else 0.0
         if mean <= 0:
             return None
-        even = way * np.median(rise / way)
+        even = headroom * np.median(rise / headroom)
         return max(float(np.percentile(np.abs(rise - even), 80)), mean - float(even.mean())) / mean
 
     def detail_kept(self, *, turned: bool = False) -> float | None:
-        """How alike the fine detail of both pictures is, up to 1, whatever the gain; None where one has hardly any.
+        """Return how alike the fine detail of both frames is, up to 1, whatever the gain; None where one has none.
 
-        turned: also where the camera may have turned meanwhile.
+        Args:
+            turned: whether the camera may have turned meanwhile.
         """
         before = cv2.blur(self.before, (3, 3))
         first, second = (grid - _blurred(grid) for grid in (before, before + self.difference))
         if min(_deviation(first), _deviation(second)) <= LEAST_DETAIL:
             return None
-        ways = [first, translated(first, phase_correlation_shift(first, second)[0])] if turned else [first]
-        # Of what was moved out of the picture nothing may be left: it is measured by what was there.
-        return max(float(np.mean(one * second)) for one in ways) / (_deviation(first) * _deviation(second))
+        aligned = [first, translated(first, phase_correlation_shift(first, second)[0])] if turned else [first]
+        # A shift may leave nothing of the detail: it is measured by what was there.
+        return max(float(np.mean(one * second)) for one in aligned) / (_deviation(first) * _deviation(second))
 
-    def stabilised(self, where: NDArray[np.bool_]) -> "tuple[FineChange, float]":
-        """The same change, the way that the whole picture went taken back; the share that it explains, 0..1.
+    def stabilised(self, where: Mask) -> "tuple[FineChange, float]":
+        """Return the same change with the shift of the whole frame undone, and the share 0..1 that the shift explains.
 
-        Both around `where`.
+        Args:
+            where: blocks of any grid, around which the shift is sought.
         """
         marks = self.dilated(where)
-        # Edges show the way as they are; a sky without any only where noise is smoothed away.
-        way, explained = max((self._aligned(marks, side) for side in (1, SPECK_SIDE)), key=lambda found: found[1])
+        # Edges show the shift as they are; a sky without any only where noise is smoothed away.
+        shift, explained = max((self._aligned(marks, side) for side in (1, SPECK_SIDE)), key=lambda found: found[1])
         before = cv2.blur(self.before, (3, 3))
         far = _shift_of(before, before + self.difference) if explained < EXPLAINED else None
         if far is not None:
-            way, explained = max((way, explained), self._aligned(marks, 1, far), key=lambda found: found[1])
-        steady = translated(before, way)
+            shift, explained = max((shift, explained), self._aligned(marks, 1, far), key=lambda found: found[1])
+        steady = translated(before, shift)
         return FineChange(before=steady, difference=before + self.difference - steady, noise=self.noise), explained
 
     def _coarse(self) -> tuple[Grid, Grid]:
-        """The picture before and the difference at the size of blocks."""
+        """Return `before` and `difference` at the size of blocks."""
         before, rise = (
             cv2.resize(grid, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
             for grid in (self.before, self.difference)
@@ -180,16 +188,16 @@ class FineChange:
         return before, rise
 
     def _aligned(
-        self, marks: NDArray[np.bool_], side: int, start: Sequence[float] = (0.0, 0.0)
+        self, marks: Mask, side: int, start: Sequence[float] = (0.0, 0.0)
     ) -> tuple[NDArray[np.float64], float]:
-        """The shift of the frame by its detail larger than `side`, and what that explains; see `estimate_shift`."""
+        """Return the shift by detail larger than `side`, and the share it explains; see `estimate_shift`."""
         # The difference is smoothed over three pixels already.
         before = cv2.blur(self.before, (side + 2, side + 2))
         now = before + cv2.blur(self.difference, (side, side))
         return estimate_shift(before, now, marks, noise=self.noise / side, start=start)
 
-    def residual_after_gain(self, where: NDArray[np.bool_]) -> float:
-        """Mean change in `where` that no common gain and offset of the whole picture explain, levels."""
+    def residual_after_gain(self, where: Mask) -> float:
+        """Return the mean change in `where`, levels, that no common gain and offset of the whole frame explain."""
         spread = self.before - self.before.mean()
         power = float((spread * spread).sum())
         factor = float((self.difference * spread).sum()) / power if power > 0 else 0.0
@@ -197,35 +205,35 @@ class FineChange:
         rest = self.difference - self.difference.mean() - np.float32(factor) * spread
         return float(np.maximum(np.abs(rest[self.dilated(where)]) - 3.0 * self.noise, 0).mean())
 
-    def dilated(self, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """A coarse grid of marks on this picture, with five blocks more on each side."""
+    def dilated(self, where: Mask) -> Mask:
+        """Return the pixels of the blocks `where`, with five blocks more on each side."""
         wide = cv2.dilate(where.view(np.uint8), np.ones((11, 11), np.uint8))
         rows, columns = self.difference.shape
-        marks: NDArray[np.bool_] = cv2.resize(wide, (columns, rows), interpolation=cv2.INTER_NEAREST).view(np.bool_)
+        marks: Mask = cv2.resize(wide, (columns, rows), interpolation=cv2.INTER_NEAREST).view(np.bool_)
         return marks
 
 
 def _beyond(difference: Grid, gate: float, marks: NDArray[np.uint8]) -> float:
-    """The sum of what rises by more than `gate`, beyond that, in `marks`."""
+    """Return the sum of what rises beyond `gate` in `marks`."""
     beyond = np.maximum(difference - np.float32(gate), np.float32(0))
     mean, count = cv2.mean(beyond, marks)[0], cv2.countNonZero(marks)
     return float(mean * count)
 
 
-def _moved_along(before: Grid, now: Grid) -> Grid:
-    """`before` shifted by the way that the whole picture went until `now`; as it is where the two do not agree."""
-    way = _shift_of(before, now)
-    return before if way is None else translated(before, way)
+def _shifted_to(before: Grid, now: Grid) -> Grid:
+    """Return `before` shifted as the whole frame was until `now`; as it is where the two do not agree."""
+    shift = _shift_of(before, now)
+    return before if shift is None else translated(before, shift)
 
 
 def _shift_of(before: Grid, now: Grid) -> Sequence[float] | None:
-    """The way (x, y), fine pixels, that the whole picture went, however far; None where the two do not agree."""
-    way, agreement = phase_correlation_shift(before - _blurred(before), now - _blurred(now))
-    return way if agreement >= SAME_SCENE else None
+    """Return the shift (x, y), fine pixels, of the whole frame, however far; None where the two do not agree."""
+    shift, agreement = phase_correlation_shift(before - _blurred(before), now - _blurred(now))
+    return shift if agreement >= SAME_SCENE else None
 
 
 def _deviation(detail: Grid) -> float:
-    """The standard deviation of what has a mean of nearly 0."""
+    """Return the standard deviation of values whose mean is nearly 0."""
     return float(np.sqrt(np.mean(detail * detail)))
 
 
@@ -235,17 +243,17 @@ def _blurred(grid: Grid) -> Grid:
 
 
 def change(before: Frame, now: Frame) -> FineChange | None:
-    """What differs between two frames of one camera, or None when they are of different sizes."""
+    """Return the change between two frames of one camera, or None when they are of different sizes."""
     return change_between(fine_luma(before), fine_luma(now)) if before.luma.shape == now.luma.shape else None
 
 
 def fine_luma(frame: Frame) -> Grid:
-    """`frame` at the size of a closer look."""
+    """Return the means of `frame` over the fine grid, levels."""
     return mean_luma(frame, FINE_ROWS, FINE_COLUMNS, pixels=FINE_PIXELS)
 
 
 def change_between(first: Grid, second: Grid) -> FineChange:
-    """What differs between two frames, given as `fine_luma` of each."""
+    """Return the change between two frames, given as `fine_luma` of each."""
     raw = second - first
     smooth = cv2.blur(raw, (3, 3))
     # What a 3x3 mean leaves of independent noise is 1/3; what it takes away is the rest.
