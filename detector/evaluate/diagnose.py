@@ -71,19 +71,17 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
     for frame in frames:
         before = prefilter.change
         found += _judged(prefilter.push(frame), verifier)
-        change = prefilter.change
+        look = prefilter.change
         strength = 0.0
-        if change is not None:
-            least = round(change.least_blocks)
-            ratio = np.where(
-                prefilter.watched, np.minimum(change.rise, change.step) / change.scene.threshold, 0
-            ).ravel()
+        if look is not None:
+            least = round(look.least_blocks)
+            ratio = np.where(prefilter.watched, np.minimum(look.rise, look.step) / look.scene.threshold, 0).ravel()
             strength = max(0.0, float(np.partition(ratio, -least)[-least]))
-            thresholds.append(float(np.median(change.scene.threshold)))
+            thresholds.append(float(np.median(look.scene.threshold)))
             if strength >= 1 and prefilter.quiet:
-                refusals[len(rows)] = _refusal(change, before)
+                refusals[len(rows)] = _refusal(look, before)
         brightness = float(frame.levels(frame.luma[::16, ::16]).mean())
-        rows.append((frame.seconds, strength, change.positivity if change else 0.0, brightness))
+        rows.append((frame.seconds, strength, look.positivity if look else 0.0, brightness))
     found += _judged(prefilter.flush(), verifier)
     seconds, strengths, positivity, lumas = np.array(rows, np.float64).reshape(-1, 4).T
     return Curve(
@@ -97,11 +95,11 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
     )
 
 
-def _refusal(change: FrameChange, before: FrameChange | None) -> str:
+def _refusal(look: FrameChange, before: FrameChange | None) -> str:
     """What stopped a pure light that was bright enough and yet no onset, in the order in which the prefilter asks."""
-    if change.sudden_blocks < change.least_blocks:
+    if look.sudden_blocks < look.least_blocks:
         return "most of it had come before, or in too few places at once"
-    if change.suddenness(before) < MIN_SIMULTANEOUS_SHARE:
+    if look.suddenness(before) < MIN_SIMULTANEOUS_SHARE:
         return "most of what brightened did so slowly"
     return "seen closer, what lies beside it got darker: something moves"
 
