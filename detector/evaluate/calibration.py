@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from detector.errors import LabelsError
 from detector.evaluate.score import ClipLabels, by_clip, found_of, score_clip
 from detector.events import Flash, State
+from detector.verify.probability import logistic
 
 FEWEST_OF_EACH = 5
 _STEPS = 100
@@ -105,8 +106,8 @@ def fit(judged: Sequence[Judged]) -> Fit:
     return Fit(
         temperature=1 / slope,
         bias=-offset / slope,
-        before=_quality(_sigmoid(odds), truths),
-        after=_quality(_sigmoid(slope * odds + offset), truths),
+        before=_quality(logistic(odds), truths),
+        after=_quality(logistic(slope * odds + offset), truths),
     )
 
 
@@ -128,7 +129,7 @@ def _logistic_regression(values: NDArray[np.float64], targets: NDArray[np.float6
     weights = np.zeros(2)
     ridge = 1e-6 * np.eye(2)
     for _ in range(_STEPS):
-        chances = _sigmoid(rows @ weights)
+        chances = logistic(rows @ weights)
         gradient = rows.T @ (chances - targets)
         curvature = (rows * (chances * (1 - chances))[:, None]).T @ rows + ridge
         step = np.linalg.solve(curvature, gradient)
@@ -144,7 +145,3 @@ def _quality(chances: NDArray[np.float64], truths: NDArray[np.bool_]) -> Quality
     tenths = np.minimum((chances * 10).astype(int), 9)
     gaps = [abs(chances[tenths == k].sum() - truths[tenths == k].sum()) for k in range(10)]
     return Quality(float(-np.log(likely).mean()), float(sum(gaps) / len(truths)))
-
-
-def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-np.clip(values, -500, 500)))
