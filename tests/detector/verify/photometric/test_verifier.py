@@ -12,9 +12,10 @@ from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
-from detector.verify.photometric import clues
+from detector.verify.photometric.clues import scene
 from detector.verify.photometric.features import CandidateFeatures
-from detector.verify.photometric.verifier import WEIGHTS, PhotometricVerifier
+from detector.verify.photometric.registry import CLUES
+from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers.scenes import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light
 from stream import Frame
 
@@ -32,8 +33,7 @@ def judge(candidate: Candidate) -> Verdict:
 
 def says(verdict: Verdict, clue: str) -> float:
     """What one clue added to the log-odds of lightning."""
-    weight = next(weight for weight in WEIGHTS if weight.name == clue)
-    return weight.log_odds(verdict.evidence[clue])
+    return next(one for one in CLUES if one.key == clue).log_odds(verdict.evidence[clue])
 
 
 def tinted(before: tuple[int, int, int], light: Callable[[Picture], Picture]) -> Callable[[Frame], object]:
@@ -93,7 +93,7 @@ def test_every_reason_that_could_be_measured_is_named_in_the_verdict() -> None:
         evidence
     )
     assert {"steadiness", "blinks", "colour_lost", "warmth", "size", "scene_changed"} <= set(evidence)
-    assert set(evidence) <= {weight.name for weight in WEIGHTS}
+    assert set(evidence) <= {clue.key for clue in CLUES}
     assert {type(value) for value in evidence.values()} == {float}  # what JSON can hold
 
 
@@ -113,11 +113,7 @@ def test_a_light_without_a_flaw_that_is_rejected_all_the_same_is_said_to_miss_wh
     careful = msgspec.structs.replace(SETTINGS, damaged_threshold=0.999)
     verdict = PhotometricVerifier(careful).verify([replace(flash, quality=("packet_loss",))])[0]
     assert verdict.state == "rejected"
-    assert "pictures are damaged" in (verdict.reason or "")
-
-
-def test_each_clue_has_a_doubt_of_its_own() -> None:
-    assert len({weight.doubt for weight in WEIGHTS}) == len(WEIGHTS)
+    assert "frames are damaged" in (verdict.reason or "")
 
 
 def test_a_dip_of_the_exposure_after_the_strike_does_not_speak_against_it() -> None:
@@ -551,7 +547,7 @@ def test_light_in_damaged_pictures_is_confirmed_only_where_most_of_the_picture_l
     assert judge(candidate).lightning
     verdict = judge(replace(candidate, quality=("packet_loss",)))
     assert verdict.state == ("confirmed" if confirmed else "unverified")
-    assert confirmed or "pictures are damaged" in str(verdict.reason)
+    assert confirmed or "frames are damaged" in str(verdict.reason)
 
 
 def test_what_is_not_watched_counts_as_dark_where_pictures_are_damaged() -> None:
@@ -580,17 +576,17 @@ def test_pictures_of_another_size_are_not_compared() -> None:
     candidate = candidate_of(frames(FLASH))
     assert candidate.before is not None
     other = replace(candidate.before, luma=candidate.before.luma[::2, ::2])
-    assert clues.fine_positivity(CandidateFeatures(replace(candidate, before=other))) is None
+    assert scene.fine_positivity(CandidateFeatures(replace(candidate, before=other))) is None
 
 
 def test_a_weight_is_linear_between_its_ends_and_never_stronger_beyond() -> None:
-    for weight in WEIGHTS:
-        middle = (weight.against + weight.clear) / 2
-        assert weight.log_odds(weight.against) == pytest.approx(-weight.cost)
-        assert weight.log_odds(weight.clear) == pytest.approx(weight.favour)
-        assert weight.log_odds(middle) == pytest.approx((weight.favour - weight.cost) / 2)
-        beyond = weight.against - (weight.clear - weight.against)
-        assert weight.log_odds(beyond) == pytest.approx(-weight.cost)
+    for clue in CLUES:
+        middle = (clue.against + clue.clear) / 2
+        assert clue.log_odds(clue.against) == pytest.approx(-clue.cost)
+        assert clue.log_odds(clue.clear) == pytest.approx(clue.favour)
+        assert clue.log_odds(middle) == pytest.approx((clue.favour - clue.cost) / 2)
+        beyond = clue.against - (clue.clear - clue.against)
+        assert clue.log_odds(beyond) == pytest.approx(-clue.cost)
 
 
 def test_answers_come_in_order_and_closing_twice_is_fine() -> None:
