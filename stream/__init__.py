@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from stream.capture.clip_buffer import Clip
     from stream.capture.files.growing_file import GrowingFile
     from stream.capture.files.video_file import Video, open_video
-    from stream.capture.frame import Clock, Frame
+    from stream.capture.frame import Clock, Frame, Quality
     from stream.capture.live.camera import Camera
     from stream.capture.live.receive_buffer import RECEIVE_BYTES, granted_receive_bytes
     from stream.capture.opencv import load_opencv
@@ -56,6 +56,7 @@ _HOME = {
     "Subscriber": "feed.subscriber",
     "SubscriberOptions": "feed.subscriber",
     "RelayPosition": "feed.journal",
+    "Quality": "capture.frame",
     "Video": "capture.files.video_file",
     "allow_client": "feed.keys",
     "camera_name": "capture.addresses",
@@ -93,6 +94,7 @@ __all__ = [
     "JournalRecord",
     "Message",
     "OpenError",
+    "Quality",
     "Received",
     "RelayPosition",
     "StreamError",

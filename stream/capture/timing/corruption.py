@@ -7,6 +7,8 @@ from typing import Self
 
 import av.logging
 
+from stream.capture.frame import Quality
+
 # FFmpeg's two lines about packets that never became part of a picture.
 _MISSED = re.compile(r"RTP: missed (-?\d+) packets")
 _TOO_LATE = "RTP: dropping old packet"
@@ -59,10 +61,10 @@ class Taint:
     """
 
     def __init__(self) -> None:
-        self._reasons: tuple[str, ...] = ()
+        self._reasons: tuple[Quality, ...] = ()
         self._hole_before = False
 
-    def packet(self, *, key: bool, lost: int, broken: bool = False, interrupted: bool = False) -> tuple[str, ...]:
+    def packet(self, *, key: bool, lost: int, broken: bool = False, interrupted: bool = False) -> tuple[Quality, ...]:
         """The reasons that hold for this packet.
 
         key: it starts a key frame. lost: RTP packets reported lost while it was read. broken: it is marked corrupt.
@@ -80,11 +82,11 @@ class Taint:
         self._hole_before = hole
         return self._reasons
 
-    def decoder_failed(self) -> tuple[str, ...]:
+    def decoder_failed(self) -> tuple[Quality, ...]:
         """The decoder refused a packet or marked a picture; the reasons that hold from now on."""
         self._add("decode_error")
         return self._reasons
 
-    def _add(self, reason: str) -> None:
+    def _add(self, reason: Quality) -> None:
         if reason not in self._reasons:
             self._reasons = tuple(sorted((*self._reasons, reason)))

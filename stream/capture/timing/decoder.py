@@ -9,7 +9,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from stream.capture.clip_buffer import History
-from stream.capture.frame import Frame
+from stream.capture.frame import Frame, Quality
 from stream.capture.live.connection import Opened, Packet, Shot
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.options import CaptureOptions
@@ -34,7 +34,7 @@ class Picture:
     frame: VideoFrame
     stamp: float | None
     arrival: float
-    quality: tuple[str, ...]
+    quality: tuple[Quality, ...]
 
 
 class LiveDecoder:
@@ -53,7 +53,7 @@ class LiveDecoder:
             self._codec.options |= _CONCEALMENT
         self._time_base = opened.time_base
         self._taint = Taint()
-        self._told: dict[int, tuple[float, tuple[str, ...]]] = {}
+        self._told: dict[int, tuple[float, tuple[Quality, ...]]] = {}
 
     def decode(self, item: Packet | Shot) -> Iterator[Picture]:
         """The pictures that come out when `item` goes in; none where the decoder refuses it."""
