@@ -2,7 +2,7 @@
 
 RESULTS come from `replay --verifier minicpm` (or served) on the clips of LABELS, with the same settings as here. The
 settings go to stdout; put them into your settings file. Fit again after any change of model, commit, prompt or
-pictures.
+images.
 """
 
 import argparse
@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read both, fit, print."""
     from detector.evaluate.calibration import fit, judged_flashes
-    from detector.evaluate.score import read_labels, read_results
+    from detector.evaluate.labels import read_labels
+    from detector.evaluate.results import read_results
     from detector.verify.vlm.local.verifier import mode_of
     from detector.verify.vlm.question import ModelIdentity, Question
 

@@ -8,22 +8,21 @@ import pytest
 
 from detector.cli import main as cli
 from detector.errors import LabelsError
-from detector.evaluate.score import (
-    ClipLabels,
-    Found,
-    by_clip,
-    match,
-    of_other_clips,
-    read_labels,
-    read_results,
-    score_clip,
-    total,
-)
+from detector.evaluate.labels import ClipLabels, read_labels
+from detector.evaluate.results import Detection, by_clip, of_other_clips, read_results
+from detector.evaluate.score import match, score_clip, total
 from detector.events import Flash, FlashMessage, Media, Pulse, State
 
+SCORE_KEYS = (
+    "labelled", "found", "false_alarms", "split", "ignored", "labelled_pulses", "found_pulses", "onset_errors",
+    "missed", "false_spans", "covered_seconds", "seconds", "recall", "pulse_recall", "false_alarms_per_hour",
+    "onset_error_median", "onset_error_95", "covered_share",
+)  # fmt: skip
+"""What `score --json` prints of a clip; scripts rely on it."""
 
-def found(*spans: tuple[float, float]) -> list[Found]:
-    return [Found(span=span, pulses=(span,)) for span in spans]
+
+def detected(*intervals: tuple[float, float]) -> list[Detection]:
+    return [Detection(interval, pulses=(interval,)) for interval in intervals]
 
 
 def flash(
@@ -77,8 +76,8 @@ def lines(*flashes: Flash) -> bytes:
 @pytest.mark.parametrize(
     ("labels", "reports", "pairs"),
     [
-        pytest.param([(1, 2)], [(1, 2)], [(0, 0)], id="the same span"),
-        pytest.param([(1, 2)], [(2.05, 2.1)], [(0, 0)], id="just after it, within the tolerance"),
+        pytest.param([(1, 2)], [(1, 2)], [(0, 0)], id="the same interval"),
+        pytest.param([(1, 2)], [(2.05, 2.1)], [(0, 0)], id="just after it, within the collar"),
         pytest.param([(1, 2)], [(2.2, 2.3)], [], id="too late"),
         pytest.param([(1, 2), (3, 4)], [(1, 4)], [(1, 0)], id="one report never counts for two labels"),
         pytest.param([(1, 4)], [(1, 2), (3, 4)], [(0, 0)], id="the report with the nearer onset is taken"),
@@ -98,26 +97,26 @@ def test_matching(
 
 def test_a_clip_counts_hits_misses_false_alarms_and_onset_errors() -> None:
     labels = ClipLabels(kind="positive", flashes=((1, 2), (5, 6)), pulses=((1, 1.2), (1.6, 2), (5, 6)))
-    score = score_clip(labels, found((1.04, 2.0), (8, 9)), seconds=3600.0)
+    score = score_clip(labels, detected((1.04, 2.0), (8, 9)), seconds=3600.0)
     assert (score.labelled, score.found, score.false_alarms) == (2, 1, 1)
     assert score.recall == 0.5
     assert score.false_alarms_per_hour == 1.0
     assert score.onset_errors == (0.04,)
     assert score.missed == ((5, 6),)
-    assert score.false_spans == ((8, 9),)
+    assert score.false_intervals == ((8, 9),)
     assert score.found_pulses == 1  # one pulse was reported where there were two
     assert score.covered_seconds == pytest.approx(1.96)
 
 
-def test_uncertain_places_are_neither_hit_nor_false_alarm_and_a_second_report_on_a_flash_is_split() -> None:
+def test_uncertain_places_are_neither_hit_nor_false_alarm_and_a_second_report_on_a_flash_is_a_duplicate() -> None:
     labels = ClipLabels(kind="positive", flashes=((1, 3),), ignore=((5, 6),))
-    score = score_clip(labels, found((1, 1.5), (2, 2.5), (5.2, 5.4)))
-    assert (score.found, score.split, score.ignored, score.false_alarms) == (1, 1, 1, 0)
+    score = score_clip(labels, detected((1, 1.5), (2, 2.5), (5.2, 5.4)))
+    assert (score.found, score.duplicates, score.ignored, score.false_alarms) == (1, 1, 1, 0)
 
 
 def test_a_total_adds_up_and_knows_no_rate_without_all_lengths() -> None:
-    one = score_clip(ClipLabels(kind="positive", flashes=((1, 2),)), found((1, 2), (5, 6)), seconds=1800)
-    other = score_clip(ClipLabels(kind="negative"), found((1, 2)), seconds=1800)
+    one = score_clip(ClipLabels(kind="positive", flashes=((1, 2),)), detected((1, 2), (5, 6)), seconds=1800)
+    other = score_clip(ClipLabels(kind="negative"), detected((1, 2)), seconds=1800)
     both = total([one, other])
     assert (both.labelled, both.found, both.false_alarms, both.false_alarms_per_hour) == (1, 1, 2, 2.0)
     assert total([one, score_clip(ClipLabels(kind="negative"), [])]).false_alarms_per_hour is None
@@ -126,7 +125,7 @@ def test_a_total_adds_up_and_knows_no_rate_without_all_lengths() -> None:
 def test_the_median_and_the_95th_percentile_are_errors_that_happened() -> None:
     labels = ClipLabels(kind="positive", flashes=tuple((float(n), n + 0.5) for n in range(20)))
     errors = [0.0] * 10 + [0.04] * 9 + [0.08]
-    score = score_clip(labels, found(*((n + error, n + 0.5) for n, error in enumerate(errors))))
+    score = score_clip(labels, detected(*((n + error, n + 0.5) for n, error in enumerate(errors))))
     assert score.onset_error_median == 0.0
     assert score.onset_error_95 == 0.04
 
@@ -142,8 +141,9 @@ def test_the_last_revision_counts_and_rejected_flashes_do_not(tmp_path: Path) ->
         )
     )
     reports = by_clip(read_results(tmp_path), ["a.mp4"])
-    assert [report.span for report in reports["a.mp4"]] == [(1, 2.5), (7, 8)]
-    assert [report.span for report in by_clip(read_results(results), ["a.mp4"], ["confirmed"])["a.mp4"]] == [(1, 2.5)]
+    assert [report.interval for report in reports["a.mp4"]] == [(1, 2.5), (7, 8)]
+    confirmed = by_clip(read_results(results), ["a.mp4"], ["confirmed"])
+    assert [report.interval for report in confirmed["a.mp4"]] == [(1, 2.5)]
 
 
 def test_a_clip_is_known_by_its_path_and_else_by_its_name_whatever_folder_it_lies_in() -> None:
@@ -162,9 +162,9 @@ def test_a_clip_is_known_by_its_path_and_else_by_its_name_whatever_folder_it_lie
 
 def test_a_flash_of_another_file_of_the_same_name_is_no_false_alarm_of_a_clip() -> None:
     flashes = [flash("x", 1, 2, file="100/a.mp4"), flash("y", 5, 6, file="a.mp4")]
-    assert [report.span for report in by_clip(flashes, ["a.mp4"])["a.mp4"]] == [(5, 6)]
+    assert [report.interval for report in by_clip(flashes, ["a.mp4"])["a.mp4"]] == [(5, 6)]
     assert [other.file for other in of_other_clips(flashes, ["a.mp4"])] == ["100/a.mp4"]
-    assert [report.span for report in by_clip([flash("z", 1, 2, file="a.mkv")], ["a.mp4"])["a.mp4"]] == [(1, 2)]
+    assert [report.interval for report in by_clip([flash("z", 1, 2, file="a.mkv")], ["a.mp4"])["a.mp4"]] == [(1, 2)]
 
 
 def test_a_clip_that_begins_inside_a_flash_says_so() -> None:
@@ -243,6 +243,8 @@ def test_the_command_prints_a_table_or_json(tmp_path: Path, capsys: pytest.Captu
     said = msgspec.json.decode(capsys.readouterr().out)
     assert said["totals"]["total"]["recall"] == 1.0
     assert said["totals"]["total"]["false_alarms_per_hour"] == 60.0
+    assert list(said) == ["tolerance_seconds", "states", "clips", "totals"]
+    assert tuple(said["clips"]["a.mp4"]) == SCORE_KEYS
 
 
 def test_results_of_clips_without_labels_are_named_and_not_just_missed(
