@@ -2,15 +2,21 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+import msgspec
+from rich.table import Table
 
-    from detector.evaluate.labels import ClipLabels
-    from detector.evaluate.score import ClipScore
-    from detector.events import Flash
+from detector.cli.console import ResultConsole
+from detector.errors import LabelsError
+from detector.evaluate.labels import ClipLabels, read_labels
+from detector.evaluate.results import by_clip, of_other_clips, read_results
+from detector.evaluate.score import ClipScore, score_all, total
+from detector.events import Flash, State
+from detector.settings import load_settings
+from stream import open_video
 
 _COLUMNS = ("clip", "flashes", "recall", "false", "per hour", "split", "pulses", "onset ms", "95 %", "covered")
 
@@ -52,14 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         LabelsError: a file or an argument cannot be used.
     """
-    from typing import get_args
-
-    from detector.errors import LabelsError
-    from detector.evaluate.labels import read_labels
-    from detector.evaluate.results import by_clip, read_results
-    from detector.evaluate.score import score_all
-    from detector.events import State
-
     states = tuple(word.strip() for word in arguments.states.split(","))
     for state in states:
         if state not in get_args(State):
@@ -81,10 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _warn_of_other_clips(labels: "Mapping[str, ClipLabels]", flashes: "Sequence[Flash]") -> None:
+def _warn_of_other_clips(labels: Mapping[str, ClipLabels], flashes: Sequence[Flash]) -> None:
     """Print a line on stderr where results are of other clips: without it they would read like flashes missed."""
-    from detector.evaluate.results import of_other_clips
-
     others = of_other_clips(flashes, labels)
     if not others:
         return
@@ -95,13 +91,10 @@ def _warn_of_other_clips(labels: "Mapping[str, ClipLabels]", flashes: "Sequence[
     print(f"lightning-detector: {count} flashes are of labelled clips; not counted: those of {named}", file=sys.stderr)
 
 
-def _length_in(folder: "Path | None") -> "Callable[[str], float | None]":
+def _length_in(folder: Path | None) -> Callable[[str], float | None]:
     """Return what reads a clip's length in seconds from its file; None where there is no such file."""
 
     def length(clip: str) -> float | None:
-        from detector.settings import load_settings
-        from stream import open_video
-
         if folder is None or not (folder / clip).is_file():
             return None
         with open_video(folder / clip, options=load_settings().capture) as video:
@@ -115,10 +108,8 @@ def _length_in(folder: "Path | None") -> "Callable[[str], float | None]":
     return length
 
 
-def _sums(labels: "Mapping[str, ClipLabels]", scores: "Mapping[str, ClipScore]") -> "dict[str, ClipScore]":
+def _sums(labels: Mapping[str, ClipLabels], scores: Mapping[str, ClipScore]) -> dict[str, ClipScore]:
     """Return the totals: clips that begin inside a flash apart, since that onset cannot be seen."""
-    from detector.evaluate.score import total
-
     apart = {clip for clip, of_clip in labels.items() if of_clip.begins_inside}
     sums = {"total": total(score for clip, score in scores.items() if clip not in apart)}
     if apart:
@@ -127,13 +118,11 @@ def _sums(labels: "Mapping[str, ClipLabels]", scores: "Mapping[str, ClipScore]")
 
 
 def _print_json(
-    labels: "Mapping[str, ClipLabels]",
-    scores: "Mapping[str, ClipScore]",
+    labels: Mapping[str, ClipLabels],
+    scores: Mapping[str, ClipScore],
     collar_seconds: float,
     states: tuple[str, ...],
 ) -> None:
-    import msgspec
-
     content = {
         "tolerance_seconds": collar_seconds,
         "states": states,
@@ -143,7 +132,7 @@ def _print_json(
     print(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
 
 
-def _numbers(score: "ClipScore") -> dict[str, Any]:
+def _numbers(score: ClipScore) -> dict[str, Any]:
     """Return what is printed of a score, by the keys that users rely on."""
     return {
         "labelled": score.labelled,
@@ -168,15 +157,11 @@ def _numbers(score: "ClipScore") -> dict[str, Any]:
 
 
 def _print_tables(
-    labels: "Mapping[str, ClipLabels]",
-    scores: "Mapping[str, ClipScore]",
+    labels: Mapping[str, ClipLabels],
+    scores: Mapping[str, ClipScore],
     arguments: argparse.Namespace,
     states: tuple[str, ...],
 ) -> None:
-    from rich.table import Table
-
-    from detector.cli.console import ResultConsole
-
     table = Table(box=None, pad_edge=False)
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name == "clip" else "right", no_wrap=True)
@@ -203,7 +188,7 @@ def _print_tables(
         )
 
 
-def _cells(score: "ClipScore") -> tuple[str, ...]:
+def _cells(score: ClipScore) -> tuple[str, ...]:
     return (
         f"{score.found}/{score.labelled}",
         _percent(score.recall),

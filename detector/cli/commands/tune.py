@@ -3,14 +3,12 @@
 import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from detector.cli.common import add_settings_arguments, settings_of
-
-if TYPE_CHECKING:
-    from detector.evaluate.diagnose import Trace
-    from detector.settings import PrefilterSettings, Settings
-    from stream import Frame, StreamError, Video
+from detector.cli.console import ResultConsole
+from detector.evaluate.diagnose import Trace, draw, finds, near_misses, proposals, terminal_curve, trace_frames
+from detector.settings import PrefilterSettings, Settings
+from stream import Frame, StreamError, Video, VideoError, open_video
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,17 +26,13 @@ def run(arguments: argparse.Namespace) -> int:
         StreamError: the file cannot be opened; or it breaks off, after all before the break has been shown.
         OutputError: the image cannot be written, after all else has been shown.
     """
-    from detector.cli.console import ResultConsole
-    from detector.evaluate.diagnose import draw, finds, trace_frames
-    from stream import open_video
-
     settings = settings_of(arguments)
     broken: list[StreamError] = []
     with open_video(arguments.file, options=settings.capture) as video:
         trace = trace_frames(video.name, _until_it_breaks(video, broken), settings)
         png = arguments.png or Path(f"{video.name}.curve.png")
 
-    def found_with(trial: "PrefilterSettings", seconds: float) -> bool:
+    def found_with(trial: PrefilterSettings, seconds: float) -> bool:
         with open_video(arguments.file, options=settings.capture) as video:
             return finds(_until_it_breaks(video, []), trial, seconds)
 
@@ -50,9 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _until_it_breaks(video: "Video", broken: "list[StreamError]") -> "Iterator[Frame]":
-    from stream import VideoError
-
+def _until_it_breaks(video: Video, broken: list[StreamError]) -> Iterator[Frame]:
     try:
         yield from video
     except VideoError as error:
@@ -60,15 +52,12 @@ def _until_it_breaks(video: "Video", broken: "list[StreamError]") -> "Iterator[F
 
 
 def _show(
-    trace: "Trace",
-    settings: "Settings",
-    found_with: "Callable[[PrefilterSettings, float], bool]",
+    trace: Trace,
+    settings: Settings,
+    found_with: Callable[[PrefilterSettings, float], bool],
     *,
     evidence: bool,
 ) -> None:
-    from detector.cli.console import ResultConsole
-    from detector.evaluate.diagnose import near_misses, proposals, terminal_curve
-
     console = ResultConsole(soft_wrap=True)
     plain = console.options.ascii_only
     for line in terminal_curve(trace, min(console.width, 120), ascii_only=plain):

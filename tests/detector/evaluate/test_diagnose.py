@@ -61,10 +61,10 @@ def test_settings_that_do_not_find_the_moment_are_named_as_tried_and_not_propose
 
 def test_of_light_that_was_bright_enough_it_is_said_what_stopped_it_and_no_threshold_is_proposed() -> None:
     def moves(when: float, quiet: Picture) -> Picture:
-        picture, moved = quiet.copy(), 2 if when >= 2.0 - 1e-6 else 0
+        image, moved = quiet.copy(), 2 if when >= 2.0 - 1e-6 else 0
         for column in range(20, 90, 10):  # stripes in turn to the right and to the left, within their blocks
-            picture[20:60, [column + 1 + moved, column + 8 - moved]] += 89
-        return lit((2.0, 2.08), light=patch(20, (20, 60), (20, 90)))(when, picture)
+            image[20:60, [column + 1 + moved, column + 8 - moved]] += 89
+        return lit((2.0, 2.08), light=patch(20, (20, 60), (20, 90)))(when, image)
 
     trace = trace_frames("roof", frames(moves, noise=0.3), SETTINGS)
     missed = near_misses(trace, SETTINGS.prefilter)
@@ -104,32 +104,30 @@ def test_a_terminal_without_block_signs_gets_plain_ones() -> None:
 
 
 def recorded(path: Path, change: Change, seconds: float) -> Path:
-    """The made pictures as a file, without loss."""
+    """The made frames as a file, without loss."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
         for frame in frames(change, seconds=seconds):
-            picture = av.VideoFrame(320, 180, "yuv420p")
-            for plane, value in zip(picture.planes, (frame.luma, None, None), strict=True):
+            image = av.VideoFrame(320, 180, "yuv420p")
+            for plane, value in zip(image.planes, (frame.luma, None, None), strict=True):
                 whole = np.full((plane.height, plane.line_size), 128, np.uint8)
                 if value is not None:
                     whole[:, :320] = value
                 plane.update(whole.tobytes())
-            container.mux(stream.encode(picture))
+            container.mux(stream.encode(image))
         container.mux(stream.encode(None))
     return path
 
 
-def test_the_command_draws_a_picture_and_names_what_it_found(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_draws_a_image_and_names_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip, png = recorded(tmp_path / "storm.mkv", lit((2.0, 2.08)), 3), tmp_path / "curve.png"
     assert cli.main(["tune", str(clip), "--png", str(png)]) == 0
     said = capsys.readouterr().out
     assert "2.000 to     2.080 s  confirmed" in said
     assert "thresholds used" in said
-    with Image.open(png) as picture:
-        assert picture.size == (1600, 700)
+    with Image.open(png) as image:
+        assert image.size == (1600, 700)
 
 
 def test_the_command_says_why_a_light_was_rejected_and_on_demand_all_that_was_measured_of_it(
@@ -156,7 +154,7 @@ def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]
         ("x.foo", "choose a name that ends in .png"),
     ],
 )
-def test_a_picture_that_cannot_be_written_is_explained_and_costs_nothing_else(
+def test_a_image_that_cannot_be_written_is_explained_and_costs_nothing_else(
     name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip = recorded(tmp_path / "storm.mkv", lit((1.0, 1.08)), 2)

@@ -1,4 +1,4 @@
-"""What single clues measure, on candidates whose curve or pictures are set by hand."""
+"""What single clues measure, on candidates whose curve or frames are set by hand."""
 
 from dataclasses import replace
 from functools import cache
@@ -55,7 +55,7 @@ def odds(clue: str, value: float | None) -> float:
     return next(one for one in CLUES if one.key == clue).log_odds(value)
 
 
-def picture(frame: Frame, levels: Picture) -> Frame:
+def showing(frame: Frame, levels: Picture) -> Frame:
     return replace(frame, luma=np.clip(16 + levels * 219 / 255, 0, 255).astype(np.uint8))
 
 
@@ -88,8 +88,8 @@ def test_clouds_that_drift_into_the_place_of_a_flash_are_not_its_light() -> None
     stays = replace(source, curve=curve([20, 10, 10, 10, 10]), context=CandidateContext(dark_after=False))
     drift = np.zeros((HEIGHT, WIDTH), np.float32)
     drift[:90, 60:160], drift[:90, 160:260] = 10, -10
-    clouds = CandidateFeatures(replace(stays, after=picture(source.peak, quiet + drift)))
-    lamp = CandidateFeatures(replace(stays, after=picture(source.peak, quiet + light / 2)))
+    clouds = CandidateFeatures(replace(stays, after=showing(source.peak, quiet + drift)))
+    lamp = CandidateFeatures(replace(stays, after=showing(source.peak, quiet + light / 2)))
     assert odds("fallen_share", light_curve.decay_fraction(clouds)) > 0
     assert light_curve.returned_to_dark(clouds) == 1
     assert odds("fallen_share", light_curve.decay_fraction(lamp)) < -5
@@ -97,7 +97,7 @@ def test_clouds_that_drift_into_the_place_of_a_flash_are_not_its_light() -> None
 
 
 def filtered(*, dark: float, stays: float) -> Candidate:
-    """The picture is `dark` times as bright for three frames, then far too bright, then stays at `stays`."""
+    """The frame is `dark` times as bright for three frames, then far too bright, then stays at `stays`."""
 
     def change(when: float, quiet: Picture) -> Picture:
         if when < 2.0:
@@ -108,7 +108,7 @@ def filtered(*, dark: float, stays: float) -> Candidate:
     return closed(frames(change, scene=land(60), seconds=5))[0]
 
 
-def test_a_dark_moment_before_and_a_brighter_picture_after_is_a_filter_that_swings() -> None:
+def test_a_dark_moment_before_and_a_brighter_frame_after_is_a_filter_that_swings() -> None:
     swing = filtered(dark=0.35, stays=1.3)
     assert odds("filter_swing", scene_clues.filter_swing(CandidateFeatures(swing))) == -6
     assert not PhotometricVerifier(PHOTOMETRIC).verify([swing])[0].lightning
@@ -116,7 +116,7 @@ def test_a_dark_moment_before_and_a_brighter_picture_after_is_a_filter_that_swin
         assert odds("filter_swing", scene_clues.filter_swing(CandidateFeatures(other))) == 0
 
 
-def test_no_filter_is_seen_in_a_picture_that_is_black_before_the_flash() -> None:
+def test_no_filter_is_seen_in_a_frame_that_is_black_before_the_flash() -> None:
     black = np.full((HEIGHT, WIDTH), 1, np.float32)
     assert scene_clues.filter_swing(CandidateFeatures(closed(frames(lit((2.0, 2.04)), scene=black))[0])) is None
 
@@ -151,11 +151,11 @@ def test_little_is_left_to_tell_mains_light_by_where_nearly_all_is_lit() -> None
 
 
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 1), (2, 1)])
-def test_a_picture_that_moves_is_explained_by_its_slopes_and_a_flash_is_not(right: int, down: int) -> None:
+def test_a_frame_that_moves_is_explained_by_its_slopes_and_a_flash_is_not(right: int, down: int) -> None:
     rng = np.random.default_rng(3)
     houses = np.kron(rng.choice([60, 100], (9, 16)).astype(np.float32), np.ones((20, 20), np.float32))
     stroke = closed(frames(lit((2.0, 2.04)), scene=houses))[0]
-    moved = picture(stroke.peak, np.roll(houses, (down, right), axis=(0, 1)))
+    moved = showing(stroke.peak, np.roll(houses, (down, right), axis=(0, 1)))
     assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
     assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(stroke))) == 0
 
@@ -164,32 +164,32 @@ def test_a_cloudy_sky_that_is_shaken_is_told_by_its_slope_and_a_glow_on_it_is_no
     sky = (30 + 25 * np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None] ** 2).repeat(WIDTH, axis=1)
     sky += 4 * np.sin(np.arange(WIDTH, dtype=np.float32) / 40)
     stroke = closed(frames(lit((2.0, 2.04)), scene=sky))[0]
-    moved = picture(stroke.peak, np.vstack([sky[5:], sky[-5:]]))
+    moved = showing(stroke.peak, np.vstack([sky[5:], sky[-5:]]))
     assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
     assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(stroke))) == 0
 
 
-def test_a_picture_that_moves_further_than_its_detail_is_wide_is_found_where_it_went() -> None:
+def test_a_frame_that_moves_further_than_its_detail_is_wide_is_found_where_it_went() -> None:
     rng = np.random.default_rng(3)
     detail = [rng.standard_normal((HEIGHT, WIDTH)).astype(np.float32) for _ in range(2)]
     clouds = sum(cv2.GaussianBlur(one, (0, 0), wide) * 30 * wide for one, wide in zip(detail, (3, 12), strict=True))
     scene = np.clip(90 + clouds, 20, 200).astype(np.float32)
     stroke = closed(frames(lit((2.0, 2.04)), scene=scene))[0]
-    moved = picture(stroke.peak, np.roll(scene, (4, 6), axis=(0, 1)))
+    moved = showing(stroke.peak, np.roll(scene, (4, 6), axis=(0, 1)))
     found = scene_clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))
     assert found is not None
     assert found > 0.75
 
 
 @pytest.mark.parametrize("levels", [12, 60])
-def test_a_flash_in_a_picture_that_moves_is_told_by_what_is_left_when_the_picture_is_moved_back(levels: float) -> None:
+def test_a_flash_in_a_frame_that_moves_is_told_by_what_is_left_when_the_frame_is_moved_back(levels: float) -> None:
     rng = np.random.default_rng(3)
     houses = np.kron(rng.choice([60, 120], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
     stroke = closed(frames(lit((2.0, 2.04), light=sky_light(levels)), scene=houses))[0]
     went = np.pad(houses, ((1, 0), (2, 0)), mode="edge")[:HEIGHT, :WIDTH]
 
     def seen(shown: Picture) -> CandidateFeatures:
-        return CandidateFeatures(replace(stroke, peak=picture(stroke.peak, shown), onset=picture(stroke.onset, shown)))
+        return CandidateFeatures(replace(stroke, peak=showing(stroke.peak, shown), onset=showing(stroke.onset, shown)))
 
     for clue in (scene_clues.shift_likeness, scene_clues.fine_positivity):
         assert odds(clue.key, clue(seen(went + sky_light(levels)))) >= 0
@@ -207,18 +207,18 @@ def test_crumbs_that_a_shift_leaves_along_a_skyline_are_no_light_however_pure() 
     stroke = closed(frames(lit((2.0, 2.04)), scene=view(0)))[0]
 
     def tilted(rest: Picture) -> CandidateFeatures:
-        now = picture(stroke.peak, view(2) + rest)
+        now = showing(stroke.peak, view(2) + rest)
         return CandidateFeatures(replace(stroke, peak=now, onset=now))
 
     assert scene_clues.shift_likeness(tilted(patch(30, (50, 56), (100, 112)))) == pytest.approx(0.95, abs=0.05)
     assert scene_clues.shift_likeness(tilted(sky_light(20))) == 0
 
 
-def test_a_camera_that_swings_by_a_fifteenth_of_the_picture_is_followed() -> None:
+def test_a_camera_that_swings_by_a_fifteenth_of_the_frame_is_followed() -> None:
     rng = np.random.default_rng(3)
     houses = np.kron(rng.choice([60, 100], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
     stroke = closed(frames(lit((2.0, 2.04)), scene=houses))[0]
-    moved = picture(stroke.peak, np.roll(houses, (6, 21), axis=(0, 1)))
+    moved = showing(stroke.peak, np.roll(houses, (6, 21), axis=(0, 1)))
     assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
     assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(stroke))) == 0
 
@@ -240,7 +240,7 @@ def test_where_the_centre_of_a_large_light_is_and_goes_says_nothing() -> None:
         assert shape.vertical_position(large) is None
 
 
-def test_a_lamp_shines_evenly_but_in_white_pictures_everything_does() -> None:
+def test_a_lamp_shines_evenly_but_in_white_frames_everything_does() -> None:
     lamp, strokes = look([60, 62, 59, 61, 60]), look([60, 45, 30, 55, 40])
     assert odds("steadiness", light_curve.plateau_flatness(lamp)) == -4
     assert odds("steadiness", light_curve.plateau_flatness(strokes)) == 0
@@ -279,11 +279,11 @@ def in_hail(levels: float) -> Candidate:
     light = sky_light(levels)
     return replace(
         stroke,
-        before=picture(stroke.before, hail(11)),
-        onset=picture(stroke.onset, hail(12) + light),
-        peak=picture(stroke.peak, hail(13) + light),
-        after=picture(stroke.after, hail(14)),
-        quiet=tuple(picture(frame, hail(seed)) for seed, frame in enumerate(stroke.quiet)),
+        before=showing(stroke.before, hail(11)),
+        onset=showing(stroke.onset, hail(12) + light),
+        peak=showing(stroke.peak, hail(13) + light),
+        after=showing(stroke.after, hail(14)),
+        quiet=tuple(showing(frame, hail(seed)) for seed, frame in enumerate(stroke.quiet)),
     )
 
 
@@ -295,11 +295,11 @@ def test_what_falls_all_the_time_does_not_speak_against_a_flash_that_outshines_i
     assert odds("fine_positivity", scene_clues.fine_positivity(CandidateFeatures(in_hail(4)))) < -4
 
 
-def test_what_a_scene_does_by_itself_is_taken_over_as_long_as_the_flash_is_from_the_picture_before_it() -> None:
+def test_what_a_scene_does_by_itself_is_taken_over_as_long_as_the_flash_is_from_the_frame_before_it() -> None:
     stroke = flash()
     assert stroke.before is not None
     assert len(stroke.quiet) == 4
-    drifting = replace(stroke, quiet=tuple(picture(one, land() + 10 * n) for n, one in enumerate(stroke.quiet)))
+    drifting = replace(stroke, quiet=tuple(showing(one, land() + 10 * n) for n, one in enumerate(stroke.quiet)))
     for seconds, drift in ((0.04, 10), (0.5, 20), (9.0, 30)):
         usual = CandidateFeatures(drifting).typical_change(
             replace(stroke.peak, seconds=stroke.before.seconds + seconds)
@@ -323,7 +323,7 @@ def test_sparks_are_counted_whatever_the_scene_does_by_itself() -> None:
         for column in (0, 1):
             swarm[20 + row : 80 : 12, 40 + column : 200 : 16] = 250
     burst = closed(frames(lit((2.0, 2.04), light=swarm)))[0]
-    restless = replace(burst, quiet=tuple(picture(frame, hail(seed)) for seed, frame in enumerate(burst.quiet)))
+    restless = replace(burst, quiet=tuple(showing(frame, hail(seed)) for seed, frame in enumerate(burst.quiet)))
     assert shape.point_sources(CandidateFeatures(restless)) == shape.point_sources(CandidateFeatures(burst)) == 50
 
 
@@ -401,7 +401,7 @@ def test_what_lights_a_yard_and_leaves_the_sky_above_as_it_was_is_no_lightning()
     assert shape.sky_share(CandidateFeatures(infrared)) is None
 
 
-def test_one_white_picture_between_two_places_is_known_by_the_places() -> None:
+def test_one_white_frame_between_two_places_is_known_by_the_places() -> None:
     cut = CandidateFeatures(between_places(takes=0.04))
     assert odds("detail_kept", scene_clues.detail_kept(cut)) == -5
     assert odds("detail_kept", scene_clues.detail_kept(CandidateFeatures(flash()))) == 0
@@ -409,7 +409,7 @@ def test_one_white_picture_between_two_places_is_known_by_the_places() -> None:
 
 def test_the_detail_of_a_scene_that_moves_or_is_not_known_as_long_says_nothing() -> None:
     cut = between_places(takes=0.04)
-    drive = tuple(picture(one, waves(n)) for n, one in enumerate(cut.quiet))
+    drive = tuple(showing(one, waves(n)) for n, one in enumerate(cut.quiet))
     assert scene_clues.detail_kept(CandidateFeatures(replace(cut, quiet=drive))) is None
     assert scene_clues.detail_kept(CandidateFeatures(replace(cut, quiet=cut.quiet[:1]))) is None
     assert cut.after is not None
@@ -426,8 +426,8 @@ def waves(seed: int) -> Picture:
 def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
     stroke = closed(frames(lit((2.0, 2.04), light=sky_light(12))))[0]
     assert stroke.after is not None
-    calm = replace(stroke, after=picture(stroke.after, waves(4)))
-    sea = replace(calm, quiet=tuple(picture(frame, waves(seed)) for seed, frame in enumerate(stroke.quiet)))
+    calm = replace(stroke, after=showing(stroke.after, waves(4)))
+    sea = replace(calm, quiet=tuple(showing(frame, waves(seed)) for seed, frame in enumerate(stroke.quiet)))
     assert odds("scene_changed", scene_clues.scene_changed(CandidateFeatures(calm))) < -1
     assert odds("scene_changed", scene_clues.scene_changed(CandidateFeatures(sea))) == 0
 
@@ -443,7 +443,7 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("unevenness", 0.06, 0.045, id="codec and what moves leave little of an editor's evenness"),
         pytest.param("suddenness", 0.55, 0.4, id="headlights come nearer in several steps"),
         pytest.param("gain_likeness", 0.55, 0.7, id="most of an exposure step is gain"),
-        pytest.param("gain_elsewhere", 0.4, 0.55, id="mains light beats all over the picture"),
+        pytest.param("gain_elsewhere", 0.4, 0.55, id="mains light beats all over the frame"),
         pytest.param("filter_swing", 0.1, 0.2, id="a fifth darker before and brighter after"),
         pytest.param("shift_likeness", 0.45, 0.52, id="a shift explains half of what a shaken camera shows"),
         pytest.param("smoothness", 0.25, 0.15, id="sparks and drops are smaller than a cloud"),

@@ -1,4 +1,4 @@
-"""What the colour of added light says, on pictures made by hand."""
+"""What the colour of added light says, on images made by hand."""
 
 from dataclasses import replace
 from functools import cache
@@ -20,7 +20,7 @@ COLOURED, GREEN = (next(clue for clue in CLUES if clue.key == name) for name in 
 
 
 def halves(left: tuple[float, ...], right: tuple[float, ...]) -> Colours:
-    """A picture of two colours side by side."""
+    """An image of two colours side by side."""
     colours = np.empty((*SIZE, 3), np.float32)
     colours[:, :40], colours[:, 40:] = left, right
     return colours
@@ -172,7 +172,7 @@ def test_a_few_pixels_show_noise_rather_than_a_colour() -> None:
     assert colour.colour_spread(features(dark, spot)) is None
 
 
-def test_a_picture_is_grey_where_coding_alone_colours_it_or_its_colour_is_not_known_whatever_shines_in_it() -> None:
+def test_a_image_is_grey_where_coding_alone_colours_it_or_its_colour_is_not_known_whatever_shines_in_it() -> None:
     def grey(before: tuple[float, ...]) -> bool:
         one = moment()
         assert one.before is not None

@@ -247,7 +247,7 @@ def test_lights_that_come_by_the_clock_are_rejected_once_they_do_and_three_in_ti
     assert says(verdicts[-1], "blinks") < -3
 
 
-def test_a_picture_that_loses_its_colour_is_a_change_of_mode() -> None:
+def test_a_frame_that_loses_its_colour_is_a_change_of_mode() -> None:
     def mode(frame: Frame) -> object:
         grey = 2.0 <= frame.seconds < 2.04
         return lambda _side: np.full((90, 160, 3), (90, 90, 90) if grey else (40, 60, 90), np.uint8)
@@ -291,7 +291,7 @@ def test_a_light_on_the_ground_is_rejected_and_the_same_light_in_the_sky_is_not(
     assert at(30).lightning
 
 
-def test_a_small_light_that_crosses_the_picture_is_rejected() -> None:
+def test_a_small_light_that_crosses_the_frame_is_rejected() -> None:
     def insect(when: float, quiet: Picture) -> Picture:
         if not 2.0 <= when < 2.2:
             return quiet
@@ -517,7 +517,7 @@ def test_a_warm_light_near_the_lower_edge_is_a_lamp_and_a_bluish_one_need_not_be
     assert stroke.lightning
 
 
-def test_damaged_pictures_need_a_higher_probability() -> None:
+def test_damaged_frames_need_a_higher_probability() -> None:
     candidate = candidate_of(frames(FLASH))
     settings = load_settings([("test", {"photometric": {"threshold": 0.5, "damaged_threshold": 0.995}})]).photometric
     verifier = PhotometricVerifier(settings)
@@ -538,9 +538,9 @@ def growing(when: float, quiet: Picture) -> Picture:
         (lit((2.0, 2.04), light=sky_light(60, rows=(0, 60))), False),
         (growing, False),
     ],
-    ids=["most of the picture", "a third of it", "small at first"],
+    ids=["most of the frame", "a third of it", "small at first"],
 )
-def test_light_in_damaged_pictures_is_confirmed_only_where_most_of_the_picture_lights_up_at_once(
+def test_light_in_damaged_frames_is_confirmed_only_where_most_of_the_frame_lights_up_at_once(
     change: Change, *, confirmed: bool
 ) -> None:
     candidate = candidate_of(frames(change))
@@ -550,7 +550,7 @@ def test_light_in_damaged_pictures_is_confirmed_only_where_most_of_the_picture_l
     assert confirmed or "frames are damaged" in str(verdict.reason)
 
 
-def test_what_is_not_watched_counts_as_dark_where_pictures_are_damaged() -> None:
+def test_what_is_not_watched_counts_as_dark_where_frames_are_damaged() -> None:
     everything, half = prefilter(), Prefilter("roof", load_settings().prefilter, region=(0.0, 0.0, 1.0, 0.4))
     whole, part = (closed(frames(FLASH), watcher)[0] for watcher in (everything, half))
     assert part.lit_fraction > 0.9
@@ -558,21 +558,21 @@ def test_what_is_not_watched_counts_as_dark_where_pictures_are_damaged() -> None
     assert judge(replace(part, quality=("packet_loss",))).state == "unverified"
 
 
-@pytest.mark.parametrize(("pictures", "state"), [(2, "unverified"), (3, "confirmed")])
-def test_light_right_after_a_loss_is_not_confirmed_before_the_scene_is_known(pictures: int, state: str) -> None:
-    began = 2.0 - 0.04 * pictures
+@pytest.mark.parametrize(("known", "state"), [(2, "unverified"), (3, "confirmed")])
+def test_light_right_after_a_loss_is_not_confirmed_before_the_scene_is_known(known: int, state: str) -> None:
+    began = 2.0 - 0.04 * known
     damaged = marked(frames(FLASH), quality=lambda frame: ("packet_loss",) if frame.seconds > began - 0.01 else ())
     assert judge(candidate_of(damaged)).state == state
 
 
-def test_a_candidate_without_pictures_around_it_is_still_judged() -> None:
+def test_a_candidate_without_frames_around_it_is_still_judged() -> None:
     candidate = replace(candidate_of(frames(FLASH)), before=None, after=None)
     verdict = judge(candidate)
     assert verdict.lightning is not None
     assert "fine_positivity" not in verdict.evidence
 
 
-def test_pictures_of_another_size_are_not_compared() -> None:
+def test_frames_of_another_size_are_not_compared() -> None:
     candidate = candidate_of(frames(FLASH))
     assert candidate.before is not None
     other = replace(candidate.before, luma=candidate.before.luma[::2, ::2])
