@@ -22,6 +22,11 @@ def test_every_clue_and_word_is_on_the_page() -> None:
         assert f"| `{word}` |" in page
 
 
+def test_the_words_and_keys_are_those_that_users_rely_on() -> None:
+    assert tuple(QUALITY_WORDS) == ("packet_loss", "decode_error", "interrupted")
+    assert tuple(MODEL_EVIDENCE) == ("log_odds", "answer_mass", "photometric_probability")
+
+
 def test_every_word_of_quality_that_a_frame_may_carry_is_explained() -> None:
     assert set(QUALITY_WORDS) == set(get_args(Quality))
 
