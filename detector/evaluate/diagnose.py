@@ -74,17 +74,18 @@ def trace_frames(name: str, frames: Iterable[Frame], settings: Settings) -> Trac
     for frame in frames:
         before = prefilter.change
         found += _judged(prefilter.push(frame), verifier)
-        look = prefilter.change
+        change = prefilter.change
         strength = 0.0
-        if look is not None:
-            least = round(look.least_blocks)
-            ratio = np.where(prefilter.watched, np.minimum(look.rise, look.step) / look.scene.threshold, 0).ravel()
+        if change is not None:
+            least = round(change.least_blocks)
+            sudden = np.minimum(change.rise, change.step)
+            ratio = np.where(prefilter.watched, sudden / change.scene.threshold, 0).ravel()
             strength = max(0.0, float(np.partition(ratio, -least)[-least]))
-            thresholds.append(float(np.median(look.scene.threshold)))
+            thresholds.append(float(np.median(change.scene.threshold)))
             if strength >= 1 and prefilter.quiet:
-                refusals[len(rows)] = _refusal(look, before)
+                refusals[len(rows)] = _refusal(change, before)
         brightness = float(frame.levels(frame.luma[::16, ::16]).mean())
-        rows.append((frame.seconds, strength, look.positivity if look else 0.0, brightness))
+        rows.append((frame.seconds, strength, change.positivity if change else 0.0, brightness))
     found += _judged(prefilter.flush(), verifier)
     seconds, strengths, positivity, lumas = np.array(rows, np.float64).reshape(-1, 4).T
     return Trace(
@@ -98,11 +99,11 @@ def trace_frames(name: str, frames: Iterable[Frame], settings: Settings) -> Trac
     )
 
 
-def _refusal(look: FrameChange, before: FrameChange | None) -> str:
+def _refusal(change: FrameChange, before: FrameChange | None) -> str:
     """Return what stopped a pure light that was bright enough and yet no onset, as the prefilter asks."""
-    if look.sudden_blocks < look.least_blocks:
+    if change.sudden_blocks < change.least_blocks:
         return "most of it had come before, or in too few places at once"
-    if look.suddenness(before) < MIN_SIMULTANEOUS_SHARE:
+    if change.suddenness(before) < MIN_SIMULTANEOUS_SHARE:
         return "most of what brightened did so slowly"
     return "seen closer, what lies beside it got darker: something moves"
 
