@@ -1,11 +1,10 @@
 """What docs/evidence.md explains is what events hold."""
 
-import math
 from typing import get_args
 
 from detector.events import MODEL_EVIDENCE, QUALITY_WORDS
 from detector.verify.photometric.registry import CLUES
-from detector.verify.vlm.question import Asked, Question
+from detector.verify.vlm.question import ModelIdentity, Question
 from evidence_docs import PAGE, with_tables
 from helpers.models import model_settings
 from stream import Quality
@@ -32,6 +31,6 @@ def test_every_word_of_quality_that_a_frame_may_carry_is_explained() -> None:
 
 
 def test_what_a_model_says_is_explained() -> None:
-    question = Question(model_settings().question, 640)
-    verdict = question.verdict(Asked("minicpm", "a/model", None, ""), log_odds=1.0, answer_mass=1.0, seconds=math.pi)
+    asked = ModelIdentity("minicpm", "a/model", None, "")
+    verdict = Question(model_settings().question, 640).verdict(asked, log_odds=1.0, answer_mass=1.0, seconds=0.1)
     assert set(verdict.evidence) == set(MODEL_EVIDENCE) - {"photometric_probability"}
