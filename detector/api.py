@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from detector.candidate import Candidate
 from detector.events import Flash
 from detector.pipeline import SourceDetector, VerdictCallback
-from detector.prefilter.prefilter import Prefilter
 from detector.prefilter.blocks import Polygon, Region
+from detector.prefilter.prefilter import Prefilter
 from detector.settings import NAME_PATTERN, Settings, load_settings
 from detector.verify.base import Verifier, unverified, verify_inline
 from detector.verify.photometric.verifier import PhotometricVerifier

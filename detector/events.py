@@ -5,13 +5,27 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from stream import Clock, Message
+from stream import Clock, Message, Quality
 
 FLASH_TYPE = "lightning.flash.v1"
 FLASH_TOPIC = "ev.flash."  # the camera's name follows
 FLASH_SCHEMA = "urn:lightning-detector:flash:1"
 
 State = Literal["detected", "confirmed", "rejected", "unverified"]
+
+QUALITY_WORDS: dict[Quality, str] = {
+    "packet_loss": "packets of the camera did not arrive: from there to the next whole key frame",
+    "decode_error": "the decoder refused or marked a part of it: damaged data",
+    "interrupted": "reading paused in the middle of a frame, which may be half of one",
+}
+"""The words of `Flash.quality` and what happened to the frames."""
+
+MODEL_EVIDENCE = {
+    "log_odds": "log-odds of Yes over No, before calibration",
+    "answer_mass": "probability of Yes and No together; little means that the model wanted to say something else",
+    "photometric_probability": "with `photometric+minicpm`: what the photometric verifier said before the model",
+}
+"""Evidence keys of a model's verdict and what they are; those of the photometric verifier stand with its clues."""
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from stream.capture.clip_buffer import Clip
     from stream.capture.files.growing_file import GrowingFile
     from stream.capture.files.video_file import Video
-    from stream.capture.frame import Clock, Frame
+    from stream.capture.frame import Clock, Frame, Quality
     from stream.capture.live.backoff import Backoff
     from stream.capture.live.camera import Camera
     from stream.capture.live.network import RECEIVE_BYTES, granted_receive_bytes
@@ -51,6 +51,7 @@ _HOME = {
     "Message": "feed.message",
     "OpenError": "errors",
     "Publisher": "feed.publisher",
+    "Quality": "capture.frame",
     "RECEIVE_BYTES": "capture.live.network",
     "Received": "feed.reassembly",
     "RelayPosition": "feed.journal",
@@ -99,6 +100,7 @@ __all__ = [
     "Message",
     "OpenError",
     "Publisher",
+    "Quality",
     "Received",
     "RelayPosition",
     "StreamError",

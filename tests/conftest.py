@@ -1,6 +1,5 @@
 """What tests of several rooms share: clips, a real RTSP camera and what may go wrong on the way to it."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -27,15 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "environment45" in getattr(item, "fixturenames", ()):
             item.add_marker("env45")
             item.add_marker(pytest.mark.timeout(600))  # the first of them may have to make the environment
-
-
-@pytest.fixture(scope="session")
-def footage() -> Path:
-    """The folder of real clips, which are not part of the project."""
-    named = os.environ.get("LIGHTNING_FOOTAGE")
-    if not named or not (Path(named) / "labels.json").is_file():
-        pytest.skip(f"no real clips at LIGHTNING_FOOTAGE={named or ''}; set it to a folder with labels.json")
-    return Path(named)
 
 
 @pytest.fixture(scope="session")

@@ -1,38 +1,36 @@
 """What docs/evidence.md explains is what events hold."""
 
-import re
+from typing import get_args
 
-from detector.verify.photometric.verifier import WEIGHTS
-from helpers import ROOT
-
-PAGE = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
-
-
-def rows(title: str) -> dict[str, list[str]]:
-    """The table under `title`: its first cells without quotes, each with the others of its row."""
-    section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
-    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in section.splitlines() if "| `" in line]
-    return {first.strip("| `"): rest for first, *rest in cells}
+from detector.events import MODEL_EVIDENCE, QUALITY_WORDS
+from detector.verify.photometric.registry import CLUES
+from detector.verify.vlm.question import ModelIdentity, Question
+from evidence_docs import PAGE, with_tables
+from helpers.models import model_settings
+from stream import Quality
 
 
-def test_every_clue_is_explained_with_its_bounds_and_its_doubt() -> None:
-    explained = rows("What the photometric verifier measures")
-    assert list(explained) == [weight.name for weight in WEIGHTS]
-    for weight in WEIGHTS:
-        what, *bounds, doubt = explained[weight.name]
-        assert what
-        assert bounds == [f"{weight.against:g}", f"{weight.clear:g}"]
-        assert doubt.strip("| ") == weight.doubt
+def test_the_page_holds_the_tables_of_the_program() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == with_tables(page), "run tools/evidence_docs.py"
 
 
-def test_every_word_of_quality_is_explained() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "stream").rglob("*.py"))
-    words = set(re.findall(r'self\._add\("(\w+)"\)|quality=\("(\w+)",\)', source))
-    assert set(rows("Why pictures may not be trusted")) == {first or second for first, second in words}
+def test_every_clue_and_word_is_on_the_page() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for word in (*(clue.key for clue in CLUES), *MODEL_EVIDENCE, *QUALITY_WORDS):
+        assert f"| `{word}` |" in page
+
+
+def test_the_words_and_keys_are_those_that_users_rely_on() -> None:
+    assert tuple(QUALITY_WORDS) == ("packet_loss", "decode_error", "interrupted")
+    assert tuple(MODEL_EVIDENCE) == ("log_odds", "answer_mass", "photometric_probability")
+
+
+def test_every_word_of_quality_that_a_frame_may_carry_is_explained() -> None:
+    assert set(QUALITY_WORDS) == set(get_args(Quality))
 
 
 def test_what_a_model_says_is_explained() -> None:
-    source = (ROOT / "detector" / "verify" / "vlm" / "question.py").read_text(encoding="utf-8")
-    (said,) = re.findall(r"finite = \{(.+)\}", source)
-    names = set(re.findall(r'"(\w+)":', said)) | {"photometric_probability"}
-    assert set(rows("What a model answered")) == names
+    asked = ModelIdentity("minicpm", "a/model", None, "")
+    verdict = Question(model_settings().question, 640).verdict(asked, log_odds=1.0, answer_mass=1.0, seconds=0.1)
+    assert set(verdict.evidence) == set(MODEL_EVIDENCE) - {"photometric_probability"}

@@ -16,12 +16,11 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from accuracy.footage import folder, footage_table, watch_footage
+from accuracy.footage import footage_folder, footage_table, labelled_clips, watch_clip, write_golden
 from accuracy.grid import Case, codec_cases, lookalike_cases, strength_cases
 from accuracy.plots import draw_alarms, draw_recall
 from accuracy.tables import alarm_table, codec_table, confusion_table, kind_table, recall_table
 from accuracy.trial import Trial, run
-from detector.evaluate.score import read_labels
 
 SIZES = {"quick": (60, 0.4, 1), "full": (600, 20.0, 6)}
 """Scenes with flashes, hours of look-alikes, clips per coding."""
@@ -38,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--label", help="one look-alike or coding of it, e.g. headlights")
     made.add_argument("--hours", type=float, help="camera-hours of look-alikes (default: 20, quick 0.4)")
     made.add_argument("--seed", type=int, default=1, help="of the whole grid; printed with every miss (default 1)")
+    made.add_argument(
+        "--golden", action="store_true", help="keep what is found in the real clips beside them, for tests to compare"
+    )
     made.add_argument("--workers", type=int, default=2, help="processes (default %(default)s)")
     made.add_argument(
         "--out", type=Path, default=Path("bench/accuracy"), help="folder of plots and results (%(default)s)"
@@ -54,7 +56,7 @@ def main() -> int:
     if cases:
         report(run_all(run, cases, given.workers), given.out)
     if given.only in (None, "footage") and given.label is None:
-        report_footage(given.workers)
+        report_footage(given.workers, golden=given.golden)
     print(
         f"grid seed {given.seed}, {len(cases)} scenes, {time.monotonic() - began:.0f} s"
         + (f"; results in {given.out}/" if cases else "")
@@ -93,14 +95,16 @@ def run_all(work: Callable[[Item], Done], items: Sequence[Item], workers: int) -
     return [results[number] for number in range(len(items))]
 
 
-def report_footage(workers: int) -> None:
-    """Watch the real clips, if they are there, and print how they fared."""
-    place = folder()
-    if place is None:
+def report_footage(workers: int, *, golden: bool) -> None:
+    """Watch the real clips, if they are there, and print how they fared; `golden` keeps the results beside them."""
+    folder = footage_folder()
+    if folder is None:
         print("no real clips: set LIGHTNING_FOOTAGE to their folder (labels.json and the clips) to score them too")
         return
-    clips = sorted(place / name for name in read_labels(place / "labels.json") if (place / name).is_file())
-    _console().print(footage_table(run_all(watch_footage, clips, workers)))
+    clips = run_all(watch_clip, labelled_clips(folder), workers)
+    _console().print(footage_table(clips))
+    if golden:
+        print(f"results kept in {write_golden(folder, clips)}; the tests compare with them from now on")
 
 
 def report(trials: Sequence[Trial], out: Path) -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from detector.evaluate.score import TOLERANCE_SECONDS, match
+from detector.evaluate.score import COLLAR_SECONDS, match
 from detector.events import Flash, FlashMessage
 from make_storm import add_labels
 from storm import ClipFormat, FlashPlan, Labels, LookalikePlan, Plan, Scene, write_clip
@@ -163,7 +163,7 @@ def show_flashes(console: Console, labels: Labels, flashes: Sequence[Flash]) -> 
     told = sorted((one for one in flashes if one.state == "confirmed"), key=lambda one: one.start_seconds)
     spans = [(one.start_seconds, one.end_seconds or one.start_seconds) for one in told]
     made = [(start, end) for start, end in labels.flashes]
-    pairs = dict(match(made, spans, TOLERANCE_SECONDS))
+    pairs = dict(match(made, spans, COLLAR_SECONDS))
     table = Table(title="Flashes made and flashes found")
     for column in ("made as", "start s", "lasts s", "pulses", "found s", "error ms", "lasts s", "pulses", "state"):
         table.add_column(column, justify="left" if column in ("made as", "state") else "right")

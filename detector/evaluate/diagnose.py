@@ -1,4 +1,4 @@
-"""Why something was found in a recording or not: its light curve against the thresholds, and settings that fit it."""
+"""Diagnose a recording: its light curve against the thresholds, what stopped a light, and settings that fit it."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import Frame
 
 NEAR_MISS = 0.5
-"""A moment of at least this strength that was not found is worth a word."""
+"""A moment of at least this strength that was not found is reported."""
 _SMALL_BOX = 0.25
 _BARS = " ▁▂▃▄▅▆▇█"
 _PLAIN_BARS = " .:-=+*%@"
@@ -31,7 +31,7 @@ _COLOURS = {"confirmed": (220, 160, 0), "rejected": (150, 150, 150)}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One candidate without its pictures, so that a long recording stays small; fields as in Candidate."""
+    """One candidate without its frames, so that a long recording stays small; fields as in Candidate."""
 
     start_seconds: float
     end_seconds: float
@@ -42,14 +42,17 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class Trace:
     """One recording as the prefilter saw it; arrays of equal length, one value a frame.
 
-    strength: rise over threshold that enough blocks reach at once: from 1 on a moment is bright enough.
-    positivity: share of rises in all noticeable changes, 0..1; 0 where nothing changes.
-    brightness: mean luma, levels.
-    threshold_levels: median over frames and blocks of the rise that counts as lit.
-    refusals: by frame, what stopped those that were bright enough.
+    Attributes:
+        seconds: frame times on the source's clock.
+        strength: rise over threshold that enough blocks reach at once: from 1 on a moment is bright enough.
+        positivity: share of rises in all noticeable changes, 0..1; 0 where nothing changes.
+        brightness: mean luma, levels.
+        threshold_levels: median over frames and blocks of the rise that counts as lit.
+        found: the candidates and their verdicts.
+        refusals: by frame, what stopped those that were bright enough.
     """
 
     seconds: NDArray[np.float64]
@@ -61,8 +64,8 @@ class Curve:
     refusals: dict[int, str]
 
 
-def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
-    """Run prefilter and photometric verifier over `frames`."""
+def trace_frames(name: str, frames: Iterable[Frame], settings: Settings) -> Trace:
+    """Return the trace of `frames`, run through the prefilter and the photometric verifier."""
     prefilter, verifier = Prefilter(name, settings.prefilter), PhotometricVerifier(settings.photometric)
     rows: list[tuple[float, float, float, float]] = []
     found: list[Finding] = []
@@ -71,20 +74,21 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
     for frame in frames:
         before = prefilter.change
         found += _judged(prefilter.push(frame), verifier)
-        look = prefilter.change
+        change = prefilter.change
         strength = 0.0
-        if look is not None:
-            least = round(look.least_blocks)
-            ratio = np.where(prefilter.watched, np.minimum(look.rise, look.step) / look.scene.threshold, 0).ravel()
+        if change is not None:
+            least = round(change.least_blocks)
+            sudden = np.minimum(change.rise, change.step)
+            ratio = np.where(prefilter.watched, sudden / change.scene.threshold, 0).ravel()
             strength = max(0.0, float(np.partition(ratio, -least)[-least]))
-            thresholds.append(float(np.median(look.scene.threshold)))
+            thresholds.append(float(np.median(change.scene.threshold)))
             if strength >= 1 and prefilter.quiet:
-                refusals[len(rows)] = _refusal(look, before)
+                refusals[len(rows)] = _refusal(change, before)
         brightness = float(frame.levels(frame.luma[::16, ::16]).mean())
-        rows.append((frame.seconds, strength, look.positivity if look else 0.0, brightness))
+        rows.append((frame.seconds, strength, change.positivity if change else 0.0, brightness))
     found += _judged(prefilter.flush(), verifier)
     seconds, strengths, positivity, lumas = np.array(rows, np.float64).reshape(-1, 4).T
-    return Curve(
+    return Trace(
         seconds,
         strengths,
         positivity,
@@ -95,11 +99,11 @@ def trace(name: str, frames: Iterable[Frame], settings: Settings) -> Curve:
     )
 
 
-def _refusal(look: FrameChange, before: FrameChange | None) -> str:
-    """What stopped a pure light that was bright enough and yet no onset, in the order in which the prefilter asks."""
-    if look.sudden_blocks < look.least_blocks:
+def _refusal(change: FrameChange, before: FrameChange | None) -> str:
+    """Return what stopped a pure light that was bright enough and yet no onset, as the prefilter asks."""
+    if change.sudden_blocks < change.least_blocks:
         return "most of it had come before, or in too few places at once"
-    if look.suddenness(before) < MIN_SIMULTANEOUS_SHARE:
+    if change.suddenness(before) < MIN_SIMULTANEOUS_SHARE:
         return "most of what brightened did so slowly"
     return "seen closer, what lies beside it got darker: something moves"
 
@@ -113,7 +117,7 @@ def _judged(candidates: list[Candidate], verifier: PhotometricVerifier) -> list[
 
 
 def finds(frames: Iterable[Frame], settings: PrefilterSettings, seconds: float) -> bool:
-    """Whether the prefilter with `settings` passes on the moment at `seconds` of `frames`."""
+    """Return whether the prefilter with `settings` passes on the moment at `seconds` of `frames`."""
     prefilter = Prefilter("trial", settings)
     for frame in takewhile(lambda frame: frame.seconds <= seconds + settings.gap_seconds, frames):
         if any(_covers(one, seconds, settings) for one in prefilter.push(frame) if not one.open):
@@ -125,40 +129,43 @@ def _covers(found: Finding | Candidate, seconds: float, settings: PrefilterSetti
     return found.start_seconds - 0.5 <= seconds <= found.end_seconds + settings.gap_seconds
 
 
-def near_misses(curve: Curve, settings: PrefilterSettings) -> list[int]:
-    """Frames that were bright and pure enough to be worth a look, the strongest of each half second, not found."""
+def near_misses(trace: Trace, settings: PrefilterSettings) -> list[int]:
+    """Return the frames that were nearly found: bright and pure, the strongest of each half second."""
     missed: list[int] = []
-    for n in np.flatnonzero((curve.strength >= NEAR_MISS) & (curve.positivity >= settings.min_positivity)):
-        seconds = curve.seconds[n]
-        if any(_covers(finding, float(seconds), settings) for finding in curve.found):
+    for n in np.flatnonzero((trace.strength >= NEAR_MISS) & (trace.positivity >= settings.min_positivity)):
+        seconds = trace.seconds[n]
+        if any(_covers(finding, float(seconds), settings) for finding in trace.found):
             continue
-        if missed and seconds - curve.seconds[missed[-1]] < settings.gap_seconds:
-            missed[-1] = int(n) if curve.strength[n] > curve.strength[missed[-1]] else missed[-1]
+        if missed and seconds - trace.seconds[missed[-1]] < settings.gap_seconds:
+            missed[-1] = int(n) if trace.strength[n] > trace.strength[missed[-1]] else missed[-1]
         else:
             missed.append(int(n))
     return missed
 
 
 def proposals(
-    curve: Curve, settings: PrefilterSettings, found_with: Callable[[PrefilterSettings, float], bool]
+    trace: Trace, settings: PrefilterSettings, found_with: Callable[[PrefilterSettings, float], bool]
 ) -> list[str]:
-    """Settings worth trying, as lines of a settings file, each with its reason.
+    """Return settings worth trying, as lines of a settings file, each with its reason.
 
-    found_with: whether other settings find the moment at some seconds of the same recording.
+    Args:
+        trace: the recording.
+        settings: the settings it was run with.
+        found_with: returns whether other settings find the moment at some seconds of the same recording.
     """
-    lines = _thresholds(curve, settings, found_with) + _mask(curve)
+    lines = _thresholds(trace, settings, found_with) + _mask(trace)
     return lines or ["# the settings in use fit this recording"]
 
 
 def _thresholds(
-    curve: Curve, settings: PrefilterSettings, found_with: Callable[[PrefilterSettings, float], bool]
+    trace: Trace, settings: PrefilterSettings, found_with: Callable[[PrefilterSettings, float], bool]
 ) -> list[str]:
-    """Lower thresholds for what was too faint; what was bright enough was stopped by something else."""
-    faint = [n for n in near_misses(curve, settings) if curve.strength[n] < 1]
+    """Return lower thresholds for what was too faint; what was bright enough was stopped by something else."""
+    faint = [n for n in near_misses(trace, settings) if trace.strength[n] < 1]
     if not faint:
         return []
-    strongest = max(faint, key=lambda n: curve.strength[n])
-    seconds, strength = float(curve.seconds[strongest]), float(curve.strength[strongest])
+    strongest = max(faint, key=lambda n: trace.strength[n])
+    seconds, strength = float(trace.seconds[strongest]), float(trace.strength[strongest])
     lower = {
         name: round(0.9 * strength * float(getattr(settings, name)), 2)
         for name in ("min_rise_levels", "noise_factor", "swing_factor")
@@ -170,9 +177,9 @@ def _thresholds(
     return [f"{how}; if they are lightning, these find it:", *values]
 
 
-def _mask(curve: Curve) -> list[str]:
-    """A mask over the rejected lights, if all of them lie in one small place."""
-    boxes = [finding.box for finding in curve.found if finding.verdict.lightning is False]
+def _mask(trace: Trace) -> list[str]:
+    """Return a mask over the rejected lights, if all of them lie in one small place."""
+    boxes = [finding.box for finding in trace.found if finding.verdict.lightning is False]
     if not boxes:
         return []
     # Outwards to whole hundredths, so that no edge of a light is left over.
@@ -186,22 +193,25 @@ def _mask(curve: Curve) -> list[str]:
     ]
 
 
-def terminal_curve(curve: Curve, width: int, *, ascii_only: bool = False) -> list[str]:
-    """Lines for a terminal of `width` columns: strength (full bar = 2 thresholds), and what was found below it.
+def terminal_curve(trace: Trace, width: int, *, ascii_only: bool = False) -> list[str]:
+    """Return two lines for a terminal: strength (full bar = 2 thresholds), and what was found below it.
 
-    ascii_only: for terminals without block signs, in nine plain signs that grow darker.
+    Args:
+        trace: the recording.
+        width: columns of the terminal.
+        ascii_only: use nine plain signs that grow darker, for terminals without block signs.
     """
     signs = _PLAIN_BARS if ascii_only else _BARS
-    if not len(curve.seconds):
+    if not len(trace.seconds):
         return []
-    ends = np.linspace(curve.seconds[0], curve.seconds[-1] + 1e-9, width + 1)
-    place = np.clip(np.searchsorted(ends, curve.seconds, side="right") - 1, 0, width - 1)
+    ends = np.linspace(trace.seconds[0], trace.seconds[-1] + 1e-9, width + 1)
+    place = np.clip(np.searchsorted(ends, trace.seconds, side="right") - 1, 0, width - 1)
     bars, marks = [" "] * width, [" "] * width
     for column in range(width):
-        inside = curve.strength[place == column]
+        inside = trace.strength[place == column]
         if len(inside):
             bars[column] = signs[min(len(signs) - 1, round(float(inside.max()) / 2 * (len(signs) - 1)))]
-    for finding in curve.found:
+    for finding in trace.found:
         first, last = (
             int(np.clip(np.searchsorted(ends, seconds, side="right") - 1, 0, width - 1))
             for seconds in (finding.start_seconds, finding.end_seconds)
@@ -210,26 +220,24 @@ def terminal_curve(curve: Curve, width: int, *, ascii_only: bool = False) -> lis
     return ["".join(bars), "".join(marks)]
 
 
-def draw(curve: Curve, settings: PrefilterSettings, path: Path) -> None:
-    """Write the light curve as a picture: strength with its threshold, positivity with its own, brightness.
+def draw(trace: Trace, settings: PrefilterSettings, path: Path) -> None:
+    """Write the light curve as an image: strength with its threshold, positivity with its own, brightness.
 
     Raises:
         OutputError: it cannot be written.
     """
-    plot = _Plot(curve)
-    plot.spans(curve)
-    plot.panel(0, "strength", curve.strength, 4.0, 1.0)
-    plot.panel(1, "positivity", curve.positivity, 1.0, settings.min_positivity)
-    plot.panel(2, "luma", curve.brightness, 255.0, None)
+    plot = _Plot(trace)
+    plot.intervals(trace)
+    plot.panel(0, "strength", trace.strength, 4.0, 1.0)
+    plot.panel(1, "positivity", trace.positivity, 1.0, settings.min_positivity)
+    plot.panel(2, "luma", trace.brightness, 255.0, None)
     plot.time_axis()
     try:
-        plot.picture.save(path)
+        plot.image.save(path)
     except ValueError as error:
-        raise OutputError(f"{path}: no kind of picture is called so; choose a name that ends in .png") from error
+        raise OutputError(f"{path}: no image format is called so; choose a name that ends in .png") from error
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot write the picture: {error.strerror or error}; choose another place"
-        ) from error
+        raise OutputError(f"{path}: cannot write the image: {error.strerror or error}; choose another place") from error
 
 
 class _Plot:
@@ -238,19 +246,19 @@ class _Plot:
     size = (1600, 700)
     left, right, bottom = 70, 1580, 660
 
-    def __init__(self, curve: Curve) -> None:
-        self.picture = Image.new("RGB", self.size, "white")
-        self._pen = ImageDraw.Draw(self.picture)
-        self._seconds = curve.seconds
-        self._start = float(curve.seconds[0]) if len(curve.seconds) else 0.0
-        self._length = max(1e-6, float(curve.seconds[-1]) - self._start) if len(curve.seconds) else 1.0
+    def __init__(self, trace: Trace) -> None:
+        self.image = Image.new("RGB", self.size, "white")
+        self._pen = ImageDraw.Draw(self.image)
+        self._seconds = trace.seconds
+        self._start = float(trace.seconds[0]) if len(trace.seconds) else 0.0
+        self._length = max(1e-6, float(trace.seconds[-1]) - self._start) if len(trace.seconds) else 1.0
 
     def _x(self, seconds: float) -> float:
         return self.left + (self.right - self.left) * (seconds - self._start) / self._length
 
-    def spans(self, curve: Curve) -> None:
-        """What was found, shaded by its verdict."""
-        for finding in curve.found:
+    def intervals(self, trace: Trace) -> None:
+        """Draw what was found, shaded by its verdict."""
+        for finding in trace.found:
             verdict = finding.verdict
             colour = _COLOURS.get(verdict.state, (100, 100, 255))
             first, last = self._x(finding.start_seconds), self._x(finding.end_seconds)
@@ -259,7 +267,7 @@ class _Plot:
             self._pen.text((first, 4), f"{verdict.state} {verdict.probability or 0:.2f}", fill=colour)
 
     def panel(self, number: int, title: str, values: NDArray[np.float64], top: float, threshold: float | None) -> None:
-        """One curve from 0 to `top`, with a red line at its threshold."""
+        """Draw one curve from 0 to `top`, with a red line at its threshold."""
         each = (self.bottom - 30) / 3
         low, high = 20 + (number + 1) * each, 30 + number * each
         heights = low - (low - high) * np.clip(values / top, 0, 1)
@@ -274,7 +282,7 @@ class _Plot:
             self._pen.line(points, fill="navy")
 
     def time_axis(self) -> None:
-        """Seconds, in ten steps."""
+        """Draw the time axis in ten steps."""
         for share in np.linspace(0, 1, 11):
             x = self.left + float(share) * (self.right - self.left) - 10
             self._pen.text((x, self.bottom + 10), f"{self._start + float(share) * self._length:.1f} s", fill="black")

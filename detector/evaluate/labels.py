@@ -1,45 +1,91 @@
-"""Which labelled clip a flash is of."""
+"""Labels: what each clip of a labelled set shows."""
 
-from collections.abc import Collection, Iterable
+import difflib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
 
-from detector.events import Flash
-from stream import camera_name
+import msgspec
 
-SEVERAL = ""
-"""In place of a clip: the camera name of several."""
+from detector.errors import LabelsError
 
-Source = tuple[str | None, str]
-_BY_CAMERA = 1_000_000  # weaker than any path
+Interval = tuple[float, float]
+"""(start, end) in seconds."""
 
-
-def source_of(flash: Flash) -> Source:
-    """What a flash says of its recording: the file and the camera name."""
-    return flash.file, flash.camera
+_INSIDE_SECONDS = 0.01
 
 
-def clips_of(flashes: Iterable[Flash], clips: Collection[str]) -> dict[Source, str]:
-    """Which of `clips` each source of `flashes` is; those that are none are left out.
+class ClipLabels(msgspec.Struct, frozen=True, kw_only=True):
+    """What a clip shows, in seconds of presentation time; an end is exclusive. Further keys are allowed, such as notes.
 
-    A clip is known by its file (`night/a.mp4`), else by that without leading folders (`a.mp4`), else by its camera
-    name. Where several files could be one clip, it is the one that needs the fewest folders left out.
+    Attributes:
+        kind: positive or negative.
+        flashes: pulses joined over gaps shorter than 0.5 s.
+        pulses: the finer lit runs.
+        ignore: uncertain; neither a hit nor a false alarm there.
+        group: clips of the same footage share one.
+        category: `class` in the file: the kind of scene, such as "fireworks"; "time-lapse" for one not in real time.
+        seconds: length of the clip, where known.
     """
-    by_camera: dict[str, str] = {}
-    for clip in clips:
-        by_camera[camera_name(clip)] = SEVERAL if camera_name(clip) in by_camera else clip
-    claims = {source: _claim(source, clips, by_camera) for source in map(source_of, flashes)}
-    least: dict[str, int] = {}
-    for claimed, left_out in claims.values():
-        if claimed is not None:
-            least[claimed] = min(left_out, least.get(claimed, left_out))
-    return {source: clip for source, (clip, left_out) in claims.items() if clip is not None and left_out == least[clip]}
+
+    kind: Literal["positive", "negative"]
+    flashes: tuple[Interval, ...] = ()
+    pulses: tuple[Interval, ...] = ()
+    ignore: tuple[Interval, ...] = ()
+    group: str | None = None
+    category: str | None = msgspec.field(name="class", default=None)
+    seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for labels that would silently be counted wrongly."""
+        for name, intervals in (("flashes", self.flashes), ("pulses", self.pulses), ("ignore", self.ignore)):
+            for start, end in intervals:
+                if not start < end:
+                    raise ValueError(f"{name}: [{start:g}, {end:g}] does not end after it has begun")
+        if self.kind == "negative" and self.flashes:
+            raise ValueError(f"a negative clip with {len(self.flashes)} flashes")
+
+    @property
+    def begins_inside(self) -> bool:
+        """Whether the clip begins while a flash is on: its onset cannot be seen, so it is counted apart."""
+        return any(start <= _INSIDE_SECONDS for start, _ in self.flashes)
 
 
-def _claim(source: Source, clips: Collection[str], by_camera: dict[str, str]) -> tuple[str | None, int]:
-    """The clip that `source` may be, and how many leading folders must be left out for that."""
-    file, camera = source
-    parts = [] if file is None else file.split("/")
-    for left_out in range(len(parts)):
-        name = "/".join(parts[left_out:])
-        if name in clips:
-            return name, left_out
-    return by_camera.get(camera), _BY_CAMERA
+def read_labels(path: Path) -> dict[str, ClipLabels]:
+    """Return the labels of each clip, by file name.
+
+    Raises:
+        LabelsError: the file cannot be read or is not labels; names the clip and the field.
+    """
+    clip = None
+    labels: dict[str, ClipLabels] = {}
+    try:
+        content = path.read_bytes()
+        for clip, of_clip in msgspec.json.decode(content, type=dict[str, msgspec.Raw]).items():
+            _refuse_misspelt(msgspec.json.decode(of_clip, type=dict[str, msgspec.Raw]))
+            labels[clip] = msgspec.json.decode(of_clip, type=ClipLabels)
+    except OSError as error:
+        raise LabelsError(f"{path}: cannot read labels: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        where = path if clip is None else f"{path}, {clip}"
+        raise LabelsError(
+            f"{where}: not labels ({error}); expected an object of clips, each with kind (positive or negative), "
+            "flashes, pulses and ignore (lists of [start, end] in seconds)"
+        ) from error
+    names = Counter(name for name, _ in json.loads(content, object_pairs_hook=list))
+    if doubled := [name for name, count in names.items() if count > 1]:
+        raise LabelsError(
+            f"{path}, {doubled[0]}: not labels (it is there {names[doubled[0]]} times); name each clip once"
+        )
+    return labels
+
+
+def _refuse_misspelt(keys: Iterable[str]) -> None:
+    """Raise ValidationError for a key like one of ours: as a key of the user's own it would not be counted."""
+    names = ClipLabels.__struct_encode_fields__
+    for key in keys:
+        meant = difflib.get_close_matches(key, names, n=1, cutoff=0.8)
+        if key not in names and meant:
+            raise msgspec.ValidationError(f"`{key}` is like `{meant[0]}`, but is not read; write that, or another name")

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Clock = Literal["rtcp", "arrival", "file", "none"]
+Quality = Literal["packet_loss", "decode_error", "interrupted"]
+"""Why a frame may not be trusted; these words leave the program in events."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +46,7 @@ class Frame:
     clock: Clock = "none"
     utc_error_ms: float | None = None
     epoch: int = 0
-    quality: tuple[str, ...] = ()
+    quality: tuple[Quality, ...] = ()
     rotation: int = 0
     color: Callable[[int | None], NDArray[np.uint8]] | None = field(default=None, repr=False)
 

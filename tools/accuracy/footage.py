@@ -1,79 +1,146 @@
-"""The real clips, where they are at hand: every candidate and every confirmed flash against their labels."""
+"""Real clips, where they are at hand: candidates and confirmed flashes against labels, and results kept beside them."""
 
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from rich.table import Table
 
-from accuracy.trial import watch
 from detector.candidate import Candidate
-from detector.evaluate.score import ClipLabels, ClipScore, Found, read_labels, score_clip, total
+from detector.evaluate.labels import ClipLabels, read_labels
+from detector.evaluate.results import detection_of
+from detector.evaluate.score import ClipScore, score_clip, total
+from detector.events import State, Verdict
+from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import open_video
 
-TIME_LAPSES = ("vikkadin", "denys")
-"""Shown apart: their light curves are not those of real time."""
+GOLDEN = "golden.json"
+"""Beside labels.json: what was found in each clip, to be found again after a change that shall decide nothing else."""
+
+
+class GoldenFlash(msgspec.Struct, frozen=True):
+    """One flash of a clip as it was found.
+
+    Attributes:
+        state: what the photometric verifier said.
+        start: seconds of presentation time.
+        end: seconds of presentation time.
+        pulses: (offset, duration, rise in levels) of each.
+        probability: of lightning, to 1e-4.
+    """
+
+    state: State
+    start: float
+    end: float
+    pulses: tuple[tuple[float, float, float], ...]
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
-    """One real clip, watched: all its candidates, and those confirmed, against its labels."""
+class WatchedClip:
+    """One real clip: all its candidates, and those confirmed, against its labels.
+
+    Attributes:
+        name: the file's name.
+        labels: what it shows.
+        candidates: score of every candidate.
+        confirmed: score of the confirmed ones.
+        flashes: what was found, for comparison with earlier results.
+    """
 
     name: str
-    group: str | None
+    labels: ClipLabels
     candidates: ClipScore
     confirmed: ClipScore
+    flashes: tuple[GoldenFlash, ...]
 
 
-def folder() -> Path | None:
-    """Where the real clips are: $LIGHTNING_FOOTAGE; None if it does not name a folder with labels.json."""
-    place = Path(os.environ.get("LIGHTNING_FOOTAGE", "unset"))
-    return place if (place / "labels.json").is_file() else None
+def footage_folder() -> Path | None:
+    """Return $LIGHTNING_FOOTAGE; None if it does not name a folder with labels.json."""
+    folder = Path(os.environ.get("LIGHTNING_FOOTAGE", "unset"))
+    return folder if (folder / "labels.json").is_file() else None
 
 
-def watch_footage(path: Path) -> Footage:
-    """The clip at `path`, with its labels from the labels.json beside it."""
+def labelled_clips(folder: Path) -> list[Path]:
+    """Return the clips of a folder that its labels.json names, in order."""
+    return sorted(folder / name for name in read_labels(folder / "labels.json") if (folder / name).is_file())
+
+
+def watch_clip(path: Path) -> WatchedClip:
+    """Return what is found in a clip, compared with the labels.json beside it."""
     labels = read_labels(path.parent / "labels.json")[path.name]
     settings = load_settings()
+    prefilter = Prefilter(path.name, settings.prefilter)
+    candidates: list[Candidate] = []
+    length = 0.0
     with open_video(path, options=settings.capture) as video:
-        candidates, _ = watch(video)
-        seconds = video.duration_seconds
-    verdicts = PhotometricVerifier(settings.photometric).verify(candidates)
-    confirmed = [one for one, verdict in zip(candidates, verdicts, strict=True) if verdict.lightning]
-    scores = (_score(labels, candidates, seconds), _score(labels, confirmed, seconds))
-    return Footage(path.name, labels.group, *scores)
+        for frame in video:
+            candidates += prefilter.push(frame)
+            length = frame.seconds + frame.duration
+    candidates += prefilter.flush()
+    closed = [one for one in candidates if not one.open]
+    verdicts = PhotometricVerifier(settings.photometric).verify(closed)
+    confirmed = [one for one, verdict in zip(closed, verdicts, strict=True) if verdict.lightning]
+    return WatchedClip(
+        path.name,
+        labels,
+        score_clip(labels, [detection_of(one) for one in closed], seconds=length),
+        score_clip(labels, [detection_of(one) for one in confirmed], seconds=length),
+        tuple(_golden_flash(one, verdict) for one, verdict in zip(closed, verdicts, strict=True)),
+    )
 
 
-def footage_table(clips: list[Footage]) -> Table:
-    """Clip by clip, then all that begin outside a flash and run in real time."""
+def read_golden(folder: Path) -> dict[str, tuple[GoldenFlash, ...]] | None:
+    """Return the results kept beside the clips; None where there are none."""
+    path = folder / GOLDEN
+    if not path.is_file():
+        return None
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[GoldenFlash, ...]])
+
+
+def write_golden(folder: Path, clips: Iterable[WatchedClip]) -> Path:
+    """Keep the results of `clips` beside them; return the file."""
+    path = folder / GOLDEN
+    path.write_bytes(msgspec.json.format(msgspec.json.encode({clip.name: clip.flashes for clip in clips}), indent=1))
+    return path
+
+
+def real_time(clips: Iterable[WatchedClip]) -> list[WatchedClip]:
+    """Return the clips that flashes can be counted in: real time, and not begun inside a flash."""
+    return [clip for clip in clips if clip.labels.category != "time-lapse" and not clip.labels.begins_inside]
+
+
+def footage_table(clips: Sequence[WatchedClip]) -> Table:
+    """Return a table clip by clip, and the total of those in real time that do not begin inside a flash."""
     table = Table(title="Real clips (flashes found / labelled; false alarms)")
     columns = ("clip", "labelled", "found", "confirmed", "pulses", "false candidates", "covered", "false confirmed")
     for column in columns:
         table.add_column(column, justify="left" if column == "clip" else "right")
     for clip in clips:
-        _row(table, clip.name, clip.candidates, clip.confirmed)
-    plain = [clip for clip in clips if clip.group not in TIME_LAPSES]
-    _row(table, "all in real time", total(one.candidates for one in plain), total(one.confirmed for one in plain))
+        _add_row(table, clip.name, clip.candidates, clip.confirmed)
+    counted = real_time(clips)
+    _add_row(table, "total", total(clip.candidates for clip in counted), total(clip.confirmed for clip in counted))
     return table
 
 
-def _score(labels: ClipLabels, found: list[Candidate], seconds: float | None) -> ClipScore:
-    reports = [
-        Found(
-            (one.start_seconds, one.end_seconds),
-            tuple(
-                (begin := one.start_seconds + pulse.offset_seconds, begin + pulse.duration_seconds)
-                for pulse in one.pulses
-            ),
-        )
-        for one in found
-    ]
-    return score_clip(labels, reports, seconds=seconds)
+def _golden_flash(candidate: Candidate, verdict: Verdict) -> GoldenFlash:
+    return GoldenFlash(
+        verdict.state,
+        round(candidate.start_seconds, 6),
+        round(candidate.end_seconds, 6),
+        tuple(
+            (round(pulse.offset_seconds, 6), round(pulse.duration_seconds, 6), round(pulse.rise_levels, 2))
+            for pulse in candidate.pulses
+        ),
+        round(verdict.probability or 0.0, 4),
+    )
 
 
-def _row(table: Table, name: str, candidates: ClipScore, confirmed: ClipScore) -> None:
+def _add_row(table: Table, name: str, candidates: ClipScore, confirmed: ClipScore) -> None:
     pulses = f"{candidates.found_pulses}/{candidates.labelled_pulses}" if candidates.labelled_pulses else ""
     labelled = candidates.labelled > 0
     table.add_row(

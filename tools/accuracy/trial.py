@@ -11,7 +11,7 @@ import cv2
 from accuracy.coding import levels_left
 from accuracy.grid import SUFFIX, Case
 from detector.candidate import Candidate
-from detector.evaluate.score import TOLERANCE_SECONDS, match
+from detector.evaluate.score import COLLAR_SECONDS, match
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from detector.verify.photometric.verifier import PhotometricVerifier
@@ -136,9 +136,9 @@ def _matched(details: list[FlashTruth], found: list[Candidate]) -> dict[int, int
         left = [n for n in range(len(found)) if n not in pairs.values()]
         spans = [(details[place].start, details[place].end) for place in flashes]
         reports = [(found[n].start_seconds, found[n].end_seconds) for n in left]
-        pairs |= {flashes[i]: left[j] for i, j in match(spans, reports, TOLERANCE_SECONDS)}
+        pairs |= {flashes[i]: left[j] for i, j in match(spans, reports, COLLAR_SECONDS)}
     return pairs
 
 
 def _meet(one: Candidate, start: float, end: float) -> bool:
-    return one.start_seconds <= end + TOLERANCE_SECONDS and one.end_seconds >= start - TOLERANCE_SECONDS
+    return one.start_seconds <= end + COLLAR_SECONDS and one.end_seconds >= start - COLLAR_SECONDS

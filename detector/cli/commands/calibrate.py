@@ -2,7 +2,7 @@
 
 RESULTS come from `replay --verifier minicpm` (or served) on the clips of LABELS, with the same settings as here. The
 settings go to stdout; put them into your settings file. Fit again after any change of model, commit, prompt or
-pictures.
+images.
 """
 
 import argparse
@@ -11,10 +11,15 @@ from pathlib import Path
 
 from detector.cli.common import add_settings_arguments, settings_of
 from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+from detector.evaluate.calibration import fit, judged_flashes
+from detector.evaluate.labels import read_labels
+from detector.evaluate.results import read_results
+from detector.verify.vlm.local.verifier import mode_of
+from detector.verify.vlm.question import ModelIdentity, Question
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """LABELS, RESULTS and the settings."""
+    """Add LABELS, RESULTS and the settings."""
     parser.add_argument("labels", type=Path, metavar="LABELS", help="JSON: flashes, pulses and ignore of each clip")
     parser.add_argument("results", type=Path, metavar="RESULTS", help="a run's folder, or what `replay --json` printed")
     add_verifier_arguments(parser)
@@ -22,12 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read both, fit, print."""
-    from detector.evaluate.calibration import fit, judged_flashes
-    from detector.evaluate.score import read_labels, read_results
-    from detector.verify.vlm.local.verifier import mode_of
-    from detector.verify.vlm.question import ModelIdentity, Question
+    """Read both, fit and print the settings.
 
+    Raises:
+        LabelsError: a file cannot be used, or no fit is possible.
+    """
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     source, judged = judged_flashes(read_labels(arguments.labels), read_results(arguments.results))
     found = fit(judged)

@@ -2,23 +2,30 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+import msgspec
+from rich.table import Table
 
-    from detector.evaluate.score import ClipLabels, ClipScore
-    from detector.events import Flash
+from detector.cli.console import ResultConsole
+from detector.errors import LabelsError
+from detector.evaluate.labels import ClipLabels, read_labels
+from detector.evaluate.results import by_clip, of_other_clips, read_results
+from detector.evaluate.score import ClipScore, score_all, total
+from detector.events import Flash, State
+from detector.settings import load_settings
+from stream import open_video
 
 _COLUMNS = ("clip", "flashes", "recall", "false", "per hour", "split", "pulses", "onset ms", "95 %", "covered")
 
-# A file or a pipe has no width to keep to.
+# Columns of a table that goes to a file or a pipe.
 _WIDE = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """LABELS, RESULTS and how to compare them."""
+    """Add LABELS, RESULTS and how to compare them."""
     parser.add_argument("labels", type=Path, metavar="LABELS", help="JSON: flashes, pulses and ignore of each clip")
     parser.add_argument(
         "results",
@@ -46,13 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read both, compare, print."""
-    from typing import get_args
+    """Read both, compare and print the scores.
 
-    from detector.errors import LabelsError
-    from detector.evaluate.score import by_clip, read_labels, read_results, score_all
-    from detector.events import State
-
+    Raises:
+        LabelsError: a file or an argument cannot be used.
+    """
     states = tuple(word.strip() for word in arguments.states.split(","))
     for state in states:
         if state not in get_args(State):
@@ -64,9 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.footage is not None and not arguments.footage.is_dir():
         raise LabelsError(f"--footage {arguments.footage}: no such folder; give the one with the labelled clips")
     labels, flashes = read_labels(arguments.labels), read_results(arguments.results)
-    _say_what_is_not_counted(labels, flashes)
-    found = by_clip(flashes, labels, states)
-    scores = score_all(labels, found, tolerance_seconds=arguments.tolerance, length=_length_in(arguments.footage))
+    _warn_of_other_clips(labels, flashes)
+    detections = by_clip(flashes, labels, states)
+    scores = score_all(labels, detections, collar_seconds=arguments.tolerance, length=_length_in(arguments.footage))
     if arguments.json:
         _print_json(labels, scores, arguments.tolerance, states)
     else:
@@ -74,10 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _say_what_is_not_counted(labels: "Mapping[str, ClipLabels]", flashes: "Sequence[Flash]") -> None:
-    """A line on stderr where results are of other clips: without it they would read like flashes missed."""
-    from detector.evaluate.score import of_other_clips
-
+def _warn_of_other_clips(labels: Mapping[str, ClipLabels], flashes: Sequence[Flash]) -> None:
+    """Print a line on stderr where results are of other clips: without it they would read like flashes missed."""
     others = of_other_clips(flashes, labels)
     if not others:
         return
@@ -88,13 +91,10 @@ def _say_what_is_not_counted(labels: "Mapping[str, ClipLabels]", flashes: "Seque
     print(f"lightning-detector: {count} flashes are of labelled clips; not counted: those of {named}", file=sys.stderr)
 
 
-def _length_in(folder: "Path | None") -> "Callable[[str], float | None]":
-    """Reads a clip's length in seconds from its file; None where there is no such file."""
+def _length_in(folder: Path | None) -> Callable[[str], float | None]:
+    """Return what reads a clip's length in seconds from its file; None where there is no such file."""
 
     def length(clip: str) -> float | None:
-        from detector.settings import load_settings
-        from stream import open_video
-
         if folder is None or not (folder / clip).is_file():
             return None
         with open_video(folder / clip, options=load_settings().capture) as video:
@@ -108,10 +108,8 @@ def _length_in(folder: "Path | None") -> "Callable[[str], float | None]":
     return length
 
 
-def _sums(labels: "Mapping[str, ClipLabels]", scores: "Mapping[str, ClipScore]") -> "dict[str, ClipScore]":
-    """Totals: clips that begin inside a flash apart, since nobody can see that onset."""
-    from detector.evaluate.score import total
-
+def _sums(labels: Mapping[str, ClipLabels], scores: Mapping[str, ClipScore]) -> dict[str, ClipScore]:
+    """Return the totals: clips that begin inside a flash apart, since that onset cannot be seen."""
     apart = {clip for clip, of_clip in labels.items() if of_clip.begins_inside}
     sums = {"total": total(score for clip, score in scores.items() if clip not in apart)}
     if apart:
@@ -120,12 +118,13 @@ def _sums(labels: "Mapping[str, ClipLabels]", scores: "Mapping[str, ClipScore]")
 
 
 def _print_json(
-    labels: "Mapping[str, ClipLabels]", scores: "Mapping[str, ClipScore]", tolerance: float, states: tuple[str, ...]
+    labels: Mapping[str, ClipLabels],
+    scores: Mapping[str, ClipScore],
+    collar_seconds: float,
+    states: tuple[str, ...],
 ) -> None:
-    import msgspec
-
     content = {
-        "tolerance_seconds": tolerance,
+        "tolerance_seconds": collar_seconds,
         "states": states,
         "clips": {clip: _numbers(score) for clip, score in scores.items()},
         "totals": {name: _numbers(score) for name, score in _sums(labels, scores).items()},
@@ -133,30 +132,36 @@ def _print_json(
     print(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
 
 
-def _numbers(score: "ClipScore") -> dict[str, Any]:
-    from dataclasses import asdict
-
-    derived = (
-        "recall",
-        "pulse_recall",
-        "false_alarms_per_hour",
-        "onset_error_median",
-        "onset_error_95",
-        "covered_share",
-    )
-    return asdict(score) | {name: getattr(score, name) for name in derived}
+def _numbers(score: ClipScore) -> dict[str, Any]:
+    """Return what is printed of a score, by the keys that users rely on."""
+    return {
+        "labelled": score.labelled,
+        "found": score.found,
+        "false_alarms": score.false_alarms,
+        "split": score.duplicates,
+        "ignored": score.ignored,
+        "labelled_pulses": score.labelled_pulses,
+        "found_pulses": score.found_pulses,
+        "onset_errors": score.onset_errors,
+        "missed": score.missed,
+        "false_spans": score.false_intervals,
+        "covered_seconds": score.covered_seconds,
+        "seconds": score.seconds,
+        "recall": score.recall,
+        "pulse_recall": score.pulse_recall,
+        "false_alarms_per_hour": score.false_alarms_per_hour,
+        "onset_error_median": score.onset_error_median,
+        "onset_error_95": score.onset_error_95,
+        "covered_share": score.covered_share,
+    }
 
 
 def _print_tables(
-    labels: "Mapping[str, ClipLabels]",
-    scores: "Mapping[str, ClipScore]",
+    labels: Mapping[str, ClipLabels],
+    scores: Mapping[str, ClipScore],
     arguments: argparse.Namespace,
     states: tuple[str, ...],
 ) -> None:
-    from rich.table import Table
-
-    from detector.cli.console import ResultConsole
-
     table = Table(box=None, pad_edge=False)
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name == "clip" else "right", no_wrap=True)
@@ -168,8 +173,8 @@ def _print_tables(
     console = ResultConsole(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
     console.print(table)
     for clip, score in scores.items():
-        for what, spans in (("missed", score.missed), ("false", score.false_spans)):
-            for start, end in spans:
+        for what, intervals in (("missed", score.missed), ("false", score.false_intervals)):
+            for start, end in intervals:
                 console.print(f"{what}: {clip} {start:.3f} to {end:.3f} s")
     console.print(
         f"Counted as reported: {', '.join(states)}. A report matches one label whose span it meets within "
@@ -183,13 +188,13 @@ def _print_tables(
         )
 
 
-def _cells(score: "ClipScore") -> tuple[str, ...]:
+def _cells(score: ClipScore) -> tuple[str, ...]:
     return (
         f"{score.found}/{score.labelled}",
         _percent(score.recall),
         str(score.false_alarms),
         "" if score.false_alarms_per_hour is None else f"{score.false_alarms_per_hour:.1f}",
-        str(score.split),
+        str(score.duplicates),
         f"{score.found_pulses}/{score.labelled_pulses}",
         _milliseconds(score.onset_error_median),
         _milliseconds(score.onset_error_95),

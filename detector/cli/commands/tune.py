@@ -3,56 +3,48 @@
 import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from detector.cli.common import add_settings_arguments, settings_of
-
-if TYPE_CHECKING:
-    from detector.evaluate.diagnose import Curve
-    from detector.settings import PrefilterSettings, Settings
-    from stream import Frame, StreamError, Video
+from detector.cli.console import ResultConsole
+from detector.evaluate.diagnose import Trace, draw, finds, near_misses, proposals, terminal_curve, trace_frames
+from detector.settings import PrefilterSettings, Settings
+from stream import Frame, StreamError, Video, VideoError, open_video
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The file, and where the picture goes."""
+    """Add the file and where the image goes."""
     parser.add_argument("file", metavar="FILE", help="a recording")
-    parser.add_argument("--png", type=Path, metavar="FILE", help="the picture (default: NAME.curve.png here)")
-    parser.add_argument("--evidence", action="store_true", help="print all that was measured of each light")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="the image (default: NAME.curve.png here)")
+    parser.add_argument("--evidence", action="store_true", help="print all evidence of each light")
     add_settings_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read the whole file, draw, say what was found and what to try.
+    """Read the whole file, draw, print what was found and what to try.
 
     Raises:
         StreamError: the file cannot be opened; or it breaks off, after all before the break has been shown.
-        OutputError: the picture cannot be written, after all else has been shown.
+        OutputError: the image cannot be written, after all else has been shown.
     """
-    from detector.cli.console import ResultConsole
-    from detector.evaluate.diagnose import draw, finds, trace
-    from stream import open_video
-
     settings = settings_of(arguments)
     broken: list[StreamError] = []
     with open_video(arguments.file, options=settings.capture) as video:
-        curve = trace(video.name, _until_it_breaks(video, broken), settings)
+        trace = trace_frames(video.name, _until_it_breaks(video, broken), settings)
         png = arguments.png or Path(f"{video.name}.curve.png")
 
-    def found_with(trial: "PrefilterSettings", seconds: float) -> bool:
+    def found_with(trial: PrefilterSettings, seconds: float) -> bool:
         with open_video(arguments.file, options=settings.capture) as video:
             return finds(_until_it_breaks(video, []), trial, seconds)
 
-    _show(curve, settings, found_with, evidence=arguments.evidence)
-    draw(curve, settings.prefilter, png)
-    ResultConsole(soft_wrap=True).print(f"picture: {png}")
+    _show(trace, settings, found_with, evidence=arguments.evidence)
+    draw(trace, settings.prefilter, png)
+    ResultConsole(soft_wrap=True).print(f"image: {png}")
     if broken:
         raise broken[0]
     return 0
 
 
-def _until_it_breaks(video: "Video", broken: "list[StreamError]") -> "Iterator[Frame]":
-    from stream import VideoError
-
+def _until_it_breaks(video: Video, broken: list[StreamError]) -> Iterator[Frame]:
     try:
         yield from video
     except VideoError as error:
@@ -60,22 +52,19 @@ def _until_it_breaks(video: "Video", broken: "list[StreamError]") -> "Iterator[F
 
 
 def _show(
-    curve: "Curve",
-    settings: "Settings",
-    found_with: "Callable[[PrefilterSettings, float], bool]",
+    trace: Trace,
+    settings: Settings,
+    found_with: Callable[[PrefilterSettings, float], bool],
     *,
     evidence: bool,
 ) -> None:
-    from detector.cli.console import ResultConsole
-    from detector.evaluate.diagnose import near_misses, proposals, terminal_curve
-
     console = ResultConsole(soft_wrap=True)
     plain = console.options.ascii_only
-    for line in terminal_curve(curve, min(console.width, 120), ascii_only=plain):
+    for line in terminal_curve(trace, min(console.width, 120), ascii_only=plain):
         console.print(line)
     bars = "strength, = is the threshold" if plain else "strength, half a bar is the threshold"
     console.print(f"bars: {bars};  #: confirmed;  x: rejected or unverified")
-    for finding in curve.found:
+    for finding in trace.found:
         verdict = finding.verdict
         why = "" if verdict.reason is None else f": {verdict.reason}"
         console.print(
@@ -85,15 +74,15 @@ def _show(
         )
         if evidence:
             console.print("    " + ", ".join(f"{name} {value:g}" for name, value in verdict.evidence.items()))
-    for n in near_misses(curve, settings.prefilter):
-        strength, refusal = f"{curve.strength[n]:.0%} of the strength needed", curve.refusals.get(n)
+    for n in near_misses(trace, settings.prefilter):
+        strength, refusal = f"{trace.strength[n]:.0%} of the strength needed", trace.refusals.get(n)
         nearly = f"nearly: {strength}" if refusal is None else f"bright enough ({strength}), but {refusal}"
-        console.print(f"{curve.seconds[n]:9.3f} s  {nearly}")
+        console.print(f"{trace.seconds[n]:9.3f} s  {nearly}")
     used = settings.prefilter
     console.print(
         f"thresholds used: rise {used.min_rise_levels:g} levels or {used.noise_factor:g} times the noise "
-        f"(for most blocks {curve.threshold_levels:.1f} levels), in {used.min_lit_fraction:.1%} of the picture, "
+        f"(for most blocks {trace.threshold_levels:.1f} levels), in {used.min_lit_fraction:.1%} of the frame, "
         f"positivity {used.min_positivity:g}, {used.min_fine_positivity:g} seen closer"
     )
-    for line in proposals(curve, used, found_with):
+    for line in proposals(trace, used, found_with):
         console.print(line)

@@ -1,4 +1,4 @@
-"""One candidate, and what its pictures say once somebody asks."""
+"""One candidate and what its frames show, computed once a clue asks for it."""
 
 from functools import cached_property
 
@@ -11,81 +11,83 @@ from detector.prefilter.frame_buffer import spaced_pair
 from detector.verify.photometric.added_light import AddedLight, Colours, added_light
 from stream import Frame
 
-_COLOUR_SIDE = 160
+_COLOUR_SIDE_PIXELS = 160
 
 
 class CandidateFeatures:
-    """What the clues look at; everything is made once, when first asked for.
+    """What the clues measure a candidate by; each feature is computed once, on first use.
 
-    swarms_before: as detector.verify.photometric.fireworks counts them.
+    Attributes:
+        candidate: the candidate itself.
+        swarms_before: recent swarms of sparks, as FireworkMemory counts them.
     """
 
     def __init__(self, candidate: Candidate, swarms_before: float = 0.0) -> None:
         self.candidate = candidate
         self.swarms_before = swarms_before
-        self._usual: dict[float, FineChange | None] = {}
+        self._typical: dict[float, FineChange | None] = {}
 
     @cached_property
     def at_onset(self) -> FineChange | None:
-        """From before the flash to its first frame."""
+        """Change from before the flash to its first frame."""
         return self._change(self.candidate.onset)
 
     @cached_property
     def at_peak(self) -> FineChange | None:
-        """From before the flash to its brightest frame."""
+        """Change from before the flash to its brightest frame."""
         return self._change(self.candidate.peak)
 
     @cached_property
-    def steady_onset(self) -> tuple[FineChange, float] | None:
-        """From before to the first frame with the picture moved back around the light; the share that this explains."""
-        if self.candidate.onset is self.candidate.peak:
-            return self.steady_peak
-        return None if self.at_onset is None else self.at_onset.stabilised(self.candidate.lit_map)
-
-    @cached_property
-    def steady_peak(self) -> tuple[FineChange, float] | None:
-        """The same to the brightest frame."""
-        return None if self.at_peak is None else self.at_peak.stabilised(self.candidate.lit_map)
-
-    @cached_property
-    def waning(self) -> FineChange | None:
-        """From before the flash to when half of its light is gone; None where it went out at once."""
+    def at_half_decay(self) -> FineChange | None:
+        """Change from before the flash to when half of its light is gone; None where it went out at once."""
         return None if self.candidate.waning is None else self._change(self.candidate.waning)
 
     @cached_property
-    def afterwards(self) -> FineChange | None:
-        """From before the flash to after it; None where it never went dark."""
+    def after(self) -> FineChange | None:
+        """Change from before the flash to after it; None where it never went dark."""
         dark = self.candidate.context.dark_after is not False
         return self._change(self.candidate.after) if dark and self.candidate.after is not None else None
 
     @cached_property
-    def left_over(self) -> FineChange | None:
-        """What half of the light adds to the picture as it is after the flash; None where it went out at once."""
-        after, waning = self.candidate.after, self.candidate.waning
-        if self.afterwards is None or after is None or waning is None:
+    def decay_residual(self) -> FineChange | None:
+        """Change from after the flash to when half of its light is left; None where it went out at once."""
+        after, half = self.candidate.after, self.candidate.waning
+        if self.after is None or after is None or half is None:
             return None
-        return change(after, waning)
+        return change(after, half)
 
-    def usual(self, now: Frame | None) -> FineChange | None:
-        """What the scene changes by itself in the time from before the flash to `now`, or the longest that is known."""
+    @cached_property
+    def stabilised_onset(self) -> tuple[FineChange, float] | None:
+        """`at_onset` with the shift of the frame around the light taken back, and the share that shift explains."""
+        if self.candidate.onset is self.candidate.peak:
+            return self.stabilised_peak
+        return None if self.at_onset is None else self.at_onset.stabilised(self.candidate.lit_map)
+
+    @cached_property
+    def stabilised_peak(self) -> tuple[FineChange, float] | None:
+        """`at_peak` with the shift of the frame around the light taken back, and the share that shift explains."""
+        return None if self.at_peak is None else self.at_peak.stabilised(self.candidate.lit_map)
+
+    def typical_change(self, now: Frame | None) -> FineChange | None:
+        """Return how the scene changes by itself in the time from before the flash to `now`, or the longest known."""
         before = self.candidate.before
         if before is None or now is None:
             return None
         pair = spaced_pair(self.candidate.quiet, now.seconds - before.seconds)
         if pair is None:
             return None
-        if pair[0].seconds not in self._usual:
-            self._usual[pair[0].seconds] = change(*pair)
-        return self._usual[pair[0].seconds]
+        if pair[0].seconds not in self._typical:
+            self._typical[pair[0].seconds] = change(*pair)
+        return self._typical[pair[0].seconds]
 
     @cached_property
     def colours(self) -> tuple[Colours, Colours] | None:
-        """Small RGB pictures (rows, columns, 3) of before and peak."""
+        """Small RGB images (rows, columns, 3) of before and peak."""
         return self._colours(self.candidate.peak)
 
     @cached_property
     def added_lights(self) -> tuple[AddedLight, ...]:
-        """What was added to each place, at the peak and when half of the light is gone, where these show its colour."""
+        """Light added to each place, at the peak and at half decay, where the images show its colour."""
         pairs = (self.colours, self._colours(self.candidate.waning))
         found = [added_light(*pair) for pair in pairs if pair is not None]
         return tuple(added for added in found if added is not None)
@@ -97,12 +99,12 @@ class CandidateFeatures:
 
     @cached_property
     def blocks_at_peak(self) -> Grid | None:
-        """The same of its brightest frame."""
+        """(rows, columns) block luma of its brightest frame."""
         return self._blocks(self.candidate.peak)
 
     @cached_property
     def blocks_after(self) -> Grid | None:
-        """The same of after it."""
+        """(rows, columns) block luma after it."""
         return self._blocks(self.candidate.after)
 
     def _blocks(self, frame: Frame | None) -> Grid | None:
@@ -113,8 +115,8 @@ class CandidateFeatures:
         before = self.candidate.before
         if before is None or now is None:
             return None
-        pictures = [frame.rgb(_COLOUR_SIDE).astype(np.float32) for frame in (before, now)]
-        return (pictures[0], pictures[1]) if pictures[0].shape == pictures[1].shape else None
+        first, second = (frame.rgb(_COLOUR_SIDE_PIXELS).astype(np.float32) for frame in (before, now))
+        return (first, second) if first.shape == second.shape else None
 
     def _change(self, frame: Frame) -> FineChange | None:
         before = self.candidate.before

@@ -1,53 +1,50 @@
-"""Fireworks come in shows: which lights of the last minutes were swarms of sparks."""
+"""Recent fireworks: which lights of the last minutes were swarms of sparks."""
 
 from dataclasses import dataclass
 
 from detector.candidate import Candidate
+from detector.prefilter.recurrence import RecentLights
 
-# So many separate points are a swarm of burning sparks; a channel that cloud or codec breaks hardly ever has as many.
-SWARM_SPECKS = 17.0
-# It burns out; where lamps come to shine because the exposure rose, they stay.
+# Point sources of a swarm of burning sparks; a channel that cloud or codec breaks hardly ever has as many.
+SWARM_POINT_SOURCES = 17.0
+# A swarm burns out; lamps that come to shine because the exposure rose stay.
 BURNT_OUT = 0.8
 # A show pauses for less than this.
-REMEMBERED_SECONDS = 300.0
+SHOW_MEMORY_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Light:
     id: str
-    start_seconds: float
     swarm: bool
 
 
 class FireworkMemory:
-    """Remembers the last lights of each camera."""
+    """Remembers which recent lights of each camera were swarms of sparks."""
 
     def __init__(self) -> None:
-        # Tuples, each replaced as a whole: cameras are judged in threads of their own.
-        self._lights: dict[str, tuple[_Light, ...]] = {}
+        self._cameras: dict[str, RecentLights[_Light]] = {}
 
     def swarms_before(self, candidate: Candidate) -> float:
-        """How many lights of the last minutes were swarms, if these are half of all or more; else 0.
+        """Return how many lights of the last minutes were swarms, if these are half of all or more; else 0.
 
         A storm may have a stroke or two that look like one, but not every other.
         """
-        lights = self._lately(candidate)
-        swarms = sum(light.swarm for light in lights)
+        memory = self._cameras.get(candidate.camera)
+        recent = () if memory is None else memory.before(candidate.start_seconds)
+        # A light that is judged again counts once, and not for itself.
+        lights = {light.id: light.swarm for light in recent if light.id != candidate.id}
+        swarms = sum(lights.values())
         return float(swarms) if 2 * swarms >= len(lights) else 0.0
 
-    def add(self, candidate: Candidate, specks: float, fallen_share: float) -> None:
-        """Remember `candidate`, in which so many points shone by themselves, and how far its light fell back.
+    def add(self, candidate: Candidate, point_sources: float, decay_fraction: float) -> None:
+        """Remember a candidate; adding it again replaces it.
 
-        Twice is the same as once.
+        Args:
+            candidate: the candidate.
+            point_sources: how many separate points shone by themselves.
+            decay_fraction: how far its light fell back, 0..1.
         """
-        swarm = specks >= SWARM_SPECKS and fallen_share >= BURNT_OUT
-        light = _Light(candidate.id, candidate.start_seconds, swarm)
-        self._lights[candidate.camera] = (*self._lately(candidate), light)
-
-    def _lately(self, candidate: Candidate) -> tuple[_Light, ...]:
-        # A clock that is behind what is remembered belongs to another recording.
-        return tuple(
-            light
-            for light in self._lights.get(candidate.camera, ())
-            if 0 <= candidate.start_seconds - light.start_seconds <= REMEMBERED_SECONDS and light.id != candidate.id
-        )
+        swarm = point_sources >= SWARM_POINT_SOURCES and decay_fraction >= BURNT_OUT
+        memory = self._cameras.setdefault(candidate.camera, RecentLights(seconds=SHOW_MEMORY_SECONDS))
+        memory.add(candidate.start_seconds, _Light(candidate.id, swarm))

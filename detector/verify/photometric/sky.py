@@ -1,4 +1,4 @@
-"""Where the sky is in a scene, and what of a light it shows."""
+"""Where the sky is in a scene, and how much of a light it shows."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,19 +11,21 @@ cv2 = load_opencv()
 
 # Sky and cloud change by less from block to block, and roofs, trees and ridges by more: of levels above black.
 _STEP, _ABOVE_BLACK = 0.07, 20.0
-# Of the picture: less may be an eave or a porch's ceiling, which a lamp lights, or a caption.
-_LEAST_SHARE = 1 / 3
-# Levels: a light that is hardly more may have lit the sky by less than what is coded.
-_LEAST_RISE = 15.0
+# Share of the frame: less may be an eave or a porch's ceiling, which a lamp lights, or a caption.
+_MIN_SHARE = 1 / 3
+# Levels: a fainter light may have lit the sky by less than coding keeps.
+_MIN_RISE = 15.0
 # Levels: what coding and noise leave of no light at all.
 _NO_LIGHT = 1.0
 
 
 def sky_of(scene: Grid) -> NDArray[np.bool_]:
-    """(rows, columns) blocks of `scene`, levels, joined to its upper edge without a step; what borders them left out.
+    """Return which blocks are sky: joined to the upper edge without a step, less a border of one block.
 
-    None are sky where it is darker than what lies below, as no sky is but a ceiling or an eave, or black: of that
-    nothing can be said.
+    All False where they are black, or darker than what lies below, as no sky is but a ceiling or an eave.
+
+    Args:
+        scene: (rows, columns) levels.
     """
     rows, columns = scene.shape
     steps = np.log(np.maximum(scene, 0) + np.float32(_ABOVE_BLACK))
@@ -34,7 +36,7 @@ def sky_of(scene: Grid) -> NDArray[np.bool_]:
     joined = filled[1:-1, 1:-1]
     inner: NDArray[np.bool_] = cv2.erode(joined, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE) > 0
     rest = joined == 0
-    if np.mean(inner) < _LEAST_SHARE or np.median(scene[inner]) <= DARK:
+    if np.mean(inner) < _MIN_SHARE or np.median(scene[inner]) <= DARK:
         return np.zeros_like(inner)
     if rest.any() and np.median(scene[inner]) < np.median(scene[rest]):
         return np.zeros_like(inner)
@@ -42,13 +44,16 @@ def sky_of(scene: Grid) -> NDArray[np.bool_]:
 
 
 def share_in_sky(scene: Grid, peak: Grid) -> float | None:
-    """How bright the sky's brightest part is lit, of the brightest place of all, 0..1 and in light.
+    """Return the light added to the sky's brightest part over that of the brightest place of all, 0..1.
 
     None where the sky is not known or gets darker meanwhile, as after an earlier stroke, or where the light is faint.
-    scene, peak: (rows, columns) levels without and with it.
+
+    Args:
+        scene: (rows, columns) levels without the light.
+        peak: (rows, columns) levels with it.
     """
     rise, sky = peak - scene, sky_of(scene)
-    if not sky.any() or float(rise.max()) < _LEAST_RISE or float(np.median(rise[sky])) < -_NO_LIGHT:
+    if not sky.any() or float(rise.max()) < _MIN_RISE or float(np.median(rise[sky])) < -_NO_LIGHT:
         return None
     if float(np.percentile(rise[sky], 97)) < _NO_LIGHT:
         return 0.0

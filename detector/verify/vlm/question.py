@@ -18,6 +18,7 @@ from detector.candidate import Candidate
 from detector.errors import SettingsError
 from detector.events import Verdict
 from detector.settings import PictureName, QuestionSettings
+from detector.verify.probability import logistic
 from detector.verify.vlm.images import RgbImage, images_of
 
 SHIPPED = "shipped"
@@ -173,11 +174,6 @@ class Question:
             prompt_version=self.prompt.label,
             reason=reason,
         )
-
-
-def logistic(value: float) -> float:
-    """Return 1 / (1 + exp(-value)), without overflow."""
-    return 1.0 / (1.0 + math.exp(-value)) if value >= 0 else 1.0 - 1.0 / (1.0 + math.exp(value))
 
 
 def read_prompt(where: str) -> Prompt:

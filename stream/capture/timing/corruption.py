@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import av.logging
 
+from stream.capture.frame import Quality
+
 # FFmpeg's two lines about packets that never became part of a frame.
 _MISSED = re.compile(r"RTP: missed (-?\d+) packets")
 _TOO_LATE = "RTP: dropping old packet"
@@ -55,10 +57,10 @@ class CorruptionState:
     """
 
     def __init__(self) -> None:
-        self._reasons: tuple[str, ...] = ()
+        self._reasons: tuple[Quality, ...] = ()
         self._gap_before = False
 
-    def packet(self, *, key: bool, lost: int, broken: bool = False, interrupted: bool = False) -> tuple[str, ...]:
+    def packet(self, *, key: bool, lost: int, broken: bool = False, interrupted: bool = False) -> tuple[Quality, ...]:
         """Return the reasons that hold for this packet.
 
         Args:
@@ -79,11 +81,11 @@ class CorruptionState:
         self._gap_before = gap
         return self._reasons
 
-    def decoder_failed(self) -> tuple[str, ...]:
+    def decoder_failed(self) -> tuple[Quality, ...]:
         """Note that the decoder refused a packet or marked a frame; return the reasons that hold from now on."""
         self._add("decode_error")
         return self._reasons
 
-    def _add(self, reason: str) -> None:
+    def _add(self, reason: Quality) -> None:
         if reason not in self._reasons:
             self._reasons = tuple(sorted((*self._reasons, reason)))

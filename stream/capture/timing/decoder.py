@@ -8,6 +8,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from stream.capture.clip_buffer import ClipBuffer
+from stream.capture.frame import Quality
 from stream.capture.live.connection import Connected, DecodedFrame, Packet
 from stream.capture.luma import LumaReader
 from stream.capture.options import CaptureOptions
@@ -34,7 +35,7 @@ class StampedFrame:
     frame: VideoFrame
     stamp: float | None
     arrival: float
-    quality: tuple[str, ...]
+    quality: tuple[Quality, ...]
 
 
 class LiveDecoder:

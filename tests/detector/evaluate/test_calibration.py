@@ -10,18 +10,18 @@ import pytest
 
 from detector.cli.main import main
 from detector.errors import LabelsError
-from detector.evaluate.calibration import Judged, Source, fit, judged_flashes
-from detector.evaluate.score import ClipLabels
+from detector.evaluate.calibration import AnswerSource, JudgedFlash, fit, judged_flashes
+from detector.evaluate.labels import ClipLabels
 from detector.events import Flash, Media, Pulse, Verdict
 from detector.settings import load_settings
 
 
-def drawn(temperature: float, bias: float, count: int = 4000) -> list[Judged]:
+def drawn(temperature: float, bias: float, count: int = 4000) -> list[JudgedFlash]:
     """Flashes whose lightning is drawn with exactly the probability that a temperature and bias say."""
     dice = np.random.default_rng(3)
     odds = dice.normal(1.0, 4.0, count)
     truths = dice.random(count) < 1 / (1 + np.exp(-(odds - bias) / temperature))
-    return [Judged(float(value), bool(truth)) for value, truth in zip(odds, truths, strict=True)]
+    return [JudgedFlash(float(value), bool(truth)) for value, truth in zip(odds, truths, strict=True)]
 
 
 @pytest.mark.parametrize(("temperature", "bias"), [(1.0, 0.0), (3.0, 2.0), (0.5, -1.5)])
@@ -40,20 +40,22 @@ def test_an_overconfident_model_becomes_honest() -> None:
 
 
 def test_kinds_that_do_not_overlap_still_give_a_finite_fit() -> None:
-    found = fit([Judged(2.0 + n / 10, True) for n in range(10)] + [Judged(-2.0 - n / 10, False) for n in range(10)])
+    found = fit(
+        [JudgedFlash(2.0 + n / 10, True) for n in range(10)] + [JudgedFlash(-2.0 - n / 10, False) for n in range(10)]
+    )
     assert 0.05 < found.temperature < 5
     assert abs(found.bias) < 1
 
 
 def test_a_model_that_cannot_tell_them_apart_is_refused() -> None:
-    backwards = [Judged(-value.log_odds, value.lightning) for value in drawn(1.0, 0.0)]
+    backwards = [JudgedFlash(-value.log_odds, value.lightning) for value in drawn(1.0, 0.0)]
     with pytest.raises(LabelsError, match="cannot tell them"):
         fit(backwards)
 
 
 def test_too_few_flashes_are_refused_with_their_numbers() -> None:
     with pytest.raises(LabelsError, match="7 flashes of lightning and 2 of something else"):
-        fit([Judged(1.0, True)] * 7 + [Judged(-1.0, False)] * 2)
+        fit([JudgedFlash(1.0, True)] * 7 + [JudgedFlash(-1.0, False)] * 2)
 
 
 LABELS = {"storm.mp4": ClipLabels(kind="positive", flashes=((1.0, 1.2),), ignore=((8.0, 9.0),), seconds=10.0)}
@@ -103,8 +105,8 @@ def test_a_flash_counts_as_its_label_says_and_the_undecided_are_left_out() -> No
         flash("photometric", 5.5, None),
     ]
     source, judged = judged_flashes(LABELS, flashes)
-    assert source == Source("minicpm", "a/model", "a" * 40, "1-abc")
-    assert judged == [Judged(3.0, lightning=True), Judged(-2.0, lightning=False)]
+    assert source == AnswerSource("minicpm", "a/model", "a" * 40, "1-abc")
+    assert judged == [JudgedFlash(3.0, lightning=True), JudgedFlash(-2.0, lightning=False)]
 
 
 def test_results_of_two_models_are_not_mixed() -> None:

@@ -9,7 +9,7 @@ import pytest
 from detector.candidate import Candidate, CandidateContext
 from detector.prefilter.recurrence import ClutterMemory
 from detector.settings import load_settings
-from detector.verify.photometric import clues
+from detector.verify.photometric.clues import light_curve, shape
 from detector.verify.photometric.features import CandidateFeatures
 from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers.candidates import candidate
@@ -81,7 +81,7 @@ def test_elsewhere_there_is_no_company_yet() -> None:
 def test_a_light_roams_by_how_much_more_it_lit_than_its_largest_frame_shows_of_what_is_watched() -> None:
     assert light(side=(12, 20), roams=2.5).roaming == pytest.approx(2.5)
     assert light(side=(12, 20), roams=2.5, watched=0.5).roaming == pytest.approx(2.5)
-    assert clues.roaming(CandidateFeatures(light(side=(12, 20), roams=2.5))) == pytest.approx(2.5)
+    assert light_curve.spatial_spread(CandidateFeatures(light(side=(12, 20), roams=2.5))) == pytest.approx(2.5)
     assert light(side=(0, 0), roams=0).roaming == 0
 
 
@@ -107,16 +107,16 @@ def seen(columns: int, ground: float = 30) -> Candidate:
 
 
 def asked(one: Candidate) -> float | None:
-    return clues.company(CandidateFeatures(replace(one, context=replace(one.context, recent_clutter=7))))
+    return shape.recent_clutter(CandidateFeatures(replace(one, context=replace(one.context, recent_clutter=7))))
 
 
 def test_company_is_asked_of_a_light_whose_glow_ends_soon_and_not_of_one_that_reaches_far() -> None:
     near, far = seen(170), seen(232)
-    assert clues.reach(CandidateFeatures(near)) == pytest.approx(0.163, abs=0.005)
-    assert clues.reach(CandidateFeatures(far)) == pytest.approx(0.22, abs=0.01)
+    assert shape.glow_extent(CandidateFeatures(near)) == pytest.approx(0.163, abs=0.005)
+    assert shape.glow_extent(CandidateFeatures(far)) == pytest.approx(0.22, abs=0.01)
     assert asked(near) == 7
     assert asked(far) is None
-    assert clues.company(CandidateFeatures(replace(near, context=CandidateContext()))) == 0
+    assert shape.recent_clutter(CandidateFeatures(replace(near, context=CandidateContext()))) == 0
 
 
 def coloured(one: Candidate) -> Candidate:
@@ -132,7 +132,7 @@ def coloured(one: Candidate) -> Candidate:
 def test_by_day_neither_reach_nor_company_is_asked_and_grey_pictures_are_infra_red_light() -> None:
     for ground, in_colour, by_day in ((105, True, False), (155, True, True), (155, False, False)):
         one = coloured(seen(170, ground)) if in_colour else seen(170, ground)
-        assert (clues.reach(CandidateFeatures(one)) is None) == by_day
+        assert (shape.glow_extent(CandidateFeatures(one)) is None) == by_day
         assert (asked(one) is None) == by_day
 
 
@@ -151,7 +151,7 @@ def test_it_is_day_where_a_quarter_of_the_picture_is_bright_before_the_light(
     ground = np.full(SHAPE, 60, np.float32)
     ground.flat[: round(share * ground.size)] = levels
     one = replace(one, background=ground, peak_map=ground + 100)
-    assert (clues.reach(CandidateFeatures(one)) is None) == by_day
+    assert (shape.glow_extent(CandidateFeatures(one)) is None) == by_day
     assert (asked(one) is None) == by_day
 
 

@@ -1,4 +1,4 @@
-"""What single clues measure, on candidates whose curve or pictures are set by hand."""
+"""What single clues measure, on candidates whose curve or frames are set by hand."""
 
 from dataclasses import replace
 from functools import cache
@@ -9,9 +9,11 @@ import pytest
 
 from detector.candidate import Candidate, CandidateContext, LightCurve
 from detector.settings import load_settings
-from detector.verify.photometric import clues
+from detector.verify.photometric.clues import light_curve, shape
+from detector.verify.photometric.clues import scene as scene_clues
 from detector.verify.photometric.features import CandidateFeatures
-from detector.verify.photometric.verifier import WEIGHTS, PhotometricVerifier
+from detector.verify.photometric.registry import CLUES
+from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, land, lit, patch, sky_light
 from stream import Frame
 
@@ -50,33 +52,33 @@ def look(
 def odds(clue: str, value: float | None) -> float:
     """What a clue adds to the log-odds of lightning."""
     assert value is not None
-    return next(weight for weight in WEIGHTS if weight.name == clue).log_odds(value)
+    return next(one for one in CLUES if one.key == clue).log_odds(value)
 
 
-def picture(frame: Frame, levels: Picture) -> Frame:
+def showing(frame: Frame, levels: Picture) -> Frame:
     return replace(frame, luma=np.clip(16 + levels * 219 / 255, 0, 255).astype(np.uint8))
 
 
 def test_light_that_moves_on_is_an_insect_however_large_it_is() -> None:
     moving = look([60, 60, 60, 60], overlap=[0, 0.2, 0.3, 0.4])
-    assert odds("overlap", clues.overlap(moving)) == -3
+    assert odds("overlap", light_curve.frame_overlap(moving)) == -3
     large = CandidateFeatures(replace(moving.candidate, lit_fraction=0.5))
-    assert clues.overlap(large) == clues.overlap(moving)
+    assert light_curve.frame_overlap(large) == light_curve.frame_overlap(moving)
 
 
 def test_where_the_last_glow_is_says_nothing_of_where_the_light_was() -> None:
     fading = look([60, 50, 40, 12, 8, 6, 4], overlap=[0, 0.9, 0.95, 0.1, 0.1, 0.2, 0.0])
-    assert odds("overlap", clues.overlap(fading)) == 0
+    assert odds("overlap", light_curve.frame_overlap(fading)) == 0
 
 
 def test_two_frames_may_be_one_stroke_seen_by_a_rolling_shutter_unless_they_are_too_far_apart_for_that() -> None:
     pair = {"overlap": [0, 0.1, 0, 0]}
-    assert clues.overlap(look([60, 60, 0, 0], **pair)) is None
-    assert clues.overlap(look([60, 60, 0, 0], step=0.2, **pair)) == pytest.approx(0.1)
+    assert light_curve.frame_overlap(look([60, 60, 0, 0], **pair)) is None
+    assert light_curve.frame_overlap(look([60, 60, 0, 0], step=0.2, **pair)) == pytest.approx(0.1)
 
 
 def test_frames_that_are_far_apart_show_strokes_of_their_own() -> None:
-    assert clues.overlap(look([60, 60, 60, 60], step=0.3, overlap=[0, 0.1, 0.1, 0.1])) is None
+    assert light_curve.frame_overlap(look([60, 60, 60, 60], step=0.3, overlap=[0, 0.1, 0.1, 0.1])) is None
 
 
 def test_clouds_that_drift_into_the_place_of_a_flash_are_not_its_light() -> None:
@@ -86,16 +88,16 @@ def test_clouds_that_drift_into_the_place_of_a_flash_are_not_its_light() -> None
     stays = replace(source, curve=curve([20, 10, 10, 10, 10]), context=CandidateContext(dark_after=False))
     drift = np.zeros((HEIGHT, WIDTH), np.float32)
     drift[:90, 60:160], drift[:90, 160:260] = 10, -10
-    clouds = CandidateFeatures(replace(stays, after=picture(source.peak, quiet + drift)))
-    lamp = CandidateFeatures(replace(stays, after=picture(source.peak, quiet + light / 2)))
-    assert odds("fallen_share", clues.fallen_share(clouds)) > 0
-    assert clues.went_dark(clouds) == 1
-    assert odds("fallen_share", clues.fallen_share(lamp)) < -5
-    assert clues.went_dark(lamp) == 0
+    clouds = CandidateFeatures(replace(stays, after=showing(source.peak, quiet + drift)))
+    lamp = CandidateFeatures(replace(stays, after=showing(source.peak, quiet + light / 2)))
+    assert odds("fallen_share", light_curve.decay_fraction(clouds)) > 0
+    assert light_curve.returned_to_dark(clouds) == 1
+    assert odds("fallen_share", light_curve.decay_fraction(lamp)) < -5
+    assert light_curve.returned_to_dark(lamp) == 0
 
 
 def filtered(*, dark: float, stays: float) -> Candidate:
-    """The picture is `dark` times as bright for three frames, then far too bright, then stays at `stays`."""
+    """The frame is `dark` times as bright for three frames, then far too bright, then stays at `stays`."""
 
     def change(when: float, quiet: Picture) -> Picture:
         if when < 2.0:
@@ -106,17 +108,17 @@ def filtered(*, dark: float, stays: float) -> Candidate:
     return closed(frames(change, scene=land(60), seconds=5))[0]
 
 
-def test_a_dark_moment_before_and_a_brighter_picture_after_is_a_filter_that_swings() -> None:
+def test_a_dark_moment_before_and_a_brighter_frame_after_is_a_filter_that_swings() -> None:
     swing = filtered(dark=0.35, stays=1.3)
-    assert odds("filter_swing", clues.filter_swing(CandidateFeatures(swing))) == -6
+    assert odds("filter_swing", scene_clues.filter_swing(CandidateFeatures(swing))) == -6
     assert not PhotometricVerifier(PHOTOMETRIC).verify([swing])[0].lightning
     for other in (filtered(dark=0.35, stays=1.0), filtered(dark=1.0, stays=1.3)):
-        assert odds("filter_swing", clues.filter_swing(CandidateFeatures(other))) == 0
+        assert odds("filter_swing", scene_clues.filter_swing(CandidateFeatures(other))) == 0
 
 
-def test_no_filter_is_seen_in_a_picture_that_is_black_before_the_flash() -> None:
+def test_no_filter_is_seen_in_a_frame_that_is_black_before_the_flash() -> None:
     black = np.full((HEIGHT, WIDTH), 1, np.float32)
-    assert clues.filter_swing(CandidateFeatures(closed(frames(lit((2.0, 2.04)), scene=black))[0])) is None
+    assert scene_clues.filter_swing(CandidateFeatures(closed(frames(lit((2.0, 2.04)), scene=black))[0])) is None
 
 
 def test_light_that_all_unlit_places_share_by_what_they_show_is_mains_light() -> None:
@@ -130,68 +132,69 @@ def test_light_that_all_unlit_places_share_by_what_they_show_is_mains_light() ->
     sky = CandidateFeatures(
         closed(frames(lit((2.0, 2.08), light=sky_light(20, rows=(0, 60), columns=(0, 100))), scene=scene))[0]
     )
-    assert odds("gain_elsewhere", clues.gain_elsewhere(mains)) == -4
-    assert odds("gain_elsewhere", clues.gain_elsewhere(sky)) == 0
+    assert odds("gain_elsewhere", scene_clues.gain_elsewhere(mains)) == -4
+    assert odds("gain_elsewhere", scene_clues.gain_elsewhere(sky)) == 0
 
 
 def test_a_sky_that_doubles_its_light_where_it_is_not_lit_is_no_mains_light() -> None:
     scene = np.full((HEIGHT, WIDTH), 2, np.float32)
     light = np.full((HEIGHT, WIDTH), 2, np.float32) + sky_light(60, rows=(0, 60), columns=(0, 100))
     assert (
-        clues.gain_elsewhere(CandidateFeatures(closed(frames(lit((2.0, 2.08), light=light), scene=scene))[0])) is None
+        scene_clues.gain_elsewhere(CandidateFeatures(closed(frames(lit((2.0, 2.08), light=light), scene=scene))[0]))
+        is None
     )
 
 
 def test_little_is_left_to_tell_mains_light_by_where_nearly_all_is_lit() -> None:
     everywhere = np.full((HEIGHT, WIDTH), 20, np.float32)
-    assert clues.gain_elsewhere(CandidateFeatures(closed(frames(lit((2.0, 2.04), light=everywhere)))[0])) is None
+    assert scene_clues.gain_elsewhere(CandidateFeatures(closed(frames(lit((2.0, 2.04), light=everywhere)))[0])) is None
 
 
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 1), (2, 1)])
-def test_a_picture_that_moves_is_explained_by_its_slopes_and_a_flash_is_not(right: int, down: int) -> None:
+def test_a_frame_that_moves_is_explained_by_its_slopes_and_a_flash_is_not(right: int, down: int) -> None:
     rng = np.random.default_rng(3)
     houses = np.kron(rng.choice([60, 100], (9, 16)).astype(np.float32), np.ones((20, 20), np.float32))
     stroke = closed(frames(lit((2.0, 2.04)), scene=houses))[0]
-    moved = picture(stroke.peak, np.roll(houses, (down, right), axis=(0, 1)))
-    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
-    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(stroke))) == 0
+    moved = showing(stroke.peak, np.roll(houses, (down, right), axis=(0, 1)))
+    assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
+    assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(stroke))) == 0
 
 
 def test_a_cloudy_sky_that_is_shaken_is_told_by_its_slope_and_a_glow_on_it_is_not() -> None:
     sky = (30 + 25 * np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None] ** 2).repeat(WIDTH, axis=1)
     sky += 4 * np.sin(np.arange(WIDTH, dtype=np.float32) / 40)
     stroke = closed(frames(lit((2.0, 2.04)), scene=sky))[0]
-    moved = picture(stroke.peak, np.vstack([sky[5:], sky[-5:]]))
-    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
-    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(stroke))) == 0
+    moved = showing(stroke.peak, np.vstack([sky[5:], sky[-5:]]))
+    assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
+    assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(stroke))) == 0
 
 
-def test_a_picture_that_moves_further_than_its_detail_is_wide_is_found_where_it_went() -> None:
+def test_a_frame_that_moves_further_than_its_detail_is_wide_is_found_where_it_went() -> None:
     rng = np.random.default_rng(3)
     detail = [rng.standard_normal((HEIGHT, WIDTH)).astype(np.float32) for _ in range(2)]
     clouds = sum(cv2.GaussianBlur(one, (0, 0), wide) * 30 * wide for one, wide in zip(detail, (3, 12), strict=True))
     scene = np.clip(90 + clouds, 20, 200).astype(np.float32)
     stroke = closed(frames(lit((2.0, 2.04)), scene=scene))[0]
-    moved = picture(stroke.peak, np.roll(scene, (4, 6), axis=(0, 1)))
-    found = clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))
+    moved = showing(stroke.peak, np.roll(scene, (4, 6), axis=(0, 1)))
+    found = scene_clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))
     assert found is not None
     assert found > 0.75
 
 
 @pytest.mark.parametrize("levels", [12, 60])
-def test_a_flash_in_a_picture_that_moves_is_told_by_what_is_left_when_the_picture_is_moved_back(levels: float) -> None:
+def test_a_flash_in_a_frame_that_moves_is_told_by_what_is_left_when_the_frame_is_moved_back(levels: float) -> None:
     rng = np.random.default_rng(3)
     houses = np.kron(rng.choice([60, 120], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
     stroke = closed(frames(lit((2.0, 2.04), light=sky_light(levels)), scene=houses))[0]
     went = np.pad(houses, ((1, 0), (2, 0)), mode="edge")[:HEIGHT, :WIDTH]
 
     def seen(shown: Picture) -> CandidateFeatures:
-        return CandidateFeatures(replace(stroke, peak=picture(stroke.peak, shown), onset=picture(stroke.onset, shown)))
+        return CandidateFeatures(replace(stroke, peak=showing(stroke.peak, shown), onset=showing(stroke.onset, shown)))
 
-    for clue in (clues.shift_likeness, clues.fine_positivity):
-        assert odds(clue.__name__, clue(seen(went + sky_light(levels)))) >= 0
-        assert odds(clue.__name__, clue(seen(went))) < -4
-        assert odds(clue.__name__, clue(seen(went + patch(60, (50, 58), (100, 118))))) < -4  # an insect
+    for clue in (scene_clues.shift_likeness, scene_clues.fine_positivity):
+        assert odds(clue.key, clue(seen(went + sky_light(levels)))) >= 0
+        assert odds(clue.key, clue(seen(went))) < -4
+        assert odds(clue.key, clue(seen(went + patch(60, (50, 58), (100, 118))))) < -4  # an insect
 
 
 def test_crumbs_that_a_shift_leaves_along_a_skyline_are_no_light_however_pure() -> None:
@@ -204,60 +207,60 @@ def test_crumbs_that_a_shift_leaves_along_a_skyline_are_no_light_however_pure() 
     stroke = closed(frames(lit((2.0, 2.04)), scene=view(0)))[0]
 
     def tilted(rest: Picture) -> CandidateFeatures:
-        now = picture(stroke.peak, view(2) + rest)
+        now = showing(stroke.peak, view(2) + rest)
         return CandidateFeatures(replace(stroke, peak=now, onset=now))
 
-    assert clues.shift_likeness(tilted(patch(30, (50, 56), (100, 112)))) == pytest.approx(0.95, abs=0.05)
-    assert clues.shift_likeness(tilted(sky_light(20))) == 0
+    assert scene_clues.shift_likeness(tilted(patch(30, (50, 56), (100, 112)))) == pytest.approx(0.95, abs=0.05)
+    assert scene_clues.shift_likeness(tilted(sky_light(20))) == 0
 
 
-def test_a_camera_that_swings_by_a_fifteenth_of_the_picture_is_followed() -> None:
+def test_a_camera_that_swings_by_a_fifteenth_of_the_frame_is_followed() -> None:
     rng = np.random.default_rng(3)
     houses = np.kron(rng.choice([60, 100], (18, 32)).astype(np.float32), np.ones((10, 10), np.float32))
     stroke = closed(frames(lit((2.0, 2.04)), scene=houses))[0]
-    moved = picture(stroke.peak, np.roll(houses, (6, 21), axis=(0, 1)))
-    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
-    assert odds("shift_likeness", clues.shift_likeness(CandidateFeatures(stroke))) == 0
+    moved = showing(stroke.peak, np.roll(houses, (6, 21), axis=(0, 1)))
+    assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(replace(stroke, peak=moved)))) < -4
+    assert odds("shift_likeness", scene_clues.shift_likeness(CandidateFeatures(stroke))) == 0
 
 
 def test_noise_is_no_shift() -> None:
     still = flash()
     assert still.before is not None
-    assert clues.shift_likeness(CandidateFeatures(replace(still, peak=still.before))) == 0
+    assert scene_clues.shift_likeness(CandidateFeatures(replace(still, peak=still.before))) == 0
 
 
 def test_where_the_centre_of_a_large_light_is_and_goes_says_nothing() -> None:
     crossing = look([60, 60, 60, 60], x=[0.1, 0.3, 0.5, 0.7])
-    assert odds("travel", clues.travel(crossing)) == -4
+    assert odds("travel", light_curve.linear_motion(crossing)) == -4
     low = CandidateFeatures(replace(crossing.candidate, centroid=(0.5, 0.9)))
-    assert odds("height", clues.height(low)) == -4
+    assert odds("height", shape.vertical_position(low)) == -4
     for candidate in (crossing.candidate, low.candidate):
         large = CandidateFeatures(replace(candidate, lit_fraction=0.5))
-        assert clues.travel(large) is None
-        assert clues.height(large) is None
+        assert light_curve.linear_motion(large) is None
+        assert shape.vertical_position(large) is None
 
 
-def test_a_lamp_shines_evenly_but_in_white_pictures_everything_does() -> None:
+def test_a_lamp_shines_evenly_but_in_white_frames_everything_does() -> None:
     lamp, strokes = look([60, 62, 59, 61, 60]), look([60, 45, 30, 55, 40])
-    assert odds("steadiness", clues.steadiness(lamp)) == -4
-    assert odds("steadiness", clues.steadiness(strokes)) == 0
+    assert odds("steadiness", light_curve.plateau_flatness(lamp)) == -4
+    assert odds("steadiness", light_curve.plateau_flatness(strokes)) == 0
     white = replace(lamp.candidate, peak_map=np.full_like(lamp.candidate.peak_map, 250))
-    assert clues.steadiness(CandidateFeatures(white)) is None
+    assert light_curve.plateau_flatness(CandidateFeatures(white)) is None
 
 
 def test_three_frames_may_be_as_bright_as_each_other_by_chance() -> None:
-    assert odds("steadiness", clues.steadiness(look([60, 62, 59]))) == 0
+    assert odds("steadiness", light_curve.plateau_flatness(look([60, 62, 59]))) == 0
 
 
 def test_the_evenness_of_four_frames_is_half_a_proof() -> None:
-    assert -3 < odds("steadiness", clues.steadiness(look([60, 62, 59, 60]))) < -1
+    assert -3 < odds("steadiness", light_curve.plateau_flatness(look([60, 62, 59, 60]))) < -1
 
 
 def test_the_drift_of_the_last_glow_is_no_travel_and_that_of_bright_frames_is() -> None:
     fading = {"x": [0.5, 0.5, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2]}
-    assert clues.travel(look([60, 50, 40, 14, 13, 10, 8, 6, 4], **fading)) == 0
-    assert clues.travel(look([60, 50, 14, 14, 13, 10, 8, 6, 4], **fading)) is None
-    assert odds("travel", clues.travel(look([60, 22, 24, 23], x=[0.5, 0.4, 0.3, 0.2]))) == -4
+    assert light_curve.linear_motion(look([60, 50, 40, 14, 13, 10, 8, 6, 4], **fading)) == 0
+    assert light_curve.linear_motion(look([60, 50, 14, 14, 13, 10, 8, 6, 4], **fading)) is None
+    assert odds("travel", light_curve.linear_motion(look([60, 22, 24, 23], x=[0.5, 0.4, 0.3, 0.2]))) == -4
 
 
 def hail(seed: int) -> Picture:
@@ -276,40 +279,42 @@ def in_hail(levels: float) -> Candidate:
     light = sky_light(levels)
     return replace(
         stroke,
-        before=picture(stroke.before, hail(11)),
-        onset=picture(stroke.onset, hail(12) + light),
-        peak=picture(stroke.peak, hail(13) + light),
-        after=picture(stroke.after, hail(14)),
-        quiet=tuple(picture(frame, hail(seed)) for seed, frame in enumerate(stroke.quiet)),
+        before=showing(stroke.before, hail(11)),
+        onset=showing(stroke.onset, hail(12) + light),
+        peak=showing(stroke.peak, hail(13) + light),
+        after=showing(stroke.after, hail(14)),
+        quiet=tuple(showing(frame, hail(seed)) for seed, frame in enumerate(stroke.quiet)),
     )
 
 
 def test_what_falls_all_the_time_does_not_speak_against_a_flash_that_outshines_it() -> None:
     calm = CandidateFeatures(replace(in_hail(8), quiet=()))
-    assert odds("fine_positivity", clues.fine_positivity(calm)) < -2
-    assert clues.fine_positivity(CandidateFeatures(in_hail(8))) == pytest.approx(1, abs=0.01)
-    assert clues.fine_positivity(CandidateFeatures(in_hail(6))) == pytest.approx(0.916, abs=0.01)
-    assert odds("fine_positivity", clues.fine_positivity(CandidateFeatures(in_hail(4)))) < -4
+    assert odds("fine_positivity", scene_clues.fine_positivity(calm)) < -2
+    assert scene_clues.fine_positivity(CandidateFeatures(in_hail(8))) == pytest.approx(1, abs=0.01)
+    assert scene_clues.fine_positivity(CandidateFeatures(in_hail(6))) == pytest.approx(0.916, abs=0.01)
+    assert odds("fine_positivity", scene_clues.fine_positivity(CandidateFeatures(in_hail(4)))) < -4
 
 
-def test_what_a_scene_does_by_itself_is_taken_over_as_long_as_the_flash_is_from_the_picture_before_it() -> None:
+def test_what_a_scene_does_by_itself_is_taken_over_as_long_as_the_flash_is_from_the_frame_before_it() -> None:
     stroke = flash()
     assert stroke.before is not None
     assert len(stroke.quiet) == 4
-    drifting = replace(stroke, quiet=tuple(picture(one, land() + 10 * n) for n, one in enumerate(stroke.quiet)))
+    drifting = replace(stroke, quiet=tuple(showing(one, land() + 10 * n) for n, one in enumerate(stroke.quiet)))
     for seconds, drift in ((0.04, 10), (0.5, 20), (9.0, 30)):
-        usual = CandidateFeatures(drifting).usual(replace(stroke.peak, seconds=stroke.before.seconds + seconds))
+        usual = CandidateFeatures(drifting).typical_change(
+            replace(stroke.peak, seconds=stroke.before.seconds + seconds)
+        )
         assert usual is not None
         assert float(usual.difference.mean()) == pytest.approx(drift, abs=0.5)
-    assert CandidateFeatures(replace(drifting, before=None)).usual(stroke.peak) is None
-    assert CandidateFeatures(replace(drifting, quiet=drifting.quiet[:1])).usual(stroke.peak) is None
-    assert CandidateFeatures(drifting).usual(None) is None
+    assert CandidateFeatures(replace(drifting, before=None)).typical_change(stroke.peak) is None
+    assert CandidateFeatures(replace(drifting, quiet=drifting.quiet[:1])).typical_change(stroke.peak) is None
+    assert CandidateFeatures(drifting).typical_change(None) is None
 
 
 def test_hail_that_falls_all_the_time_is_no_other_scene() -> None:
     stroke = in_hail(12)
-    assert odds("scene_changed", clues.scene_changed(CandidateFeatures(stroke))) == 0
-    assert clues.scene_changed(CandidateFeatures(replace(stroke, quiet=()))) > 0.15  # type: ignore[operator]
+    assert odds("scene_changed", scene_clues.scene_changed(CandidateFeatures(stroke))) == 0
+    assert scene_clues.scene_changed(CandidateFeatures(replace(stroke, quiet=()))) > 0.15  # type: ignore[operator]
 
 
 def test_sparks_are_counted_whatever_the_scene_does_by_itself() -> None:
@@ -318,8 +323,8 @@ def test_sparks_are_counted_whatever_the_scene_does_by_itself() -> None:
         for column in (0, 1):
             swarm[20 + row : 80 : 12, 40 + column : 200 : 16] = 250
     burst = closed(frames(lit((2.0, 2.04), light=swarm)))[0]
-    restless = replace(burst, quiet=tuple(picture(frame, hail(seed)) for seed, frame in enumerate(burst.quiet)))
-    assert clues.specks(CandidateFeatures(restless)) == clues.specks(CandidateFeatures(burst)) == 50
+    restless = replace(burst, quiet=tuple(showing(frame, hail(seed)) for seed, frame in enumerate(burst.quiet)))
+    assert shape.point_sources(CandidateFeatures(restless)) == shape.point_sources(CandidateFeatures(burst)) == 50
 
 
 def between_places(*, takes: float, at_once: bool = False, same: bool = False) -> Candidate:
@@ -341,7 +346,7 @@ def between_places(*, takes: float, at_once: bool = False, same: bool = False) -
 @pytest.mark.parametrize("same", [True, False])
 def test_a_fade_to_white_is_an_editors_whether_it_leads_to_another_place_or_back(same: bool) -> None:
     dip = between_places(takes=0.2, same=same)
-    assert odds("unevenness", clues.unevenness(CandidateFeatures(dip))) == -5
+    assert odds("unevenness", scene_clues.fade_residual(CandidateFeatures(dip))) == -5
     assert not PhotometricVerifier(PHOTOMETRIC).verify([dip])[0].lightning
 
 
@@ -349,16 +354,19 @@ def test_where_all_is_white_at_once_the_way_back_is_asked() -> None:
     burst = CandidateFeatures(between_places(takes=0.4, at_once=True))
     assert burst.at_onset is not None
     assert burst.at_onset.unevenness() is None
-    assert odds("unevenness", clues.unevenness(burst)) == -5
-    assert clues.unevenness(CandidateFeatures(replace(burst.candidate, waning=None))) is None
+    assert odds("unevenness", scene_clues.fade_residual(burst)) == -5
+    assert scene_clues.fade_residual(CandidateFeatures(replace(burst.candidate, waning=None))) is None
 
 
 def test_light_that_fades_into_the_dark_is_uneven_and_a_fade_that_follows_a_stroke_does_not_undo_it() -> None:
     stroke = flash()
-    assert odds("unevenness", clues.unevenness(CandidateFeatures(stroke))) == 0
+    assert odds("unevenness", scene_clues.fade_residual(CandidateFeatures(stroke))) == 0
     fade = between_places(takes=0.4)
     assert (
-        odds("unevenness", clues.unevenness(CandidateFeatures(replace(stroke, waning=fade.waning, after=fade.after))))
+        odds(
+            "unevenness",
+            scene_clues.fade_residual(CandidateFeatures(replace(stroke, waning=fade.waning, after=fade.after))),
+        )
         == 0
     )
 
@@ -386,27 +394,27 @@ def in_colour(one: Candidate) -> Candidate:
 def test_what_lights_a_yard_and_leaves_the_sky_above_as_it_was_is_no_lightning() -> None:
     infrared = arc_on_the_ground()
     arc, stroke = in_colour(infrared), in_colour(arc_on_the_ground(brightens_sky=30))
-    assert odds("sky_share", clues.sky_share(CandidateFeatures(arc))) == -5
+    assert odds("sky_share", shape.sky_share(CandidateFeatures(arc))) == -5
     assert not PhotometricVerifier(PHOTOMETRIC).verify([arc])[0].lightning
-    assert odds("sky_share", clues.sky_share(CandidateFeatures(stroke))) == 0
-    assert clues.sky_share(CandidateFeatures(replace(arc, lit_fraction=0.02))) is None
-    assert clues.sky_share(CandidateFeatures(infrared)) is None
+    assert odds("sky_share", shape.sky_share(CandidateFeatures(stroke))) == 0
+    assert shape.sky_share(CandidateFeatures(replace(arc, lit_fraction=0.02))) is None
+    assert shape.sky_share(CandidateFeatures(infrared)) is None
 
 
-def test_one_white_picture_between_two_places_is_known_by_the_places() -> None:
+def test_one_white_frame_between_two_places_is_known_by_the_places() -> None:
     cut = CandidateFeatures(between_places(takes=0.04))
-    assert odds("detail_kept", clues.detail_kept(cut)) == -5
-    assert odds("detail_kept", clues.detail_kept(CandidateFeatures(flash()))) == 0
+    assert odds("detail_kept", scene_clues.detail_kept(cut)) == -5
+    assert odds("detail_kept", scene_clues.detail_kept(CandidateFeatures(flash()))) == 0
 
 
 def test_the_detail_of_a_scene_that_moves_or_is_not_known_as_long_says_nothing() -> None:
     cut = between_places(takes=0.04)
-    drive = tuple(picture(one, waves(n)) for n, one in enumerate(cut.quiet))
-    assert clues.detail_kept(CandidateFeatures(replace(cut, quiet=drive))) is None
-    assert clues.detail_kept(CandidateFeatures(replace(cut, quiet=cut.quiet[:1]))) is None
+    drive = tuple(showing(one, waves(n)) for n, one in enumerate(cut.quiet))
+    assert scene_clues.detail_kept(CandidateFeatures(replace(cut, quiet=drive))) is None
+    assert scene_clues.detail_kept(CandidateFeatures(replace(cut, quiet=cut.quiet[:1]))) is None
     assert cut.after is not None
     late = replace(cut, after=replace(cut.after, seconds=cut.after.seconds + 5))
-    assert clues.detail_kept(CandidateFeatures(late)) is None
+    assert scene_clues.detail_kept(CandidateFeatures(late)) is None
 
 
 def waves(seed: int) -> Picture:
@@ -418,10 +426,10 @@ def waves(seed: int) -> Picture:
 def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
     stroke = closed(frames(lit((2.0, 2.04), light=sky_light(12))))[0]
     assert stroke.after is not None
-    calm = replace(stroke, after=picture(stroke.after, waves(4)))
-    sea = replace(calm, quiet=tuple(picture(frame, waves(seed)) for seed, frame in enumerate(stroke.quiet)))
-    assert odds("scene_changed", clues.scene_changed(CandidateFeatures(calm))) < -1
-    assert odds("scene_changed", clues.scene_changed(CandidateFeatures(sea))) == 0
+    calm = replace(stroke, after=showing(stroke.after, waves(4)))
+    sea = replace(calm, quiet=tuple(showing(frame, waves(seed)) for seed, frame in enumerate(stroke.quiet)))
+    assert odds("scene_changed", scene_clues.scene_changed(CandidateFeatures(calm))) < -1
+    assert odds("scene_changed", scene_clues.scene_changed(CandidateFeatures(sea))) == 0
 
 
 @pytest.mark.parametrize(
@@ -435,7 +443,7 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("unevenness", 0.06, 0.045, id="codec and what moves leave little of an editor's evenness"),
         pytest.param("suddenness", 0.55, 0.4, id="headlights come nearer in several steps"),
         pytest.param("gain_likeness", 0.55, 0.7, id="most of an exposure step is gain"),
-        pytest.param("gain_elsewhere", 0.4, 0.55, id="mains light beats all over the picture"),
+        pytest.param("gain_elsewhere", 0.4, 0.55, id="mains light beats all over the frame"),
         pytest.param("filter_swing", 0.1, 0.2, id="a fifth darker before and brighter after"),
         pytest.param("shift_likeness", 0.45, 0.52, id="a shift explains half of what a shaken camera shows"),
         pytest.param("smoothness", 0.25, 0.15, id="sparks and drops are smaller than a cloud"),
@@ -493,4 +501,4 @@ def test_weak_reasons_only_tip_the_scales(clue: str, usual: float, odd: float) -
 def test_every_reason_has_its_bounds_checked_here() -> None:
     marks = [test_each_bound_lies_between_lightning_and_what_looks_like_it, test_weak_reasons_only_tip_the_scales]
     named = {(row.values if hasattr(row, "values") else row)[0] for test in marks for row in test.pytestmark[0].args[1]}
-    assert named == {weight.name for weight in WEIGHTS}
+    assert named == {clue.key for clue in CLUES}

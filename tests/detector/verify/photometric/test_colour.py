@@ -1,4 +1,4 @@
-"""What the colour of added light says, on pictures made by hand."""
+"""What the colour of added light says, on images made by hand."""
 
 from dataclasses import replace
 from functools import cache
@@ -8,19 +8,19 @@ import pytest
 from numpy.typing import NDArray
 
 from detector.candidate import Candidate
-from detector.verify.photometric import colour as colour_clues
+from detector.verify.photometric.clues import colour
 from detector.verify.photometric.features import CandidateFeatures
-from detector.verify.photometric.verifier import WEIGHTS
+from detector.verify.photometric.registry import CLUES
 from helpers.candidates import candidate
 from stream import Frame
 
 Colours = NDArray[np.float32]
 SIZE = (45, 80)
-COLOURED, GREEN = (next(weight for weight in WEIGHTS if weight.name == name) for name in ("hue_spread", "greenness"))
+COLOURED, GREEN = (next(clue for clue in CLUES if clue.key == name) for name in ("hue_spread", "greenness"))
 
 
 def halves(left: tuple[float, ...], right: tuple[float, ...]) -> Colours:
-    """A picture of two colours side by side."""
+    """An image of two colours side by side."""
     colours = np.empty((*SIZE, 3), np.float32)
     colours[:, :40], colours[:, 40:] = left, right
     return colours
@@ -31,7 +31,7 @@ def moment() -> Candidate:
     return candidate()
 
 
-def views(before: Colours, peak: Colours, waning: Colours | None = None) -> CandidateFeatures:
+def features(before: Colours, peak: Colours, waning: Colours | None = None) -> CandidateFeatures:
     """A moment of which a camera shows these levels before, at the peak and, if told, when its light wanes."""
 
     def seen(frame: Frame, levels: Colours) -> Frame:
@@ -53,14 +53,14 @@ def views(before: Colours, peak: Colours, waning: Colours | None = None) -> Cand
 
 def spread(before: Colours, peak: Colours, waning: Colours | None = None) -> float:
     """How much the added light differs in colour there."""
-    found = colour_clues.hue_spread(views(before, peak, waning))
+    found = colour.colour_spread(features(before, peak, waning))
     assert found is not None
     return found
 
 
 def green(before: Colours, peak: Colours, waning: Colours | None = None) -> float:
     """How green the added light is there."""
-    found = colour_clues.greenness(views(before, peak, waning))
+    found = colour.greenness(features(before, peak, waning))
     assert found is not None
     return found
 
@@ -146,7 +146,7 @@ def test_leaves_are_green_in_white_light_where_they_were_green_before() -> None:
 def test_a_camera_that_shows_all_in_green_says_nothing_of_the_light() -> None:
     night_vision = halves((0, 3, 0), (4, 90, 6))
     lit_up = halves((12, 150, 20), (20, 210, 30))
-    assert colour_clues.greenness(views(night_vision, lit_up)) is None
+    assert colour.greenness(features(night_vision, lit_up)) is None
     black = halves((0, 3, 0), (0, 3, 0))  # coding may colour it
     assert GREEN.log_odds(green(black, lit_up)) < -3.9
 
@@ -161,36 +161,36 @@ def test_violet_that_is_overexposed_to_white_is_not_green_nor_is_what_is_left_be
     dark = halves((20, 20, 20), (20, 20, 20))
     garden = halves((254, 254, 254), (254, 254, 254))
     garden[:, 50:] = lit_by(dark, halves((0.1, 0.3, 0.1), (0.1, 0.3, 0.1)))[:, 50:]
-    assert colour_clues.greenness(views(dark, garden)) is None
+    assert colour.greenness(features(dark, garden)) is None
 
 
 def test_a_few_pixels_show_noise_rather_than_a_colour() -> None:
     dark = halves((20, 20, 20), (20, 20, 20))
     spot = dark.copy()
     spot[20:24, 20:24] = (40, 160, 40)
-    assert colour_clues.greenness(views(dark, spot)) is None
-    assert colour_clues.hue_spread(views(dark, spot)) is None
+    assert colour.greenness(features(dark, spot)) is None
+    assert colour.colour_spread(features(dark, spot)) is None
 
 
-def test_a_picture_is_grey_where_coding_alone_colours_it_or_its_colour_is_not_known_whatever_shines_in_it() -> None:
+def test_a_image_is_grey_where_coding_alone_colours_it_or_its_colour_is_not_known_whatever_shines_in_it() -> None:
     def grey(before: tuple[float, ...]) -> bool:
         one = moment()
         assert one.before is not None
         shown = (np.full((*SIZE, 3), colour, np.uint8) for colour in (before, (250, 150, 50)))
         dark, lit = (lambda _side, seen=seen: seen for seen in shown)
-        return colour_clues.colourless(
+        return colour.colourless(
             CandidateFeatures(replace(one, before=replace(one.before, color=dark), peak=replace(one.peak, color=lit)))
         )
 
     assert grey((140, 141, 143))
     assert not grey((140, 142, 146))
-    assert colour_clues.colourless(CandidateFeatures(replace(moment(), before=None)))
+    assert colour.colourless(CandidateFeatures(replace(moment(), before=None)))
 
 
 def test_what_is_white_all_over_has_not_lost_its_colour_and_what_turns_grey_has() -> None:
     scene = halves((60, 110, 70), (130, 120, 100))
     white, grey = halves((255, 255, 255), (255, 255, 255)), halves((80, 80, 80), (117, 117, 117))
-    assert colour_clues.colour_lost(views(scene, white)) is None
-    assert colour_clues.colour_lost(views(scene, halves((255, 255, 255), (185, 175, 155)))) == 0
-    assert colour_clues.colour_lost(views(scene, halves((255, 255, 255), (117, 117, 117)))) == 1
-    assert colour_clues.colour_lost(views(scene, grey)) == 1
+    assert colour.colour_lost(features(scene, white)) is None
+    assert colour.colour_lost(features(scene, halves((255, 255, 255), (185, 175, 155)))) == 0
+    assert colour.colour_lost(features(scene, halves((255, 255, 255), (117, 117, 117)))) == 1
+    assert colour.colour_lost(features(scene, grey)) == 1

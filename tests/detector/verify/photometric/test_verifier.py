@@ -12,9 +12,10 @@ from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
-from detector.verify.photometric import clues
+from detector.verify.photometric.clues import scene
 from detector.verify.photometric.features import CandidateFeatures
-from detector.verify.photometric.verifier import WEIGHTS, PhotometricVerifier
+from detector.verify.photometric.registry import CLUES
+from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers.scenes import HEIGHT, WIDTH, Change, Picture, closed, frames, land, lit, marked, prefilter, sky_light
 from stream import Frame
 
@@ -32,8 +33,7 @@ def judge(candidate: Candidate) -> Verdict:
 
 def says(verdict: Verdict, clue: str) -> float:
     """What one clue added to the log-odds of lightning."""
-    weight = next(weight for weight in WEIGHTS if weight.name == clue)
-    return weight.log_odds(verdict.evidence[clue])
+    return next(one for one in CLUES if one.key == clue).log_odds(verdict.evidence[clue])
 
 
 def tinted(before: tuple[int, int, int], light: Callable[[Picture], Picture]) -> Callable[[Frame], object]:
@@ -93,7 +93,7 @@ def test_every_reason_that_could_be_measured_is_named_in_the_verdict() -> None:
         evidence
     )
     assert {"steadiness", "blinks", "colour_lost", "warmth", "size", "scene_changed"} <= set(evidence)
-    assert set(evidence) <= {weight.name for weight in WEIGHTS}
+    assert set(evidence) <= {clue.key for clue in CLUES}
     assert {type(value) for value in evidence.values()} == {float}  # what JSON can hold
 
 
@@ -113,11 +113,7 @@ def test_a_light_without_a_flaw_that_is_rejected_all_the_same_is_said_to_miss_wh
     careful = msgspec.structs.replace(SETTINGS, damaged_threshold=0.999)
     verdict = PhotometricVerifier(careful).verify([replace(flash, quality=("packet_loss",))])[0]
     assert verdict.state == "rejected"
-    assert "pictures are damaged" in (verdict.reason or "")
-
-
-def test_each_clue_has_a_doubt_of_its_own() -> None:
-    assert len({weight.doubt for weight in WEIGHTS}) == len(WEIGHTS)
+    assert "frames are damaged" in (verdict.reason or "")
 
 
 def test_a_dip_of_the_exposure_after_the_strike_does_not_speak_against_it() -> None:
@@ -251,7 +247,7 @@ def test_lights_that_come_by_the_clock_are_rejected_once_they_do_and_three_in_ti
     assert says(verdicts[-1], "blinks") < -3
 
 
-def test_a_picture_that_loses_its_colour_is_a_change_of_mode() -> None:
+def test_a_frame_that_loses_its_colour_is_a_change_of_mode() -> None:
     def mode(frame: Frame) -> object:
         grey = 2.0 <= frame.seconds < 2.04
         return lambda _side: np.full((90, 160, 3), (90, 90, 90) if grey else (40, 60, 90), np.uint8)
@@ -295,7 +291,7 @@ def test_a_light_on_the_ground_is_rejected_and_the_same_light_in_the_sky_is_not(
     assert at(30).lightning
 
 
-def test_a_small_light_that_crosses_the_picture_is_rejected() -> None:
+def test_a_small_light_that_crosses_the_frame_is_rejected() -> None:
     def insect(when: float, quiet: Picture) -> Picture:
         if not 2.0 <= when < 2.2:
             return quiet
@@ -521,7 +517,7 @@ def test_a_warm_light_near_the_lower_edge_is_a_lamp_and_a_bluish_one_need_not_be
     assert stroke.lightning
 
 
-def test_damaged_pictures_need_a_higher_probability() -> None:
+def test_damaged_frames_need_a_higher_probability() -> None:
     candidate = candidate_of(frames(FLASH))
     settings = load_settings([("test", {"photometric": {"threshold": 0.5, "damaged_threshold": 0.995}})]).photometric
     verifier = PhotometricVerifier(settings)
@@ -542,19 +538,19 @@ def growing(when: float, quiet: Picture) -> Picture:
         (lit((2.0, 2.04), light=sky_light(60, rows=(0, 60))), False),
         (growing, False),
     ],
-    ids=["most of the picture", "a third of it", "small at first"],
+    ids=["most of the frame", "a third of it", "small at first"],
 )
-def test_light_in_damaged_pictures_is_confirmed_only_where_most_of_the_picture_lights_up_at_once(
+def test_light_in_damaged_frames_is_confirmed_only_where_most_of_the_frame_lights_up_at_once(
     change: Change, *, confirmed: bool
 ) -> None:
     candidate = candidate_of(frames(change))
     assert judge(candidate).lightning
     verdict = judge(replace(candidate, quality=("packet_loss",)))
     assert verdict.state == ("confirmed" if confirmed else "unverified")
-    assert confirmed or "pictures are damaged" in str(verdict.reason)
+    assert confirmed or "frames are damaged" in str(verdict.reason)
 
 
-def test_what_is_not_watched_counts_as_dark_where_pictures_are_damaged() -> None:
+def test_what_is_not_watched_counts_as_dark_where_frames_are_damaged() -> None:
     everything, half = prefilter(), Prefilter("roof", load_settings().prefilter, region=(0.0, 0.0, 1.0, 0.4))
     whole, part = (closed(frames(FLASH), watcher)[0] for watcher in (everything, half))
     assert part.lit_fraction > 0.9
@@ -562,35 +558,35 @@ def test_what_is_not_watched_counts_as_dark_where_pictures_are_damaged() -> None
     assert judge(replace(part, quality=("packet_loss",))).state == "unverified"
 
 
-@pytest.mark.parametrize(("pictures", "state"), [(2, "unverified"), (3, "confirmed")])
-def test_light_right_after_a_loss_is_not_confirmed_before_the_scene_is_known(pictures: int, state: str) -> None:
-    began = 2.0 - 0.04 * pictures
+@pytest.mark.parametrize(("known", "state"), [(2, "unverified"), (3, "confirmed")])
+def test_light_right_after_a_loss_is_not_confirmed_before_the_scene_is_known(known: int, state: str) -> None:
+    began = 2.0 - 0.04 * known
     damaged = marked(frames(FLASH), quality=lambda frame: ("packet_loss",) if frame.seconds > began - 0.01 else ())
     assert judge(candidate_of(damaged)).state == state
 
 
-def test_a_candidate_without_pictures_around_it_is_still_judged() -> None:
+def test_a_candidate_without_frames_around_it_is_still_judged() -> None:
     candidate = replace(candidate_of(frames(FLASH)), before=None, after=None)
     verdict = judge(candidate)
     assert verdict.lightning is not None
     assert "fine_positivity" not in verdict.evidence
 
 
-def test_pictures_of_another_size_are_not_compared() -> None:
+def test_frames_of_another_size_are_not_compared() -> None:
     candidate = candidate_of(frames(FLASH))
     assert candidate.before is not None
     other = replace(candidate.before, luma=candidate.before.luma[::2, ::2])
-    assert clues.fine_positivity(CandidateFeatures(replace(candidate, before=other))) is None
+    assert scene.fine_positivity(CandidateFeatures(replace(candidate, before=other))) is None
 
 
 def test_a_weight_is_linear_between_its_ends_and_never_stronger_beyond() -> None:
-    for weight in WEIGHTS:
-        middle = (weight.against + weight.clear) / 2
-        assert weight.log_odds(weight.against) == pytest.approx(-weight.cost)
-        assert weight.log_odds(weight.clear) == pytest.approx(weight.favour)
-        assert weight.log_odds(middle) == pytest.approx((weight.favour - weight.cost) / 2)
-        beyond = weight.against - (weight.clear - weight.against)
-        assert weight.log_odds(beyond) == pytest.approx(-weight.cost)
+    for clue in CLUES:
+        middle = (clue.against + clue.clear) / 2
+        assert clue.log_odds(clue.against) == pytest.approx(-clue.cost)
+        assert clue.log_odds(clue.clear) == pytest.approx(clue.favour)
+        assert clue.log_odds(middle) == pytest.approx((clue.favour - clue.cost) / 2)
+        beyond = clue.against - (clue.clear - clue.against)
+        assert clue.log_odds(beyond) == pytest.approx(-clue.cost)
 
 
 def test_answers_come_in_order_and_closing_twice_is_fine() -> None:

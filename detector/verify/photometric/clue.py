@@ -1,0 +1,65 @@
+"""Clue: one measured reason for or against lightning, with its key, its bounds and what it costs."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from detector.verify.photometric.features import CandidateFeatures
+
+Measure = Callable[[CandidateFeatures], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Clue:
+    """A measure of a candidate and what its value says, in log-odds, ln(p / (1 - p)), of lightning.
+
+    Between `against` and `clear` the log-odds are linear, beyond either they are constant.
+
+    Attributes:
+        key: name in a verdict's evidence; users rely on it.
+        meaning: what the value is, for docs/evidence.md.
+        doubt: what a value near `against` suggests, for a verdict's reason.
+        against: value at which `cost` is subtracted.
+        clear: value at which `favour` is added; may lie on either side of `against`.
+        cost: log-odds subtracted at `against`, 0 or more.
+        favour: log-odds added at `clear`, 0 or more.
+        measure: the function that measures it; None where it cannot be measured.
+    """
+
+    key: str
+    meaning: str
+    doubt: str
+    against: float
+    clear: float
+    cost: float
+    favour: float
+    measure: Measure
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for bounds or log-odds that cannot be used."""
+        if not all(map(math.isfinite, (self.against, self.clear, self.cost, self.favour))):
+            raise ValueError("against, clear, cost and favour must be finite numbers")
+        if self.against == self.clear:
+            raise ValueError(f"against and clear are both {self.clear:g}; give two different values")
+        if self.cost < 0 or self.favour < 0:
+            raise ValueError(f"cost {self.cost:g} and favour {self.favour:g} must be 0 or more")
+
+    def __call__(self, features: CandidateFeatures) -> float | None:
+        """Return the value for a candidate; None where it cannot be measured."""
+        return self.measure(features)
+
+    def log_odds(self, value: float) -> float:
+        """Return what `value` adds to the log-odds of lightning."""
+        share = min(1.0, max(0.0, (value - self.against) / (self.clear - self.against)))
+        return share * self.favour - (1.0 - share) * self.cost
+
+
+def clue(  # noqa: PLR0913
+    key: str, *, meaning: str, doubt: str, against: float, clear: float, cost: float, favour: float = 0.0
+) -> Callable[[Measure], Clue]:
+    """Make a clue of the function below; see Clue for the arguments."""
+
+    def register(measure: Measure) -> Clue:
+        return Clue(key, meaning, doubt, against, clear, cost, favour, measure)
+
+    return register

@@ -1,0 +1,1 @@
+"""The photometric clues: each a function with its evidence key, doubt, bounds and cost above it."""

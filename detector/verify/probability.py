@@ -1,0 +1,16 @@
+"""Probabilities from log-odds."""
+
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@overload
+def logistic(log_odds: float) -> float: ...
+@overload
+def logistic(log_odds: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def logistic(log_odds: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
+    """Return 1 / (1 + exp(-log_odds)), without overflow; ln(p / (1 - p)) gives the log-odds back."""
+    probability = 1.0 / (1.0 + np.exp(-np.clip(log_odds, -700.0, 700.0)))
+    return probability if isinstance(log_odds, np.ndarray) else float(probability)
