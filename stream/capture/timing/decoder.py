@@ -70,7 +70,7 @@ class LiveDecoder:
             self._codec.options |= _CONCEALMENT
         self._time_base = opened.time_base
         self._corruption = CorruptionState()
-        self._packet_facts: dict[int, tuple[float, tuple[str, ...]]] = {}
+        self._packet_facts: dict[int, tuple[float, tuple[Quality, ...]]] = {}
 
     def decode(self, item: Packet | DecodedFrame) -> Iterator[StampedFrame]:
         """Yield the frames that come out when `item` goes in; none where the decoder refuses it."""
