@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import random
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -21,7 +20,7 @@ from detector.events import Verdict
 from detector.settings import ServedSettings, Settings
 from detector.verify.vlm.openai_chat import ServedModel, first_model_in, request_body, score_in
 from detector.verify.vlm.question import ModelIdentity, Question, Score, VlmInput
-from stream import redact
+from stream import Backoff, redact
 
 _CONNECT_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.5
@@ -173,6 +172,7 @@ class ServedVerifier:
             VerifierError: it cannot be had.
         """
         tries = self._settings.retries + 1
+        backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         for number in range(1, tries + 1):
             wanted_pause = 0.0
             try:
@@ -188,7 +188,7 @@ class ServedVerifier:
                 wanted_pause = _retry_after(reply)
             if number == tries:
                 raise VerifierError(self._failure(path, said, number))
-            await asyncio.sleep(max(wanted_pause, _pause(number)))
+            await asyncio.sleep(max(wanted_pause, backoff.next_wait()))
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _failure(self, path: str, said: str, tries: int) -> str:
@@ -245,12 +245,6 @@ def _extra(served: ServedSettings) -> dict[str, Any]:
     if not isinstance(extra, dict):
         raise SettingsError(f"served.extra_json = {served.extra_json!r}: a JSON object is needed, e.g. {{}}")
     return extra
-
-
-def _pause(tries: int) -> float:
-    """Return the seconds before the next try, growing and random, so that clients do not all come back at once."""
-    longest = min(_FIRST_PAUSE_SECONDS * 2 ** (tries - 1), _LONGEST_PAUSE_SECONDS)
-    return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
 
 
 def _retry_after(reply: httpx.Response) -> float:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from detector.verify.vlm.local.process import ModelLost, ModelNotLoaded, ModelProcess
 from detector.verify.vlm.local.protocol import Load, Loaded, ScoreReply
 from detector.verify.vlm.question import VlmInput
+from stream import Backoff
 
 _log = logging.getLogger(__name__)
 
-_FIRST_PAUSE_SECONDS = 1.0
+_FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _PATIENCE_SECONDS = 5.0  # while the next start is further away than this, asks are refused at once
 _POLL_SECONDS = 0.5  # how often the supervisor checks the process
@@ -22,7 +23,7 @@ _SLOWER_THAN_EVER = 10.0  # an answer that takes so many times the slowest seen 
 class ModelSupervisor:
     """Supervises a model's process: starts it, notices its death, starts it again after a pause.
 
-    Pauses grow from 1 s to 60 s while failures follow each other. Loading begins at once, in the background.
+    Pauses double from 2 s to 60 s while failures follow each other. Loading begins at once, in the background.
     `on_ready` is called with one line when the model is ready.
 
     Attributes:
@@ -44,7 +45,7 @@ class ModelSupervisor:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._process: ModelProcess | None = None
-        self._failures = 0
+        self._backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         self._retry_at = 0.0
         self._why = ""
         self._slowest = 0.0
@@ -109,7 +110,7 @@ class ModelSupervisor:
         except ModelLost as error:
             self._failed(error)
             raise
-        self._failures = 0
+        self._backoff.reset()
         self._slowest = max(self._slowest, scored.seconds / len(clips))
         return scored
 
@@ -125,7 +126,7 @@ class ModelSupervisor:
             pause = self._pause_left()
             if pause > _PATIENCE_SECONDS:
                 raise ModelLost(
-                    f"the model's process failed {self._failures} times, next try in {pause:.0f} s: {self._why}"
+                    f"the model's process failed {self._backoff.failures} times, next try in {pause:.0f} s: {self._why}"
                 )
             self._closing.wait(pause)
             self._start()
@@ -161,9 +162,7 @@ class ModelSupervisor:
     def _failed(self, error: Exception) -> None:
         self._why = str(error)
         self._drop()
-        pause = min(_FIRST_PAUSE_SECONDS * 8 ** min(self._failures, 4), _LONGEST_PAUSE_SECONDS)
-        self._failures += 1
-        self._retry_at = time.monotonic() + pause
+        self._retry_at = time.monotonic() + self._backoff.next_wait()
 
     def _drop(self) -> None:
         process, self._process = self._process, None
