@@ -1,9 +1,12 @@
-"""Typed settings, one class per stage, read from TOML, checked; unknown keys are refused."""
+"""Typed settings with their defaults, one class per stage; TOML tables laid over them are checked.
+
+The text under a field is its comment in configs/default.toml, which tools/default_settings.py writes from this file; a
+field without one shares that of the field above it.
+"""
 
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,11 +14,20 @@ import msgspec
 from msgspec import Meta
 
 from detector.errors import SettingsError
-from detector.shipped import DEFAULT_SETTINGS
 from stream import CaptureOptions
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+
+def packaged_file(name: str) -> Path:
+    """Return the path of a file of configs/: inside the package when installed, beside it in a checkout."""
+    inside = Path(__file__).parent / "configs"
+    return (inside if inside.is_dir() else Path(__file__).parent.parent / "configs") / name
+
+
+DEFAULT_SETTINGS = packaged_file("default.toml")
+"""Lists every setting with its default and its unit; for people, the program does not read it."""
 
 NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
 """Of sites and cameras, as topics and ids allow."""
@@ -50,29 +62,41 @@ def check_verifier_name(name: str) -> None:
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One table of the settings file. No field has a default here: shipped values live in configs/default.toml."""
+    """One table of the settings file; every field has its default here."""
 
 
 class PrefilterSettings(Section, frozen=True, kw_only=True):
     """When a moment becomes a candidate."""
 
-    gap_seconds: Annotated[float, Meta(gt=0, le=10)]
-    step_seconds: Annotated[float, Meta(gt=0, le=1)]
-    min_rise_levels: Annotated[float, Meta(gt=0, le=255)]
-    noise_factor: Annotated[float, Meta(ge=0, le=100)]
-    swing_factor: Annotated[float, Meta(ge=0, le=100)]
-    min_lit_fraction: Fraction
-    min_positivity: Fraction
-    min_fine_positivity: Fraction
-    noise_memory_seconds: PositiveSeconds
-    warm_up_seconds: Annotated[float, Meta(gt=0, le=60)]
-    max_candidate_seconds: PositiveSeconds
+    gap_seconds: Annotated[float, Meta(gt=0, le=10)] = 0.5
+    """A flash is over when it has been dark for this long; pulses closer than this belong to one flash."""
+    step_seconds: Annotated[float, Meta(gt=0, le=1)] = 0.05
+    """Light is sudden when most of it came within this time (at low frame rates: since the frame before)."""
+    min_rise_levels: Annotated[float, Meta(gt=0, le=255)] = 3.0
+    """A block is lit when it rises by at least this many levels (of 0..255) over its background, ..."""
+    noise_factor: Annotated[float, Meta(ge=0, le=100)] = 4.0
+    """... by this many times its own noise (standard deviation of the block's mean), ..."""
+    swing_factor: Annotated[float, Meta(ge=0, le=100)] = 1.2
+    """... and by this many times the largest change that it made by itself lately (rain, traffic, flickering lamps)."""
+    min_lit_fraction: Fraction = 0.01
+    """At least this share of the watched frame is lit."""
+    min_positivity: Fraction = 0.9
+    """At least this share of all noticeable change is brighter: added light darkens nothing, what moves does."""
+    min_fine_positivity: Fraction = 0.9
+    """The same seen five times finer, around what lit up; 0.1 less where a tenth of the frame and more lights up."""
+    noise_memory_seconds: PositiveSeconds = 3.0
+    """A camera's noise and swing are remembered for about this long."""
+    warm_up_seconds: Annotated[float, Meta(gt=0, le=60)] = 1.0
+    """Thresholds are up to twice as strict for this long after opening, a reconnect or a cut."""
+    max_candidate_seconds: PositiveSeconds = 10.0
+    """A candidate is closed after this long; what still flickers then is a new one."""
 
 
 class VerifierSettings(Section, frozen=True, kw_only=True):
     """Which verifier judges candidates."""
 
-    kind: str
+    kind: str = "auto"
+    """auto, none, photometric, minicpm, served, photometric+minicpm, or a name that another package offers."""
 
     def __post_init__(self) -> None:
         check_verifier_name(self.kind)
@@ -81,90 +105,148 @@ class VerifierSettings(Section, frozen=True, kw_only=True):
 class PhotometricSettings(Section, frozen=True, kw_only=True):
     """When light curve and shape alone are enough to call a candidate lightning."""
 
-    threshold: Fraction
-    damaged_threshold: Fraction
+    threshold: Fraction = 0.5
+    """Lightning from this probability on, ..."""
+    damaged_threshold: Fraction = 0.8
+    """... and from this one where frames may be damaged (packet loss makes false flashes)."""
 
 
 class BatcherSettings(Section, frozen=True, kw_only=True):
     """How candidates of all cameras share a slow verifier."""
 
-    batch_size: Annotated[int, Meta(ge=1, le=64)]
-    batch_wait_ms: Annotated[float, Meta(ge=0, le=60_000)]
-    deadline_seconds: PositiveSeconds
-    stuck_seconds: PositiveSeconds
-    waiting_limit: Annotated[int, Meta(ge=1, le=4096)]
-    picture_side_pixels: Annotated[int, Meta(ge=64, le=2048)]
+    batch_size: Annotated[int, Meta(ge=1, le=64)] = 8
+    """How candidates of all cameras share one slow verifier (a model). A batch closes when it holds `batch_size`
+    candidates or its oldest has waited `batch_wait_ms`."""
+    batch_wait_ms: Annotated[float, Meta(ge=0, le=60_000)] = 200.0
+    deadline_seconds: PositiveSeconds = 30.0
+    """A live candidate that has waited longer is published as unverified; its late verdict still follows."""
+    stuck_seconds: PositiveSeconds = 1800.0
+    """A verifier silent for longer than this inside one call counts as stuck: nobody waits for it any more."""
+    waiting_limit: Annotated[int, Meta(ge=1, le=4096)] = 64
+    """So many candidates wait at most. Beyond it files wait, and live cameras' oldest are published as unverified."""
+    picture_side_pixels: Annotated[int, Meta(ge=64, le=2048)] = 640
+    """Waiting candidates keep their frames no larger than this, so that waiting costs little memory."""
 
 
 class QuestionSettings(Section, frozen=True, kw_only=True):
     """What a model is shown and asked."""
 
-    prompt: str
-    pictures: Annotated[tuple[PictureName, ...], Meta(min_length=1, max_length=5)]
-    crop: Literal["none", "lit"]
-    temperature: Annotated[float, Meta(gt=0, le=100)]
-    bias: Annotated[float, Meta(ge=-100, le=100)]
-    calibrated_for: str
-    threshold: Fraction
-    min_answer_mass: Fraction
+    prompt: str = "shipped"
+    """What a model is shown and asked (minicpm and served). "shipped", or a file of your own in the same form."""
+    pictures: Annotated[tuple[PictureName, ...], Meta(min_length=1, max_length=5)] = (
+        "before",
+        "peak",
+        "after",
+        "difference",
+    )
+    """Any of before, onset, peak, after, difference (peak less before, amplified), in the order shown."""
+    crop: Literal["none", "lit"] = "none"
+    """none: whole frames. lit: only the lit region with a margin."""
+    temperature: Annotated[float, Meta(gt=0, le=100)] = 1.0
+    """probability = 1 / (1 + exp(-(log_odds - bias) / temperature)); `lightning-detector calibrate` fits both."""
+    bias: Annotated[float, Meta(ge=-100, le=100)] = 0.0
+    calibrated_for: str = ""
+    """What they were fitted for, as `calibrate` prints it; empty for not fitted. Said at start when it does not
+    match."""
+    threshold: Fraction = 0.5
+    """Lightning from this probability on."""
+    min_answer_mass: Fraction = 0.1
+    """Below this probability of "Yes" or "No" together the model did not answer the question: unverified."""
 
 
 class MinicpmSettings(Section, frozen=True, kw_only=True):
     """Which MiniCPM-V runs beside the cameras, and how."""
 
-    model: Annotated[str, Meta(min_length=1)]
-    revision: str
-    channel: Literal["stable", "edge"]
-    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
-    attention: Annotated[str, Meta(min_length=1)]
-    downsample_mode: Literal["16x", "4x"]
-    picture_side_pixels: Annotated[int, Meta(ge=112, le=1120)]
-    threads: Annotated[int, Meta(ge=0, le=256)]
-    load_limit_seconds: PositiveSeconds
-    answer_limit_seconds: PositiveSeconds
+    model: Annotated[str, Meta(min_length=1)] = "openbmb/MiniCPM-V-4.6"
+    """A model id of configs/models.toml, another id of the same kind, or a folder that holds a snapshot."""
+    revision: str = ""
+    """40-digit commit; empty: the one in configs/models.toml. MINICPM_REVISION and --model-revision win over it."""
+    channel: Literal["stable", "edge"] = "stable"
+    """stable: pinned and offline. edge: the newest commit of the branch main, fetched at start."""
+    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
+    """auto (a GPU if there is one), cpu, cuda or cuda:N."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto (by the device), fp32, bf16 or fp16."""
+    attention: Annotated[str, Meta(min_length=1)] = "sdpa"
+    """sdpa, eager, flash_attention_2, ...; `lightning-detector doctor` shows which work here."""
+    downsample_mode: Literal["16x", "4x"] = "16x"
+    """16x: 64 tokens an image. 4x: 256 tokens, about twice the work in the vision part."""
+    picture_side_pixels: Annotated[int, Meta(ge=112, le=1120)] = 448
+    """Images are scaled to the area of a square of this side. 224 costs a quarter of 448."""
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0
+    """CPU threads of the model; 0: half of the cores, so that decoding always has the rest."""
+    load_limit_seconds: PositiveSeconds = 600.0
+    """A model that is not ready, or a batch that is not answered, within this time is given up: the process is
+    restarted and the batch asked once more."""
+    answer_limit_seconds: PositiveSeconds = 300.0
 
 
 class Minicpm45Settings(Section, frozen=True, kw_only=True):
     """How `serve-45` runs MiniCPM-V 4.5, and for whom."""
 
-    model: Annotated[str, Meta(min_length=1)]
-    revision: str
-    channel: Literal["stable", "edge"]
-    environment: str
-    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
-    attention: Literal["sdpa", "flash_attention_2"]
-    threads: Annotated[int, Meta(ge=0, le=256)]
-    pack_frames: Annotated[int, Meta(ge=1, le=6)]
-    host: Annotated[str, Meta(min_length=1)]
-    port: Annotated[int, Meta(ge=0, le=65_535)]
-    key_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    batch_size: Annotated[int, Meta(ge=1, le=64)]
-    batch_wait_ms: Annotated[float, Meta(ge=0, le=10_000)]
-    waiting_limit: Annotated[int, Meta(ge=1, le=1024)]
-    request_limit_mb: Annotated[float, Meta(gt=0, le=1000)]
-    pictures_limit: Annotated[int, Meta(ge=1, le=64)]
-    answer_limit_seconds: PositiveSeconds
+    model: Annotated[str, Meta(min_length=1)] = "openbmb/MiniCPM-V-4_5"
+    """What `lightning-detector serve-45` serves: a model id of configs/models.toml, or a folder that holds a
+    snapshot."""
+    revision: str = ""
+    """40-digit commit; empty: the one in configs/models.toml. MINICPM_REVISION and --model-revision win over it."""
+    channel: Literal["stable", "edge"] = "stable"
+    """stable: pinned and offline. edge: the newest commit of the branch main, fetched at start."""
+    environment: str = ""
+    """Folder of the second environment; empty: lightning-detector/minicpm45 in the user's data folder."""
+    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
+    """auto (a GPU if there is one), cpu, cuda or cuda:N."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto (by the device), fp32, bf16 or fp16. The weights take 18 GB in 16 bit, 35 GB in fp32."""
+    attention: Literal["sdpa", "flash_attention_2"] = "sdpa"
+    """sdpa or flash_attention_2; the model's vision part knows no other."""
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0
+    """CPU threads; 0: half of the cores."""
+    pack_frames: Annotated[int, Meta(ge=1, le=6)] = 1
+    """Images that share 64 tokens, 1 to 6. Packing saves tokens of the language model (14 GFLOP each), not work on
+    the images (1050 GFLOP each): 4 single images cost about 9.3 TFLOP, 6 packed by 3 about 9.5. A pack is a loss of
+    detail, and packed questions of a batch share only the language model's pass."""
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    """Where it answers. Any other address than loopback needs a key."""
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8045
+    key_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "LIGHTNING_MODEL_KEY"
+    """Environment variable with the key that requests must carry; no key is asked for if it is empty."""
+    batch_size: Annotated[int, Meta(ge=1, le=64)] = 4
+    """Questions scored together; a batch waits this long to fill."""
+    batch_wait_ms: Annotated[float, Meta(ge=0, le=10_000)] = 20.0
+    waiting_limit: Annotated[int, Meta(ge=1, le=1024)] = 32
+    """Questions that may wait; further ones are refused with 503 and come again later."""
+    request_limit_mb: Annotated[float, Meta(gt=0, le=1000)] = 16.0
+    """The largest request and the most images in one."""
+    pictures_limit: Annotated[int, Meta(ge=1, le=64)] = 16
+    answer_limit_seconds: PositiveSeconds = 120.0
+    """A question that is not answered within this time is given up with 504."""
 
 
 class ServedSettings(Section, frozen=True, kw_only=True):
     """The model server that is asked with `served`."""
 
-    endpoint: str
-    model: str
-    key_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    concurrency: Annotated[int, Meta(ge=1, le=64)]
-    timeout_seconds: PositiveSeconds
-    retries: Annotated[int, Meta(ge=0, le=10)]
-    extra_json: str
+    endpoint: str = ""
+    """Base URL of a server that speaks the OpenAI chat protocol, e.g. http://127.0.0.1:8000/v1"""
+    model: str = ""
+    """The model's name there; empty: the first that the server lists."""
+    key_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "LIGHTNING_MODEL_KEY"
+    """Environment variable that holds the server's key, if it wants one."""
+    concurrency: Annotated[int, Meta(ge=1, le=64)] = 4
+    """Requests at the same time."""
+    timeout_seconds: PositiveSeconds = 60.0
+    """One request may take this long; failed ones are tried again so often."""
+    retries: Annotated[int, Meta(ge=0, le=10)] = 3
+    extra_json: str = '{"chat_template_kwargs": {"enable_thinking": false}}'
+    """A JSON object added to every request."""
 
 
 class CascadeSettings(Section, frozen=True, kw_only=True):
     """Between which photometric probabilities a candidate is doubtful and goes on to the model."""
 
-    reject_below: Fraction
-    confirm_above: Fraction
+    reject_below: Fraction = 0.1
+    """photometric+minicpm: photometric probabilities below or above these are clear; only those between go to the
+    model."""
+    confirm_above: Fraction = 0.9
 
     def __post_init__(self) -> None:
         if self.reject_below > self.confirm_above:
@@ -174,51 +256,81 @@ class CascadeSettings(Section, frozen=True, kw_only=True):
 class EvidenceSettings(Section, frozen=True, kw_only=True):
     """What is kept of each flash in a run's folder."""
 
-    clips: bool
-    before_seconds: Annotated[float, Meta(ge=0, le=60)]
-    after_seconds: Annotated[float, Meta(ge=0, le=60)]
+    clips: bool = True
+    """With --out: whether clips of flashes are kept (as they came, without re-encoding; of recordings with their
+    sound, of cameras without it), from so long before a flash, or from the key frame before that, to so long after
+    it, as far as it has come by then."""
+    before_seconds: Annotated[float, Meta(ge=0, le=60)] = 2.0
+    after_seconds: Annotated[float, Meta(ge=0, le=60)] = 0.5
 
 
 class FeedSettings(Section, frozen=True, kw_only=True):
     """How events are published."""
 
-    site: Annotated[str, Meta(pattern=NAME_PATTERN)]
-    heartbeat_seconds: Annotated[float, Meta(ge=0.1, le=60)]
-    endpoint: Annotated[str, Meta(pattern=r"^tcp://[^\s]+:[0-9]+$")]
-    journal: str
-    keep_days: Annotated[float, Meta(gt=0, le=36_500)]
-    keep_megabytes: Annotated[float, Meta(ge=1, le=1_000_000)]
-    keys: str
-    send_queue_messages: Annotated[int, Meta(ge=10, le=100_000)]
-    requests_per_second: Annotated[float, Meta(ge=1, le=10_000)]
-    farewell_seconds: Annotated[float, Meta(ge=0, le=60)]
+    site: Annotated[str, Meta(pattern=NAME_PATTERN)] = "site"
+    """This site's name, in every message's `source`."""
+    heartbeat_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    """Seconds between heartbeats."""
+    endpoint: Annotated[str, Meta(pattern=r"^tcp://[^\s]+:[0-9]+$")] = "tcp://127.0.0.1:5556"
+    """Where `watch` publishes unless --publish says otherwise; history takes the port one up."""
+    journal: str = ""
+    """File that keeps the messages; empty: in memory only, the last 64 MB (10^6 bytes), and a crash or a restart
+    loses them."""
+    keep_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
+    """Messages older than this, or beyond this size of the journal (10^6 bytes), are forgotten, oldest first."""
+    keep_megabytes: Annotated[float, Meta(ge=1, le=1_000_000)] = 1000.0
+    keys: str = ""
+    """Folder with the keys of publisher and clients (`lightning-detector keys`); empty: any program of this machine
+    may subscribe."""
+    send_queue_messages: Annotated[int, Meta(ge=10, le=100_000)] = 1000
+    """So many messages wait for one slow subscriber; what goes beyond it fetches from the history."""
+    requests_per_second: Annotated[float, Meta(ge=1, le=10_000)] = 50.0
+    """What one client may ask of the history on average, twice that at once."""
+    farewell_seconds: Annotated[float, Meta(ge=0, le=60)] = 1.0
+    """When a run ends, its history is still served for this long, so that subscribers miss nothing."""
+
+
+_CAPTURE = CaptureOptions(
+    transport="auto",
+    open_seconds=8.0,
+    stall_seconds=6.0,
+    retry_first_seconds=0.3,
+    retry_quick_seconds=1.5,
+    retry_slow_seconds=45.0,
+    retry_refused_seconds=60.0,
+    reorder_packets=64,
+    reorder_seconds=0.2,
+    jump_seconds=1.0,
+    backlog_seconds=10.0,
+    late_seconds=0.5,
+    latency_allowance_ms=250.0,
+    file_threads=0,
+    live_threads=1,
+    max_failed_fraction=0.5,
+    tls_verify=True,
+    tls_ca_file="",
+)
 
 
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
-    capture: CaptureOptions
-    prefilter: PrefilterSettings
-    verifier: VerifierSettings
-    photometric: PhotometricSettings
-    batcher: BatcherSettings
-    question: QuestionSettings
-    minicpm: MinicpmSettings
-    minicpm45: Minicpm45Settings
-    served: ServedSettings
-    cascade: CascadeSettings
-    evidence: EvidenceSettings
-    feed: FeedSettings
-
-
-@cache
-def default_table() -> Mapping[str, Any]:
-    """The shipped values as read from configs/default.toml."""
-    return tomllib.loads(DEFAULT_SETTINGS.read_text(encoding="utf-8"))
+    capture: CaptureOptions = _CAPTURE
+    prefilter: PrefilterSettings = PrefilterSettings()
+    verifier: VerifierSettings = VerifierSettings()
+    photometric: PhotometricSettings = PhotometricSettings()
+    batcher: BatcherSettings = BatcherSettings()
+    question: QuestionSettings = QuestionSettings()
+    minicpm: MinicpmSettings = MinicpmSettings()
+    minicpm45: Minicpm45Settings = Minicpm45Settings()
+    served: ServedSettings = ServedSettings()
+    cascade: CascadeSettings = CascadeSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    feed: FeedSettings = FeedSettings()
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """The TOML file at `path` as a table.
+    """Return the TOML file at `path` as a table.
 
     Raises:
         SettingsError: it cannot be read or is not TOML.
@@ -232,7 +344,7 @@ def read_table(path: Path) -> dict[str, Any]:
 
 
 def parse_override(text: str) -> dict[str, Any]:
-    """`section.key=value` (a TOML value; a bare word counts as text) as a table.
+    """Return `section.key=value` (a TOML value; a bare word counts as text) as a table.
 
     Raises:
         SettingsError: it is not of that form.
@@ -251,13 +363,13 @@ def parse_override(text: str) -> dict[str, Any]:
 
 
 def load_settings(tables: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> Settings:
-    """The shipped settings with each of `tables` (where it came from, its content) laid over them, in order.
+    """Return the defaults with each of `tables` (where it came from, its content) laid over them, in order.
 
     Raises:
         SettingsError: a key is unknown or a value is wrong; names the source, the key, the value and what is allowed.
     """
-    merged: Mapping[str, Any] = default_table()
-    settings = checked_settings("configs/default.toml", merged)
+    settings = Settings()
+    merged: Mapping[str, Any] = msgspec.to_builtins(settings)
     for origin, table in tables:
         merged = _merge(merged, table)
         settings = checked_settings(origin, merged)
@@ -273,7 +385,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked_settings(origin: str, table: Mapping[str, Any]) -> Settings:
-    """A whole `table` as settings; origin: where it came from.
+    """Return a whole `table` as settings; `origin` says where it came from.
 
     Raises:
         SettingsError: a key is unknown or a value is wrong; names the source, the key, the value and what is allowed.
@@ -285,12 +397,12 @@ def checked_settings(origin: str, table: Mapping[str, Any]) -> Settings:
 
 
 def in_words(complaint: str) -> str:
-    """A complaint of msgspec without the pattern of a name."""
+    """Return a complaint of msgspec without the pattern of a name."""
     return complaint.replace(f"`str` matching regex '{NAME_PATTERN}'", "1 to 32 of a-z, 0-9 and '-'")
 
 
 def _explain(message: str, table: Mapping[str, Any]) -> str:
-    """The complaint of msgspec, with the key as users write it and the value they gave."""
+    """Return the complaint of msgspec, with the key as users write it and the value they gave."""
     what, _, where = in_words(message).partition(" - at `$")
     path = where.strip("`.")
     unknown = re.search(r"unknown field `(.+?)`", what)
@@ -305,7 +417,7 @@ def _explain(message: str, table: Mapping[str, Any]) -> str:
 
 
 def _choices(path: str) -> str | None:
-    """The words allowed for the setting at `path`, or None if it is not a choice of words."""
+    """Return the words allowed for the setting at `path`, or None if it is not a choice of words."""
     kind: Any = msgspec.inspect.type_info(Settings)
     for word in path.split("."):
         if not isinstance(kind, msgspec.inspect.StructType):

@@ -1,16 +1,65 @@
 """Settings: one place for each default, and nothing wrong is taken silently."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from default_settings import default_toml, field_texts
 from detector.cli import main as cli
 from detector.errors import SettingsError
-from detector.settings import load_settings, parse_override, read_table
+from detector.settings import DEFAULT_SETTINGS, Settings, load_settings, parse_override, read_table
+
+KEYS = {
+    "capture": "transport open_seconds stall_seconds retry_first_seconds retry_quick_seconds retry_slow_seconds "
+    "retry_refused_seconds reorder_packets reorder_seconds jump_seconds backlog_seconds late_seconds "
+    "latency_allowance_ms file_threads live_threads max_failed_fraction tls_verify tls_ca_file",
+    "prefilter": "gap_seconds step_seconds min_rise_levels noise_factor swing_factor min_lit_fraction min_positivity "
+    "min_fine_positivity noise_memory_seconds warm_up_seconds max_candidate_seconds",
+    "verifier": "kind",
+    "photometric": "threshold damaged_threshold",
+    "batcher": "batch_size batch_wait_ms deadline_seconds stuck_seconds waiting_limit picture_side_pixels",
+    "question": "prompt pictures crop temperature bias calibrated_for threshold min_answer_mass",
+    "minicpm": "model revision channel device precision attention downsample_mode picture_side_pixels threads "
+    "load_limit_seconds answer_limit_seconds",
+    "minicpm45": "model revision channel environment device precision attention threads pack_frames host port "
+    "key_variable batch_size batch_wait_ms waiting_limit request_limit_mb pictures_limit answer_limit_seconds",
+    "served": "endpoint model key_variable concurrency timeout_seconds retries extra_json",
+    "cascade": "reject_below confirm_above",
+    "evidence": "clips before_seconds after_seconds",
+    "feed": "site heartbeat_seconds endpoint journal keep_days keep_megabytes keys send_queue_messages "
+    "requests_per_second farewell_seconds",
+}
+"""What users write into their settings files. Add a key freely; a change or removal breaks those files."""
 
 
-def test_the_shipped_file_alone_is_complete() -> None:
-    assert load_settings().prefilter.gap_seconds == 0.5
+def test_the_keys_that_users_write_are_these() -> None:
+    table = msgspec.to_builtins(Settings())
+    assert {section: " ".join(values) for section, values in table.items()} == KEYS
+
+
+def test_the_file_that_lists_the_defaults_follows_from_the_code() -> None:
+    advice = "bring it up to date: python tools/default_settings.py > configs/default.toml"
+    assert DEFAULT_SETTINGS.read_text(encoding="utf-8") == default_toml(), advice
+    assert load_settings([("default.toml", read_table(DEFAULT_SETTINGS))]) == Settings()
+
+
+def test_every_setting_is_explained_in_that_file_or_by_the_line_above_it() -> None:
+    for section in msgspec.structs.fields(Settings):
+        kind = type(getattr(Settings(), section.name))
+        assert msgspec.structs.fields(kind)[0].name in field_texts(kind), section.name
+
+
+def test_the_defaults_need_no_file() -> None:
+    program = (
+        "import pathlib; pathlib.Path.open = pathlib.Path.read_text = None\n"
+        "from detector.settings import Settings, load_settings\n"
+        "print(load_settings() == Settings(), Settings().prefilter.gap_seconds)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "True 0.5\n"
 
 
 def test_a_later_table_wins_over_an_earlier_one_and_leaves_the_rest() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from detector.shipped import configs_folder
+from detector.settings import packaged_file
 
 NATIVE_TYPES = ("minicpmv4_6", "minicpmv4_7")
 
@@ -33,7 +33,7 @@ class KnownModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 @cache
 def known_models() -> dict[str, KnownModel]:
     """Return each row of configs/models.toml by its id."""
-    table = tomllib.loads((configs_folder() / "models.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads(packaged_file("models.toml").read_text(encoding="utf-8"))
     rows = msgspec.convert(table["model"], list[KnownModel])
     return {row.id: row for row in rows}
 
