@@ -5,7 +5,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from detector import __version__
 from stream import Clock, Message, Quality
+
+SOFTWARE = f"lightning-detector {__version__}"
+"""What made an event, as it says itself."""
 
 FLASH_TYPE = "lightning.flash.v1"
 FLASH_TOPIC = "ev.flash."  # the camera's name follows

@@ -1,30 +1,27 @@
-"""One source's frames in, revisions of flashes out: prefilter, verifier and publication wired together."""
+"""From the frames of one source to the revisions of its flashes: prefilter, verifier and publication."""
 
 import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-from detector import __version__
 from detector.candidate import Candidate
-from detector.events import Flash, Media, State, Verdict
-from detector.output.media import ClipSource, Evidence, MediaWriter
+from detector.events import SOFTWARE, Flash, Media, State, Verdict
+from detector.output.media import CandidateMedia, ClipSource, MediaWriter
 from stream import Frame, utc_text
-
-SOFTWARE = f"lightning-detector {__version__}"
 
 VerdictCallback = Callable[[Candidate, Verdict], None]
 
 
 class CandidateSource(Protocol):
-    """Finds candidates in one source's frames, as detector.prefilter.prefilter.Prefilter does."""
+    """Finds candidates in the frames of one source, as detector.prefilter.prefilter.Prefilter does."""
 
     def push(self, frame: Frame) -> list[Candidate]:
-        """Candidates that open or close with `frame`."""
+        """Return the candidates that open or close with `frame`."""
         ...
 
     def flush(self) -> list[Candidate]:
-        """What is still open at the end of the source, closed."""
+        """Return what is still open at the end of the source, closed."""
         ...
 
 
@@ -56,25 +53,29 @@ class FlashRevisions:
 class SourceDetector:
     """Finds the flashes of one camera or file.
 
-    prefilter: fresh, for this source alone. judge: shared by all sources. album: where pictures go, or None.
-    source: the video or camera itself, which clips are cut from. file: what events call the recording, if it is one.
-    publish: called with every revision, from this thread or from the judge's.
+    Args:
+        prefilter: fresh, for this source alone.
+        verifier: the queue of the verifier, shared by all sources.
+        publish: called with every revision, from this thread or from the verifier's.
+        media: where stills and clips go, or None.
+        source: the video or camera itself, which clips are cut from.
+        file: what events call the recording; None for a live camera.
     """
 
     def __init__(
         self,
         prefilter: CandidateSource,
-        judge: VerifierQueue,
+        verifier: VerifierQueue,
         publish: Callable[[Flash], None],
         *,
-        album: MediaWriter | None = None,
+        media: MediaWriter | None = None,
         source: ClipSource | None = None,
         file: str | None = None,
     ) -> None:
         self._prefilter = prefilter
-        self._judge = judge
+        self._verifier = verifier
         self._publish = publish
-        self._album = album
+        self._media = media
         self._source = source
         self._file = file
         self._open: dict[str, FlashRevisions] = {}
@@ -97,21 +98,21 @@ class SourceDetector:
         record = (
             self._open.pop(candidate.id) if candidate.id in self._open else FlashRevisions(self._publish, self._file)
         )
-        # Taken now, because the judge may keep the candidate long after its pictures are gone.
-        evidence = None if self._album is None else self._album.take(candidate, self._source)
+        # Taken now: the verifier may keep the candidate long after its source has forgotten these frames.
+        media = None if self._media is None else self._media.take(candidate, self._source)
 
         def answer(judged: Candidate, verdict: Verdict) -> None:
-            record.revise(judged, verdict, None if evidence is None else _media(evidence, verdict))
+            record.revise(judged, verdict, None if media is None else _decided(media, verdict))
 
         # A file has time; a live camera never waits for a verifier.
-        self._judge.ask(candidate, answer, wait=self._file is not None)
-        if evidence is not None:
-            evidence.put_aside()  # many may wait for a slow verifier: their clips would take the memory
+        self._verifier.ask(candidate, answer, wait=self._file is not None)
+        if media is not None:
+            media.stage()  # many may wait for a slow verifier: their clips would take the memory
 
 
-def _media(evidence: Evidence, verdict: Verdict) -> Media:
-    # Of a rejected candidate nobody wants a picture among the flashes.
-    return evidence.discard() if verdict.lightning is False else evidence.write()
+def _decided(media: CandidateMedia, verdict: Verdict) -> Media:
+    """Return where the stills and clips are; those of a rejected candidate are removed."""
+    return media.discard() if verdict.lightning is False else media.commit()
 
 
 def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, revision: int, file: str | None) -> Flash:

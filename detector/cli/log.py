@@ -3,14 +3,12 @@
 import logging
 import os
 import sys
-import threading
 import time
-from collections import deque
 from contextlib import suppress
 
+from detector.output.bounded_writer import BoundedWriter
 from stream import redact
 
-_ROOM = 10_000  # lines that wait for a reader who pauses: about 2 MB
 _PATIENCE_SECONDS = 0.5  # then nobody waits any more until the reader goes on
 
 
@@ -31,57 +29,33 @@ class _Stderr(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._change = threading.Condition()
-        self._waiting: deque[str] = deque()
+        self._writer = BoundedWriter(_write, name="log", notice=_left_out)
         self._paused = False
-        self._missed = 0
-        # A daemon: a write that waits for a reader cannot be called off, and must not keep the program from ending.
-        threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Have the line written, and wait for that as long as the reader reads."""
-        line = f"{self.format(record)}\n"
-        with self._change:
-            if len(self._waiting) >= _ROOM:
-                self._missed += 1
-                return
-            self._waiting.append(line)
-            self._change.notify_all()
-            if not self._paused and not self._change.wait_for(lambda: not self._waiting, _PATIENCE_SECONDS):
-                self._paused = True
+        if not self._writer.waiting:
+            self._paused = False
+        if self._writer.add(f"{self.format(record)}\n") and not self._paused:
+            self._paused = not self._writer.wait(_PATIENCE_SECONDS)
 
-    def _run(self) -> None:
-        while True:
-            with self._change:
-                self._change.wait_for(lambda: self._waiting)
-                line = self._waiting[0]
-            with suppress(OSError, ValueError):  # the reader has left, or the disk is full
-                _write(line)
-            with self._change:
-                self._waiting.popleft()
-                if not self._waiting:
-                    self._catch_up()
-                self._change.notify_all()
 
-    def _catch_up(self) -> None:
-        """All is written: say what is missing, if anything is."""
-        self._paused = False
-        if self._missed:
-            self._waiting.append(f"stderr: its reader paused; {self._missed} lines of the log were left out here\n")
-            self._missed = 0
+def _left_out(missed: int) -> str:
+    return f"stderr: its reader paused; {missed} lines of the log were left out here\n"
 
 
 def _write(line: str) -> None:
     """Write to what stderr is at that moment: a live display puts itself there, to keep lines above it."""
-    stderr = sys.stderr
-    replaced = stderr is not sys.__stderr__
-    if replaced:
-        stderr.write(line)
-        return
-    # Not through Python's buffer: its lock would be held by a thread that waits, and the program could not end.
-    left = memoryview(line.encode(stderr.encoding, "backslashreplace"))
-    while left:
-        left = left[os.write(stderr.fileno(), left) :]
+    with suppress(OSError, ValueError):  # the reader has left, or the disk is full
+        stderr = sys.stderr
+        replaced = stderr is not sys.__stderr__
+        if replaced:
+            stderr.write(line)
+            return
+        # Not through Python's buffer: its lock would be held by a thread that waits, and the program could not end.
+        left = memoryview(line.encode(stderr.encoding, "backslashreplace"))
+        while left:
+            left = left[os.write(stderr.fileno(), left) :]
 
 
 def log_to_stderr(*, quiet: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""flashes.jsonl: a line for each flash, whatever becomes of the file and its disk while it grows; and its reading."""
+"""flashes.jsonl: written line by line, whatever becomes of the file and its disk meanwhile, and read."""
 
 import errno
 import logging
@@ -19,13 +19,14 @@ _decoder = msgspec.json.Decoder(FlashMessage)
 _ROOM = 10_000  # lines that wait in memory for a disk: about 20 MB
 
 
-class ResultLines:
+class JsonlWriter:
     """The file at `path`, to which `catch_up` appends what was given to `hold`.
 
     What cannot be written waits in memory and follows, in order, once it can. A file that was moved or deleted
     meanwhile (put away as old, or replaced by another run at its end) is begun anew.
 
-    lost: how many lines were let go, because too many waited.
+    Attributes:
+        lost: how many lines were dropped, because too many waited.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +51,7 @@ class ResultLines:
         if len(self._waiting) > _ROOM:
             self._waiting.popleft()
             if not self.lost:
-                _log.error("%s: more than %d flashes wait for it; the oldest are let go", self._path, _ROOM)
+                _log.error("%s: more than %d flashes wait for it; the oldest are dropped", self._path, _ROOM)
             self.lost += 1
 
     def catch_up(self) -> None:
@@ -65,7 +66,7 @@ class ResultLines:
             self._waiting.popleft()
 
     def close(self) -> None:
-        """Let go of the file; it may be called twice."""
+        """Close the file; it may be called twice."""
         if self._file is not None:
             self._file.close()
 
@@ -91,15 +92,22 @@ def _is_at(file: FileIO, path: Path) -> bool:
 def _append(file: FileIO, line: bytes) -> None:
     """Write `line` whole or not at all, and on a line of its own: half of one would spoil the next."""
     end = os.fstat(file.fileno()).st_size
-    if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+    if not _ends_a_line(file, end):
         line = b"\n" + line  # the power failed, or a run was killed, in the midst of the last one
     if file.write(line) != len(line):
         file.truncate(end)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def _ends_a_line(file: FileIO, end: int) -> bool:
+    if not end:
+        return True
+    file.seek(end - 1)
+    return file.read(1) == b"\n"
+
+
 def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:
-    """Each line and its message; what is none is left out: the last line of a run that was killed while writing it."""
+    """Yield each line and its message, without what is none: the last line of a run that was killed while writing."""
     for line in lines:
         try:
             yield line, _decoder.decode(line)
@@ -108,7 +116,7 @@ def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:
 
 
 def last_revisions(jsonl: Path) -> Iterator[bytes]:
-    """Of each flash in `jsonl` its last line. Never all of them are in memory: it may be the file of years."""
+    """Yield the last line of each flash in `jsonl`; never all are in memory, since it may be the file of years."""
     with jsonl.open("rb") as file:
         places: dict[str, int] = {}
         begin = 0

@@ -1,21 +1,149 @@
-"""A table of text that fits a terminal."""
+"""The flashes of a run as tables: counted, as columns of CSV, and in a terminal."""
 
-from collections.abc import Mapping, Sequence
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+import msgspec
 from rich.cells import cell_len, set_cell_size
 from rich.table import Table
+
+from detector.events import FLASH_TOPIC, Flash, FlashMessage
+from detector.output.text import clock_text, plain_utc
 
 _GAP = 2  # between two columns
 _LEAST = 20  # the first column is cut to this before another one is left out
 _TAIL = 0.4  # share of a shortened name that its end gets: there it differs from its neighbours
 
+_decoder = msgspec.json.Decoder(FlashMessage)
+
+CSV_COLUMNS = (
+    "id", "camera", "file", "state", "start_utc", "start_seconds", "peak_seconds", "end_seconds", "duration_seconds",
+    "pulses", "peak_rise_levels", "lit_fraction", "probability", "verifier", "clock", "utc_error_ms",
+    "quality", "still", "clip", "reason",
+)  # fmt: skip
+
+
+def csv_row(flash: Flash) -> dict[str, object]:
+    """Return `flash` as the columns of flashes.csv."""
+    row: dict[str, object] = {name: getattr(flash, name) for name in CSV_COLUMNS if hasattr(flash, name)}
+    row["pulses"] = len(flash.pulses)
+    row["quality"] = " ".join(flash.quality)
+    row["probability"] = None if flash.verdict is None else flash.verdict.probability
+    row["verifier"] = None if flash.verdict is None else flash.verdict.verifier
+    row["reason"] = None if flash.verdict is None else flash.verdict.reason
+    row["still"], row["clip"] = flash.media.still, flash.media.clip
+    return row
+
+
+def csv_rows(flashes: Iterable[Flash]) -> Iterator[bytes]:
+    """Yield flashes.csv, line by line."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, CSV_COLUMNS)
+    writer.writeheader()
+    for flash in flashes:
+        writer.writerow(csv_row(flash))
+        yield table.getvalue().encode()
+        table.seek(0)
+        table.truncate()
+    yield table.getvalue().encode()
+
+
+class FlashCounter:
+    """How many flashes of a run are in each state; `add` each message of the feed.
+
+    Only the states of the latest flashes are remembered, so that months of watching need no more memory than a night.
+    """
+
+    _REMEMBERED = 10_000  # far more than can still get a late verdict
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+
+    def add(self, topic: str, _sequence: int, body: bytes) -> None:
+        """Take one message of the feed."""
+        if topic.startswith(FLASH_TOPIC):
+            self._take(_decoder.decode(body).data)
+
+    def _take(self, flash: Flash) -> None:
+        before = self._states.pop(flash.id, None)
+        if before is not None:
+            self.counts[before] -= 1
+        self._states[flash.id] = flash.state
+        self.counts[flash.state] += 1
+        if len(self._states) > self._REMEMBERED:
+            del self._states[next(iter(self._states))]
+
+    @property
+    def found(self) -> int:
+        """How many are not rejected; may be asked from any thread."""
+        return sum(self.counts[state] for state in ("confirmed", "unverified", "detected"))
+
+    def summary(self) -> str:
+        """Return how many flashes of each kind there are, in words."""
+        counts = self.counts
+        order = ("confirmed", "unverified", "detected", "rejected")
+        return ", ".join(f"{counts[state]} {state}" for state in order if counts[state]) or "no flashes"
+
+
+class FlashTable(FlashCounter):
+    """Counts flashes, and keeps their last revisions for a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._flashes: dict[str, Flash] = {}
+
+    def _take(self, flash: Flash) -> None:
+        super()._take(flash)
+        self._flashes[flash.id] = flash
+
+    def table(self, width: int = 250) -> Table:
+        """Return the flashes that were not rejected, one a row, in the order of the video, `width` columns wide."""
+        flashes = sorted(
+            (flash for flash in self._flashes.values() if flash.state != "rejected"),
+            key=lambda flash: (flash.file or "", flash.start_seconds),
+        )
+        columns = {head: [text_of(flash) for flash in flashes] for head, text_of in _COLUMNS.items()}
+        if not any(columns["UTC"]):
+            del columns["UTC"]
+        return fitted_table(
+            columns,
+            width,
+            left_out=("area", "rise", "pulses", "seconds", "sure", "UTC"),
+            right=("seconds", "pulses", "rise", "area", "sure"),
+        )
+
+
+def _sure(flash: Flash) -> str:
+    verdict = flash.verdict
+    return "" if verdict is None or verdict.probability is None else f"{verdict.probability:.0%}"
+
+
+_COLUMNS: dict[str, Callable[[Flash], str]] = {
+    "file": lambda flash: flash.file or flash.camera,
+    "start": lambda flash: clock_text(flash.start_seconds),
+    "UTC": lambda flash: "" if flash.start_utc is None else f"{plain_utc(flash.start_utc)}Z",
+    "state": lambda flash: flash.state,
+    "seconds": lambda flash: "" if flash.duration_seconds is None else f"{flash.duration_seconds:.2f}",
+    "pulses": lambda flash: str(len(flash.pulses)),
+    "rise": lambda flash: f"{flash.peak_rise_levels:.0f}",
+    "area": lambda flash: f"{flash.lit_fraction:.0%}",
+    "sure": _sure,
+}
+
 
 def fitted_table(
     columns: Mapping[str, Sequence[str]], width: int, *, left_out: Sequence[str], right: Sequence[str]
 ) -> Table:
-    """`columns` (head, cells) side by side in `width`, none broken or cut but the first, which holds names.
+    """Return `columns` side by side in `width`; none is broken or cut but the first, which holds names.
 
-    left_out: what is left out for want of room, the least important first. right: what is aligned there.
+    Args:
+        columns: cells by head.
+        width: columns of text.
+        left_out: heads to leave out for want of room, the least important first.
+        right: heads of what is aligned to the right.
     """
     shown = {head: max(map(cell_len, (head, *cells))) for head, cells in columns.items()}
     first = next(iter(shown))
@@ -35,7 +163,7 @@ def fitted_table(
 
 
 def shortened(name: str, width: int) -> str:
-    """`name` in at most `width` columns of a terminal, with a dot for what is missing in its middle."""
+    """Return `name` in at most `width` columns of a terminal, with a dot for what is missing in its middle."""
     if cell_len(name) <= width:
         return name
     tail = ""

@@ -1,11 +1,15 @@
-"""Messages of a feed as lines of a table that grows: for subscribe and history."""
+"""Flashes and messages as single lines: of `watch`, and of `subscribe` and `history`."""
 
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from detector.events import FLASH_TOPIC, FlashMessage
 from stream import Message
+
+_decoder = msgspec.json.Decoder(FlashMessage)
 
 _STYLES = {"detected": "yellow", "confirmed": "bold green", "rejected": "dim", "unverified": "magenta"}
 _HEADER = (
@@ -30,7 +34,7 @@ class EventLines:
 
 
 def event_line(message: Message[dict[str, Any]]) -> Text:
-    """One message: number, when, about what, state, start, length in s, rise in levels, probability, id.
+    """Return one message: number, when, about what, state, start, length in s, rise in levels, probability, id.
 
     The start is in UTC where that is known, else in seconds of the source's own clock.
     """
@@ -53,8 +57,35 @@ def event_line(message: Message[dict[str, Any]]) -> Text:
     return Text(" ".join(cells), style=_STYLES.get(state, ""))
 
 
+def clock_text(seconds: float) -> str:
+    """Return seconds as h:mm:ss.mmm, as players show them."""
+    minutes, rest = divmod(max(0.0, seconds), 60)
+    return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{rest:06.3f}"
+
+
+def flash_line(topic: str, body: bytes) -> Text | None:
+    """Return a message as the one line that `watch` prints; None for what is no flash or was only the start of one."""
+    if not topic.startswith(FLASH_TOPIC):
+        return None
+    flash = _decoder.decode(body).data
+    if flash.state == "detected":
+        return None
+    when = clock_text(flash.start_seconds) if flash.start_utc is None else f"{plain_utc(flash.start_utc)}Z"
+    sure = "" if flash.verdict is None or flash.verdict.probability is None else f"  {flash.verdict.probability:.0%}"
+    why = "" if flash.verdict is None or flash.verdict.reason is None else f"  {flash.verdict.reason}"
+    count = len(flash.pulses)
+    pulses = f"{count} pulse{'s' if count != 1 else ''}"
+    colour = {"confirmed": "bold yellow", "rejected": "dim"}.get(flash.state, "")
+    return Text.assemble(
+        f"{when}  {flash.camera}  ",
+        (flash.state, colour),
+        f"  {flash.duration_seconds or 0:.2f} s  {pulses}  rise {flash.peak_rise_levels:.0f}{sure}",
+        (why, "dim"),
+    )
+
+
 def plain_utc(utc: str) -> str:
-    """To the millisecond, which is finer than any camera's frame."""
+    """Return a time to the millisecond, which is finer than any camera's frame."""
     return utc[:23].replace("T", " ")
 
 

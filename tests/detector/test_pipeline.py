@@ -33,7 +33,7 @@ class Script:
 
 
 class Bench:
-    """A judge that keeps what it is asked until the test answers."""
+    """A verifier that keeps what it is asked until the test answers."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Candidate, VerdictCallback]] = []
@@ -103,7 +103,7 @@ def test_a_flash_has_its_still_and_a_rejected_candidate_has_none(tmp_path: Path)
     bench, said = Bench(), list[Flash]()
     second = replace(candidate(), id="roof-2")
     detector = SourceDetector(
-        Script([candidate()], [second]), bench, said.append, album=MediaWriter(tmp_path, load_settings().evidence)
+        Script([candidate()], [second]), bench, said.append, media=MediaWriter(tmp_path, load_settings().evidence)
     )
     detector.push(frame(30))
     bench.say(lightning=True)
@@ -113,11 +113,11 @@ def test_a_flash_has_its_still_and_a_rejected_candidate_has_none(tmp_path: Path)
     assert [path.name for path in (tmp_path / "stills").iterdir()] == ["roof-1.jpg"]
 
 
-def test_a_still_that_cannot_be_written_costs_the_picture_and_not_the_event(tmp_path: Path) -> None:
+def test_a_still_that_cannot_be_written_costs_the_still_and_not_the_event(tmp_path: Path) -> None:
     (tmp_path / "stills").write_text("a file where the folder should be")
     bench, said = Bench(), list[Flash]()
     detector = SourceDetector(
-        Script([candidate()]), bench, said.append, album=MediaWriter(tmp_path, load_settings().evidence)
+        Script([candidate()]), bench, said.append, media=MediaWriter(tmp_path, load_settings().evidence)
     )
     detector.push(frame(30))
     bench.say(lightning=True)
@@ -138,13 +138,13 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("unverified_first", [False, True])
-def test_what_waits_for_its_verdict_has_its_pictures_on_disk_under_names_that_say_so_and_a_rejected_one_loses_them(
+def test_what_waits_for_its_verdict_has_its_media_on_disk_under_names_that_say_so_and_a_rejected_one_loses_them(
     unverified_first: bool, tmp_path: Path
 ) -> None:
     bench, said = Bench(), list[Flash]()
-    album = MediaWriter(tmp_path, load_settings().evidence)
+    writer = MediaWriter(tmp_path, load_settings().evidence)
     second = replace(candidate(), id="roof-2")
-    detector = SourceDetector(Script([candidate()], [second]), bench, said.append, album=album, source=Recorded())
+    detector = SourceDetector(Script([candidate()], [second]), bench, said.append, media=writer, source=Recorded())
     detector.push(frame(30))
     detector.push(frame(30))
     held = [one for one in gc.get_objects() if type(one) is Clip and one.data == Recorded.DATA]
@@ -160,33 +160,33 @@ def test_what_waits_for_its_verdict_has_its_pictures_on_disk_under_names_that_sa
     assert files(tmp_path) == waiting
 
 
-def test_pictures_that_waited_for_a_verdict_and_are_gone_cost_no_event_and_are_counted_as_lost(
+def test_media_that_waited_for_a_verdict_and_are_gone_cost_no_event_and_are_counted_as_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench, said = Bench(), list[Flash]()
-    album = MediaWriter(tmp_path, load_settings().evidence)
-    detector = SourceDetector(Script([candidate()]), bench, said.append, album=album, source=Recorded())
+    writer = MediaWriter(tmp_path, load_settings().evidence)
+    detector = SourceDetector(Script([candidate()]), bench, said.append, media=writer, source=Recorded())
     detector.push(frame(30))
     (tmp_path / "clips" / "roof-1.mp4.new").unlink()
     bench.say(lightning=True)
     assert (said[-1].media.still, said[-1].media.clip) == ("stills/roof-1.jpg", None)
     assert files(tmp_path) == ["stills/roof-1.jpg"]
     assert "roof-1.mp4.new: cannot be renamed to roof-1.mp4: No such file or directory" in caplog.text
-    assert album.lost == 1
+    assert writer.lost == 1
 
 
 def test_a_clip_that_cannot_be_written_costs_neither_the_still_nor_the_event(tmp_path: Path) -> None:
     (tmp_path / "clips").write_text("a file where the folder should be")
     bench, said = Bench(), list[Flash]()
-    album = MediaWriter(tmp_path, load_settings().evidence)
-    detector = SourceDetector(Script([candidate()]), bench, said.append, album=album, source=Recorded())
+    writer = MediaWriter(tmp_path, load_settings().evidence)
+    detector = SourceDetector(Script([candidate()]), bench, said.append, media=writer, source=Recorded())
     detector.push(frame(30))
     bench.say(lightning=True)
     assert [(flash.state, flash.media.still, flash.media.clip) for flash in said] == [
         ("confirmed", "stills/roof-1.jpg", None)
     ]
     assert (tmp_path / "stills" / "roof-1.jpg").is_file()
-    assert album.lost == 1
+    assert writer.lost == 1
 
 
 class Refusing:
@@ -200,13 +200,13 @@ def no_colours(_max_side: int | None) -> NDArray[np.uint8]:
     raise MemoryError
 
 
-def test_pictures_that_cannot_be_made_cost_the_pictures_and_not_the_event(
+def test_media_that_cannot_be_made_cost_the_media_and_not_the_event(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench, said = Bench(), list[Flash]()
-    album = MediaWriter(tmp_path, load_settings().evidence)
+    writer = MediaWriter(tmp_path, load_settings().evidence)
     broken = replace(candidate(), peak=replace(frame(90), color=no_colours))
-    detector = SourceDetector(Script([broken]), bench, said.append, album=album, source=Refusing())
+    detector = SourceDetector(Script([broken]), bench, said.append, media=writer, source=Refusing())
     detector.push(frame(30))
     bench.say(lightning=True)
     assert [(flash.state, flash.media.still, flash.media.clip) for flash in said] == [("confirmed", None, None)]
@@ -233,9 +233,9 @@ def test_a_flash_whose_moment_its_source_does_not_have_is_said_once_to_be_withou
     source: ClipSource, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench, said = Bench(), list[Flash]()
-    album = MediaWriter(tmp_path, load_settings().evidence)
+    writer = MediaWriter(tmp_path, load_settings().evidence)
     second = replace(candidate(), id="roof-2")
-    detector = SourceDetector(Script([candidate()], [second]), bench, said.append, album=album, source=source)
+    detector = SourceDetector(Script([candidate()], [second]), bench, said.append, media=writer, source=source)
     detector.push(frame(30))
     bench.say(lightning=None)
     bench.say(lightning=True)  # the verdict that came late

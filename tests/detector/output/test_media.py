@@ -10,9 +10,9 @@ from helpers.candidates import candidate, frame
 EVIDENCE = load_settings().evidence
 
 
-def test_the_still_shows_the_brightest_picture_that_is_not_white_all_over(tmp_path: Path) -> None:
-    album = MediaWriter(tmp_path, EVIDENCE)
+def test_the_still_shows_the_brightest_frame_that_is_not_white_all_over(tmp_path: Path) -> None:
+    writer = MediaWriter(tmp_path, EVIDENCE)
     white, bolt = frame(235), frame(120)
-    shown = album.take(replace(candidate(), peak=white, clear=bolt), None)
+    shown = writer.take(replace(candidate(), peak=white, clear=bolt), None)
     assert shown.still == encode_still(bolt)
-    assert album.take(replace(candidate(), peak=white), None).still == encode_still(white)
+    assert writer.take(replace(candidate(), peak=white), None).still == encode_still(white)

@@ -10,9 +10,9 @@ import pytest
 
 from detector.errors import OutputError
 from detector.events import FLASH_SCHEMA, FLASH_TYPE
-from detector.output.printer import Printer
+from detector.output.printer import EventPrinter
 from helpers.feed import LIMIT_SECONDS, flash, options_for, publish, wait_until
-from stream import Publisher
+from stream import Publisher, WireMessage
 
 
 def full_disk(_topic: str, _sequence: int, _body: bytes) -> None:
@@ -21,7 +21,7 @@ def full_disk(_topic: str, _sequence: int, _body: bytes) -> None:
 
 def test_events_are_printed_in_order_and_leaving_prints_what_waits() -> None:
     shown: list[int] = []
-    with Printer(lambda _topic, number, _body: shown.append(number), only=True) as printer:
+    with EventPrinter(lambda _topic, number, _body: shown.append(number), only=True).running() as printer:
         for number in range(100):
             printer.add("ev.flash.cam", number, b"{}")
     assert shown == list(range(100))
@@ -29,8 +29,12 @@ def test_events_are_printed_in_order_and_leaving_prints_what_waits() -> None:
 
 def test_a_reader_that_pauses_holds_up_neither_the_feed_nor_the_end(caplog: pytest.LogCaptureFixture) -> None:
     resumes = threading.Event()
-    printer = Printer(lambda *_event: resumes.wait(LIMIT_SECONDS) and None, only=False)
-    with printer, Publisher(options_for(None), {}, lambda one: printer.add(one.topic, one.sequence, one.body)) as feed:
+    printer = EventPrinter(lambda *_event: resumes.wait(LIMIT_SECONDS) and None, only=False)
+
+    def told(message: WireMessage) -> None:
+        printer.add(message.topic, message.sequence, message.body)
+
+    with printer.running(), Publisher(options_for(None), {}, told) as feed:
         publish(feed, 10_100)
         wait_until(lambda: feed.counters.published == 10_100)
     resumes.set()
@@ -39,8 +43,12 @@ def test_a_reader_that_pauses_holds_up_neither_the_feed_nor_the_end(caplog: pyte
 
 
 def test_a_full_disk_ends_the_printing_with_one_warning_and_not_the_feed(caplog: pytest.LogCaptureFixture) -> None:
-    printer = Printer(full_disk, only=False)
-    with printer, Publisher(options_for(None), {}, lambda one: printer.add(one.topic, one.sequence, one.body)) as feed:
+    printer = EventPrinter(full_disk, only=False)
+
+    def told(message: WireMessage) -> None:
+        printer.add(message.topic, message.sequence, message.body)
+
+    with printer.running(), Publisher(options_for(None), {}, told) as feed:
         publish(feed, 100)
         wait_until(lambda: feed.counters.published == 100)
         printer.check()
@@ -51,7 +59,7 @@ def test_a_full_disk_ends_the_printing_with_one_warning_and_not_the_feed(caplog:
 
 def test_a_full_disk_is_an_error_where_events_go_nowhere_else() -> None:
     def watch_until_it_fails() -> None:
-        with Printer(full_disk, only=True) as printer:
+        with EventPrinter(full_disk, only=True).running() as printer:
             printer.add("ev.flash.cam", 1, b"{}")
             wait_until(printer.check)
 
@@ -60,8 +68,8 @@ def test_a_full_disk_is_an_error_where_events_go_nowhere_else() -> None:
 
 
 def test_a_disk_that_is_full_for_the_last_events_is_an_error_too_where_they_go_nowhere_else() -> None:
-    printer = Printer(full_disk, only=True)
-    with pytest.raises(OutputError, match="cannot print events: No space left"), printer:
+    printer = EventPrinter(full_disk, only=True)
+    with pytest.raises(OutputError, match="cannot print events: No space left"), printer.running():
         printer.add("ev.flash.cam", 1, b"{}")  # nobody checks any more before the run ends
 
 

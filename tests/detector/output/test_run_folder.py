@@ -6,6 +6,7 @@ import resource
 import signal
 import tracemalloc
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,10 @@ from rich.console import Console
 
 from detector.errors import OutputError
 from detector.events import Flash, FlashMessage, Media, Pulse, Verdict
-from detector.output.run_folder import RunFolder, Tally, check_writable, clock_text, flash_line
+from detector.output.files import check_writable
+from detector.output.run_folder import RunFolder
+from detector.output.tables import FlashTable
+from detector.output.text import clock_text, flash_line
 
 
 def flash(flash_id: str = "cam-1.000s-aaaa", state: str = "confirmed", revision: int = 2) -> Flash:
@@ -38,7 +42,7 @@ def body(content: Flash, sequence: int = 1) -> bytes:
 
 
 def test_each_flash_stands_once_in_its_last_revision(tmp_path: Path) -> None:
-    with RunFolder(tmp_path / "run") as folder:
+    with closing(RunFolder(tmp_path / "run")) as folder:
         folder.add("ev.flash.cam", 1, body(flash(state="detected", revision=1)))
         folder.add("ev.flash.cam", 2, body(flash(state="unverified", revision=2)))
         folder.add("ev.flash.cam", 3, body(flash(state="confirmed", revision=3)))
@@ -54,7 +58,7 @@ def test_why_a_light_was_rejected_is_said_in_the_table_and_in_the_line_of_a_watc
     why = "nothing about it glows (reach 0.04)"
     verdict = Verdict(lightning=False, probability=0.1, verifier="photometric", reason=why)
     rejected = body(msgspec.structs.replace(flash(state="rejected"), verdict=verdict))
-    with RunFolder(tmp_path) as folder:
+    with closing(RunFolder(tmp_path)) as folder:
         folder.add("ev.flash.cam", 1, rejected)
     with (tmp_path / "flashes.csv").open(newline="") as table:
         assert next(csv.DictReader(table))["reason"] == why
@@ -63,20 +67,20 @@ def test_why_a_light_was_rejected_is_said_in_the_table_and_in_the_line_of_a_watc
 
 
 def test_a_folder_that_never_began_is_never_made(tmp_path: Path) -> None:
-    with RunFolder(tmp_path / "run"):
+    with closing(RunFolder(tmp_path / "run")):
         pass
     assert not (tmp_path / "run").exists()
 
 
 def test_results_are_on_disk_as_soon_as_a_flash_has_its_verdict(tmp_path: Path) -> None:
-    with RunFolder(tmp_path) as folder:
+    with closing(RunFolder(tmp_path)) as folder:
         folder.add("ev.flash.cam", 1, body(flash()))
         assert (tmp_path / "flashes.jsonl").read_bytes() == body(flash()) + b"\n"
 
 
 def test_a_watch_goes_on_where_an_earlier_one_was_cut_off(tmp_path: Path) -> None:
     (tmp_path / "flashes.jsonl").write_bytes(body(flash("cam-a")) + b"\n" + body(flash("cam-b"))[:50] + b"\n")
-    with RunFolder(tmp_path, keep_earlier=True) as folder:
+    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
         folder.add("ev.flash.cam", 1, body(flash("cam-c")))
     lines = (tmp_path / "flashes.jsonl").read_bytes().splitlines()
     assert [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines] == ["cam-a", "cam-c"]
@@ -90,7 +94,7 @@ def ids(folder: Path) -> list[str]:
 
 def test_a_line_that_a_power_cut_left_unfinished_does_not_spoil_the_next(tmp_path: Path) -> None:
     (tmp_path / "flashes.jsonl").write_bytes(body(flash("cam-a")) + b"\n" + body(flash("cam-b"))[:50])
-    with RunFolder(tmp_path, keep_earlier=True) as folder:
+    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
         folder.begin()
         folder.add("ev.flash.cam", 1, body(flash("cam-c")))
     assert ids(tmp_path) == ["cam-a", "cam-c"]
@@ -101,7 +105,7 @@ def test_results_that_are_taken_away_during_a_watch_are_begun_anew(
     gone: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out, old = tmp_path / "out", tmp_path / "old.jsonl"
-    with RunFolder(out, keep_earlier=True) as folder:
+    with closing(RunFolder(out, keep_earlier=True)) as folder:
         folder.add("ev.flash.cam", 1, body(flash("cam-a")))
         (out / "flashes.jsonl").rename(old)
         if gone == "the folder deleted":
@@ -115,9 +119,9 @@ def test_results_that_are_taken_away_during_a_watch_are_begun_anew(
 
 
 def test_two_watches_that_share_a_folder_lose_no_flash_when_one_ends(tmp_path: Path) -> None:
-    with RunFolder(tmp_path, keep_earlier=True) as folder:
+    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
         folder.add("ev.flash.cam", 1, body(flash("cam-a")))
-        with RunFolder(tmp_path, keep_earlier=True) as other:
+        with closing(RunFolder(tmp_path, keep_earlier=True)) as other:
             other.add("ev.flash.cam", 1, body(flash("cam-b")))
         folder.add("ev.flash.cam", 2, body(flash("cam-c")))
     assert ids(tmp_path) == ["cam-a", "cam-b", "cam-c"]
@@ -130,7 +134,7 @@ def test_the_end_of_a_watch_of_years_takes_little_memory(tmp_path: Path) -> None
     size = (tmp_path / "flashes.jsonl").stat().st_size
     tracemalloc.start()
     try:
-        with RunFolder(tmp_path, keep_earlier=True) as folder:
+        with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
             folder.begin()
         assert tracemalloc.get_traced_memory()[1] < size / 3
     finally:
@@ -143,7 +147,7 @@ def test_flashes_that_come_while_the_disk_is_full_follow_once_there_is_room(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     size = len(body(flash("cam-a"))) + 1
-    with RunFolder(tmp_path, keep_earlier=True) as folder:
+    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size + size // 2, before[1]))
@@ -169,10 +173,10 @@ def test_a_run_that_overwrites_takes_the_place_of_the_earlier_one_with_its_pictu
     kept = tmp_path / "stills" / "mine.jpg", tmp_path / "outside.jpg"
     for file in (still, clip, *kept):
         file.write_bytes(b"")
-    with RunFolder(tmp_path) as folder:
+    with closing(RunFolder(tmp_path)) as folder:
         folder.add("ev.flash.cam", 1, body(pictured("cam-a", Media(still="stills/old.jpg", clip="clips/old.mp4"))))
         folder.add("ev.flash.cam", 2, body(pictured("cam-b", Media(still="../outside.jpg"))))
-    with RunFolder(tmp_path, overwrite=True) as folder:
+    with closing(RunFolder(tmp_path, overwrite=True)) as folder:
         assert folder.clips == {clip.resolve()}
         assert still.exists(), "until there is something to watch"
         folder.begin()
@@ -189,9 +193,9 @@ def pictured(flash_id: str, media: Media) -> Flash:
 
 
 def test_a_folder_that_holds_flashes_is_refused_unless_they_may_be_replaced(tmp_path: Path) -> None:
-    with RunFolder(tmp_path) as folder:
+    with closing(RunFolder(tmp_path)) as folder:
         folder.begin()
-    with RunFolder(tmp_path) as folder:  # none were found before
+    with closing(RunFolder(tmp_path)) as folder:  # none were found before
         folder.add("ev.flash.cam", 1, body(flash()))
     with pytest.raises(
         OutputError, match=r"holds the flashes of an earlier run; choose another folder, or .*--overwrite"
@@ -210,7 +214,7 @@ def test_results_that_cannot_be_written_cost_themselves_and_not_the_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "flashes.jsonl").mkdir()
-    with RunFolder(tmp_path, keep_earlier=True) as folder:
+    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
         folder.add("ev.flash.cam", 1, body(flash()))
         folder.add("ev.flash.cam", 2, body(flash("b")))
     assert "cannot write results: Is a directory" in str(folder.failure)
@@ -228,13 +232,13 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_done(tmp_
             check_writable(tmp_path / "locked" / "run")
 
 
-def test_the_tally_counts_rejected_flashes_but_does_not_list_them() -> None:
-    tally = Tally()
-    tally.add("ev.flash.cam", 1, body(flash("a", "detected", 1)))
-    tally.add("ev.flash.cam", 2, body(flash("a", "rejected", 2)))
-    tally.add("ev.flash.cam", 3, body(flash("b", "confirmed", 2)))
-    assert tally.counts == Counter(confirmed=1, rejected=1)
-    assert tally.table().row_count == 1
+def test_the_table_counts_rejected_flashes_but_does_not_list_them() -> None:
+    flashes = FlashTable()
+    flashes.add("ev.flash.cam", 1, body(flash("a", "detected", 1)))
+    flashes.add("ev.flash.cam", 2, body(flash("a", "rejected", 2)))
+    flashes.add("ev.flash.cam", 3, body(flash("b", "confirmed", 2)))
+    assert flashes.counts == Counter(confirmed=1, rejected=1)
+    assert flashes.table().row_count == 1
 
 
 LONG_NAME = "2026-07-14 Gewitter über dem Starnberger See, Blick nach Westen, A7S III.mp4"
@@ -242,11 +246,11 @@ LONG_NAME = "2026-07-14 Gewitter über dem Starnberger See, Blick nach Westen, A
 
 def table_in(width: int, file: str, start_utc: str | None = "2026-07-14T20:04:36.502881Z") -> list[str]:
     """The lines of a run's table with one flash, on a terminal of `width` columns."""
-    tally = Tally()
-    tally.add("ev.flash.cam", 1, body(msgspec.structs.replace(flash(), file=file, start_utc=start_utc)))
+    flashes = FlashTable()
+    flashes.add("ev.flash.cam", 1, body(msgspec.structs.replace(flash(), file=file, start_utc=start_utc)))
     console = Console(width=width)
     with console.capture() as captured:
-        console.print(tally.table(width))
+        console.print(flashes.table(width))
     return captured.get().splitlines()
 
 
