@@ -1,4 +1,4 @@
-"""Hook: a program of the user's that is run for each event, with the event's JSON on its standard input."""
+"""EventCommand: a program of the user's that is run for each event, with its JSON on standard input."""
 
 import os
 import shlex
@@ -10,20 +10,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from detector.errors import DetectorError
 
 _GRACE_SECONDS = 1.0
 
 
-class Hook:
+class EventCommand:
     """Runs `command` once for each event, `jobs` at a time, each for at most `limit_seconds`.
 
     `run` waits while `jobs` are running. A command that fails or is stopped at its limit is reported by `complain` with
-    the event's name, and counted in `failed`; the next event is not affected. Use as a context: leaving waits for what
-    still runs.
+    the event's name, and counted in `failed`; the next event is not affected. `close` waits for what still runs.
 
     Raises:
         DetectorError: the command is empty or its program cannot be found.
@@ -44,12 +41,8 @@ class Hook:
         future.add_done_callback(lambda _: self._free.release())
         return future
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Wait for what still runs."""
         self._pool.shutdown()
 
     def _run(self, name: str, body: bytes) -> None:
@@ -74,16 +67,24 @@ class Hook:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether `process` has ended: one that sudo has made another user's may not be asked to."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    """Return whether `process` has ended: one that sudo has made another user's may not be asked to."""
+    for name in ("SIGTERM", "SIGKILL"):
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
+            _signal_group(process, name)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
     if process.stdin is not None:
         with suppress(OSError):
             process.stdin.close()
     return process.poll() is not None
+
+
+def _signal_group(process: "subprocess.Popen[bytes]", name: str) -> None:
+    """Send the signal called `name` to `process` and its children; where there are no groups, end it alone."""
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, getattr(signal, name))
+    else:
+        process.kill()
 
 
 def _split(command: str) -> list[str]:

@@ -1,22 +1,20 @@
-"""The command line: parse, call one command, print its failure as one line, return its exit code."""
+"""The command line: import one command, run it, print its failure as one line, return its exit code."""
 
 import argparse
 import errno
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import NoReturn
 
 from detector import __version__
-from detector.cli import commands
+from detector.cli.commands import COMMANDS
 from detector.errors import DetectorError, UsageError
 from stream import StreamError, redact
-
-_NOT_COMMANDS = {"common"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,40 +24,51 @@ class _Parser(argparse.ArgumentParser):
         super().error(redact(message))
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; one module in detector/commands is one command."""
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of all commands; it knows the flags of the command `chosen` only, which alone is imported.
+
+    Raises:
+        StreamError: a library that the command needs cannot be loaded.
+    """
     parser = _Parser(
         prog="lightning-detector",
         description="Find lightning in cameras and recordings, and tell other services about every flash.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    chosen = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in iter_modules(commands.__path__):
-        if module.name in _NOT_COMMANDS:
-            continue
-        command = import_module(f"detector.cli.commands.{module.name}")
-        summary = (command.__doc__ or "").strip()
-        added = chosen.add_parser(
-            module.name.replace("_", "-"),
-            help=summary.splitlines()[0],
-            description=summary,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.add_arguments(added)
-        added.set_defaults(run=command.run)
+    added = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        if name == chosen:
+            command = import_module(f"detector.cli.commands.{name.replace('-', '_')}")
+            description = (command.__doc__ or "").strip()
+            formatter = argparse.RawDescriptionHelpFormatter
+            own = added.add_parser(name, help=summary, description=description, formatter_class=formatter)
+            command.add_arguments(own)
+            own.set_defaults(run=command.run)
+        else:
+            added.add_parser(name, help=summary)
     return parser
 
 
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Return the flags in `words`; leaves with code 2 where they are wrong."""
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    parser = build_parser(chosen)
+    if chosen is not None and chosen not in COMMANDS:
+        near = get_close_matches(chosen, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose of {', '.join(COMMANDS)}"
+        parser.error(f"there is no command {chosen!r}; {hint}")
+    return parser.parse_args(words)
+
+
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command in `words` (default: the process's arguments) and give back its exit code.
+    """Run the command in `words` (default: the process's arguments) and return its exit code.
 
     0 done, 1 something went wrong that the message names, 2 wrong use, 130 ended by Ctrl-C.
     """
     _replace_what_is_closed()
     _let_no_sign_fail()
-    arguments = build_parser().parse_args(words)
     try:
-        return _run(arguments)
+        return _run(_parsed(sys.argv[1:] if words is None else words))
     except (StreamError, DetectorError) as error:
         if isinstance(error.__cause__, BrokenPipeError):
             return _reader_has_left()
@@ -78,14 +87,14 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """The command's exit code, once all that it printed is out: at the program's end nobody could explain a failure."""
+    """Return the exit code, once all that was printed is out: at the program's end nobody could explain a failure."""
     code = int(arguments.run(arguments))
     sys.stdout.flush()
     return code
 
 
 def _replace_what_is_closed() -> None:
-    """What is written to a stream that the shell closed (`>&-`) goes nowhere."""
+    """Send what is written to a stream that the shell closed (`>&-`) nowhere."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for the whole run
@@ -98,11 +107,11 @@ def _let_no_sign_fail() -> None:
 
 
 def _reader_has_left() -> int:
-    """The reader of our output (head, less) has left: no error."""
+    """Return the exit code where the reader of our output (head, less) has left: no error."""
     _write_no_more()
     return 0
 
 
 def _write_no_more() -> None:
-    """Nothing more can be said on stdout, nor is tried when the program ends."""
+    """Send what is still written to stdout nowhere, also at the end of the program."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

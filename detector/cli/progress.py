@@ -2,10 +2,9 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,21 +12,22 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from detector.output.printer import write_out
-from detector.output.run_folder import Counts, Tally, clock_text
+from detector.output.files import write_out
+from detector.output.tables import FlashCounter, FlashTable
+from detector.output.text import clock_text
 from stream import CameraStatus
 
 
 class ReplayProgress:
     """A bar for each file: percent, speed against real time, flashes so far, time left. Nothing if not a terminal.
 
-    It hears of the replay as detector.run.replay.Progress asks.
+    It is a detector.run.replay.Progress.
     """
 
-    def __init__(self, console: Console, files: int, tally: Tally, *, quiet: bool = False) -> None:
+    def __init__(self, console: Console, files: int, table: FlashTable, *, quiet: bool = False) -> None:
         self._console = console
         self._files = files
-        self._tally = tally
+        self._table = table
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
@@ -47,14 +47,11 @@ class ReplayProgress:
         self._duration: float | None = None
         self._last = 0.0
 
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
+    @contextmanager
+    def shown(self) -> "Iterator[ReplayProgress]":
+        """Show the bars while the block lasts."""
+        with self._bars:
+            yield self
 
     def begin(self, path: Path, duration_seconds: float | None) -> None:
         """A file starts."""
@@ -73,7 +70,7 @@ class ReplayProgress:
             return
         self._shown = now
         speed = seconds / max(1e-6, now - self._started)
-        flashes = f"{self._tally.found} flashes"
+        flashes = f"{self._table.found} flashes"
         self._bars.update(self._task, completed=seconds, speed=f"{speed:.1f}x", flashes=flashes)
 
     def end(self, problem: str | None) -> None:
@@ -96,19 +93,24 @@ class ReplayProgress:
         return f"{min(1.0, self._last / self._duration):.0%}".replace("%", " %")
 
 
-def summary_line(tally: Tally, files: int, watched_seconds: float, *, broken: int = 0, told: bool = True) -> str:
-    """What a replay of `files` came to, in one line.
+def summary_line(table: FlashTable, files: int, watched_seconds: float, *, broken: int = 0, told: bool = True) -> str:
+    """Return what a replay came to, in one line.
 
-    broken: so many of them could not be watched to their end. told: whether rejected lights are shown somewhere.
+    Args:
+        table: the flashes.
+        files: how many files were watched.
+        watched_seconds: how much video.
+        broken: so many files could not be watched to their end.
+        told: whether rejected lights are shown somewhere.
     """
     plural = "s" if files != 1 else ""
     but = f"; {broken} not watched to the end" if broken else ""
-    where = " (rejected lights: --json, --out or tune)" if tally.counts["rejected"] and not told else ""
-    return f"{tally.summary()} in {clock_text(watched_seconds)[:-4]} of video from {files} file{plural}{but}{where}"
+    where = " (rejected lights: --json, --out or tune)" if table.counts["rejected"] and not told else ""
+    return f"{table.summary()} in {clock_text(watched_seconds)[:-4]} of video from {files} file{plural}{but}{where}"
 
 
 def stopped_line(tried: int, files: int, reached: str) -> str:
-    """Of a replay that was told to stop: how many of `files` it came to, and how far it got in the last one."""
+    """Return how many of `files` a replay that was stopped came to, and how far it got in the last one."""
     plural = "s" if files != 1 else ""
     last = f", the last to {reached}" if tried else ""
     return f"stopped early: {tried} of {files} file{plural}{last}"
@@ -117,22 +119,17 @@ def stopped_line(tried: int, files: int, reached: str) -> str:
 class WatchDisplay:
     """One line per camera, up to date on a terminal; nothing elsewhere or if `hidden` (the log has the changes)."""
 
-    def __init__(self, console: Console, results: Console, counts: Counts, *, hidden: bool = False) -> None:
+    def __init__(self, console: Console, results: Console, counter: FlashCounter, *, hidden: bool = False) -> None:
         self._results = results
-        self._counts = counts
+        self._counter = counter
         live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._live = live if console.is_terminal and not hidden else None
 
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+    @contextmanager
+    def shown(self) -> "Iterator[WatchDisplay]":
+        """Show the lines while the block lasts."""
+        with self._live or nullcontext():
+            yield self
 
     def say(self, line: Text) -> None:
         """Print a result: above the display if both are on one terminal, else to stdout as it is."""
@@ -166,4 +163,4 @@ class WatchDisplay:
                 str(status.reconnects),
                 Text(status.last_error or ""),
             )
-        self._live.update(Group(table, Text(self._counts.summary(), style="bold")), refresh=True)
+        self._live.update(Group(table, Text(self._counter.summary(), style="bold")), refresh=True)

@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_HANG_UP = getattr(signal, "SIGHUP", None)
+"""Missing on Windows."""
+_SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _HANG_UP) if number is not None)
 
 
 @contextmanager
@@ -21,7 +23,7 @@ def stop_on_signals(stop: Event) -> Iterator[Event]:
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set() and number == signal.SIGHUP:
+        if stop.is_set() and number == _HANG_UP:
             return
         if stop.is_set():
             # Threads may be deep inside FFmpeg or a model: only this leaves without waiting for them.
@@ -29,7 +31,7 @@ def stop_on_signals(stop: Event) -> Iterator[Event]:
         stop.set()
         _say(b"\nStopping: finishing what is open. Ctrl-C again leaves now.\n")
 
-    heard = [number for number in _SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    heard = [number for number in _SIGNALS if number != _HANG_UP or signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield stop

@@ -13,8 +13,8 @@ _log = logging.getLogger(__name__)
 _LOOK_BACK = 1000  # messages about flashes: far more than can wait for a verdict at one moment
 
 
-def left_open(journal: Path, verdict: Verdict) -> list[Flash]:
-    """The next revision, with `verdict`, of each flash that stands as `detected` at the end of `journal`."""
+def recover_unresolved(journal: Path, verdict: Verdict) -> list[Flash]:
+    """Return the next revision, with `verdict`, of each flash that stands as `detected` at the end of `journal`."""
     last: dict[str, Flash] = {}
     try:
         for kept in read_history(journal, HistoryFilter(topics=(FLASH_TOPIC,), newest=_LOOK_BACK)):

@@ -1,34 +1,33 @@
 """What replay and watch share: the verifier, the feed and the detectors of one run."""
 
-import argparse
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
-import msgspec
-
-from detector.cli.outlet import feed_options
 from detector.events import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
 from detector.output.media import ClipSource, MediaWriter
-from detector.pipeline import SOFTWARE, SourceDetector
+from detector.pipeline import SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.run.cameras import CameraEntry
-from detector.run.recovery import left_open
+from detector.run.recovery import recover_unresolved
+from detector.run.system_events import (
+    CAMERA_SCHEMA,
+    CAMERA_TOPIC,
+    CAMERA_TYPE,
+    SYSTEM_SCHEMA,
+    SYSTEM_TOPIC,
+    SYSTEM_TYPE,
+    SystemState,
+)
 from detector.settings import Settings
 from detector.verify.base import NullVerifier, unverified
 from detector.verify.batcher import Batcher
 from detector.verify.factory import choose_verifier
 from detector.verify.photometric.verifier import PhotometricVerifier
-from stream import CameraStatus, Publisher, WireMessage
-
-CAMERA_TYPE = "lightning.camera.v1"
-CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
-SYSTEM_TYPE = "lightning.system.v1"
-SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
+from stream import CameraStatus, FeedOptions, Publisher, WireMessage
 
 _ASKING_NO_MODEL = (NullVerifier.name, PhotometricVerifier.name)
 
@@ -37,79 +36,92 @@ _log = logging.getLogger(__name__)
 Listener = Callable[[str, int, bytes], None]
 
 
-class SystemState(msgspec.Struct, frozen=True, kw_only=True):
-    """What `watch` says of itself: that it started or stopped, with which cameras and which verifier, and why that."""
+@contextmanager
+def open_session(
+    settings: Settings,
+    publish: FeedOptions,
+    listeners: Sequence[Listener] = (),
+    *,
+    out: Path | None = None,
+    stop: Event | None = None,
+) -> "Iterator[Session]":
+    """Start the verifier and open the feed; at the end, answer what is asked and drain the feed.
 
-    state: Literal["started", "stopped"]
-    cameras: tuple[str, ...]
-    verifier: str
-    software: str = SOFTWARE
+    Args:
+        settings: of the run.
+        publish: how events are published and kept.
+        listeners: each is called with (topic, sequence, body) of every message, after it was committed and published.
+        out: folder of the run, where stills and clips go; None keeps none.
+        stop: once set, nothing waits for the verifier any longer.
+
+    Raises:
+        VerifierError, FeedError, JournalError: it cannot start; nothing is left running.
+    """
+
+    def tell(message: WireMessage) -> None:
+        for listener in listeners:
+            listener(message.topic, message.sequence, message.body)
+
+    with ExitStack() as stack:
+        verifier, line = choose_verifier(settings)
+        stack.callback(verifier.close)
+        feed = stack.enter_context(Publisher(publish, schema=event_schema(), on_message=tell))
+        # Entered last, left first: what it still answers is published before the feed is drained.
+        batcher = stack.enter_context(Batcher(verifier, settings.batcher, stop))
+        media = None if out is None else MediaWriter(out, settings.evidence)
+        yield Session(settings, feed, batcher, media, verifier_name=verifier.name, line=line)
 
 
 class Session:
-    """Use as a context: entering opens the feed and starts the verifier; leaving answers what is asked and drains it.
+    """One run: makes the detector of each source and publishes what they find; see `open_session`.
 
-    listeners: each is called with (topic, sequence, body) of every message, after it was committed and published.
-    stop: once set, nothing waits for the verifier any longer.
-    line: which verifier was chosen, and why.
-
-    Raises:
-        VerifierError, FeedError, JournalError: when entered; nothing is left running.
+    Attributes:
+        verifier_name: the verifier that was chosen.
+        line: which verifier was chosen, and why.
     """
 
     def __init__(
         self,
         settings: Settings,
-        arguments: argparse.Namespace,
-        listeners: Sequence[Listener],
-        out: Path | None,
-        stop: Event | None = None,
+        feed: Publisher,
+        batcher: Batcher,
+        media: MediaWriter | None,
+        *,
+        verifier_name: str,
+        line: str,
     ) -> None:
+        self.verifier_name = verifier_name
+        self.line = line
         self._settings = settings
-        self._arguments = arguments
-        self._listeners = listeners
-        self._album = None if out is None else MediaWriter(out, settings.evidence)
-        self._stop = stop
-        self._stack = ExitStack()
-        self.line = ""
+        self._feed = feed
+        self._batcher = batcher
+        self._media = media
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            options = feed_options(self._settings, self._arguments)
-            verifier, self.line = choose_verifier(self._settings)
-            self._verifier, self._journal = verifier.name, options.journal
-            stack.callback(verifier.close)
-            model = getattr(self._arguments, "model", None)
-            if model is not None and verifier.name in _ASKING_NO_MODEL:
-                _log.warning("--model %s is not asked: the verifier is %s; see --verifier", model, verifier.name)
-            self._feed = stack.enter_context(Publisher(options, schema=event_schema(), on_message=self._tell))
-            # Entered last, left first: what it still answers is published before the feed is drained.
-            self._batcher = stack.enter_context(Batcher(verifier, self._settings.batcher, self._stop))
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    @property
+    def asks_model(self) -> bool:
+        """Whether the verifier asks a model."""
+        return self.verifier_name not in _ASKING_NO_MODEL
 
     def history_seconds(self, settings: Settings) -> float:
-        """How much of a source must be kept so that the longest candidate can be cut from it; 0 without a folder."""
+        """Return how much of a source must be kept so that the longest candidate can be cut from it.
+
+        It is 0 where no clips are kept.
+        """
         evidence, prefilter = settings.evidence, settings.prefilter
-        if self._album is None or not evidence.clips:
+        if self._media is None or not evidence.clips:
             return 0.0
         longest = prefilter.max_candidate_seconds + prefilter.gap_seconds
         return evidence.before_seconds + longest + evidence.after_seconds
 
     def file_detector(self, name: str, file: str, source: ClipSource) -> SourceDetector:
-        """A fresh detector for the recording that events call `file`, opened as `source`."""
+        """Return a fresh detector for the recording that events call `file`, opened as `source`."""
         prefilter = Prefilter(name, self._settings.prefilter)
-        return SourceDetector(prefilter, self._batcher, self._publish, album=self._album, source=source, file=file)
+        return SourceDetector(prefilter, self._batcher, self._publish, media=self._media, source=source, file=file)
 
     def camera_detector(self, entry: CameraEntry, source: ClipSource) -> SourceDetector:
-        """A fresh detector for a live camera."""
+        """Return a fresh detector for a live camera."""
         prefilter = Prefilter(entry.name, entry.settings.prefilter, mask=entry.mask, region=entry.region)
-        return SourceDetector(prefilter, self._batcher, self._publish, album=self._album, source=source)
+        return SourceDetector(prefilter, self._batcher, self._publish, media=self._media, source=source)
 
     @property
     def failure(self) -> BaseException | None:
@@ -117,9 +129,9 @@ class Session:
         return self._feed.failure
 
     @property
-    def lost_pictures(self) -> int:
+    def lost_media(self) -> int:
         """How many stills and clips could not be written."""
-        return 0 if self._album is None else self._album.lost
+        return 0 if self._media is None else self._media.lost
 
     def drain(self) -> None:
         """Wait until everything asked of the verifier is answered, or the run is stopped."""
@@ -129,21 +141,24 @@ class Session:
         """Publish the state of a camera."""
         name = status.camera
         self._feed.publish(
-            topic=f"ev.camera.{name}", type=CAMERA_TYPE, subject=name, dataschema=CAMERA_SCHEMA, data=status
+            topic=CAMERA_TOPIC + name, type=CAMERA_TYPE, subject=name, dataschema=CAMERA_SCHEMA, data=status
         )
 
     def publish_system(self, state: Literal["started", "stopped"], cameras: Sequence[str]) -> None:
         """Publish that watching `cameras` has started or stopped."""
         data = SystemState(state=state, cameras=tuple(cameras), verifier=self.line)
         site = self._settings.feed.site
-        self._feed.publish(topic="ev.system", type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)
+        self._feed.publish(topic=SYSTEM_TOPIC, type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)
 
-    def close_left_open(self) -> None:
-        """Publish as `unverified` what a killed run left in the journal without a verdict: nobody shall wait for it."""
-        if self._journal is not None:
-            for flash in left_open(self._journal, unverified(self._verifier, "its run was killed before the verdict")):
-                _log.warning("%s: left without a verdict by a run that was killed; published as unverified", flash.id)
-                self._publish(flash)
+    def publish_unresolved(self, journal: Path) -> None:
+        """Publish as `unverified` what a killed run left in `journal` without a verdict.
+
+        Subscribers then do not wait for a verdict that will never come.
+        """
+        verdict = unverified(self.verifier_name, "its run was killed before the verdict")
+        for flash in recover_unresolved(journal, verdict):
+            _log.warning("%s: left without a verdict by a run that was killed; published as unverified", flash.id)
+            self._publish(flash)
 
     def _publish(self, flash: Flash) -> None:
         self._feed.publish(
@@ -153,7 +168,3 @@ class Session:
             dataschema=FLASH_SCHEMA,
             data=flash,
         )
-
-    def _tell(self, message: WireMessage) -> None:
-        for listener in self._listeners:
-            listener(message.topic, message.sequence, message.body)

@@ -2,10 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from detector.pipeline import SourceDetector
 from stream import Camera, CameraStatus, CaptureOptions, FeedError
@@ -17,10 +16,15 @@ _RESTART_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedCamera:
-    """One camera to watch: its name, its address (with credentials), how to open it, what finds its flashes.
+class CameraSpec:
+    """One camera to watch.
 
-    history_seconds: how much of what came is kept for clips.
+    Attributes:
+        name: of the camera.
+        address: with its credentials.
+        options: how it is opened.
+        make_detector: makes what finds its flashes.
+        history_seconds: how much of what came is kept for clips.
     """
 
     name: str
@@ -30,7 +34,7 @@ class WatchedCamera:
     history_seconds: float = 0.0
 
     def __repr__(self) -> str:
-        return f"WatchedCamera({self.name})"
+        return f"CameraSpec({self.name})"
 
 
 class CameraWorker:
@@ -39,15 +43,15 @@ class CameraWorker:
     Whatever goes wrong in it is logged and kept in `fault`, and the camera is taken up again.
     """
 
-    def __init__(self, watched: WatchedCamera, on_state: Callable[[CameraStatus], None]) -> None:
-        self.name = watched.name
+    def __init__(self, spec: CameraSpec, on_state: Callable[[CameraStatus], None]) -> None:
+        self.name = spec.name
         self.fault: BaseException | None = None
-        self._watched = watched
+        self._spec = spec
         self._on_state = on_state
         self._stop = threading.Event()
         self._detector: SourceDetector | None = None
         self._camera = self._open()
-        self._thread = threading.Thread(target=self._run, name=f"camera-{watched.name}")
+        self._thread = threading.Thread(target=self._run, name=f"camera-{spec.name}")
 
     @property
     def status(self) -> CameraStatus:
@@ -65,21 +69,22 @@ class CameraWorker:
 
     def join(self, timeout_seconds: float) -> bool:
         """Wait for the thread's end; whether it has ended."""
-        self._thread.join(timeout_seconds)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
     def _open(self) -> Camera:
-        watched = self._watched
+        spec = self._spec
         return Camera(
-            watched.name,
-            watched.address,
-            watched.options,
+            spec.name,
+            spec.address,
+            spec.options,
             on_state=self._tell,
-            history_seconds=watched.history_seconds,
+            history_seconds=spec.history_seconds,
         )
 
     def _tell(self, status: CameraStatus) -> None:
-        """Pass on what became of the camera; told in the thread that looks at its pictures."""
+        """Pass on what became of the camera; called in the thread that takes its frames."""
         if status.state == "down" and self._detector is not None:
             # A stroke may have cut its power, for days: what it showed last must not wait for its return.
             self._detector.finish()
@@ -100,7 +105,7 @@ class CameraWorker:
                 self._camera = self._open()
 
     def _watch_once(self) -> None:
-        detector = self._detector = self._watched.make_detector(self._camera)
+        detector = self._detector = self._spec.make_detector(self._camera)
         with self._camera as frames:
             try:
                 for frame in frames:
@@ -109,20 +114,23 @@ class CameraWorker:
                 detector.finish()
 
 
-class Station:
-    """All cameras of a run. Use as a context: entering starts their threads, leaving stops and joins them."""
+class CameraPool:
+    """All cameras of a run, each watched by a worker of its own while the block of `running` lasts."""
 
-    def __init__(self, cameras: Sequence[WatchedCamera], on_state: Callable[[CameraStatus], None]) -> None:
+    def __init__(self, cameras: Sequence[CameraSpec], on_state: Callable[[CameraStatus], None]) -> None:
         self.workers = [CameraWorker(camera, on_state) for camera in cameras]
 
-    def __enter__(self) -> Self:
-        for worker in self.workers:
-            worker.start()
-        return self
+    @contextmanager
+    def running(self) -> "Iterator[CameraPool]":
+        """Start the workers, and stop and join them at the end of the block."""
+        try:
+            for worker in self.workers:
+                worker.start()
+            yield self
+        finally:
+            self._stop()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _stop(self) -> None:
         for worker in self.workers:
             worker.stop()
         for worker in self.workers:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from detector.cli.verifier_arguments import lay_verifier_arguments
+from detector.cli.options import lay_verifier_arguments
 from detector.verify.vlm.local.snapshot import pinned_revision
 from helpers import ROOT
 from helpers.models import REVISION_46, model_settings

@@ -1,6 +1,5 @@
 """`replay` and `watch` with a model: every flash is judged, and no camera suffers whatever the model does."""
 
-import argparse
 import json
 import os
 import signal
@@ -17,16 +16,16 @@ import msgspec
 import psutil
 import pytest
 
-from detector.cli.main import build_parser, main
+from detector.cli.main import main
 from detector.run.cameras import load_cameras
-from detector.run.session import Session
-from detector.run.watch import Station, WatchedCamera
+from detector.run.session import open_session
+from detector.run.watch import CameraPool, CameraSpec
 from detector.settings import Settings
 from helpers.model_server import ModelServer
 from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
 from helpers.rtsp import RtspServer, wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
-from stream import CameraStatus
+from stream import CameraStatus, FeedOptions
 
 pytestmark = pytest.mark.slow
 FLASHES = (FlashPlan(kind="sheet", at=1.0), FlashPlan(kind="bolt", at=3.0))
@@ -149,25 +148,24 @@ class Events:
 
 
 @contextmanager
-def four_cameras(settings: Settings, url: str, events: Events, tmp_path: Path) -> Iterator[Station]:
+def four_cameras(settings: Settings, url: str, events: Events, tmp_path: Path) -> Iterator[CameraPool]:
     """A running watch of four cameras; on leaving, every flash must have its last word."""
-    journal = str(tmp_path / f"{time.monotonic_ns()}.db")
-    arguments: argparse.Namespace = build_parser().parse_args(["watch", url, "--publish", "none", "--journal", journal])
+    publish = FeedOptions(site="site", journal=tmp_path / f"{time.monotonic_ns()}.db")
     with ExitStack() as stack:
-        session = stack.enter_context(Session(settings, arguments, [events], None))
+        session = stack.enter_context(open_session(settings, publish, [events]))
         cameras = {"camera": [{"url": url, "name": name} for name in "abcd"]}
         _, entries = load_cameras([("settings", msgspec.to_builtins(settings)), ("cameras", cameras)])
         watched = [
-            WatchedCamera(entry.name, entry.address, entry.capture, partial(session.camera_detector, entry))
+            CameraSpec(entry.name, entry.address, entry.capture, partial(session.camera_detector, entry))
             for entry in entries
         ]
 
         def ignore(_status: CameraStatus) -> None:
             pass
 
-        station = stack.enter_context(Station(watched, ignore))
-        wait_for(lambda: all(w.status.state == "live" for w in station.workers), 30, "four live cameras")
-        yield station
+        pool = stack.enter_context(CameraPool(watched, ignore).running())
+        wait_for(lambda: all(w.status.state == "live" for w in pool.workers), 30, "four live cameras")
+        yield pool
     for name, flashes in events.flashes.items():
         states = [flash["state"] for flash in flashes]
         assert states[0] == "detected", f"{name}: {states}"
@@ -175,8 +173,8 @@ def four_cameras(settings: Settings, url: str, events: Events, tmp_path: Path) -
         assert [flash["revision"] for flash in flashes] == list(range(1, len(flashes) + 1))
 
 
-def assert_no_frame_was_lost(station: Station) -> None:
-    for worker in station.workers:
+def assert_no_frame_was_lost(pool: CameraPool) -> None:
+    for worker in pool.workers:
         status = worker.status
         assert (status.skipped, status.reconnects, worker.fault) == (0, 0, None), f"{worker.name}: {status}"
 
@@ -186,15 +184,15 @@ def test_a_slow_model_server_costs_neither_frames_nor_the_first_message(
 ) -> None:
     url = rtsp_server(two_flashes).url
     quick, slow = Events(), Events()
-    with four_cameras(model_settings("photometric"), url, quick, tmp_path) as station:
+    with four_cameras(model_settings("photometric"), url, quick, tmp_path) as pool:
         wait_for(lambda: len(quick.flashes) >= 12, 40, "twelve flashes")
-        assert_no_frame_was_lost(station)
+        assert_no_frame_was_lost(pool)
     with ModelServer(probability=0.8, seconds=2.0) as server:
         served = {"endpoint": server.endpoint, "concurrency": 2}
         settings = model_settings("served", served=served, batcher={"deadline_seconds": 3.0, "waiting_limit": 8})
-        with four_cameras(settings, url, slow, tmp_path) as station:
+        with four_cameras(settings, url, slow, tmp_path) as pool:
             wait_for(lambda: len(slow.flashes) >= 16, 60, "sixteen flashes")
-            assert_no_frame_was_lost(station)
+            assert_no_frame_was_lost(pool)
     assert any("late" in (f["verdict"]["reason"] or "") for flashes in slow.flashes.values() for f in flashes[1:])
     median_quick, median_slow = (e.latencies_ms()[len(e.flashes) // 2] for e in (quick, slow))
     assert median_slow < median_quick + 250, "the first message must not wait for the model"
@@ -212,7 +210,7 @@ def test_killing_and_stopping_the_model_costs_four_cameras_no_frame_and_no_event
     url = rtsp_server(two_flashes).url
     settings = model_settings(minicpm={"answer_limit_seconds": 3.0}, batcher={"deadline_seconds": 4.0})
     events = Events()
-    with four_cameras(settings, url, events, tmp_path) as station:
+    with four_cameras(settings, url, events, tmp_path) as pool:
         wait_for(events.judged, 60, "a first verdict")
         for blow in (signal.SIGKILL, signal.SIGSTOP):
             hurt = worker_process()
@@ -220,7 +218,7 @@ def test_killing_and_stopping_the_model_costs_four_cameras_no_frame_and_no_event
             wait_for(partial(_another, hurt), 60, f"a new process after {blow.name}")
             before = events.judged()  # from here on only the new process judges: the next blow must not hit it loading
             wait_for(lambda: events.judged() > before, 60, f"verdicts after {blow.name}")  # noqa: B023 - within the turn
-        assert_no_frame_was_lost(station)
+        assert_no_frame_was_lost(pool)
 
 
 def worker_process() -> int:

@@ -1,1 +1,19 @@
-"""The commands, one module each: its docstring is its help, `add_arguments` its flags, `run` its work."""
+"""The commands, a module each; here is what can be said of them without importing any."""
+
+COMMANDS = {
+    "calibrate": "Fit a model's temperature and bias on labelled clips, and print them as settings.",
+    "doctor": "Say what is installed, what is missing and what to do about it.",
+    "history": "List the events that a journal keeps; a publisher may be writing it at the same time.",
+    "keys": "Make and manage the keys of a feed: the publisher's, the clients', and who may connect.",
+    "pull": "Download the model's snapshot into the hub's cache, for runs without network.",
+    "relay": "Merge feeds into one: receive several, publish all of it again with numbers and a journal of its own.",
+    "replay": "Find the lightning in recorded video: files, or folders of files.",
+    "schema": "Print the JSON Schema of the events that the feed carries.",
+    "score": "Compare results with labels: recall, false alarms, onset error.",
+    "serve-45": "Serve MiniCPM-V 4.5 by its own code, in its own environment, to `--verifier served`.",
+    "setup-45": "Make the second environment, in which `serve-45` runs MiniCPM-V 4.5's own code.",
+    "subscribe": "Receive the events of one or more feeds: in order, each once, through restarts of either side.",
+    "tune": "Draw a recording's light curve with what was found and the thresholds, and propose settings.",
+    "watch": "Watch cameras for lightning and publish every flash on the event feed, until stopped.",
+}
+"""What each command does, in one line: the first of its module's docstring."""

@@ -9,8 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from detector.cli.common import add_settings_arguments, settings_of
-from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+from detector.cli.options import (
+    add_settings_arguments,
+    add_verifier_arguments,
+    lay_verifier_arguments,
+    settings_of,
+)
 from detector.evaluate.calibration import fit, judged_flashes
 from detector.evaluate.labels import read_labels
 from detector.evaluate.results import read_results

@@ -4,18 +4,20 @@ Ends with 1 if something that the settings ask for cannot work. --smoke also loa
 """
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
-from detector.cli.common import add_settings_arguments, result_console, settings_of
-from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+import msgspec
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from detector.cli.doctor import Check, Doctor
-    from detector.settings import Settings
-    from detector.verify.vlm.local.smoke import SmokeTest
-    from detector.verify.vlm.local.snapshot import Snapshot
+from detector.cli.console import result_console
+from detector.cli.doctor import Check, Doctor
+from detector.cli.options import add_settings_arguments, add_verifier_arguments, lay_verifier_arguments, settings_of
+from detector.errors import VerifierError
+from detector.settings import Settings
+from detector.verify.vlm.local.models import known_models, record_verified
+from detector.verify.vlm.local.smoke import SmokeTest
+from detector.verify.vlm.local.snapshot import Snapshot
 
 _MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("--", "dim")}
 
@@ -30,11 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, print each finding as it comes; 1 if one that is needed fails."""
-    import msgspec
-    from rich.text import Text
-
-    from detector.cli.doctor import Doctor
-
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     doctor = Doctor(settings)
     console = result_console()
@@ -50,16 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _all_checks(doctor: "Doctor", settings: "Settings", *, smoke: bool) -> "Iterator[Check]":
+def _all_checks(doctor: Doctor, settings: Settings, *, smoke: bool) -> Iterator[Check]:
     yield from doctor.checks()
     if smoke:
         yield from _smoke_checks(doctor, settings)
 
 
-def _smoke_checks(doctor: "Doctor", settings: "Settings") -> "Iterator[Check]":
-    from detector.cli.doctor import Check
-    from detector.errors import VerifierError
-    from detector.verify.vlm.local.smoke import SmokeTest
+def _smoke_checks(doctor: Doctor, settings: Settings) -> Iterator[Check]:
 
     if doctor.snapshot is None or doctor.facts is None:
         yield Check(name="smoke", ok=False, text="cannot run: torch, transformers and the snapshot must be there first")
@@ -77,12 +71,8 @@ def _smoke_checks(doctor: "Doctor", settings: "Settings") -> "Iterator[Check]":
         yield Check(name="verified", ok=True, text=_verified(test, doctor.snapshot))
 
 
-def _verified(test: "SmokeTest", snapshot: "Snapshot") -> str:
+def _verified(test: SmokeTest, snapshot: Snapshot) -> str:
     """Keep that the model passed here, and say which line to contribute."""
-    from datetime import UTC, datetime
-
-    from detector.verify.vlm.local.models import known_models, record_verified
-
     loaded = test.loaded
     if snapshot.revision is None or snapshot.model not in known_models() or loaded is None:
         return "a model of your own: nothing to contribute"

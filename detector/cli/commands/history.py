@@ -5,13 +5,16 @@ import csv
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from detector.cli.common import add_filter_arguments, progress_console, result_console
+import msgspec
+
+from detector.cli.console import progress_console, result_console
+from detector.cli.options import add_filter_arguments
 from detector.cli.types import count_of, number_of, utc_of
-
-if TYPE_CHECKING:
-    from stream import JournalRecord
+from detector.events import FLASH_TOPIC, FlashMessage
+from detector.output.tables import CSV_COLUMNS, csv_row
+from detector.output.text import EventLines
+from stream import HistoryFilter, JournalRecord, read_history
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,9 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print them, oldest first; finding none is no failure."""
-    from detector.events import FLASH_TOPIC
-    from stream import HistoryFilter, read_history
-
     wanted = HistoryFilter(
         since=arguments.since,
         begin_utc=arguments.begin,
@@ -56,14 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _latest(kept: "Iterable[JournalRecord]", states: list[str]) -> "list[JournalRecord]":
-    """The last revision of each flash, if its state is among `states` (or they are empty)."""
+def _latest(kept: Iterable[JournalRecord], states: list[str]) -> list[JournalRecord]:
+    """Return the last revision of each flash, if its state is among `states` (or they are empty)."""
     last = {str(one.message.data.get("id")): one for one in kept}
     return [one for one in last.values() if not states or one.message.data.get("state") in states]
 
 
-def _print_lines(kept: "Iterable[JournalRecord]") -> None:
-    from detector.output.text import EventLines
+def _print_lines(kept: Iterable[JournalRecord]) -> None:
 
     lines = EventLines(result_console())
     count = 0
@@ -74,11 +73,7 @@ def _print_lines(kept: "Iterable[JournalRecord]") -> None:
         progress_console().print("no messages match")
 
 
-def _print_csv(kept: "Iterable[JournalRecord]") -> None:
-    import msgspec
-
-    from detector.events import FlashMessage
-    from detector.output.run_folder import CSV_COLUMNS, csv_row
+def _print_csv(kept: Iterable[JournalRecord]) -> None:
 
     decode = msgspec.json.Decoder(FlashMessage).decode
     writer = csv.DictWriter(sys.stdout, ("sequence", "time", "revision", *CSV_COLUMNS))

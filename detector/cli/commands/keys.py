@@ -10,8 +10,12 @@ keys revoke NAME --keys DIR          take access away; a running publisher drops
 import argparse
 from pathlib import Path
 
-from detector.cli.common import add_settings_arguments, result_console, settings_of
+from rich.table import Table
+
+from detector.cli.console import result_console
+from detector.cli.options import add_settings_arguments, settings_of
 from detector.errors import UsageError
+from stream import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it, and say what was done."""
-    from stream import allow_client, make_client_keys, make_server_keys, revoke_client
-
     folder = _folder(arguments)
     match arguments.action:
         case "server":
@@ -67,9 +69,6 @@ def _folder(arguments: argparse.Namespace) -> Path:
 
 
 def _print_clients(folder: Path) -> None:
-    from rich.table import Table
-
-    from stream import list_clients
 
     table = Table("client", "public key", "created", "revoked")
     for client in list_clients(folder):

@@ -7,8 +7,12 @@ Fetches the pinned commit of the default model, or what --model and --model-revi
 import argparse
 import sys
 
-from detector.cli.common import add_settings_arguments, settings_of
-from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
+from detector.cli.options import add_settings_arguments, add_verifier_arguments, lay_verifier_arguments, settings_of
+from detector.errors import VerifierError
+from detector.verify.vlm.local.environment_report import installed
+from detector.verify.vlm.local.hub import fetch, revision_to_fetch
+from detector.verify.vlm.local.models import known_models
+from detector.verify.vlm.local.snapshot import damaged_files, is_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Resolve, fetch, say where it is."""
-    from detector.errors import VerifierError
-    from detector.verify.vlm.local.environment_report import installed
-    from detector.verify.vlm.local.hub import fetch, revision_to_fetch
-    from detector.verify.vlm.local.models import known_models
-    from detector.verify.vlm.local.snapshot import damaged_files, is_folder
-
     minicpm = lay_verifier_arguments(settings_of(arguments), arguments).minicpm
     if is_folder(minicpm.model):
         raise VerifierError(f"--model {minicpm.model} is a folder: there is nothing to fetch; give a model id")

@@ -6,17 +6,18 @@ originsequence). Killed and started again, the relay goes on where its journal e
 
 import argparse
 import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Event
 
-from detector.cli.common import add_settings_arguments, progress_console, settings_of
-from detector.cli.outlet import add_feed_arguments, feed_options
+from detector.cli.console import progress_console
+from detector.cli.log import log_to_stderr
+from detector.cli.options import add_publish_arguments, add_settings_arguments, publish_options, settings_of
+from detector.cli.signals import stop_on_signals
 from detector.cli.types import seconds_of
-
-if TYPE_CHECKING:
-    from threading import Event
-
-    from stream import Publisher, Received, Subscriber, SubscriberOptions
+from detector.errors import UsageError
+from detector.events import event_schema
+from stream import Cursor, Publisher, Received, RelayPosition, Subscriber, SubscriberOptions, parse_endpoint
 
 _BACKLOG = 5000  # messages on their way into the journal
 
@@ -28,22 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--key", action="append", default=[], type=Path, metavar="FILE", help="client key: one for all, or one for each"
     )
     parser.add_argument("--seconds", type=seconds_of, metavar="S", help="end after this time")
-    add_feed_arguments(parser, always=False)
+    add_publish_arguments(parser, always=False)
     add_settings_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Relay until told to end."""
-    from contextlib import ExitStack
-    from threading import Event
-
-    from detector.cli.log import log_to_stderr
-    from detector.cli.signals import stop_on_signals
-    from detector.errors import UsageError
-    from detector.events import event_schema
-    from stream import Publisher, Subscriber
-
-    options = feed_options(settings_of(arguments), arguments)
+    options = publish_options(settings_of(arguments), arguments)
     if options.endpoint is None or options.journal is None:
         raise UsageError("relay: needs --publish ENDPOINT and --journal FILE: where to, and how far it has come")
     own = [endpoint for endpoint in arguments.endpoints if _is_at(endpoint, options.endpoint)]
@@ -60,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def relay(subscriber: "Subscriber", feed: "Publisher", stop: "Event", deadline: float | None) -> None:
+def relay(subscriber: Subscriber, feed: Publisher, stop: Event, deadline: float | None) -> None:
     """Publish on `feed` what `subscriber` receives, until `stop` or `deadline` (monotonic seconds).
 
     Raises:
@@ -77,23 +69,18 @@ def relay(subscriber: "Subscriber", feed: "Publisher", stop: "Event", deadline: 
 
 def _is_at(endpoint: str, published: str) -> bool:
     """Whether `endpoint` is the one that this program will publish on."""
-    from stream import parse_endpoint
-
     one, own = parse_endpoint(endpoint), parse_endpoint(published)
     here = one.loopback and (own.loopback or own.everywhere)
     return one.port == own.port and (one.host == own.host or here)
 
 
-def _where_it_ended(feed: "Publisher", keys: "list[Path]") -> "SubscriberOptions":
+def _where_it_ended(feed: Publisher, keys: list[Path]) -> SubscriberOptions:
     """Go on behind what the journal has of each feed; feeds it does not know, from their first message."""
-    from stream import Cursor, SubscriberOptions
-
     cursors = {upstream.feed: Cursor(upstream.run or None, upstream.sequence) for upstream in feed.upstreams}
     return SubscriberOptions(since=0, cursors=cursors, keys=tuple(keys))
 
 
-def _carry_on(received: "Received", feed: "Publisher") -> None:
-    from stream import RelayPosition
+def _carry_on(received: Received, feed: Publisher) -> None:
 
     message = received.message
     feed.relay(received.topic, message, RelayPosition(message.feed, received.cursor.run or "", received.sequence))

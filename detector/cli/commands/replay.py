@@ -6,18 +6,32 @@ fast as they decode; a file that breaks off still has the flashes before the bre
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing
+from functools import partial
+from threading import Event
 
-from detector.cli.common import add_settings_arguments, progress_console, result_console, settings_of
-from detector.cli.outlet import add_feed_arguments
+from detector.cli.console import progress_console, result_console
+from detector.cli.log import log_to_stderr
+from detector.cli.options import (
+    add_publish_arguments,
+    add_settings_arguments,
+    add_verifier_arguments,
+    lay_verifier_arguments,
+    publish_options,
+    settings_of,
+    warn_of_unasked_model,
+)
+from detector.cli.progress import ReplayProgress, stopped_line, summary_line
+from detector.cli.signals import stop_on_signals
 from detector.cli.types import folder_of, recording_at, seconds_of, start_of
-from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
-
-if TYPE_CHECKING:
-    from detector.output.run_folder import RunFolder
-    from detector.pipeline import SourceDetector
-    from detector.run.session import Session
-    from stream import Video
+from detector.errors import UsageError
+from detector.output.printer import print_event
+from detector.output.run_folder import RunFolder
+from detector.output.tables import FlashTable
+from detector.pipeline import SourceDetector
+from detector.run.replay import ReplayOptions, find_videos, replay_files
+from detector.run.session import Session, open_session
+from stream import Video
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,24 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add_verifier_arguments(parser)
-    add_feed_arguments(parser, always=False)
+    add_publish_arguments(parser, always=False)
     add_settings_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay, and say what was found; 1 if a file could not be watched to its end or a result not be written."""
-    from contextlib import ExitStack
-    from functools import partial
-    from threading import Event
-
-    from detector.cli.log import log_to_stderr
-    from detector.cli.progress import ReplayProgress, stopped_line, summary_line
-    from detector.cli.signals import stop_on_signals
-    from detector.errors import UsageError
-    from detector.output.run_folder import RunFolder, Tally
-    from detector.run.replay import ReplayOptions, find_videos, replay_files
-    from detector.run.session import Session
-
     log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     if arguments.overwrite and arguments.out is None:
@@ -82,51 +84,44 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"--start is the time of one file, but there are {count}: replay each with a --start of its own"
         )
-    tally = Tally()
+    table = FlashTable()
     console = progress_console()
-    listeners = [tally.add, *([print_event] if arguments.json else [])]
+    listeners = [table.add, *([print_event] if arguments.json else [])]
     with ExitStack() as stack:
         if folder is not None:
-            listeners.append(stack.enter_context(folder).add)
+            listeners.append(stack.enter_context(closing(folder)).add)
         stop = stack.enter_context(stop_on_signals(Event()))
-        session = stack.enter_context(Session(settings, arguments, listeners, arguments.out, stop))
+        publish = publish_options(settings, arguments)
+        session = stack.enter_context(open_session(settings, publish, listeners, out=arguments.out, stop=stop))
+        warn_of_unasked_model(arguments, session.verifier_name, asks_model=session.asks_model)
         # Lines of JSON and a moving bar on one terminal would tear each other apart.
         hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
-        progress = stack.enter_context(ReplayProgress(console, count, tally, quiet=hidden))
+        progress = stack.enter_context(ReplayProgress(console, count, table, quiet=hidden).shown())
         if not arguments.quiet:
             console.print(session.line, style="dim", soft_wrap=True)
         history = session.history_seconds(settings)
         options = ReplayOptions(settings.capture, arguments.realtime, arguments.start, history, arguments.follow)
         outcome = replay_files(recordings, partial(_file_detector, session, folder), options, progress, stop)
         session.drain()
-    if not arguments.json and tally.found:
+    if not arguments.json and table.found:
         results = result_console()
-        results.print(tally.table(results.width))
+        results.print(table.table(results.width))
     problems = len(outcome.problems)
     said = []
     # "No flashes" is said only of what was watched: a failure must not read like a quiet night.
-    if not arguments.quiet and (problems < outcome.tried or tally.counts):
+    if not arguments.quiet and (problems < outcome.tried or table.counts):
         told = arguments.json or arguments.out is not None
-        said.append(summary_line(tally, outcome.tried, progress.watched_seconds, broken=problems, told=told))
+        said.append(summary_line(table, outcome.tried, progress.watched_seconds, broken=problems, told=told))
     if outcome.stopped:
         said.append(stopped_line(outcome.tried, count, progress.reached))
     if said:
         console.print("; ".join(said), soft_wrap=True)
-    not_written = session.lost_pictures or (folder is not None and folder.failure is not None)
+    not_written = session.lost_media or (folder is not None and folder.failure is not None)
     return 1 if problems or not_written else 0
 
 
-def _file_detector(
-    session: "Session", folder: "RunFolder | None", camera: str, file: str, video: "Video"
-) -> "SourceDetector":
-    """What finds the flashes of one file; the run's folder is made once there is something to watch."""
+def _file_detector(session: Session, folder: RunFolder | None, camera: str, file: str, video: Video) -> SourceDetector:
+    """Return what finds the flashes of one file; the run's folder is made once there is something to watch."""
     if folder is not None:
         folder.begin()
     return session.file_detector(camera, file, video)
-
-
-def print_event(_topic: str, _sequence: int, body: bytes) -> None:
-    """One event as a line on stdout."""
-    from detector.output.printer import write_out
-
-    write_out(body + b"\n")

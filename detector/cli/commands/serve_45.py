@@ -2,15 +2,24 @@
 
 import argparse
 import os
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Event
 
-from detector.cli.common import add_settings_arguments, settings_of
-
-if TYPE_CHECKING:
-    from detector.settings import Minicpm45Settings, Settings
-    from detector.verify.vlm.server45.launch import Checked
-    from detector.verify.vlm.server45.serve_config import ServeConfig
+from detector.cli.console import progress_console, result_console
+from detector.cli.options import add_settings_arguments, lay_serve_45_arguments, settings_of
+from detector.cli.signals import stop_on_signals
+from detector.errors import VerifierError
+from detector.settings import Minicpm45Settings, Settings
+from detector.verify.vlm.served import model_key
+from detector.verify.vlm.server45.environment import Environment
+from detector.verify.vlm.server45.launch import Checked, check
+from detector.verify.vlm.server45.launch import run as serve
+from detector.verify.vlm.server45.paths import environment_folder, trust_record
+from detector.verify.vlm.server45.serve_config import ServeConfig
+from detector.verify.vlm.server45.smoke import findings
+from detector.verify.vlm.server45.snapshot import find_snapshot_45
+from detector.verify.vlm.server45.trust import listing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,17 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, then serve until stopped; prints the endpoint once it answers."""
-    from threading import Event
-
-    from detector.cli.signals import stop_on_signals
-    from detector.verify.vlm.server45.environment import Environment
-    from detector.verify.vlm.server45.launch import check
-    from detector.verify.vlm.server45.launch import run as serve
-    from detector.verify.vlm.server45.paths import environment_folder, trust_record
-    from detector.verify.vlm.server45.snapshot import find_snapshot_45
-    from detector.verify.vlm.server45.trust import listing
-
-    settings = _settings(arguments)
+    settings = lay_serve_45_arguments(settings_of(arguments), arguments)
     asked = settings.minicpm45
     environment = Environment(Path(asked.environment) if asked.environment else environment_folder())
     environment.require()
@@ -58,40 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
         return serve(checked, _config(checked, asked), stop)
 
 
-def _settings(arguments: argparse.Namespace) -> "Settings":
-    """The settings with the flags and MINICPM_REVISION laid over `[minicpm45]`."""
-    import msgspec
-
-    from detector.settings import checked_settings
-
-    table = msgspec.to_builtins(settings_of(arguments))
-    given = {
-        "model": arguments.model,
-        "revision": arguments.model_revision or os.environ.get("MINICPM_REVISION"),
-        "attention": arguments.attn,
-        "channel": "edge" if arguments.edge else None,
-        "host": arguments.host,
-        "port": arguments.port,
-        "environment": str(arguments.environment) if arguments.environment else None,
-    }
-    table["minicpm45"] |= {key: value for key, value in given.items() if value is not None}
-    return checked_settings("command line", table)
-
-
 def _say(*lines: str) -> None:
-    from detector.cli.common import progress_console
-
     for line in lines:
         progress_console().print(line, soft_wrap=True)
 
 
-def _check_address(asked: "Minicpm45Settings") -> None:
+def _check_address(asked: Minicpm45Settings) -> None:
     """Raise if others could ask without a key, or if the address cannot be had: loading takes minutes."""
-    import socket
-
-    from detector.errors import VerifierError
-    from detector.verify.vlm.served import model_key
-
     if asked.host not in {"127.0.0.1", "::1", "localhost"} and not model_key(asked.key_variable):
         raise VerifierError(
             f"--host {asked.host} can be reached from other machines; put a key into {asked.key_variable}, here and at "
@@ -107,11 +79,8 @@ def _check_address(asked: "Minicpm45Settings") -> None:
         ) from error
 
 
-def _smoke(checked: "Checked", config: "ServeConfig", settings: "Settings") -> int:
+def _smoke(checked: Checked, config: ServeConfig, settings: Settings) -> int:
     """Print each finding as it comes; 1 if one is not as it must be."""
-    from detector.cli.common import result_console
-    from detector.verify.vlm.server45.smoke import findings
-
     passed = True
     for finding in findings(checked, config, settings):
         passed = passed and finding.ok
@@ -120,9 +89,7 @@ def _smoke(checked: "Checked", config: "ServeConfig", settings: "Settings") -> i
     return 0 if passed else 1
 
 
-def _config(checked: "Checked", asked: "Minicpm45Settings") -> "ServeConfig":
-    from detector.verify.vlm.served import model_key
-    from detector.verify.vlm.server45.serve_config import ServeConfig
+def _config(checked: Checked, asked: Minicpm45Settings) -> ServeConfig:
 
     return ServeConfig(
         model=checked.snapshot.model,

@@ -3,6 +3,11 @@
 import argparse
 from pathlib import Path
 
+from detector.cli.console import progress_console, result_console
+from detector.verify.vlm.local.attention import setup
+from detector.verify.vlm.server45.environment import Environment
+from detector.verify.vlm.server45.paths import environment_folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where, what else goes in, and whether only to look."""
@@ -23,11 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make or check it, and print what it holds."""
-    from detector.cli.common import progress_console, result_console
-    from detector.verify.vlm.local.attention import setup
-    from detector.verify.vlm.server45.environment import Environment
-    from detector.verify.vlm.server45.paths import environment_folder
-
     environment = Environment(arguments.environment or environment_folder())
     if arguments.check:
         environment.require()

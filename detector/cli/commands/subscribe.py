@@ -7,17 +7,19 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Event
 
-from detector.cli.common import add_filter_arguments, progress_console, result_console
+from detector.cli.console import progress_console, result_console
+from detector.cli.exec_hook import EventCommand
+from detector.cli.options import add_filter_arguments
+from detector.cli.signals import stop_on_signals
 from detector.cli.types import count_of, number_of, seconds_of
+from detector.output.text import EventLines
+from stream import Received, Subscriber, SubscriberNotice, SubscriberOptions
 
-if TYPE_CHECKING:
-    from detector.cli.exec_hook import Hook
-    from stream import Received, SubscriberNotice, SubscriberOptions
-
-Sink = Callable[["Received"], None]
+Sink = Callable[[Received], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,48 +48,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Receive until told to end; 1 if --count messages did not come within --seconds, or an --exec run failed."""
-    from contextlib import ExitStack
-    from threading import Event
-
-    from detector.cli.exec_hook import Hook
-    from detector.cli.signals import stop_on_signals
-    from stream import Subscriber
-
     console = progress_console()
 
     def complain(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
-    hook = None
+    command = None
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals(Event()))
         if arguments.exec is not None:
-            hook = stack.enter_context(
-                Hook(
-                    arguments.exec,
-                    limit_seconds=arguments.exec_seconds,
-                    jobs=arguments.exec_jobs,
-                    complain=complain,
-                )
+            command = EventCommand(
+                arguments.exec, limit_seconds=arguments.exec_seconds, jobs=arguments.exec_jobs, complain=complain
             )
+            stack.enter_context(closing(command))
         subscriber = stack.enter_context(Subscriber(*arguments.endpoints, options=_options(arguments, complain)))
-        sink = _sink(arguments, hook)
+        sink = _sink(arguments, command)
         came = _receive(subscriber.receive, sink, stop.is_set, arguments)
     missed = arguments.count is not None and came < arguments.count and not stop.is_set()
     if missed:
         complain(f"{came} of {arguments.count} messages came within {arguments.seconds:g} s")
-    if hook is not None and hook.failed:
-        complain(f"{hook.failed} of {came} runs of --exec failed")
-    return int(missed or (hook is not None and hook.failed > 0))
+    if command is not None and command.failed:
+        complain(f"{command.failed} of {came} runs of --exec failed")
+    return int(missed or (command is not None and command.failed > 0))
 
 
 def _receive(
-    receive: "Callable[[float], Received | None]",
+    receive: Callable[[float], Received | None],
     sink: Sink,
     stopped: Callable[[], bool],
     arguments: argparse.Namespace,
 ) -> int:
-    """Hand what comes to `sink` until it is time to end; how many came."""
+    """Hand what comes to `sink` until it is time to end; return how many came."""
     deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     came = 0
     while not stopped() and (arguments.count is None or came < arguments.count):
@@ -101,10 +92,9 @@ def _receive(
     return came
 
 
-def _options(arguments: argparse.Namespace, complain: Callable[[str], None]) -> "SubscriberOptions":
-    from stream import SubscriberOptions
+def _options(arguments: argparse.Namespace, complain: Callable[[str], None]) -> SubscriberOptions:
 
-    def tell(notice: "SubscriberNotice") -> None:
+    def tell(notice: SubscriberNotice) -> None:
         if not arguments.quiet:
             complain(notice.text)
 
@@ -118,28 +108,26 @@ def _options(arguments: argparse.Namespace, complain: Callable[[str], None]) -> 
     )
 
 
-def _sink(arguments: argparse.Namespace, hook: "Hook | None") -> Sink:
-    """What is done with each message."""
+def _sink(arguments: argparse.Namespace, command: EventCommand | None) -> Sink:
+    """Return what is done with each message."""
     if arguments.json:
         show: Sink = _print_json
     else:
-        from detector.output.text import EventLines
-
         lines = EventLines(result_console())
 
-        def show(received: "Received") -> None:
+        def show(received: Received) -> None:
             lines.add(received.message)
 
-    def take(received: "Received") -> None:
+    def take(received: Received) -> None:
         show(received)
-        if hook is not None:
-            future = hook.run(f"message {received.sequence} ({received.message.subject})", received.body)
+        if command is not None:
+            future = command.run(f"message {received.sequence} ({received.message.subject})", received.body)
             if arguments.exec_jobs == 1:
                 future.result()  # in order, and the place is kept only behind what was run
 
     return take
 
 
-def _print_json(received: "Received") -> None:
+def _print_json(received: Received) -> None:
     sys.stdout.buffer.write(received.body + b"\n")
     sys.stdout.buffer.flush()

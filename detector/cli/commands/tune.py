@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from detector.cli.common import add_settings_arguments, settings_of
 from detector.cli.console import ResultConsole
+from detector.cli.options import add_settings_arguments, settings_of
 from detector.evaluate.diagnose import Trace, draw, finds, near_misses, proposals, terminal_curve, trace_frames
 from detector.settings import PrefilterSettings, Settings
 from stream import Frame, StreamError, Video, VideoError, open_video

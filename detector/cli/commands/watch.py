@@ -9,30 +9,40 @@ import argparse
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from threading import Event
 
-from detector.cli.commands.replay import print_event
-from detector.cli.common import add_settings_arguments, progress_console, result_console, settings_tables
-from detector.cli.outlet import add_feed_arguments, feed_options
+from detector.cli.console import progress_console, result_console
+from detector.cli.log import log_to_stderr
+from detector.cli.options import (
+    add_publish_arguments,
+    add_settings_arguments,
+    add_verifier_arguments,
+    lay_verifier_arguments,
+    publish_options,
+    settings_tables,
+    warn_of_unasked_model,
+)
+from detector.cli.progress import WatchDisplay
+from detector.cli.signals import stop_on_signals
 from detector.cli.types import folder_of, seconds_of
-from detector.cli.verifier_arguments import add_verifier_arguments, lay_verifier_arguments
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from threading import Event
-
-    from detector.cli.progress import WatchDisplay
-    from detector.output.printer import Printer
-    from detector.run.cameras import CameraEntry
-    from detector.run.session import Listener, Session
-    from detector.run.watch import Station, WatchedCamera
-    from detector.settings import Settings
-    from stream import CameraStatus
+from detector.errors import UsageError
+from detector.output.printer import EventPrinter, print_event
+from detector.output.run_folder import RunFolder
+from detector.output.tables import FlashCounter
+from detector.output.text import flash_line
+from detector.run.cameras import CameraEntry, distinct_names, load_cameras
+from detector.run.session import Listener, Session, open_session
+from detector.run.watch import CameraPool, CameraSpec
+from detector.settings import Settings
+from stream import CameraStatus
 
 _log = logging.getLogger("lightning-detector")
 
 _LOOK_SECONDS = 0.5  # how often the status is drawn and the first answers are looked for
-_LEAST_SHARE = 0.01  # of a picture: whoever watches less has made a mistake
+_LEAST_SHARE = 0.01  # of a frame: whoever watches less has made a mistake
 _SAY_SECONDS = 600.0  # how often the log says that all is well
 
 
@@ -57,51 +67,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="no status and no log lines below warnings on stderr")
     add_verifier_arguments(parser)
-    add_feed_arguments(parser, always=True)
+    add_publish_arguments(parser, always=True)
     add_settings_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Watch until stopped; 1 if no camera ever answered, or --out lacks something."""
-    from contextlib import ExitStack
-    from threading import Event
-
-    from detector.cli.log import log_to_stderr
-    from detector.cli.progress import WatchDisplay
-    from detector.cli.signals import stop_on_signals
-    from detector.output.printer import Printer
-    from detector.output.run_folder import Counts, RunFolder
-    from detector.run.session import Session
-    from detector.run.watch import Station
-
     settings, cameras = _settings_and_cameras(arguments)
-    counts = Counts()
+    counter = FlashCounter()
     # Lines of JSON and a moving display on one terminal would tear each other apart.
     hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
-    display = WatchDisplay(progress_console(), result_console(), counts, hidden=hidden)
-    told = feed_options(settings, arguments)
-    only = told.endpoint is None and told.journal is None and arguments.out is None
-    printer = Printer(print_event if arguments.json else _line_on(display), only=only)
-    listeners: list[Listener] = [counts.add, printer.add]
+    display = WatchDisplay(progress_console(), result_console(), counter, hidden=hidden)
+    publish = publish_options(settings, arguments)
+    only = publish.endpoint is None and publish.journal is None and arguments.out is None
+    printer = EventPrinter(print_event if arguments.json else _line_on(display), only=only)
+    listeners: list[Listener] = [counter.add, printer.add]
     with ExitStack() as stack:
         log_to_stderr(quiet=arguments.quiet)
         stop = stack.enter_context(stop_on_signals(Event()))
-        folder = None if arguments.out is None else stack.enter_context(RunFolder(arguments.out, keep_earlier=True))
+        folder = (
+            None if arguments.out is None else stack.enter_context(closing(RunFolder(arguments.out, keep_earlier=True)))
+        )
         if folder is not None:
             listeners.append(folder.add)
-        stack.enter_context(printer)
-        session = stack.enter_context(Session(settings, arguments, listeners, arguments.out, stop))
+        stack.enter_context(printer.running())
+        session = stack.enter_context(open_session(settings, publish, listeners, out=arguments.out, stop=stop))
+        warn_of_unasked_model(arguments, session.verifier_name, asks_model=session.asks_model)
         _log.info("%s", session.line)
         if folder is not None:
             folder.begin()
-        session.close_left_open()
+        if publish.journal is not None:
+            session.publish_unresolved(publish.journal)
         names = [entry.name for entry in cameras]
         session.publish_system("started", names)
         stack.callback(session.publish_system, "stopped", names)
-        stack.enter_context(display)
-        station = stack.enter_context(Station(_watched(cameras, session), session.publish_camera))
-        given_up = _watch(session, station, display, stop, arguments, printer)
-        never_live = [worker.status for worker in station.workers if not worker.status.frames]
+        stack.enter_context(display.shown())
+        pool = stack.enter_context(CameraPool(_specs(cameras, session), session.publish_camera).running())
+        given_up = _watch(session, pool, display, stop, arguments, printer)
+        never_live = [worker.status for worker in pool.workers if not worker.status.frames]
         if session.failure is not None:
             raise session.failure
     if given_up:
@@ -114,15 +117,12 @@ def run(arguments: argparse.Namespace) -> int:
     if len(never_live) == len(cameras):
         return 1
     if not arguments.quiet:
-        progress_console().print(counts.summary())
-    return 1 if session.lost_pictures or (folder is not None and folder.failure is not None) else 0
+        progress_console().print(counter.summary())
+    return 1 if session.lost_media or (folder is not None and folder.failure is not None) else 0
 
 
-def _settings_and_cameras(arguments: argparse.Namespace) -> "tuple[Settings, tuple[CameraEntry, ...]]":
-    """What was asked for, by the command line and by --config together."""
-    from detector.errors import UsageError
-    from detector.run.cameras import distinct_names, load_cameras
-
+def _settings_and_cameras(arguments: argparse.Namespace) -> tuple[Settings, tuple[CameraEntry, ...]]:
+    """Return what the command line and --config ask for together."""
     named = [
         {"url": url, "name": name}
         for url, name in zip(arguments.cameras, distinct_names(arguments.cameras), strict=True)
@@ -133,18 +133,14 @@ def _settings_and_cameras(arguments: argparse.Namespace) -> "tuple[Settings, tup
     return lay_verifier_arguments(common, arguments), cameras
 
 
-def _watched(cameras: "Sequence[CameraEntry]", session: "Session") -> "list[WatchedCamera]":
-    """`cameras`, each with what finds its flashes."""
-    from functools import partial
-
-    from detector.run.watch import WatchedCamera
-
+def _specs(cameras: Sequence[CameraEntry], session: Session) -> list[CameraSpec]:
+    """Return `cameras`, each with what finds its flashes."""
     for entry in cameras:
         if entry.watched_share < _LEAST_SHARE:
             share = f"{entry.watched_share:.1%}"
-            _log.warning("%s: its mask and region leave %s of the picture; see what they cover", entry.name, share)
+            _log.warning("%s: its mask and region leave %s of the frame; see what they cover", entry.name, share)
     return [
-        WatchedCamera(
+        CameraSpec(
             entry.name,
             entry.address,
             entry.capture,
@@ -155,9 +151,8 @@ def _watched(cameras: "Sequence[CameraEntry]", session: "Session") -> "list[Watc
     ]
 
 
-def _line_on(display: "WatchDisplay") -> "Listener":
-    """Shows each flash as a short line."""
-    from detector.output.run_folder import flash_line
+def _line_on(display: WatchDisplay) -> Listener:
+    """Return a listener that shows each flash as a short line."""
 
     def listener(topic: str, _sequence: int, body: bytes) -> None:
         line = flash_line(topic, body)
@@ -168,18 +163,18 @@ def _line_on(display: "WatchDisplay") -> "Listener":
 
 
 def _watch(
-    session: "Session",
-    station: "Station",
-    display: "WatchDisplay",
-    stop: "Event",
+    session: Session,
+    pool: CameraPool,
+    display: WatchDisplay,
+    stop: Event,
     arguments: argparse.Namespace,
-    printer: "Printer",
+    printer: EventPrinter,
 ) -> bool:
-    """Show how the cameras do until the end; true if it ended because no camera ever answered."""
+    """Show how the cameras do until the end; return whether it ended because no camera ever answered."""
     started = said = time.monotonic()
     while not stop.wait(_LOOK_SECONDS) and session.failure is None:
         printer.check()
-        statuses = [worker.status for worker in station.workers]
+        statuses = [worker.status for worker in pool.workers]
         display.show(statuses)
         now = time.monotonic()
         if arguments.seconds is not None and now - started >= arguments.seconds:
@@ -193,7 +188,7 @@ def _watch(
     return False
 
 
-def _say_how_they_do(statuses: "Sequence[CameraStatus]") -> None:
+def _say_how_they_do(statuses: Sequence[CameraStatus]) -> None:
     for s in statuses:
         _log.info(
             "%s is %s: %d frames, %.1f a second, %d damaged, %d handled late, %d skipped, %d reconnects",

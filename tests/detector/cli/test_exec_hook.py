@@ -2,11 +2,12 @@
 
 import os
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from detector.cli.exec_hook import Hook
+from detector.cli.exec_hook import EventCommand
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it is let go while it runs
@@ -24,10 +25,10 @@ def test_a_program_that_runs_as_another_user_and_too_long_is_named_and_ends_noth
     try:
         with (
             monkeypatch.context() as patched,
-            Hook("sleep 30", limit_seconds=0.1, jobs=1, complain=told.append) as hook,
+            closing(EventCommand("sleep 30", limit_seconds=0.1, jobs=1, complain=told.append)) as command,
         ):
             patched.setattr(os, "killpg", refuse)
-            hook.run("message 1", b"{}").result(20)
+            command.run("message 1", b"{}").result(20)
     finally:
         os.killpg(refused[0], signal.SIGKILL)
     assert told == ["message 1: sleep ran longer than 0.1 s and may not be stopped: it runs as another user"]

@@ -1,5 +1,6 @@
 """The command line: what is asked in a wrong way ends with 2 and one clear reason."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -7,8 +8,39 @@ from pathlib import Path
 
 import pytest
 
+from detector.cli.commands import COMMANDS
 from detector.cli.main import main
 from helpers import ROOT
+
+ROOT_IMPORTS = """
+import sys
+from detector.cli.commands import COMMANDS
+from detector.cli.main import main
+try:
+    main(["--help"])
+finally:
+    print({"numpy", "msgspec", "rich", "av", "zmq"} & set(sys.modules), file=sys.stderr)
+"""
+
+
+def test_the_help_of_the_program_imports_no_command_and_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", ROOT_IMPORTS], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr == "set()\n"
+    assert COMMANDS.keys() <= set(done.stdout.split())
+
+
+def test_the_list_of_commands_is_that_of_the_modules_and_of_what_they_say_of_themselves() -> None:
+    modules = {path.stem: path for path in (ROOT / "detector" / "cli" / "commands").glob("[!_]*.py")}
+    said = {name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for name, path in modules.items()}
+    assert {name.replace("_", "-"): (text or "").splitlines()[0] for name, text in said.items()} == COMMANDS
+
+
+@pytest.mark.parametrize("command", ["history", "subscribe", "relay", "keys", "schema", "pull", "doctor"])
+def test_commands_that_look_at_no_video_load_neither_pyav_nor_opencv(command: str) -> None:
+    program = f"import sys; from detector.cli.main import build_parser; build_parser({command!r})"
+    program += "; print({'av', 'cv2'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "set()\n"
 
 
 def ended(words: list[str]) -> int:
@@ -49,6 +81,9 @@ def ended(words: list[str]) -> int:
         (["replay", "storm.mp4", "--keys", "keys"], "--keys keys: nothing is published that could be read"),
         (["replay", "storm.mp4", "--overwrite"], "--overwrite: without --out nothing is written"),
         (["rtsp://joe:pa55@10.0.0.1/cam"], "rtsp://***@10.0.0.1/cam"),
+        (["repaly", "storm.mp4"], "there is no command 'repaly'; did you mean replay?"),
+        (["serve45"], "did you mean serve-45?"),
+        (["storm.mp4"], "there is no command 'storm.mp4'; choose of calibrate, "),
     ],
 )
 def test_wrong_use_ends_with_2_and_says_what_is_expected(

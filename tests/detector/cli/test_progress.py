@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from detector.cli.progress import ReplayProgress, WatchDisplay
-from detector.output.run_folder import Counts, Tally
+from detector.output.tables import FlashCounter, FlashTable
 from stream import CameraStatus
 
 
@@ -24,7 +24,7 @@ def lines(written: StringIO) -> list[str]:
 
 def test_the_display_of_cameras_shows_how_many_pictures_were_late_and_skipped() -> None:
     console, written = terminal()
-    with WatchDisplay(console, console, Counts()) as display:
+    with WatchDisplay(console, console, FlashCounter()).shown() as display:
         display.show([CameraStatus("roof", "live", frames=1234, late=77, skipped=538)])
     heads, row = (line.split() for line in lines(written)[:2])
     assert row[heads.index("late")] == "77"
@@ -33,21 +33,21 @@ def test_the_display_of_cameras_shows_how_many_pictures_were_late_and_skipped() 
 
 def test_an_address_in_brackets_is_shown_as_it_is() -> None:
     console, written = terminal()
-    with WatchDisplay(console, console, Counts()) as display:
+    with WatchDisplay(console, console, FlashCounter()).shown() as display:
         display.show([CameraStatus("roof", "down", last_error="rtsp://[fe80::1]/cam: [fe80::1]:554 refused")])
     assert "rtsp://[fe80::1]/cam: [fe80::1]:554 refused" in written.getvalue()
 
 
 def test_a_file_name_in_brackets_is_shown_as_it_is_while_it_is_watched() -> None:
     console, written = terminal()
-    with ReplayProgress(console, 1, Tally()) as progress:
+    with ReplayProgress(console, 1, FlashTable()).shown() as progress:
         progress.begin(Path("Big storm [dQw4w9WgXcQ].mp4"), 7.0)
     assert "Big storm [dQw4w9WgXcQ].mp4" in written.getvalue()
 
 
 def test_a_file_that_never_began_adds_nothing_to_the_time_that_was_watched() -> None:
     console, _ = terminal()
-    with ReplayProgress(console, 2, Tally()) as progress:
+    with ReplayProgress(console, 2, FlashTable()).shown() as progress:
         progress.begin(Path("two.ts"), 2.0)
         progress.advance(2.0)
         progress.end(None)

@@ -8,7 +8,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from detector.cli.outlet import feed_options
+from detector.cli.options import publish_options
 from detector.events import FLASH_SCHEMA, FLASH_TYPE, event_schema
 from detector.settings import load_settings
 from helpers import ROOT
@@ -84,7 +84,7 @@ def test_the_shipped_settings_and_the_librarys_own_defaults_are_the_same() -> No
     import argparse  # noqa: PLC0415 - only here
 
     nothing = argparse.Namespace(publish=None, publish_always=False, journal=None, keys=None, insecure=False)
-    shipped, own = feed_options(load_settings(), nothing), FeedOptions(site=load_settings().feed.site)
+    shipped, own = publish_options(load_settings(), nothing), FeedOptions(site=load_settings().feed.site)
     assert {f.name: getattr(shipped, f.name) for f in fields(own)} == {
         f.name: getattr(own, f.name) for f in fields(own)
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from detector.candidate import Candidate
-from detector.cli.verifier_arguments import lay_verifier_arguments
+from detector.cli.options import lay_verifier_arguments
 from detector.errors import SettingsError, VerifierError
 from detector.events import Verdict
 from detector.settings import load_settings

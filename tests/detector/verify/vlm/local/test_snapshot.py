@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from detector.cli.verifier_arguments import lay_verifier_arguments
+from detector.cli.options import lay_verifier_arguments
 from detector.errors import VerifierError
 from detector.verify.vlm.local.models import known_models
 from detector.verify.vlm.local.snapshot import damaged_files, find_snapshot, hub_cache, missing_parts

@@ -1,0 +1,23 @@
+"""Events about cameras and about the program itself: their types and what they say."""
+
+from typing import Literal
+
+import msgspec
+
+from detector.events import SOFTWARE
+
+CAMERA_TYPE = "lightning.camera.v1"
+CAMERA_TOPIC = "ev.camera."  # the camera's name follows
+CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
+SYSTEM_TYPE = "lightning.system.v1"
+SYSTEM_TOPIC = "ev.system"
+SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
+
+
+class SystemState(msgspec.Struct, frozen=True, kw_only=True):
+    """What `watch` says of itself: that it started or stopped, with which cameras and which verifier, and why that."""
+
+    state: Literal["started", "stopped"]
+    cameras: tuple[str, ...]
+    verifier: str
+    software: str = SOFTWARE
