@@ -146,6 +146,12 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FlashMessage = Message[Flash]
+decode_flash_message = msgspec.json.Decoder(FlashMessage).decode
+
+
+def flash_in(topic: str, body: bytes) -> Flash | None:
+    """Return the flash that a message of the feed tells of; None where it tells of something else."""
+    return decode_flash_message(body).data if topic.startswith(FLASH_TOPIC) else None
 
 # Said here, and not taken from docstrings, which msgspec's releases cut differently.
 _TYPES = {

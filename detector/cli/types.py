@@ -1,4 +1,4 @@
-"""Values as flags take them: each refuses what it cannot be, and says what it may be."""
+"""Parsers of flag values: each refuses what it cannot be, and says what it may be."""
 
 import argparse
 from contextlib import suppress
@@ -10,28 +10,31 @@ _LATEST_START = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
 def folder_of(text: str) -> Path:
-    """A folder, there already or not. An empty word, as of a variable that is not set, would be the one we are in."""
+    """Return a folder, there already or not.
+
+    An empty word, as of a variable that is not set, would be the one we are in.
+    """
     if not text:
         raise argparse.ArgumentTypeError("no folder is named; write . for the one you are in")
     return Path(text)
 
 
 def number_of(text: str) -> int:
-    """A whole number from 0 up."""
+    """Return a whole number from 0 up."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number (0, 1, 2, ...)")
     return int(text)
 
 
 def count_of(text: str) -> int:
-    """A whole number from 1 up."""
+    """Return a whole number from 1 up."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
     return int(text)
 
 
 def seconds_of(text: str) -> float:
-    """A time in seconds, above 0."""
+    """Return a time in seconds, above 0."""
     try:
         value = float(text)
     except ValueError:
@@ -42,7 +45,7 @@ def seconds_of(text: str) -> float:
 
 
 def recording_at(text: str) -> Path:
-    """A file or folder; an address of a camera is none."""
+    """Return a file or folder; an address of a camera is none."""
     if "://" in text and not Path(text).exists():
         raise argparse.ArgumentTypeError(
             f"{text} is an address, not a file: for a camera use watch, and fetch a recording first"
@@ -51,7 +54,7 @@ def recording_at(text: str) -> Path:
 
 
 def utc_of(text: str) -> float:
-    """An ISO 8601 time as seconds since 1970; without an offset it is taken as UTC."""
+    """Return an ISO 8601 time as seconds since 1970; without an offset it is taken as UTC."""
     try:
         time = datetime.fromisoformat(text.strip().replace(" ", "T"))
     except ValueError as error:
@@ -60,7 +63,7 @@ def utc_of(text: str) -> float:
 
 
 def start_of(text: str) -> float:
-    """The time of a recording's first picture, not only its day: a year in which its last one can be told too."""
+    """Return the UTC of a recording's first frame, not only its day, in a year in which its last can be told too."""
     seconds = utc_of(text)
     with suppress(ValueError):
         date.fromisoformat(text.strip())

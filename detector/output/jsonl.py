@@ -10,11 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from detector.events import FlashMessage
+from detector.events import FlashMessage, decode_flash_message
 
 _log = logging.getLogger(__name__)
-
-_decoder = msgspec.json.Decoder(FlashMessage)
 
 _ROOM = 10_000  # lines that wait in memory for a disk: about 20 MB
 
@@ -110,7 +108,7 @@ def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:
     """Yield each line and its message, without what is none: the last line of a run that was killed while writing."""
     for line in lines:
         try:
-            yield line, _decoder.decode(line)
+            yield line, decode_flash_message(line)
         except msgspec.DecodeError:
             continue
 

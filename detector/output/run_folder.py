@@ -3,18 +3,14 @@
 import logging
 from pathlib import Path, PurePath
 
-import msgspec
-
 from detector.errors import OutputError
-from detector.events import FLASH_TOPIC, FlashMessage, Media
+from detector.events import Media, flash_in
 from detector.output.files import check_writable, write_whole
 from detector.output.jsonl import JsonlWriter, last_revisions, read_lines
 from detector.output.media import CLIPS, remove_media
 from detector.output.tables import csv_rows
 
 _log = logging.getLogger(__name__)
-
-_decoder = msgspec.json.Decoder(FlashMessage)
 
 
 class RunFolder:
@@ -62,7 +58,8 @@ class RunFolder:
 
     def add(self, topic: str, _sequence: int, body: bytes) -> None:
         """Take one message of the feed; only final states of flashes are kept."""
-        if not topic.startswith(FLASH_TOPIC) or _decoder.decode(body).data.state == "detected":
+        flash = flash_in(topic, body)
+        if flash is None or flash.state == "detected":
             return
         self._lines.hold(body + b"\n")
         try:

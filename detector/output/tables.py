@@ -5,18 +5,15 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-import msgspec
 from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 
-from detector.events import FLASH_TOPIC, Flash, FlashMessage
+from detector.events import Flash, flash_in
 from detector.output.text import clock_text, plain_utc
 
 _GAP = 2  # between two columns
 _LEAST = 20  # the first column is cut to this before another one is left out
 _TAIL = 0.4  # share of a shortened name that its end gets: there it differs from its neighbours
-
-_decoder = msgspec.json.Decoder(FlashMessage)
 
 CSV_COLUMNS = (
     "id", "camera", "file", "state", "start_utc", "start_seconds", "peak_seconds", "end_seconds", "duration_seconds",
@@ -64,8 +61,9 @@ class FlashCounter:
 
     def add(self, topic: str, _sequence: int, body: bytes) -> None:
         """Take one message of the feed."""
-        if topic.startswith(FLASH_TOPIC):
-            self._take(_decoder.decode(body).data)
+        flash = flash_in(topic, body)
+        if flash is not None:
+            self._take(flash)
 
     def _take(self, flash: Flash) -> None:
         before = self._states.pop(flash.id, None)

@@ -2,14 +2,11 @@
 
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from detector.events import FLASH_TOPIC, FlashMessage
+from detector.events import flash_in
 from stream import Message
-
-_decoder = msgspec.json.Decoder(FlashMessage)
 
 _STYLES = {"detected": "yellow", "confirmed": "bold green", "rejected": "dim", "unverified": "magenta"}
 _HEADER = (
@@ -65,10 +62,8 @@ def clock_text(seconds: float) -> str:
 
 def flash_line(topic: str, body: bytes) -> Text | None:
     """Return a message as the one line that `watch` prints; None for what is no flash or was only the start of one."""
-    if not topic.startswith(FLASH_TOPIC):
-        return None
-    flash = _decoder.decode(body).data
-    if flash.state == "detected":
+    flash = flash_in(topic, body)
+    if flash is None or flash.state == "detected":
         return None
     when = clock_text(flash.start_seconds) if flash.start_utc is None else f"{plain_utc(flash.start_utc)}Z"
     sure = "" if flash.verdict is None or flash.verdict.probability is None else f"  {flash.verdict.probability:.0%}"

@@ -1,4 +1,4 @@
-"""The cameras of a settings file: its [[camera]] tables, read, checked and made ready to open."""
+"""The [[camera]] tables of a settings file: read, checked and made ready to open."""
 
 import os
 import re
@@ -21,12 +21,12 @@ Point = tuple[Share, Share]
 Polygon = tuple[Point, ...]
 
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_FINE = (180, 320)  # rows and columns in which a share of the picture is counted
+_FINE = (180, 320)  # rows and columns in which a share of the frame is counted
 _OWN_SECTIONS = ("capture", "prefilter")  # what one camera may set for itself; the rest serves all cameras together
 
 
 class MaskPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of the picture that is not watched: a box (left, top, right, bottom) or a polygon."""
+    """A part of the frame that is not watched: a box (left, top, right, bottom) or a polygon."""
 
     box: Box | None = None
     polygon: Annotated[Polygon, Meta(min_length=3)] | None = None
@@ -48,9 +48,12 @@ class CameraTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class CameraEntry:
     """One camera to watch.
 
-    address: where it is, with its password. mask: polygons ((x, y), ...) that are not watched; region: (left, top,
-    right, bottom) that alone is watched, or None; both in 0..1 of the upright picture. settings: the common ones with
-    this camera's own laid over them.
+    Attributes:
+        name: of the camera.
+        address: where it is, with its password.
+        settings: the common ones with this camera's own laid over them.
+        mask: polygons ((x, y), ...) that are not watched, 0..1 of the upright frame.
+        region: (left, top, right, bottom) that alone is watched, 0..1 of the upright frame, or None.
     """
 
     name: str
@@ -66,16 +69,18 @@ class CameraEntry:
 
     @property
     def watched_share(self) -> float:
-        """Share of the picture, 0..1, that mask and region leave to be watched."""
+        """Share of the frame, 0..1, that mask and region leave to be watched."""
         return float(watched_blocks(_FINE, self.mask, self.region).mean())
 
 
 def load_cameras(
     tables: Sequence[tuple[str, Mapping[str, Any]]], environment: Mapping[str, str] | None = None
 ) -> tuple[Settings, tuple[CameraEntry, ...]]:
-    """The common settings and the cameras of `tables` (where each came from, its content), laid over one another.
+    """Return the common settings and the cameras of `tables`, laid over one another.
 
-    environment: where {NAMES} in addresses are looked up; the process's own by default.
+    Args:
+        tables: where each came from, and its content.
+        environment: where {NAMES} in addresses are looked up; the process's own by default.
 
     Raises:
         SettingsError: a key or value is wrong, a name is taken twice or a variable is not set; names the camera.
@@ -128,7 +133,7 @@ def _corners(box: Box | None) -> Polygon:
 
 
 def _with_variables(label: str, url: str, environment: Mapping[str, str]) -> str:
-    """`url` with each {NAME} replaced; what stands before the @ is encoded, so that a password may hold any sign."""
+    """Return `url` with each {NAME} replaced; what stands before the @ is encoded, as a password may hold any sign."""
     secret_end = url.rfind("@")
 
     def value(match: re.Match[str]) -> str:
@@ -149,7 +154,7 @@ def _refuse_same_names(entries: Sequence[CameraEntry]) -> None:
 
 
 def distinct_names(addresses: Sequence[str]) -> list[str]:
-    """A different camera name for each of `addresses`, made from them."""
+    """Return a different camera name for each of `addresses`, made from them."""
     names: list[str] = []
     for address in addresses:
         base = name = camera_name(address)

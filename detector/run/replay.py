@@ -1,4 +1,4 @@
-"""Recorded files in order: each is opened, watched to its end and closed before the next."""
+"""Replay of recorded files: each is opened, watched to its end and closed before the next."""
 
 import logging
 import os
@@ -46,10 +46,14 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """How files are replayed: at their own pace or as fast as they decode; UTC of their first frame if known.
+    """How files are replayed.
 
-    history_seconds: how much of what was read is kept for clips.
-    follow_seconds: the files still grow: how long to wait at their end for more; None: they are whole.
+    Attributes:
+        capture: how they are opened.
+        realtime: at their own pace, else as fast as they decode.
+        start_utc: UTC of the first frame, seconds since 1970, if known.
+        history_seconds: how much of what was read is kept for clips.
+        follow_seconds: how long to wait at the end of a file that still grows; None where files are whole.
     """
 
     capture: CaptureOptions
@@ -68,11 +72,14 @@ class Recording:
 
 
 def find_videos(paths: Sequence[Path], overwritten: Collection[Path] = ()) -> list[Recording]:
-    """The files named, and the videos in the folders named (sub-folders too, nothing hidden), in order, each once.
+    """Return the files named, and the videos in the folders named (sub-folders too, nothing hidden), each once.
 
     A file in a folder is called by its path in there, another one by its name; if two would be called the same, all
-    are called by their paths as given. overwritten: real paths of clips that this run removes; they are no
-    recordings.
+    are called by their paths as given.
+
+    Args:
+        paths: files and folders.
+        overwritten: real paths of clips that this run removes; they are no recordings.
 
     Raises:
         NoVideoFound: a folder has none.
@@ -110,7 +117,7 @@ def _videos_in(folder: Path, overwritten: Collection[Path]) -> list[Path]:
 
 
 def _as_text(path: Path) -> str:
-    """A name that is not UTF-8, as an old disk may hold it, cannot be in a message as it is."""
+    """Return a name fit for a message; an old disk may hold one that is not UTF-8."""
     return os.fsencode(path).decode(errors="replace")
 
 
@@ -118,8 +125,10 @@ def _as_text(path: Path) -> str:
 class Outcome:
     """What became of a replay.
 
-    problems: one line for each file that could not be watched to its end. tried: how many files it came to.
-    stopped: it was told to stop before the end.
+    Attributes:
+        problems: one line for each file that could not be watched to its end.
+        tried: how many files it came to.
+        stopped: it was told to stop before the end.
     """
 
     problems: tuple[str, ...]
@@ -134,10 +143,14 @@ def replay_files(
     progress: Progress,
     stop: Event,
 ) -> Outcome:
-    """Watch each of `recordings` until `stop` is set.
+    """Watch each of `recordings`; one that cannot be opened or breaks off keeps no other from being watched.
 
-    detector_of: makes what finds the flashes, from the camera name, the recording's name and the open video.
-    A file that cannot be opened or breaks off never keeps the others from being watched.
+    Args:
+        recordings: the files, in order.
+        detector_of: makes what finds the flashes, from the camera name, the recording's name and the open video.
+        options: how they are replayed.
+        progress: hears how it goes on.
+        stop: ends the replay once set.
     """
     problems: list[str] = []
     tried = 0
@@ -179,7 +192,7 @@ def _source(path: Path, options: ReplayOptions, stop: Event) -> Path | GrowingFi
 def _watch(
     video: Iterable[Frame], detector: SourceDetector, options: ReplayOptions, progress: Progress, stop: Event
 ) -> bool:
-    """Whether it was watched to its end, and not stopped before."""
+    """Return whether it was watched to its end, and not stopped before."""
     started: float | None = None
     try:
         for frame in video:

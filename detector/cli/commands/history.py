@@ -6,12 +6,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
-
 from detector.cli.console import progress_console, result_console
 from detector.cli.options import add_filter_arguments
 from detector.cli.types import count_of, number_of, utc_of
-from detector.events import FLASH_TOPIC, FlashMessage
+from detector.events import FLASH_TOPIC, decode_flash_message
 from detector.output.tables import CSV_COLUMNS, csv_row
 from detector.output.text import EventLines
 from stream import HistoryFilter, JournalRecord, read_history
@@ -75,10 +73,9 @@ def _print_lines(kept: Iterable[JournalRecord]) -> None:
 
 def _print_csv(kept: Iterable[JournalRecord]) -> None:
 
-    decode = msgspec.json.Decoder(FlashMessage).decode
     writer = csv.DictWriter(sys.stdout, ("sequence", "time", "revision", *CSV_COLUMNS))
     writer.writeheader()
     for one in kept:
-        message = decode(one.body)
+        message = decode_flash_message(one.body)
         own = {"sequence": message.sequence, "time": message.time, "revision": message.data.revision}
         writer.writerow(own | csv_row(message.data))
