@@ -270,5 +270,5 @@ def test_a_mask_over_nearly_the_whole_picture_is_warned_of(tmp_path: Path) -> No
     config.write_text(camera.format(name="blind", bottom=1) + camera.format(name="roof", bottom=0.9))
     command = [*PROGRAM, "watch", "--config", str(config), "--publish", "none", "--verifier", "none", "--seconds", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert "WARNING blind: its mask and region leave 0.0% of the picture" in done.stderr
+    assert "WARNING blind: its mask and region leave 0.0% of the frame" in done.stderr
     assert "roof: its mask" not in done.stderr
