@@ -1,4 +1,4 @@
-"""What is installed, what is missing, what to do: one check after the other."""
+"""Checks of what is installed, what is missing and what to do about it."""
 
 import os
 import platform
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+import stream
 from detector.errors import DetectorError, VerifierError
 from detector.settings import Settings
 from detector.verify.vlm.local.attention import ALWAYS, check_attention
@@ -16,7 +17,7 @@ from detector.verify.vlm.local.snapshot import Snapshot, damaged_files, find_sna
 from detector.verify.vlm.local.verifier import check_versions, find_or_fetch
 from detector.verify.vlm.server45.environment import Environment
 from detector.verify.vlm.server45.paths import environment_folder
-from stream import RECEIVE_BYTES, feed_capabilities, granted_receive_bytes, load_opencv, redact
+from stream import feed_capabilities, load_opencv, redact
 
 _MODEL_KINDS = ("minicpm", "photometric+minicpm")
 
@@ -39,7 +40,7 @@ class Doctor:
         self.snapshot: Snapshot | None = None
 
     def checks(self) -> Iterator[Check]:
-        """All findings, each as soon as it is known."""
+        """Yield all findings, each as soon as it is known."""
         yield Check(name="python", ok=True, text=f"{platform.python_version()} on {platform.platform()}")
         yield _told("ffmpeg", _ffmpeg)
         yield _told("opencv", lambda: str(load_opencv().__version__))
@@ -144,7 +145,7 @@ class Doctor:
         )
 
     def _second_environment(self) -> Check:
-        """Whether `serve-45` could run; only told, since nothing but that command asks for it."""
+        """Return whether `serve-45` could run; only told, since nothing but that command asks for it."""
         wanted = self._settings.minicpm45.environment
         environment = Environment(Path(wanted) if wanted else environment_folder())
         try:
@@ -157,7 +158,7 @@ class Doctor:
         return Check(name="minicpm-4.5", ok=None, text=text)
 
     def verifier_check(self) -> Check:
-        """Which verifier a run would take, without starting a model."""
+        """Return which verifier a run would take, without starting a model."""
         from detector.verify.factory import choose_verifier, why_no_gpu_model  # noqa: PLC0415 - it builds on doctor's parts
 
         kind = self._settings.verifier.kind
@@ -184,7 +185,7 @@ class Doctor:
             return Check(name="verifier", ok=False, text=redact(error))
 
     def _no_model(self) -> bool | None:
-        """What it means that the model cannot run: a failure only where the settings ask for it by name."""
+        """Return what it means that the model cannot run: a failure only where the settings ask for it by name."""
         return False if self._wants_model else None
 
 
@@ -194,7 +195,7 @@ def _hashed_text(folder: Path) -> str:
 
 
 def _told(name: str, look: Callable[[], str]) -> Check:
-    """A part that every run needs: it works, or what its import says."""
+    """Return whether a part that every run needs works, or what its import says."""
     try:
         return Check(name=name, ok=True, text=look())
     except Exception as error:  # noqa: BLE001 - a broken wheel raises anything; what it says is the finding
@@ -210,18 +211,24 @@ def _ffmpeg() -> str:
 
 def _udp() -> Check:
     try:
-        return udp_check(granted_receive_bytes())
+        return udp_check(stream.granted_receive_bytes())
+    except ImportError as error:  # what it stands beside needs PyAV, and doctor goes on without
+        return Check(name="udp", ok=None, text=f"not looked at: {error}")
     except OSError as error:
         return Check(name="udp", ok=None, text=f"no UDP socket can be made here: {error}; cameras over TCP need none")
 
 
 def udp_check(granted_bytes: int) -> Check:
-    """Whether a camera over UDP gets the receive buffer that is asked for."""
+    """Return whether a camera over UDP gets the receive buffer that is asked for."""
     room = f"receive buffer of {granted_bytes / 1e6:.1f} MB"
-    if granted_bytes >= RECEIVE_BYTES:
+    if granted_bytes >= stream.RECEIVE_BYTES:
         return Check(name="udp", ok=True, text=room)
-    lost = f"instead of {RECEIVE_BYTES / 1e6:.1f} MB: cameras over UDP lose key frames while the computer is busy"
-    return Check(name="udp", ok=None, text=f"{room} {lost}; sysctl -w net.core.rmem_max={RECEIVE_BYTES}, or use TCP")
+    lost = (
+        f"instead of {stream.RECEIVE_BYTES / 1e6:.1f} MB: cameras over UDP lose key frames while the computer is busy"
+    )
+    return Check(
+        name="udp", ok=None, text=f"{room} {lost}; sysctl -w net.core.rmem_max={stream.RECEIVE_BYTES}, or use TCP"
+    )
 
 
 def _zeromq() -> str:
