@@ -38,6 +38,7 @@ BUILT_IN_VERIFIERS = ("auto", "none", "photometric", "minicpm", "served", "photo
 VERIFIER_GROUP = "lightning_detector.verifiers"
 """Entry points of this group in other packages are verifiers: callables that take the Settings."""
 PictureName = Literal["before", "onset", "peak", "after", "difference"]
+_PICTURES: tuple[PictureName, ...] = ("before", "peak", "after", "difference")
 
 
 def installed_verifiers() -> dict[str, "EntryPoint"]:
@@ -133,12 +134,7 @@ class QuestionSettings(Section, frozen=True, kw_only=True):
 
     prompt: str = "shipped"
     """What a model is shown and asked (minicpm and served). "shipped", or a file of your own in the same form."""
-    pictures: Annotated[tuple[PictureName, ...], Meta(min_length=1, max_length=5)] = (
-        "before",
-        "peak",
-        "after",
-        "difference",
-    )
+    pictures: Annotated[tuple[PictureName, ...], Meta(min_length=1, max_length=5)] = _PICTURES
     """Any of before, onset, peak, after, difference (peak less before, amplified), in the order shown."""
     crop: Literal["none", "lit"] = "none"
     """none: whole frames. lit: only the lit region with a margin."""
@@ -146,8 +142,7 @@ class QuestionSettings(Section, frozen=True, kw_only=True):
     """probability = 1 / (1 + exp(-(log_odds - bias) / temperature)); `lightning-detector calibrate` fits both."""
     bias: Annotated[float, Meta(ge=-100, le=100)] = 0.0
     calibrated_for: str = ""
-    """What they were fitted for, as `calibrate` prints it; empty for not fitted. Said at start when it does not
-    match."""
+    """What they were fitted for, as `calibrate` prints it; empty: not fitted. Said at start when it does not match."""
     threshold: Fraction = 0.5
     """Lightning from this probability on."""
     min_answer_mass: Fraction = 0.1
@@ -185,8 +180,7 @@ class Minicpm45Settings(Section, frozen=True, kw_only=True):
     """How `serve-45` runs MiniCPM-V 4.5, and for whom."""
 
     model: Annotated[str, Meta(min_length=1)] = "openbmb/MiniCPM-V-4_5"
-    """What `lightning-detector serve-45` serves: a model id of configs/models.toml, or a folder that holds a
-    snapshot."""
+    """What `lightning-detector serve-45` serves: a model id of configs/models.toml, or a folder with a snapshot."""
     revision: str = ""
     """40-digit commit; empty: the one in configs/models.toml. MINICPM_REVISION and --model-revision win over it."""
     channel: Literal["stable", "edge"] = "stable"
@@ -244,8 +238,7 @@ class CascadeSettings(Section, frozen=True, kw_only=True):
     """Between which photometric probabilities a candidate is doubtful and goes on to the model."""
 
     reject_below: Fraction = 0.1
-    """photometric+minicpm: photometric probabilities below or above these are clear; only those between go to the
-    model."""
+    """photometric+minicpm: probabilities below or above these are clear; only those between go to the model."""
     confirm_above: Fraction = 0.9
 
     def __post_init__(self) -> None:
@@ -274,14 +267,12 @@ class FeedSettings(Section, frozen=True, kw_only=True):
     endpoint: Annotated[str, Meta(pattern=r"^tcp://[^\s]+:[0-9]+$")] = "tcp://127.0.0.1:5556"
     """Where `watch` publishes unless --publish says otherwise; history takes the port one up."""
     journal: str = ""
-    """File that keeps the messages; empty: in memory only, the last 64 MB (10^6 bytes), and a crash or a restart
-    loses them."""
+    """File that keeps the messages; empty: the last 64 MB (10^6 bytes) in memory, which a crash or a restart loses."""
     keep_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
     """Messages older than this, or beyond this size of the journal (10^6 bytes), are forgotten, oldest first."""
     keep_megabytes: Annotated[float, Meta(ge=1, le=1_000_000)] = 1000.0
     keys: str = ""
-    """Folder with the keys of publisher and clients (`lightning-detector keys`); empty: any program of this machine
-    may subscribe."""
+    """Folder with the keys (`lightning-detector keys`); empty: any program of this machine may subscribe."""
     send_queue_messages: Annotated[int, Meta(ge=10, le=100_000)] = 1000
     """So many messages wait for one slow subscriber; what goes beyond it fetches from the history."""
     requests_per_second: Annotated[float, Meta(ge=1, le=10_000)] = 50.0
@@ -291,25 +282,11 @@ class FeedSettings(Section, frozen=True, kw_only=True):
 
 
 _CAPTURE = CaptureOptions(
-    transport="auto",
-    open_seconds=8.0,
-    stall_seconds=6.0,
-    retry_first_seconds=0.3,
-    retry_quick_seconds=1.5,
-    retry_slow_seconds=45.0,
-    retry_refused_seconds=60.0,
-    reorder_packets=64,
-    reorder_seconds=0.2,
-    jump_seconds=1.0,
-    backlog_seconds=10.0,
-    late_seconds=0.5,
-    latency_allowance_ms=250.0,
-    file_threads=0,
-    live_threads=1,
-    max_failed_fraction=0.5,
-    tls_verify=True,
-    tls_ca_file="",
-)
+    transport="auto", open_seconds=8.0, stall_seconds=6.0, retry_first_seconds=0.3, retry_quick_seconds=1.5,
+    retry_slow_seconds=45.0, retry_refused_seconds=60.0, reorder_packets=64, reorder_seconds=0.2, jump_seconds=1.0,
+    backlog_seconds=10.0, late_seconds=0.5, latency_allowance_ms=250.0, file_threads=0, live_threads=1,
+    max_failed_fraction=0.5, tls_verify=True, tls_ca_file="",
+)  # fmt: skip
 
 
 class Settings(Section, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ class Doctor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._wants_model = settings.verifier.kind in _MODEL_KINDS
-        self.facts: EnvironmentReport | None = None
+        self.report: EnvironmentReport | None = None
         self.snapshot: Snapshot | None = None
 
     def checks(self) -> Iterator[Check]:
@@ -63,17 +63,17 @@ class Doctor:
                 text="not installed; pip install '.[minicpm]' in the project's folder",
             )
         try:
-            self.facts = environment_report()
+            self.report = environment_report()
         except VerifierError as error:
             return Check(name="torch", ok=self._no_model(), text=str(error))
-        if self.facts.torch_error is not None:
-            return Check(name="torch", ok=self._no_model(), text=f"does not work: {self.facts.torch_error}")
-        cuda = f"CUDA {self.facts.cuda}" if self.facts.cuda else "built without CUDA"
-        bf16 = "bf16 products on the CPU" if self.facts.cpu_bf16 else "no bf16 products on the CPU"
-        return Check(name="torch", ok=True, text=f"{self.facts.torch}, {cuda}, {bf16}")
+        if self.report.torch_error is not None:
+            return Check(name="torch", ok=self._no_model(), text=f"does not work: {self.report.torch_error}")
+        cuda = f"CUDA {self.report.cuda}" if self.report.cuda else "built without CUDA"
+        bf16 = "bf16 products on the CPU" if self.report.cpu_bf16 else "no bf16 products on the CPU"
+        return Check(name="torch", ok=True, text=f"{self.report.torch}, {cuda}, {bf16}")
 
     def _gpu(self) -> Check:
-        gpus = self.facts.gpus if self.facts else []
+        gpus = self.report.gpus if self.report else []
         if not gpus:
             wanted = self._wants_model and self._settings.minicpm.device.startswith("cuda")
             hint = "; minicpm.device asks for one" if wanted else ""
@@ -81,29 +81,31 @@ class Doctor:
         return Check(name="gpu", ok=True, text="; ".join(map(_gpu_text, gpus)))
 
     def _transformers(self) -> Check:
-        facts = self.facts
-        if facts is None or facts.transformers is None:
+        report = self.report
+        if report is None or report.transformers is None:
             return Check(name="transformers", ok=self._no_model(), text="not installed")
-        if facts.transformers_error is not None:
+        if report.transformers_error is not None:
             hint = (
-                f"; torchvision is broken ({facts.torchvision_error}): uninstall it" if facts.torchvision_error else ""
+                f"; torchvision is broken ({report.torchvision_error}): uninstall it"
+                if report.torchvision_error
+                else ""
             )
-            return Check(name="transformers", ok=self._no_model(), text=f"{facts.transformers_error}{hint}")
+            return Check(name="transformers", ok=self._no_model(), text=f"{report.transformers_error}{hint}")
         try:
             check_versions(self._settings.minicpm)
         except VerifierError as error:
             return Check(name="transformers", ok=self._no_model(), text=str(error))
         known = known_models().get(self._settings.minicpm.model)
         wanted = f" (the matrix wants {known.transformers})" if known is not None else ""
-        return Check(name="transformers", ok=True, text=f"{facts.transformers}{wanted}")
+        return Check(name="transformers", ok=True, text=f"{report.transformers}{wanted}")
 
     def _attention(self) -> Check:
-        if self.facts is None or not self.facts.backends:
+        if self.report is None or not self.report.backends:
             return Check(name="attention", ok=None, text="not looked at: torch and transformers must work first")
-        text = ", ".join(f"{name}: {why or 'works'}" for name, why in self.facts.backends.items())
+        text = ", ".join(f"{name}: {why or 'works'}" for name, why in self.report.backends.items())
         backend = self._settings.minicpm.attention
         try:
-            check_attention(backend, self.facts)
+            check_attention(backend, self.report)
         except VerifierError as error:
             return Check(name="attention", ok=self._no_model(), text=f"{error}. Here: {text}")
         if backend not in ALWAYS:
@@ -111,10 +113,10 @@ class Doctor:
         return Check(name="attention", ok=True, text=text)
 
     def _linear_attention(self) -> Check:
-        found = self.facts.flash_linear_attention if self.facts else None
+        found = self.report.flash_linear_attention if self.report else None
         if found:
             return Check(name="linear-attention", ok=True, text=f"flash-linear-attention {found}")
-        on_gpu = bool(self.facts and self.facts.gpus)
+        on_gpu = bool(self.report and self.report.gpus)
         hint = "; pip install 'flash-linear-attention[cuda]' makes 18 of the model's 24 layers faster on this GPU"
         return Check(
             name="linear-attention",
@@ -165,13 +167,13 @@ class Doctor:
         try:
             if kind in _MODEL_KINDS:
                 check_versions(self._settings.minicpm)
-                if self.facts is not None:
-                    check_attention(self._settings.minicpm.attention, self.facts)
+                if self.report is not None:
+                    check_attention(self._settings.minicpm.attention, self.report)
                 if self.snapshot is None:
                     raise VerifierError(f"{kind}: the snapshot is missing or not whole, see above")
                 return Check(name="verifier", ok=True, text=f"{kind} (asked for)")
             if kind == "auto":
-                why_not = why_no_gpu_model(self._settings, self.facts)
+                why_not = why_no_gpu_model(self._settings, self.report)
                 text = (
                     f"photometric (auto: {why_not})"
                     if why_not

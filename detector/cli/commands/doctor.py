@@ -55,7 +55,7 @@ def _all_checks(doctor: Doctor, settings: Settings, *, smoke: bool) -> Iterator[
 
 def _smoke_checks(doctor: Doctor, settings: Settings) -> Iterator[Check]:
 
-    if doctor.snapshot is None or doctor.facts is None:
+    if doctor.snapshot is None or doctor.report is None:
         yield Check(name="smoke", ok=False, text="cannot run: torch, transformers and the snapshot must be there first")
         return
     test = SmokeTest(settings, doctor.snapshot)
