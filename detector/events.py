@@ -153,6 +153,7 @@ def flash_in(topic: str, body: bytes) -> Flash | None:
     """Return the flash that a message of the feed tells of; None where it tells of something else."""
     return decode_flash_message(body).data if topic.startswith(FLASH_TOPIC) else None
 
+
 # Said here, and not taken from docstrings, which msgspec's releases cut differently.
 _TYPES = {
     "Message_Flash_": "One numbered message of a feed (CloudEvents 1.0), as it is journalled, published and printed.",

@@ -281,18 +281,10 @@ class FeedSettings(Section, frozen=True, kw_only=True):
     """When a run ends, its history is still served for this long, so that subscribers miss nothing."""
 
 
-_CAPTURE = CaptureOptions(
-    transport="auto", open_seconds=8.0, stall_seconds=6.0, retry_first_seconds=0.3, retry_quick_seconds=1.5,
-    retry_slow_seconds=45.0, retry_refused_seconds=60.0, reorder_packets=64, reorder_seconds=0.2, jump_seconds=1.0,
-    backlog_seconds=10.0, late_seconds=0.5, latency_allowance_ms=250.0, file_threads=0, live_threads=1,
-    max_failed_fraction=0.5, tls_verify=True, tls_ca_file="",
-)  # fmt: skip
-
-
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
-    capture: CaptureOptions = _CAPTURE
+    capture: CaptureOptions = CaptureOptions()
     prefilter: PrefilterSettings = PrefilterSettings()
     verifier: VerifierSettings = VerifierSettings()
     photometric: PhotometricSettings = PhotometricSettings()

@@ -18,7 +18,8 @@ LAYERS = (
     {"errors", "settings", "events", "candidate"},
     {"prefilter"},
     {"verify", "output"},
-    {"pipeline", "storms", "api"},
+    {"pipeline", "storms"},
+    {"api"},
     {"run", "integrations", "evaluate"},
     {"cli"},
 )

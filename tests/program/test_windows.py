@@ -4,9 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from helpers import ROOT
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 
 WITHOUT = """
@@ -29,10 +26,6 @@ sys.exit(main())
 """
 
 
-LOCK = ROOT / "stream" / "feed" / "journal_lock.py"
-
-
-@pytest.mark.xfail("import fcntl" in LOCK.read_text(), reason="the journal's lock still needs fcntl", strict=True)
 def test_a_replay_needs_nothing_that_windows_lacks(tmp_path: Path) -> None:
     clip, out = tmp_path / "storm.mp4", tmp_path / "run"
     plan = Plan(seconds=3.0, size=(320, 180), flashes=(FlashPlan(kind="sheet", at=1.5),))
