@@ -237,8 +237,9 @@ def lit_by(*grids: tuple[Grid, Mask | None]) -> tuple[LitRegion, list[LitBlocks]
 
 
 def test_only_blocks_in_which_light_rose_suddenly_belong_to_a_flash() -> None:
-    left, right = blocks((0, 8), 50), blocks((32, 40), 50)
-    region, (first, second, third) = lit_by((left, left > 0), (left + right, None), (left + right, right > 0))
+    left, right, slow = blocks((0, 8), 50), blocks((32, 40), 50), blocks((50, 60), 50)
+    shown = ((left, left > 0), (left + right, None), (left + right + slow, right > 0))
+    region, (first, second, third) = lit_by(*shown)
     assert (first.blocks, second.blocks, third.blocks) == (80, 80, 160)
     assert (first.light, third.light) == (4000, 8000)
     assert region.size == 160
