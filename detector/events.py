@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from detector import __version__
-from stream import Clock, Message, Quality
+from stream import Clock, Message, Quality, WireMessage
 
 SOFTWARE = f"lightning-detector {__version__}"
 """What made an event, as it says itself."""
@@ -149,9 +149,9 @@ FlashMessage = Message[Flash]
 decode_flash_message = msgspec.json.Decoder(FlashMessage).decode
 
 
-def flash_in(topic: str, body: bytes) -> Flash | None:
+def flash_in(message: WireMessage) -> Flash | None:
     """Return the flash that a message of the feed tells of; None where it tells of something else."""
-    return decode_flash_message(body).data if topic.startswith(FLASH_TOPIC) else None
+    return message.data_as(Flash) if message.topic.startswith(FLASH_TOPIC) else None
 
 
 # Said here, and not taken from docstrings, which msgspec's releases cut differently.

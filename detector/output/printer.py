@@ -7,29 +7,28 @@ from contextlib import contextmanager
 from detector.errors import OutputError
 from detector.output.bounded_writer import ROOM, BoundedWriter
 from detector.output.files import write_out
+from stream import WireMessage
 
 _log = logging.getLogger(__name__)
 
 _END_SECONDS = 2.0  # for what waits, when the run ends
 
-Event = tuple[str, int, bytes]
-
 
 class EventPrinter:
-    """Calls `show` with the topic, number and JSON of each event, in order. `add` never waits.
+    """Calls `show` with each message, in order. `add` never waits.
 
     A reader who pauses misses what goes beyond 10,000 events. Whatever `show` raises (the disk is full, the reader has
     left) ends the printing and is logged; where events go `only` here, `check` raises it.
     """
 
-    def __init__(self, show: Callable[[str, int, bytes], None], *, only: bool) -> None:
+    def __init__(self, show: Callable[[WireMessage], None], *, only: bool) -> None:
         self._show = show
         self._only = only
-        self._writer: BoundedWriter[Event] = BoundedWriter(self._print, name="printer")
+        self._writer: BoundedWriter[WireMessage] = BoundedWriter(self._print, name="printer")
 
-    def add(self, topic: str, sequence: int, body: bytes) -> None:
+    def add(self, message: WireMessage) -> None:
         """Print one event as soon as possible."""
-        if self._writer.failure is None and not self._writer.add((topic, sequence, body)) and self._writer.missed == 1:
+        if self._writer.failure is None and not self._writer.add(message) and self._writer.missed == 1:
             _log.warning("stdout: its reader pauses, and %d events wait; further ones are not printed", ROOM)
 
     def check(self) -> None:
@@ -53,18 +52,18 @@ class EventPrinter:
                 _log.warning("stdout: its reader does not read; about %d events were not printed", left)
         self.check()
 
-    def _print(self, event: Event) -> None:
+    def _print(self, message: WireMessage) -> None:
         try:
-            self._show(*event)
+            self._show(message)
         except Exception as error:
             if not self._only:
                 _log.warning("stdout: cannot print events: %s; watching and publishing go on", _why(error))
             raise
 
 
-def print_event(_topic: str, _sequence: int, body: bytes) -> None:
+def print_event(message: WireMessage) -> None:
     """Print one event as a line on stdout."""
-    write_out(body + b"\n")
+    write_out(message.body + b"\n")
 
 
 def _why(error: Exception) -> str:

@@ -9,6 +9,7 @@ from detector.output.files import check_writable, write_whole
 from detector.output.jsonl import JsonlWriter, last_revisions, read_lines
 from detector.output.media import CLIPS, remove_media
 from detector.output.tables import csv_rows
+from stream import WireMessage
 
 _log = logging.getLogger(__name__)
 
@@ -56,12 +57,12 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"--out {self.path}: cannot write results: {error.strerror}") from error
 
-    def add(self, topic: str, _sequence: int, body: bytes) -> None:
+    def add(self, message: WireMessage) -> None:
         """Take one message of the feed; only final states of flashes are kept."""
-        flash = flash_in(topic, body)
+        flash = flash_in(message)
         if flash is None or flash.state == "detected":
             return
-        self._lines.hold(body + b"\n")
+        self._lines.hold(message.body + b"\n")
         try:
             self._write()
         except OSError as error:

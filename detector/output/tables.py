@@ -10,6 +10,7 @@ from rich.table import Table
 
 from detector.events import Flash, flash_in
 from detector.output.text import clock_text, plain_utc
+from stream import WireMessage
 
 _GAP = 2  # between two columns
 _LEAST = 20  # the first column is cut to this before another one is left out
@@ -59,9 +60,9 @@ class FlashCounter:
         self._states: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
 
-    def add(self, topic: str, _sequence: int, body: bytes) -> None:
+    def add(self, message: WireMessage) -> None:
         """Take one message of the feed."""
-        flash = flash_in(topic, body)
+        flash = flash_in(message)
         if flash is not None:
             self._take(flash)
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from detector.events import flash_in
-from stream import Message
+from stream import Message, WireMessage
 
 _STYLES = {"detected": "yellow", "confirmed": "bold green", "rejected": "dim", "unverified": "magenta"}
 _HEADER = (
@@ -60,9 +60,9 @@ def clock_text(seconds: float) -> str:
     return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{rest:06.3f}"
 
 
-def flash_line(topic: str, body: bytes) -> Text | None:
+def flash_line(message: WireMessage) -> Text | None:
     """Return a message as the one line that `watch` prints; None for what is no flash or was only the start of one."""
-    flash = flash_in(topic, body)
+    flash = flash_in(message)
     if flash is None or flash.state == "detected":
         return None
     when = clock_text(flash.start_seconds) if flash.start_utc is None else f"{plain_utc(flash.start_utc)}Z"

@@ -33,7 +33,7 @@ _ASKING_NO_MODEL = (NullVerifier.name, PhotometricVerifier.name)
 
 _log = logging.getLogger(__name__)
 
-Listener = Callable[[str, int, bytes], None]
+Listener = Callable[[WireMessage], None]
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def open_session(
     Args:
         settings: of the run.
         publish: how events are published and kept.
-        listeners: each is called with (topic, sequence, body) of every message, after it was committed and published.
+        listeners: each is called with every message, after it was committed and published.
         out: folder of the run, where stills and clips go; None keeps none.
         stop: once set, nothing waits for the verifier any longer.
 
@@ -60,7 +60,7 @@ def open_session(
 
     def tell(message: WireMessage) -> None:
         for listener in listeners:
-            listener(message.topic, message.sequence, message.body)
+            listener(message)
 
     with ExitStack() as stack:
         verifier, line = choose_verifier(settings)

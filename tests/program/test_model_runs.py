@@ -25,7 +25,7 @@ from helpers.model_server import ModelServer
 from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
 from helpers.rtsp import RtspServer, wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
-from stream import CameraStatus, FeedOptions
+from stream import CameraStatus, FeedOptions, WireMessage
 
 pytestmark = pytest.mark.slow
 FLASHES = (FlashPlan(kind="sheet", at=1.0), FlashPlan(kind="bolt", at=3.0))
@@ -132,8 +132,8 @@ class Events:
         self.flashes: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self._lock = threading.Lock()
 
-    def __call__(self, topic: str, _sequence: int, body: bytes) -> None:
-        event = json.loads(body)
+    def __call__(self, message: WireMessage) -> None:
+        event = json.loads(message.body)
         if event["type"] == "lightning.flash.v1":
             with self._lock:
                 self.flashes[event["data"]["id"]].append(event["data"])

@@ -37,7 +37,7 @@ from detector.run.cameras import CameraEntry, distinct_names, load_cameras
 from detector.run.session import Listener, Session, open_session
 from detector.run.watch import CameraPool, CameraSpec
 from detector.settings import Settings
-from stream import CameraStatus
+from stream import CameraStatus, WireMessage
 
 _log = logging.getLogger("lightning-detector")
 
@@ -154,8 +154,8 @@ def _specs(cameras: Sequence[CameraEntry], session: Session) -> list[CameraSpec]
 def _line_on(display: WatchDisplay) -> Listener:
     """Return a listener that shows each flash as a short line."""
 
-    def listener(topic: str, _sequence: int, body: bytes) -> None:
-        line = flash_line(topic, body)
+    def listener(message: WireMessage) -> None:
+        line = flash_line(message)
         if line is not None:
             display.say(line)
 

@@ -15,15 +15,15 @@ from helpers.feed import LIMIT_SECONDS, flash, options_for, publish, wait_until
 from stream import Publisher, WireMessage
 
 
-def full_disk(_topic: str, _sequence: int, _body: bytes) -> None:
+def full_disk(_message: WireMessage) -> None:
     Path("/dev/full").write_bytes(b"x")
 
 
 def test_events_are_printed_in_order_and_leaving_prints_what_waits() -> None:
     shown: list[int] = []
-    with EventPrinter(lambda _topic, number, _body: shown.append(number), only=True).running() as printer:
+    with EventPrinter(lambda message: shown.append(message.sequence), only=True).running() as printer:
         for number in range(100):
-            printer.add("ev.flash.cam", number, b"{}")
+            printer.add(WireMessage("ev.flash.cam", number, b"{}"))
     assert shown == list(range(100))
 
 
@@ -32,7 +32,7 @@ def test_a_reader_that_pauses_holds_up_neither_the_feed_nor_the_end(caplog: pyte
     printer = EventPrinter(lambda *_event: resumes.wait(LIMIT_SECONDS) and None, only=False)
 
     def told(message: WireMessage) -> None:
-        printer.add(message.topic, message.sequence, message.body)
+        printer.add(message)
 
     with printer.running(), Publisher(options_for(None), {}, told) as feed:
         publish(feed, 10_100)
@@ -46,7 +46,7 @@ def test_a_full_disk_ends_the_printing_with_one_warning_and_not_the_feed(caplog:
     printer = EventPrinter(full_disk, only=False)
 
     def told(message: WireMessage) -> None:
-        printer.add(message.topic, message.sequence, message.body)
+        printer.add(message)
 
     with printer.running(), Publisher(options_for(None), {}, told) as feed:
         publish(feed, 100)
@@ -60,7 +60,7 @@ def test_a_full_disk_ends_the_printing_with_one_warning_and_not_the_feed(caplog:
 def test_a_full_disk_is_an_error_where_events_go_nowhere_else() -> None:
     def watch_until_it_fails() -> None:
         with EventPrinter(full_disk, only=True).running() as printer:
-            printer.add("ev.flash.cam", 1, b"{}")
+            printer.add(WireMessage("ev.flash.cam", 1, b"{}"))
             wait_until(printer.check)
 
     with pytest.raises(OutputError, match="No space left"):
@@ -70,7 +70,7 @@ def test_a_full_disk_is_an_error_where_events_go_nowhere_else() -> None:
 def test_a_disk_that_is_full_for_the_last_events_is_an_error_too_where_they_go_nowhere_else() -> None:
     printer = EventPrinter(full_disk, only=True)
     with pytest.raises(OutputError, match="cannot print events: No space left"), printer.running():
-        printer.add("ev.flash.cam", 1, b"{}")  # nobody checks any more before the run ends
+        printer.add(WireMessage("ev.flash.cam", 1, b"{}"))  # nobody checks any more before the run ends
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv", "--newest=1"])

@@ -19,6 +19,7 @@ from detector.output.files import check_writable
 from detector.output.run_folder import RunFolder
 from detector.output.tables import FlashTable
 from detector.output.text import clock_text, flash_line
+from stream import WireMessage
 
 
 def flash(flash_id: str = "cam-1.000s-aaaa", state: str = "confirmed", revision: int = 2) -> Flash:
@@ -43,10 +44,10 @@ def body(content: Flash, sequence: int = 1) -> bytes:
 
 def test_each_flash_stands_once_in_its_last_revision(tmp_path: Path) -> None:
     with closing(RunFolder(tmp_path / "run")) as folder:
-        folder.add("ev.flash.cam", 1, body(flash(state="detected", revision=1)))
-        folder.add("ev.flash.cam", 2, body(flash(state="unverified", revision=2)))
-        folder.add("ev.flash.cam", 3, body(flash(state="confirmed", revision=3)))
-        folder.add("ev.camera.cam", 4, b"{}")
+        folder.add(WireMessage("ev.flash.cam", 1, body(flash(state="detected", revision=1))))
+        folder.add(WireMessage("ev.flash.cam", 2, body(flash(state="unverified", revision=2))))
+        folder.add(WireMessage("ev.flash.cam", 3, body(flash(state="confirmed", revision=3))))
+        folder.add(WireMessage("ev.camera.cam", 4, b"{}"))
     lines = (tmp_path / "run" / "flashes.jsonl").read_bytes().splitlines()
     assert [msgspec.json.decode(line, type=FlashMessage).data.state for line in lines] == ["confirmed"]
     with (tmp_path / "run" / "flashes.csv").open(newline="") as table:
@@ -59,11 +60,11 @@ def test_why_a_light_was_rejected_is_said_in_the_table_and_in_the_line_of_a_watc
     verdict = Verdict(lightning=False, probability=0.1, verifier="photometric", reason=why)
     rejected = body(msgspec.structs.replace(flash(state="rejected"), verdict=verdict))
     with closing(RunFolder(tmp_path)) as folder:
-        folder.add("ev.flash.cam", 1, rejected)
+        folder.add(WireMessage("ev.flash.cam", 1, rejected))
     with (tmp_path / "flashes.csv").open(newline="") as table:
         assert next(csv.DictReader(table))["reason"] == why
-    assert str(flash_line("ev.flash.cam", rejected)).endswith(f"10%  {why}")
-    assert str(flash_line("ev.flash.cam", body(flash()))).endswith("97%")
+    assert str(flash_line(WireMessage("ev.flash.cam", 1, rejected))).endswith(f"10%  {why}")
+    assert str(flash_line(WireMessage("ev.flash.cam", 1, body(flash())))).endswith("97%")
 
 
 def test_a_folder_that_never_began_is_never_made(tmp_path: Path) -> None:
@@ -74,14 +75,14 @@ def test_a_folder_that_never_began_is_never_made(tmp_path: Path) -> None:
 
 def test_results_are_on_disk_as_soon_as_a_flash_has_its_verdict(tmp_path: Path) -> None:
     with closing(RunFolder(tmp_path)) as folder:
-        folder.add("ev.flash.cam", 1, body(flash()))
+        folder.add(WireMessage("ev.flash.cam", 1, body(flash())))
         assert (tmp_path / "flashes.jsonl").read_bytes() == body(flash()) + b"\n"
 
 
 def test_a_watch_goes_on_where_an_earlier_one_was_cut_off(tmp_path: Path) -> None:
     (tmp_path / "flashes.jsonl").write_bytes(body(flash("cam-a")) + b"\n" + body(flash("cam-b"))[:50] + b"\n")
     with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
-        folder.add("ev.flash.cam", 1, body(flash("cam-c")))
+        folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-c"))))
     lines = (tmp_path / "flashes.jsonl").read_bytes().splitlines()
     assert [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines] == ["cam-a", "cam-c"]
 
@@ -96,7 +97,7 @@ def test_a_line_that_a_power_cut_left_unfinished_does_not_spoil_the_next(tmp_pat
     (tmp_path / "flashes.jsonl").write_bytes(body(flash("cam-a")) + b"\n" + body(flash("cam-b"))[:50])
     with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
         folder.begin()
-        folder.add("ev.flash.cam", 1, body(flash("cam-c")))
+        folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-c"))))
     assert ids(tmp_path) == ["cam-a", "cam-c"]
 
 
@@ -106,12 +107,12 @@ def test_results_that_are_taken_away_during_a_watch_are_begun_anew(
 ) -> None:
     out, old = tmp_path / "out", tmp_path / "old.jsonl"
     with closing(RunFolder(out, keep_earlier=True)) as folder:
-        folder.add("ev.flash.cam", 1, body(flash("cam-a")))
+        folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-a"))))
         (out / "flashes.jsonl").rename(old)
         if gone == "the folder deleted":
             out.rmdir()
-        folder.add("ev.flash.cam", 2, body(flash("cam-b")))
-        folder.add("ev.flash.cam", 3, body(flash("cam-c")))
+        folder.add(WireMessage("ev.flash.cam", 2, body(flash("cam-b"))))
+        folder.add(WireMessage("ev.flash.cam", 3, body(flash("cam-c"))))
     assert (ids(out), folder.failure) == (["cam-b", "cam-c"], None)
     assert [record.getMessage() for record in caplog.records] == [
         f"{out / 'flashes.jsonl'}: was moved or deleted while in use; further flashes go into a new file"
@@ -120,10 +121,10 @@ def test_results_that_are_taken_away_during_a_watch_are_begun_anew(
 
 def test_two_watches_that_share_a_folder_lose_no_flash_when_one_ends(tmp_path: Path) -> None:
     with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
-        folder.add("ev.flash.cam", 1, body(flash("cam-a")))
+        folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-a"))))
         with closing(RunFolder(tmp_path, keep_earlier=True)) as other:
-            other.add("ev.flash.cam", 1, body(flash("cam-b")))
-        folder.add("ev.flash.cam", 2, body(flash("cam-c")))
+            other.add(WireMessage("ev.flash.cam", 1, body(flash("cam-b"))))
+        folder.add(WireMessage("ev.flash.cam", 2, body(flash("cam-c"))))
     assert ids(tmp_path) == ["cam-a", "cam-b", "cam-c"]
 
 
@@ -153,13 +154,13 @@ def test_flashes_that_come_while_the_disk_is_full_follow_once_there_is_room(
         resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size + size // 2, before[1]))
         try:
             for name in "abcd":
-                folder.add("ev.flash.cam", 1, body(flash(f"cam-{name}")))
+                folder.add(WireMessage("ev.flash.cam", 1, body(flash(f"cam-{name}"))))
             assert folder.failure is not None
             assert ids(tmp_path) == ["cam-a", "cam-b"]
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
             signal.signal(signal.SIGXFSZ, ignored)
-        folder.add("ev.flash.cam", 1, body(flash("cam-e")))
+        folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-e"))))
     assert (ids(tmp_path), folder.failure) == ([f"cam-{name}" for name in "abcde"], None)
     assert ["what waits in memory follows" in caplog.messages[0], "lacks nothing" in caplog.messages[1]] == [True, True]
 
@@ -174,13 +175,15 @@ def test_a_run_that_overwrites_takes_the_place_of_the_earlier_one_with_its_pictu
     for file in (still, clip, *kept):
         file.write_bytes(b"")
     with closing(RunFolder(tmp_path)) as folder:
-        folder.add("ev.flash.cam", 1, body(pictured("cam-a", Media(still="stills/old.jpg", clip="clips/old.mp4"))))
-        folder.add("ev.flash.cam", 2, body(pictured("cam-b", Media(still="../outside.jpg"))))
+        folder.add(
+            WireMessage("ev.flash.cam", 1, body(pictured("cam-a", Media(still="stills/old.jpg", clip="clips/old.mp4"))))
+        )
+        folder.add(WireMessage("ev.flash.cam", 2, body(pictured("cam-b", Media(still="../outside.jpg")))))
     with closing(RunFolder(tmp_path, overwrite=True)) as folder:
         assert folder.clips == {clip.resolve()}
         assert still.exists(), "until there is something to watch"
         folder.begin()
-        folder.add("ev.flash.cam", 1, body(flash("cam-c")))
+        folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-c"))))
     lines = (tmp_path / "flashes.jsonl").read_bytes().splitlines()
     assert [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines] == ["cam-c"]
     assert not still.exists()
@@ -196,7 +199,7 @@ def test_a_folder_that_holds_flashes_is_refused_unless_they_may_be_replaced(tmp_
     with closing(RunFolder(tmp_path)) as folder:
         folder.begin()
     with closing(RunFolder(tmp_path)) as folder:  # none were found before
-        folder.add("ev.flash.cam", 1, body(flash()))
+        folder.add(WireMessage("ev.flash.cam", 1, body(flash())))
     with pytest.raises(
         OutputError, match=r"holds the flashes of an earlier run; choose another folder, or .*--overwrite"
     ):
@@ -215,8 +218,8 @@ def test_results_that_cannot_be_written_cost_themselves_and_not_the_run(
 ) -> None:
     (tmp_path / "flashes.jsonl").mkdir()
     with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
-        folder.add("ev.flash.cam", 1, body(flash()))
-        folder.add("ev.flash.cam", 2, body(flash("b")))
+        folder.add(WireMessage("ev.flash.cam", 1, body(flash())))
+        folder.add(WireMessage("ev.flash.cam", 2, body(flash("b"))))
     assert "cannot write results: Is a directory" in str(folder.failure)
     assert len(caplog.records) == 1
 
@@ -234,9 +237,9 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_done(tmp_
 
 def test_the_table_counts_rejected_flashes_but_does_not_list_them() -> None:
     flashes = FlashTable()
-    flashes.add("ev.flash.cam", 1, body(flash("a", "detected", 1)))
-    flashes.add("ev.flash.cam", 2, body(flash("a", "rejected", 2)))
-    flashes.add("ev.flash.cam", 3, body(flash("b", "confirmed", 2)))
+    flashes.add(WireMessage("ev.flash.cam", 1, body(flash("a", "detected", 1))))
+    flashes.add(WireMessage("ev.flash.cam", 2, body(flash("a", "rejected", 2))))
+    flashes.add(WireMessage("ev.flash.cam", 3, body(flash("b", "confirmed", 2))))
     assert flashes.counts == Counter(confirmed=1, rejected=1)
     assert flashes.table().row_count == 1
 
@@ -247,7 +250,7 @@ LONG_NAME = "2026-07-14 Gewitter über dem Starnberger See, Blick nach Westen, A
 def table_in(width: int, file: str, start_utc: str | None = "2026-07-14T20:04:36.502881Z") -> list[str]:
     """The lines of a run's table with one flash, on a terminal of `width` columns."""
     flashes = FlashTable()
-    flashes.add("ev.flash.cam", 1, body(msgspec.structs.replace(flash(), file=file, start_utc=start_utc)))
+    flashes.add(WireMessage("ev.flash.cam", 1, body(msgspec.structs.replace(flash(), file=file, start_utc=start_utc))))
     console = Console(width=width)
     with console.capture() as captured:
         console.print(flashes.table(width))
