@@ -1,0 +1,187 @@
+"""The media of a run as the report shows them: what is there, small copies, how much structure a still shows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from detector.events import Flash
+from stream import load_opencv
+
+cv2 = load_opencv()
+
+THUMBNAIL_PIXELS = 640
+_TOPHAT_PIXELS = 9  # at 640 wide: a channel is thinner, a lit cloud is not
+_BEST_SHARE = 0.004
+BOLT_LEVELS = 45.0
+"""A still of which the best 0.4 % stand out by so much from their surroundings shows a channel."""
+_STILLS_FOR_MEDIAN = 3  # fewer do not tell what is always there
+_ALIGNED_CLIPS = 60  # decoding more than these to find their onset would take minutes
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFile:
+    """One file of a flash: its path in the run's folder, or why there is none.
+
+    Attributes:
+        path: relative to the run's folder; None where there is no file to show.
+        removed: whether the event names a file that is not there any more.
+    """
+
+    path: str | None = None
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    """A clip's times: its start in seconds after the onset (so below 0), its length, its frames per second."""
+
+    start: float
+    length: float
+    rate: float
+
+
+def media_file(folder: Path, name: str | None) -> MediaFile:
+    """Return what there is of a path that an event names; one that leads out of the folder counts as removed."""
+    if name is None:
+        return MediaFile()
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        return MediaFile(removed=True)
+    return MediaFile(path=PurePosixPath(name).as_posix())
+
+
+def small_image(path: Path, pixels: int = THUMBNAIL_PIXELS) -> Image.Image | None:
+    """Return the image at `path`, at most `pixels` wide and high; None where it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (pixels, pixels))
+            small = image.convert("RGB")
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+    small.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
+    return small
+
+
+def structure_levels(images: Mapping[str, Image.Image], views: Mapping[str, str]) -> dict[str, float]:
+    """Return how far thin bright lines stand out in each still, in levels.
+
+    Of each view what is always there, such as street lamps, is taken away first.
+
+    Args:
+        images: small stills by flash id.
+        views: which camera each was taken by, by flash id.
+    """
+    found: dict[str, float] = {}
+    for view in sorted({views[key] for key in images}):
+        keys = [key for key in images if views[key] == view]
+        by_size: dict[tuple[int, int], list[str]] = {}
+        for key in keys:
+            by_size.setdefault(images[key].size, []).append(key)
+        for same in by_size.values():
+            lumas = {key: np.asarray(images[key].convert("L"), np.uint8) for key in same}
+            always = dark_median([lumas[key] for key in same])
+            for key, luma in lumas.items():
+                found[key] = _structure(luma if always is None else cv2.subtract(luma, always))
+    return found
+
+
+def dark_median(images: Sequence[NDArray[np.uint8]], most: int = 24) -> NDArray[np.uint8] | None:
+    """Return what a view shows without lightning: the lower third of its stills, place by place; None of too few."""
+    if len(images) < _STILLS_FOR_MEDIAN:
+        return None
+    chosen = [images[n] for n in np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)]
+    stack = np.stack(chosen)
+    ranked: NDArray[np.uint8] = np.partition(stack, len(chosen) // 3, axis=0)[len(chosen) // 3]
+    return ranked
+
+
+def _structure(added: NDArray[np.uint8]) -> float:
+    size = max(3, round(_TOPHAT_PIXELS * max(added.shape) / THUMBNAIL_PIXELS) | 1)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    tophat = cv2.morphologyEx(added, cv2.MORPH_TOPHAT, kernel).ravel()
+    best = max(1, int(tophat.size * _BEST_SHARE))
+    return float(np.partition(tophat, tophat.size - best)[-best:].mean())
+
+
+def picture_score(flash: Flash, structure: float | None) -> float:
+    """Return how much the picture of a flash is worth looking at; only the order of a run's flashes has meaning."""
+    return (structure or 0.0) + flash.peak_rise_levels / 4 + 8 * flash.lit_fraction + 2 * min(len(flash.pulses), 10)
+
+
+def clip_facts(folder: Path, clips: Iterable[tuple[Flash, str]], after_seconds: float = 2.0) -> dict[str, ClipFacts]:
+    """Return the times of each clip by flash id; one that cannot be read is left out.
+
+    Where the event does not say when the clip begins, the onset is looked for in its frames.
+    """
+    chosen = list(clips)
+    found = {}
+    for flash, name in chosen:
+        start = getattr(flash.media, "clip_start_seconds", None)
+        look = start is None and len(chosen) <= _ALIGNED_CLIPS
+        try:
+            facts = _read_clip(folder / name, flash, look=look)
+        except (OSError, av.FFmpegError, ValueError):
+            continue
+        if facts is None:
+            continue
+        onset, length, rate = facts
+        if start is not None:
+            onset = flash.start_seconds - start
+        elif onset is None:
+            onset = min(length, max(0.0, length - (flash.duration_seconds or 0.0) - after_seconds))
+        found[flash.id] = ClipFacts(start=round(-onset, 3), length=round(length, 3), rate=round(rate, 3))
+    return found
+
+
+def _read_clip(path: Path, flash: Flash, *, look: bool) -> tuple[float | None, float, float] | None:
+    """The onset in seconds of the clip (None: not looked for), its length and its rate; None without video."""
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            return None
+        stream = container.streams.video[0]
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        length = float(container.duration or 0) / 1_000_000
+        onset = None
+        if look:
+            stream.thread_type = "AUTO"
+            times, levels = _levels(container.decode(stream), flash)
+            length = max(length, times[-1] + 1 / rate) if times else length
+            onset = _onset(times, levels, flash)
+    return onset, length, rate
+
+
+def _levels(frames: Iterable[av.VideoFrame], flash: Flash) -> tuple[list[float], list[float]]:
+    """Times, and mean luma where the flash was."""
+    left, top, right, bottom = flash.box
+    times, levels = [], []
+    for frame in frames:
+        plane = frame.planes[0]
+        luma = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        high, wide = luma.shape
+        part = luma[int(top * high) : max(int(bottom * high), 1) : 4, int(left * wide) : max(int(right * wide), 1) : 4]
+        times.append(float(frame.time or 0.0))
+        levels.append(float(part.mean()) if part.size else 0.0)
+    return times, levels
+
+
+def _onset(times: Sequence[float], levels: Sequence[float], flash: Flash) -> float | None:
+    """The time whose jumps agree best with those of the flash's pulses."""
+    if len(times) < 2:
+        return None
+    seconds = np.array(times)
+    gained = np.maximum(np.diff(np.array(levels), prepend=levels[0]), 0.0)
+    weight = {pulse.offset_seconds: pulse.rise_levels for pulse in flash.pulses} or {0.0: 1.0}
+    step = float(np.median(np.diff(seconds)))
+
+    def score(begin: float) -> float:
+        places = np.searchsorted(seconds, [begin + offset - step / 2 for offset in weight])
+        return float(sum(gained[n] * rise for n, rise in zip(places, weight.values(), strict=True) if n < len(gained)))
+
+    last = seconds[-1] - min(flash.duration_seconds or 0.0, float(seconds[-1])) + step
+    scores = [score(t) if t <= last else 0.0 for t in seconds]
+    return float(seconds[int(np.argmax(scores))])

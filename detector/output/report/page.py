@@ -1,0 +1,104 @@
+"""The page: report.html and what lies beside it, made from a run's folder or a journal."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from detector.errors import OutputError
+from detector.output.media import write_whole
+from detector.output.report.cards import ASSET_FOLDER, CardImages
+from detector.output.report.context import page_context
+from detector.output.report.model import Report, make_report
+from detector.output.report.source import read_run
+from detector.output.report.symbols import ICONS, LINED
+
+_HERE = Path(__file__).parent
+ASSETS = _HERE / "assets"
+"""The front-end files that the report, the live page and `tune` share."""
+_STYLES = ("base.css", "report.css")
+_SCRIPTS = ("common.js", "curve.js", "player.js", "report.js")
+_POLICY = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src {style}; script-src {script}"
+
+
+def build_report(
+    path: Path,
+    *,
+    begin: float | None = None,
+    end: float | None = None,
+    zone: tzinfo | None = None,
+    inline: bool = False,
+    target: Path | None = None,
+) -> Path:
+    """Write report.html for a run's folder or a journal, and return where it is.
+
+    Args:
+        path: the folder of `--out`, or a journal; its report goes beside it.
+        begin: only flashes from this time on, UTC seconds since 1970.
+        end: only flashes before this time.
+        zone: the local time zone; this machine's if omitted.
+        inline: put styles, scripts and small stills into the page itself; clips stay links.
+        target: the page's file; report.html in the run's folder if omitted. Media are named relative to that folder.
+
+    Raises:
+        OutputError: there are no results, or the page cannot be written.
+        JournalError: the file is no journal.
+    """
+    results = read_run(path, begin, end)
+    report = make_report(results, zone or local_zone())
+    page = target or results.folder / "report.html"
+    try:
+        return _write(report, page, inline=inline)
+    except OSError as error:
+        raise OutputError(f"{error.filename or page}: cannot write the report: {error.strerror}") from error
+
+
+def local_zone() -> tzinfo:
+    """Return this machine's time zone: by name, so that summer and winter are told apart, else as its offset now."""
+    try:
+        name = Path("/etc/localtime").resolve().as_posix().partition("zoneinfo/")[2]
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return datetime.now().astimezone().tzinfo or UTC
+
+
+def _write(report: Report, page: Path, *, inline: bool) -> Path:
+    assets = page.parent / ASSET_FOLDER
+    images = CardImages(report.results, None if inline else assets)
+    if inline:
+        styles = [Markup(f"<style>{_asset(name)}</style>") for name in _STYLES]  # noqa: S704 - our own files
+        scripts = [Markup(f"<script>{_asset(name)}</script>") for name in _SCRIPTS]  # noqa: S704
+        policy = _POLICY.format(style=_hashes(_STYLES), script=_hashes(_SCRIPTS))
+    else:
+        assets.mkdir(parents=True, exist_ok=True)
+        for name in (*_STYLES, *_SCRIPTS):
+            write_whole(assets / name, [_asset(name).encode()])
+        styles = [Markup(f'<link rel="stylesheet" href="{ASSET_FOLDER}/{name}">') for name in _STYLES]  # noqa: S704
+        scripts = [Markup(f'<script src="{ASSET_FOLDER}/{name}"></script>') for name in _SCRIPTS]  # noqa: S704
+        policy = _POLICY.format(style="'self'", script="'self'")
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    template = environment.get_template("report.html.j2")
+    text = template.render(
+        styles=styles, scripts=scripts, policy=policy, icons=ICONS, lined=LINED, **page_context(report, images)
+    )
+    write_whole(page, [text.encode()])
+    return page
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _hashes(names: Sequence[str]) -> str:
+    digests = (base64.b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode() for name in names)
+    return " ".join(f"'sha256-{digest}'" for digest in digests)
