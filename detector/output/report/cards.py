@@ -34,13 +34,20 @@ class Spark:
 
 @dataclass(frozen=True)
 class Card:
-    """A flash as the template writes it; `image` is an address, the words are in `zone`."""
+    """A flash as the template writes it.
+
+    Attributes:
+        image: the address of a small image.
+        also: the same flash, seen by other cameras.
+        base: how the page calls the run's folder: "" or a path that ends in a slash.
+    """
 
     one: ReportFlash
     zone: tzinfo
     image: str | None
     spark: Spark | None
     also: tuple[ReportFlash, ...]
+    base: str
 
     id: str = ""
 
@@ -72,12 +79,12 @@ class Card:
     @property
     def clip(self) -> str | None:
         """The clip's address."""
-        return address_of(self.one.clip)
+        return address_of(self.one.clip, self.base)
 
     @property
     def still(self) -> str | None:
         """The still's address."""
-        return address_of(self.one.still)
+        return address_of(self.one.still, self.base)
 
     @property
     def missing(self) -> str:
@@ -100,15 +107,16 @@ class Card:
 _OF_ONE = frozenset(ReportFlash.__dataclass_fields__)
 
 
-def address_of(file: MediaFile) -> str | None:
-    """Return the address of a file in the run's folder; None where there is none."""
-    return None if file.path is None else quote(file.path)
+def address_of(file: MediaFile, base: str) -> str | None:
+    """Return the address of a file in the run's folder, which the page calls `base`; None where there is none."""
+    return None if file.path is None else quote(base + file.path)
 
 
 class CardImages:
     """The images of cards: the run's thumbnails, else small copies of the stills, beside the page or in it."""
 
-    def __init__(self, results: RunResults, assets: Path | None) -> None:
+    def __init__(self, results: RunResults, base: str, assets: Path | None) -> None:
+        self.base = base
         self._folder = results.folder
         self._assets = assets
 
@@ -120,7 +128,7 @@ class CardImages:
         if self._assets is None:
             return self._inline(self._folder / source)
         if one.thumbnail.path is not None:
-            return quote(one.thumbnail.path)
+            return quote(self.base + one.thumbnail.path)
         small = self._assets / "stills" / f"{one.flash.id.replace(':', '')}.jpg"
         still = self._folder / source
         try:
@@ -131,7 +139,7 @@ class CardImages:
                 small.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(small, [_jpeg(image)])
         except OSError:
-            return quote(source)  # no room for a copy: the still itself does
+            return quote(self.base + source)  # no room for a copy: the still itself does
         return quote(f"{ASSET_FOLDER}/stills/{small.name}")
 
     def _inline(self, path: Path) -> str | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
+from urllib.parse import quote
 
 from detector import __version__
 from detector.output.report.cards import Card, CardImages, spark_of
@@ -52,6 +53,7 @@ def page_context(report: Report, images: CardImages) -> dict[str, Any]:
             images.address(one),
             spark_of(one, report),
             tuple(by_id[key] for key in one.also),
+            images.base,
         )
         for one in report.flashes
     }
@@ -94,7 +96,9 @@ def page_context(report: Report, images: CardImages) -> dict[str, Any]:
         "software": f"{report.flashes[0].flash.software if report.flashes else f'lightning-detector {__version__}'}, "
         + plural(len(report.flashes), "candidate"),
         "links": [
-            path.name for path in sorted(report.results.folder.glob("flashes*")) if path.suffix in (".csv", ".jsonl")
+            (quote(images.base + path.name), path.name)
+            for path in sorted(report.results.folder.glob("flashes*"))
+            if path.suffix in (".csv", ".jsonl")
         ],
         "data": page_data(
             report,

@@ -52,10 +52,11 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fine_rise: str = ""
 
 
-class _FlashLine(msgspec.Struct, frozen=True, kw_only=True):
+class _FlashLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     seconds: list[float]
     rise: list[float]
+    clip_start: float | None = None
 
 
 _L = TypeVar("_L", bound=msgspec.Struct)
@@ -94,10 +95,17 @@ class CurvePiece:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlashCurve:
-    """The course of one flash: (frames,) seconds after its onset, and mean rise over its blocks in levels."""
+    """The course of one flash.
+
+    Attributes:
+        seconds: (frames,) after its onset.
+        rise: (frames,) mean rise over its blocks, levels.
+        clip_start: when its clip begins, seconds after the onset and so below 0; None where that is not known.
+    """
 
     seconds: NDArray[np.float32]
     rise: NDArray[np.float32]
+    clip_start: float | None = None
 
 
 class CurveRecorder:
@@ -243,13 +251,21 @@ class CurveRecorder:
         self._failed = not _append(self._path, msgspec.json.encode(line), quiet=self._failed)
 
 
-def record_flash_curve(folder: Path, candidate: Candidate) -> None:
-    """Add the curve of a closed candidate to the run's folder; a failure is logged and costs only the curve."""
+def record_flash_curve(folder: Path, candidate: Candidate, clip_start_seconds: float | None = None) -> None:
+    """Add the curve of a closed candidate to the run's folder; a failure is logged and costs only the curve.
+
+    Args:
+        folder: the run's folder.
+        candidate: it must be closed.
+        clip_start_seconds: when its clip begins on the source's clock (`Clip.start_seconds`); None without a clip.
+    """
+    start = None if clip_start_seconds is None else round(clip_start_seconds - candidate.start_seconds, 3)
     curve = candidate.curve
     line = _FlashLine(
         id=candidate.id,
         seconds=np.round(curve.seconds - candidate.start_seconds, 3).tolist(),
         rise=[round(float(level), 1) for level in curve.rise],
+        clip_start=start,
     )
     _append(folder / FLASH_CURVES, msgspec.json.encode(line), quiet=False)
 
@@ -282,7 +298,7 @@ def read_curves(folder: Path) -> list[CurvePiece]:
 def read_flash_curves(folder: Path) -> dict[str, FlashCurve]:
     """Return the curve of each flash by its id; none if there is no file."""
     return {
-        line.id: FlashCurve(np.array(line.seconds, np.float32), np.array(line.rise, np.float32))
+        line.id: FlashCurve(np.array(line.seconds, np.float32), np.array(line.rise, np.float32), line.clip_start)
         for line in _lines(folder / FLASH_CURVES, _FlashLine)
         if len(line.seconds) == len(line.rise)
     }

@@ -20,7 +20,7 @@ _BEST_SHARE = 0.004
 BOLT_LEVELS = 45.0
 """A still of which the best 0.4 % stand out by so much from their surroundings shows a channel."""
 _STILLS_FOR_MEDIAN = 3  # fewer do not tell what is always there
-_ALIGNED_CLIPS = 60  # decoding more than these to find their onset would take minutes
+_ALIGNED_CLIPS = 24  # decoding more than these to find their onset would take a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +113,22 @@ def picture_score(flash: Flash, structure: float | None) -> float:
     return (structure or 0.0) + flash.peak_rise_levels / 4 + 8 * flash.lit_fraction + 2 * min(len(flash.pulses), 10)
 
 
-def clip_facts(folder: Path, clips: Iterable[tuple[Flash, str]], after_seconds: float = 2.0) -> dict[str, ClipFacts]:
+def clip_facts(
+    folder: Path, clips: Iterable[tuple[Flash, str]], starts: Mapping[str, float], after_seconds: float = 2.0
+) -> dict[str, ClipFacts]:
     """Return the times of each clip by flash id; one that cannot be read is left out.
 
-    Where the event does not say when the clip begins, the onset is looked for in its frames.
+    Args:
+        folder: the run's folder.
+        clips: flashes, and where their clips are in it.
+        starts: when clips begin, seconds after the onset, by flash id; where that was not recorded and clips are few,
+            the onset is looked for in the frames.
+        after_seconds: what else is taken to lie between a flash's end and its clip's.
     """
     chosen = list(clips)
     found = {}
     for flash, name in chosen:
-        start = getattr(flash.media, "clip_start_seconds", None)
+        start = starts.get(flash.id)
         look = start is None and len(chosen) <= _ALIGNED_CLIPS
         try:
             facts = _read_clip(folder / name, flash, look=look)
@@ -131,7 +138,7 @@ def clip_facts(folder: Path, clips: Iterable[tuple[Flash, str]], after_seconds: 
             continue
         onset, length, rate = facts
         if start is not None:
-            onset = flash.start_seconds - start
+            onset = -start
         elif onset is None:
             onset = min(length, max(0.0, length - (flash.duration_seconds or 0.0) - after_seconds))
         found[flash.id] = ClipFacts(start=round(-onset, 3), length=round(length, 3), rate=round(rate, 3))

@@ -175,7 +175,9 @@ def _told(results: RunResults, timeline: Timeline) -> list[ReportFlash]:
             images[key] = image
     structure = structure_levels(images, {flash.id: timeline.lane(flash) for flash in results.flashes})
     with_clips = [(flash, path) for flash in results.flashes if (path := clips[flash.id].path) is not None]
-    facts = clip_facts(folder, with_clips)
+    curves = results.flash_curves.items()
+    starts = {key: curve.clip_start for key, curve in curves if curve.clip_start is not None}
+    facts = clip_facts(folder, with_clips, starts)
     told = []
     for flash in results.flashes:
         seen = structure.get(flash.id)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -43,7 +44,7 @@ def build_report(
         end: only flashes before this time.
         zone: the local time zone; this machine's if omitted.
         inline: put styles, scripts and small stills into the page itself; clips stay links.
-        target: the page's file; report.html in the run's folder if omitted. Media are named relative to that folder.
+        target: the page's file; report.html in the run's folder if omitted.
 
     Raises:
         OutputError: there are no results, or the page cannot be written.
@@ -69,7 +70,7 @@ def local_zone() -> tzinfo:
 
 def _write(report: Report, page: Path, *, inline: bool) -> Path:
     assets = page.parent / ASSET_FOLDER
-    images = CardImages(report.results, None if inline else assets)
+    images = CardImages(report.results, _base(report.results.folder, page.parent), None if inline else assets)
     if inline:
         styles = [Markup(f"<style>{_asset(name)}</style>") for name in _STYLES]  # noqa: S704 - our own files
         scripts = [Markup(f"<script>{_asset(name)}</script>") for name in _SCRIPTS]  # noqa: S704
@@ -93,6 +94,12 @@ def _write(report: Report, page: Path, *, inline: bool) -> Path:
     )
     write_whole(page, [text.encode()])
     return page
+
+
+def _base(folder: Path, beside: Path) -> str:
+    """How a page in the folder `beside` calls a run's folder."""
+    path = Path(os.path.relpath(folder, beside)).as_posix()
+    return "" if path == "." else f"{path}/"
 
 
 def _asset(name: str) -> str:
