@@ -1,12 +1,14 @@
 """Headless Chromium driven over its debugging pipe: no driver, no socket, no package."""
 
 import base64
+import fcntl
 import itertools
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,9 @@ FLAGS = (
 )  # fmt: skip
 
 ANSWER_SECONDS = 60
+LAY_PIPES = (
+    "import os, sys; [os.dup2(int(sys.argv[1 + n]), 3 + n) for n in (0, 1)]; os.execv(sys.argv[3], sys.argv[3:])"
+)
 
 
 def missing() -> str | None:
@@ -138,12 +143,15 @@ class Browser:
         assert program is not None
         their_input, self._down = os.pipe()
         self._up, their_output = os.pipe()
-        # A shell lays the pipes where the browser expects them: it reads from 3 and writes to 4.
-        script = f'exec "$@" 3<&{their_input} 4>&{their_output}'
-        command = ["sh", "-c", script, "sh", program, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"]
+        # Laid where the browser expects them in a process of their own: it reads from 3 and writes to 4.
+        high = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (their_input, their_output)]
+        command = [sys.executable, "-c", LAY_PIPES, *map(str, high), program, *FLAGS]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(their_input, their_output)
-        )
+            [*command, f"--user-data-dir={self._profile}", "about:blank"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=high,
+        )  # fmt: skip
+        for end in high:
+            os.close(end)
         os.close(their_input)
         os.close(their_output)
         return self

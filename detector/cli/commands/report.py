@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         for path in written:
             print(path)
         if not written:
-            progress_console().print("no confirmed flashes, so no markers")
+            progress_console().print("no confirmed flashes, so no markers", soft_wrap=True)
         return 0
     page = build_report(
         arguments.run_path,

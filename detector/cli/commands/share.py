@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not written:
         progress_console().print(
             f"{arguments.run_path}: nothing to share: a film needs a flash with a clip, a composite two stills of one "
-            "camera; replay again with --out and clips"
+            "camera; replay again with --out and clips",
+            soft_wrap=True,
         )
     return 0 if written else 1

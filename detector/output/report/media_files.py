@@ -183,6 +183,7 @@ def _onset(times: Sequence[float], levels: Sequence[float], flash: Flash) -> flo
     seconds = np.array(times)
     gained = np.maximum(np.diff(np.array(levels), prepend=levels[0]), 0.0)
     weight = {pulse.offset_seconds: pulse.rise_levels for pulse in flash.pulses} or {0.0: 1.0}
+    weight[0.0] = 2 * weight.get(0.0, 1.0)  # where later pulses do not show, the first one decides
     step = float(np.median(np.diff(seconds)))
 
     def score(begin: float) -> float:

@@ -1,0 +1,112 @@
+"""The light curve of a run: every frame about flashes, extremes elsewhere, and never more than a stretch in memory."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detector.output.report.curves import (
+    AROUND_SECONDS,
+    CURVES,
+    FLASH_CURVES,
+    STEP_SECONDS,
+    CurveRecorder,
+    read_curves,
+    read_flash_curves,
+    record_flash_curve,
+)
+from helpers.candidates import candidate
+from helpers.storms import START, made_frame
+
+RATE = 25
+
+
+def record(folder: Path, seconds: float, levels: dict[int, float], **how: object) -> None:
+    """Record frames of level 20; `levels` are those of single frames, around which all is kept."""
+    recorder = CurveRecorder(folder, "cam", "cam.mp4")
+    for n in range(round(seconds * RATE)):
+        level = levels.get(n, 20.0)
+        recorder.add(made_frame(n / RATE, START), level, level - 20, keep=n in levels)
+    recorder.close()
+
+
+def test_every_frame_about_a_flash_is_kept_and_only_extremes_elsewhere(tmp_path: Path) -> None:
+    record(tmp_path, 60, {500: 120.0})
+    (piece,) = read_curves(tmp_path)
+    at = 500 / RATE
+    assert piece.fine_seconds[0] == pytest.approx(at - AROUND_SECONDS, abs=1 / RATE)
+    assert piece.fine_seconds[-1] == pytest.approx(at + AROUND_SECONDS, abs=1 / RATE)
+    assert np.diff(piece.fine_seconds) == pytest.approx(1 / RATE, abs=1e-5)
+    assert piece.fine_luma.max() == pytest.approx(120)
+    assert len(piece.high) == round(60 / STEP_SECONDS)
+    step = int(at / STEP_SECONDS)
+    assert (piece.low[step], piece.high[step], piece.rise[step]) == pytest.approx((20, 120, 100))
+
+
+def test_a_curve_knows_its_recording_and_its_utc(tmp_path: Path) -> None:
+    record(tmp_path, 4, {})
+    (piece,) = read_curves(tmp_path)
+    assert (piece.camera, piece.file, piece.clock, piece.utc_offset) == ("cam", "cam.mp4", "file", START)
+    assert (piece.begin, piece.end) == pytest.approx((0, 4))
+
+
+def test_a_time_in_which_no_frame_came_parts_the_curve(tmp_path: Path) -> None:
+    recorder = CurveRecorder(tmp_path, "cam")
+    for seconds in (0.0, 0.04, 0.08, 30.0, 30.04):
+        recorder.add(made_frame(seconds), 20, 0)
+    recorder.close()
+    assert [(piece.begin, piece.end) for piece in read_curves(tmp_path)] == [
+        (0.0, pytest.approx(0.12)),
+        (30.0, pytest.approx(30.08)),
+    ]
+
+
+def test_two_hours_without_a_flash_take_less_than_400_kilobytes_and_are_written_in_parts(tmp_path: Path) -> None:
+    recorder = CurveRecorder(tmp_path, "cam")
+    for n in range(2 * 3600 * 10):
+        recorder.add(made_frame(n / 10), 20 + n % 7, 0)
+    written_before_the_end = (tmp_path / CURVES).stat().st_size
+    recorder.close()
+    assert written_before_the_end > 0
+    assert (tmp_path / CURVES).stat().st_size < 400_000
+    pieces = read_curves(tmp_path)
+    assert sum(piece.end - piece.begin for piece in pieces) == pytest.approx(7200, abs=1)
+
+
+def test_a_flash_at_the_border_of_two_parts_is_kept_whole(tmp_path: Path) -> None:
+    recorder = CurveRecorder(tmp_path, "cam")
+    lit = range(5995, 6010)  # about 600 s, where a part would end
+    for n in range(6200):
+        recorder.add(made_frame(n / 10), 100.0 if n in lit else 20.0, 0, keep=n in lit)
+    recorder.close()
+    fine = np.concatenate([piece.fine_luma for piece in read_curves(tmp_path)])
+    assert int((fine > 90).sum()) == len(lit)
+
+
+def test_half_a_line_of_a_killed_run_costs_only_itself(tmp_path: Path) -> None:
+    record(tmp_path, 4, {})
+    with (tmp_path / CURVES).open("ab") as file:
+        file.write(b'{"camera":"cam","beg')
+    assert len(read_curves(tmp_path)) == 1
+
+
+def test_a_folder_that_cannot_be_written_costs_the_curve_and_not_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    recorder = CurveRecorder(tmp_path / "file", "cam")
+    for n in range(20):
+        recorder.add(made_frame(n * 3.0), 20, 0)  # a part each
+    recorder.close()
+    assert len([line for line in caplog.messages if "light curve" in line]) == 1
+
+
+def test_the_curve_of_a_flash_is_found_by_its_id_and_says_when_its_clip_begins(tmp_path: Path) -> None:
+    one = candidate()
+    record_flash_curve(tmp_path, one, clip_start_seconds=one.start_seconds - 2.4)
+    curve = read_flash_curves(tmp_path)[one.id]
+    assert len(curve.seconds) == len(one.curve.seconds)
+    assert curve.seconds == pytest.approx(one.curve.seconds - one.start_seconds, abs=2e-3)
+    assert curve.rise == pytest.approx(one.curve.rise, abs=0.06)
+    assert curve.clip_start == pytest.approx(-2.4)
+    assert (tmp_path / FLASH_CURVES).read_bytes().count(b"\n") == 1
