@@ -158,7 +158,7 @@ class CurveRecorder:
         recent.append((seconds, mean_level, peak_rise))
         while recent[0][0] < seconds - AROUND_SECONDS:
             self._settle(*recent.popleft())
-        if not keep and self._begin is not None and seconds - self._begin >= _PIECE_SECONDS:
+        if self._begin is not None and seconds - self._begin >= _PIECE_SECONDS:
             self._write(through=seconds)
             self._start(frame)
 

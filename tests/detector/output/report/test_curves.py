@@ -43,6 +43,12 @@ def test_every_frame_about_a_flash_is_kept_and_only_extremes_elsewhere(tmp_path:
     assert (piece.low[step], piece.high[step], piece.rise[step]) == pytest.approx((20, 120, 100))
 
 
+def test_a_flash_longer_than_what_is_kept_before_it_is_kept_whole(tmp_path: Path) -> None:
+    record(tmp_path, 60, dict.fromkeys(range(500, 600), 120.0))
+    (piece,) = read_curves(tmp_path)
+    assert len(piece.fine_seconds) == pytest.approx(100 + 2 * AROUND_SECONDS * RATE, abs=2)
+
+
 def test_a_curve_knows_its_recording_and_its_utc(tmp_path: Path) -> None:
     record(tmp_path, 4, {})
     (piece,) = read_curves(tmp_path)
