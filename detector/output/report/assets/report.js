@@ -70,7 +70,8 @@
     $('#fit').disabled = $('#out').disabled = !view.zoomed;
   };
   new ResizeObserver(() => placeMarks()).observe(rail);
-  $('#in').onclick = () => view.scale(.5); $('#out').onclick = () => view.scale(2); $('#fit').onclick = () => view.whole();
+  const zoomBy = k => view.scale(k, S.open && inView(S.open) ? S.open.at : undefined);
+  $('#in').onclick = () => zoomBy(.5); $('#out').onclick = () => zoomBy(2); $('#fit').onclick = () => view.whole();
   for (const b of $$('#measure button')) b.onclick = () => { for (const o of $$('#measure button')) o.setAttribute('aria-pressed', String(o === b)); view.set({ measure: b.dataset.v }); $('#measured').textContent = measuredWords[b.dataset.v] + '; hatched: not recorded'; };
   for (const n of $$('[data-zoom]')) n.onclick = () => { view.zoom(...n.dataset.zoom.split(' ').map(Number)); $('#tl').scrollIntoView({ block: 'nearest', behavior: smooth() }); };
   for (const n of $$('[data-open]')) n.onclick = e => { e.preventDefault(); open(byId.get(n.dataset.open), true); };
@@ -176,8 +177,8 @@
     else if (k === ' ' && player && (shot || e.target === document.body || e.target.classList?.contains('scrub'))) player.toggle();
     else if (player && (k === ',' || k === '.')) player.step(k === ',' ? -1 : 1);
     else if (S.open && (k === 'j' || k === 'k')) go(k === 'j' ? 1 : -1);
-    else if (k === '+' || k === '=') view.scale(.5);
-    else if (k === '-') view.scale(2);
+    else if (k === '+' || k === '=') zoomBy(.5);
+    else if (k === '-') zoomBy(2);
     else if (k === '0') view.whole();
     else if (shot && /^Arrow|^Home$|^End$/.test(k)) {
       const all = list.map(f => $('.shot', f.card)), i = all.indexOf(e.target), columns = getComputedStyle(grid).gridTemplateColumns.split(' ').length;
