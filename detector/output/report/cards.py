@@ -89,7 +89,7 @@ class Card:
     @property
     def missing(self) -> str:
         """Why there is no image."""
-        return "Picture removed" if self.one.still.removed else "No picture was kept"
+        return "Still removed" if self.one.still.removed else "No still was kept"
 
     @cached_property
     def rise(self) -> int:

@@ -167,7 +167,7 @@ def _seen(report: Report) -> str:
     if not summary.seen_twice:
         return "all by one camera" if len(report.timeline.lanes) == 1 else "each by one camera"
     words = "seen twice" if summary.sure_same else "perhaps twice"
-    return f"{plural(summary.pictures, 'picture')}, {summary.seen_twice} {words}"
+    return f"{plural(summary.pictures, 'view')}, {summary.seen_twice} {words}"
 
 
 def _moment(report: Report, at: float, **more: Any) -> _Moment:

@@ -13,7 +13,7 @@ _NUMBERS = re.compile(r" \([^()]*\)")  # `(steadiness 0.93)` behind a doubt in a
 
 
 @dataclass(frozen=True, slots=True)
-class Clue:
+class ClueReading:
     """How a clue's value reads: at `against` and beyond it is a full doubt, at `clear` and beyond none."""
 
     doubt: str
@@ -25,40 +25,40 @@ class Clue:
         return min(1.0, max(0.0, (value - self.clear) / (self.against - self.clear)))
 
 
-CLUES: Mapping[str, Clue] = {
-    "positivity": Clue("much else got darker", 0.88, 0.95),
-    "fine_positivity": Clue("something moved beside it", 0.8, 0.93),
-    "fallen_share": Clue("the light stayed", 0.5, 0.8),
-    "went_dark": Clue("it was not seen to go out", 0.0, 1.0),
-    "scene_changed": Clue("the scene was another one afterwards", 0.7, 0.3),
-    "detail_kept": Clue("it shows another place afterwards", 0.15, 0.4),
-    "unevenness": Clue("all of it faded to white, as editors do", 0.03, 0.06),
-    "suddenness": Clue("it grew slowly", 0.3, 0.55),
-    "gain_likeness": Clue("all brightened alike, as by exposure", 0.75, 0.55),
-    "gain_elsewhere": Clue("the rest brightened too, as by mains light", 0.6, 0.4),
-    "filter_swing": Clue("an infra-red filter swung", 0.2, 0.1),
-    "shift_likeness": Clue("the picture moved", 0.55, 0.45),
-    "smoothness": Clue("it is small and sharp", 0.1, 0.25),
-    "specks": Clue("it is a swarm of sparks, as of fireworks", 17.0, 12.0),
-    "show": Clue("there were fireworks right before it", 3.0, 1.0),
-    "overlap": Clue("it moved on from picture to picture", 0.4, 0.7),
-    "travel": Clue("it travelled steadily", 0.8, 0.4),
-    "roaming": Clue("it shone in one place after the other", 3.0, 2.0),
-    "company": Clue("lights as of insects came before it", 3.0, 1.0),
-    "steadiness": Clue("it shone evenly, as lamps do", 0.9, 0.6),
-    "regularity": Clue("it kept time, as machines do", 0.85, 0.6),
-    "blinks": Clue("it blinked, as lamps do", 4.0, 2.0),
-    "colour_lost": Clue("the picture lost its colour", 0.9, 0.6),
-    "warmth": Clue("its light is warm, as that of lamps", 0.5, 0.1),
-    "hue_spread": Clue("its light has many colours", 0.3, 0.2),
-    "greenness": Clue("its light is green", 0.16, 0.08),
-    "height": Clue("it is low in the picture", 0.88, 0.76),
-    "lamplight": Clue("it is low and not bluish", 0.03, -0.02),
-    "reach": Clue("nothing about it glows", 0.12, 0.16),
-    "sky_share": Clue("the sky above shows none of it", 0.05, 0.09),
-    "size": Clue("it is small", 0.02, 0.1),
+CLUE_READINGS: Mapping[str, ClueReading] = {
+    "positivity": ClueReading("much else got darker", 0.88, 0.95),
+    "fine_positivity": ClueReading("something moved beside it", 0.8, 0.93),
+    "fallen_share": ClueReading("the light stayed", 0.5, 0.8),
+    "went_dark": ClueReading("it was not seen to go out", 0.0, 1.0),
+    "scene_changed": ClueReading("the scene was another one afterwards", 0.7, 0.3),
+    "detail_kept": ClueReading("it shows another place afterwards", 0.15, 0.4),
+    "unevenness": ClueReading("all of it faded to white, as editors do", 0.03, 0.06),
+    "suddenness": ClueReading("it grew slowly", 0.3, 0.55),
+    "gain_likeness": ClueReading("all brightened alike, as by exposure", 0.75, 0.55),
+    "gain_elsewhere": ClueReading("the rest brightened too, as by mains light", 0.6, 0.4),
+    "filter_swing": ClueReading("an infra-red filter swung", 0.2, 0.1),
+    "shift_likeness": ClueReading("the frame moved", 0.55, 0.45),
+    "smoothness": ClueReading("it is small and sharp", 0.1, 0.25),
+    "specks": ClueReading("it is a swarm of sparks, as of fireworks", 17.0, 12.0),
+    "show": ClueReading("there were fireworks right before it", 3.0, 1.0),
+    "overlap": ClueReading("it moved on from frame to frame", 0.4, 0.7),
+    "travel": ClueReading("it travelled steadily", 0.8, 0.4),
+    "roaming": ClueReading("it shone in one place after the other", 3.0, 2.0),
+    "company": ClueReading("lights as of insects came before it", 3.0, 1.0),
+    "steadiness": ClueReading("it shone evenly, as lamps do", 0.9, 0.6),
+    "regularity": ClueReading("it kept time, as machines do", 0.85, 0.6),
+    "blinks": ClueReading("it blinked, as lamps do", 4.0, 2.0),
+    "colour_lost": ClueReading("the frame lost its colour", 0.9, 0.6),
+    "warmth": ClueReading("its light is warm, as that of lamps", 0.5, 0.1),
+    "hue_spread": ClueReading("its light has many colours", 0.3, 0.2),
+    "greenness": ClueReading("its light is green", 0.16, 0.08),
+    "height": ClueReading("it is low in the frame", 0.88, 0.76),
+    "lamplight": ClueReading("it is low and not bluish", 0.03, -0.02),
+    "reach": ClueReading("nothing about it glows", 0.12, 0.16),
+    "sky_share": ClueReading("the sky above shows none of it", 0.05, 0.09),
+    "size": ClueReading("it is small", 0.02, 0.1),
 }
-"""By the key in `verdict.evidence`; a test compares it with the photometric verifier's weights."""
+"""By the key in `verdict.evidence`; a test compares it with the photometric verifier's clues."""
 
 _CLOCKS = {
     "rtcp": "Clock from the camera's sender reports",
@@ -123,7 +123,7 @@ def reasons(flash: Flash, *, bolt: bool | None) -> tuple[str, ...]:
     elif bolt is False:
         found.append("far glow" if lit < 0.05 else "cloud glow")
     if lit >= 0.05:
-        found.append(f"lit {percent(lit)} of the picture")
+        found.append(f"lit {percent(lit)} of the frame")
     sudden = clues.get("suddenness")
     if sudden is not None and sudden >= 0.55:
         found.append("full in one frame" if sudden >= 0.95 else f"{percent(sudden)} of it in one frame")
@@ -141,9 +141,9 @@ def doubts(flash: Flash) -> tuple[Doubt, ...]:
     if flash.verdict is None:
         return ()
     found = [
-        Doubt(CLUES[key].doubt, key, value, CLUES[key].weight(value))
+        Doubt(CLUE_READINGS[key].doubt, key, value, CLUE_READINGS[key].weight(value))
         for key, value in flash.verdict.evidence.items()
-        if key in CLUES
+        if key in CLUE_READINGS
     ]
     return tuple(sorted((one for one in found if one.weight >= _TOLD_FROM), key=lambda one: -one.weight))
 

@@ -34,7 +34,7 @@ def test_each_recording_has_a_file_of_its_own_without_what_was_rejected(report: 
 @pytest.mark.parametrize(
     ("form", "line"),
     [
-        ("premiere", "#1 +100 levels confirmed\tlit 60\N{NO-BREAK SPACE}% of the picture"),
+        ("premiere", "#1 +100 levels confirmed\tlit 60\N{NO-BREAK SPACE}% of the frame"),
         ("premiere", "\t01:01:01:12\t01:01:01:15\t00:00:00:03\tComment"),
         ("kdenlive", "01:01:01.480 #1 +100 levels confirmed\n"),
     ],

@@ -13,7 +13,7 @@ from detector.output.report.curves import CurveRecorder, FlashCurve
 from detector.output.report.model import Report, make_report, spark_curve
 from detector.output.report.source import read_run
 from helpers.storms import START, MadeRun, made_clip, made_flash, made_frame, made_still, write_curve, write_flashes
-from stream import Feed, FeedOptions
+from stream import FeedOptions, Publisher
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -167,7 +167,7 @@ def test_a_small_far_flash_is_drawn_by_the_block_it_lit(tmp_path: Path) -> None:
 
 def test_a_journal_is_read_like_a_folder(tmp_path: Path) -> None:
     journal = tmp_path / "feed.journal"
-    with Feed(FeedOptions(site="site", journal=journal), schema=event_schema()) as feed:
+    with Publisher(FeedOptions(site="site", journal=journal), schema=event_schema()) as feed:
         for state in ("detected", "confirmed"):
             flash = msgspec.structs.replace(made_flash(5.0), state=state)
             feed.publish(

@@ -146,7 +146,7 @@ def test_a_run_that_found_nothing_says_so(tmp_path: Path, state: str | None) -> 
 def test_removed_media_are_said_on_the_card(tmp_path: Path) -> None:
     made = MadeRun(tmp_path)
     made.flashes.append(msgspec.structs.replace(made_flash(5.0), media=Media(still="stills/gone.jpg")))
-    assert "Picture removed" in Found(build_report(made.write(), zone=BERLIN).read_text()).text
+    assert "Still removed" in Found(build_report(made.write(), zone=BERLIN).read_text()).text
 
 
 def test_a_storm_over_midnight_names_both_days(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from detector.output.report.words import (
-    CLUES,
+    CLUE_READINGS,
     clock_words,
     doubts,
     in_recording,
@@ -13,13 +13,13 @@ from detector.output.report.words import (
     time_of_day,
     told_reasons,
 )
-from detector.verify.photometric.verifier import WEIGHTS
+from detector.verify.photometric.registry import CLUES
 from helpers.storms import START, made_flash
 
 
 def test_every_clue_reads_as_the_photometric_verifier_means_it() -> None:
-    assert {weight.name: (weight.doubt, weight.against, weight.clear) for weight in WEIGHTS} == {
-        name: (clue.doubt, clue.against, clue.clear) for name, clue in CLUES.items()
+    assert {clue.key: (clue.doubt, clue.against, clue.clear) for clue in CLUES} == {
+        key: (reading.doubt, reading.against, reading.clear) for key, reading in CLUE_READINGS.items()
     }
 
 
@@ -44,7 +44,7 @@ def test_the_reason_of_a_verdict_is_told_without_its_numbers() -> None:
         (0.6, True, "bolt seen"),
         (0.6, False, "cloud glow"),
         (0.02, False, "far glow"),
-        (0.6, None, "lit 60\N{NO-BREAK SPACE}% of the picture"),
+        (0.6, None, "lit 60\N{NO-BREAK SPACE}% of the frame"),
     ],
 )
 def test_what_the_picture_shows_is_the_first_reason(lit: float, bolt: bool | None, expected: str) -> None:
