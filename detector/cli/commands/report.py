@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from detector.cli.types import utc_of
+from detector.cli.types import folder_of, utc_of
 
 _FORMATS = ("resolve", "premiere", "kdenlive")
 
@@ -19,6 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--from", dest="begin", type=utc_of, metavar="UTC", help="only flashes at or after this time")
     parser.add_argument("--to", dest="end", type=utc_of, metavar="UTC", help="only flashes before this time")
+    parser.add_argument(
+        "--media",
+        type=folder_of,
+        metavar="DIR",
+        help="of a journal: the folder given as --out (default: its own folder)",
+    )
     parser.add_argument("--file", type=Path, metavar="FILE", help="write the page there (default: DIR/report.html)")
     parser.add_argument(
         "--timezone", type=zone_of, metavar="NAME", help="local times are of this zone, e.g. Europe/Vienna"
@@ -43,26 +49,19 @@ def run(arguments: argparse.Namespace) -> int:
     from detector.cli.common import progress_console
     from detector.output.report.markers import write_markers
     from detector.output.report.model import make_report
-    from detector.output.report.page import build_report, local_zone
+    from detector.output.report.page import local_zone, write_report
     from detector.output.report.source import read_run
 
     zone = arguments.timezone or local_zone()
+    results = read_run(arguments.run_path, arguments.begin, arguments.end, arguments.media)
     if arguments.export is not None:
-        results = read_run(arguments.run_path, arguments.begin, arguments.end)
         written = write_markers(make_report(results, zone), results.folder, arguments.marker_format)
         for path in written:
             print(path)
         if not written:
             progress_console().print("no confirmed flashes, so no markers", soft_wrap=True)
         return 0
-    page = build_report(
-        arguments.run_path,
-        begin=arguments.begin,
-        end=arguments.end,
-        zone=zone,
-        inline=arguments.inline,
-        target=arguments.file,
-    )
+    page = write_report(results, zone=zone, inline=arguments.inline, target=arguments.file)
     print(page)
     if arguments.open:
         import webbrowser

@@ -16,7 +16,7 @@ from detector.output.media import write_whole
 from detector.output.report.cards import ASSET_FOLDER, CardImages
 from detector.output.report.context import page_context
 from detector.output.report.model import Report, make_report
-from detector.output.report.source import read_run
+from detector.output.report.source import RunResults, read_run
 from detector.output.report.symbols import ICONS, LINED
 
 _HERE = Path(__file__).parent
@@ -27,30 +27,30 @@ _SCRIPTS = ("common.js", "curve.js", "player.js", "report.js")
 _POLICY = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src {style}; script-src {script}"
 
 
-def build_report(
-    path: Path,
-    *,
-    begin: float | None = None,
-    end: float | None = None,
-    zone: tzinfo | None = None,
-    inline: bool = False,
-    target: Path | None = None,
-) -> Path:
-    """Write report.html for a run's folder or a journal, and return where it is.
-
-    Args:
-        path: the folder of `--out`, or a journal; its report goes beside it.
-        begin: only flashes from this time on, UTC seconds since 1970.
-        end: only flashes before this time.
-        zone: the local time zone; this machine's if omitted.
-        inline: put styles, scripts and small stills into the page itself; clips stay links.
-        target: the page's file; report.html in the run's folder if omitted.
+def build_report(path: Path, *, zone: tzinfo | None = None, inline: bool = False, target: Path | None = None) -> Path:
+    """Write report.html for a run's folder or a journal, and return where it is; see `write_report`.
 
     Raises:
         OutputError: there are no results, or the page cannot be written.
         JournalError: the file is no journal.
     """
-    results = read_run(path, begin, end)
+    return write_report(read_run(path), zone=zone, inline=inline, target=target)
+
+
+def write_report(
+    results: RunResults, *, zone: tzinfo | None = None, inline: bool = False, target: Path | None = None
+) -> Path:
+    """Write the page of what a run left, and return where it is.
+
+    Args:
+        results: as `read_run` gives them.
+        zone: the local time zone; this machine's if omitted.
+        inline: put styles, scripts and small stills into the page itself; clips stay links.
+        target: the page's file; report.html in the run's folder if omitted.
+
+    Raises:
+        OutputError: the page cannot be written.
+    """
     report = make_report(results, zone or local_zone())
     page = target or results.folder / "report.html"
     try:

@@ -16,7 +16,8 @@ from detector.output.report.lanes import Recording
 from detector.output.report.model import Report, ReportFlash
 from detector.output.report.words import Doubt
 
-_STEPS_SHOWN = 40_000  # of one camera's curve; more are joined, or a night would not load in a second
+# Of one camera's curve, and of all together; more are joined, or a night, or a whole network, would load for seconds.
+_STEPS_SHOWN, _STEPS_OF_ALL = 40_000, 240_000
 _LANE_COLORS = 6
 
 
@@ -125,7 +126,8 @@ def _pieces(report: Report, lane: str) -> list[dict[str, Any]]:
     timeline = report.timeline
     pieces = [piece for piece in timeline.curves if timeline.lane_of.get(piece.camera) == lane]
     steps = sum(len(piece.low) for piece in pieces)
-    joined = max(1, -(-steps // _STEPS_SHOWN))
+    room = min(_STEPS_SHOWN, _STEPS_OF_ALL // len(timeline.lanes))
+    joined = max(1, -(-steps // room))
     return [_piece_data(piece, timeline.piece_begin(piece), joined) for piece in pieces]
 
 

@@ -35,13 +35,14 @@ class RunResults:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_run(path: Path, begin: float | None = None, end: float | None = None) -> RunResults:
-    """Return the results at `path`, a run's folder or a journal; media of a journal are looked for beside it.
+def read_run(path: Path, begin: float | None = None, end: float | None = None, media: Path | None = None) -> RunResults:
+    """Return the results at `path`, a run's folder or a journal.
 
     Args:
         path: the folder of `--out`, or the file of `--journal`.
         begin: only flashes that start at or after this time, UTC seconds since 1970.
         end: only flashes that start before this time.
+        media: the folder of the media that a journal names; the journal's own if omitted.
 
     Raises:
         OutputError: there are no results at `path`, or they cannot be read.
@@ -52,7 +53,7 @@ def read_run(path: Path, begin: float | None = None, end: float | None = None) -
         folder = path
     elif path.is_file():
         flashes = _from_journal(path)
-        folder = path.parent
+        folder = media or path.parent
     else:
         raise OutputError(f"{path}: nothing is there; give the folder of --out, or the file of --journal")
     kept = tuple(flash for flash in flashes.values() if _inside(flash, begin, end))

@@ -169,7 +169,7 @@ def test_a_journal_is_read_like_a_folder(tmp_path: Path) -> None:
     journal = tmp_path / "feed.journal"
     with Publisher(FeedOptions(site="site", journal=journal), schema=event_schema()) as feed:
         for state in ("detected", "confirmed"):
-            flash = msgspec.structs.replace(made_flash(5.0), state=state)
+            flash = msgspec.structs.replace(made_flash(5.0), state=state, media=Media(still="stills/a.jpg"))
             feed.publish(
                 topic=FLASH_TOPIC + flash.camera,
                 type=FLASH_TYPE,
@@ -178,3 +178,7 @@ def test_a_journal_is_read_like_a_folder(tmp_path: Path) -> None:
                 data=flash,
             )
     assert [one.flash.state for one in make_report(read_run(journal), BERLIN).flashes] == ["confirmed"]
+    media = tmp_path / "media"
+    made_still(media / "stills/a.jpg", 1)
+    (one,) = make_report(read_run(journal, media=media), BERLIN).flashes
+    assert one.still.path == "stills/a.jpg"
