@@ -4,12 +4,16 @@ The page lies beside the run's results and needs nothing else; `report-assets` b
 """
 
 import argparse
+import webbrowser
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from detector.cli.console import progress_console
 from detector.cli.types import folder_of, utc_of
-
-_FORMATS = ("resolve", "premiere", "kdenlive")
+from detector.output.report.markers import MARKER_FORMATS, write_markers
+from detector.output.report.model import make_report
+from detector.output.report.page import local_zone, write_report
+from detector.output.report.source import read_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--export", choices=("csv",), help="write markers for a video editor instead of the page")
     parser.add_argument(
-        "--marker-format", choices=_FORMATS, default="resolve", help="whose markers (default: %(default)s)"
+        "--marker-format", choices=MARKER_FORMATS, default="resolve", help="whose markers (default: %(default)s)"
     )
 
 
@@ -46,12 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
         OutputError: there are no results, or nothing can be written.
         JournalError: the file is no journal.
     """
-    from detector.cli.common import progress_console
-    from detector.output.report.markers import write_markers
-    from detector.output.report.model import make_report
-    from detector.output.report.page import local_zone, write_report
-    from detector.output.report.source import read_run
-
     zone = arguments.timezone or local_zone()
     results = read_run(arguments.run_path, arguments.begin, arguments.end, arguments.media)
     if arguments.export is not None:
@@ -64,8 +62,6 @@ def run(arguments: argparse.Namespace) -> int:
     page = write_report(results, zone=zone, inline=arguments.inline, target=arguments.file)
     print(page)
     if arguments.open:
-        import webbrowser
-
         webbrowser.open(page.absolute().as_uri())
     return 0
 

@@ -6,7 +6,12 @@ They go into the folder `share` of the run. Without --composite or --reel a film
 import argparse
 from pathlib import Path
 
+from detector.cli.console import progress_console
 from detector.cli.types import count_of, folder_of, seconds_of
+from detector.output.report.model import make_report
+from detector.output.report.page import local_zone
+from detector.output.report.source import read_run
+from detector.output.share import ShareOptions, share_composites, share_films, share_reel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,12 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         OutputError: there are no results, or something cannot be written.
     """
-    from detector.cli.common import progress_console
-    from detector.output.report.model import make_report
-    from detector.output.report.page import local_zone
-    from detector.output.report.source import read_run
-    from detector.output.share import ShareOptions, share_composites, share_films, share_reel
-
     report = make_report(read_run(arguments.run_path), local_zone())
     options = ShareOptions(best=arguments.best, slow=arguments.slow, format=arguments.format)
     written: list[Path] = []

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from detector.output.media import write_whole
+from detector.output.files import write_whole
 from detector.output.report.media_files import MediaFile, small_image
 from detector.output.report.model import Report, ReportFlash, spark_curve
 from detector.output.report.source import RunResults

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from detector.errors import OutputError
-from detector.output.media import write_whole
+from detector.output.files import write_whole
 from detector.output.report.model import Report, ReportFlash
 
 MARKER_FORMATS = ("resolve", "premiere", "kdenlive")

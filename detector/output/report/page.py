@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from detector.errors import OutputError
-from detector.output.media import write_whole
+from detector.output.files import write_whole
 from detector.output.report.cards import ASSET_FOLDER, CardImages
 from detector.output.report.context import page_context
 from detector.output.report.model import Report, make_report

@@ -9,11 +9,9 @@ from typing import Any
 import msgspec
 
 from detector.errors import OutputError
-from detector.events import FLASH_TOPIC, Flash, FlashMessage
+from detector.events import FLASH_TOPIC, Flash, decode_flash_message
 from detector.output.report.curves import CurvePiece, FlashCurve, read_curves, read_flash_curves
 from stream import HistoryFilter, read_history
-
-_decode = msgspec.json.Decoder(FlashMessage).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def _from_folder(folder: Path) -> dict[str, Flash]:
             with file.open("rb") as lines:
                 for line in lines:
                     try:
-                        flash = _decode(line).data
+                        flash = decode_flash_message(line).data
                     except msgspec.DecodeError:
                         continue  # a killed run may have left half a line
                     last[flash.id] = flash
@@ -84,7 +82,7 @@ def _from_folder(folder: Path) -> dict[str, Flash]:
 
 def _from_journal(path: Path) -> dict[str, Flash]:
     records = read_history(path, HistoryFilter(topics=(FLASH_TOPIC,)))
-    return {flash.id: flash for flash in (_decode(record.body).data for record in records)}
+    return {flash.id: flash for flash in (decode_flash_message(record.body).data for record in records)}
 
 
 def _inside(flash: Flash, begin: float | None, end: float | None) -> bool:
