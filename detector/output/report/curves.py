@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from detector.candidate import Candidate
 from detector.prefilter.frame_change import FrameChange
+from detector.prefilter.prefilter import Prefilter
 from stream import Clock, Frame, load_opencv
 
 cv2 = load_opencv()
@@ -169,7 +170,7 @@ class CurveRecorder:
 
         Args:
             frame: the frame that was pushed.
-            change: `Prefilter.look`; None where there was nothing to compare with.
+            change: `Prefilter.change`; None where there was nothing to compare with.
             quiet: `Prefilter.quiet`; False while a candidate is open.
         """
         if change is None:
@@ -184,9 +185,12 @@ class CurveRecorder:
         self._look(frame, change, keep=not quiet)
 
     def _look(self, frame: Frame, change: FrameChange, *, keep: bool) -> None:
-        # OpenCV's reductions take a third of NumPy's on grids this small.
-        rise = cv2.minMaxLoc(change.rise, change.scene.watched.view(np.uint8))[1]
-        self.add(frame, cv2.mean(change.grid)[0], max(0.0, rise), keep=keep)
+        # OpenCV's reductions take a third of NumPy's on grids this small. The background is a median, which costs more
+        # than all else here: of a calm frame what was gained just now says as much.
+        rise = cv2.minMaxLoc(
+            change.step if change.calm and not keep else change.rise, change.scene.watched.view(np.uint8)
+        )
+        self.add(frame, cv2.mean(change.grid)[0], max(0.0, rise[1]), keep=keep)
 
     def close(self) -> None:
         """Write what is left; the recorder may go on afterwards with the next stretch."""
@@ -249,6 +253,48 @@ class CurveRecorder:
         )
         self._clear()
         self._failed = not _append(self._path, msgspec.json.encode(line), quiet=self._failed)
+
+
+class RecordedPrefilter:
+    """A prefilter whose light curve is recorded in a run's folder; it finds what the prefilter finds.
+
+    Args:
+        prefilter: fresh, for one source.
+        folder: the run's folder.
+        camera: the source's name.
+        file: what events call the recording; None for a live camera.
+        step_seconds: see `CurveRecorder`.
+    """
+
+    def __init__(
+        self,
+        prefilter: Prefilter,
+        folder: Path,
+        camera: str,
+        file: str | None = None,
+        step_seconds: float = STEP_SECONDS,
+    ) -> None:
+        self._prefilter = prefilter
+        self._folder = folder
+        self._recorder = CurveRecorder(folder, camera, file, step_seconds)
+
+    def push(self, frame: Frame) -> list[Candidate]:
+        """Return the candidates that open or close with `frame`."""
+        found = self._prefilter.push(frame)
+        self._recorder.watch(frame, self._prefilter.change, quiet=self._prefilter.quiet)
+        return self._recorded(found)
+
+    def flush(self) -> list[Candidate]:
+        """Return what is still open at the end of the source, closed."""
+        found = self._recorded(self._prefilter.flush())
+        self._recorder.close()
+        return found
+
+    def _recorded(self, found: list[Candidate]) -> list[Candidate]:
+        for candidate in found:
+            if not candidate.open:
+                record_flash_curve(self._folder, candidate)
+        return found
 
 
 def record_flash_curve(folder: Path, candidate: Candidate, clip_start_seconds: float | None = None) -> None:

@@ -11,11 +11,13 @@ from detector.output.report.curves import (
     FLASH_CURVES,
     STEP_SECONDS,
     CurveRecorder,
+    RecordedPrefilter,
     read_curves,
     read_flash_curves,
     record_flash_curve,
 )
 from helpers.candidates import candidate
+from helpers.scenes import frames, lit, prefilter
 from helpers.storms import START, made_frame
 
 RATE = 25
@@ -116,3 +118,19 @@ def test_the_curve_of_a_flash_is_found_by_its_id_and_says_when_its_clip_begins(t
     assert curve.rise == pytest.approx(one.curve.rise, abs=0.06)
     assert curve.clip_start == pytest.approx(-2.4)
     assert (tmp_path / FLASH_CURVES).read_bytes().count(b"\n") == 1
+
+
+def test_what_the_prefilter_sees_is_recorded_and_what_it_finds_is_the_same(tmp_path: Path) -> None:
+    recorded = RecordedPrefilter(prefilter(), tmp_path, "roof", "roof.mp4")
+    found = [candidate for frame in frames(lit((5.0, 5.12)), seconds=9) for candidate in recorded.push(frame)]
+    found += recorded.flush()
+    alone = prefilter()
+    expected = [candidate for frame in frames(lit((5.0, 5.12)), seconds=9) for candidate in alone.push(frame)]
+    assert [one.open for one in found] == [one.open for one in expected] == [True, False]
+    (piece,) = read_curves(tmp_path)
+    assert piece.fine_seconds[piece.fine_luma.argmax()] + piece.begin == pytest.approx(5.0, abs=0.13)
+    before, at = np.searchsorted(piece.fine_seconds, np.array([4.959, 4.999]) - piece.begin)
+    assert piece.fine_seconds[before] + piece.begin == pytest.approx(4.96)  # so that the light does not seem to grow
+    assert piece.fine_luma[at] > piece.fine_luma[before] + 20
+    assert piece.fine_rise[at] == pytest.approx(found[1].peak_rise_levels, rel=0.1)
+    assert list(read_flash_curves(tmp_path)) == [found[1].id]
