@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from stream.capture.clip_buffer import Clip
     from stream.capture.files.growing_file import GrowingFile
     from stream.capture.files.video_file import Video
-    from stream.capture.frame import Clock, Frame, Quality
+    from stream.capture.frame import Frame
     from stream.capture.live.backoff import Backoff
     from stream.capture.live.camera import Camera
     from stream.capture.live.network import RECEIVE_BYTES, granted_receive_bytes
     from stream.capture.open_video import open_video
     from stream.capture.opencv import load_opencv
     from stream.capture.options import CaptureOptions
-    from stream.capture.status import CameraStatus
+    from stream.capture.status import CameraStatus, Clock, Quality
     from stream.errors import FeedError, JournalError, OpenError, StreamError, VideoError
     from stream.feed.atomic_file import write_atomically
     from stream.feed.journal import JournalRecord, RelayPosition
@@ -38,7 +38,7 @@ _HOME = {
     "CameraStatus": "capture.status",
     "CaptureOptions": "capture.options",
     "Clip": "capture.clip_buffer",
-    "Clock": "capture.frame",
+    "Clock": "capture.status",
     "Cursor": "feed.reassembly",
     "FeedCapabilities": "feed.protocol",
     "FeedError": "errors",
@@ -51,7 +51,7 @@ _HOME = {
     "Message": "feed.message",
     "OpenError": "errors",
     "Publisher": "feed.publisher",
-    "Quality": "capture.frame",
+    "Quality": "capture.status",
     "RECEIVE_BYTES": "capture.live.network",
     "Received": "feed.reassembly",
     "RelayPosition": "feed.journal",

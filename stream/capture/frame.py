@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Clock = Literal["rtcp", "arrival", "file", "none"]
-Quality = Literal["packet_loss", "decode_error", "interrupted"]
-"""Why a frame may not be trusted; these words leave the program in events."""
+from stream.capture.status import Clock, Quality
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,11 +1,13 @@
-"""CameraStatus: the state and counters of a camera."""
+"""The state of a camera, and the words for how far its frames can be trusted; imports neither NumPy nor PyAV."""
 
 from typing import Literal
 
 import msgspec
 
-from stream.capture.frame import Clock
-
+Clock = Literal["rtcp", "arrival", "file", "none"]
+"""Where the UTC of a frame comes from."""
+Quality = Literal["packet_loss", "decode_error", "interrupted"]
+"""Why a frame may not be trusted; these words leave the program in events."""
 State = Literal["connecting", "live", "stalled", "down"]
 
 

@@ -17,9 +17,9 @@ from av.video.stream import VideoStream
 
 from stream.capture.addresses import is_url, redact
 from stream.capture.files.growing_file import GrowingFile
-from stream.capture.frame import Clock
 from stream.capture.open_errors import explain_open_error
 from stream.capture.options import CaptureOptions, tls_options
+from stream.capture.status import Clock
 from stream.errors import OpenError
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,11 @@ from stream.capture.clip_buffer import Clip, ClipBuffer
 from stream.capture.files.avi import PresentationOrder
 from stream.capture.files.container import DEFAULT_RATE, FileUtc, Recording, demux_known, open_recording
 from stream.capture.files.growing_file import GrowingFile
-from stream.capture.frame import Clock, Frame
+from stream.capture.frame import Frame
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.open_errors import reason_of
 from stream.capture.options import CaptureOptions
+from stream.capture.status import Clock
 from stream.capture.timing.timeline import MonotonicTimeline
 from stream.errors import OpenError, VideoError
 

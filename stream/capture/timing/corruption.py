@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import av.logging
 
-from stream.capture.frame import Quality
+from stream.capture.status import Quality
 
 # FFmpeg's two lines about packets that never became part of a frame.
 _MISSED = re.compile(r"RTP: missed (-?\d+) packets")

@@ -8,10 +8,10 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from stream.capture.clip_buffer import ClipBuffer
-from stream.capture.frame import Quality
 from stream.capture.live.connection import Connected, DecodedFrame, Packet
 from stream.capture.luma import LumaReader
 from stream.capture.options import CaptureOptions
+from stream.capture.status import Quality
 from stream.capture.timing.capture_clock import ArrivalRate, CaptureClock
 from stream.capture.timing.corruption import CorruptionState
 
