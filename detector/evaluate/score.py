@@ -1,4 +1,4 @@
-"""Detections against labels: recall, false alarms and timing error, matched one to one."""
+"""Detections against labels: recall, precision, splits, false alarms and timing error, matched one to one."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,6 +48,24 @@ class ClipScore:
     def recall(self) -> float | None:
         """Share of labelled flashes found; None without labels."""
         return self.found / self.labelled if self.labelled else None
+
+    @property
+    def precision(self) -> float | None:
+        """Share of reports that are a flash's only one; None without reports.
+
+        Wrong are a false alarm and a further report on a flash: whoever counts flashes counts both.
+        """
+        reports = self.found + self.duplicates + self.false_alarms
+        return self.found / reports if reports else None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of recall and precision, 0 where nothing was found; None without labels or reports.
+
+        Chopping a storm into pieces raises recall, and merging flashes raises precision: neither raises this.
+        """
+        both = self.labelled + self.found + self.duplicates + self.false_alarms
+        return 2 * self.found / both if both else None
 
     @property
     def pulse_recall(self) -> float | None:

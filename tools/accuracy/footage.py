@@ -117,7 +117,8 @@ def real_time(clips: Iterable[WatchedClip]) -> list[WatchedClip]:
 def footage_table(clips: Sequence[WatchedClip]) -> Table:
     """Return a table clip by clip, and the total of those in real time that do not begin inside a flash."""
     table = Table(title="Real clips (flashes found / labelled; false alarms)")
-    columns = ("clip", "labelled", "found", "confirmed", "pulses", "false candidates", "covered", "false confirmed")
+    columns = ("clip", "labelled", "found", "confirmed", "split", "pulses", "false candidates", "covered")
+    columns += ("false confirmed", "F1")
     for column in columns:
         table.add_column(column, justify="left" if column == "clip" else "right")
     for clip in clips:
@@ -148,8 +149,10 @@ def _add_row(table: Table, name: str, candidates: ClipScore, confirmed: ClipScor
         str(candidates.labelled) if labelled else "",
         str(candidates.found) if labelled else "",
         str(confirmed.found) if labelled else "",
+        str(confirmed.duplicates) if labelled else "",
         pulses,
         str(candidates.false_alarms),
         f"{candidates.covered_share:.1%}" if candidates.covered_share is not None else "-",
         str(confirmed.false_alarms),
+        f"{confirmed.f1:.1%}" if confirmed.f1 is not None else "-",
     )

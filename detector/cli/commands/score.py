@@ -1,4 +1,4 @@
-"""Compare results with labels: recall, false alarms, onset error."""
+"""Compare results with labels: recall, false alarms, splits, F1, onset error."""
 
 import argparse
 import sys
@@ -18,7 +18,7 @@ from detector.events import Flash, State
 from detector.settings import load_settings
 from stream import open_video
 
-_COLUMNS = ("clip", "flashes", "recall", "false", "per hour", "split", "pulses", "onset ms", "95 %", "covered")
+_COLUMNS = ("clip", "flashes", "recall", "false", "per hour", "split", "F1", "pulses", "onset ms", "95 %", "covered")
 
 # Columns of a table that goes to a file or a pipe.
 _WIDE = 200
@@ -148,6 +148,8 @@ def _numbers(score: ClipScore) -> dict[str, Any]:
         "covered_seconds": score.covered_seconds,
         "seconds": score.seconds,
         "recall": score.recall,
+        "precision": score.precision,
+        "f1": score.f1,
         "pulse_recall": score.pulse_recall,
         "false_alarms_per_hour": score.false_alarms_per_hour,
         "onset_error_median": score.onset_error_median,
@@ -178,7 +180,8 @@ def _print_tables(
                 console.print(f"{what}: {clip} {start:.3f} to {end:.3f} s")
     console.print(
         f"Counted as reported: {', '.join(states)}. A report matches one label whose span it meets within "
-        f"{arguments.tolerance:g} s. split: further reports on a flash that is matched already."
+        f"{arguments.tolerance:g} s. split: further reports on a flash that is matched already. F1: of recall and "
+        "precision, splits and false alarms counted as wrong reports."
     )
     if any(score.seconds is None for score in scores.values()):
         console.print(
@@ -195,6 +198,7 @@ def _cells(score: ClipScore) -> tuple[str, ...]:
         str(score.false_alarms),
         "" if score.false_alarms_per_hour is None else f"{score.false_alarms_per_hour:.1f}",
         str(score.duplicates),
+        _percent(score.f1),
         f"{score.found_pulses}/{score.labelled_pulses}",
         _milliseconds(score.onset_error_median),
         _milliseconds(score.onset_error_95),

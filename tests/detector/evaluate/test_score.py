@@ -14,7 +14,7 @@ from helpers.flashes import event_lines, flash
 
 SCORE_KEYS = (
     "labelled", "found", "false_alarms", "split", "ignored", "labelled_pulses", "found_pulses", "onset_errors",
-    "missed", "false_spans", "covered_seconds", "seconds", "recall", "pulse_recall", "false_alarms_per_hour",
+    "missed", "false_spans", "covered_seconds", "seconds", "recall", "precision", "f1", "pulse_recall", "false_alarms_per_hour",
     "onset_error_median", "onset_error_95", "covered_share",
 )  # fmt: skip
 """What `score --json` prints of a clip; scripts rely on it."""
@@ -63,6 +63,25 @@ def test_uncertain_places_are_neither_hit_nor_false_alarm_and_a_second_report_on
     labels = ClipLabels(kind="positive", flashes=((1, 3),), ignore=((5, 6),))
     score = score_clip(labels, detected((1, 1.5), (2, 2.5), (5.2, 5.4)))
     assert (score.found, score.duplicates, score.ignored, score.false_alarms) == (1, 1, 1, 0)
+
+
+def test_a_storm_that_is_chopped_into_pieces_or_merged_into_one_scores_worse_than_one_that_is_counted() -> None:
+    labels = ClipLabels(kind="positive", flashes=((1, 2), (3, 4), (5, 6)))
+    counted = score_clip(labels, detected((1, 2), (3, 4), (5, 6)))
+    chopped = score_clip(labels, detected((1, 1.4), (1.5, 2), (3, 3.4), (3.5, 4), (5, 5.4), (5.5, 6)))
+    merged = score_clip(labels, detected((1, 6)))
+    assert (counted.f1, chopped.recall, merged.precision) == (1.0, 1.0, 1.0)
+    assert chopped.precision == 0.5
+    assert chopped.f1 == pytest.approx(2 / 3)
+    assert merged.f1 == pytest.approx(0.5)
+
+
+def test_a_false_alarm_is_a_wrong_report_and_one_in_an_uncertain_place_is_none() -> None:
+    labels = ClipLabels(kind="positive", flashes=((1, 2),), ignore=((5, 6),))
+    assert score_clip(labels, detected((1, 2), (5.2, 5.4), (8, 9))).f1 == pytest.approx(2 / 3)
+    assert score_clip(labels, detected((5.2, 5.4))).f1 == 0.0
+    nothing = score_clip(ClipLabels(kind="negative"), [])
+    assert (nothing.precision, nothing.f1) == (None, None)
 
 
 def test_a_total_adds_up_and_knows_no_rate_without_all_lengths() -> None:
