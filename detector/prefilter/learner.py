@@ -63,16 +63,18 @@ class SceneLearner:
             balance = change.balance_beyond(background.noise)
             background.learn_clutter(seconds, min(change.sudden_blocks, most), balance)
 
-    def learn_flash(self, tracker: CandidateTracker, *, cut_off: bool, goes_on: bool) -> Candidate:
+    def learn_flash(self, tracker: CandidateTracker, *, ended: bool, cut_off: bool, goes_on: bool) -> Candidate:
         """Return the closed candidate of `tracker` with what is known of earlier ones, and remember it.
 
         Args:
             tracker: the candidate that is over.
+            ended: whether its light is over, though a remainder or a weak rise may still shine.
             cut_off: whether the source, or what can be compared, ended first.
             goes_on: whether only the bound on its length ended it: a storm without a pause.
         """
         background, baseline, now = self._background, tracker.baseline, tracker.last_seconds
-        if tracker.dark_from is None:
+        # The ground from before stays that of the next stroke, which a new one would take for the scene.
+        if tracker.dark_from is None and not ended:
             background.restart(forget_noise=False)
         if goes_on:
             # What comes next is measured against the same baseline.

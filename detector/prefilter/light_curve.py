@@ -35,6 +35,12 @@ FAINT_SHARE = 0.1
 FAINT_STEADY_SHARE = 0.03
 # A plateau began where the light was less than this share of it.
 CAME_SHARE = 0.25
+# The eye sums light over about a tenth of a second (Bloch's law). What gives less than this share of the brightest
+# tenth of a flash joins nothing to it: a codec's ghost of the flash, or flicker of black.
+SUMMED_SECONDS = 0.1
+JOINING_SHARE = 0.03
+# Unless one place of it is bright: a ghost is as faint everywhere as in sum, a far cell is small and has contrast.
+JOINING_RISE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,8 @@ class LightTrace:
         peak_light: most light of a lit frame.
         pulse_light: most light since it last lit up out of the dark.
         dark_from: seconds of the first dark frame since it was last lit; None while it is lit.
+        over_from: as `dark_from`, but runs too weak to join anything to the flash count as dark.
+        run_from: seconds of the first frame of the newest run; a flicker of the dark does not part two.
     """
 
     def __init__(self) -> None:
@@ -79,6 +87,10 @@ class LightTrace:
         self.peak_light = 0.0
         self.pulse_light = 0.0
         self.dark_from: float | None = None
+        self.over_from: float | None = None
+        self.run_from = 0.0
+        self._brightness_most = 0.0
+        self._rise_most = 0.0
 
     @property
     def light(self) -> float:
@@ -107,12 +119,31 @@ class LightTrace:
 
     def add(self, sample: Sample) -> None:
         """Append the sample of the next frame."""
+        if sample.lit and not (self.samples and self.flickers(sample.seconds)):
+            self.run_from = sample.seconds
         self.samples.append(sample)
-        if sample.lit:
-            self.dark_from = None
-            self.peak_light = max(self.peak_light, sample.light)
-        elif self.dark_from is None:
-            self.dark_from = sample.seconds
+        if not sample.lit:
+            self.dark_from = sample.seconds if self.dark_from is None else self.dark_from
+            self.over_from = sample.seconds if self.over_from is None else self.over_from
+            return
+        self.dark_from = None
+        brightness = self._brightness()
+        # Any frame of a run makes it one that joins: strokes begin weak.
+        if brightness >= JOINING_SHARE * self._brightness_most or sample.peak_rise >= JOINING_RISE * self._rise_most:
+            self.over_from = None
+        self.peak_light = max(self.peak_light, sample.light)
+        self._brightness_most = max(self._brightness_most, brightness)
+        self._rise_most = max(self._rise_most, sample.peak_rise)
+
+    def flickers(self, seconds: float) -> bool:
+        """Return whether at `seconds` it is lit, or has been dark for so short that the eye does not see it."""
+        return self.dark_from is None or seconds - self.dark_from < SUMMED_SECONDS - 1e-6
+
+    def _brightness(self) -> float:
+        """Return the light of the newest lit run that the eye sums up, levels times blocks times seconds."""
+        earliest = self.samples[-1].seconds - SUMMED_SECONDS + 1e-6
+        lately = takewhile(lambda sample: sample.lit and sample.seconds > earliest, reversed(self.samples))
+        return sum(sample.light * min(sample.duration, SUMMED_SECONDS) for sample in lately)
 
 
 @dataclass(slots=True)
@@ -146,10 +177,9 @@ class LightSpan:
 class PlateauDetector:
     """Tells since when the light of a candidate is the new normal: a lamp, an exposure step or a cut, not a flash."""
 
-    def __init__(self, trace: LightTrace, onset_seconds: float, gap_seconds: float) -> None:
-        """Watch `trace`, whose onset is at `onset_seconds`; a faint remainder is dark after `gap_seconds`."""
+    def __init__(self, trace: LightTrace, onset_seconds: float) -> None:
+        """Watch `trace`, whose onset is at `onset_seconds`."""
         self._trace = trace
-        self._gap_seconds = gap_seconds
         self._steady = LightSpan(onset_seconds)
         self._faint = LightSpan(onset_seconds)
         self._growth = LightSpan(onset_seconds)
@@ -163,13 +193,16 @@ class PlateauDetector:
         """
         trace, sample = self._trace, self._trace.samples[-1]
         self._steady.add(sample)
-        if not sample.lit or self._steady.spread > STEADY_SHARE * trace.peak_light:
+        # Beside a white-out every stroke is within that share: light that just rose suddenly is not steady.
+        if joins or not sample.lit or self._steady.spread > STEADY_SHARE * trace.peak_light:
             self._steady.restart(sample)
         if joins or sample.light < STAYING_SHARE * trace.pulse_light:
             self._last_rise = sample.seconds
         self._faint.add(sample)
         bright = self._faint.high > FAINT_SHARE * trace.pulse_light
-        if bright or self._faint.spread > FAINT_STEADY_SHARE * trace.pulse_light:
+        # A glow falls and a stroke rises suddenly; what rises slowly is the scene or the codec.
+        changed = max(self._faint.high - sample.light, sample.light - self._faint.low if joins else 0.0)
+        if bright or changed > FAINT_STEADY_SHARE * trace.pulse_light:
             self._faint.restart(sample)
         earliest = sample.seconds - RISE_SECONDS + 1e-6
         earlier = next((s.light for s in reversed(trace.samples) if s.seconds <= earliest), 0.0)
@@ -178,14 +211,18 @@ class PlateauDetector:
         self._growth.add(sample)
 
     @property
+    def faint_since(self) -> float | None:
+        """Seconds since when hardly any light is left, and what is left does not fall; None while there is more."""
+        trace = self._trace
+        return self._faint.since if trace.light < FAINT_SHARE * trace.pulse_light else None
+
+    @property
     def since(self) -> float | None:
         """Seconds since when the light has been a plateau; None while it is not."""
         trace, growth = self._trace, self._growth
         if not trace.samples:
             return None
         now = trace.samples[-1].seconds
-        if now - self._faint.since >= self._gap_seconds and trace.light < FAINT_SHARE * trace.pulse_light:
-            return self._faint.since
         if now - growth.since >= GROWING_SECONDS and growth.high >= GROWING_TIMES * growth.low > 0:
             return growth.since
         stays = [when for when in (self._steady.since, self._last_rise) if now - when >= STEADY_SECONDS]

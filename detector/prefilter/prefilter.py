@@ -58,7 +58,7 @@ class Prefilter:
         """Do as `push`, with the block luma of `frame` already made."""
         found = self._cross_edge(frame, grid)
         if self._tracker is not None and self._tracker.has_ended(frame.seconds):
-            found += self._close(self._tracker)
+            found += self._close(self._tracker, ended=True)
         change = self._changes.measure(frame.seconds, grid, self._learner.periodic.level(frame.seconds))
         if self._tracker is not None:
             found += self._track(self._tracker, frame, grid, change)
@@ -134,16 +134,19 @@ class Prefilter:
             tracker.update(frame, grid, change, joins=joins)
             # The pauses of a flash teach too: a storm may be on when a recording begins. But not before the glow is a
             # step behind: its fall is no noise.
-            if tracker.dark_from is not None and frame.seconds - tracker.dark_from >= self._settings.step_seconds:
+            if tracker.calm_from is not None and frame.seconds - tracker.calm_from >= self._settings.step_seconds:
                 self._learn(frame, grid, change)
         if not tracker.is_finished(frame.seconds):
             return []
-        # Without a plateau, only the bound on its length ends it.
-        return self._close(tracker, goes_on=tracker.plateau_since is None)
+        ended = tracker.has_ended(frame.seconds)
+        # Without an end or a plateau, only the bound on its length ends it.
+        return self._close(tracker, ended=ended, goes_on=not ended and tracker.plateau_since is None)
 
-    def _close(self, tracker: CandidateTracker, *, cut_off: bool = False, goes_on: bool = False) -> list[Candidate]:
+    def _close(
+        self, tracker: CandidateTracker, *, ended: bool = False, cut_off: bool = False, goes_on: bool = False
+    ) -> list[Candidate]:
         self._tracker = None
-        return [self._learner.learn_flash(tracker, cut_off=cut_off, goes_on=goes_on)]
+        return [self._learner.learn_flash(tracker, ended=ended, cut_off=cut_off, goes_on=goes_on)]
 
     def _learn(self, frame: Frame, grid: Grid, change: FrameChange | None) -> None:
         elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0

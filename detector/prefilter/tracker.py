@@ -7,7 +7,14 @@ import numpy as np
 from detector.candidate import Candidate, CandidateContext
 from detector.prefilter.blocks import Grid, Mask
 from detector.prefilter.frame_change import FADING_SHARE, FrameChange
-from detector.prefilter.light_curve import LightTrace, PlateauDetector, Sample, curve_of, pulses_of, trim_plateau
+from detector.prefilter.light_curve import (
+    LightTrace,
+    PlateauDetector,
+    Sample,
+    curve_of,
+    pulses_of,
+    trim_plateau,
+)
 from stream import Frame, load_opencv
 
 cv2 = load_opencv()
@@ -211,7 +218,7 @@ class CandidateTracker:
         self._start_seconds = frames.onset.seconds
         self._region = LitRegion(baseline)
         self._trace = LightTrace()
-        self._plateau = PlateauDetector(self._trace, self._start_seconds, gap_seconds)
+        self._plateau = PlateauDetector(self._trace, self._start_seconds)
         self._quality: set[str] = set()
 
     @property
@@ -228,6 +235,19 @@ class CandidateTracker:
     def dark_from(self) -> float | None:
         """Seconds since when it is dark; None while it is lit."""
         return self._trace.dark_from
+
+    @property
+    def calm_from(self) -> float | None:
+        """Seconds since when it is dark or only a steady remainder shines; None while there is more light."""
+        return self._plateau.faint_since if self.dark_from is None else self.dark_from
+
+    @property
+    def _remainder_since(self) -> float | None:
+        """Seconds since when what is still lit is no light of the flash; None while it is."""
+        last, faint_since = self._trace.samples[-1], self._plateau.faint_since
+        if faint_since is not None and last.seconds + last.duration - faint_since >= self._gap_seconds - 1e-6:
+            return faint_since
+        return self.plateau_since
 
     @property
     def plateau_since(self) -> float | None:
@@ -281,8 +301,25 @@ class CandidateTracker:
         self._quality.update(frame.quality)
 
     def has_ended(self, seconds: float) -> bool:
-        """Return whether it has been dark for `gap_seconds`: what lights up at `seconds` is another flash."""
-        return self.dark_from is not None and seconds - self.dark_from >= self._gap_seconds - 1e-6
+        """Return whether it has been dark for `gap_seconds`: what lights up at `seconds` is another flash.
+
+        A remainder that hardly shines counts as dark, and so does a weak rise once it has not become a stroke.
+        """
+        return any(
+            since is not None and seconds - since >= self._gap_seconds - 1e-6
+            for since in (self._plateau.faint_since, self._over_from(seconds))
+        )
+
+    def _over_from(self, seconds: float) -> float | None:
+        """Return since when nothing has shone that can be seen beside the flash; None while that may become a stroke.
+
+        A weak rise that came soon enough to join is waited for until it is dark.
+        """
+        trace = self._trace
+        if trace.over_from is None:
+            return None
+        joins = trace.over_from < trace.run_from < trace.over_from + self._gap_seconds
+        return None if joins and trace.flickers(seconds) else trace.over_from
 
     def is_finished(self, seconds: float) -> bool:
         """Return whether it has ended, is the new normal, or has run for `max_seconds`."""
@@ -297,7 +334,7 @@ class CandidateTracker:
             cut_off: whether the source, or what can be compared, ended first.
         """
         region, frames = self._region, self.frames
-        samples = trim_plateau(self._trace.samples, self.plateau_since)
+        samples = trim_plateau(self._trace.samples, self._remainder_since)
         lit = [sample for sample in samples if sample.lit] or samples[:1]
         watched = max(1, int(np.count_nonzero(self.baseline.watched)))
         brightest = max(lit, key=lambda sample: sample.light)

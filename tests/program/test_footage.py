@@ -14,7 +14,7 @@ pytestmark = [
 # The README says that some of these are taken for lightning.
 HARD_CLASSES = ("fireworks", "lamp")
 # Further reports on a flash that has one, in a set of some 30 flashes.
-MOST_SPLITS = 3
+MOST_SPLITS = 2
 
 
 @pytest.fixture(scope="module")

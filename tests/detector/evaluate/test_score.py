@@ -14,8 +14,8 @@ from helpers.flashes import event_lines, flash
 
 SCORE_KEYS = (
     "labelled", "found", "false_alarms", "split", "ignored", "labelled_pulses", "found_pulses", "onset_errors",
-    "missed", "false_spans", "covered_seconds", "seconds", "recall", "precision", "f1", "pulse_recall", "false_alarms_per_hour",
-    "onset_error_median", "onset_error_95", "covered_share",
+    "missed", "false_spans", "covered_seconds", "seconds", "recall", "precision", "f1", "pulse_recall",
+    "false_alarms_per_hour", "onset_error_median", "onset_error_95", "covered_share",
 )  # fmt: skip
 """What `score --json` prints of a clip; scripts rely on it."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detector.candidate import Candidate
-from helpers.scenes import HEIGHT, Picture, closed, frames, land, lit, patch, prefilter, sky_light
+from helpers.scenes import HEIGHT, WIDTH, Picture, closed, frames, land, lit, patch, prefilter, sky_light
 
 SKY = sky_light(60, rows=(0, 90))
 
@@ -136,3 +136,66 @@ def test_what_went_out_in_a_storm_is_seen_to_come_on_again_though_the_bound_of_i
         return storm(when, quiet + (0 if 1.24 - 1e-6 <= when < 4.0 - 1e-6 else lamp))
 
     assert starts(closed(frames(change, seconds=4.8), prefilter(max_candidate_seconds=2.0))) == [1.2, 4.0]
+
+
+def white_out(when: float) -> Picture:
+    """Light that saturates most of the frame from 1.2 s on, for a quarter of a second."""
+    return sky_light(900 if 1.2 - 1e-6 <= when < 1.4 else 90 if 1.2 <= when < 1.48 else 0, rows=(0, HEIGHT))
+
+
+def test_the_strokes_after_a_white_out_belong_to_it_though_it_outshines_them_by_far() -> None:
+    """Continuing current carries a tenth of the white-out's light on, and strokes of as much flicker over it."""
+    strokes = lit((1.72, 1.8), (2.0, 2.08), (2.4, 2.48), (2.8, 2.88), light=sky_light(40, rows=(0, HEIGHT)))
+
+    def change(when: float, quiet: Picture) -> Picture:
+        current = sky_light(14 if 1.48 <= when < 3.2 - 1e-6 else 0, rows=(0, HEIGHT))
+        return strokes(when, quiet + white_out(when) + current)
+
+    (found,) = closed(frames(change, seconds=4.4, noise=1))
+    begins = [found.start_seconds + pulse.offset_seconds for pulse in found.pulses]
+    for stroke in (1.72, 2.0, 2.4, 2.8):
+        assert min(abs(begin - stroke) for begin in begins) < 0.041
+    assert found.end_seconds == pytest.approx(3.2, abs=0.05)
+
+
+def test_a_ghost_of_a_flash_does_not_join_the_next_one_to_it() -> None:
+    """A codec shows a trace of the flash again, whole-frame and as faint as it can be told."""
+    ghosts = lit((1.72, 1.76), (1.92, 1.96), light=np.full((HEIGHT, WIDTH), 5, np.float32))
+
+    def change(when: float, quiet: Picture) -> Picture:
+        return ghosts(when, lit((2.2, 2.28), light=sky_light(150))(when, quiet + white_out(when)))
+
+    assert starts(closed(frames(change, seconds=3.2, noise=0.5))) == [1.2, 2.2]
+
+
+def test_a_small_bright_stroke_of_a_far_cell_joins_what_its_share_of_the_light_would_not() -> None:
+    cell = lit((1.72, 1.76), (1.92, 1.96), light=patch(80, (20, 45), (270, 310)))
+
+    def change(when: float, quiet: Picture) -> Picture:
+        return cell(when, lit((2.2, 2.28), light=sky_light(150))(when, quiet + white_out(when)))
+
+    (found,) = closed(frames(change, seconds=3.2, noise=0.5))
+    assert found.end_seconds == pytest.approx(2.28)
+
+
+def test_a_stroke_that_begins_weak_before_the_gap_is_over_belongs_to_the_flash() -> None:
+    def change(when: float, quiet: Picture) -> Picture:
+        stroke = sky_light(float(np.interp(when, [1.9, 2.0, 2.04, 2.08], [5, 5, 150, 0])))
+        return quiet + white_out(when) + (stroke if 1.9 <= when < 2.1 else 0)
+
+    assert starts(closed(frames(change, seconds=3.2, noise=0.5))) == [1.2]
+
+
+@pytest.mark.parametrize("left", [3.0, 6.0])
+def test_a_stroke_over_a_faint_remainder_of_the_last_flash_is_seen_in_its_first_frame(left: float) -> None:
+    """The remainder rises a little, as codecs let it: no glow. The frame that ends it is the next onset."""
+
+    def change(when: float, quiet: Picture) -> Picture:
+        rest = sky_light(left + (when - 1.5) if 1.4 <= when < 3 else 0)
+        return lit((1.92, 2.0), light=sky_light(70))(
+            when, quiet + rest + lit((1.2, 1.4), light=sky_light(120))(when, 0)
+        )
+
+    first, second = closed(frames(change, seconds=3.4, noise=0.5))
+    assert first.end_seconds == pytest.approx(1.4)
+    assert second.start_seconds == pytest.approx(1.92)
