@@ -54,6 +54,8 @@ class CandidateContext:
         periodic_repeats: earlier lights of the same place, strength and rhythm, less where frames are too far apart to
             tell; None where it was cut off.
         recent_clutter: lights of the last minute that shone alone or roamed.
+        seen_before: share 0..1 of the rise that one moment of the last half minute showed already; None where less than
+            three seconds are known.
     """
 
     frames_before: int = 3
@@ -62,6 +64,7 @@ class CandidateContext:
     cut_off: bool = False
     periodic_repeats: float | None = None
     recent_clutter: int = 0
+    seen_before: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from detector.candidate import Candidate
-from detector.prefilter.background import Background
-from detector.prefilter.blocks import Grid, WatchedArea
+from detector.prefilter.background import RECOVERY_SECONDS, Background
+from detector.prefilter.blocks import Grid, WatchedArea, block_luma
 from detector.prefilter.frame_buffer import FrameBuffer
 from detector.prefilter.frame_change import FrameChange
+from detector.prefilter.level_memory import LevelMemory
 from detector.prefilter.recurrence import ClutterMemory, PeriodicLights, autocorrelation_peak
-from detector.prefilter.tracker import CandidateTracker
+from detector.prefilter.tracker import Baseline, CandidateTracker
 from detector.settings import PrefilterSettings
 
 # Rain and traffic that make more blocks jump than this many times the smallest light (1 % of the frame) are rare, but
@@ -31,6 +32,8 @@ class SceneLearner:
         self._area = area
         self._frames = frames
         self._clutter = ClutterMemory()
+        self._levels = LevelMemory()
+        self._afterglow_until = 0.0
         self.periodic = PeriodicLights()
 
     def forget(self, *, new_scene: bool) -> None:
@@ -41,6 +44,7 @@ class SceneLearner:
         if new_scene:
             self.periodic.forget()
             self._clutter.forget()
+            self._levels.forget()
 
     def learn_frame(
         self, seconds: float, grid: Grid, change: FrameChange | None, elapsed: float, *, settled: bool
@@ -55,6 +59,8 @@ class SceneLearner:
             settled: whether no flash is open.
         """
         background = self._background
+        if settled and seconds >= self._afterglow_until:
+            self._levels.remember(seconds, grid)
         background.learn(seconds, grid, change.earlier if change else None, elapsed, settled=settled)
         if change is not None and background.noise is not None and background.clutter_due(seconds):
             # Cap the update: a storm that lights the whole frame must not raise its own threshold.
@@ -73,6 +79,7 @@ class SceneLearner:
             goes_on: whether only the bound on its length ended it: a storm without a pause.
         """
         background, baseline, now = self._background, tracker.baseline, tracker.last_seconds
+        self._afterglow_until = now + RECOVERY_SECONDS if ended and tracker.dark_from is None else now
         # The ground from before stays that of the next stroke, which a new one would take for the scene.
         if tracker.dark_from is None and not ended:
             background.restart(forget_noise=False)
@@ -86,9 +93,9 @@ class SceneLearner:
             background.recovery.begin_if_darker(
                 background.latest, baseline.level, baseline.threshold, baseline.watched, now
             )
-        return self._remember(tracker.candidate(open_=False, cut_off=cut_off))
+        return self._remember(tracker.candidate(open_=False, cut_off=cut_off), tracker)
 
-    def _remember(self, closed: Candidate) -> Candidate:
+    def _remember(self, closed: Candidate, tracker: CandidateTracker) -> Candidate:
         clutter, repeats = self._clutter.add(closed), None
         if not closed.context.cut_off:
             repeats = self.periodic.add(
@@ -98,5 +105,19 @@ class SceneLearner:
                 autocorrelation_peak(closed.curve.rise_while_lit) or 0.0,
                 within=closed.onset.duration,
             )
-        context = replace(closed.context, recent_clutter=clutter, periodic_repeats=repeats)
+        context = replace(
+            closed.context,
+            recent_clutter=clutter,
+            periodic_repeats=repeats,
+            seen_before=self._seen_before(closed, tracker.baseline),
+        )
         return replace(closed, context=context)
+
+    def _seen_before(self, closed: Candidate, baseline: Baseline) -> float | None:
+        """Return how much of the rise from the very frame before the onset to the peak was seen before, 0..1."""
+        if baseline.latest is None:
+            return None
+        # Not the lit blocks alone: the background that decides these may lie far back.
+        rise = block_luma(closed.peak) - baseline.latest
+        risen = (rise > baseline.threshold) & baseline.watched
+        return self._levels.share_seen(closed.start_seconds, baseline.latest, rise, risen)

@@ -115,6 +115,7 @@ class Prefilter:
                 threshold=change.scene.threshold,
                 watched=self._area.blocks,
                 min_blocks=self._area.blocks_in(settings.min_lit_fraction),
+                latest=self._background.latest,
             ),
             gap_seconds=settings.gap_seconds,
             max_seconds=settings.max_candidate_seconds,

@@ -43,12 +43,14 @@ class Baseline:
         threshold: (rows, columns) levels of rise that count as lit.
         watched: (rows, columns) blocks that count.
         min_blocks: a frame with fewer lit blocks is dark.
+        latest: (rows, columns) block luma of the very frame before the onset; None if unknown.
     """
 
     level: Grid
     threshold: Grid
     watched: Mask
     min_blocks: int
+    latest: Grid | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ CLUES: tuple[Clue, ...] = (
     scene.gain_elsewhere,
     scene.filter_swing,
     scene.shift_likeness,
+    scene.seen_before,
     shape.smoothness,
     shape.point_sources,
     shape.recent_fireworks,

@@ -220,6 +220,23 @@ def shift_likeness(features: CandidateFeatures) -> float | None:
     return explained * (1.0 - min(1.0, max(0.0, light)))
 
 
+@clue(
+    "seen_before",
+    meaning="how much of the rise one moment of the last half minute showed already",
+    doubt="the place had this level before: something uncovered it",
+    against=0.75,
+    clear=0.55,
+    cost=5.0,
+)
+def seen_before(features: CandidateFeatures) -> float | None:
+    """Return how much of the rise one moment of the last half minute showed already, 0..1.
+
+    A bird that leaves, a blank frame that ends and an exposure that recovers show again what was there; lightning
+    shows what was not. None where less than three seconds are known.
+    """
+    return features.candidate.context.seen_before
+
+
 def _mean_rise(features: CandidateFeatures) -> float:
     """Return the mean rise of the lit blocks, levels."""
     candidate = features.candidate

@@ -446,6 +446,7 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("gain_elsewhere", 0.4, 0.55, id="mains light beats all over the frame"),
         pytest.param("filter_swing", 0.1, 0.2, id="a fifth darker before and brighter after"),
         pytest.param("shift_likeness", 0.45, 0.52, id="a shift explains half of what a shaken camera shows"),
+        pytest.param("seen_before", 0.49, 0.73, id="a bird that leaves, drifting clouds allowed for"),
         pytest.param("smoothness", 0.25, 0.15, id="sparks and drops are smaller than a cloud"),
         pytest.param("specks", 12, 15, id="a channel has some branches, a firework a swarm of sparks"),
         pytest.param("overlap", 0.7, 0.5, id="an insect is half out of its place a frame later"),

@@ -1,0 +1,59 @@
+"""Memory of the levels that each block had lately: what comes back is no light."""
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.prefilter.blocks import Grid, Mask
+
+# Birds perch, cars wait and a camera's exposure hunts for less than half a minute; four samples a second miss hardly a
+# pause. Only quiet time counts: where much happens, what was there lies further back.
+SAMPLE_SECONDS = 0.25
+SAMPLES = 120
+# After less time everything is new.
+LEAST_SECONDS = 3.0
+# A level in bytes of video: 16 is black, but some cameras go below.
+_LUMA_PER_LEVEL, _BLACK_LUMA = 219 / 255, 16
+
+
+class LevelMemory:
+    """Samples of the block luma of frames without light, a byte for each block: 280 KB for half a minute.
+
+    A place that something leaves (a bird, a wiper, a blank frame) and a scene whose exposure recovers show again what
+    they showed before. Light shows what was not there.
+    """
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, NDArray[np.uint8]]] = deque(maxlen=SAMPLES)
+
+    def forget(self) -> None:
+        """Forget all: the camera may look elsewhere now."""
+        self._samples.clear()
+
+    def remember(self, seconds: float, grid: Grid) -> None:
+        """Keep a frame without light if one is due."""
+        if self._samples and seconds - self._samples[-1][0] < SAMPLE_SECONDS - 1e-6:
+            return
+        self._samples.append((seconds, np.rint(grid * _LUMA_PER_LEVEL + _BLACK_LUMA).astype(np.uint8)))
+
+    def share_seen(self, seconds: float, before: Grid, rise: Grid, where: Mask) -> float | None:
+        """Return how much of a rise one earlier moment showed already, 0..1; None where too little is remembered.
+
+        Args:
+            seconds: time of the frame `before`.
+            before: (rows, columns) block luma of the very frame before the rise.
+            rise: (rows, columns) levels gained from it to the one frame with the most light.
+            where: (rows, columns) blocks that rose.
+        """
+        if not self._samples or seconds - self._samples[0][0] < LEAST_SECONDS - 1e-6:
+            return None
+        start, rise = before[where], rise[where]
+        total = float(rise.sum())
+        if total <= 0:
+            return None
+        # Each sample is compared as a whole: over many, chance alone shows any level somewhere.
+        luma = np.stack([sample[where] for _, sample in self._samples])
+        earlier = (luma - np.float32(_BLACK_LUMA)) / np.float32(_LUMA_PER_LEVEL)
+        shown = np.minimum(np.maximum(earlier - start, 0), rise).sum(axis=1)
+        return float(shown.max()) / total
