@@ -7,6 +7,7 @@ from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.settings import PhotometricSettings
 from detector.verify.photometric.damage import may_be_damage
+from detector.verify.photometric.edges import why_unsure
 from detector.verify.photometric.features import CandidateFeatures
 from detector.verify.photometric.fireworks import FireworkMemory
 from detector.verify.photometric.registry import CLUES, Weights, weighted
@@ -68,9 +69,14 @@ class PhotometricVerifier:
         settings = self._settings
         threshold = settings.damaged_threshold if candidate.quality else settings.threshold
         lightning: bool | None = probability >= threshold
-        doubtful = lightning and may_be_damage(candidate)
+        unsure = why_unsure(candidate)
+        if lightning and may_be_damage(candidate):
+            unsure = DAMAGED
+        doubtful = lightning and unsure is not None
         reason = None
-        if doubtful or not lightning:
+        if doubtful:
+            reason = unsure
+        elif not lightning:
             # More is asked of damaged frames than of others.
             reason = DAMAGED if probability >= settings.threshold else _doubts(costs)
         return Verdict(

@@ -7,10 +7,13 @@ from detector.candidate import LightCurve
 from detector.prefilter.recurrence import autocorrelation_peak
 from detector.verify.photometric.added_light import SATURATED
 from detector.verify.photometric.clue import clue
+from detector.verify.photometric.edges import LEAST_FALL, largest_fall
 from detector.verify.photometric.features import CandidateFeatures
 
 # A frame shows the light itself, not its last glow, from this share of the brightest one on.
 _BRIGHT = 0.3
+# What fell by so much was seen to go; less tells nothing where the recording ended meanwhile.
+_FELL = 0.8
 # Frames further apart than the first show strokes of their own; no shutter takes as long as the second to roll.
 _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
 
@@ -25,7 +28,10 @@ _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
     favour=0.5,
 )
 def decay_fraction(features: CandidateFeatures) -> float | None:
-    """Return how far the light fell back after its peak, 0..1: lightning goes out, lamps and exposure steps stay."""
+    """Return how far the light fell back after its peak, 0..1: lightning goes out, lamps and exposure steps stay.
+
+    None where the recording ended first, unless it had fallen back already: nobody saw it stay.
+    """
     curve, context = features.candidate.curve, features.candidate.context
     top = float(curve.rise.max(initial=0.0))
     if top <= 0:
@@ -36,7 +42,8 @@ def decay_fraction(features: CandidateFeatures) -> float | None:
         return None
     by_curve = 1.0 - float(tail.min()) / top
     residual = _residual_light(features)
-    return by_curve if residual is None else max(by_curve, 1.0 - max(0.0, residual))
+    fallen = by_curve if residual is None else max(by_curve, 1.0 - max(0.0, residual))
+    return None if context.cut_off and fallen < _FELL else fallen
 
 
 @clue(
@@ -54,8 +61,8 @@ def returned_to_dark(features: CandidateFeatures) -> float | None:
     """
     context = features.candidate.context
     if context.cut_off:
-        # What comes on in the last frame or two may stay on: that it rose is half of the proof.
-        return 0.0 if decay_fraction(features) is None else None
+        # What has only come on may stay on: that it rose is half of the proof.
+        return 0.0 if largest_fall(features.candidate) < LEAST_FALL else None
     # The last tenth is drifting clouds rather than light.
     if (decay_fraction(features) or 0.0) >= 0.9:
         return 1.0

@@ -18,6 +18,9 @@ _LOW, _BLUE = 0.75, -0.05
 _GLOWING_EXTENT = 0.2
 # A scene of which a quarter is brighter than half of full scale, in colour, is lit by day; infra-red lamps give none.
 _DAYLIGHT, _DAYLIGHT_SHARE = 128.0, 0.25
+# A camera or an editor that puts nearly the whole scene at the black of video, without any noise, cuts off what is
+# fainter than that.
+_CRUSHED, _CRUSHED_SHARE = 0.0, 0.9
 # Share of the frame: a light so large is no storm behind the horizon.
 _NEAR = 0.05
 
@@ -146,9 +149,12 @@ def glow_extent(features: CandidateFeatures) -> float | None:
 
     Its cloud, the cloud beside it and the land share its light, more faintly. An insect in the camera's own lamps, a
     drop or a strobe shines by itself, however bright it is. None for bluish light, which may be a far storm that is
-    small too, while few lamps are bluer than the scene; and by day, which outshines the glow around a channel too.
+    small too, while few lamps are bluer than the scene; by day, which outshines the glow around a channel too; and
+    where the frame is blacker than black, in which a faint glow is cut off.
     """
     candidate = features.candidate
+    if float(np.mean(candidate.background <= _CRUSHED)) >= _CRUSHED_SHARE:
+        return None
     bluish = _BLUISH if candidate.centroid[1] <= _LOW else _BLUE
     if features.at_peak is None or _by_day(features) or tint(features) < bluish:
         return None

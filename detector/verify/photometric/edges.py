@@ -1,0 +1,27 @@
+"""What cannot be confirmed: light that was not seen to end, or seen too seldom to tell how it came and went."""
+
+import numpy as np
+
+from detector.candidate import Candidate
+
+# A flash lasts a tenth of a second to two. Frames as far apart show one at most, and cannot tell how it came and went.
+SLOW_SECONDS = 0.5
+# Light that has not yet fallen by a fifth may as well be a lamp that was just switched on.
+LEAST_FALL = 0.2
+SLOW = "its frames are too far apart to show how it came and went"
+CUT_OFF = "the recording ended before it went out"
+
+
+def why_unsure(candidate: Candidate) -> str | None:
+    """Return why `candidate` can be no more than `unverified`, however like lightning it is; None where it can."""
+    if candidate.onset.duration >= SLOW_SECONDS:
+        return SLOW
+    return CUT_OFF if candidate.context.cut_off and largest_fall(candidate) < LEAST_FALL else None
+
+
+def largest_fall(candidate: Candidate) -> float:
+    """Return how far its light ever fell back after a peak, 0..1, risen again or not: lamps do not flicker."""
+    rise = candidate.curve.rise
+    top = np.maximum.accumulate(rise) if len(rise) else rise
+    fallen = np.divide(top - rise, top, out=np.zeros_like(top), where=top > 0)
+    return float(fallen.max(initial=0.0))
