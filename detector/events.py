@@ -38,6 +38,16 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     offset_seconds: Annotated[float, Meta(description="Start of the pulse, from the start of its flash.")]
     duration_seconds: Annotated[float, Meta(description="From the first lit frame to the end of the last one.")]
     rise_levels: Annotated[float, Meta(description="Highest rise above the background, in levels of luma.")]
+    box: Annotated[
+        tuple[float, float, float, float] | None,
+        Meta(
+            description="left, top, right, bottom of its bright core in its brightest frame, as shares 0..1 of the "
+            "upright frame: tells places of a storm apart that take turns in one flash."
+        ),
+    ] = None
+    centroid: Annotated[
+        tuple[float, float] | None, Meta(description="x, y of the light in that core, as shares 0..1.")
+    ] = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

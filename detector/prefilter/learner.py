@@ -8,8 +8,9 @@ from detector.prefilter.blocks import Grid, WatchedArea, block_luma
 from detector.prefilter.frame_buffer import FrameBuffer
 from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.level_memory import LevelMemory
+from detector.prefilter.lit_region import Baseline
 from detector.prefilter.recurrence import ClutterMemory, PeriodicLights, autocorrelation_peak
-from detector.prefilter.tracker import Baseline, CandidateTracker
+from detector.prefilter.tracker import CandidateTracker
 from detector.settings import PrefilterSettings
 
 # Rain and traffic that make more blocks jump than this many times the smallest light (1 % of the frame) are rare, but

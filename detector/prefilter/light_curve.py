@@ -43,6 +43,9 @@ JOINING_SHARE = 0.03
 JOINING_RISE = 0.1
 
 
+Box = tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What one frame adds to a light curve.
@@ -57,6 +60,8 @@ class Sample:
         centroid: (x, y) of the light, shares 0..1 of the upright frame.
         lit: whether the frame counts as lit.
         overlap: share of its core that was core in the frame before too (or theirs in it), 0..1.
+        core: (left, top, right, bottom) of its core, shares 0..1; None where it was not measured.
+        core_centroid: (x, y) of the light in its core, shares 0..1.
     """
 
     seconds: float
@@ -68,6 +73,8 @@ class Sample:
     centroid: tuple[float, float]
     lit: bool
     overlap: float
+    core: Box | None = None
+    core_centroid: tuple[float, float] | None = None
 
 
 class LightTrace:
@@ -286,12 +293,14 @@ def pulses_of(samples: list[Sample], size: int, start: float) -> tuple[Pulse, ..
     pulses = []
     for run in _lit_runs(samples):
         for part in _parted(run):
-            last = part[-1]
+            last, brightest = part[-1], max(part, key=lambda sample: sample.light)
             pulses.append(
                 Pulse(
                     offset_seconds=round(part[0].seconds - start, 6),
                     duration_seconds=round(last.seconds + last.duration - part[0].seconds, 6),
-                    rise_levels=round(max(s.light for s in part) / size, 2),
+                    rise_levels=round(brightest.light / size, 2),
+                    box=brightest.core,
+                    centroid=brightest.core_centroid,
                 )
             )
     return tuple(pulses)

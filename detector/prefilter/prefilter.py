@@ -11,8 +11,9 @@ from detector.prefilter.blocks import Grid, Mask, Polygon, Region, WatchedArea, 
 from detector.prefilter.frame_buffer import FrameBuffer
 from detector.prefilter.frame_change import ChangeDetector, FrameChange
 from detector.prefilter.learner import SceneLearner
+from detector.prefilter.lit_region import Baseline
 from detector.prefilter.onset import OnsetDetector
-from detector.prefilter.tracker import Baseline, CandidateTracker, FrameSelection
+from detector.prefilter.tracker import CandidateTracker, FrameSelection
 from detector.settings import PrefilterSettings
 from stream import Frame
 

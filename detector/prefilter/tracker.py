@@ -1,12 +1,10 @@
 """Third stage: one open candidate while it runs: the blocks it lit, its frames, and when it is over."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from detector.candidate import Candidate, CandidateContext
-from detector.prefilter.blocks import Grid, Mask
-from detector.prefilter.frame_change import FADING_SHARE, FrameChange
+from detector.prefilter.blocks import Grid
+from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.light_curve import (
     LightTrace,
     PlateauDetector,
@@ -15,12 +13,9 @@ from detector.prefilter.light_curve import (
     pulses_of,
     trim_plateau,
 )
-from stream import Frame, load_opencv
+from detector.prefilter.lit_region import Baseline, LitRegion
+from stream import Frame
 
-cv2 = load_opencv()
-
-# Blocks that rose at least this share of the highest rise are the core of a light: its edge is lost in noise.
-CORE_SHARE = 0.3
 # The glare that hides what burns in it is gone, and what burns is still there, when so much of the light is left.
 WANED_SHARE = 0.5
 # The frame "after" is taken this long into the dark: the last glow is gone, and clouds have hardly moved.
@@ -32,103 +27,6 @@ BLANK_SPREAD_LEVELS = 4.0
 BLANK_LEVELS = 200.0
 # A new stroke adds at least this share of the light that is there already.
 RESTRIKE_SHARE = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What a flash is measured against, fixed at its onset.
-
-    Attributes:
-        level: (rows, columns) levels before the onset.
-        threshold: (rows, columns) levels of rise that count as lit.
-        watched: (rows, columns) blocks that count.
-        min_blocks: a frame with fewer lit blocks is dark.
-        latest: (rows, columns) block luma of the very frame before the onset; None if unknown.
-    """
-
-    level: Grid
-    threshold: Grid
-    watched: Mask
-    min_blocks: int
-    latest: Grid | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LitBlocks:
-    """The light of one frame.
-
-    Attributes:
-        light: sum of the rises of the lit blocks, levels times blocks.
-        centroid: (x, y) of the light, shares 0..1 of the upright frame; the middle where there is none.
-        peak_rise: highest rise of a block, levels.
-        blocks: number of lit blocks.
-        overlap: share of the core that was core in the frame before too (or theirs in it), 0..1.
-    """
-
-    light: float
-    centroid: tuple[float, float]
-    peak_rise: float
-    blocks: int
-    overlap: float
-
-
-class LitRegion:
-    """The blocks that a flash lit, and the highest luma of each.
-
-    Attributes:
-        mask: (rows, columns) blocks that lit up at any time.
-        peak_map: (rows, columns) highest luma of these; the baseline elsewhere.
-    """
-
-    def __init__(self, baseline: Baseline) -> None:
-        self.mask: Mask = np.zeros(baseline.level.shape, np.bool_)
-        self.peak_map = baseline.level.copy()
-        self._level = baseline.level
-        self._threshold = np.float32(FADING_SHARE) * baseline.threshold
-        self._core = self.mask.copy()
-
-    @property
-    def size(self) -> int:
-        """Number of blocks that lit up at any time, at least 1."""
-        return max(1, int(np.count_nonzero(self.mask)))
-
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        """(left, top, right, bottom) of these blocks, shares 0..1; the whole frame where there are none."""
-        rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
-        if not len(rows):
-            return 0.0, 0.0, 1.0, 1.0
-        height, width = self.mask.shape
-        return (
-            float(columns[0] / width),
-            float(rows[0] / height),
-            float((columns[-1] + 1) / width),
-            float((rows[-1] + 1) / height),
-        )
-
-    def update(self, grid: Grid, sudden: Mask | None) -> LitBlocks:
-        """Take in one frame and return its light.
-
-        Args:
-            grid: (rows, columns) its block luma.
-            sudden: (rows, columns) blocks in which light of this flash rose suddenly; None where none did.
-        """
-        rise = grid - self._level
-        above = rise > self._threshold
-        if sudden is not None:
-            self.mask |= sudden & above
-        self.peak_map = np.where(self.mask, np.maximum(self.peak_map, grid), self.peak_map)
-        lit = self.mask & above
-        added = np.where(lit, rise, np.float32(0))
-        light, centroid = _light_of(added)
-        peak_rise = float(added.max())
-        return LitBlocks(light, centroid, peak_rise, int(np.count_nonzero(lit)), self._overlap(added, peak_rise))
-
-    def _overlap(self, added: Grid, peak_rise: float) -> float:
-        core = added > np.float32(CORE_SHARE * peak_rise)
-        before, self._core = self._core, core
-        fewer = min(int(np.count_nonzero(core)), int(np.count_nonzero(before)))
-        return float(np.count_nonzero(before & core)) / fewer if fewer else 0.0
 
 
 class FrameSelection:
@@ -296,6 +194,8 @@ class CandidateTracker:
                 centroid=found.centroid,
                 lit=found.blocks >= self.baseline.min_blocks and trace.glows(found.light, joins=joins),
                 overlap=found.overlap,
+                core=found.core,
+                core_centroid=found.core_centroid,
             )
         )
         self.frames.update(frame, grid, found.light, trace.dark_from)
@@ -377,13 +277,3 @@ def _is_blank(grid: Grid) -> bool:
     """Return whether most of the frame is saturated, so that it shows nothing."""
     white = max(BLANK_LEVELS, float(grid.max()) - BLANK_SPREAD_LEVELS)
     return bool(np.count_nonzero(grid >= white) > BLANK_SHARE * grid.size)
-
-
-def _light_of(added: Grid) -> tuple[float, tuple[float, float]]:
-    """Return the sum of `added` and its centroid (x, y), shares 0..1; the middle where there is none."""
-    moments = cv2.moments(added)
-    light = moments["m00"]
-    if light <= 0:
-        return 0.0, (0.5, 0.5)
-    rows, columns = added.shape
-    return light, ((moments["m10"] / light + 0.5) / columns, (moments["m01"] / light + 0.5) / rows)

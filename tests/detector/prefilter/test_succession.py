@@ -199,3 +199,22 @@ def test_a_stroke_over_a_faint_remainder_of_the_last_flash_is_seen_in_its_first_
     first, second = closed(frames(change, seconds=3.4, noise=0.5))
     assert first.end_seconds == pytest.approx(1.4)
     assert second.start_seconds == pytest.approx(1.92)
+
+
+def test_every_pulse_of_a_flash_of_two_places_tells_where_it_was() -> None:
+    """Two cells take turns, each in a veil of glare over the whole frame."""
+    veil = np.full((HEIGHT, WIDTH), 8, np.float32)
+    left, right = (patch(90, (20, 60), columns) for columns in ((20, 80), (230, 300)))
+
+    def cells(when: float, quiet: Picture) -> Picture:
+        return lit((2.0, 2.08), (2.6, 2.68), light=left + veil)(
+            when, lit((2.3, 2.38), (2.9, 2.98), light=right + veil)(when, quiet)
+        )
+
+    (found,) = closed(frames(cells, seconds=4, rate=50))
+    assert [pulse.offset_seconds for pulse in found.pulses] == pytest.approx([0, 0.3, 0.6, 0.9])
+    for pulse, (begin, end) in zip(found.pulses, ((20, 80), (230, 300)) * 2, strict=True):
+        assert pulse.box == pytest.approx((begin / WIDTH, 20 / HEIGHT, end / WIDTH, 60 / HEIGHT))
+        assert pulse.centroid == pytest.approx(((begin + end) / 2 / WIDTH, 40 / HEIGHT), abs=0.01)
+        assert pulse.rise_levels > 10
+    assert found.box[2] - found.box[0] > 0.8

@@ -8,7 +8,8 @@ import pytest
 from detector.candidate import Candidate
 from detector.prefilter.blocks import Grid, Mask
 from detector.prefilter.frame_change import FrameChange
-from detector.prefilter.tracker import Baseline, CandidateTracker, FrameSelection, LitBlocks, LitRegion
+from detector.prefilter.lit_region import Baseline, LitBlocks, LitRegion
+from detector.prefilter.tracker import CandidateTracker, FrameSelection
 from helpers.candidates import frame
 from helpers.scenes import WIDTH, Picture, closed, dark_scene, frames, lit, patch, sky_light
 
