@@ -30,6 +30,7 @@ _CONFIGURATION_RECORD = b"\x01"  # first byte of parameter sets of H.264 and H.2
 _PLAYLISTS = ("hls", "dash")  # FFmpeg's names; after every interruption they repeat what they gave before
 _RECORDINGS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")  # a live one has no known size
 _NO_STAMPS: Any = Flags.no_timestamps.value  # an int, whatever PyAV's types say
+_NTP_TO_UNIX = 2_208_988_800  # seconds from 1900 to 1970
 _ARRIVAL_BASE = Fraction(1, 1_000_000)  # time base of stamps made from arrival
 
 
@@ -145,11 +146,14 @@ class NetworkConnection(Connection):
     def _item(
         packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool, delayed: bool
     ) -> Packet:
-        report = packet.has_sidedata("rtcp_sr")
-        capture = None
+        report_utc = capture = None
+        if report := packet.has_sidedata("rtcp_sr"):
+            # struct AVRTCPSenderReport: the source's id, then the time in units of 2**-32 s since 1900.
+            report_utc = struct.unpack_from("=I4xQ", bytes(packet.get_sidedata("rtcp_sr")))[1] / 2**32 - _NTP_TO_UNIX
         if packet.has_sidedata("prft"):
             capture = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))[0] / 1e6
-        return Packet(packet, arrival, time.time() - time.monotonic(), lost, interrupted, delayed, capture, report)
+        to_utc = time.time() - time.monotonic()
+        return Packet(packet, arrival, to_utc, lost, interrupted, delayed, capture, report, report_utc)
 
 
 def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
