@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from fractions import Fraction
 from typing import Any
 
@@ -13,10 +13,11 @@ from av.container import InputContainer
 from av.format import Flags
 from av.video.stream import VideoStream
 
-from stream.capture.addresses import is_url, redact
+from stream.capture.addresses import host_of, is_url, redact
 from stream.capture.files.container import is_still
 from stream.capture.live.connection import Connected, Connection, Item, Packet
-from stream.capture.open_errors import explain_open_error, reason_of
+from stream.capture.live.socket_watch import SocketWatch
+from stream.capture.open_errors import explain_open_error, port_of, reason_of
 from stream.capture.options import CaptureOptions, tls_options
 from stream.capture.timing.corruption import monitor_rtp_losses
 from stream.errors import OpenError, StreamError
@@ -25,6 +26,8 @@ from stream.errors import OpenError, StreamError
 READ_SECONDS = 2.3
 # Receive buffer of a UDP socket: a key frame comes in one burst and overflows the usual 0.2 MB of a busy system.
 RECEIVE_BYTES = 4 << 20
+
+_SHORT_ANSWER_BYTES = 4096  # less is no video: a few replies at most
 
 _CONFIGURATION_RECORD = b"\x01"  # first byte of parameter sets of H.264 and H.265 kept apart from the packets
 _PLAYLISTS = ("hls", "dash")  # FFmpeg's names; after every interruption they repeat what they gave before
@@ -56,10 +59,30 @@ class NetworkConnection(Connection):
     def __init__(
         self, name: str, address: str, options: CaptureOptions, deliver: Callable[[Connection, Item], None]
     ) -> None:
+        self._name = name
         self._options = options
+        self._watch: SocketWatch | None = None
         super().__init__(name, address, deliver)
 
-    def _open(self) -> InputContainer:
+    def release(self) -> None:
+        """Ask it to end; return at once."""
+        super().release()
+        if self._watch is not None:
+            self._watch.release()
+
+    def _new_watch(self) -> AbstractContextManager[SocketWatch]:
+        limit = self._options.frame_limit_mb * 2**20
+        return SocketWatch(self._name, host_of(self._address) or "", port_of(self._address), limit).watching()
+
+    def _refuse_endless(self, watch: SocketWatch) -> None:
+        """Raise StreamError where the source sent more than the limit without completing a frame."""
+        if watch.tripped:
+            raise StreamError(
+                f"{redact(self._address)}: {self._options.frame_limit_mb:g} MB came without a frame that ends; "
+                "it sends no video, or frames larger than capture.frame_limit_mb"
+            )
+
+    def _open(self, watch: SocketWatch) -> InputContainer:
         if not is_url(self._address):
             raise OpenError(
                 f"{redact(self._address)}: not a camera: give a URL like rtsp://..., a device number or /dev/videoN; "
@@ -67,6 +90,7 @@ class NetworkConnection(Connection):
                 permanent=True,
             )
         limits = (self._options.open_seconds, READ_SECONDS)
+        began = time.monotonic()
         try:
             return av.open(
                 self._address,
@@ -75,11 +99,15 @@ class NetworkConnection(Connection):
                 metadata_errors="replace",
             )
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise explain_open_error(self._address, error) from None
+            self._refuse_endless(watch)
+            waited = time.monotonic() - began
+            unanswered = waited > 0.9 * self._options.open_seconds and (watch.received or 0) < _SHORT_ANSWER_BYTES
+            raise explain_open_error(self._address, error, silent_seconds=waited if unanswered else None) from None
 
     def _read(self, opened: ExitStack) -> None:
         losses = opened.enter_context(monitor_rtp_losses())
-        container = self._open()
+        watch = self._watch = opened.enter_context(self._new_watch())
+        container = self._open(watch)
         opened.callback(container.close)
         self._require_live(container)
         stamps = not container.format.flags & _NO_STAMPS
@@ -96,9 +124,13 @@ class NetworkConnection(Connection):
                 packets = container.demux(stream)
                 continue
             except StopIteration:
+                self._refuse_endless(watch)
                 return
             except (av.FFmpegError, OSError) as error:
+                self._refuse_endless(watch)
                 raise StreamError(f"{redact(self._address)}: reading failed: {reason_of(error)}") from None
+            self._refuse_endless(watch)
+            watch.reset()
             if packet.size == 0:  # the flush packet after the end
                 return
             arrival = time.monotonic()

@@ -18,7 +18,7 @@ from stream.capture.timing.clock_problems import (
     unset,
 )
 from stream.capture.timing.host_clock import HostClockError
-from stream.capture.timing.sender_reports import ReportedTime, SenderReports
+from stream.capture.timing.sender_reports import Report, ReportedTime, SenderReports
 
 _AHEAD_SECONDS = 0.1  # frames cannot arrive before they are taken, but for what a busy host does to arrival
 _BEHIND_SECONDS = 2.0  # no camera delays frames for longer; a clock further behind is wrong
@@ -171,19 +171,20 @@ class CaptureClock:
             return None
         if reports.misfits >= _MISFITS:
             return misfit()
-        if len(reports.gaps) < 2:
-            return None
-        gap = min(reports.gaps)
-        if gap < -_AHEAD_SECONDS:
+        return self._compare(arrived, utc_minus_arrival, reports.last)
+
+    def _compare(self, arrived: ArrivalTime, utc_minus_arrival: float, last: Report) -> ClockProblem | None:
+        """Return how the camera's clock differs from this computer's; one report alone says too little."""
+        gap = min(self._reports.gaps)
+        if len(self._reports.gaps) > 1 and gap < -_AHEAD_SECONDS:
             return ahead(-gap, host_synchronised=self._host.synchronised)
-        if gap > _BEHIND_SECONDS:
+        if len(self._reports.gaps) > 1 and gap > _BEHIND_SECONDS:
             return behind(gap, host_synchronised=self._host.synchronised)
-        if not self.arrival.stamps_hold or reports.rate != 1.0:
+        if not self.arrival.stamps_hold or self._reports.rate != 1.0:
             self._differences.clear()
             return None
-        camera = reports.last.utc - reports.last.stamp
-        by_arrival = arrived.arrival + utc_minus_arrival - (arrived.stamp + camera)
-        self._differences.append((arrived.came, by_arrival))
+        by_camera = arrived.stamp + last.utc - last.stamp
+        self._differences.append((arrived.came, arrived.arrival + utc_minus_arrival - by_camera))
         while self._differences[0][0] < arrived.came - _DRIFT_WINDOW_SECONDS:
             self._differences.popleft()
         values = [value for _, value in self._differences]

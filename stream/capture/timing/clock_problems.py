@@ -45,8 +45,8 @@ def misfit() -> ClockProblem:
     """Return that the reports fit no time stamps."""
     return ClockProblem(
         "misfit",
-        f"the camera's sender reports do not fit its time stamps: {_ARRIVAL}; update its firmware, or set its "
-        'times = "arrival"',
+        f"the camera's sender reports do not fit its time stamps: {_ARRIVAL}; a newer firmware may mend it, "
+        'times = "arrival" silences this',
     )
 
 
