@@ -16,8 +16,10 @@ SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
 
 
 class SystemState(msgspec.Struct, frozen=True, kw_only=True):
-    """What `watch` says of itself: that it started or stopped, with which cameras which verifier, why that, and this
-    computer's clock: whether it is kept synchronised, its largest error in ms, and what was asked.
+    """What `watch` says of itself: that it started or stopped, with which cameras and which verifier, and why that.
+
+    Attributes:
+        host_clock: whether this computer's clock is kept synchronised, its largest error in ms, and what was asked.
     """
 
     state: Literal["started", "stopped"]

@@ -50,10 +50,9 @@ def _explain_network(address: str, error: Exception, silent_seconds: float | Non
     where = f"{host}:{port_of(address)}" if meant else "what stands for its host"
     if isinstance(error, ConnectionRefusedError):
         return f"{where} refused the connection; is the camera on, and is the port right?"
-    if silent_seconds is not None and not unknown_host(host):
-        return f"{where} did not answer in {silent_seconds:.0f} s; is the camera on and reachable, and still starting?"
-    if isinstance(error, av.error.ExitError | TimeoutError):
-        return f"{where} did not answer in time; is the camera on and reachable?"
+    if isinstance(error, av.error.ExitError | TimeoutError) or (silent_seconds is not None and not unknown_host(host)):
+        limit = "in time" if silent_seconds is None else f"in {silent_seconds:.0f} s"
+        return f"{where} did not answer {limit}; is the camera on and reachable?"
     if unknown_host(host):
         return _explain_host(host, meant=meant)
     if isinstance(error, av.error.InvalidDataError):

@@ -83,6 +83,7 @@ class Camera:
         self._next_skipped_log = 0.0
         self._clips_complained = False
         self._clock_told: set[str] = set()
+        self._own_login = threading.Event()
 
     @property
     def status(self) -> CameraStatus:
@@ -251,7 +252,7 @@ class Camera:
     def _connect(self) -> Connection:
         if is_device(self._address):
             return DeviceConnection(self.name, self._address, self._queue.put)
-        return NetworkConnection(self.name, self._address, self._options, self._queue.put)
+        return NetworkConnection(self.name, self._address, self._options, self._queue.put, self._own_login)
 
     def _lost(self, attempt: "_Attempt", error: StreamError | None) -> None:
         words = str(error) if error is not None else f"{redact(self._address)}: the camera closed the connection"

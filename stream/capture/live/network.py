@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -16,6 +17,7 @@ from av.video.stream import VideoStream
 from stream.capture.addresses import host_of, is_url, redact
 from stream.capture.files.container import is_still
 from stream.capture.live.connection import Connected, Connection, Item, Packet
+from stream.capture.live.rtsp_login import RtspLogin
 from stream.capture.live.socket_watch import SocketWatch
 from stream.capture.open_errors import explain_open_error, port_of, reason_of
 from stream.capture.options import CaptureOptions, tls_options
@@ -57,8 +59,23 @@ class NetworkConnection(Connection):
     """
 
     def __init__(
-        self, name: str, address: str, options: CaptureOptions, deliver: Callable[[Connection, Item], None]
+        self,
+        name: str,
+        address: str,
+        options: CaptureOptions,
+        deliver: Callable[[Connection, Item], None],
+        own_login: threading.Event | None = None,
     ) -> None:
+        """Start reading.
+
+        Args:
+            name: of the camera.
+            address: its URL.
+            options: how it is opened.
+            deliver: called with this connection and each item, from its thread.
+            own_login: set where FFmpeg is known not to be able to log in there; set here when that is found out.
+        """
+        self._own_login = own_login or threading.Event()
         self._name = name
         self._options = options
         self._watch: SocketWatch | None = None
@@ -70,9 +87,9 @@ class NetworkConnection(Connection):
         if self._watch is not None:
             self._watch.release()
 
-    def _new_watch(self) -> AbstractContextManager[SocketWatch]:
+    def _new_watch(self, address: str) -> AbstractContextManager[SocketWatch]:
         limit = self._options.frame_limit_mb * 2**20
-        return SocketWatch(self._name, host_of(self._address) or "", port_of(self._address), limit).watching()
+        return SocketWatch(self._name, host_of(address) or "", port_of(address), limit).watching()
 
     def _refuse_endless(self, watch: SocketWatch) -> None:
         """Raise StreamError where the source sent more than the limit without completing a frame."""
@@ -82,33 +99,63 @@ class NetworkConnection(Connection):
                 "it sends no video, or frames larger than capture.frame_limit_mb"
             )
 
-    def _open(self, watch: SocketWatch) -> InputContainer:
+    def _enter(self, opened: ExitStack) -> tuple[InputContainer, SocketWatch]:
+        """Open the source: by FFmpeg alone, or where it cannot log in, over a connection that is logged in here."""
         if not is_url(self._address):
             raise OpenError(
                 f"{redact(self._address)}: not a camera: give a URL like rtsp://..., a device number or /dev/videoN; "
                 "recordings are for replay",
                 permanent=True,
             )
-        limits = (self._options.open_seconds, READ_SECONDS)
-        began = time.monotonic()
+        if not self._own_login.is_set():
+            try:
+                return self._open(opened, self._address)
+            except av.error.HTTPUnauthorizedError as error:
+                if not _may_log_in(self._address):
+                    raise explain_open_error(self._address, error) from None
+        login = RtspLogin(self._address, self._options.open_seconds)
+        self._own_login.set()
+        local = opened.enter_context(login.relayed(self._name))
         try:
-            return av.open(
-                self._address,
-                options=_open_options(self._address, self._options),
-                timeout=limits,
-                metadata_errors="replace",
-            )
-        except (av.FFmpegError, OSError, ValueError) as error:
-            self._refuse_endless(watch)
-            waited = time.monotonic() - began
-            unanswered = waited > 0.9 * self._options.open_seconds and (watch.received or 0) < _SHORT_ANSWER_BYTES
-            raise explain_open_error(self._address, error, silent_seconds=waited if unanswered else None) from None
+            return self._open(opened, local)
+        except av.error.HTTPUnauthorizedError as error:
+            raise explain_open_error(self._address, error) from None
+
+    def _open(self, opened: ExitStack, address: str) -> tuple[InputContainer, SocketWatch]:
+        """Open `address`: that of the source, or of the relay to it.
+
+        Raises:
+            HTTPUnauthorizedError: the log-in was refused.
+            OpenError: it cannot be opened, for any other reason.
+        """
+        options = _open_options(address, self._options)
+        if address != self._address:
+            options |= {"rtsp_transport": "tcp"}
+            options.pop("rtsp_flags", None)
+        with ExitStack() as kept:
+            watch = self._watch = kept.enter_context(self._new_watch(address))
+            began = time.monotonic()
+            try:
+                container = av.open(
+                    address,
+                    options=options,
+                    timeout=(self._options.open_seconds, READ_SECONDS),
+                    metadata_errors="replace",
+                )
+            except av.error.HTTPUnauthorizedError:
+                raise
+            except (av.FFmpegError, OSError, ValueError) as error:
+                self._refuse_endless(watch)
+                waited = time.monotonic() - began
+                unanswered = waited > 0.9 * self._options.open_seconds and (watch.received or 0) < _SHORT_ANSWER_BYTES
+                raise explain_open_error(self._address, error, silent_seconds=waited if unanswered else None) from None
+            opened.enter_context(kept.pop_all())
+            opened.callback(container.close)
+        return container, watch
 
     def _read(self, opened: ExitStack) -> None:
         losses = opened.enter_context(monitor_rtp_losses())
-        watch = self._watch = opened.enter_context(self._new_watch())
-        container = self._open(watch)
-        opened.callback(container.close)
+        container, watch = self._enter(opened)
         self._require_live(container)
         stamps = not container.format.flags & _NO_STAMPS
         stream = self._prepare(container, stamps=stamps)
@@ -186,6 +233,12 @@ class NetworkConnection(Connection):
             capture = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))[0] / 1e6
         to_utc = time.time() - time.monotonic()
         return Packet(packet, arrival, to_utc, lost, interrupted, delayed, capture, report, report_utc)
+
+
+def _may_log_in(address: str) -> bool:
+    """Return whether a refused log-in may be FFmpeg's fault, which knows MD5 only, and be done here."""
+    scheme, _, rest = address.partition("://")
+    return scheme.lower() == "rtsp" and "@" in rest
 
 
 def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:

@@ -17,6 +17,8 @@ _GRACE_SECONDS = 1.5  # FFmpeg's own way out, with a goodbye to the camera, come
 _RECEIVED_AT = 128  # tcpi_bytes_received in Linux's struct tcp_info
 _DESCRIPTORS = Path("/proc/self/fd")
 
+_NOT_THAT_SOCKET = "another one by now, or no socket"
+
 _claimed: set[int] = set()  # inodes of sockets that other watches watch
 _claim_lock = threading.Lock()
 
@@ -135,22 +137,17 @@ def _shared(number: int, inode: int) -> Iterator[socket.socket]:
         OSError: it is closed, or another one by now, or no socket.
     """
     copy = os.dup(number)
-    try:
-        status = os.fstat(copy)
-        if not stat.S_ISSOCK(status.st_mode) or status.st_ino != inode:
-            raise OSError(errno.EBADF, "not that socket any more")
-        one = socket.socket(fileno=copy)
-    except OSError:
+    status = os.fstat(copy)
+    if not stat.S_ISSOCK(status.st_mode) or status.st_ino != inode:
         os.close(copy)
-        raise
-    with one:
+        raise OSError(errno.EBADF, _NOT_THAT_SOCKET)
+    with socket.socket(fileno=copy) as one:
         yield one
 
 
 def _addresses(host: str, port: int) -> set[tuple[str, int]]:
     try:
-        return {
-            (str(found[4][0]), int(found[4][1])) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        }
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return set()
+    return {(str(address[0]), int(address[1])) for *_, address in found}

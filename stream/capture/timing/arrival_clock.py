@@ -111,6 +111,11 @@ class ArrivalClock:
             self.stamps_hold = False
 
     @property
+    def settled(self) -> bool:
+        """Return whether enough came to trust the fastest packets: those of the beginning may all have waited."""
+        return self._settled
+
+    @property
     def in_order(self) -> bool:
         """Return whether the stamps say at all when a frame was taken."""
         return self.stamps_hold or len(self._steps) <= _MOST_STEPS
@@ -157,6 +162,8 @@ class ArrivalClock:
     def _judge(self, offset: float) -> None:
         """Decide after a bucket whether the stamps advance as frames arrive."""
         slope = self._meter.slope()
+        if slope < 0 and not self._settled:
+            return  # frames come ever sooner: at first that is a queue which empties
         if self.stamps_hold and slope:
             self._give_stamps_up(1.0 - slope, offset)
         elif not self.stamps_hold and self._meter.is_steady() and not self._stepped_lately():

@@ -175,12 +175,15 @@ class CaptureClock:
 
     def _compare(self, arrived: ArrivalTime, utc_minus_arrival: float, last: Report) -> ClockProblem | None:
         """Return how the camera's clock differs from this computer's; one report alone says too little."""
+        if len(self._reports.gaps) < 2:
+            self._differences.clear()
+            return None
         gap = min(self._reports.gaps)
-        if len(self._reports.gaps) > 1 and gap < -_AHEAD_SECONDS:
+        if gap < -_AHEAD_SECONDS:
             return ahead(-gap, host_synchronised=self._host.synchronised)
-        if len(self._reports.gaps) > 1 and gap > _BEHIND_SECONDS:
+        if gap > _BEHIND_SECONDS:
             return behind(gap, host_synchronised=self._host.synchronised)
-        if not self.arrival.stamps_hold or self._reports.rate != 1.0:
+        if not (self.arrival.stamps_hold and self.arrival.settled) or self._reports.rate != 1.0:
             self._differences.clear()
             return None
         by_camera = arrived.stamp + last.utc - last.stamp

@@ -231,6 +231,11 @@ def test_one_report_alone_claims_no_more_than_arrival_allows_and_a_second_confir
     assert max(said.error_ms for said in later) <= 5
 
 
+def test_a_connection_that_begins_late_and_catches_up_is_no_drifting_clock() -> None:
+    busy = MadeCamera(report_seconds=1.4, held_until=lambda taken: taken + 0.45 if taken < 2 else 0.0)
+    assert told(busy, 60) == []
+
+
 # Clocks and stamps that are wrong
 
 
