@@ -44,7 +44,9 @@ class Challenge:
     def _hash_name(self) -> str:
         return self.algorithm.lower().removesuffix("-sess")
 
-    def answer(self, user: str, password: str, method: str, uri: str, count: int) -> str:
+    def answer(  # noqa: PLR0913 - what a digest is made of
+        self, user: str, password: str, method: str, uri: str, count: int, client: str | None = None
+    ) -> str:
         """Return the Authorization header's value.
 
         Args:
@@ -53,10 +55,11 @@ class Challenge:
             method: of the request, e.g. DESCRIBE.
             uri: of the request, as written in its first line.
             count: how many requests were answered with this nonce, this one included.
+            client: the client's own nonce; random if omitted.
         """
         if self.scheme == "basic":
             return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-        client = secrets.token_hex(8)
+        client = client or secrets.token_hex(8)
         secret = self._hash(f"{user}:{self.realm}:{password}")
         if self.algorithm.lower().endswith("-sess"):
             secret = self._hash(f"{secret}:{self.nonce}:{client}")

@@ -11,8 +11,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-_TICK_SECONDS = 0.1
+_TICK_SECONDS = 0.05  # a fast link brings 50 MB within it
 _SEARCH_SECONDS = 0.02  # while it connects: much may come within a tick
+_SEARCH_GROWTH = 1.05
+_LONGEST_SEARCH_SECONDS = 1.0  # where the source led FFmpeg to another host
 _GRACE_SECONDS = 1.5  # FFmpeg's own way out, with a goodbye to the camera, comes first
 _RECEIVED_AT = 128  # tcpi_bytes_received in Linux's struct tcp_info
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -83,10 +85,12 @@ class SocketWatch:
 
     def _run(self) -> None:
         addresses = _addresses(self._host, self._port)
-        while not self._ended.wait(_TICK_SECONDS if self._inode else _SEARCH_SECONDS):
+        search = _SEARCH_SECONDS
+        while not self._ended.wait(_TICK_SECONDS if self._inode else search):
             self._measure()
             if not self._inode:
                 self._find(addresses)
+                search = min(search * _SEARCH_GROWTH, _LONGEST_SEARCH_SECONDS)
             if self._received - self._counted_from > self._limit_bytes:
                 self.tripped = True
                 self._shut_down()
