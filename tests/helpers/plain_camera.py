@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,17 +151,25 @@ class PlainCamera:
 
     def _description(self) -> str:
         sets = [base64.b64encode(nal).decode() for nal in self._frames[0] if nal[0] & 31 in (7, 8)][:2]
-        return "\r\n".join([
-            "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=cam", "t=0 0", "a=control:*", "m=video 0 RTP/AVP 96",
-            "c=IN IP4 0.0.0.0", "a=rtpmap:96 H264/90000",
-            f"a=fmtp:96 packetization-mode=1;sprop-parameter-sets={','.join(sets)}", "a=control:track", "",
-        ])
+        return "\r\n".join(
+            [
+                "v=0",
+                "o=- 1 1 IN IP4 127.0.0.1",
+                "s=cam",
+                "t=0 0",
+                "a=control:*",
+                "m=video 0 RTP/AVP 96",
+                "c=IN IP4 0.0.0.0",
+                "a=rtpmap:96 H264/90000",
+                f"a=fmtp:96 packetization-mode=1;sprop-parameter-sets={','.join(sets)}",
+                "a=control:track",
+                "",
+            ]
+        )
 
     def _play(self, client: socket.socket) -> None:
-        try:
+        with suppress(OSError):
             self._send_frames(client)
-        except OSError:
-            pass
 
     def _send_frames(self, client: socket.socket) -> None:
         told = self.behaviour

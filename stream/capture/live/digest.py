@@ -44,9 +44,7 @@ class Challenge:
     def _hash_name(self) -> str:
         return self.algorithm.lower().removesuffix("-sess")
 
-    def answer(  # noqa: PLR0913 - what a digest is made of
-        self, user: str, password: str, method: str, uri: str, count: int, client: str | None = None
-    ) -> str:
+    def answer(self, user: str, password: str, method: str, uri: str, count: int, client: str | None = None) -> str:
         """Return the Authorization header's value.
 
         Args:

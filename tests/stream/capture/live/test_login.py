@@ -1,5 +1,6 @@
 """Cameras that ask for a log-in: digests that FFmpeg knows and those that it does not, and true words about each."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -54,14 +55,12 @@ def test_a_camera_that_asks_for_a_digest_is_live(
     with PlainCamera(clip, asking, user="viewer:p%40ss%20word@").running() as camera:
         shown, states = watched(camera, capture_options)
     assert len(shown) == 30
-    assert [(after - before) % 50 for before, after in zip(shown, shown[1:], strict=False)] == [1] * 29
+    assert [(after - before) % 50 for before, after in itertools.pairwise(shown)] == [1] * 29
     assert [status.state for status in states] == ["live"]
 
 
 @pytest.mark.parametrize("offers", [("MD5",), ("SHA-256",), ("MD5", "SHA-256")])
-def test_a_wrong_password_is_called_wrong(
-    offers: tuple[str, ...], clip: Path, capture_options: CaptureOptions
-) -> None:
+def test_a_wrong_password_is_called_wrong(offers: tuple[str, ...], clip: Path, capture_options: CaptureOptions) -> None:
     asking = Behaviour(password="right", offers=offers, accepts=offers[-1])
     with PlainCamera(clip, asking, user="viewer:wrong@").running() as camera:
         shown, states = watched(camera, capture_options)
