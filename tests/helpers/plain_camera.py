@@ -147,7 +147,7 @@ class PlainCamera:
 
         secret, request = digest(f"viewer:cam:{self.behaviour.password}"), digest(f"{method}:{fields['uri']}")
         middle = f"{fields['nc']}:{fields['cnonce']}:{fields['qop']}:" if "qop" in fields else ""
-        return fields["nonce"] == nonce and fields["response"] == digest(f"{secret}:{nonce}:{middle}{request}")
+        return bool(fields["nonce"] == nonce and fields["response"] == digest(f"{secret}:{nonce}:{middle}{request}"))
 
     def _description(self) -> str:
         sets = [base64.b64encode(nal).decode() for nal in self._frames[0] if nal[0] & 31 in (7, 8)][:2]
