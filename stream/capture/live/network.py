@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from stream.capture.addresses import host_of, is_url, redact
 from stream.capture.files.container import is_still
 from stream.capture.live.connection import Connected, Connection, Item, Packet
+from stream.capture.live.refusal import explain_refusal
 from stream.capture.live.rtsp_login import RtspLogin
 from stream.capture.live.socket_watch import SocketWatch
 from stream.capture.open_errors import explain_open_error, port_of, reason_of
@@ -111,8 +112,10 @@ class NetworkConnection(Connection):
             try:
                 return self._open(opened, self._address)
             except av.error.HTTPUnauthorizedError as error:
-                if not _may_log_in(self._address):
+                if "@" not in self._address:
                     raise explain_open_error(self._address, error) from None
+                if not self._address.lower().startswith("rtsp://"):
+                    raise explain_refusal(self._address, self._options) from None
         login = RtspLogin(self._address, self._options.open_seconds)
         self._own_login.set()
         local = opened.enter_context(login.relayed(self._name))
@@ -233,12 +236,6 @@ class NetworkConnection(Connection):
             capture = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))[0] / 1e6
         to_utc = time.time() - time.monotonic()
         return Packet(packet, arrival, to_utc, lost, interrupted, delayed, capture, report, report_utc)
-
-
-def _may_log_in(address: str) -> bool:
-    """Return whether a refused log-in may be FFmpeg's fault, which knows MD5 only, and be done here."""
-    scheme, _, rest = address.partition("://")
-    return scheme.lower() == "rtsp" and "@" in rest
 
 
 def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:

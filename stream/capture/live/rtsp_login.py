@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 from stream.capture.addresses import redact
-from stream.capture.live.digest import Challenge, read_challenges
+from stream.capture.live.digest import Challenge
+from stream.capture.live.refusal import offers_in
 from stream.capture.open_errors import port_of
 from stream.errors import OpenError, StreamError
 
@@ -17,7 +18,6 @@ _CHUNK_BYTES = 262_144
 _TICK_SECONDS = 0.5
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d{1,9})[ \t]*\r?$")
-_AUTHENTICATE = re.compile(r"(?im)^www-authenticate:[ \t]*(.*?)[ \t]*\r?$")
 _AUTHORIZATION = re.compile(rb"(?im)^authorization:.*\r\n")
 
 
@@ -64,7 +64,7 @@ class RtspLogin:
         status, head = self._ask(None)
         if status != 401:
             raise StreamError(f"{self._shown}: the camera first refused the log-in and then answered {status}")
-        offered = read_challenges(_AUTHENTICATE.findall(head))
+        offered = offers_in(head)
         possible = [one for one in offered if one.is_supported]
         if not possible:
             names = ", ".join(one.name for one in offered) or "nothing that is named"
@@ -75,7 +75,7 @@ class RtspLogin:
             )
         for number, one in enumerate(possible):
             if number:  # each refusal may have brought a new nonce
-                fresh = [other for other in read_challenges(_AUTHENTICATE.findall(head)) if other.name == one.name]
+                fresh = [other for other in offers_in(head) if other.name == one.name]
                 one = fresh[0] if fresh else one  # noqa: PLW2901 - the same offer
             self._count = 0
             status, head = self._ask(one)

@@ -1,12 +1,15 @@
 """Cameras that ask for a log-in: digests that FFmpeg knows and those that it does not, and true words about each."""
 
+import http.server
 import itertools
+import threading
 from pathlib import Path
 
 import pytest
 
 from helpers.media import Clip, counter, make_clip
 from helpers.plain_camera import Behaviour, PlainCamera
+from helpers.rtsp import wait_for
 from stream import Camera, CameraStatus, CaptureOptions
 from stream.capture.live.digest import Challenge, read_challenges
 
@@ -80,6 +83,48 @@ def test_a_log_in_that_nobody_knows_is_named_and_the_password_not_blamed(
     assert "TIGER-192 digest" in said
     assert "set its RTSP authentication to digest" in said
     assert "password is wrong" not in said
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "said"),
+    [("SHA-256", "the camera asks for SHA-256 digest"), ("MD5", "the user name or password is wrong")],
+)
+def test_over_http_a_digest_that_is_not_known_there_is_named_and_a_wrong_password_called_wrong(
+    algorithm: str, said: str, capture_options: CaptureOptions
+) -> None:
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", f'Digest realm="cam", nonce="n", algorithm={algorithm}')
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, name="page")
+        thread.start()
+        states: list[CameraStatus] = []
+
+        def note(status: CameraStatus) -> None:
+            states.append(status)
+            page.stop()
+
+        page = Camera("page", f"http://joe:secret@127.0.0.1:{server.server_address[1]}/live", capture_options, note)
+        with page:
+            assert not list(page)
+        server.shutdown()
+        thread.join()
+    assert states[-1].refused
+    assert said in str(states[-1].last_error)
+    assert "secret" not in str(states[-1].last_error)
+
+
+def test_a_camera_that_was_logged_in_to_leaves_no_thread_behind(clip: Path, capture_options: CaptureOptions) -> None:
+    asking = Behaviour(password="pa55", offers=("SHA-256",), accepts="SHA-256")
+    with PlainCamera(clip, asking, user="viewer:pa55@").running() as camera:
+        watched(camera, capture_options)
+        wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("login-")], 5, "threads end")
 
 
 def test_the_strongest_offer_that_is_known_comes_first() -> None:
