@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stream.capture.opencv import load_opencv
     from stream.capture.options import CaptureOptions
     from stream.capture.status import CameraStatus, Clock, Quality
+    from stream.capture.timing.host_clock import HostClock, read_host_clock
     from stream.errors import FeedError, JournalError, OpenError, StreamError, VideoError
     from stream.feed.atomic_file import write_atomically
     from stream.feed.journal import JournalRecord, RelayPosition
@@ -46,6 +47,7 @@ _HOME = {
     "Frame": "capture.frame",
     "GrowingFile": "capture.files.growing_file",
     "HistoryFilter": "feed.journal_reader",
+    "HostClock": "capture.timing.host_clock",
     "JournalError": "errors",
     "JournalRecord": "feed.journal",
     "Message": "feed.message",
@@ -73,6 +75,7 @@ _HOME = {
     "open_video": "capture.open_video",
     "parse_endpoint": "feed.protocol",
     "read_history": "feed.journal_reader",
+    "read_host_clock": "capture.timing.host_clock",
     "redact": "capture.addresses",
     "revoke_client": "feed.keys",
     "utc_text": "feed.message",
@@ -95,6 +98,7 @@ __all__ = [
     "Frame",
     "GrowingFile",
     "HistoryFilter",
+    "HostClock",
     "JournalError",
     "JournalRecord",
     "Message",
@@ -121,6 +125,7 @@ __all__ = [
     "open_video",
     "parse_endpoint",
     "read_history",
+    "read_host_clock",
     "redact",
     "revoke_client",
     "utc_text",

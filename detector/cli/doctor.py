@@ -17,7 +17,7 @@ from detector.verify.vlm.local.snapshot import Snapshot, damaged_files, find_sna
 from detector.verify.vlm.local.verifier import check_versions, find_or_fetch
 from detector.verify.vlm.server45.environment import Environment
 from detector.verify.vlm.server45.paths import environment_folder
-from stream import feed_capabilities, load_opencv, redact
+from stream import feed_capabilities, load_opencv, read_host_clock, redact
 
 _MODEL_KINDS = ("minicpm", "photometric+minicpm")
 
@@ -46,6 +46,7 @@ class Doctor:
         yield _told("opencv", lambda: str(load_opencv().__version__))
         yield _told("zeromq", _zeromq)
         yield _udp()
+        yield _clock()
         yield self._torch()
         yield self._gpu()
         yield self._transformers()
@@ -231,6 +232,12 @@ def udp_check(granted_bytes: int) -> Check:
     return Check(
         name="udp", ok=None, text=f"{room} {lost}; sysctl -w net.core.rmem_max={stream.RECEIVE_BYTES}, or use TCP"
     )
+
+
+def _clock() -> Check:
+    """Return whether this computer's clock is kept; times taken from arrival are no better than it."""
+    clock = read_host_clock()
+    return Check(name="clock", ok=True if clock.synchronised else None, text=str(clock))
 
 
 def _zeromq() -> str:

@@ -24,6 +24,8 @@ _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FINE = (180, 320)  # rows and columns in which a share of the frame is counted
 _OWN_SECTIONS = ("capture", "prefilter")  # what one camera may set for itself; the rest serves all cameras together
 
+_SHORT_KEYS = ("transport", "times", "offset_seconds")  # of [camera.capture], which a camera may write beside its url
+
 
 class MaskPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the frame that is not watched: a box (left, top, right, bottom) or a polygon."""
@@ -38,6 +40,8 @@ class CameraTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     url: Annotated[str, Meta(min_length=1)]
     name: Annotated[str, Meta(pattern=NAME_PATTERN)] | None = None
     transport: str | None = None
+    times: str | None = None
+    offset_seconds: float | None = None
     mask: tuple[MaskPart, ...] = ()
     region: Box | None = None
     capture: dict[str, Any] = {}
@@ -91,8 +95,8 @@ def load_cameras(
     for number, (origin, table) in enumerate(tables):
         for label, written in _camera_tables(origin, table):
             own = {section: getattr(written, section) for section in _OWN_SECTIONS}
-            if written.transport is not None:
-                own["capture"] = {"transport": written.transport} | own["capture"]
+            short = {key: getattr(written, key) for key in _SHORT_KEYS}
+            own["capture"] = {key: value for key, value in short.items() if value is not None} | own["capture"]
             # A camera's own settings win over the file that holds it, and flags given later win over both.
             laid = load_settings([*common[: number + 1], (label, own), *common[number + 1 :]])
             entries.append(_entry(label, written, laid, os.environ if environment is None else environment))

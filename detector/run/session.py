@@ -27,7 +27,7 @@ from detector.verify.base import NullVerifier, unverified
 from detector.verify.batcher import Batcher
 from detector.verify.factory import choose_verifier
 from detector.verify.photometric.verifier import PhotometricVerifier
-from stream import CameraStatus, FeedOptions, Publisher, WireMessage
+from stream import CameraStatus, FeedOptions, Publisher, WireMessage, read_host_clock
 
 _ASKING_NO_MODEL = (NullVerifier.name, PhotometricVerifier.name)
 
@@ -146,7 +146,7 @@ class Session:
 
     def publish_system(self, state: Literal["started", "stopped"], cameras: Sequence[str]) -> None:
         """Publish that watching `cameras` has started or stopped."""
-        data = SystemState(state=state, cameras=tuple(cameras), verifier=self.line)
+        data = SystemState(state=state, cameras=tuple(cameras), verifier=self.line, host_clock=read_host_clock())
         site = self._settings.feed.site
         self._feed.publish(topic=SYSTEM_TOPIC, type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)
 

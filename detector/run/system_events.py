@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from detector.events import SOFTWARE
+from stream import HostClock
 
 CAMERA_TYPE = "lightning.camera.v1"
 CAMERA_TOPIC = "ev.camera."  # the camera's name follows
@@ -15,9 +16,14 @@ SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
 
 
 class SystemState(msgspec.Struct, frozen=True, kw_only=True):
-    """What `watch` says of itself: that it started or stopped, with which cameras and which verifier, and why that."""
+    """What `watch` says of itself: that it started or stopped, with which cameras and which verifier, and why that.
+
+    Attributes:
+        host_clock: whether this computer's clock is kept synchronised, its largest error in ms, and what was asked.
+    """
 
     state: Literal["started", "stopped"]
     cameras: tuple[str, ...]
     verifier: str
+    host_clock: HostClock
     software: str = SOFTWARE

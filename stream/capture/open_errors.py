@@ -20,8 +20,14 @@ _REFUSED = {
 }
 
 
-def explain_open_error(address: str, error: Exception) -> OpenError:
-    """Return the OpenError that says why `address` did not open; `permanent` where only a person can help."""
+def explain_open_error(address: str, error: Exception, *, silent_seconds: float | None = None) -> OpenError:
+    """Return the OpenError that says why `address` did not open; `permanent` where only a person can help.
+
+    Args:
+        address: of the source.
+        error: what FFmpeg or PyAV raised.
+        silent_seconds: how long its server was waited for without an answer; None where it answered.
+    """
     shown = redact(address)
     for kind, words in _REFUSED.items():
         if isinstance(error, kind):
@@ -34,18 +40,19 @@ def explain_open_error(address: str, error: Exception) -> OpenError:
         return OpenError(f"{shown}: no host can be read from it; expected rtsp://HOST:554/PATH or so", permanent=True)
     if not _has_possible_port(shown):
         return OpenError(f"{shown}: its port is no number from 0 to 65535; check the address", permanent=True)
-    return OpenError(f"{shown}: {_explain_network(address, error)}")
+    return OpenError(f"{shown}: {_explain_network(address, error, silent_seconds)}")
 
 
-def _explain_network(address: str, error: Exception) -> str:
+def _explain_network(address: str, error: Exception, silent_seconds: float | None) -> str:
     host = host_of(address)
     # Where a character of the password ends the host too early, part of the password would be shown as the host.
     meant = host == host_of(redact(address))
-    where = f"{host}:{_port(address)}" if meant else "what stands for its host"
+    where = f"{host}:{port_of(address)}" if meant else "what stands for its host"
     if isinstance(error, ConnectionRefusedError):
         return f"{where} refused the connection; is the camera on, and is the port right?"
-    if isinstance(error, av.error.ExitError | TimeoutError):
-        return f"{where} did not answer in time; is the camera on and reachable?"
+    if isinstance(error, av.error.ExitError | TimeoutError) or (silent_seconds is not None and not unknown_host(host)):
+        limit = "in time" if silent_seconds is None else f"in {silent_seconds:.0f} s"
+        return f"{where} did not answer {limit}; is the camera on and reachable?"
     if unknown_host(host):
         return _explain_host(host, meant=meant)
     if isinstance(error, av.error.InvalidDataError):
@@ -81,7 +88,8 @@ def _has_possible_port(address: str) -> bool:
     return True
 
 
-def _port(address: str) -> int:
+def port_of(address: str) -> int:
+    """Return the TCP port of a URL, or 0 if it cannot be known."""
     defaults = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
     try:
         parts = urlsplit(address)

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 Transport = Literal["auto", "tcp", "udp"]
+Times = Literal["auto", "camera", "arrival"]
 
 
 class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,6 +28,10 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         late_seconds: a live frame handled later than this after its arrival counts as late.
         latency_allowance_ms: time a camera may take from exposure to sending; part of the error bound of times taken
             from arrival.
+        times: whose clock tells when frames were taken: auto (the camera's where it can be trusted), camera or arrival.
+        offset_seconds: constant latency that is known; it is subtracted from all times.
+        host_clock_error_ms: by how much this computer's clock may be off where nothing keeps it synchronised.
+        frame_limit_mb: megabytes that a live source may send without completing a frame.
         file_threads: decoder threads for a file; 0 = one per core.
         live_threads: decoder threads for a camera; more than one delays its frames.
         max_failed_fraction: a file of which more than this share does not decode is reported as damaged.
@@ -50,6 +55,10 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     backlog_seconds: Annotated[float, Meta(ge=0.5, le=120)] = 10.0
     late_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.5
     latency_allowance_ms: Annotated[float, Meta(ge=0, le=10000)] = 250.0
+    times: Times = "auto"
+    offset_seconds: Annotated[float, Meta(ge=-86_400, le=86_400)] = 0.0
+    host_clock_error_ms: Annotated[float, Meta(ge=0, le=86_400_000)] = 1000.0
+    frame_limit_mb: Annotated[float, Meta(ge=1, le=4096)] = 64.0
     file_threads: Annotated[int, Meta(ge=0, le=64)] = 0
     live_threads: Annotated[int, Meta(ge=1, le=64)] = 1
     max_failed_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.5

@@ -29,7 +29,7 @@ class CameraStatus(msgspec.Struct, frozen=True):
         fps: frames per second lately.
         size: (width, height) of its frames in pixels.
         clock: where the UTC of its frames comes from.
-        clock_problem: why its own clock is not used.
+        clock_problem: what is wrong with its clock or its time stamps, and what to set.
     """
 
     camera: str

@@ -82,6 +82,8 @@ class Camera:
         self._skipped_logged = 0
         self._next_skipped_log = 0.0
         self._clips_complained = False
+        self._clock_told: set[str] = set()
+        self._own_login = threading.Event()
 
     @property
     def status(self) -> CameraStatus:
@@ -169,6 +171,7 @@ class Camera:
     def _count(self, frame: Frame, now: float, decoder: LiveDecoder, *, delayed: bool) -> None:
         status = self._status
         was_live = status.state == "live"
+        problem = self._assembler.clock_problem
         self._status = replace(
             status,
             frames=status.frames + 1,
@@ -178,12 +181,13 @@ class Camera:
             fps=self._assembler.fps,
             size=decoder.size,
             clock=frame.clock,
-            clock_problem=self._assembler.clock_problem,
+            clock_problem=problem.text if problem is not None else None,
         )
         if not was_live and not delayed:
             self._enter("live", None)
-        if self._assembler.clock_problem != status.clock_problem and self._assembler.clock_problem:
-            log.warning("%s: %s", self.name, self._assembler.clock_problem)
+        if problem is not None and problem.kind not in self._clock_told:
+            self._clock_told.add(problem.kind)
+            log.warning("%s: %s", self.name, problem.text)
         if decoder.clips.complaint and not self._clips_complained:
             log.warning("%s: %s", self.name, decoder.clips.complaint)
             self._clips_complained = True
@@ -248,7 +252,7 @@ class Camera:
     def _connect(self) -> Connection:
         if is_device(self._address):
             return DeviceConnection(self.name, self._address, self._queue.put)
-        return NetworkConnection(self.name, self._address, self._options, self._queue.put)
+        return NetworkConnection(self.name, self._address, self._options, self._queue.put, self._own_login)
 
     def _lost(self, attempt: "_Attempt", error: StreamError | None) -> None:
         words = str(error) if error is not None else f"{redact(self._address)}: the camera closed the connection"

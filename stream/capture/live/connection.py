@@ -47,6 +47,7 @@ class Packet:
         delayed: whether it was given out late, because no frame followed it.
         capture_utc: when it was taken by the camera's RTCP sender reports, or None.
         report: whether a sender report came just now.
+        report_utc: the camera's time in that report.
     """
 
     packet: "av.Packet[VideoStream]"
@@ -57,6 +58,7 @@ class Packet:
     delayed: bool
     capture_utc: float | None
     report: bool
+    report_utc: float | None = None
 
     @property
     def key(self) -> bool:

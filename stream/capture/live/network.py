@@ -2,9 +2,10 @@
 
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from fractions import Fraction
 from typing import Any
 
@@ -13,10 +14,13 @@ from av.container import InputContainer
 from av.format import Flags
 from av.video.stream import VideoStream
 
-from stream.capture.addresses import is_url, redact
+from stream.capture.addresses import host_of, is_url, redact
 from stream.capture.files.container import is_still
 from stream.capture.live.connection import Connected, Connection, Item, Packet
-from stream.capture.open_errors import explain_open_error, reason_of
+from stream.capture.live.refusal import explain_refusal
+from stream.capture.live.rtsp_login import RtspLogin
+from stream.capture.live.socket_watch import SocketWatch
+from stream.capture.open_errors import explain_open_error, port_of, reason_of
 from stream.capture.options import CaptureOptions, tls_options
 from stream.capture.timing.corruption import monitor_rtp_losses
 from stream.errors import OpenError, StreamError
@@ -26,10 +30,13 @@ READ_SECONDS = 2.3
 # Receive buffer of a UDP socket: a key frame comes in one burst and overflows the usual 0.2 MB of a busy system.
 RECEIVE_BYTES = 4 << 20
 
+_SHORT_ANSWER_BYTES = 4096  # less is no video: a few replies at most
+
 _CONFIGURATION_RECORD = b"\x01"  # first byte of parameter sets of H.264 and H.265 kept apart from the packets
 _PLAYLISTS = ("hls", "dash")  # FFmpeg's names; after every interruption they repeat what they gave before
 _RECORDINGS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")  # a live one has no known size
 _NO_STAMPS: Any = Flags.no_timestamps.value  # an int, whatever PyAV's types say
+_NTP_TO_UNIX = 2_208_988_800  # seconds from 1900 to 1970
 _ARRIVAL_BASE = Fraction(1, 1_000_000)  # time base of stamps made from arrival
 
 
@@ -53,33 +60,105 @@ class NetworkConnection(Connection):
     """
 
     def __init__(
-        self, name: str, address: str, options: CaptureOptions, deliver: Callable[[Connection, Item], None]
+        self,
+        name: str,
+        address: str,
+        options: CaptureOptions,
+        deliver: Callable[[Connection, Item], None],
+        own_login: threading.Event | None = None,
     ) -> None:
+        """Start reading.
+
+        Args:
+            name: of the camera.
+            address: its URL.
+            options: how it is opened.
+            deliver: called with this connection and each item, from its thread.
+            own_login: set where FFmpeg is known not to be able to log in there; set here when that is found out.
+        """
+        self._own_login = own_login or threading.Event()
+        self._name = name
         self._options = options
+        self._watch: SocketWatch | None = None
         super().__init__(name, address, deliver)
 
-    def _open(self) -> InputContainer:
+    def release(self) -> None:
+        """Ask it to end; return at once."""
+        super().release()
+        if self._watch is not None:
+            self._watch.release()
+
+    def _new_watch(self, address: str) -> AbstractContextManager[SocketWatch]:
+        limit = self._options.frame_limit_mb * 2**20
+        return SocketWatch(self._name, host_of(address) or "", port_of(address), limit).watching()
+
+    def _refuse_endless(self, watch: SocketWatch) -> None:
+        """Raise StreamError where the source sent more than the limit without completing a frame."""
+        if watch.tripped:
+            raise StreamError(
+                f"{redact(self._address)}: {self._options.frame_limit_mb:g} MB came without a frame that ends; "
+                "it sends no video, or frames larger than capture.frame_limit_mb"
+            )
+
+    def _enter(self, opened: ExitStack) -> tuple[InputContainer, SocketWatch]:
+        """Open the source: by FFmpeg alone, or where it cannot log in, over a connection that is logged in here."""
         if not is_url(self._address):
             raise OpenError(
                 f"{redact(self._address)}: not a camera: give a URL like rtsp://..., a device number or /dev/videoN; "
                 "recordings are for replay",
                 permanent=True,
             )
-        limits = (self._options.open_seconds, READ_SECONDS)
+        if not self._own_login.is_set():
+            try:
+                return self._open(opened, self._address)
+            except av.error.HTTPUnauthorizedError as error:
+                if "@" not in self._address:
+                    raise explain_open_error(self._address, error) from None
+                if not self._address.lower().startswith("rtsp://"):
+                    raise explain_refusal(self._address, self._options) from None
+        login = RtspLogin(self._address, self._options.open_seconds)
+        self._own_login.set()
+        local = opened.enter_context(login.relayed(self._name))
         try:
-            return av.open(
-                self._address,
-                options=_open_options(self._address, self._options),
-                timeout=limits,
-                metadata_errors="replace",
-            )
-        except (av.FFmpegError, OSError, ValueError) as error:
+            return self._open(opened, local)
+        except av.error.HTTPUnauthorizedError as error:
             raise explain_open_error(self._address, error) from None
+
+    def _open(self, opened: ExitStack, address: str) -> tuple[InputContainer, SocketWatch]:
+        """Open `address`: that of the source, or of the relay to it.
+
+        Raises:
+            HTTPUnauthorizedError: the log-in was refused.
+            OpenError: it cannot be opened, for any other reason.
+        """
+        options = _open_options(address, self._options)
+        if address != self._address:
+            options |= {"rtsp_transport": "tcp"}
+            options.pop("rtsp_flags", None)
+        with ExitStack() as kept:
+            watch = self._watch = kept.enter_context(self._new_watch(address))
+            began = time.monotonic()
+            try:
+                container = av.open(
+                    address,
+                    options=options,
+                    timeout=(self._options.open_seconds, READ_SECONDS),
+                    metadata_errors="replace",
+                )
+            except av.error.HTTPUnauthorizedError:
+                raise
+            except (av.FFmpegError, OSError, ValueError) as error:
+                self._refuse_endless(watch)
+                waited = time.monotonic() - began
+                unanswered = waited > 0.9 * self._options.open_seconds and (watch.received or 0) < _SHORT_ANSWER_BYTES
+                raise explain_open_error(self._address, error, silent_seconds=waited if unanswered else None) from None
+            opened.enter_context(kept.pop_all())
+            opened.callback(container.close)
+        return container, watch
 
     def _read(self, opened: ExitStack) -> None:
         losses = opened.enter_context(monitor_rtp_losses())
-        container = self._open()
-        opened.callback(container.close)
+        container, watch = self._enter(opened)
         self._require_live(container)
         stamps = not container.format.flags & _NO_STAMPS
         stream = self._prepare(container, stamps=stamps)
@@ -95,9 +174,13 @@ class NetworkConnection(Connection):
                 packets = container.demux(stream)
                 continue
             except StopIteration:
+                self._refuse_endless(watch)
                 return
             except (av.FFmpegError, OSError) as error:
+                self._refuse_endless(watch)
                 raise StreamError(f"{redact(self._address)}: reading failed: {reason_of(error)}") from None
+            self._refuse_endless(watch)
+            watch.reset()
             if packet.size == 0:  # the flush packet after the end
                 return
             arrival = time.monotonic()
@@ -145,11 +228,14 @@ class NetworkConnection(Connection):
     def _item(
         packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool, delayed: bool
     ) -> Packet:
-        report = packet.has_sidedata("rtcp_sr")
-        capture = None
+        report_utc = capture = None
+        if report := packet.has_sidedata("rtcp_sr"):
+            # struct AVRTCPSenderReport: the source's id, then the time in units of 2**-32 s since 1900.
+            report_utc = struct.unpack_from("=I4xQ", bytes(packet.get_sidedata("rtcp_sr")))[1] / 2**32 - _NTP_TO_UNIX
         if packet.has_sidedata("prft"):
             capture = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))[0] / 1e6
-        return Packet(packet, arrival, time.time() - time.monotonic(), lost, interrupted, delayed, capture, report)
+        to_utc = time.time() - time.monotonic()
+        return Packet(packet, arrival, to_utc, lost, interrupted, delayed, capture, report, report_utc)
 
 
 def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:

@@ -4,22 +4,31 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-_ENVELOPE_SECONDS = 30.0
-_WARM_UP_SECONDS = 5.0
-_WARM_UP_ERROR_MS = 100.0  # the envelope's first seconds were up to 98 ms off under heavy jitter
-_BURST_SECONDS = 1.0  # a connection often begins with frames that waited in the sender's buffer or for a busy host
-_SAME_OFFSET_SECONDS = 0.002  # two frames after one report agree within this
-_STEP_SECONDS = 0.05  # a report that moves the camera's clock further is a step, not drift
-_AHEAD_SECONDS = 0.1  # frames cannot arrive before they are taken, but for the error of the envelope
+from stream.capture.options import CaptureOptions
+from stream.capture.timing.arrival_clock import ArrivalClock, ArrivalTime
+from stream.capture.timing.clock_problems import (
+    ClockProblem,
+    ahead,
+    behind,
+    drifting,
+    misfit,
+    no_reports,
+    stamps_wrong,
+    stuck,
+    unset,
+)
+from stream.capture.timing.host_clock import HostClockError
+from stream.capture.timing.sender_reports import Report, ReportedTime, SenderReports
+
+_AHEAD_SECONDS = 0.1  # frames cannot arrive before they are taken, but for what a busy host does to arrival
 _BEHIND_SECONDS = 2.0  # no camera delays frames for longer; a clock further behind is wrong
-_BACK_SECONDS = 1.0  # frames that wait for later ones (B-frames) step back by less
+_SURPLUS_SECONDS = 0.25  # beyond the allowance: then the camera is as likely late as its clock is wrong
 _DRIFT_WINDOW_SECONDS = 900.0
 _DRIFT_SECONDS = 0.2  # moved against the host by more than this within the window: 220 ppm, no NTP does that
-_RTCP_ERROR_MS = 3.0
-_RATE_FRAMES = 26  # after so many the rate is known
-_CATCHING_UP = 0.8  # of the time from frame to frame: closer frames had waited
-_DECAY_SECONDS = 3.0  # of a delay, while frames come at their rate
-_DECAY_SHARE = 0.1  # at most so much at one frame: a second stall must not hide the first
+_HOST_STEP_SECONDS = 0.05  # this computer's clock was set
+_MISFITS = 3
+_NO_REPORT_SECONDS = 30.0
+_UNCONFIRMED_SECONDS = 0.25  # of one report alone, where the camera's clock is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,166 +47,161 @@ class CaptureTime:
 
 
 class CaptureClock:
-    """Learns from one connection's packets how its time stamps map to UTC.
+    """Learns from one connection's packets when each was taken.
 
-    There are two sources: the camera's own clock, from its RTCP sender reports, and the host's, from the packets that
-    came fastest: the lower envelope of arrival minus time stamp over 30 s, less the one frame that FFmpeg keeps back.
-    The second shows whether the first can be true: frames arrive after they are taken, but not long after.
+    There are two sources: the camera's own clock, from its RTCP sender reports, and the host's, from arrival. The
+    second shows whether the first can be true: frames arrive after they are taken, but not long after. Until a second
+    report agrees with the first, the bound is what arrival leaves possible.
 
     Attributes:
-        frame_seconds: time from frame to frame; may be set when it is known better.
-        late_seconds: how long the last frame may have waited; to be set where frames carry no time stamps.
-        complaint: why the camera's clock is not used.
+        arrival: times by arrival, and whether the time stamps can be trusted.
+        problem: what is wrong with the camera's clock or stamps, or None.
     """
 
-    def __init__(self, frame_seconds: float, latency_allowance_ms: float, *, stamps: bool = True) -> None:
+    def __init__(
+        self,
+        frame_seconds: float,
+        options: CaptureOptions,
+        *,
+        stamps: bool = True,
+        held_back: bool = True,
+        host: HostClockError | None = None,
+    ) -> None:
         """Begin without measurements.
 
         Args:
-            frame_seconds: time from frame to frame.
-            latency_allowance_ms: time a camera may take from exposure to sending.
-            stamps: False where arrival stands for the time stamps; FFmpeg keeps no frame back then.
+            frame_seconds: time from frame to frame as the source states it.
+            options: which clock is asked for, the latency that is known and that is allowed for.
+            stamps: False where arrival stands for the time stamps.
+            held_back: whether FFmpeg gives a packet out only when the next begins.
+            host: the error of this computer's clock; asked of the system if omitted.
         """
-        self.frame_seconds = frame_seconds
-        self.late_seconds = 0.0
+        self.problem: ClockProblem | None = None
+        self._times = options.times
+        self._latency = options.offset_seconds
+        self._allowance = options.latency_allowance_ms / 1000.0
         self._stamps = stamps
-        self._allowance = latency_allowance_ms / 1000.0
-        self._envelope: deque[tuple[float, float]] = deque()
-        self._first: tuple[float, float] | None = None
-        self._stamp: float | None = None
-        self._excess = 0.0
-        self._utc_minus_arrival = 0.0
-        self._camera: float | None = None
-        self._settling: float | None = None
-        self._last_change = 0.0
+        self._host = host or HostClockError(options.host_clock_error_ms)
+        self.arrival = ArrivalClock(frame_seconds, self._allowance, stamps=stamps, held_back=stamps and held_back)
+        self._reports = SenderReports()
+        self._restarts = 0
+        self._began: float | None = None
+        self._utc_minus_arrival: float | None = None
         self._differences: deque[tuple[float, float]] = deque()
-        self.complaint: str | None = None
+        self._wrong: ClockProblem | None = None
 
-    def feed(self, stamp: float, arrival: float, utc_minus_arrival: float) -> None:
-        """Note that the packet with time stamp `stamp` came at `arrival` (steady seconds)."""
-        self._utc_minus_arrival = utc_minus_arrival
-        if self._stamp is not None and stamp < self._stamp - _BACK_SECONDS:
-            self._begin_anew()
-        self._stamp = stamp
-        if self._first is None:
-            self._first = arrival, stamp
-        offset = arrival - stamp
-        while self._envelope and self._envelope[-1][1] >= offset:
-            self._envelope.pop()
-        self._envelope.append((arrival, offset))
-        while self._envelope[0][0] < arrival - _ENVELOPE_SECONDS:
-            self._envelope.popleft()
-        self._excess += 0.05 * (offset - self._envelope[0][1] - self._excess)
-
-    def _begin_anew(self) -> None:
-        """Drop all measurements after a step back of the time stamps: they are off by the size of the step.
-
-        A step forward needs no reset: packets seem to come sooner than ever, which the envelope follows at once.
-        """
-        self._envelope.clear()
-        self._differences.clear()
-        self._first = None
-        self._excess = 0.0
-        self._camera = self._settling = None
-
-    def feed_camera(self, stamp: float, capture_utc: float, *, report: bool) -> None:
-        """Note that, by the camera, the packet with time stamp `stamp` was taken at `capture_utc`.
+    def feed(
+        self,
+        stamp: float,
+        delivered: float,
+        utc_minus_arrival: float,
+        *,
+        capture_utc: float | None = None,
+        report: bool = False,
+        report_utc: float | None = None,
+    ) -> CaptureTime:
+        """Note the packet with time stamp `stamp`; return when it was taken.
 
         Args:
-            stamp: of the packet, in seconds.
-            capture_utc: seconds since 1970.
-            report: a new sender report came with it. Such a frame carries the time of the one after it, so it only
-                opens a new measurement.
+            stamp: in seconds.
+            delivered: when it was given out, by a steady clock.
+            utc_minus_arrival: what to add to the steady clock for UTC.
+            capture_utc: when it was taken by the camera's last sender report and the nominal rate of the stamps.
+            report: whether a new sender report came with it.
+            report_utc: the time in that report.
         """
-        if report:
-            self._settling = None
-            return
-        offset = capture_utc - stamp
-        if self._camera is not None and abs(offset - self._camera) < _SAME_OFFSET_SECONDS / 10:
-            return
-        if self._settling is None or abs(offset - self._settling) > _SAME_OFFSET_SECONDS:
-            self._settling = offset
-            return
-        self._accept(offset)
+        if self._began is None:
+            self._began = delivered
+        if self._utc_minus_arrival is None or abs(utc_minus_arrival - self._utc_minus_arrival) > _HOST_STEP_SECONDS:
+            self._differences.clear()
+            self._utc_minus_arrival = utc_minus_arrival
+        arrived = self.arrival.feed(stamp, delivered)
+        if self.arrival.restarts != self._restarts:
+            self._restarts = self.arrival.restarts
+            self._reports.restart()
+            self._differences.clear()
+        came_utc = arrived.came + utc_minus_arrival
+        if self._times != "arrival":
+            if report:
+                self._reports.announce(report_utc, stamp, arrived.came, came_utc)
+            elif capture_utc is not None and self._reports.feed(stamp, capture_utc):
+                self._wrong = self._judge(arrived, utc_minus_arrival)
+        reported = self._reports.at(stamp, arrived.came, came_utc)
+        taken = self._choose(reported, arrived, utc_minus_arrival)
+        self.problem = self._problem(arrived.came)
+        return CaptureTime(taken.utc - self._latency, taken.clock, taken.error_ms)
 
-    def _accept(self, offset: float) -> None:
-        if self._camera is not None:
-            self._last_change = abs(offset - self._camera)
-            if self._last_change > _STEP_SECONDS:
-                self._differences.clear()
-        self._camera = offset
-        if self._envelope:
-            arrival = self._envelope[-1][0]
-            self._differences.append((arrival, self._arrival_offset() - offset))
-            while self._differences[0][0] < arrival - _DRIFT_WINDOW_SECONDS:
-                self._differences.popleft()
+    def announce(self, delivered: float, utc_minus_arrival: float, report_utc: float | None) -> None:
+        """Note a sender report that came with a packet without time stamp."""
+        if self._times != "arrival":
+            self._reports.announce(report_utc, None, delivered, delivered + utc_minus_arrival)
 
-    def _arrival_offset(self) -> float:
-        """Return UTC minus time stamp by the fastest packets."""
-        held_back = self.frame_seconds if self._stamps else 0.0
-        return self._envelope[0][1] + self._utc_minus_arrival - held_back
+    def _choose(self, reported: ReportedTime | None, arrived: ArrivalTime, utc_minus_arrival: float) -> CaptureTime:
+        host = self._host.ms() / 1000.0
+        utc = arrived.arrival + utc_minus_arrival
+        early, late = arrived.early + host, arrived.late + host
+        by_arrival = CaptureTime(utc, "arrival", 1000 * max(early, late))
+        if reported is None or self._wrong is not None or not self.arrival.in_order:
+            return by_arrival
+        if reported.confirmed:
+            return CaptureTime(reported.utc, "rtcp", 1000 * max(reported.error, self._surplus()))
+        if self._times == "camera":
+            return CaptureTime(reported.utc, "rtcp", 1000 * (reported.error + _UNCONFIRMED_SECONDS))
+        if not self.arrival.stamps_hold and self._reports.rate == 1.0:
+            return by_arrival  # one report, and the rate of the stamps is not known yet
+        if utc - early <= reported.utc <= utc + late:
+            return CaptureTime(reported.utc, "rtcp", 1000 * max(reported.utc - utc + early, utc + late - reported.utc))
+        return by_arrival
 
-    def at(self, stamp: float) -> CaptureTime | None:
-        """Return when the frame with time stamp `stamp` was taken; None before the first packet."""
-        if self._first is None or self._stamp is None:
+    def _surplus(self) -> float:
+        """Return the error that arrival shows: frames that come before they were taken, or later than a camera may."""
+        gap = min(self._reports.gaps, default=0.0)
+        if self._times == "camera":
+            return 0.0
+        return gap if gap > self._allowance + _SURPLUS_SECONDS else max(0.0, -gap)
+
+    def _judge(self, arrived: ArrivalTime, utc_minus_arrival: float) -> ClockProblem | None:
+        """Return what a report that was just accepted shows to be wrong with the camera's clock."""
+        reports = self._reports
+        if reports.unset_utc is not None:
+            return unset(reports.unset_utc)
+        if reports.stuck:
+            return stuck()
+        if self._times == "camera" or reports.last is None:
             return None
-        by_arrival = self._arrival_offset()
-        self.complaint = None
-        if self._camera is not None:
-            behind = by_arrival - self._camera
-            self.complaint = self._complaint(behind)
-            if self.complaint is None:
-                error = (
-                    _RTCP_ERROR_MS if self._last_change > _STEP_SECONDS else _RTCP_ERROR_MS + 1000 * self._last_change
-                )
-                if behind > self._allowance + 0.25:
-                    error = max(error, 1000 * behind)
-                return CaptureTime(stamp + self._camera, "rtcp", error)
-        # Where time stamps run slow, the envelope's oldest packet is off by the whole excess; under jitter of 30 ms
-        # with stalls of 400 ms it was off by less than half.
-        error = 1000 * (self.frame_seconds + self._excess + self.late_seconds + self._allowance)
-        # On a starved host time passes without a frame; a sender's buffer comes without time passing.
-        known = min(self._envelope[-1][0] - self._first[0], self._stamp - self._first[1])
-        if known < _WARM_UP_SECONDS:
-            error += _WARM_UP_ERROR_MS if known >= _BURST_SECONDS else 1000 * _BURST_SECONDS
-        return CaptureTime(stamp + by_arrival, "arrival", error)
+        if reports.misfits >= _MISFITS:
+            return misfit()
+        return self._compare(arrived, utc_minus_arrival, reports.last)
 
-    def _complaint(self, behind: float) -> str | None:
-        if behind < -_AHEAD_SECONDS:
-            return f"the camera's clock is {-behind:.1f} s ahead of this host's: times are taken from arrival instead"
-        if behind > _BEHIND_SECONDS:
-            return f"the camera's clock is {behind:.1f} s behind this host's: times are taken from arrival instead"
+    def _compare(self, arrived: ArrivalTime, utc_minus_arrival: float, last: Report) -> ClockProblem | None:
+        """Return how the camera's clock differs from this computer's; one report alone says too little."""
+        if len(self._reports.gaps) < 2:
+            self._differences.clear()
+            return None
+        gap = min(self._reports.gaps)
+        if gap < -_AHEAD_SECONDS:
+            return ahead(-gap, host_synchronised=self._host.synchronised)
+        if gap > _BEHIND_SECONDS:
+            return behind(gap, host_synchronised=self._host.synchronised)
+        if not (self.arrival.stamps_hold and self.arrival.settled) or self._reports.rate != 1.0:
+            self._differences.clear()
+            return None
+        by_camera = arrived.stamp + last.utc - last.stamp
+        self._differences.append((arrived.came, arrived.arrival + utc_minus_arrival - by_camera))
+        while self._differences[0][0] < arrived.came - _DRIFT_WINDOW_SECONDS:
+            self._differences.popleft()
         values = [value for _, value in self._differences]
-        if len(values) > 1 and max(values) - min(values) > _DRIFT_SECONDS:
-            return "the camera's clock drifts against this host's: times are taken from arrival instead"
+        return drifting() if max(values) - min(values) > _DRIFT_SECONDS else None
+
+    def _problem(self, now: float) -> ClockProblem | None:
+        """Return what to tell: wrong stamps first, as they are the reason for much else."""
+        if self._times == "arrival" or not self._stamps:
+            return None
+        if not self.arrival.stamps_hold:
+            return stamps_wrong(self.arrival.stamped_share)
+        if self._wrong is not None:
+            return self._wrong
+        waited = now - self._began if self._began is not None else 0.0
+        if self._times == "camera" and self._reports.last is None and waited > _NO_REPORT_SECONDS:
+            return no_reports(_NO_REPORT_SECONDS)
         return None
-
-
-class ArrivalRate:
-    """The rate of a source whose frames carry no time, and how late its last frame may have come.
-
-    A gap may be a stall of the network: then frames waited, and each that comes faster than the rate makes up for some
-    of the delay. It may be the camera's own as well: while frames come at their rate, the delay decays within seconds.
-
-    Attributes:
-        frame_seconds: time from frame to frame.
-        late_seconds: how long the last frame may have waited on its way.
-    """
-
-    def __init__(self, frame_seconds: float) -> None:
-        self.frame_seconds = frame_seconds
-        self.late_seconds = 0.0
-        self._arrival = 0.0
-        self._sent = deque[float](maxlen=_RATE_FRAMES)
-
-    def add(self, arrival: float) -> None:
-        """Note a frame that came at `arrival` (steady seconds)."""
-        if len(self._sent) == _RATE_FRAMES:
-            gap = arrival - self._arrival
-            if gap >= _CATCHING_UP * self.frame_seconds:
-                self.late_seconds *= 1.0 - min(gap / _DECAY_SECONDS, _DECAY_SHARE)
-            self.late_seconds = max(0.0, self.late_seconds + gap - self.frame_seconds)
-        self._arrival = arrival
-        self._sent.append(arrival - self.late_seconds)  # so that a stall and its burst do not change the rate
-        if len(self._sent) > 1:
-            self.frame_seconds = (self._sent[-1] - self._sent[0]) / (len(self._sent) - 1)

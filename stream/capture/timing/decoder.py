@@ -12,12 +12,15 @@ from stream.capture.live.connection import Connected, DecodedFrame, Packet
 from stream.capture.luma import LumaReader
 from stream.capture.options import CaptureOptions
 from stream.capture.status import Quality
-from stream.capture.timing.capture_clock import ArrivalRate, CaptureClock
+from stream.capture.timing.capture_clock import CaptureClock, CaptureTime
 from stream.capture.timing.corruption import CorruptionState
+from stream.capture.timing.host_clock import HostClockError
 
 # Missing parts are copied from the frame before. By default FFmpeg fills gaps in key frames from their edges, which
 # makes large bright areas.
 _CONCEALMENT = {"ec": "guess_mvs+deblock+favor_inter"}
+_WHOLE_CODECS = ("mjpeg",)  # FFmpeg gives their packets out complete; others when the next begins
+_OTHER_RATE = 0.1  # a measured rate that differs by more from the stated one replaces it
 _WAITING_LIMIT = 64  # packets whose frames have not come out; more means that the decoder swallowed them
 
 
@@ -30,12 +33,25 @@ class StampedFrame:
         stamp: its time stamp in seconds, or None.
         arrival: time.monotonic() at which its packet came.
         quality: why it may be damaged.
+        position: where it stands on a timeline that goes on by arrival while stamps are wrong; its stamp if omitted.
+        taken: when it was taken, or None where that is not known.
     """
 
     frame: VideoFrame
     stamp: float | None
     arrival: float
     quality: tuple[Quality, ...]
+    position: float | None = None
+    taken: CaptureTime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _PacketFacts:
+    """What is known of a packet whose frame has not come out."""
+
+    arrival: float
+    quality: tuple[Quality, ...]
+    taken: CaptureTime | None = None
 
 
 class LiveDecoder:
@@ -45,43 +61,55 @@ class LiveDecoder:
         clips: its last packets.
         clock: maps its time stamps to UTC.
         luma: reads the luma of its frames.
-        frame_seconds: time from frame to frame.
+        frame_seconds: time from frame to frame, as stated or, where that is wrong, as measured.
         size: (width, height) of its frames in pixels; set with the first.
         rotation: degrees counter-clockwise that turn its frames upright.
     """
 
-    def __init__(self, opened: Connected, options: CaptureOptions, history_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        opened: Connected,
+        options: CaptureOptions,
+        history_seconds: float = 0.0,
+        host: HostClockError | None = None,
+    ) -> None:
         """Prepare to decode.
 
         Args:
             opened: what the source said of itself.
-            options: how it is decoded.
+            options: how it is decoded, and whose clock is asked.
             history_seconds: how much is kept for clips.
+            host: the error of this computer's clock; asked of the system if omitted.
         """
+        name = opened.codec.name if opened.codec else "rawvideo"
         self.clips = ClipBuffer(history_seconds, opened.template or opened.codec)
         self.frame_seconds = opened.frame_seconds
-        self._arrival_rate = None if opened.stamps else ArrivalRate(opened.frame_seconds)
         self.size: tuple[int, int] | None = None
         self.rotation = 0
-        self.clock = CaptureClock(opened.frame_seconds, options.latency_allowance_ms, stamps=opened.stamps)
-        self.luma = LumaReader(opened.codec.name if opened.codec else "rawvideo")
+        self.clock = CaptureClock(
+            opened.frame_seconds, options, stamps=opened.stamps, held_back=name not in _WHOLE_CODECS, host=host
+        )
+        self.luma = LumaReader(name)
+        self._stated_seconds = opened.frame_seconds
+        self._stamps = opened.stamps
         self._codec = opened.codec
         if self._codec is not None:
             self._codec.options |= _CONCEALMENT
         self._time_base = opened.time_base
         self._corruption = CorruptionState()
-        self._packet_facts: dict[int, tuple[float, tuple[Quality, ...]]] = {}
+        self._packet_facts: dict[int, _PacketFacts] = {}
+        self._shown_pts: int | None = None
+        self._by_arrival = False
+        self._shift = 0.0
+        self._placed: tuple[float, float] | None = None
 
     def decode(self, item: Packet | DecodedFrame) -> Iterator[StampedFrame]:
         """Yield the frames that come out when `item` goes in; none where the decoder refuses it."""
-        if self._arrival_rate is not None:
-            self._arrival_rate.add(item.arrival)
-            self.frame_seconds = self.clock.frame_seconds = self._arrival_rate.frame_seconds
-            self.clock.late_seconds = self._arrival_rate.late_seconds
         if isinstance(item, DecodedFrame):
             # Devices give no time: the frame's arrival stands for it.
-            self.clock.feed(item.arrival, item.arrival, item.utc_minus_arrival)
-            yield StampedFrame(item.frame, item.arrival, item.arrival, ())
+            taken = self.clock.feed(item.arrival, item.arrival, item.utc_minus_arrival)
+            self._measure_rate()
+            yield StampedFrame(item.frame, item.arrival, item.arrival, (), taken=taken)
         elif self._codec is not None:
             yield from self._decode(item, self._codec)
 
@@ -91,14 +119,11 @@ class LiveDecoder:
         quality = self._corruption.packet(
             key=packet.is_keyframe, lost=item.lost, broken=packet.is_corrupt, interrupted=item.interrupted
         )
+        facts = _PacketFacts(item.arrival, quality, self._time(item))
         if packet.pts is not None:
-            stamp = packet.pts * self._time_base
-            self.clock.feed(stamp, item.arrival, item.utc_minus_arrival)
-            if item.capture_utc is not None:
-                self.clock.feed_camera(stamp, item.capture_utc, report=item.report)
             if len(self._packet_facts) > _WAITING_LIMIT:
                 self._packet_facts.clear()
-            self._packet_facts[packet.pts] = item.arrival, quality
+            self._packet_facts[packet.pts] = facts
         try:
             frames = codec.decode(packet)
         except av.FFmpegError:
@@ -108,7 +133,56 @@ class LiveDecoder:
             # The first frame after PLAY has no time stamp: later frames need it, but it is not shown.
             if frame.pts is None:
                 continue
-            arrival, marks = self._packet_facts.pop(frame.pts, (item.arrival, quality))
+            if self._shown_pts is not None and frame.pts <= self._shown_pts:
+                self.clock.arrival.note_step(item.arrival)
+            self._shown_pts = frame.pts
+            known = self._packet_facts.pop(frame.pts, facts)
+            marks = known.quality
             if frame.is_corrupt:
                 marks = tuple(sorted({*marks, *self._corruption.decoder_failed()}))
-            yield StampedFrame(frame, frame.pts * self._time_base, arrival, marks)
+            stamp = frame.pts * self._time_base
+            yield StampedFrame(frame, stamp, known.arrival, marks, self._position(stamp, known.arrival), known.taken)
+
+    def _time(self, item: Packet) -> CaptureTime | None:
+        """Return when a packet's frame was taken; None without a time stamp."""
+        if item.packet.pts is None:
+            self.clock.arrival.pass_over(item.arrival)
+            if item.report:
+                self.clock.announce(item.arrival, item.utc_minus_arrival, item.report_utc)
+            return None
+        taken = self.clock.feed(
+            item.packet.pts * self._time_base,
+            item.arrival,
+            item.utc_minus_arrival,
+            capture_utc=item.capture_utc,
+            report=item.report,
+            report_utc=item.report_utc,
+        )
+        self._measure_rate()
+        return taken
+
+    def _measure_rate(self) -> None:
+        """Take the measured time from frame to frame where none is stated, or a wrong one."""
+        rate = self.clock.arrival.rate
+        if not self._stamps:
+            self.frame_seconds = rate.frame_seconds
+        elif rate.known:
+            off = abs(rate.frame_seconds - self._stated_seconds) > _OTHER_RATE * self._stated_seconds
+            self.frame_seconds = rate.frame_seconds if off else self._stated_seconds
+
+    def _position(self, stamp: float, arrival: float) -> float:
+        """Return the place of the frame with `stamp` on a timeline that wrong stamps neither stop nor stretch.
+
+        Where the stamps are given up it goes on by arrival, and back to them when they hold again, without a step.
+        """
+        by_arrival = self._stamps and not self.clock.arrival.stamps_hold
+        source = arrival if by_arrival else stamp
+        if by_arrival != self._by_arrival and self._placed is not None:
+            before, arrived = self._placed
+            self._shift = before + max(0.0, arrival - arrived) - source
+        self._by_arrival = by_arrival
+        position = source + self._shift
+        if by_arrival and self._placed is not None:
+            position = max(position, self._placed[0])
+        self._placed = position, arrival
+        return position

@@ -5,6 +5,7 @@ from functools import partial
 from stream.capture.frame import Frame
 from stream.capture.luma import rotation_of, upright_rgb
 from stream.capture.options import CaptureOptions
+from stream.capture.timing.clock_problems import ClockProblem
 from stream.capture.timing.decoder import LiveDecoder, StampedFrame
 
 
@@ -113,7 +114,7 @@ class FrameAssembler:
     """Makes the frames of one camera from those of all its connections: one count, one clock, rising epochs.
 
     Attributes:
-        clock_problem: why the camera's own clock is not used.
+        clock_problem: what is wrong with the camera's clock or its time stamps.
     """
 
     def __init__(self, name: str, options: CaptureOptions) -> None:
@@ -123,7 +124,7 @@ class FrameAssembler:
         self._shape: tuple[int, int, str] | None = None
         self._last_arrival: float | None = None
         self._interval = 0.0
-        self.clock_problem: str | None = None
+        self.clock_problem: ClockProblem | None = None
 
     @property
     def fps(self) -> float:
@@ -145,10 +146,11 @@ class FrameAssembler:
         self._shape = shape
         if changed or decoder.size is None:
             decoder.size, decoder.rotation = shape[:2], rotation_of(decoded)
-        seconds = self._timeline.place(stamped.stamp, decoder.frame_seconds, stamped.arrival)
+        position = stamped.stamp if stamped.position is None else stamped.position
+        seconds = self._timeline.place(position, decoder.frame_seconds, stamped.arrival)
         decoder.clips.place(stamped.stamp, seconds)
-        taken = None if stamped.stamp is None else decoder.clock.at(stamped.stamp)
-        self.clock_problem = decoder.clock.complaint
+        taken = stamped.taken
+        self.clock_problem = decoder.clock.problem
         if self._last_arrival is not None:
             self._interval += 0.05 * (stamped.arrival - self._last_arrival - self._interval)
         else:

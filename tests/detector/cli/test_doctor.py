@@ -17,7 +17,7 @@ from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu
 from detector.verify.vlm.local.models import record_verified, verified_here
 from helpers.model_server import ModelServer
 from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
-from stream import granted_receive_bytes
+from stream import granted_receive_bytes, read_host_clock
 
 TINY = [
     "--set", "minicpm.threads=1",
@@ -48,6 +48,9 @@ def test_without_a_model_everything_else_is_told_and_nothing_is_wrong(tmp_path: 
     assert code == 0
     assert "h264" in checks["ffmpeg"]["text"]
     assert "CURVE keys work" in checks["zeromq"]["text"]
+    clock = read_host_clock()
+    assert checks["clock"]["ok"] is (True if clock.synchronised else None)
+    assert ("synchronised" in checks["clock"]["text"]) == (clock.source is not None)
     assert checks["snapshot"]["ok"] is None
     assert "lightning-detector pull" in checks["snapshot"]["text"]
     assert checks["verifier"]["text"] == "photometric (asked for)"

@@ -28,6 +28,13 @@ def test_the_example_file_is_read_as_it_says() -> None:
     assert (north.settings.prefilter.min_rise_levels, south.settings.prefilter.min_rise_levels) == (3.0, 5.0)
 
 
+def test_a_camera_says_beside_its_address_whose_clock_is_asked_and_which_latency_is_known() -> None:
+    text = '[[camera]]\nurl = "rtsp://a"\ntimes = "arrival"\noffset_seconds = 0.4\n[[camera]]\nurl = "rtsp://b"'
+    _, (told, plain) = load_cameras(table(text))
+    assert (told.capture.times, told.capture.offset_seconds) == ("arrival", 0.4)
+    assert (plain.capture.times, plain.capture.offset_seconds) == ("auto", 0.0)
+
+
 def test_passwords_come_from_the_environment_and_may_hold_any_sign() -> None:
     _, (north, *_) = load_cameras([("example", tomllib.loads(EXAMPLE.read_text()))], SECRETS)
     assert north.address == "rtsp://watch:p%40ss%2Fw%3Ard@192.168.1.20/stream1"
@@ -60,6 +67,7 @@ def test_a_camera_without_a_name_gets_one_from_its_address() -> None:
         ('[[camera]]\nurl = "rtsp://a"\nname = "Roof 1"', "camera 1 .Roof 1.: .*name"),
         ('[[camera]]\nurl = "rtsp://a"\nname = "Roof 1"', "Expected 1 to 32 of a-z, 0-9 and '-'"),
         ('[[camera]]\nurl = "rtsp://a"\ntransport = "smoke"', "camera 1: capture.transport = 'smoke'"),
+        ('[[camera]]\nurl = "rtsp://a"\ntimes = "noon"', "camera 1: capture.times = 'noon'"),
         ('[[camera]]\nurl = "rtsp://a"\nregion = [0.5, 0, 0.4, 1]', "left < right"),
         ('[[camera]]\nurl = "rtsp://a"\nregion = [0, 0, 1.5, 1]', "region"),
         ('[[camera]]\nurl = "rtsp://a"\nmask = [{}]', "either"),

@@ -140,7 +140,7 @@ def test_frames_over_http_which_carry_no_time_are_timed_by_their_arrival(
     assert {frame.clock for frame in frames} == {"arrival"}
     assert last.utc is not None
     assert last.utc_error_ms is not None
-    assert abs(last.utc - last.arrival - (time.time() - time.monotonic())) < last.utc_error_ms / 1000 < 0.5
+    assert abs(last.utc - last.arrival - (time.time() - time.monotonic())) < last.utc_error_ms / 1000 < 1.5
     assert clip is not None
     with av.open(io.BytesIO(clip.data), "r") as container:
         times = [frame.time for frame in container.decode(video=0)]

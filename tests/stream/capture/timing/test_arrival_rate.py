@@ -6,15 +6,18 @@ import pytest
 from stream import CaptureOptions, Frame
 from stream.capture.live.connection import Connected, DecodedFrame
 from stream.capture.timing.decoder import LiveDecoder
+from stream.capture.timing.host_clock import HostClock, HostClockError
 from stream.capture.timing.timeline import FrameAssembler
 
 SHOWN = av.VideoFrame(64, 64, "gray")
 BEGAN = 1.8e9
+EXACT_HOST = HostClockError(0.0, read=lambda: HostClock(synchronised=True, error_ms=0.0))
 
 
 def framed(taken: list[float], stalls: list[tuple[float, float]], options: CaptureOptions) -> list[Frame]:
     """The frames taken then, each as soon as no stall (its begin and end) holds it up."""
-    decoder, assembler = LiveDecoder(Connected(0.04, stamps=False), options), FrameAssembler("page", options)
+    decoder = LiveDecoder(Connected(0.04, stamps=False), options, host=EXACT_HOST)
+    assembler = FrameAssembler("page", options)
     frames: list[Frame] = []
     for sent in taken:
         arrival = max([sent, *(end for begin, end in stalls if begin <= sent < end)])

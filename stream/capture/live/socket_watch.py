@@ -1,0 +1,157 @@
+"""Watches the TCP socket that FFmpeg reads: how much came, and an end to reads that would not end."""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import struct
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+_TICK_SECONDS = 0.05  # a fast link brings 50 MB within it
+_SEARCH_SECONDS = 0.02  # while it connects: much may come within a tick
+_SEARCH_GROWTH = 1.05
+_LONGEST_SEARCH_SECONDS = 1.0  # where the source led FFmpeg to another host
+_GRACE_SECONDS = 1.5  # FFmpeg's own way out, with a goodbye to the camera, comes first
+_RECEIVED_AT = 128  # tcpi_bytes_received in Linux's struct tcp_info
+_DESCRIPTORS = Path("/proc/self/fd")
+
+_NOT_THAT_SOCKET = "another one by now, or no socket"
+
+_claimed: set[int] = set()  # inodes of sockets that other watches watch
+_claim_lock = threading.Lock()
+
+
+class SocketWatch:
+    """Bounds what one connection takes in without completing a frame, in a thread of its own.
+
+    FFmpeg collects a frame that never ends without a limit, and cannot be interrupted while data comes. Its socket can:
+    it is shut down when more than the limit came since the last `reset`, or when a read goes on long after `release`.
+    Linux only; elsewhere, and over UDP, nothing is bounded.
+
+    Attributes:
+        tripped: whether the limit was exceeded, and the socket shut down.
+    """
+
+    def __init__(self, name: str, host: str, port: int, limit_bytes: float) -> None:
+        """Prepare to watch the next connection of this process to `host`.
+
+        Args:
+            name: of the camera.
+            host: name or address.
+            port: TCP port.
+            limit_bytes: what may come without a frame.
+        """
+        self.tripped = False
+        self._host = host
+        self._port = port
+        self._limit_bytes = limit_bytes
+        self._number = -1
+        self._inode = 0  # of the socket that is watched; 0 while there is none
+        self._received = 0
+        self._counted_from = 0
+        self._released = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"socket-{name}", daemon=True)
+
+    @property
+    def received(self) -> int | None:
+        """Return how many bytes came over the last socket, or None where none was found."""
+        return self._received if self._number >= 0 else None
+
+    def reset(self) -> None:
+        """Note that a frame was completed."""
+        self._counted_from = self._received
+
+    def release(self) -> None:
+        """Ask the connection to end: soon its socket is shut down."""
+        self._released.set()
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator["SocketWatch"]:
+        """Watch inside the block."""
+        if sys.platform == "linux":
+            self._thread.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            if self._thread.ident is not None:
+                self._thread.join()
+            self._let_go()
+
+    def _run(self) -> None:
+        addresses = _addresses(self._host, self._port)
+        search = _SEARCH_SECONDS
+        while not self._ended.wait(_TICK_SECONDS if self._inode else search):
+            self._measure()
+            if not self._inode:
+                self._find(addresses)
+                search = min(search * _SEARCH_GROWTH, _LONGEST_SEARCH_SECONDS)
+            if self._received - self._counted_from > self._limit_bytes:
+                self.tripped = True
+                self._shut_down()
+            if self._released.is_set() and not self._ended.wait(_GRACE_SECONDS):
+                self._shut_down()
+
+    def _find(self, addresses: set[tuple[str, int]]) -> None:
+        for entry in _DESCRIPTORS.iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                number = int(entry.name)
+                inode = os.stat(number).st_ino
+                if inode in _claimed:
+                    continue
+                with _shared(number, inode) as one:
+                    ours = one.type == socket.SOCK_STREAM and one.getpeername()[:2] in addresses
+                with _claim_lock:
+                    if ours and inode not in _claimed:
+                        _claimed.add(inode)
+                        self._number, self._inode = number, inode
+                        self._received = self._counted_from = 0
+                        return
+
+    def _measure(self) -> None:
+        if not self._inode:
+            return
+        try:
+            with _shared(self._number, self._inode) as one:
+                facts = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED_AT + 8)
+                self._received = struct.unpack_from("=Q", facts, _RECEIVED_AT)[0]
+        except (OSError, struct.error):
+            self._let_go()  # FFmpeg closed it, and may connect again
+
+    def _shut_down(self) -> None:
+        with contextlib.suppress(OSError), _shared(self._number, self._inode) as one:
+            one.shutdown(socket.SHUT_RDWR)
+
+    def _let_go(self) -> None:
+        with _claim_lock:
+            _claimed.discard(self._inode)
+        self._inode = 0
+
+
+@contextlib.contextmanager
+def _shared(number: int, inode: int) -> Iterator[socket.socket]:
+    """Give FFmpeg's socket inside the block: a duplicate of descriptor `number`, if that still is the same socket.
+
+    Raises:
+        OSError: it is closed, or another one by now, or no socket.
+    """
+    copy = os.dup(number)
+    status = os.fstat(copy)
+    if not stat.S_ISSOCK(status.st_mode) or status.st_ino != inode:
+        os.close(copy)
+        raise OSError(errno.EBADF, _NOT_THAT_SOCKET)
+    with socket.socket(fileno=copy) as one:
+        yield one
+
+
+def _addresses(host: str, port: int) -> set[tuple[str, int]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return set()
+    return {(str(address[0]), int(address[1])) for *_, address in found}

@@ -1,0 +1,43 @@
+"""The rate at which frames arrive, and how late the last one may have come."""
+
+from collections import deque
+
+_RATE_FRAMES = 26  # after so many the rate is known
+_CATCHING_UP = 0.8  # of the time from frame to frame: closer frames had waited
+_DECAY_SECONDS = 3.0  # of a delay, while frames come at their rate
+_DECAY_SHARE = 0.1  # at most so much at one frame: a second stall must not hide the first
+
+
+class ArrivalRate:
+    """The rate of frames by their arrival, and how late the last one may have come.
+
+    A gap may be a stall of the network: then frames waited, and each that comes faster than the rate makes up for some
+    of the delay. It may be the camera's own as well: while frames come at their rate, the delay decays within seconds.
+
+    Attributes:
+        frame_seconds: time from frame to frame; as given at first.
+        late_seconds: how long the last frame may have waited on its way.
+    """
+
+    def __init__(self, frame_seconds: float) -> None:
+        self.frame_seconds = frame_seconds
+        self.late_seconds = 0.0
+        self._arrival = 0.0
+        self._sent = deque[float](maxlen=_RATE_FRAMES)
+
+    @property
+    def known(self) -> bool:
+        """Return whether enough frames came to measure the rate."""
+        return len(self._sent) == _RATE_FRAMES
+
+    def add(self, arrival: float) -> None:
+        """Note a frame that came at `arrival` (steady seconds)."""
+        if self.known:
+            gap = arrival - self._arrival
+            if gap >= _CATCHING_UP * self.frame_seconds:
+                self.late_seconds *= 1.0 - min(gap / _DECAY_SECONDS, _DECAY_SHARE)
+            self.late_seconds = max(0.0, self.late_seconds + gap - self.frame_seconds)
+        self._arrival = arrival
+        self._sent.append(arrival - self.late_seconds)  # so that a stall and its burst do not change the rate
+        if len(self._sent) > 1:
+            self.frame_seconds = (self._sent[-1] - self._sent[0]) / (len(self._sent) - 1)

@@ -1,0 +1,197 @@
+"""When frames were taken by the camera's own clock: its RTCP sender reports, and whether they hold together."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from stream.capture.timing.rate_meter import RateMeter
+
+_SAME_OFFSET_SECONDS = 0.002  # two frames after one report agree within this
+_BASE_ERROR = 0.003  # reports of a steady camera were never further apart
+_AGREEMENT_SECONDS = 0.05  # a report further from what the one before foretold does not confirm it
+_CARELESS_SECONDS = 0.0025
+_STEADY_RATE = 0.001  # a rate nearer to 1 is 1: crystals differ by 0.0002 at most
+_RATES = (0.5, 30.0)  # real seconds for a stamped one; beyond it stamps have a wrong unit
+_RATE_SLACK_SECONDS = 0.3  # arrival and reports tell the same time between two reports, but for this
+_SET_AFTER = 1_000_000_000.0  # 2001: a clock before it was never set (1900, 1970, 2000 and the uptime)
+_SET_BEFORE = 4_102_444_800.0  # 2100
+_EARLY_SECONDS = 0.05  # by which a frame may come sooner than any before it, on a busy host
+_STILL_SECONDS = 0.005
+_MISFIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One sender report.
+
+    Attributes:
+        stamp: the time stamp that it names, in seconds.
+        utc: the camera's time at that stamp.
+        came: when it came, by this computer's steady clock.
+        gap: UTC by arrival less the camera's, in seconds.
+    """
+
+    stamp: float
+    utc: float
+    came: float
+    gap: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """A report that came with a packet: the time in it, and the packet's stamp and arrival."""
+
+    utc: float | None
+    stamp: float | None
+    came: float
+    came_utc: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedTime:
+    """When a frame was taken by the camera's clock.
+
+    Attributes:
+        utc: seconds since 1970.
+        error: the reports hold together within so many seconds.
+        confirmed: whether a second report agreed with the first, and nothing has contradicted it since.
+    """
+
+    utc: float
+    error: float
+    confirmed: bool
+
+
+class SenderReports:
+    """Learns from the sender reports of one connection how its time stamps map to the camera's UTC.
+
+    Between reports time goes on at the rate that the last two told: 1 where the stamps are honest, more where the
+    camera delivers fewer frames than it stamps. A report that the one before had foretold confirms both.
+
+    Attributes:
+        last: the last report that was accepted, or None.
+        unset_utc: what the camera last gave as its time, if its clock was never set.
+        stuck: whether its time stands still from report to report.
+        misfits: reports in a row whose distance from arrival jumped.
+        gaps: arrival less the camera's time at each of the last reports that hold together, in seconds.
+        rate: real seconds for a stamped one.
+    """
+
+    def __init__(self) -> None:
+        self.last: Report | None = None
+        self.unset_utc: float | None = None
+        self.stuck = False
+        self.misfits = 0
+        self.gaps: deque[float] = deque(maxlen=3)
+        self.rate = 1.0
+        self._announced: _Announced | None = None
+        self._settling: float | None = None
+        self._agreeing = 0
+        self._errors: deque[float] = deque(maxlen=6)
+        self._meter = RateMeter()
+        self._least_gap = math.inf
+
+    def restart(self) -> None:
+        """Forget reports about time stamps that have stepped since."""
+        self.last = self._announced = self._settling = None
+        self._begin()
+
+    def announce(self, utc: float | None, stamp: float | None, came: float, came_utc: float) -> None:
+        """Note that a new report came, with a packet.
+
+        Such a packet carries the time of the one after it; those that follow show what the report says.
+
+        Args:
+            utc: the camera's time in it, or None where it is not known.
+            stamp: of the packet, in seconds, or None.
+            came: when its first bytes came, by this computer's steady clock.
+            came_utc: the same in UTC.
+        """
+        self._announced, self._settling = _Announced(utc, stamp, came, came_utc), None
+
+    def feed(self, stamp: float, capture_utc: float) -> bool:
+        """Note what the camera says of one packet; return whether a new report was accepted with it.
+
+        Args:
+            stamp: of the packet, in seconds.
+            capture_utc: when it was taken, by the last report and the nominal rate of the stamps.
+        """
+        if self._announced is None:
+            return False
+        offset = capture_utc - stamp
+        if self._settling is None or abs(offset - self._settling) > _SAME_OFFSET_SECONDS:
+            self._settling = offset
+            return False
+        announced, self._announced = self._announced, None
+        utc = capture_utc if announced.utc is None else announced.utc
+        came_stamp = stamp if announced.stamp is None else announced.stamp
+        self._accept(Report(utc - offset, utc, announced.came, announced.came_utc - (offset + came_stamp)))
+        return True
+
+    def _accept(self, report: Report) -> None:
+        if not _SET_AFTER < report.utc < _SET_BEFORE:
+            self.restart()
+            self.unset_utc = report.utc
+            return
+        self.unset_utc = None
+        before, self.last = self.last, report
+        if before is not None:
+            self.misfits = self.misfits + 1 if abs(report.gap - before.gap) > _MISFIT_SECONDS else 0
+        if before is None or report.stamp <= before.stamp:
+            self._begin()
+            self.gaps.append(report.gap)
+            return
+        moved, stamped, arrived = report.utc - before.utc, report.stamp - before.stamp, report.came - before.came
+        self.stuck = abs(moved) < _STILL_SECONDS
+        error = abs(report.utc - (before.utc + self.rate * stamped))
+        measured = moved / stamped
+        self._meter.clear()
+        if error > _AGREEMENT_SECONDS and abs(moved - arrived) > _RATE_SLACK_SECONDS + 0.05 * arrived:
+            self._begin()  # the camera's clock was set, or it stands still: no measure of a rate
+        elif not _RATES[0] <= measured <= _RATES[1]:
+            self._begin()
+        else:
+            self.rate = 1.0 if abs(measured - 1.0) < _STEADY_RATE else measured
+            if error > _AGREEMENT_SECONDS:
+                self._agreeing = 0
+                self._errors.clear()  # the rate was not known; now it is
+            else:
+                self._agreeing += 1
+                self._errors.append(error)
+        self.gaps.append(report.gap)
+
+    def _begin(self) -> None:
+        """Begin anew: what came before does not fit."""
+        self.rate, self._agreeing = 1.0, 0
+        self._errors.clear()
+        self.gaps.clear()
+        self._meter.clear()
+        self._least_gap = math.inf
+
+    def at(self, stamp: float, came: float, came_utc: float) -> ReportedTime | None:
+        """Return when the frame with `stamp`, which came at `came`, was taken; None without a usable report."""
+        if self.last is None or self.stuck:
+            return None
+        utc = self.last.utc + self.rate * (stamp - self.last.stamp)
+        if self._agreeing and self._is_contradicted(came, came_utc - utc):
+            self._agreeing = 0
+        error = max(self._errors, default=0.0)
+        # Two reports that differ by more than crystals do were stamped carelessly: frames are as well.
+        error *= 2.0 if error > _CARELESS_SECONDS else 1.0
+        return ReportedTime(utc, _BASE_ERROR + error, self._agreeing > 0)
+
+    def _is_contradicted(self, came: float, gap: float) -> bool:
+        """Return whether arrival shows that the camera's rate has changed since the last report.
+
+        Args:
+            came: when a frame came, by this computer's steady clock.
+            gap: UTC by its arrival less UTC by the last report.
+        """
+        if gap < min(self._least_gap, 0.0) - _EARLY_SECONDS:
+            return True  # it would have come before it was taken
+        measured = self._meter.add(came, gap)
+        slope = self._meter.slope() if measured else 0.0
+        lower = gap < self._least_gap
+        self._least_gap = min(self._least_gap, gap)
+        # Ever later: the camera delivers fewer frames. Ever sooner, and sooner than ever: it delivers more.
+        return slope > 0 or (slope < 0 and lower)
