@@ -12,7 +12,9 @@ from stream.capture.addresses import redact
 from stream.capture.clip_buffer import Clip, ClipBuffer
 from stream.capture.files.avi import PresentationOrder
 from stream.capture.files.container import DEFAULT_RATE, FileUtc, Recording, demux_known, open_recording
+from stream.capture.files.damage import DamageMarks
 from stream.capture.files.growing_file import GrowingFile
+from stream.capture.files.scan_break import ScanBreaks
 from stream.capture.frame import Frame
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.open_errors import reason_of
@@ -174,6 +176,7 @@ class _Pass:
         self._grows = grows
         self._sound = recording.sound if clips.keeps else None
         self._order = frames.order
+        self._damage = frames.damage
         self._extent = _Extent(recording)
         self._packets = 0
         self._failed = 0
@@ -182,6 +185,7 @@ class _Pass:
         """Free the decoder and the file; it may be called twice."""
         if not self.closed:
             self.closed = True
+            self._damage.close()
             self.recording.close()
 
     def packets(self) -> "Iterator[av.Packet[Any]]":
@@ -215,12 +219,15 @@ class _Pass:
 
     def decode(self, packet: "av.Packet[Any] | None") -> Iterator[Frame]:
         """Yield the frames that come out when `packet` goes in; None flushes the decoder."""
+        if packet is not None:
+            self._damage.add(packet)
         try:
             decoded = self.recording.stream.codec_context.decode(packet)
         except av.FFmpegError:
             self._failed += 1
-            self.frames.mark_damaged()
+            self._damage.listen(failed=True)
             return
+        self._damage.listen()
         for video_frame in decoded:
             frame = self.frames.build(video_frame, self.clips)
             self._extent.frames_end = frame.seconds + frame.duration
@@ -296,6 +303,7 @@ class _FrameBuilder:
     Attributes:
         count: frames made so far.
         damaged: those of them that may be damaged.
+        damage: tells which they are.
         size: (width, height) of the last one.
         order: presentation times of an AVI file.
         utc: maps its seconds to UTC.
@@ -315,20 +323,17 @@ class _FrameBuilder:
             start = container.start_time / av.time_base
         self._timeline = MonotonicTimeline(jump_seconds, start)
         self._name = name
+        self.damage = DamageMarks(codec)
+        self._scan = ScanBreaks(codec.name)
         self._luma = LumaReader(codec.name)
         self._tick = float(recording.stream.time_base or 0)
         self._default_duration = 1.0 / (recording.frame_rate or DEFAULT_RATE)
         self._rotation = 0
-        self._marked = False  # a packet failed since the last key frame
 
     @property
     def origin_seconds(self) -> float:
         """Return the time stamp that stands for 0 seconds."""
         return self._timeline.origin
-
-    def mark_damaged(self) -> None:
-        """Mark the frames up to the next key frame: a packet did not decode."""
-        self._marked = True
 
     def build(self, decoded: VideoFrame, clips: ClipBuffer) -> Frame:
         """Return the next frame, made of `decoded`, and tell `clips` its time."""
@@ -338,14 +343,16 @@ class _FrameBuilder:
         seconds = self._timeline.place(stamp, duration)
         clips.place(stamp, seconds)
         if decoded.key_frame:
-            self._marked = False
             self._rotation = rotation_of(decoded)
         if (decoded.width, decoded.height) != self.size:
             self.size = (decoded.width, decoded.height)
             self._timeline.new_epoch()
-        damaged = decoded.is_corrupt or self._marked
-        self.damaged += damaged
         luma, black, white = self._luma.read(decoded)
+        damaged = self.damage.marks(decoded)
+        if self._scan.found(luma, decoded.format.name, damaged=damaged):
+            self.damage.mark_on()
+            damaged = True
+        self.damaged += damaged
         number, self.count = self.count, self.count + 1
         utc = self.utc.at(seconds, stepped_back=self._timeline.stepped_back)
         return Frame(
