@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stream.feed.publisher import Publisher
     from stream.feed.reassembly import Cursor, Received, SubscriberNotice
     from stream.feed.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
+    from stream.safe_text import printable
 
 _HOME = {
     "AsyncSubscriber": "feed.subscriber",
@@ -72,6 +73,7 @@ _HOME = {
     "make_server_keys": "feed.keys",
     "open_video": "capture.open_video",
     "parse_endpoint": "feed.protocol",
+    "printable": "safe_text",
     "read_history": "feed.journal_reader",
     "redact": "capture.addresses",
     "revoke_client": "feed.keys",
@@ -120,6 +122,7 @@ __all__ = [
     "make_server_keys",
     "open_video",
     "parse_endpoint",
+    "printable",
     "read_history",
     "redact",
     "revoke_client",

@@ -16,6 +16,7 @@ _KEPT_PACKETS = 600  # of them frames may still come out, or a complaint be soug
 _KEPT_ALONE = 80  # the same of frames that need no others: more than any decoder has threads for
 _KEPT_BYTES = 64 << 20
 _CHECKS = 3  # of one group, before a complaint that does not come again is taken as it is
+_CARRIED_FRAMES = 300  # without a key frame; streams that have none repair themselves block by block
 _THREADS_SLACK = 2  # packets beyond the number of threads after which a decoder may still complain
 
 
@@ -49,6 +50,9 @@ class DamageMarks:
     After a complaint the packets since the key frame are decoded again by a single thread, which names the packet:
     the marks are the same whatever the number of threads. In codecs that predict from frame to frame a damaged packet
     marks all frames up to the next key frame, in others its own.
+
+    Attributes:
+        hits: frames that are damaged themselves, not only marked for those before them.
     """
 
     def __init__(self, codec: VideoCodecContext) -> None:
@@ -61,7 +65,8 @@ class DamageMarks:
         self._numbers: dict[int, int] = {}  # of packets whose frames have not come out, by time stamp
         self._last = -1
         self._kept = self._kept_bytes = 0
-        self._carried = False
+        self._carried = 0  # frames that are still marked for what came before
+        self.hits = 0
         self._open = True
         complaints.open()
         self._heard = complaints.update()
@@ -115,17 +120,24 @@ class DamageMarks:
         hit = frame.is_corrupt
         if group is not None and group.damaged_from is not None:
             hit |= number >= group.damaged_from
-        if self._alone:
-            return hit
+        self.hits += hit
         if hit:
-            self._carried = True
+            self._carry()
         elif frame.key_frame:
-            self._carried = False
-        return self._carried
+            self._carried = 0
+        elif self._carried:
+            self._carried -= 1
+            hit = True
+        return hit
 
-    def mark_on(self) -> None:
-        """Mark frames from now to the next key frame, where they need those before: the last one is damaged."""
-        self._carried = not self._alone
+    def add_hit(self) -> None:
+        """Note that the last frame is damaged, for a reason that only its look tells."""
+        self.hits += 1
+        self._carry()
+
+    def _carry(self) -> None:
+        """Mark the next frames, too, where they are made from those before."""
+        self._carried = 0 if self._alone else _CARRIED_FRAMES
 
     def _end(self, group: _Group) -> int:
         """Return the number of the last packet of `group`."""

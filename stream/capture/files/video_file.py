@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from stream.capture.addresses import redact
 from stream.capture.clip_buffer import Clip, ClipBuffer
 from stream.capture.files.avi import PresentationOrder
-from stream.capture.files.container import DEFAULT_RATE, FileUtc, Recording, demux_known, open_recording
+from stream.capture.files.container import DEFAULT_RATE, LEAST_SIDE, FileUtc, Recording, demux_known, open_recording
 from stream.capture.files.damage import DamageMarks
 from stream.capture.files.growing_file import GrowingFile
 from stream.capture.files.scan_break import ScanBreaks
@@ -248,6 +248,12 @@ class _Pass:
                 f"{self._address}: breaks off after {self._extent.frames_end:.2f} s ({self.read_error}); "
                 "the frames before are good"
             )
+        marked = self._damage.hits / self.frames.count
+        if self.frames.count >= _FEW_PACKETS and marked > self._options.max_failed_fraction:
+            raise VideoError(
+                f"{self._address}: damaged file: {marked:.0%} of {self.frames.count} frames are damaged, so that what "
+                "was found in it is unsure"
+            )
         promised, reached = self.recording.duration_seconds, self._extent.reached(self.frames.origin_seconds)
         if promised is not None and promised - reached > self.recording.duration_slack_seconds:
             raise VideoError(
@@ -255,9 +261,7 @@ class _Pass:
             )
         share = self._failed / self._packets
         if self._packets >= _FEW_PACKETS and share > self._options.max_failed_fraction:
-            raise VideoError(
-                f"{self._address}: {share:.0%} of {self._packets} frames would not decode: the file is damaged"
-            )
+            raise VideoError(f"{self._address}: {share:.0%} of {self._packets} frames would not decode: damaged file")
 
     def _keep(self, packet: "av.Packet[Any]") -> None:
         if self._order is None:
@@ -323,6 +327,7 @@ class _FrameBuilder:
             start = container.start_time / av.time_base
         self._timeline = MonotonicTimeline(jump_seconds, start)
         self._name = name
+        self._address = address
         self.damage = DamageMarks(codec)
         self._scan = ScanBreaks(codec.name)
         self._luma = LumaReader(codec.name)
@@ -346,11 +351,16 @@ class _FrameBuilder:
             self._rotation = rotation_of(decoded)
         if (decoded.width, decoded.height) != self.size:
             self.size = (decoded.width, decoded.height)
+            if min(self.size) < LEAST_SIDE:
+                raise VideoError(
+                    f"{self._address}: from {seconds:.2f} s on its frames are {decoded.width} x "
+                    f"{decoded.height} pixels: too small to judge"
+                )
             self._timeline.new_epoch()
         luma, black, white = self._luma.read(decoded)
         damaged = self.damage.marks(decoded)
         if self._scan.found(luma, decoded.format.name, damaged=damaged):
-            self.damage.mark_on()
+            self.damage.add_hit()
             damaged = True
         self.damaged += damaged
         number, self.count = self.count, self.count + 1
