@@ -24,7 +24,7 @@ from detector.prefilter.prefilter import Prefilter
 from detector.settings import NAME_PATTERN, Settings, load_settings
 from detector.verify.base import Verifier, unverified, verify_inline
 from detector.verify.photometric.verifier import PhotometricVerifier
-from stream import Frame, VideoError, load_opencv, open_video, redact
+from stream import Frame, VideoError, load_opencv, open_video, printable, redact
 
 _log = logging.getLogger(__name__)
 
@@ -215,7 +215,8 @@ class _InlineQueue:
 
 def _name_of(source: str | Path) -> str:
     # A name that is not UTF-8 cannot be in an event as it is.
-    return os.fsencode(Path(redact(source) if "://" in str(source) else source).name).decode(errors="replace")
+    name = Path(redact(source) if "://" in str(source) else source).name
+    return printable(os.fsencode(name).decode(errors="replace"))
 
 
 def _check_image(image: object, colour: object) -> None:

@@ -5,10 +5,15 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from detector.candidate import Candidate
 from detector.events import SOFTWARE, Flash, Media, State, Verdict
 from detector.output.media import CandidateMedia, ClipSource, MediaWriter
 from stream import Frame, utc_text
+
+_MOST = 0.5  # of a file's frames so far
+_MOSTLY_DAMAGED = "most frames of this file so far are damaged"
 
 VerdictCallback = Callable[[Candidate, Verdict], None]
 
@@ -79,9 +84,13 @@ class SourceDetector:
         self._source = source
         self._file = file
         self._open: dict[str, FlashRevisions] = {}
+        self._frames = 0
+        self._damaged = 0
 
     def push(self, frame: Frame) -> None:
         """Take the next frame."""
+        self._frames += 1
+        self._damaged += bool(frame.quality)
         for candidate in self._prefilter.push(frame):
             self._take(candidate)
 
@@ -101,7 +110,12 @@ class SourceDetector:
         # Taken now: the verifier may keep the candidate long after its source has forgotten these frames.
         media = None if self._media is None else self._media.take(candidate, self._source)
 
+        # A camera's link may lose packets all the time; a file that is mostly damaged holds nothing to compare with.
+        unsure = self._file is not None and bool(candidate.quality) and self._damaged > _MOST * self._frames
+
         def answer(judged: Candidate, verdict: Verdict) -> None:
+            if unsure and verdict.lightning:
+                verdict = msgspec.structs.replace(verdict, lightning=None, reason=_MOSTLY_DAMAGED)
             record.revise(judged, verdict, None if media is None else _decided(media, verdict))
 
         # A file has time; a live camera never waits for a verifier.

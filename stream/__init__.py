@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from stream.feed.publisher import Publisher
     from stream.feed.reassembly import Cursor, Received, SubscriberNotice
     from stream.feed.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
+    from stream.safe_text import printable
 
 _HOME = {
     "AsyncSubscriber": "feed.subscriber",
@@ -74,6 +75,7 @@ _HOME = {
     "make_server_keys": "feed.keys",
     "open_video": "capture.open_video",
     "parse_endpoint": "feed.protocol",
+    "printable": "safe_text",
     "read_history": "feed.journal_reader",
     "read_host_clock": "capture.timing.host_clock",
     "redact": "capture.addresses",
@@ -124,6 +126,7 @@ __all__ = [
     "make_server_keys",
     "open_video",
     "parse_endpoint",
+    "printable",
     "read_history",
     "read_host_clock",
     "redact",

@@ -7,13 +7,16 @@ import time
 from contextlib import suppress
 
 from detector.output.bounded_writer import BoundedWriter
-from stream import redact
+from stream import printable, redact
 
 _PATIENCE_SECONDS = 0.5  # then nobody waits any more until the reader goes on
 
 
 class _Redacted(logging.Formatter):
-    """Formats as usual, then takes out what must not be shown, tracebacks included."""
+    """Formats as usual, a message on one line, then takes out what must not be shown, tracebacks included."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))

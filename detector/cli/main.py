@@ -14,14 +14,14 @@ from typing import NoReturn
 from detector import __version__
 from detector.cli.commands import COMMANDS
 from detector.errors import DetectorError, UsageError
-from stream import StreamError, redact
+from stream import StreamError, printable, redact
 
 
 class _Parser(argparse.ArgumentParser):
     """Repeats what was typed wrong, but not a password in it."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(redact(message))
+        super().error(printable(redact(message)))
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
@@ -72,7 +72,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except (StreamError, DetectorError) as error:
         if isinstance(error.__cause__, BrokenPipeError):
             return _reader_has_left()
-        print(f"lightning-detector: {redact(error)}", file=sys.stderr)
+        print(f"lightning-detector: {printable(redact(error))}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         return _reader_has_left()

@@ -15,7 +15,7 @@ from rich.text import Text
 from detector.output.files import write_out
 from detector.output.tables import FlashCounter, FlashTable
 from detector.output.text import clock_text
-from stream import CameraStatus
+from stream import CameraStatus, printable
 
 
 class ReplayProgress:
@@ -59,7 +59,8 @@ class ReplayProgress:
         self._started = time.monotonic()
         self._last = 0.0
         self._duration = duration_seconds
-        name = path.name if self._files == 1 else f"[{self._begun}/{self._files}] {path.name}"
+        shown = printable(path.name)
+        name = shown if self._files == 1 else f"[{self._begun}/{self._files}] {shown}"
         self._task = self._bars.add_task(name, total=duration_seconds, speed="", flashes="")
 
     def advance(self, seconds: float) -> None:
@@ -83,7 +84,7 @@ class ReplayProgress:
             self._bars.remove_task(self._task)
             self._task = None
         if problem is not None:
-            self._console.print(Text(f"lightning-detector: {problem}"), soft_wrap=True)
+            self._console.print(Text(f"lightning-detector: {printable(problem)}"), soft_wrap=True)
 
     @property
     def reached(self) -> str:
@@ -161,6 +162,6 @@ class WatchDisplay:
                 str(status.late),
                 Text(str(status.skipped), style="red" if status.skipped else ""),
                 str(status.reconnects),
-                Text(status.last_error or ""),
+                Text(printable(status.last_error or "")),
             )
         self._live.update(Group(table, Text(self._counter.summary(), style="bold")), refresh=True)

@@ -16,12 +16,29 @@ def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
     """
     scratch = path.with_name(f"{path.name}.new")
     try:
-        with scratch.open("wb") as file:
+        with open(scratch, "wb", opener=open_private) as file:
             file.writelines(chunks)
         scratch.replace(path)
     except OSError:
         scratch.unlink(missing_ok=True)
         raise
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open like `os.open`, for `open(opener=...)`: a new file can be read by its owner and group only, less the umask.
+
+    Where lightning strikes, who watches and what a camera sees is nobody else's business.
+    """
+    return os.open(path, flags, 0o640)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder at `path` and what is missing above it; others than owner and group may not enter.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o750)
 
 
 def write_out(text: bytes) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from detector.events import FlashMessage, decode_flash_message
+from detector.output.files import make_folder, open_private
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +75,8 @@ class JsonlWriter:
             self._file.close()
             self._file = None
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a+b", buffering=0)
+            make_folder(self._path.parent)
+            self._file = FileIO(self._path, "a+", opener=open_private)
         return self._file
 
 

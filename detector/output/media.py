@@ -12,7 +12,7 @@ import numpy as np
 from detector.candidate import Candidate
 from detector.errors import OutputError
 from detector.events import Media
-from detector.output.files import write_whole
+from detector.output.files import make_folder, write_whole
 from detector.settings import EvidenceSettings
 from stream import Clip, Frame, VideoError, load_opencv
 
@@ -88,7 +88,7 @@ class MediaWriter:
         path = self._folder / kind / name.replace(":", "")
         staged = path.with_name(f"{path.name}{_UNDECIDED}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_whole(staged, [data])
         except OSError as error:
             self.lost += 1

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from detector.events import Flash, flash_in
 from detector.output.text import clock_text, plain_utc
-from stream import WireMessage
+from stream import WireMessage, printable
 
 _GAP = 2  # between two columns
 _LEAST = 20  # the first column is cut to this before another one is left out
@@ -32,7 +32,7 @@ def csv_row(flash: Flash) -> dict[str, object]:
     row["verifier"] = None if flash.verdict is None else flash.verdict.verifier
     row["reason"] = None if flash.verdict is None else flash.verdict.reason
     row["still"], row["clip"] = flash.media.still, flash.media.clip
-    return row
+    return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def csv_rows(flashes: Iterable[Flash]) -> Iterator[bytes]:
@@ -121,7 +121,7 @@ def _sure(flash: Flash) -> str:
 
 
 _COLUMNS: dict[str, Callable[[Flash], str]] = {
-    "file": lambda flash: flash.file or flash.camera,
+    "file": lambda flash: printable(flash.file or flash.camera),
     "start": lambda flash: clock_text(flash.start_seconds),
     "UTC": lambda flash: "" if flash.start_utc is None else f"{plain_utc(flash.start_utc)}Z",
     "state": lambda flash: flash.state,

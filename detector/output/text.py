@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from detector.events import flash_in
-from stream import Message, WireMessage
+from stream import Message, WireMessage, printable
 
 _STYLES = {"detected": "yellow", "confirmed": "bold green", "rejected": "dim", "unverified": "magenta"}
 _HEADER = (
@@ -51,7 +51,7 @@ def event_line(message: Message[dict[str, Any]]) -> Text:
         _number(probability, 6, 2),
         f" {data.get('id', message.type)}",
     )
-    return Text(" ".join(cells), style=_STYLES.get(state, ""))
+    return Text(printable(" ".join(cells)), style=_STYLES.get(state, ""))
 
 
 def clock_text(seconds: float) -> str:
@@ -67,12 +67,12 @@ def flash_line(message: WireMessage) -> Text | None:
         return None
     when = clock_text(flash.start_seconds) if flash.start_utc is None else f"{plain_utc(flash.start_utc)}Z"
     sure = "" if flash.verdict is None or flash.verdict.probability is None else f"  {flash.verdict.probability:.0%}"
-    why = "" if flash.verdict is None or flash.verdict.reason is None else f"  {flash.verdict.reason}"
+    why = "" if flash.verdict is None or flash.verdict.reason is None else f"  {printable(flash.verdict.reason)}"
     count = len(flash.pulses)
     pulses = f"{count} pulse{'s' if count != 1 else ''}"
     colour = {"confirmed": "bold yellow", "rejected": "dim"}.get(flash.state, "")
     return Text.assemble(
-        f"{when}  {flash.camera}  ",
+        printable(f"{when}  {flash.camera}  "),
         (flash.state, colour),
         f"  {flash.duration_seconds or 0:.2f} s  {pulses}  rise {flash.peak_rise_levels:.0f}{sure}",
         (why, "dim"),

@@ -1,5 +1,6 @@
 """Replay of recorded files: each is opened, watched to its end and closed before the next."""
 
+import errno
 import logging
 import os
 import time
@@ -12,7 +13,18 @@ from typing import Protocol
 from detector.errors import DetectorError, UsageError
 from detector.pipeline import SourceDetector
 from detector.run.cameras import distinct_names
-from stream import CaptureOptions, Frame, GrowingFile, OpenError, Video, VideoError, open_video
+from stream import (
+    CaptureOptions,
+    Frame,
+    GrowingFile,
+    OpenError,
+    StreamError,
+    Video,
+    VideoError,
+    open_video,
+    printable,
+    redact,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -117,8 +129,8 @@ def _videos_in(folder: Path, overwritten: Collection[Path]) -> list[Path]:
 
 
 def _as_text(path: Path) -> str:
-    """Return a name fit for a message; an old disk may hold one that is not UTF-8."""
-    return os.fsencode(path).decode(errors="replace")
+    """Return a name fit for a message; an old disk may hold one that is not UTF-8, and a stranger's one anything."""
+    return printable(os.fsencode(path).decode(errors="replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +191,22 @@ def replay_files(
                 break  # it ends where it was when we were stopped
             problems.append(str(error))
             progress.end(str(error))
+        except Exception as error:
+            if _ends_the_run(error):
+                raise
+            _log.debug("%s: unexpected failure", path, exc_info=True)
+            problem = f"{path}: cannot be watched any further: {type(error).__name__}: {redact(error)}"
+            problems.append(problem)
+            progress.end(problem)
     else:
         return Outcome(tuple(problems), tried, stopped=False)
     return Outcome(tuple(problems), tried, stopped=True)
+
+
+def _ends_the_run(error: Exception) -> bool:
+    """Return whether it is no failure of one file: the feed, the results or stdout take nothing more."""
+    lost = isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or error.errno == errno.ENOSPC)
+    return lost or isinstance(error, StreamError | DetectorError)
 
 
 def _source(path: Path, options: ReplayOptions, stop: Event) -> Path | GrowingFile:

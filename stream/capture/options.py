@@ -35,6 +35,7 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         file_threads: decoder threads for a file; 0 = one per core.
         live_threads: decoder threads for a camera; more than one delays its frames.
         max_failed_fraction: a file of which more than this share does not decode is reported as damaged.
+        max_pixels: frames of more pixels are refused, for want of memory; 8K has 33 million.
         tls_verify: whether the certificates of rtsps and https sources are checked.
         tls_ca_file: certificates to check against; empty = the system's.
 
@@ -62,6 +63,7 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     file_threads: Annotated[int, Meta(ge=0, le=64)] = 0
     live_threads: Annotated[int, Meta(ge=1, le=64)] = 1
     max_failed_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    max_pixels: Annotated[int, Meta(ge=10_000, le=1_000_000_000)] = 50_000_000
     tls_verify: bool = True
     tls_ca_file: str = ""
 

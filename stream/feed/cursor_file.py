@@ -67,7 +67,7 @@ class CursorFile:
         """Replace the file whole. A kill loses nothing; the writes of the last second may not outlive a power cut."""
         sync = time.monotonic() - self._synced >= _SYNC_SECONDS
         try:
-            write_atomically(self._path, msgspec.json.encode(state), sync=sync)
+            write_atomically(self._path, msgspec.json.encode(state), mode=0o640, sync=sync)
         except OSError as error:
             raise FeedError(f"{self._path}: cannot write the cursor: {error.strerror}; check the disk") from error
         if sync:

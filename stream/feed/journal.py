@@ -1,9 +1,10 @@
 """An append-only journal of numbered messages in SQLite; messages are on disk before they are published."""
 
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -208,6 +209,10 @@ class Journal:
         return facts and (facts.st_dev, facts.st_ino)
 
     def _connect(self) -> sqlite3.Connection:
+        if self._path is not None:
+            # SQLite would let everybody read a new file; its -wal and -shm take the modes of the file itself.
+            with suppress(OSError):  # SQLite says why
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640))
         database = sqlite3.connect(self._path or ":memory:", isolation_level=None, timeout=self._busy_seconds)
         for pragma in (
             "auto_vacuum=incremental",

@@ -74,7 +74,7 @@ class JournalLock:
 def _opened(path: Path) -> BinaryIO:
     """Open for reading and overwriting, unbuffered; the file is created if missing and never truncated."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(path, flags, 0o644), "r+b", buffering=0)
+    return os.fdopen(os.open(path, flags, 0o640), "r+b", buffering=0)
 
 
 def _words(line: bytes) -> list[str]:

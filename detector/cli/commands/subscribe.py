@@ -17,7 +17,7 @@ from detector.cli.options import add_filter_arguments
 from detector.cli.signals import stop_on_signals
 from detector.cli.types import count_of, number_of, seconds_of
 from detector.output.text import EventLines
-from stream import Received, Subscriber, SubscriberNotice, SubscriberOptions
+from stream import Received, Subscriber, SubscriberNotice, SubscriberOptions, printable
 
 Sink = Callable[[Received], None]
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = progress_console()
 
     def complain(text: str) -> None:
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(printable(text), markup=False, soft_wrap=True)
 
     command = None
     with ExitStack() as stack:

@@ -37,7 +37,7 @@ from detector.run.cameras import CameraEntry, distinct_names, load_cameras
 from detector.run.session import Listener, Session, open_session
 from detector.run.watch import CameraPool, CameraSpec
 from detector.settings import Settings
-from stream import CameraStatus, WireMessage
+from stream import CameraStatus, WireMessage, printable
 
 _log = logging.getLogger("lightning-detector")
 
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("lightning-detector: no camera answered (to wait for them: --keep-trying)", file=sys.stderr)
         return 1
     for status in never_live:
-        why = f" ({status.last_error})" if status.last_error else ""
+        why = f" ({printable(status.last_error)})" if status.last_error else ""
         print(f"lightning-detector: {status.camera}: was never live{why}; nothing is known of it", file=sys.stderr)
     if len(never_live) == len(cameras):
         return 1

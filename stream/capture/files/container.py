@@ -25,6 +25,7 @@ from stream.errors import OpenError
 log = logging.getLogger(__name__)
 
 DEFAULT_RATE = 25.0  # frames per second, where the recording states none
+LEAST_SIDE = 16  # pixels; the verifiers look at shapes, of which fewer show none
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a date say 1904 or 1970
 _CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
@@ -67,9 +68,11 @@ def open_recording(source: str | GrowingFile, options: CaptureOptions) -> Record
     container = open_container(source, options)
     try:
         stream = video_stream(container, redact(source))
+        refuse_odd_sizes(stream.codec_context.width, stream.codec_context.height, redact(source), options.max_pixels)
     except OpenError:
         container.close()
         raise
+    stream.codec_context.options |= {"max_pixels": str(options.max_pixels)}  # a size may also come later
     stream.codec_context.thread_type = "AUTO"
     stream.codec_context.thread_count = options.file_threads
     own = stated_duration(container, stream)
@@ -85,6 +88,32 @@ def open_recording(source: str | GrowingFile, options: CaptureOptions) -> Record
         measured=measured,
         duration_slack_seconds=max(least, share * (duration or 0)),
     )
+
+
+def refuse_odd_sizes(width: int, height: int, shown: str, max_pixels: int) -> None:
+    """Raise OpenError where frames are too large for memory or too small to judge; 0 stands for a size not yet known.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        shown: names the source in the error.
+        max_pixels: of `CaptureOptions`.
+
+    Raises:
+        OpenError: they are.
+    """
+    if width * height > max_pixels:
+        raise OpenError(
+            f"{shown}: its frames are {width} x {height} pixels, more than capture.max_pixels = {max_pixels}; raise "
+            "that if this computer has the memory, or scale the video down",
+            permanent=True,
+        )
+    if 0 < min(width, height) < LEAST_SIDE:
+        raise OpenError(
+            f"{shown}: its frames are {width} x {height} pixels, too small to judge: at least {LEAST_SIDE} are "
+            "needed on each side",
+            permanent=True,
+        )
 
 
 def demux_known(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[Any]]":
@@ -142,7 +171,9 @@ def open_container(source: str | GrowingFile, options: CaptureOptions) -> InputC
         source = f"file:{source}"  # a path may hold what looks like a protocol
     try:
         trust = tls_options(address, options)
-        container = av.open(source, mode="r", metadata_errors="replace", timeout=limits, options=trust)
+        # FFmpeg decodes some frames to learn what they are.
+        limited = trust | {"max_pixels": str(options.max_pixels)}
+        container = av.open(source, mode="r", metadata_errors="replace", timeout=limits, options=limited)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise explain_open_error(address, error) from None  # its text and its cause hold the password
     return container

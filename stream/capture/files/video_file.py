@@ -11,8 +11,10 @@ from av.video.frame import VideoFrame
 from stream.capture.addresses import redact
 from stream.capture.clip_buffer import Clip, ClipBuffer
 from stream.capture.files.avi import PresentationOrder
-from stream.capture.files.container import DEFAULT_RATE, FileUtc, Recording, demux_known, open_recording
+from stream.capture.files.container import DEFAULT_RATE, LEAST_SIDE, FileUtc, Recording, demux_known, open_recording
+from stream.capture.files.damage import DamageMarks
 from stream.capture.files.growing_file import GrowingFile
+from stream.capture.files.scan_break import ScanBreaks
 from stream.capture.frame import Frame
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.open_errors import reason_of
@@ -174,6 +176,7 @@ class _Pass:
         self._grows = grows
         self._sound = recording.sound if clips.keeps else None
         self._order = frames.order
+        self._damage = frames.damage
         self._extent = _Extent(recording)
         self._packets = 0
         self._failed = 0
@@ -182,6 +185,7 @@ class _Pass:
         """Free the decoder and the file; it may be called twice."""
         if not self.closed:
             self.closed = True
+            self._damage.close()
             self.recording.close()
 
     def packets(self) -> "Iterator[av.Packet[Any]]":
@@ -215,12 +219,15 @@ class _Pass:
 
     def decode(self, packet: "av.Packet[Any] | None") -> Iterator[Frame]:
         """Yield the frames that come out when `packet` goes in; None flushes the decoder."""
+        if packet is not None:
+            self._damage.add(packet)
         try:
             decoded = self.recording.stream.codec_context.decode(packet)
         except av.FFmpegError:
             self._failed += 1
-            self.frames.mark_damaged()
+            self._damage.listen(failed=True)
             return
+        self._damage.listen()
         for video_frame in decoded:
             frame = self.frames.build(video_frame, self.clips)
             self._extent.frames_end = frame.seconds + frame.duration
@@ -241,6 +248,12 @@ class _Pass:
                 f"{self._address}: breaks off after {self._extent.frames_end:.2f} s ({self.read_error}); "
                 "the frames before are good"
             )
+        marked = self._damage.hits / self.frames.count
+        if self.frames.count >= _FEW_PACKETS and marked > self._options.max_failed_fraction:
+            raise VideoError(
+                f"{self._address}: damaged file: {marked:.0%} of {self.frames.count} frames are damaged, so that what "
+                "was found in it is unsure"
+            )
         promised, reached = self.recording.duration_seconds, self._extent.reached(self.frames.origin_seconds)
         if promised is not None and promised - reached > self.recording.duration_slack_seconds:
             raise VideoError(
@@ -248,9 +261,7 @@ class _Pass:
             )
         share = self._failed / self._packets
         if self._packets >= _FEW_PACKETS and share > self._options.max_failed_fraction:
-            raise VideoError(
-                f"{self._address}: {share:.0%} of {self._packets} frames would not decode: the file is damaged"
-            )
+            raise VideoError(f"{self._address}: {share:.0%} of {self._packets} frames would not decode: damaged file")
 
     def _keep(self, packet: "av.Packet[Any]") -> None:
         if self._order is None:
@@ -296,6 +307,7 @@ class _FrameBuilder:
     Attributes:
         count: frames made so far.
         damaged: those of them that may be damaged.
+        damage: tells which they are.
         size: (width, height) of the last one.
         order: presentation times of an AVI file.
         utc: maps its seconds to UTC.
@@ -315,20 +327,18 @@ class _FrameBuilder:
             start = container.start_time / av.time_base
         self._timeline = MonotonicTimeline(jump_seconds, start)
         self._name = name
+        self._address = address
+        self.damage = DamageMarks(codec)
+        self._scan = ScanBreaks(codec.name)
         self._luma = LumaReader(codec.name)
         self._tick = float(recording.stream.time_base or 0)
         self._default_duration = 1.0 / (recording.frame_rate or DEFAULT_RATE)
         self._rotation = 0
-        self._marked = False  # a packet failed since the last key frame
 
     @property
     def origin_seconds(self) -> float:
         """Return the time stamp that stands for 0 seconds."""
         return self._timeline.origin
-
-    def mark_damaged(self) -> None:
-        """Mark the frames up to the next key frame: a packet did not decode."""
-        self._marked = True
 
     def build(self, decoded: VideoFrame, clips: ClipBuffer) -> Frame:
         """Return the next frame, made of `decoded`, and tell `clips` its time."""
@@ -338,14 +348,21 @@ class _FrameBuilder:
         seconds = self._timeline.place(stamp, duration)
         clips.place(stamp, seconds)
         if decoded.key_frame:
-            self._marked = False
             self._rotation = rotation_of(decoded)
         if (decoded.width, decoded.height) != self.size:
             self.size = (decoded.width, decoded.height)
+            if min(self.size) < LEAST_SIDE:
+                raise VideoError(
+                    f"{self._address}: from {seconds:.2f} s on its frames are {decoded.width} x "
+                    f"{decoded.height} pixels: too small to judge"
+                )
             self._timeline.new_epoch()
-        damaged = decoded.is_corrupt or self._marked
-        self.damaged += damaged
         luma, black, white = self._luma.read(decoded)
+        damaged = self.damage.marks(decoded)
+        if self._scan.found(luma, decoded.format.name, damaged=damaged):
+            self.damage.add_hit()
+            damaged = True
+        self.damaged += damaged
         number, self.count = self.count, self.count + 1
         utc = self.utc.at(seconds, stepped_back=self._timeline.stepped_back)
         return Frame(

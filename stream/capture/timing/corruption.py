@@ -1,12 +1,12 @@
 """Which live frames may be damaged: from an RTP packet that FFmpeg logs as lost to the next whole key frame."""
 
-import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import av.logging
 
+from stream.capture.ffmpeg_log import raise_log_level
 from stream.capture.status import Quality
 
 # FFmpeg's two lines about packets that never became part of a frame.
@@ -37,13 +37,9 @@ class RtpLossMonitor:
 def monitor_rtp_losses() -> Iterator[RtpLossMonitor]:
     """Give a monitor of the RTP packets that FFmpeg reports as lost in this thread, inside the block.
 
-    FFmpeg reports them only in its log: no packet and hardly any frame carries a mark. The log level is a setting of
-    the whole process, so it is raised here, and FFmpeg's other lines are kept away from stderr.
+    FFmpeg reports them only in its log: no packet and hardly any frame carries a mark.
     """
-    logging.getLogger("libav").setLevel(logging.CRITICAL)
-    av.logging.set_skip_repeated(False)  # two losses in a row read the same
-    if av.logging.get_level() is None:
-        av.logging.set_level(av.logging.WARNING)
+    raise_log_level(av.logging.WARNING)
     with av.logging.Capture(local=True) as lines:
         yield RtpLossMonitor(lines)
 

@@ -94,7 +94,7 @@ class LiveDecoder:
         self._stamps = opened.stamps
         self._codec = opened.codec
         if self._codec is not None:
-            self._codec.options |= _CONCEALMENT
+            self._codec.options |= _CONCEALMENT | {"max_pixels": str(options.max_pixels)}
         self._time_base = opened.time_base
         self._corruption = CorruptionState()
         self._packet_facts: dict[int, _PacketFacts] = {}

@@ -1,0 +1,215 @@
+"""Breaks in a frame's scan: levels that are off from one coded block on, of which the decoder does not complain."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ROWS = 4  # pixel rows read on each side of the border between two rows of blocks
+_MIN_STEP = 1.5  # levels; less lights nothing
+_MAX_STEP = 30.0  # levels beyond which a border counts no more: garbage blocks must not outweigh the others
+_MIN_RATIO = 1.6  # of the step to the spread of all borders; in sound footage one of 10,000 frames has it by chance
+_AGREEMENT = 0.8  # of the borders on the path of a break
+_AGREEMENT_ALONE = 0.9  # the same where the path runs along one side only
+_CLEAR_RATIO = 2.5
+_AGREEMENT_FAINT = 0.95  # below that ratio
+_STRONG = 3.5  # spreads
+_SHARP = 0.75  # of a step that the two rows of pixels at the border must show
+_TOLERANCE = 0.35  # of the step: how far a border may stray
+_NOISE_SHARE = 0.1  # of a frame in what is known of the spread of borders
+_RESTLESS = 4.0  # spreads beyond which a border shows other blocks than before
+_MIN_OTHER = 2.5  # levels beyond which this can be said
+_CONTRAST = 25.0  # levels between dark and bright blocks from which light and damage can be told apart
+_QUIET = 0.1  # of the borders in a row may be restless by themselves
+_TORN = 0.6  # of the borders behind a tear are restless
+_STRAY = 1.5  # spreads that a border on the path may stray in any case
+_FEW = 3  # rows of blocks below a tear; half the columns of the smallest frame
+_PATH = 8  # borders that a path must have; a shorter break lights next to nothing
+_SIDE = 5  # borders of a side that counts by itself: on fewer, garbage may hide where a break begins
+
+_CODED_BLOCKS = {"yuvj420p": (16, 16), "yuv420p": (16, 16), "yuvj422p": (8, 16), "yuv422p": (8, 16)}
+"""(rows, columns) of pixels that are coded together, by pixel format."""
+_ONE_BLOCK = (8, 8)
+_SCANNED = frozenset({"mjpeg", "mjpegb", "amv", "mpeg1video", "mpeg2video"})
+"""Codecs that code each block's level as the difference from the block before, so that an error runs on."""
+
+Borders = NDArray[np.float32]
+
+
+class ScanBreaks:
+    """Finds frames of one stream whose levels step at one coded block and stay off from there to the end of the scan.
+
+    In JPEG and MPEG-2 the mean of a block is coded as its difference from the block before. A flipped bit in one
+    leaves no error for the decoder to see, but shifts all blocks behind it, row by row, to the end of the picture or to
+    the next restart. The edge of that area follows the borders of the blocks and lies one row lower on the left than on
+    the right of the block where it began, or lies around the rest of one row. No light does that: a rolling shutter
+    cuts along a straight row, and other light knows no blocks.
+    """
+
+    def __init__(self, codec: str) -> None:
+        """Watch frames of `codec`, FFmpeg's name."""
+        self.possible = codec in _SCANNED
+        self._reference: Borders | None = None  # of the last frame that is not known as damaged
+        self._previous: Borders | None = None
+        self._marked = False
+        self._noise = 0.0
+
+    def found(self, luma: NDArray[Any], pixels: str, *, damaged: bool) -> bool:
+        """Return whether the scan of a frame breaks.
+
+        Args:
+            luma: (height, width) uint8.
+            pixels: FFmpeg's name of the pixel format.
+            damaged: the frame is known as damaged anyway: the next is not compared with it.
+        """
+        if not self.possible or luma.dtype != np.uint8:
+            return False
+        borders = _borders(luma, *_CODED_BLOCKS.get(pixels, _ONE_BLOCK))
+        change = _change(borders, self._reference)
+        broken = self._is_broken(change, self._reference)
+        if broken and self._marked and not self._is_broken(_change(borders, self._previous), self._previous):
+            # Two frames that differ from the reference in the same way: it is the reference that was damaged.
+            broken = False
+        self._previous, self._marked = borders, broken or damaged
+        if not self._marked:
+            self._reference = borders
+            if change is not None:
+                self._noise += _NOISE_SHARE * (_spread(change) - self._noise) if self._noise else _spread(change)
+        return broken
+
+    def _is_broken(self, change: Borders | None, reference: Borders | None) -> bool:
+        if change is None or reference is None:
+            return False
+        own = _spread(change)
+        return (
+            _breaks(change, max(own, self._noise))
+            or _tears(change, min(own, self._noise or own))
+            or _is_raised(change[2], reference[2])
+        )
+
+
+def _borders(luma: NDArray[Any], high: int, wide: int) -> Borders | None:
+    """Return the steps of level across the lower borders of the coded blocks, (3, rows - 1, columns).
+
+    First of the means of some pixel rows on each side, then of the two rows that touch, then the mean of the rows below
+    the border itself. None for too few blocks.
+    """
+    rows, columns = (luma.shape[0] - _ROWS) // high, luma.shape[1] // wide
+    if rows < 1 or columns < 2 * _FEW:
+        return None
+    below = np.zeros((rows, columns * wide), np.int16)
+    step = np.zeros_like(below)
+    touching = step
+    for offset in range(_ROWS):
+        below += luma[high + offset :: high, : columns * wide][:rows]
+        step -= luma[high - 1 - offset :: high, : columns * wide][:rows]
+        if not offset:
+            touching = below + step
+    sums = np.stack([below + step, touching, below]).reshape(3, rows, columns, wide).sum(axis=3, dtype=np.int32)
+    return sums.astype(np.float32) / np.array([_ROWS * wide, wide, _ROWS * wide], np.float32)[:, None, None]
+
+
+def _change(borders: Borders | None, reference: Borders | None) -> Borders | None:
+    """Return the steps that are new; None where frames cannot be compared."""
+    if borders is None or reference is None or borders.shape != reference.shape:
+        return None
+    return borders - reference
+
+
+def _spread(change: Borders) -> float:
+    """Return the levels that most steps stray by, as a standard deviation."""
+    return 1.48 * float(np.median(np.abs(change[0]))) + 0.05
+
+
+def _is_raised(change: Borders, reference: Borders) -> bool:
+    """Return whether all levels rose by the same number: the first block was damaged, and all others follow it.
+
+    Light raises bright places more than dark ones; only in a frame without contrast the two look alike.
+
+    Args:
+        change: (rows - 1, columns) levels gained.
+        reference: levels before.
+    """
+    low, middle, high = np.percentile(change, (5, 50, 95))
+    dark, bright = np.percentile(reference, (10, 90))
+    return bool(middle > _MIN_OTHER and high - low < _TOLERANCE * middle and bright - dark > _CONTRAST)
+
+
+def _tears(change: Borders, noise: float) -> bool:
+    """Return whether all is as before up to one block and hardly anything is behind it: blocks were lost or added.
+
+    What follows is then shown in the wrong place.
+    """
+    restless = np.abs(change[0]) > max(_MIN_OTHER, _RESTLESS * noise)
+    lines = np.flatnonzero(restless.mean(axis=1) > _QUIET)
+    if not lines.size or len(restless) - lines[0] < _FEW:
+        return False
+    first = int(lines[0])
+    begin = int(np.argmax(restless[first]))
+    behind = restless[first + 1 :]
+    return bool(
+        (not first or restless[:first].mean() <= _QUIET / 2)
+        and restless[first, begin:].mean() >= _AGREEMENT
+        and (not begin or behind[0, :begin].mean() >= _AGREEMENT)
+        and behind.mean() >= _TORN
+    )
+
+
+def _breaks(change: Borders, noise: float) -> bool:
+    """Return whether steps that are new lie along the path of a break.
+
+    Args:
+        change: (3, rows - 1, columns) changes of what `_borders` gives.
+        noise: levels that steps stray by themselves.
+    """
+    columns = change.shape[2]
+    padded = np.pad(np.clip(change[:2], -_MAX_STEP, _MAX_STEP), ((0, 0), (1, 1), (0, 0)))
+    # Sums over the borders left of each column and from it on, (rows + 1, columns).
+    left = np.pad(np.cumsum(padded[0], axis=1)[:, :-1], ((0, 0), (1, 0)))
+    right = padded[0].sum(axis=1, keepdims=True) - left
+    there = np.ones((len(left), 1), np.float32)
+    there[0] = there[-1] = 0
+    before = np.arange(columns)
+    after = columns - before
+    to_end = np.abs(right[:-1] + left[1:]) / np.sqrt(np.maximum(1, there[:-1] * after + there[1:] * before))
+    to_side = np.abs(right[:-1] - right[1:]) / np.sqrt((there[:-1] + there[1:]) * after)
+    for strength in (to_end, to_side):
+        row, column = divmod(int(np.argmax(strength)), columns)
+        upper, lower = padded[:, row], padded[:, row + 1]
+        if strength is to_end:
+            on, off = (upper[:, column:], lower[:, :column]), (upper[:, :column], lower[:, column:])
+        else:
+            on, off = (upper[:, column:], -lower[:, column:]), (upper[:, :column], lower[:, :column])
+        if _is_break([part for part in on if part.any()], [part for part in off if part.any()], noise):
+            return True
+    return False
+
+
+def _is_break(on: list[Borders], off: list[Borders], noise: float) -> bool:
+    """Return whether steps have the form of a break.
+
+    Args:
+        on: (2, borders) steps along its path, by side of the row of blocks where it begins.
+        off: the same of the other borders of this row.
+        noise: levels that steps stray by themselves.
+    """
+    if not on:
+        return False
+    path, touching = np.concatenate(on, axis=1)[:2]
+    step = float(np.median(path))
+    if abs(step) < max(_MIN_STEP, _MIN_RATIO * noise) or path.size < _PATH:
+        return False
+    stray = max(_TOLERANCE * abs(step), _STRAY * noise)
+    beyond = (path - step) * np.sign(step)
+    alike = float(np.mean(np.abs(beyond) <= stray))
+    # A strong one may end in black or white, where its steps differ.
+    strong = abs(step) > _STRONG * noise and float(np.mean(beyond >= -stray)) >= _AGREEMENT_ALONE
+    if abs(step) < _CLEAR_RATIO * noise and alike < _AGREEMENT_FAINT:
+        return False
+    return bool(
+        (strong or alike >= (_AGREEMENT if len(on) > 1 else _AGREEMENT_ALONE))
+        # The whole step lies between two rows of pixels: an edge a row beside the blocks' border is something else.
+        and _SHARP <= float(np.median(touching)) / step <= 1 / _SHARP
+        and all(abs(float(np.median(part[0])) - step) <= stray for part in on if part.shape[1] >= _SIDE)
+        and all(abs(float(np.median(part[0]))) <= stray for part in off if part.shape[1] >= _SIDE)
+    )

@@ -1,0 +1,1 @@
+"""Damaged recordings, and the child process that replays them."""
