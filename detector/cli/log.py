@@ -15,7 +15,7 @@ _PATIENCE_SECONDS = 0.5  # then nobody waits any more until the reader goes on
 class _Redacted(logging.Formatter):
     """Formats as usual, a message on one line, then takes out what must not be shown, tracebacks included."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - a name of the standard library
         return printable(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:

@@ -117,9 +117,18 @@ def real_time(clips: Iterable[WatchedClip]) -> list[WatchedClip]:
 def footage_table(clips: Sequence[WatchedClip]) -> Table:
     """Return a table clip by clip, and the total of those in real time that do not begin inside a flash."""
     table = Table(title="Real clips (flashes found / labelled; false alarms)")
-    columns = ("clip", "labelled", "found", "confirmed", "split", "pulses", "false candidates", "covered")
-    columns += ("false confirmed", "F1")
-    for column in columns:
+    columns = (
+        "labelled",
+        "found",
+        "confirmed",
+        "split",
+        "pulses",
+        "false candidates",
+        "covered",
+        "false confirmed",
+        "F1",
+    )
+    for column in ("clip", *counted):
         table.add_column(column, justify="left" if column == "clip" else "right")
     for clip in clips:
         _add_row(table, clip.name, clip.candidates, clip.confirmed)

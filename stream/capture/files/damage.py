@@ -170,7 +170,7 @@ class DamageMarks:
 
 def _same_decoder(codec: VideoCodecContext) -> VideoCodecContext:
     """Return a decoder like `codec` with one thread, in which the packet before a complaint is its reason."""
-    same = VideoCodecContext.create(codec.name, "r")
+    same: VideoCodecContext = VideoCodecContext.create(codec.name, "r")  # type: ignore[assignment]
     same.thread_type = "NONE"
     same.thread_count = 1
     same.extradata = codec.extradata

@@ -106,7 +106,9 @@ def _borders(luma: NDArray[Any], high: int, wide: int) -> Borders | None:
         if not offset:
             touching = below + step
     sums = np.stack([below + step, touching, below]).reshape(3, rows, columns, wide).sum(axis=3, dtype=np.int32)
-    return sums.astype(np.float32) / np.array([_ROWS * wide, wide, _ROWS * wide], np.float32)[:, None, None]
+    counts = np.array([_ROWS * wide, wide, _ROWS * wide], np.float32)[:, None, None]
+    means: Borders = sums.astype(np.float32) / counts
+    return means
 
 
 def _change(borders: Borders | None, reference: Borders | None) -> Borders | None:
