@@ -128,7 +128,7 @@ def footage_table(clips: Sequence[WatchedClip]) -> Table:
         "false confirmed",
         "F1",
     )
-    for column in ("clip", *counted):
+    for column in ("clip", *columns):
         table.add_column(column, justify="left" if column == "clip" else "right")
     for clip in clips:
         _add_row(table, clip.name, clip.candidates, clip.confirmed)
