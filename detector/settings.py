@@ -277,6 +277,9 @@ class FeedSettings(Section, frozen=True, kw_only=True):
     """So many messages wait for one slow subscriber; what goes beyond it fetches from the history."""
     requests_per_second: Annotated[float, Meta(ge=1, le=10_000)] = 50.0
     """What one client may ask of the history on average, twice that at once."""
+    max_connections: Annotated[int, Meta(ge=10, le=10_000)] = 500
+    """So many connections are open at once, on both ports together (a subscriber has two); then the address or key with
+    most of them loses the one that was silent longest."""
     farewell_seconds: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """When a run ends, its history is still served for this long, so that subscribers miss nothing."""
 

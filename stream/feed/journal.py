@@ -129,34 +129,34 @@ class Journal:
         with self._explained("read"):
             return [RelayPosition._make(row) for row in self._open.execute("select feed, run, sequence from upstream")]
 
-    def prune(self, retention: Retention, now: float, *, young: int | None = None) -> int:
-        """Delete the oldest messages that are past `retention`, at most 2000 at once.
+    def newest_utc(self) -> float | None:
+        """Return when the newest message was published, in seconds since 1970; None if there is none."""
+        with self._explained("read"):
+            row = self._open.execute("select published from message order by sequence desc limit 1").fetchone()
+        return None if row is None else float(row[0])
+
+    def prune_age(self, before_utc: float, *, young: int | None = None, most: int = _PRUNE_ROWS) -> int:
+        """Delete the oldest messages that were published before `before_utc`; return how many.
 
         Only the oldest are deleted, so a clock that steps back keeps messages longer, never shorter than later ones.
 
         Args:
-            retention: how long to keep messages.
-            now: seconds since 1970.
-            young: messages from this number on are not too old, whatever the clock said when they were published.
-
-        Returns:
-            How many were deleted; call again while there are some.
+            before_utc: seconds since 1970.
+            young: messages from this number on stay, whatever the clock said when they were published.
+            most: how many are deleted at once.
         """
-        with self._explained("prune"), self._transaction() as database:
-            kept = database.execute(
-                "select sequence from message where published >= ? order by sequence limit 1",
-                (now - retention.days * 86400,),
-            ).fetchone()
-            by_age = min(kept[0] if kept else self.last + 1, self.last + 1 if young is None else young)
-            boundary = max(by_age, self._boundary_by_size(retention.megabytes * 1e6))
-            boundary = min(boundary, self.first + _PRUNE_ROWS)
-            removed = database.execute("delete from message where sequence < ?", (boundary,)).rowcount
-        if removed:
-            with self._explained("prune"):
-                # As a script: `execute` would stop after the first page, since the statement gives no rows.
-                self._open.executescript("pragma incremental_vacuum")
-                self.first = self._first_kept()
-        return removed
+        boundary = min(self.first + most, self.last + 1 if young is None else young)
+        with self._explained("prune"):
+            kept = self._open.execute(
+                "select min(sequence) from message where sequence < ? and published >= ?", (boundary, before_utc)
+            ).fetchone()[0]
+        return self._delete_below(boundary if kept is None else kept)
+
+    def prune_size(self, megabytes: float) -> int:
+        """Delete the oldest messages, 2000 at most, if the file is larger than this; return how many."""
+        with self._explained("prune"):
+            boundary = self._boundary_by_size(megabytes * 1e6)
+        return self._delete_below(min(boundary, self.first + _PRUNE_ROWS))
 
     def restore_if_gone(self) -> bool:
         """Write the file again if it was deleted or replaced while open; return whether it was."""
@@ -247,6 +247,17 @@ class Journal:
             last = self._open.execute("select max(sequence) from message").fetchone()[0]
             given = self._open.execute("select seq from sqlite_sequence where name = 'message'").fetchone()
         return max(last or 0, given[0] if given else 0)
+
+    def _delete_below(self, boundary: int) -> int:
+        if boundary <= self.first:
+            return 0
+        with self._explained("prune"):
+            with self._transaction() as database:
+                removed = database.execute("delete from message where sequence < ?", (boundary,)).rowcount
+            # As a script: `execute` would stop after the first page, since the statement gives no rows.
+            self._open.executescript("pragma incremental_vacuum")
+            self.first = self._first_kept()
+        return removed
 
     def _boundary_by_size(self, limit_bytes: float) -> int:
         """Return the number below which messages must go to fit `limit_bytes`, judged by the average message."""

@@ -172,9 +172,10 @@ class AllowList:
         self._names: dict[str, str] = {}
         self.refresh()
 
-    def name_of(self, public: str) -> str | None:
-        """Return the client with this public key, or None if it may not connect."""
-        return self._names.get(public)
+    @property
+    def names(self) -> dict[str, str]:
+        """The clients that may connect, by public key."""
+        return self._names
 
     def refresh(self) -> set[str]:
         """Read the folder again; return the names of clients that lost access.

@@ -22,6 +22,7 @@ class FeedOptions:
         keep_megabytes: beyond this size the oldest messages are deleted; in memory 64 MB at most.
         send_queue_messages: how many may wait for one slow subscriber before it has to ask the history.
         requests_per_second: what one client may ask of the history on average.
+        max_connections: how many connections are open at once, on both ports together; a subscriber has two.
         keys: folder of the CURVE keys (`make_server_keys`); None lets every program of this machine connect.
         insecure: publish to other machines without keys.
         farewell_seconds: how long history is still served when the feed ends.
@@ -35,6 +36,7 @@ class FeedOptions:
     keep_megabytes: float = 1000.0
     send_queue_messages: int = 1000
     requests_per_second: float = 50.0
+    max_connections: int = 500
     keys: Path | None = None
     insecure: bool = False
     farewell_seconds: float = 1.0
@@ -58,7 +60,9 @@ class FeedCounters:
         requests_refused: history requests answered with an error.
         requests_dropped: history requests left without an answer, since they came too often.
         replies_unread: answers dropped, because their client does not read.
-        connections_refused: refused connections by reason.
+        connections: open connections, as of a second ago.
+        connections_refused: connections refused or ended for what their client did, by reason.
+        gateway_restarts: how often the process that serves subscribers was replaced.
     """
 
     published: int = 0
@@ -68,4 +72,6 @@ class FeedCounters:
     requests_refused: int = 0
     requests_dropped: int = 0
     replies_unread: int = 0
+    connections: int = 0
     connections_refused: dict[str, int] = field(default_factory=dict)
+    gateway_restarts: int = 0

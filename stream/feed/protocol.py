@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
-import zmq
 from msgspec import UNSET, Meta, UnsetType
 
 from stream.errors import FeedError
@@ -177,4 +176,6 @@ class FeedCapabilities:
 
 def feed_capabilities() -> FeedCapabilities:
     """Return what this Python's ZeroMQ can do."""
+    import zmq  # noqa: PLC0415 - the gateway's process does without it
+
     return FeedCapabilities(zmq.zmq_version(), zmq.pyzmq_version(), bool(zmq.has("curve")))

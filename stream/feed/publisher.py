@@ -1,13 +1,12 @@
-"""The publishing side of the event feed. Journal first, then PUB; a history socket one port up fills gaps."""
+"""The publishing side of the event feed. Journal first, then subscribers; the history, one port up, fills gaps."""
 
 import queue
+import selectors
 import socket
 import threading
 from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self
-
-import zmq
 
 from stream.errors import FeedError
 from stream.feed.journal import RelayPosition
@@ -28,8 +27,8 @@ class Publisher:
         with Publisher(options, schema, on_message=print_line) as feed:
             feed.publish(topic="ev.flash.roof", type="lightning.flash.v1", subject="roof", dataschema=URN, data=flash)
 
-    One thread owns the journal and the sockets. Leaving the block publishes what is queued and ends the thread. What
-    the thread raises is raised from `publish` and from leaving the block.
+    One thread owns the journal; a process of its own (`stream.feed.gateway`) serves whoever connects. Leaving the block
+    publishes what is queued and ends both. What the thread raises is raised from `publish` and from leaving the block.
 
     Args:
         options: how to publish.
@@ -158,7 +157,7 @@ class Publisher:
             with closing(PublisherLoop(self._options, self._schema, self._on_message, self.counters)) as loop:
                 self.feed = loop.feed
                 self.upstreams = loop.upstreams
-                loop.poller.register(self._wake_out, zmq.POLLIN)
+                loop.selector.register(self._wake_out, selectors.EVENT_READ)
                 self._started.set()
                 while not (self._stopping.is_set() and self._outgoing.empty()):
                     loop.wait()

@@ -1,19 +1,18 @@
 """The work of a publisher's thread: number, commit, publish, answer requests, send heartbeats."""
 
 import logging
+import selectors
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import Any
 
-import zmq
-
+from stream.feed.gateway.process import Gateway, check_exposure
 from stream.feed.history_service import HistoryService
 from stream.feed.journal import Journal
 from stream.feed.message import WireMessage
 from stream.feed.options import FeedCounters, FeedOptions
 from stream.feed.protocol import Endpoint, parse_endpoint
-from stream.feed.publisher_sockets import PublisherSockets, check_exposure
 from stream.feed.sequencer import OutgoingMessage, Sequencer
 
 _LOG = logging.getLogger("stream.feed")
@@ -26,7 +25,7 @@ OnMessage = Callable[[WireMessage], None]
 
 
 class PublisherLoop:
-    """Own the journal and the sockets of a publisher; made, used and closed in its thread.
+    """Own the journal and the gateway of a publisher; made, used and closed in its thread.
 
     Args:
         options: how to publish.
@@ -37,7 +36,7 @@ class PublisherLoop:
     Attributes:
         feed: the journal's id.
         upstreams: how far each other feed was relayed into this one before the start.
-        poller: wakes `wait`; further sockets may be registered.
+        selector: wakes `wait`; further sockets may be registered.
 
     Raises:
         FeedError: the endpoint is wrong, taken, or open to others without keys.
@@ -58,20 +57,14 @@ class PublisherLoop:
             self.feed = journal.feed
             self.upstreams = journal.upstreams()
             self._sequencer = stack.enter_context(closing(Sequencer(journal, options.site)))
-            self._sockets: PublisherSockets | None = None
+            self._gateway: Gateway | None = None
             if endpoint is not None:
-                self._sockets = PublisherSockets(
-                    endpoint, keys=options.keys, send_queue_messages=options.send_queue_messages
-                )
-                stack.callback(self._sockets.close)
+                self._gateway = Gateway(endpoint, options)
+                stack.callback(self._gateway.close)
             self._stack = stack.pop_all()
-        self.poller = self._sockets.poller if self._sockets else zmq.Poller()
+        self.selector = self._gateway.selector if self._gateway else selectors.DefaultSelector()
         self._history = HistoryService(
-            self._sequencer,
-            site=options.site,
-            heartbeat_seconds=options.heartbeat_seconds,
-            schema=schema,
-            requests_per_second=options.requests_per_second,
+            self._sequencer, site=options.site, heartbeat_seconds=options.heartbeat_seconds, schema=schema
         )
         if endpoint is not None and options.journal is None:
             _LOG.info(
@@ -82,28 +75,29 @@ class PublisherLoop:
             )
 
     def close(self) -> None:
-        """Close the sockets and the journal; a second call does nothing."""
+        """Close the gateway and the journal; a second call does nothing."""
         self._stack.close()
+        self.selector.close()
 
     def wait(self, limit_seconds: float = 60.0) -> None:
         """Sleep until there is something to do, at most `limit_seconds`."""
         now = time.monotonic()
         due = min(now + limit_seconds, self._next_maintenance)
-        if self._sockets is not None:
-            due = min(due, self._next_heartbeat)
-        self.poller.poll(max(0, int((due - now) * 1000) + 1))
+        if self._gateway is not None:
+            due = now if self._gateway.has_requests else min(due, self._next_heartbeat, self._gateway.due)
+        self.selector.select(max(0.0, due - now))
 
     def step(self, messages: list[OutgoingMessage]) -> None:
         """Publish `messages`, answer some requests, and do what is due: heartbeat, journal maintenance."""
         if messages:
             for wire in self._sequencer.add(messages):
-                if self._sockets is not None:
-                    self._sockets.publish(wire.frames())
+                if self._gateway is not None:
+                    self._gateway.publish(wire.frames())
                 self._counters.published += 1
                 if self._on_message is not None:
                     self._on_message(wire)
-        if self._sockets is not None:
-            self._serve(self._sockets)
+        if self._gateway is not None:
+            self._serve(self._gateway)
         if time.monotonic() >= self._next_maintenance:
             more = self._sequencer.maintain(self._options.retention)
             self._next_maintenance = time.monotonic() + (_MORE_TO_PRUNE_SECONDS if more else _MAINTENANCE_SECONDS)
@@ -111,7 +105,7 @@ class PublisherLoop:
 
     def drain(self) -> None:
         """Send the last number in heartbeats for `farewell_seconds`, so that subscribers can fetch what they miss."""
-        if self._sockets is None:
+        if self._gateway is None:
             return
         end = time.monotonic() + self._options.farewell_seconds
         while (now := time.monotonic()) < end:
@@ -119,27 +113,28 @@ class PublisherLoop:
             self.wait(end - now)
             self.step([])
 
-    def _serve(self, sockets: PublisherSockets) -> None:
-        sockets.handle_connections()
-        for frames in sockets.requests(_REQUESTS_PER_STEP):
-            reply = self._history.answer(frames, time.time())
-            if reply is not None and not sockets.reply(reply):
-                self._counters.replies_unread += 1
+    def _serve(self, gateway: Gateway) -> None:
+        gateway.step()
+        for request in gateway.requests(_REQUESTS_PER_STEP):
+            gateway.answer(request, self._history.answer(request.frames, time.time()))
         if time.monotonic() >= self._next_heartbeat:
             self._next_heartbeat = time.monotonic() + self._options.heartbeat_seconds
-            sockets.refresh_allowed()
+            gateway.refresh_allowed()
             self._sequencer.recover()
-            sockets.publish(self._history.heartbeat(time.time()))
+            gateway.publish(self._history.heartbeat(time.time()))
 
     def _count(self) -> None:
         counters = self._counters
-        if self._sockets is not None:
-            counters.connections_refused = dict(self._sockets.refusals.counts)
+        if self._gateway is not None:
+            counters.connections = self._gateway.connections
+            counters.connections_refused = dict(self._gateway.refusals.counts)
+            counters.requests_dropped = self._gateway.dropped
+            counters.replies_unread = self._gateway.unread
+            counters.gateway_restarts = self._gateway.restarts
         counters.not_durable = self._sequencer.not_durable
         counters.pruned = self._sequencer.pruned
         counters.requests_answered = self._history.answered
         counters.requests_refused = self._history.refused
-        counters.requests_dropped = self._history.dropped
 
 
 def _endpoint(options: FeedOptions) -> Endpoint | None:

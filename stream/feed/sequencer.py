@@ -13,6 +13,7 @@ from stream.errors import JournalError
 from stream.feed.journal import Journal, JournalRecord, RelayPosition, Retention
 from stream.feed.message import Message, WireMessage, utc_text
 from stream.feed.protocol import PAGE_BYTES, FeedPosition, encode
+from stream.feed.retention import Pruner
 
 _LOG = logging.getLogger("stream.feed")
 _RETRY_SECONDS = 1.0
@@ -54,10 +55,15 @@ class Sequencer:
         last: last number given.
         not_durable: messages that were published before they were on disk.
         dropped: messages dropped from memory while the journal could not be written.
-        pruned: messages deleted because they were past retention.
     """
 
-    def __init__(self, journal: Journal, site: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        site: str,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._journal = journal
         self._site = site
         self._clock = clock
@@ -65,17 +71,21 @@ class Sequencer:
         self._retry_at = 0.0
         self._failing = False
         self.run = secrets.token_hex(6)
-        self._began = time.monotonic()
+        self._pruner = Pruner(journal, clock, monotonic)
         self.run_first = journal.last + 1
         self.last = journal.last
         self.not_durable = 0
         self.dropped = 0
-        self.pruned = 0
 
     @property
     def durable(self) -> bool:
         """Whether messages are on disk before they are published."""
         return self._journal.durable and not self._failing
+
+    @property
+    def pruned(self) -> int:
+        """How many messages were deleted because they were past retention."""
+        return self._pruner.pruned
 
     @property
     def position(self) -> FeedPosition:
@@ -87,7 +97,7 @@ class Sequencer:
             feed=self._journal.feed,
             run=self.run,
             run_first=self.run_first,
-            run_seconds=round(self._age, 3),
+            run_seconds=round(self._pruner.run_seconds, 3),
             first=first,
             last=self.last,
         )
@@ -152,7 +162,7 @@ class Sequencer:
         self._failing = False
 
     def maintain(self, retention: Retention) -> bool:
-        """Restore a deleted journal file and prune one step; return whether there may be more to prune."""
+        """Restore a deleted journal file and prune one step; return whether the next step is due at once."""
         self.recover()
         if self._failing:
             return False
@@ -162,14 +172,10 @@ class Sequencer:
             self._fail(error)
             return False
         try:
-            # What this run published is no older than the run, though the clock may have been set since (1970 at boot).
-            young = self.run_first if self._age < retention.days * 86400 else None
-            removed = self._journal.prune(retention, self._clock(), young=young)
+            return self._pruner.step(retention)
         except JournalError as error:
             _LOG.warning("%s. Old messages stay for now", error)
             return False
-        self.pruned += removed
-        return removed > 0
 
     def close(self) -> None:
         """Try once more to write what is held, log what is lost, and close the journal."""
@@ -181,10 +187,6 @@ class Sequencer:
                 len(self._held),
             )
         self._journal.close()
-
-    @property
-    def _age(self) -> float:
-        return time.monotonic() - self._began
 
     def _without_known(self, messages: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
         new: list[OutgoingMessage] = []

@@ -31,7 +31,7 @@ KEYS = {
     "cascade": "reject_below confirm_above",
     "evidence": "clips before_seconds after_seconds",
     "feed": "site heartbeat_seconds endpoint journal keep_days keep_megabytes keys send_queue_messages "
-    "requests_per_second farewell_seconds",
+    "requests_per_second max_connections farewell_seconds",
 }
 """What users write into their settings files. Add a key freely; a change or removal breaks those files."""
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from detector.events import Flash, Media, Pulse, Verdict
 from stream import FeedOptions, Publisher, Received, Subscriber
 
@@ -23,6 +25,12 @@ def free_endpoint() -> str:
             except (OSError, OverflowError):
                 continue
             return f"tcp://127.0.0.1:{port}"
+
+
+def gateway_process() -> psutil.Process:
+    """The process that serves this test's only publisher."""
+    (found,) = [one for one in psutil.Process().children() if "stream.feed.gateway" in " ".join(one.cmdline())]
+    return found
 
 
 def options_for(endpoint: str | None, journal: Path | None = None, **more: Any) -> FeedOptions:

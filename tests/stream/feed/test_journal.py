@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stream import HistoryFilter, JournalError, read_history
-from stream.feed.journal import Journal, JournalRecord, RelayPosition, Retention
+from stream.feed.journal import Journal, JournalRecord, RelayPosition
 
 
 def records(first: int, count: int, *, published: float = 0.0, size: int = 20) -> list[JournalRecord]:
@@ -105,7 +105,7 @@ def test_a_killed_publisher_leaves_no_lock_behind(tmp_path: Path) -> None:
 def test_numbers_never_come_back_even_when_everything_was_forgotten(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
     journal.append(records(1, 5, published=0.0))
-    assert journal.prune(Retention(days=1, megabytes=100), now=2 * 86400) == 5
+    assert journal.prune_age(1 * 86400) == 5
     assert (journal.first, journal.last) == (6, 5)
     journal.close()
     again = Journal(tmp_path / "j.db")
@@ -116,17 +116,17 @@ def test_numbers_never_come_back_even_when_everything_was_forgotten(tmp_path: Pa
 def test_only_messages_older_than_the_limit_are_forgotten(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
     journal.append([*records(1, 3, published=0.0), *records(4, 2, published=1.5 * 86400)])
-    assert journal.prune(Retention(days=1, megabytes=100), now=2 * 86400) == 3
+    assert journal.prune_age(1 * 86400) == 3
     assert [entry.sequence for entry in journal.since(0, 10)] == [4, 5]
-    assert journal.prune(Retention(days=1, megabytes=100), now=2 * 86400) == 0
+    assert journal.prune_age(1 * 86400) == 0
     journal.close()
 
 
 def test_a_clock_that_stepped_back_never_makes_a_later_message_go_first(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
     journal.append([*records(1, 2, published=10 * 86400), *records(3, 2, published=0.0)])
-    assert journal.prune(Retention(days=1, megabytes=100), now=10 * 86400) == 0
-    assert journal.prune(Retention(days=1, megabytes=100), now=12 * 86400) == 4
+    assert journal.prune_age(9 * 86400) == 0
+    assert journal.prune_age(11 * 86400) == 4
     journal.close()
 
 
@@ -135,7 +135,7 @@ def test_a_journal_beyond_its_size_forgets_the_oldest_and_the_file_shrinks(tmp_p
     for first in range(1, 3001, 500):
         journal.append(records(first, 500, size=2000))
     before = (tmp_path / "j.db").stat().st_size
-    while journal.prune(Retention(days=1e4, megabytes=2), now=0):
+    while journal.prune_size(2):
         pass
     left = [entry.sequence for entry in journal.since(0, 5000)]
     assert left[-1] == 3000

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.feed.history_service import HistoryService
-from stream.feed.journal import Journal, Retention
+from stream.feed.journal import Journal
 from stream.feed.protocol import WireMessage, encode
 from stream.feed.reassembly import Cursor, Reassembler, Received, StartPosition, SubscriberNotice
 from stream.feed.sequencer import OutgoingMessage, Sequencer
@@ -30,9 +30,7 @@ class Publisher:
 
     def restart(self) -> None:
         self.sequencer = Sequencer(self.journal, "test")
-        self.history = HistoryService(
-            self.sequencer, site="test", heartbeat_seconds=1.0, schema={}, requests_per_second=1e9
-        )
+        self.history = HistoryService(self.sequencer, site="test", heartbeat_seconds=1.0, schema={})
 
     def publish(self, count: int) -> list[WireMessage]:
         packed = self.sequencer.add([OUTGOING] * count) if count else []
@@ -57,8 +55,7 @@ class Publisher:
     def answer(self, reassembler: Reassembler) -> list[bytes] | None:
         """What the history says to what `reassembler` asks now; None if it asks nothing."""
         request = reassembler.next_request()
-        answer = self.history.answer([b"me", encode(request)], 0.0) if request else None
-        return answer[1:] if answer else None
+        return self.history.answer([encode(request)], 0.0) if request else None
 
 
 class Listener:
@@ -213,7 +210,7 @@ def test_pruned_history_is_told_as_lost_with_its_numbers_and_the_rest_still_come
     publisher.publish(3)
     listener.catch_up(publisher)
     publisher.publish(4)
-    publisher.journal.prune(Retention(days=1e-9, megabytes=1), now=4e9)
+    publisher.journal.prune_age(4e9)
     publisher.publish(2)
     listener.catch_up(publisher)
     assert listener.ids == publisher.ids[:3] + publisher.ids[7:]
@@ -224,7 +221,7 @@ def test_pruned_history_is_told_as_lost_with_its_numbers_and_the_rest_still_come
 def test_history_pruned_to_nothing_is_told_as_lost_too() -> None:
     publisher, listener = Publisher(), Listener()
     publisher.publish(3)
-    publisher.journal.prune(Retention(days=1e-9, megabytes=1), now=4e9)
+    publisher.journal.prune_age(4e9)
     listener.catch_up(publisher)
     assert listener.ids == []
     assert "3 messages (1 to 3)" in listener.notices[-1].text
