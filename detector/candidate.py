@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from detector.events import Pulse
 from stream import Frame
 
+SLOW_SECONDS = 0.5
+"""Where frames are as far apart, most flashes are over within one: how suddenly a light came cannot be seen."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LightCurve:
@@ -125,6 +128,12 @@ class Candidate:
     quiet: tuple[Frame, ...] = ()
     quality: tuple[str, ...] = ()
     context: CandidateContext = CandidateContext()
+
+    @property
+    def frame_interval(self) -> float:
+        """Seconds from the frame before its onset to the onset, or the onset's own duration."""
+        before = self.before
+        return self.onset.duration if before is None else max(self.onset.duration, self.onset.seconds - before.seconds)
 
     @property
     def roaming(self) -> float:

@@ -13,7 +13,7 @@ class DetectorError(Exception):
                 - ModelNotLoaded    it could not load the model
         - OutputError       results cannot be written where they were asked for
         - LabelsError       labels or results to be scored cannot be read
-        - NoVideoFound           a folder holds nothing to replay (detector.run.replay)
+        - NoVideoFound           a folder holds nothing to replay (detector.run.recordings)
     """
 
 

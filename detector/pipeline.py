@@ -1,19 +1,25 @@
 """From the frames of one source to the revisions of its flashes: prefilter, verifier and publication."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Protocol
 
 import msgspec
 
-from detector.candidate import Candidate
+from detector.candidate import SLOW_SECONDS, Candidate
 from detector.events import SOFTWARE, Flash, Media, State, Verdict
 from detector.output.media import CandidateMedia, ClipSource, MediaWriter
 from stream import Frame, utc_text
 
+_log = logging.getLogger(__name__)
+
+_JUDGED_INTERVALS = 5  # the median of so many ignores a frame that was left out
 _MOST = 0.5  # of a file's frames so far
 _MOSTLY_DAMAGED = "most frames of this file so far are damaged"
+NOTHING_BEFORE = "it was lit in the first frame: nothing is known of the scene before"
 
 VerdictCallback = Callable[[Candidate, Verdict], None]
 
@@ -86,13 +92,34 @@ class SourceDetector:
         self._open: dict[str, FlashRevisions] = {}
         self._frames = 0
         self._damaged = 0
+        self._intervals: list[float] | None = []  # None once they were judged
+        self._last_seconds: float | None = None
 
     def push(self, frame: Frame) -> None:
         """Take the next frame."""
         self._frames += 1
         self._damaged += bool(frame.quality)
+        if self._intervals is not None:
+            self._judge_rate(frame, self._intervals)
         for candidate in self._prefilter.push(frame):
             self._take(candidate)
+
+    def _judge_rate(self, frame: Frame, intervals: list[float]) -> None:
+        """Say once where frames are too far apart to see how suddenly a light comes."""
+        if self._last_seconds is not None:
+            intervals.append(frame.seconds - self._last_seconds)
+        self._last_seconds = frame.seconds
+        if len(intervals) < _JUDGED_INTERVALS:
+            return
+        self._intervals = None
+        usual = median(intervals)
+        if usual >= SLOW_SECONDS:
+            _log.warning(
+                "%s: its frames are %.1f s apart: a flash is over within one, and how suddenly a light came cannot be "
+                "seen; the photometric verifier is sure of nothing there",
+                self._file or frame.camera,
+                usual,
+            )
 
     def finish(self) -> None:
         """The source has ended, or is away for now: close what is open."""
@@ -116,12 +143,20 @@ class SourceDetector:
         def answer(judged: Candidate, verdict: Verdict) -> None:
             if unsure and verdict.lightning:
                 verdict = msgspec.structs.replace(verdict, lightning=None, reason=_MOSTLY_DAMAGED)
+            verdict = _as_far_as_known(judged, verdict)
             record.revise(judged, verdict, None if media is None else _decided(media, verdict))
 
         # A file has time; a live camera never waits for a verifier.
         self._verifier.ask(candidate, answer, wait=self._file is not None)
         if media is not None:
             media.stage()  # many may wait for a slow verifier: their clips would take the memory
+
+
+def _as_far_as_known(candidate: Candidate, verdict: Verdict) -> Verdict:
+    """Return `verdict`, without a confirmation where the light was on from the first frame: lamps are so too."""
+    if not verdict.lightning or candidate.context.frames_before:
+        return verdict
+    return msgspec.structs.replace(verdict, lightning=None, reason=NOTHING_BEFORE)
 
 
 def _decided(media: CandidateMedia, verdict: Verdict) -> Media:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stream.capture.addresses import camera_name, redact
     from stream.capture.clip_buffer import Clip
-    from stream.capture.files.growing_file import GrowingFile
+    from stream.capture.files.growing_file import GrowingFile, StandardInput
+    from stream.capture.files.image_sequence import IMAGE_SUFFIXES, ImageSequence
+    from stream.capture.files.joined_video import JoinedVideo, gap_after
     from stream.capture.files.video_file import Video
+    from stream.capture.files.video_streams import StreamChoice, choose_streams
     from stream.capture.frame import Frame
     from stream.capture.live.backoff import Backoff
     from stream.capture.live.camera import Camera
@@ -49,6 +52,9 @@ _HOME = {
     "GrowingFile": "capture.files.growing_file",
     "HistoryFilter": "feed.journal_reader",
     "HostClock": "capture.timing.host_clock",
+    "IMAGE_SUFFIXES": "capture.files.image_sequence",
+    "ImageSequence": "capture.files.image_sequence",
+    "JoinedVideo": "capture.files.joined_video",
     "JournalError": "errors",
     "JournalRecord": "feed.journal",
     "Message": "feed.message",
@@ -58,6 +64,8 @@ _HOME = {
     "RECEIVE_BYTES": "capture.live.network",
     "Received": "feed.reassembly",
     "RelayPosition": "feed.journal",
+    "StandardInput": "capture.files.growing_file",
+    "StreamChoice": "capture.files.video_streams",
     "StreamError": "errors",
     "Subscriber": "feed.subscriber",
     "SubscriberNotice": "feed.reassembly",
@@ -67,7 +75,9 @@ _HOME = {
     "WireMessage": "feed.message",
     "allow_client": "feed.keys",
     "camera_name": "capture.addresses",
+    "choose_streams": "capture.files.video_streams",
     "feed_capabilities": "feed.protocol",
+    "gap_after": "capture.files.joined_video",
     "granted_receive_bytes": "capture.live.network",
     "list_clients": "feed.keys",
     "load_opencv": "capture.opencv",
@@ -85,6 +95,7 @@ _HOME = {
 }
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "RECEIVE_BYTES",
     "AsyncSubscriber",
     "Backoff",
@@ -101,6 +112,8 @@ __all__ = [
     "GrowingFile",
     "HistoryFilter",
     "HostClock",
+    "ImageSequence",
+    "JoinedVideo",
     "JournalError",
     "JournalRecord",
     "Message",
@@ -109,6 +122,8 @@ __all__ = [
     "Quality",
     "Received",
     "RelayPosition",
+    "StandardInput",
+    "StreamChoice",
     "StreamError",
     "Subscriber",
     "SubscriberNotice",
@@ -118,7 +133,9 @@ __all__ = [
     "WireMessage",
     "allow_client",
     "camera_name",
+    "choose_streams",
     "feed_capabilities",
+    "gap_after",
     "granted_receive_bytes",
     "list_clients",
     "load_opencv",

@@ -44,11 +44,15 @@ def seconds_of(text: str) -> float:
     return value
 
 
-def recording_at(text: str) -> Path:
-    """Return a file or folder; an address of a camera is none."""
+def recording_at(text: str) -> Path | str:
+    """Return a file or folder, or as text the http(s) URL of a recording or - for standard input."""
+    if text == "-":
+        return text
     if "://" in text and not Path(text).exists():
+        if text.partition("://")[0].lower() in ("http", "https"):
+            return text
         raise argparse.ArgumentTypeError(
-            f"{text} is an address, not a file: for a camera use watch, and fetch a recording first"
+            f"{text} is an address, not a file: for a camera use watch; recordings are opened over http and https"
         )
     return Path(text)
 

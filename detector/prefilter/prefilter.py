@@ -1,19 +1,18 @@
 """Frames in, candidates out: sudden, positive, coherent light, judged by what each camera's blocks do by themselves."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from detector.candidate import Candidate
 from detector.prefilter.background import Background
 from detector.prefilter.blocks import Grid, Mask, Polygon, Region, WatchedArea, block_luma
+from detector.prefilter.first_light import FirstLight
 from detector.prefilter.frame_buffer import FrameBuffer
 from detector.prefilter.frame_change import ChangeDetector, FrameChange
 from detector.prefilter.learner import SceneLearner
 from detector.prefilter.lit_region import Baseline
 from detector.prefilter.onset import OnsetDetector
-from detector.prefilter.tracker import CandidateTracker, FrameSelection
+from detector.prefilter.tracker import CandidateTracker, FrameSelection, candidate_id
 from detector.settings import PrefilterSettings
 from stream import Frame
 
@@ -46,6 +45,7 @@ class Prefilter:
         self._background = Background(step_seconds=settings.step_seconds, memory_seconds=settings.noise_memory_seconds)
         self._changes = ChangeDetector(settings, self._background, self._area)
         self._onsets = OnsetDetector(settings, self._frames)
+        self._first_light = FirstLight(settings, self._area)
         self._tracker: CandidateTracker | None = None
         self._learner = SceneLearner(settings, self._background, self._area, self._frames)
         self._change: FrameChange | None = None
@@ -68,11 +68,18 @@ class Prefilter:
         else:
             self._learn(frame, grid, change)
         self._remember(frame, grid, change)
+        if self._first_light.push(frame, grid, quiet=self.quiet):
+            found += self._hindsight()
         return found
 
     def flush(self) -> list[Candidate]:
         """Close what is still open at the end of the source."""
-        return self._close(self._tracker, cut_off=True) if self._tracker is not None else []
+        return self._close(self._tracker, cut_off=True) if self._tracker is not None else self._hindsight()
+
+    def _hindsight(self) -> list[Candidate]:
+        """Return the flash that was on in the first frame, if that is known only now."""
+        found = self._first_light.candidate()
+        return [] if found is None else [found]
 
     @property
     def change(self) -> FrameChange | None:
@@ -170,12 +177,3 @@ class FrameKey:
     seconds: float
     epoch: int
     quality: tuple[str, ...]
-
-
-def candidate_id(camera: str, frame: Frame) -> str:
-    """Return a name for a candidate that starts with `frame`, unique over cameras and runs."""
-    if frame.utc is None:
-        when = f"{frame.seconds:.3f}s"
-    else:
-        when = datetime.fromtimestamp(frame.utc, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-    return f"{camera}-{when}-{secrets.token_hex(2)}"

@@ -1,5 +1,8 @@
 """Third stage: one open candidate while it runs: the blocks it lit, its frames, and when it is over."""
 
+import secrets
+from datetime import UTC, datetime
+
 import numpy as np
 
 from detector.candidate import Candidate, CandidateContext
@@ -277,3 +280,12 @@ def _is_blank(grid: Grid) -> bool:
     """Return whether most of the frame is saturated, so that it shows nothing."""
     white = max(BLANK_LEVELS, float(grid.max()) - BLANK_SPREAD_LEVELS)
     return bool(np.count_nonzero(grid >= white) > BLANK_SHARE * grid.size)
+
+
+def candidate_id(camera: str, frame: Frame) -> str:
+    """Return a name for a candidate that starts with `frame`, unique over cameras and runs."""
+    if frame.utc is None:
+        when = f"{frame.seconds:.3f}s"
+    else:
+        when = datetime.fromtimestamp(frame.utc, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+    return f"{camera}-{when}-{secrets.token_hex(2)}"

@@ -165,6 +165,11 @@ def distinct_names(addresses: Sequence[str]) -> list[str]:
         count = 1
         while name in names:
             count += 1
-            name = f"{base[: 31 - len(str(count))]}-{count}"
+            name = joined_name(base, count)
         names.append(name)
     return names
+
+
+def joined_name(base: str, number: int) -> str:
+    """Return the camera name `base` with a number behind it, no longer than a name may be."""
+    return f"{base[: 31 - len(str(number))]}-{number}"

@@ -2,42 +2,36 @@
 
 import errno
 import logging
-import os
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-from detector.errors import DetectorError, UsageError
+from detector.errors import DetectorError
 from detector.pipeline import SourceDetector
-from detector.run.cameras import distinct_names
+from detector.run.cameras import distinct_names, joined_name
+from detector.run.recordings import STANDARD_INPUT, Recording
 from stream import (
     CaptureOptions,
     Frame,
     GrowingFile,
+    ImageSequence,
+    JoinedVideo,
     OpenError,
+    StandardInput,
     StreamError,
     Video,
     VideoError,
+    choose_streams,
     open_video,
-    printable,
     redact,
 )
 
 _log = logging.getLogger(__name__)
 
-_SUFFIXES = (
-    "3g2 3gp asf avi divx dv f4v flv m2t m2ts m4v mkv mov mp4 mpeg mpg mts mxf nut ogv trp ts vob webm wmv "
-    "360 dav insv mod tod "  # these containers as GoPro, Dahua, Insta360 and JVC call them
-    "264 265 h264 h265 hevc m2v mjpeg mjpg y4m"  # bare streams
-)
-VIDEO_SUFFIXES = frozenset(f".{name}" for name in _SUFFIXES.split())
-
-
-class NoVideoFound(DetectorError):
-    """A folder holds no file that looks like video."""
+AnyVideo = Video | ImageSequence | JoinedVideo
 
 
 class Progress(Protocol):
@@ -66,6 +60,7 @@ class ReplayOptions:
         start_utc: UTC of the first frame, seconds since 1970, if known.
         history_seconds: how much of what was read is kept for clips.
         follow_seconds: how long to wait at the end of a file that still grows; None where files are whole.
+        stream: number of the one video stream to watch; None for all that differ.
     """
 
     capture: CaptureOptions
@@ -73,64 +68,7 @@ class ReplayOptions:
     start_utc: float | None = None
     history_seconds: float = 0.0
     follow_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """One file to watch, and what events call it: a name of its own among the files of a run."""
-
-    path: Path
-    name: str
-
-
-def find_videos(paths: Sequence[Path], overwritten: Collection[Path] = ()) -> list[Recording]:
-    """Return the files named, and the videos in the folders named (sub-folders too, nothing hidden), each once.
-
-    A file in a folder is called by its path in there, another one by its name; if two would be called the same, all
-    are called by their paths as given.
-
-    Args:
-        paths: files and folders.
-        overwritten: real paths of clips that this run removes; they are no recordings.
-
-    Raises:
-        NoVideoFound: a folder has none.
-        UsageError: a file that is named would be removed.
-    """
-    found: dict[str, tuple[Path, Path]] = {}
-    for given in paths:
-        if Path(os.path.realpath(given)) in overwritten:
-            raise UsageError(f"{given}: --overwrite would remove it, a clip of the earlier run; choose another --out")
-        files = _videos_in(given, overwritten) if given.is_dir() else [given]
-        for path in files:
-            short = path.relative_to(given) if path != given else Path(path.name)
-            found.setdefault(os.path.realpath(path), (path, short))
-    names = [_as_text(short) for _, short in found.values()]
-    if len(set(names)) < len(names):
-        names = [_as_text(path) for path, _ in found.values()]
-    return [Recording(path, name) for (path, _), name in zip(found.values(), names, strict=True)]
-
-
-def _videos_in(folder: Path, overwritten: Collection[Path]) -> list[Path]:
-    inside = sorted(
-        file
-        for file in folder.rglob("*")
-        # What begins with a dot is no recording: macOS leaves a `._name.mp4` beside each file, trash is hidden too.
-        if file.suffix.lower() in VIDEO_SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-        and file.is_file()
-    )
-    recordings = [file for file in inside if file.resolve() not in overwritten]
-    if len(recordings) < len(inside):
-        _log.info("%s: left out %d clips of the run that is overwritten", folder, len(inside) - len(recordings))
-    if not recordings:
-        raise NoVideoFound(f"{folder}: no video in this folder (looked for {' '.join(sorted(VIDEO_SUFFIXES))})")
-    return recordings
-
-
-def _as_text(path: Path) -> str:
-    """Return a name fit for a message; an old disk may hold one that is not UTF-8, and a stranger's one anything."""
-    return printable(os.fsencode(path).decode(errors="replace"))
+    stream: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +88,7 @@ class Outcome:
 
 def replay_files(
     recordings: Sequence[Recording],
-    detector_of: Callable[[str, str, Video], SourceDetector],
+    detector_of: Callable[[str, str, AnyVideo], SourceDetector],
     options: ReplayOptions,
     progress: Progress,
     stop: Event,
@@ -166,41 +104,117 @@ def replay_files(
     """
     problems: list[str] = []
     tried = 0
-    cameras = distinct_names([str(recording.path) for recording in recordings])
-    for recording, camera in zip(recordings, cameras, strict=True):
-        path = recording.path
+    names = _CameraNames([str(recording.path) for recording in recordings])
+    for recording, camera in zip(recordings, names.given, strict=True):
         if stop.is_set():
             break
         tried += 1
-        try:
-            with open_video(
-                _source(path, options, stop),
-                name=camera,
-                options=options.capture,
-                start_utc=options.start_utc,
-                history_seconds=options.history_seconds,
-            ) as video:
-                progress.begin(path, video.duration_seconds)
-                whole = _watch(video, detector_of(camera, recording.name, video), options, progress, stop)
-            progress.end(None)
-            if not whole:
-                break
-        except (OpenError, VideoError) as error:
-            if stop.is_set() and options.follow_seconds is not None:
-                progress.end(None)
-                break  # it ends where it was when we were stopped
-            problems.append(str(error))
-            progress.end(str(error))
-        except Exception as error:
-            if _ends_the_run(error):
-                raise
-            _log.debug("%s: unexpected failure", path, exc_info=True)
-            problem = f"{path}: cannot be watched any further: {type(error).__name__}: {redact(error)}"
+        replayed = _Replay(recording, camera, detector_of, options, progress, stop)
+        whole, problem = replayed.run(names)
+        if problem is not None:
             problems.append(problem)
-            progress.end(problem)
+        if not whole:
+            break
     else:
         return Outcome(tuple(problems), tried, stopped=False)
     return Outcome(tuple(problems), tried, stopped=True)
+
+
+class _CameraNames:
+    """Names of cameras, each given once.
+
+    Attributes:
+        given: one for each recording.
+    """
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self.given = distinct_names(addresses)
+        self._taken = set(self.given)
+
+    def of_stream(self, camera: str, number: int) -> str:
+        """Return a name for a video stream of the recording that is called `camera`."""
+        name = joined_name(camera, number)
+        while name in self._taken:
+            name = joined_name(name, number)
+        self._taken.add(name)
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    """The replay of one recording."""
+
+    recording: Recording
+    camera: str
+    detector_of: Callable[[str, str, AnyVideo], SourceDetector]
+    options: ReplayOptions
+    progress: Progress
+    stop: Event
+
+    def run(self, names: _CameraNames) -> tuple[bool, str | None]:
+        """Return whether it was not stopped, and what kept it from being watched to its end."""
+        try:
+            with self._open(self.camera, self.options.stream) as video:
+                numbers = self._streams(video)
+                if len(numbers) == 1 and numbers[0] in (self.options.stream, 1):
+                    return self._watch_stream(video, self.camera), None
+            for number in numbers:
+                camera = self.camera if len(numbers) == 1 else names.of_stream(self.camera, number)
+                with self._open(camera, number) as video:
+                    if not self._watch_stream(video, camera):
+                        return False, None
+        except (OpenError, VideoError) as error:
+            if self.stop.is_set() and self.options.follow_seconds is not None:
+                self.progress.end(None)
+                return False, None  # it ends where it was when we were stopped
+            self.progress.end(str(error))
+            return True, str(error)
+        except Exception as error:
+            if _ends_the_run(error):
+                raise
+            _log.debug("%s: unexpected failure", self.recording.name, exc_info=True)
+            problem = f"{self.recording.path}: cannot be watched any further: {type(error).__name__}: {redact(error)}"
+            self.progress.end(problem)
+            return True, problem
+        return True, None
+
+    def _open(self, camera: str, number: int | None) -> AnyVideo:
+        options = self.options
+        if self.recording.parts:
+            return JoinedVideo(
+                self.recording.parts, camera, options.capture, options.start_utc, options.history_seconds, number
+            )
+        return open_video(
+            _source(self.recording.source, options, self.stop),
+            name=camera,
+            options=options.capture,
+            start_utc=options.start_utc,
+            history_seconds=options.history_seconds,
+            stream=number,
+        )
+
+    def _streams(self, video: AnyVideo) -> tuple[int, ...]:
+        """Return the numbers of the video streams to watch, and say which are left out."""
+        source, options = self.recording.source, self.options
+        if options.stream is not None or video.streams == 1:
+            return (options.stream or 1,)
+        if options.follow_seconds is not None or source == STANDARD_INPUT:
+            left_out = f"{video.streams - 1} more video streams are left out, since it can be read only once"
+            _log.warning("%s: %s; to watch another: --stream N", self.recording.name, left_out)
+            return (1,)
+        choice = choose_streams(str(source), options.capture)
+        for line in choice.left_out:
+            _log.warning("%s (to watch it alone: --stream N)", line)
+        if len(choice.watched) > 1:
+            _log.info("%s: %d video streams differ; each is watched", self.recording.name, len(choice.watched))
+        return choice.watched
+
+    def _watch_stream(self, video: AnyVideo, camera: str) -> bool:
+        self.progress.begin(self.recording.path, video.duration_seconds)
+        detector = self.detector_of(camera, self.recording.name, video)
+        whole = _watch(video, detector, self.options, self.progress, self.stop)
+        self.progress.end(None)
+        return whole
 
 
 def _ends_the_run(error: Exception) -> bool:
@@ -209,9 +223,11 @@ def _ends_the_run(error: Exception) -> bool:
     return lost or isinstance(error, StreamError | DetectorError)
 
 
-def _source(path: Path, options: ReplayOptions, stop: Event) -> Path | GrowingFile:
+def _source(source: Path | str, options: ReplayOptions, stop: Event) -> Path | str | GrowingFile:
     wait = options.follow_seconds
-    return path if wait is None else GrowingFile(path, wait, stop.is_set)
+    if source == STANDARD_INPUT:
+        return StandardInput(stop.is_set)
+    return source if wait is None or isinstance(source, str) else GrowingFile(source, wait, stop.is_set)
 
 
 def _watch(

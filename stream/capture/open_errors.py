@@ -2,11 +2,13 @@
 
 import errno
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import av
 
 from stream.capture.addresses import host_of, is_url, redact
+from stream.capture.allowed import kind_of_refused
 from stream.errors import OpenError
 
 _REFUSED = {
@@ -18,6 +20,10 @@ _REFUSED = {
     av.error.DecoderNotFoundError: "no decoder for its video",
     av.error.DemuxerNotFoundError: "not a known kind of video",
 }
+
+
+# FFmpeg's error where a format is on no list of ours.
+_HINTS = {av.error.ArgumentError: " (with a playlist or another text, by which other hosts might be opened)"}
 
 
 def explain_open_error(address: str, error: Exception, *, silent_seconds: float | None = None) -> OpenError:
@@ -35,7 +41,7 @@ def explain_open_error(address: str, error: Exception, *, silent_seconds: float 
     if isinstance(error, av.error.HTTPOtherClientError):
         return OpenError(f"{shown}: the camera offers no video there ({reason_of(error)})", permanent=True)
     if not is_url(address):
-        return OpenError(f"{shown}: {_explain_file(error)}", permanent=True)
+        return OpenError(f"{shown}: {_explain_file(address, error)}", permanent=True)
     if host_of(address) is None:
         return OpenError(f"{shown}: no host can be read from it; expected rtsp://HOST:554/PATH or so", permanent=True)
     if not _has_possible_port(shown):
@@ -55,8 +61,8 @@ def _explain_network(address: str, error: Exception, silent_seconds: float | Non
         return f"{where} did not answer {limit}; is the camera on and reachable?"
     if unknown_host(host):
         return _explain_host(host, meant=meant)
-    if isinstance(error, av.error.InvalidDataError):
-        return f"{where} answered, but not with video; check the port and the path"
+    if isinstance(error, av.error.InvalidDataError | ValueError):
+        return f"{where} answered, but not with video{_HINTS.get(type(error), '')}; check the port and the path"
     if urlsplit(address).scheme in ("rtsps", "https") and getattr(error, "errno", None) == errno.EIO:
         return (
             f"no trusted TLS connection to {where}; a camera that signs its own certificate needs it named in "
@@ -98,12 +104,24 @@ def port_of(address: str) -> int:
         return 0
 
 
-def _explain_file(error: Exception) -> str:
+def _explain_file(address: str, error: Exception) -> str:
+    if isinstance(error, av.error.InvalidDataError | ValueError):
+        kind = kind_of_refused(_head_of(address))
+        if kind is not None:
+            return f"is {kind}"
     if isinstance(error, av.error.InvalidDataError):
         return "is not a video, or its beginning or index is missing (a recording that was never finished)"
     if isinstance(error, OSError) and error.errno == errno.EACCES:
         return "may not be read: permission denied"
     return f"cannot be opened: {reason_of(error)}"
+
+
+def _head_of(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(64)
+    except OSError:
+        return b""
 
 
 def reason_of(error: Exception) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from detector.cli.main import main
-from detector.run.replay import find_videos
+from detector.run.recordings import find_videos
 from storm import ClipFormat, FlashPlan, LookalikePlan, Plan, Scene, write_clip
 
 FULL_BYTES = 100  # no file may grow beyond this, as where a disk is full
@@ -390,3 +390,62 @@ def test_a_wrong_flag_or_setting_is_named_with_its_value(
     assert (out, len(err.splitlines())) == ("", 1)
     assert said in err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_flash_on_the_first_frame_of_a_file_is_reported_without_a_confirmation(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plan = Plan(seconds=4.0, size=(320, 180), flashes=(FlashPlan(kind="sheet", at=1.0),))
+    scene = Scene(plan)
+    write_clip(scene, tmp_path / "whole.mp4", ClipFormat())
+    begins = scene.truth().flashes[0][0]
+    cut = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        str(tmp_path / "whole.mp4"),
+        "-vf",
+        f"trim=start={begins - 0.001},setpts=PTS-STARTPTS",
+    ]
+    subprocess.run([*cut, str(tmp_path / "cut.mp4")], check=True)
+    assert main(["replay", str(tmp_path / "cut.mp4"), "--json", "--verifier", "photometric"]) == 0
+    (flash,) = [event["data"] for event in events_of(capfd.readouterr().out)]
+    assert (flash["state"], flash["start_seconds"]) == ("unverified", 0.0)
+    assert "nothing is known of the scene before" in flash["verdict"]["reason"]
+
+
+def test_each_video_stream_of_a_file_is_watched_under_a_name_of_its_own(
+    storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = ["-f", "lavfi", "-i", "mandelbrot=size=320x180:rate=25"]
+    both = tmp_path / "both.mp4"
+    mixed = ["ffmpeg", "-v", "error", *noise, "-i", str(storm[0]), "-map", "0:v", "-map", "1:v", "-c:v:1", "copy"]
+    subprocess.run([*mixed, "-c:v:0", "mpeg4", "-t", "6", str(both)], check=True)
+    (tmp_path / "both-2.mp4").write_bytes(storm[0].read_bytes())
+    assert main(["replay", str(both), str(tmp_path / "both-2.mp4"), "--json", "--verifier", "photometric"]) == 0
+    data = [event["data"] for event in events_of(capfd.readouterr().out) if event["data"]["state"] == "confirmed"]
+    assert {(flash["camera"], flash["file"]) for flash in data} == {("both-2-2", "both.mp4"), ("both-2", "both-2.mp4")}
+    assert main(["replay", str(both), "--json", "--verifier", "photometric", "--stream", "1"]) == 0
+    assert not events_of(capfd.readouterr().out)
+    assert main(["replay", str(both), "--verifier", "photometric", "--stream", "3"]) == 1
+    assert "holds 2 video streams, none with number 3" in capfd.readouterr().err
+
+
+def test_standard_input_is_watched(storm: tuple[Path, Any], tmp_path: Path) -> None:
+    stream = tmp_path / "storm.ts"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(storm[0]), "-c", "copy", str(stream)], check=True)
+    command = [sys.executable, "-m", "detector", "replay", "-", "--json", "--verifier", "photometric"]
+    done = subprocess.run(command, input=stream.read_bytes(), capture_output=True, check=True, timeout=100)
+    states = [event["data"]["state"] for event in events_of(done.stdout.decode())]
+    assert states.count("confirmed") == 2
+
+
+def test_a_series_of_one_frame_a_second_is_said_to_tell_little(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=1", "-t", "10"]
+    subprocess.run([*made, str(tmp_path / "slow.mkv")], check=True)
+    assert main(["replay", str(tmp_path / "slow.mkv"), "--verifier", "photometric"]) == 0
+    err = capfd.readouterr().err
+    assert err.count("its frames are 1.0 s apart") == 1

@@ -23,21 +23,25 @@ from detector.cli.options import (
 )
 from detector.cli.progress import ReplayProgress, stopped_line, summary_line
 from detector.cli.signals import stop_on_signals
-from detector.cli.types import folder_of, recording_at, seconds_of, start_of
+from detector.cli.types import count_of, folder_of, recording_at, seconds_of, start_of
 from detector.errors import UsageError
 from detector.output.printer import print_event
 from detector.output.run_folder import RunFolder
 from detector.output.tables import FlashTable
 from detector.pipeline import SourceDetector
-from detector.run.replay import ReplayOptions, find_videos, replay_files
+from detector.run.recordings import find_videos, join_segments
+from detector.run.replay import AnyVideo, ReplayOptions, replay_files
 from detector.run.session import Session, open_session
-from stream import Video
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Inputs, outputs, and how to replay."""
     parser.add_argument(
-        "inputs", nargs="+", type=recording_at, metavar="FILE|FOLDER", help="video files, or folders with video"
+        "inputs",
+        nargs="+",
+        type=recording_at,
+        metavar="FILE|FOLDER|URL|-",
+        help="video files, folders with video or with images, recordings on a web server (also HLS), - for stdin",
     )
     parser.add_argument(
         "--out",
@@ -65,6 +69,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="when the first frame of the one file was taken, e.g. 2026-11-22T21:29:03.5Z; otherwise its creation "
         "time, if any",
     )
+    parser.add_argument(
+        "--stream",
+        type=count_of,
+        metavar="N",
+        help="watch the Nth video stream of each file alone (default: all that differ, as NAME-1, NAME-2)",
+    )
+    parser.add_argument(
+        "--joined",
+        action="store_true",
+        help="read the segments of a recorder as one recording: files of one folder that follow each other by the "
+        "times in their names, or by their numbers",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add_verifier_arguments(parser)
     add_publish_arguments(parser, always=False)
@@ -79,6 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--overwrite: without --out nothing is written; give the folder, or leave out --overwrite")
     folder = None if arguments.out is None else RunFolder(arguments.out, overwrite=arguments.overwrite)
     recordings = find_videos(arguments.inputs, () if folder is None else folder.clips)
+    if arguments.joined:
+        recordings = join_segments(recordings, settings.capture)
     count = len(recordings)
     if arguments.start is not None and count > 1:
         raise UsageError(
@@ -100,7 +118,9 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.quiet:
             console.print(session.line, style="dim", soft_wrap=True)
         history = session.history_seconds(settings)
-        options = ReplayOptions(settings.capture, arguments.realtime, arguments.start, history, arguments.follow)
+        options = ReplayOptions(
+            settings.capture, arguments.realtime, arguments.start, history, arguments.follow, arguments.stream
+        )
         outcome = replay_files(recordings, partial(_file_detector, session, folder), options, progress, stop)
         session.drain()
     if not arguments.json and table.found:
@@ -120,7 +140,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if problems or not_written else 0
 
 
-def _file_detector(session: Session, folder: RunFolder | None, camera: str, file: str, video: Video) -> SourceDetector:
+def _file_detector(
+    session: Session, folder: RunFolder | None, camera: str, file: str, video: AnyVideo
+) -> SourceDetector:
     """Return what finds the flashes of one file; the run's folder is made once there is something to watch."""
     if folder is not None:
         folder.begin()

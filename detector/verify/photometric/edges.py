@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from detector.candidate import Candidate
+from detector.candidate import SLOW_SECONDS, Candidate
 
-# A flash lasts a tenth of a second to two. Frames as far apart show one at most, and cannot tell how it came and went.
-SLOW_SECONDS = 0.5
 # Light that has not yet fallen by a fifth may as well be a lamp that was just switched on.
 LEAST_FALL = 0.2
 SLOW = "its frames are too far apart to show how it came and went"
@@ -14,7 +12,7 @@ CUT_OFF = "the recording ended before it went out"
 
 def why_unsure(candidate: Candidate) -> str | None:
     """Return why `candidate` can be no more than `unverified`, however like lightning it is; None where it can."""
-    if candidate.onset.duration >= SLOW_SECONDS:
+    if candidate.frame_interval >= SLOW_SECONDS:
         return SLOW
     return CUT_OFF if candidate.context.cut_off and largest_fall(candidate) < LEAST_FALL else None
 

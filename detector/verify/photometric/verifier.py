@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from detector.candidate import Candidate
+from detector.candidate import SLOW_SECONDS, Candidate
 from detector.events import Verdict
 from detector.settings import PhotometricSettings
 from detector.verify.photometric.damage import may_be_damage
@@ -17,6 +17,8 @@ from detector.verify.probability import logistic
 PRIOR_LOG_ODDS = 1.5
 # A rejected light's reason names so many doubts, the strongest that matter: one log-odds is a factor of 2.7.
 MAX_DOUBTS, MIN_DOUBT_LOG_ODDS = 3, 1.0
+# Where frames are further apart than a flash lasts, a lamp that was on for a moment looks the same.
+MOST_WHERE_SLOW = 0.7
 DAMAGED = "its frames are damaged, and what is left of one may look like this"
 
 
@@ -66,6 +68,8 @@ class PhotometricVerifier:
                 costs[f"{clue.doubt} ({clue.key} {value:.3g})"] = -added
         self._fireworks.add(candidate, evidence.get("specks", 0.0), evidence.get("fallen_share", 0.0))
         probability = logistic(log_odds)
+        if candidate.frame_interval >= SLOW_SECONDS:
+            probability = min(probability, MOST_WHERE_SLOW)
         settings = self._settings
         threshold = settings.damaged_threshold if candidate.quality else settings.threshold
         lightning: bool | None = probability >= threshold
@@ -80,13 +84,26 @@ class PhotometricVerifier:
             # More is asked of damaged frames than of others.
             reason = DAMAGED if probability >= settings.threshold else _doubts(costs)
         return Verdict(
-            lightning=None if doubtful else lightning,
+            lightning=lightning,
             probability=round(probability, 4),
             verifier=self.name,
             evidence=evidence,
             seconds=round(time.perf_counter() - began, 6),
             reason=reason,
         )
+
+    def _decide(
+        self, candidate: Candidate, probability: float, if_it_went_out: float, costs: dict[str, float]
+    ) -> tuple[bool | None, str | None]:
+        """Return whether it is lightning, None where that cannot be told, and the reason where it is not."""
+        settings = self._settings
+        threshold = settings.damaged_threshold if candidate.quality else settings.threshold
+        if probability >= threshold:
+            return (None, DAMAGED) if may_be_damage(candidate) else (True, None)
+        if if_it_went_out >= threshold and ended_while_lit(candidate):
+            return None, ENDED_LIT
+        # More is asked of damaged frames than of others.
+        return False, DAMAGED if probability >= settings.threshold else _doubts(costs)
 
 
 def _doubts(costs: dict[str, float]) -> str:

@@ -4,6 +4,7 @@ import logging
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +17,13 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from stream.capture.addresses import is_url, redact
+from stream.capture.allowed import FORMATS, open_options
 from stream.capture.files.growing_file import GrowingFile
+from stream.capture.hls import HlsReader, is_playlist
 from stream.capture.open_errors import explain_open_error
 from stream.capture.options import CaptureOptions, tls_options
 from stream.capture.status import Clock
+from stream.capture.web import may_be_redirect, redirected
 from stream.errors import OpenError
 
 log = logging.getLogger(__name__)
@@ -42,6 +46,7 @@ class Recording:
         duration_seconds: from the first frame to the end of the last, if stated.
         measured: streams that `duration_seconds` is stated for together.
         duration_slack_seconds: how much of that duration may be missing before the recording counts as cut short.
+        opened: closes what was opened.
     """
 
     container: InputContainer
@@ -51,27 +56,31 @@ class Recording:
     duration_seconds: float | None
     measured: tuple[Stream, ...]
     duration_slack_seconds: float
+    opened: ExitStack
 
     def close(self) -> None:
         """Free the decoder and the file."""
         # Decoder threads that still run while their context is freed may wait for the interpreter for ever.
         self.stream.codec_context.flush_buffers()
-        self.container.close()
+        self.opened.close()
 
 
-def open_recording(source: str | GrowingFile, options: CaptureOptions) -> Recording:
-    """Open the recording at or in `source`.
+def open_recording(source: str | GrowingFile, options: CaptureOptions, number: int | None = None) -> Recording:
+    """Open the recording at or in `source` for its video stream of this number, from 1, or the first.
 
     Raises:
         OpenError: it is not there, or not video.
     """
-    container = open_container(source, options)
-    try:
-        stream = video_stream(container, redact(source))
-        refuse_odd_sizes(stream.codec_context.width, stream.codec_context.height, redact(source), options.max_pixels)
-    except OpenError:
-        container.close()
-        raise
+    source = readable(source, options)
+    with ExitStack() as opening:
+        if isinstance(source, HlsReader):
+            opening.callback(source.close)
+        container = open_container(source, options)
+        opening.callback(container.close)
+        stream = video_stream(container, redact(source), number)
+        codec = stream.codec_context
+        refuse_odd_sizes(codec.width, codec.height, redact(source), options.max_pixels)
+        opened = opening.pop_all()
     stream.codec_context.options |= {"max_pixels": str(options.max_pixels)}  # a size may also come later
     stream.codec_context.thread_type = "AUTO"
     stream.codec_context.thread_count = options.file_threads
@@ -87,6 +96,7 @@ def open_recording(source: str | GrowingFile, options: CaptureOptions) -> Record
         duration_seconds=duration,
         measured=measured,
         duration_slack_seconds=max(least, share * (duration or 0)),
+        opened=opened,
     )
 
 
@@ -159,7 +169,16 @@ def refuse_what_is_not_a_file(address: str, *, may_be_empty: bool = False) -> No
         raise OpenError(f"{address}: is empty (0 bytes); the recording or copy failed", permanent=True)
 
 
-def open_container(source: str | GrowingFile, options: CaptureOptions) -> InputContainer:
+def readable(source: str | GrowingFile, options: CaptureOptions) -> "str | GrowingFile | HlsReader":
+    """Return what to open for `source`: a playlist is read by ourselves.
+
+    Raises:
+        OpenError: it is a playlist, and cannot be read.
+    """
+    return HlsReader(source, options) if isinstance(source, str) and is_playlist(source) else source
+
+
+def open_container(source: str | GrowingFile | HlsReader, options: CaptureOptions) -> InputContainer:
     """Open the container at or in `source`.
 
     Raises:
@@ -169,12 +188,19 @@ def open_container(source: str | GrowingFile, options: CaptureOptions) -> InputC
     limits = (options.open_seconds, options.open_seconds) if is_url(address) else None
     if isinstance(source, str) and not is_url(source):
         source = f"file:{source}"  # a path may hold what looks like a protocol
+    # FFmpeg decodes some frames to learn what they are.
+    limited = {"max_pixels": str(options.max_pixels)}
+    asked = open_options(address) | tls_options(address, options) | limited
+    if isinstance(source, HlsReader):
+        asked, limits = {"format_whitelist": FORMATS} | limited, None  # it has time limits of its own
     try:
-        trust = tls_options(address, options)
-        # FFmpeg decodes some frames to learn what they are.
-        limited = trust | {"max_pixels": str(options.max_pixels)}
-        container = av.open(source, mode="r", metadata_errors="replace", timeout=limits, options=limited)
+        container = av.open(source, mode="r", metadata_errors="replace", timeout=limits, options=asked)
     except (av.FFmpegError, OSError, ValueError) as error:
+        elsewhere = (
+            redirected(address, options) if isinstance(source, str) and may_be_redirect(address, error) else None
+        )
+        if elsewhere is not None:
+            return open_container(elsewhere, options)
         raise explain_open_error(address, error) from None  # its text and its cause hold the password
     return container
 
@@ -184,11 +210,11 @@ def is_still(container: InputContainer) -> bool:
     return container.format.name.startswith("image2") or container.format.name.endswith("_pipe")
 
 
-def video_stream(container: InputContainer, shown: str) -> VideoStream:
-    """Return its first video stream; `shown` names the source in errors.
+def video_streams(container: InputContainer, shown: str) -> list[VideoStream]:
+    """Return its video streams, cover images left out; `shown` names the source in errors.
 
     Raises:
-        OpenError: it holds none, or no decoder for it is there.
+        OpenError: it holds none.
     """
     if is_still(container):
         raise OpenError(f"{shown}: is a still image, not a video", permanent=True)
@@ -196,9 +222,23 @@ def video_stream(container: InputContainer, shown: str) -> VideoStream:
     if not streams:
         kind = "sound but no video" if container.streams.audio else "no video"
         raise OpenError(f"{shown}: holds {kind}; name a video file", permanent=True)
-    if streams[0].codec_context is None:
+    return streams
+
+
+def video_stream(container: InputContainer, shown: str, number: int | None = None) -> VideoStream:
+    """Return its video stream of this number, from 1, or the first; `shown` names the source in errors.
+
+    Raises:
+        OpenError: it holds none of that number, or no decoder for it is there.
+    """
+    streams = video_streams(container, shown)
+    if number is not None and number > len(streams):
+        held = "1 video stream" if len(streams) == 1 else f"{len(streams)} video streams"
+        raise OpenError(f"{shown}: holds {held}, none with number {number}; count from 1", permanent=True)
+    stream = streams[0 if number is None else number - 1]
+    if stream.codec_context is None:
         raise OpenError(f"{shown}: no decoder for its video; convert it with: ffmpeg -i IN OUT.mp4", permanent=True)
-    return streams[0]
+    return stream
 
 
 def has_time_stamps(container: InputContainer) -> bool:

@@ -1,6 +1,9 @@
-"""A recording that is still being written, read while it grows."""
+"""Recordings that are read once, as they come: a file that is still being written, and standard input."""
 
+import os
+import select
 import struct
+import sys
 import time
 from collections.abc import Callable
 from os import SEEK_END
@@ -71,3 +74,24 @@ class GrowingFile:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+
+class StandardInput(GrowingFile):
+    """The bytes that another program writes to this one; `str()` says so."""
+
+    def __init__(self, stopped: Callable[[], bool]) -> None:
+        """Prepare to read; `stopped` is asked while nothing comes, which ends it once it returns true."""
+        super().__init__(Path("standard input"), 0.0, stopped)
+        self._number = sys.stdin.fileno()
+
+    def is_finished_mp4(self) -> bool:
+        """Return False: what comes is not known yet."""
+        return False
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes and at least one; none at the end."""
+        while not self._stopped():
+            # Windows waits for sockets only: there a stop is seen when something comes.
+            if sys.platform == "win32" or select.select([self._number], [], [], _POLL_SECONDS)[0]:
+                return os.read(self._number, size)
+        return b""

@@ -1,5 +1,6 @@
 """Recorded video: every frame of a file or URL, in order, with its time."""
 
+import logging
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -10,12 +11,27 @@ from av.video.frame import VideoFrame
 
 from stream.capture.addresses import redact
 from stream.capture.clip_buffer import Clip, ClipBuffer
-from stream.capture.files.avi import PresentationOrder
-from stream.capture.files.container import DEFAULT_RATE, LEAST_SIDE, FileUtc, Recording, demux_known, open_recording
+from stream.capture.files.container import (
+    DEFAULT_RATE,
+    LEAST_SIDE,
+    FileUtc,
+    Recording,
+    demux_known,
+    open_recording,
+    video_streams,
+)
 from stream.capture.files.damage import DamageMarks
 from stream.capture.files.growing_file import GrowingFile
+from stream.capture.files.presentation_order import (
+    EXAMINED_PACKETS,
+    AviOrder,
+    PresentationOrder,
+    StampOrder,
+    stamps_follow_decoding,
+)
 from stream.capture.files.scan_break import ScanBreaks
 from stream.capture.frame import Frame
+from stream.capture.hls import is_playlist
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.open_errors import reason_of
 from stream.capture.options import CaptureOptions
@@ -23,6 +39,10 @@ from stream.capture.status import Clock
 from stream.capture.timing.timeline import MonotonicTimeline
 from stream.errors import OpenError, VideoError
 
+log = logging.getLogger(__name__)
+
+_OTHER_LENGTH, _LEAST_SECONDS = 0.1, 0.5  # a length further from the stated one, by share and in seconds, is said
+_LAST_PART_BYTES = 512  # of a closing boundary and its headers
 _FEW_PACKETS = 50  # below this many, a failed share says little
 
 
@@ -37,6 +57,7 @@ class Video:
         codec: FFmpeg's name of the codec.
         frame_rate: frames per second as stated by the container, if at all.
         duration_seconds: from the first frame to the end of the last as stated by the container, if at all.
+        streams: how many video streams the recording holds; one of them is read.
     """
 
     def __init__(
@@ -46,6 +67,7 @@ class Video:
         options: CaptureOptions,
         start_utc: float | None,
         history_seconds: float = 0.0,
+        stream: int | None = None,
     ) -> None:
         """Open `source`; see `open_video`.
 
@@ -58,11 +80,13 @@ class Video:
         self._options = options
         self._start_utc = start_utc
         self._history_seconds = history_seconds
+        self._stream = stream
         self._pass = self._begin_pass()
         recording = self._pass.recording
         self.codec = recording.stream.codec_context.name
         self.frame_rate = recording.frame_rate
         self.duration_seconds = recording.duration_seconds
+        self.streams = len(video_streams(recording.container, self.address))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -132,14 +156,14 @@ class Video:
 
     def _begin_pass(self) -> "_Pass":
         try:
-            recording = open_recording(self._source, self._options)
+            recording = open_recording(self._source, self._options, self._stream)
         except OpenError:
             if isinstance(self._source, GrowingFile):
                 self._source.close()
             raise
         frames = _FrameBuilder(self.name, self.address, recording, self._options.jump_seconds, self._start_utc)
         clips = ClipBuffer(self._history_seconds, recording.stream)
-        grows = isinstance(self._source, GrowingFile)
+        grows = isinstance(self._source, GrowingFile) or is_playlist(self._source)
         return _Pass(recording, frames, clips, self._options, address=self.address, grows=grows)
 
 
@@ -175,11 +199,11 @@ class _Pass:
         self._address = address
         self._grows = grows
         self._sound = recording.sound if clips.keeps else None
-        self._order = frames.order
         self._damage = frames.damage
         self._extent = _Extent(recording)
         self._packets = 0
         self._failed = 0
+        self._read_bytes = 0
 
     def close(self) -> None:
         """Free the decoder and the file; it may be called twice."""
@@ -194,16 +218,19 @@ class _Pass:
         wanted = recording.measured
         if self._sound is not None and self._sound not in wanted:
             wanted = (*wanted, self._sound)
-        packets = demux_known(recording.container, *wanted)
+        packets = self._examined(demux_known(recording.container, *wanted))
         while not self.closed:  # reading from a closed container would end the process
             try:
                 packet = next(packets)
             except StopIteration:
                 return
             except (av.FFmpegError, OSError) as error:
-                self.read_error = reason_of(error)
+                if not self._is_end(error):
+                    self.read_error = reason_of(error)
                 return
             if packet.stream.index == video:
+                if packet.pos is not None:
+                    self._read_bytes = packet.pos + packet.size
                 self._packets += 1
                 self._extent.add_video(packet)
                 self._keep(packet)
@@ -216,6 +243,26 @@ class _Pass:
             f"{self._address}: was closed, or read again from its beginning, while it was read; "
             "open it twice to read it twice at once"
         )
+
+    def _examined(self, packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":
+        """Yield `packets`; before that, look whether the stamps of the first ones are those of decoding."""
+        stream = self.recording.stream
+        if self.frames.order is not None or not stream.codec_context.has_b_frames:
+            yield from packets
+            return
+        first: list[av.Packet[Any]] = []
+        try:
+            while sum(packet.stream is stream for packet in first) < EXAMINED_PACKETS:
+                first.append(next(packets))
+        except StopIteration:
+            pass
+        except (av.FFmpegError, OSError) as error:
+            self.read_error = reason_of(error)
+        if stamps_follow_decoding([packet for packet in first if packet.stream is stream]):
+            self.frames.order = StampOrder()
+        yield from first
+        if self.read_error is None:
+            yield from packets
 
     def decode(self, packet: "av.Packet[Any] | None") -> Iterator[Frame]:
         """Yield the frames that come out when `packet` goes in; None flushes the decoder."""
@@ -259,16 +306,31 @@ class _Pass:
             raise VideoError(
                 f"{self._address}: breaks off after {reached:.2f} of {promised:.2f} s: recording or copy was cut short"
             )
+        if promised and not self._grows and abs(reached - promised) > max(_OTHER_LENGTH * promised, _LEAST_SECONDS):
+            log.warning(
+                "%s: holds %.2f s by its time stamps, but %.2f s are stated: one of them is wrong, and times in it may "
+                "be off by that; if it plays well, convert it first with: ffmpeg -i IN OUT.mp4",
+                self._address,
+                reached,
+                promised,
+            )
         share = self._failed / self._packets
         if self._packets >= _FEW_PACKETS and share > self._options.max_failed_fraction:
             raise VideoError(f"{self._address}: {share:.0%} of {self._packets} frames would not decode: damaged file")
 
+    def _is_end(self, error: Exception) -> bool:
+        """Return whether reading failed at the end: FFmpeg looks for a further part behind the last of an MPJPEG."""
+        container = self.recording.container
+        at_end = container.size - self._read_bytes <= _LAST_PART_BYTES
+        return container.format.name == "mpjpeg" and isinstance(error, av.error.InvalidDataError) and at_end
+
     def _keep(self, packet: "av.Packet[Any]") -> None:
-        if self._order is None:
+        order = self.frames.order
+        if order is None:
             self.clips.add(packet)
             return
-        self._order.add(packet)
-        for settled in self._order.settled():
+        order.add(packet)
+        for settled in order.settled():
             self.clips.add(settled)
 
 
@@ -309,7 +371,7 @@ class _FrameBuilder:
         damaged: those of them that may be damaged.
         damage: tells which they are.
         size: (width, height) of the last one.
-        order: presentation times of an AVI file.
+        order: presentation times, where packets carry those of decoding.
         utc: maps its seconds to UTC.
     """
 
@@ -320,7 +382,7 @@ class _FrameBuilder:
         self.count = 0
         self.damaged = 0
         self.size = (codec.width, codec.height)
-        self.order = PresentationOrder() if container.format.name == "avi" else None
+        self.order: PresentationOrder | None = AviOrder() if container.format.name == "avi" else None
         self.utc = FileUtc(address, recording, start_utc)
         start = None
         if self.order is None and container.start_time is not None:

@@ -25,6 +25,7 @@ class Connected:
         time_base: seconds that one tick of the time stamps stands for.
         template: its stream, where that holds the parameter sets and the packets do not (RTMP, FLV, MP4).
         stamps: whether its frames carry time stamps; else their arrival stands for them.
+        timed: whether their arrival tells when they were taken; not where they waited somewhere for seconds.
     """
 
     frame_seconds: float
@@ -32,6 +33,7 @@ class Connected:
     time_base: float = 0.0
     template: VideoStream | None = None
     stamps: bool = True
+    timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

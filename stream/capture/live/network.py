@@ -15,7 +15,9 @@ from av.format import Flags
 from av.video.stream import VideoStream
 
 from stream.capture.addresses import host_of, is_url, redact
+from stream.capture.allowed import FORMATS, open_options
 from stream.capture.files.container import is_still
+from stream.capture.hls import HlsReader, is_playlist
 from stream.capture.live.connection import Connected, Connection, Item, Packet
 from stream.capture.live.refusal import explain_refusal
 from stream.capture.live.rtsp_login import RtspLogin
@@ -23,6 +25,7 @@ from stream.capture.live.socket_watch import SocketWatch
 from stream.capture.open_errors import explain_open_error, port_of, reason_of
 from stream.capture.options import CaptureOptions, tls_options
 from stream.capture.timing.corruption import monitor_rtp_losses
+from stream.capture.web import may_be_redirect, redirected
 from stream.errors import OpenError, StreamError
 
 # A read without data for this long returns, so that a stop is seen; the connection is kept.
@@ -33,8 +36,8 @@ RECEIVE_BYTES = 4 << 20
 _SHORT_ANSWER_BYTES = 4096  # less is no video: a few replies at most
 
 _CONFIGURATION_RECORD = b"\x01"  # first byte of parameter sets of H.264 and H.265 kept apart from the packets
-_PLAYLISTS = ("hls", "dash")  # FFmpeg's names; after every interruption they repeat what they gave before
 _RECORDINGS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")  # a live one has no known size
+_MOST_AHEAD_SECONDS = 60.0  # of a playlist's packets; stamps further away begin anew
 _NO_STAMPS: Any = Flags.no_timestamps.value  # an int, whatever PyAV's types say
 _NTP_TO_UNIX = 2_208_988_800  # seconds from 1900 to 1970
 _ARRIVAL_BASE = Fraction(1, 1_000_000)  # time base of stamps made from arrival
@@ -80,6 +83,7 @@ class NetworkConnection(Connection):
         self._name = name
         self._options = options
         self._watch: SocketWatch | None = None
+        self._pace: _Pace | None = None
         super().__init__(name, address, deliver)
 
     def release(self) -> None:
@@ -108,6 +112,8 @@ class NetworkConnection(Connection):
                 "recordings are for replay",
                 permanent=True,
             )
+        if is_playlist(self._address):
+            return self._open_playlist(opened)
         if not self._own_login.is_set():
             try:
                 return self._open(opened, self._address)
@@ -123,6 +129,24 @@ class NetworkConnection(Connection):
             return self._open(opened, local)
         except av.error.HTTPUnauthorizedError as error:
             raise explain_open_error(self._address, error) from None
+
+    def _open_playlist(self, opened: ExitStack) -> tuple[InputContainer, SocketWatch]:
+        reader = HlsReader(self._address, self._options, self._release_asked.is_set)
+        opened.callback(reader.close)
+        if reader.ended:
+            raise OpenError(
+                f"{redact(self._address)}: is a recording (a playlist that is complete), not a camera; use replay",
+                permanent=True,
+            )
+        self._pace = _Pace(self._release_asked)
+        watch = self._watch = opened.enter_context(self._new_watch(self._address))
+        try:
+            container = av.open(reader, options={"format_whitelist": FORMATS}, metadata_errors="replace")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self._refuse_endless(watch)
+            raise explain_open_error(self._address, error) from None
+        opened.callback(container.close)
+        return container, watch
 
     def _open(self, opened: ExitStack, address: str) -> tuple[InputContainer, SocketWatch]:
         """Open `address`: that of the source, or of the relay to it.
@@ -149,6 +173,10 @@ class NetworkConnection(Connection):
                 raise
             except (av.FFmpegError, OSError, ValueError) as error:
                 self._refuse_endless(watch)
+                elsewhere = redirected(address, self._options) if may_be_redirect(address, error) else None
+                if elsewhere is not None:
+                    self._address = elsewhere
+                    return self._open(opened, elsewhere)
                 waited = time.monotonic() - began
                 unanswered = waited > 0.9 * self._options.open_seconds and (watch.received or 0) < _SHORT_ANSWER_BYTES
                 raise explain_open_error(self._address, error, silent_seconds=waited if unanswered else None) from None
@@ -183,6 +211,9 @@ class NetworkConnection(Connection):
             watch.reset()
             if packet.size == 0:  # the flush packet after the end
                 return
+            if self._pace is not None:
+                self._pace.wait(packet)
+                began = time.monotonic()
             arrival = time.monotonic()
             delayed = arrival - began > 0.95 * READ_SECONDS
             if delayed:
@@ -200,11 +231,9 @@ class NetworkConnection(Connection):
         instead = "give the camera's own stream: rtsp://..., or http://... for MJPEG"
         if is_still(container):
             what = "a still image"
-        elif kind in _PLAYLISTS:
-            what = f"a playlist ({kind.upper()}), whose segments come late and do not say when they were recorded"
-        elif kind in _RECORDINGS and container.size > 0 and container.duration:
+        elif self._pace is None and kind in _RECORDINGS and container.size > 0 and container.duration:
             what = f"a recording of {container.duration / av.time_base:.0f} s, not a camera"
-            instead = "download it and use replay"
+            instead = "use replay, which takes such addresses"
         else:
             return
         raise OpenError(f"{redact(self._address)}: is {what}; {instead}", permanent=True)
@@ -221,7 +250,9 @@ class NetworkConnection(Connection):
         time_base = float(stream.time_base or 1 / 90000) if stamps else float(_ARRIVAL_BASE)
         apart = (codec.extradata or b"").startswith(_CONFIGURATION_RECORD)
         template = stream if apart else None
-        self._deliver(self, Connected(float(1 / rate) if rate else 0.04, codec, time_base, template, stamps))
+        frame_seconds = float(1 / rate) if rate else 0.04
+        timed = self._pace is None
+        self._deliver(self, Connected(frame_seconds, codec, time_base, template, stamps, timed=timed))
         return stream
 
     @staticmethod
@@ -236,6 +267,23 @@ class NetworkConnection(Connection):
             capture = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))[0] / 1e6
         to_utc = time.time() - time.monotonic()
         return Packet(packet, arrival, to_utc, lost, interrupted, delayed, capture, report, report_utc)
+
+
+class _Pace:
+    """Gives out the packets of a playlist one by one: segments come as bursts, some seconds apart."""
+
+    def __init__(self, released: threading.Event) -> None:
+        self._released = released
+        self._origin: float | None = None  # time.monotonic() at the time stamp 0
+
+    def wait(self, packet: "av.Packet[VideoStream]") -> None:
+        """Wait until `packet` is due."""
+        if packet.dts is None:
+            return
+        stamp, now = float(packet.dts * packet.time_base), time.monotonic()
+        if self._origin is None or abs(self._origin + stamp - now) > _MOST_AHEAD_SECONDS:
+            self._origin = now - stamp  # the first one, or the first after a break
+        self._released.wait(max(0.0, self._origin + stamp - now))
 
 
 def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
@@ -254,4 +302,4 @@ def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
             chosen["rtsp_flags"] = "prefer_tcp"
         else:
             chosen["rtsp_transport"] = options.transport
-    return chosen | tls_options(address, options)
+    return chosen | open_options(address) | tls_options(address, options)

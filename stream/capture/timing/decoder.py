@@ -64,6 +64,7 @@ class LiveDecoder:
         frame_seconds: time from frame to frame, as stated or, where that is wrong, as measured.
         size: (width, height) of its frames in pixels; set with the first.
         rotation: degrees counter-clockwise that turn its frames upright.
+        timed: whether anything tells when its frames were taken.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class LiveDecoder:
         self.frame_seconds = opened.frame_seconds
         self.size: tuple[int, int] | None = None
         self.rotation = 0
+        self.timed = opened.timed
         self.clock = CaptureClock(
             opened.frame_seconds, options, stamps=opened.stamps, held_back=name not in _WHOLE_CODECS, host=host
         )

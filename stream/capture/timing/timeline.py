@@ -8,13 +8,18 @@ from stream.capture.options import CaptureOptions
 from stream.capture.timing.clock_problems import ClockProblem
 from stream.capture.timing.decoder import LiveDecoder, StampedFrame
 
+_JITTER_SECONDS = 0.25  # stamps step back by less where they jitter, by more where they begin anew
+# A frame moves the smoothed time by this share of its deviation: jitter of 50 ms is averaged over four seconds.
+_JITTER_GAIN = 0.01
+
 
 class MonotonicTimeline:
     """Places each frame on its source's own clock.
 
     Seconds follow the stream's time stamps; where those jump back, wrap or are missing, they continue from the last
-    frame. A new epoch begins at every step back by a frame or more, at a step forward beyond `jump_seconds` that is
-    also unusual for this stream (a time-lapse with a frame every five seconds does not jump), and after `restart`.
+    frame. From the first small step back on they follow the stamps' average: the stamps jitter. A new epoch begins at
+    every larger step back, at a step forward beyond `jump_seconds` that is also unusual for this stream (a time-lapse
+    with a frame every five seconds does not jump), and after `restart`.
 
     Attributes:
         epoch: rises where frames before and after must not be compared.
@@ -37,6 +42,7 @@ class MonotonicTimeline:
         self._usual_step = 0.0
         self._now: float | None = None
         self._restarted = False
+        self._smoother: _JitterSmoother | None = None
 
     @property
     def origin(self) -> float:
@@ -63,35 +69,60 @@ class MonotonicTimeline:
             return self._begin(stamp, now)
         before, self._now = self._now, now
         passed = duration if now is None or before is None else max(duration, now - before)
-        if stamp is None or self._is_repeated(stamp, duration):
-            return self._advance(self._seconds + duration)
+        if stamp is None or self._is_repeated(stamp):
+            return self._advance(self._seconds + duration if self._smoother is None else self._smoother.skip())
         if self._restarted or self._stamp is None:
             self.epoch += self._restarted
             self._restarted = False
             return self._rebase(stamp, self._seconds + passed)
-        step = stamp - self._stamp
+        if self._is_jitter(stamp, duration):
+            return self._smooth(self._seconds, stamp, duration)
+        return self._step_to(stamp, self._seconds + passed, live=now is not None)
+
+    def _step_to(self, stamp: float, rebased: float, *, live: bool) -> float:
+        """Follow the stamp, or go on at `rebased` seconds where it is unrelated to the one before."""
+        step = stamp - (stamp if self._stamp is None else self._stamp)
         limit = max(self._jump_seconds, 5 * self._usual_step)
         self._usual_step = max(step, 0.0)
         if step <= 0:
             self.epoch += 1
             self.stepped_back = True
-            return self._rebase(stamp, self._seconds + passed)
+            return self._rebase(stamp, rebased)
         if step > limit:
             self.epoch += 1
-            if now is not None:
-                return self._rebase(stamp, self._seconds + passed)
-        self._stamp = stamp
+            if live:
+                return self._rebase(stamp, rebased)
+        self._stamp, self._smoother = stamp, None
         return self._advance(stamp - self.origin)
 
-    def _is_repeated(self, stamp: float, duration: float) -> bool:
-        """Return whether the last frame had nearly this time stamp: nothing is missing, and later stamps hold.
+    def _smooth(self, before: float, stamp: float, duration: float) -> float:
+        """Follow the average of stamps that jitter; the last frame was at `before` seconds."""
+        stamped = stamp - self.origin
+        if self._smoother is None:
+            # Of the two frames around the first step back, one came as much too high as the other too low.
+            self._smoother = _JitterSmoother((before + stamped - duration) / 2, duration)
+        self._stamp = stamp
+        return self._advance(self._smoother.place(stamped))
+
+    def _is_jitter(self, stamp: float, duration: float) -> bool:
+        """Return whether the stamps are known to jitter, or do so with this small step back."""
+        if self._stamp is None or self._seconds is None:
+            return False
+        if abs(stamp - self.origin - self._seconds) >= self._jump_seconds:
+            return False
+        step = stamp - self._stamp
+        least = -max(_JITTER_SECONDS, duration)
+        return least < step < (0.0 if self._smoother is None else self._jump_seconds)
+
+    def _is_repeated(self, stamp: float) -> bool:
+        """Return whether the last frame had this time stamp: nothing is missing, and later stamps hold.
 
         False where stamps stood still for long: later frames would have to wait for their time.
         """
-        if self._stamp is None or self._seconds is None or self._restarted:
+        if self._stamp is None or self._seconds is None or self._restarted or self._smoother is not None:
             return False
         ahead = self._seconds - (stamp - self.origin)
-        return -duration < stamp - self._stamp <= 0 and ahead < self._jump_seconds
+        return stamp == self._stamp and ahead < self._jump_seconds
 
     def _begin(self, stamp: float | None, now: float | None) -> float:
         self._now, self._stamp = now, stamp
@@ -101,13 +132,45 @@ class MonotonicTimeline:
         return self._seconds
 
     def _rebase(self, stamp: float, seconds: float) -> float:
-        self._stamp = stamp
+        self._stamp, self._smoother = stamp, None
         self._origin = stamp - seconds
         return self._advance(seconds)
 
     def _advance(self, seconds: float) -> float:
         self._seconds = seconds if self._seconds is None else max(seconds, self._seconds)
         return self._seconds
+
+
+class _JitterSmoother:
+    """The average course of time stamps that jitter; it neither gains nor loses time against them."""
+
+    def __init__(self, seconds: float, duration: float) -> None:
+        """Begin after the frame at `seconds`, with frames `duration` seconds apart by what the stream says."""
+        self._seconds = seconds
+        self._begin_seconds = seconds
+        self._duration = duration
+        self._frames = 0
+
+    def place(self, stamped: float) -> float:
+        """Return the seconds of the next frame, which its stamp puts at `stamped`."""
+        self._frames += 1
+        expected = self._seconds + self._step(stamped)
+        # At first the plain average of all frames so far.
+        seconds = expected + max(_JITTER_GAIN, 1.0 / (self._frames + 1)) * (stamped - expected)
+        # Where the rate varies, the stamp itself is the better guess.
+        self._seconds = min(max(seconds, stamped - 0.5 * _JITTER_SECONDS), stamped + 0.5 * _JITTER_SECONDS)
+        return self._seconds
+
+    def skip(self) -> float:
+        """Return the seconds of the next frame, which has no stamp."""
+        self._frames += 1
+        self._seconds += self._duration
+        return self._seconds
+
+    def _step(self, stamped: float) -> float:
+        passed = stamped - self._begin_seconds
+        stated_is_right = abs(passed - self._frames * self._duration) < _JITTER_SECONDS
+        return self._duration if stated_is_right else passed / self._frames
 
 
 class FrameAssembler:
@@ -149,8 +212,8 @@ class FrameAssembler:
         position = stamped.stamp if stamped.position is None else stamped.position
         seconds = self._timeline.place(position, decoder.frame_seconds, stamped.arrival)
         decoder.clips.place(stamped.stamp, seconds)
-        taken = stamped.taken
-        self.clock_problem = decoder.clock.problem
+        taken = stamped.taken if decoder.timed else None
+        self.clock_problem = decoder.clock.problem if decoder.timed else None
         if self._last_arrival is not None:
             self._interval += 0.05 * (stamped.arrival - self._last_arrival - self._interval)
         else:

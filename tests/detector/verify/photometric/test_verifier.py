@@ -166,6 +166,24 @@ def test_a_light_that_had_only_come_on_when_the_video_ended_is_doubted_and_one_s
     assert fell.probability > came_on.probability
 
 
+@pytest.mark.parametrize("seconds", [2.12, 2.4])
+def test_a_recording_that_ends_while_it_is_lit_says_so_and_not_that_the_light_stayed(seconds: float) -> None:
+    verdict = judge(candidate_of(frames(lit((2.0, 9.0)), seconds=seconds)))
+    assert "fallen_share" not in verdict.evidence
+    assert verdict.lightning is not False or "it shone evenly" in str(verdict.reason)
+    assert "stayed" not in (verdict.reason or "")
+
+
+def test_where_frames_are_further_apart_than_a_flash_lasts_no_probability_is_high() -> None:
+    fast, slow = (
+        judge(candidate_of(frames(lit((10.0, 10.0 + 1 / rate)), seconds=16, rate=rate))) for rate in (25.0, 1.0)
+    )
+    assert fast.probability is not None
+    assert fast.probability > 0.9
+    assert slow.probability is not None
+    assert slow.probability <= 0.7
+
+
 def test_a_cut_to_a_brighter_place_is_rejected() -> None:
     other = np.roll(land(90), 97, axis=1)
 

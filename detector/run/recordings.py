@@ -1,0 +1,193 @@
+"""What a replay is told to watch: files, folders of video or of images, recordings on a web server, standard input."""
+
+import logging
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from detector.errors import DetectorError, UsageError
+from stream import IMAGE_SUFFIXES, CaptureOptions, OpenError, gap_after, open_video, printable, redact
+
+_log = logging.getLogger(__name__)
+
+_SUFFIXES = (
+    "3g2 3gp asf avi divx dv f4v flv m2t m2ts m4v mkv mov mp4 mpeg mpg mts mxf nut ogv trp ts vob webm wmv "
+    "360 dav insv mod tod "  # these containers as GoPro, Dahua, Insta360 and JVC call them
+    "264 265 h264 h265 hevc m2v mjpeg mjpg mpjpeg y4m "  # bare streams
+    "gif apng"
+)
+VIDEO_SUFFIXES = frozenset(f".{name}" for name in _SUFFIXES.split())
+STANDARD_INPUT = "-"
+
+_LEAST_IMAGES = 10  # in one folder: fewer are snapshots, not what an all-sky camera took
+_RESULTS = "flashes.jsonl"  # beside it, stills/ and clips/ are results of an earlier run
+_DIGITS = re.compile(r"\d+")
+_NAMED_SKIPPED = 5  # files that are named in one line
+
+
+class NoVideoFound(DetectorError):
+    """A folder holds no file that looks like video."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording to watch.
+
+    Attributes:
+        source: its file, its folder of images, its http(s) URL, or `-`.
+        name: what events call it: a name of its own among the recordings of a run.
+        parts: the segments that are read as one recording, where there are several; the first is `source`.
+    """
+
+    source: Path | str
+    name: str
+    parts: tuple[Path, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """What a person may be shown as its path."""
+        return self.source if isinstance(self.source, Path) else Path(self.name)
+
+
+def find_videos(given: Sequence[Path | str], overwritten: Collection[Path] = ()) -> list[Recording]:
+    """Return what is named, and the videos in the folders named (sub-folders too, nothing hidden), each once.
+
+    A file in a folder is called by its path in there, another one by its name; if two would be called the same, all
+    are called by their paths as given. A folder in a folder with many images is one recording.
+
+    Args:
+        given: files and folders as paths; URLs and `-` as text.
+        overwritten: real paths of clips that this run removes; they are no recordings.
+
+    Raises:
+        NoVideoFound: a folder has none.
+        UsageError: a file that is named would be removed.
+    """
+    found: dict[str, tuple[Path | str, Path]] = {}
+    for one in given:
+        if isinstance(one, str):
+            found.setdefault(one, (one, Path(_name_of(one))))
+            continue
+        if Path(os.path.realpath(one)) in overwritten:
+            raise UsageError(f"{one}: --overwrite would remove it, a clip of the earlier run; choose another --out")
+        files = _videos_in(one, overwritten) if one.is_dir() else [one]
+        for path in files:
+            short = path.relative_to(one) if path != one else Path(path.name or path.resolve().name)
+            found.setdefault(os.path.realpath(path), (path, short))
+    names = [_as_text(short) for _, short in found.values()]
+    if len(set(names)) < len(names):
+        names = [_as_text(Path(source)) for source, _ in found.values()]
+    return [Recording(source, name) for (source, _), name in zip(found.values(), names, strict=True)]
+
+
+def join_segments(recordings: Sequence[Recording], options: CaptureOptions) -> list[Recording]:
+    """Return `recordings`, segments of one recording joined: files of one folder, in the order of their names.
+
+    They follow each other by the times in their names and their lengths or, without such times, by their numbers. A
+    joined recording is called by its first segment.
+
+    Args:
+        recordings: the files, in order.
+        options: how they are opened.
+    """
+    joined: list[list[Recording]] = []
+    for recording in recordings:
+        if joined and _follows(joined[-1][-1], recording, options):
+            joined[-1].append(recording)
+        else:
+            joined.append([recording])
+    return [
+        replace(group[0], parts=tuple(one.source for one in group if isinstance(one.source, Path)))
+        if len(group) > 1
+        else group[0]
+        for group in joined
+    ]
+
+
+def _follows(earlier: Recording, later: Recording, options: CaptureOptions) -> bool:
+    first, second = earlier.source, later.source
+    if isinstance(first, str) or isinstance(second, str) or first.is_dir() or second.is_dir():
+        return False
+    if first.parent != second.parent or first.suffix != second.suffix:
+        return False
+    try:
+        with open_video(first, options=options) as video:
+            missing = gap_after(first, video.duration_seconds, second)
+    except OpenError:
+        return False
+    if missing is not None:
+        return missing == 0.0
+    shapes = [_DIGITS.sub("0", path.stem) for path in (first, second)]
+    return shapes[0] == shapes[1] and first.stem != second.stem
+
+
+def _videos_in(folder: Path, overwritten: Collection[Path]) -> list[Path]:
+    """Return the recordings in a folder; what is none is counted and named in the log."""
+    videos: list[Path] = []
+    images: dict[Path, list[Path]] = {}
+    others: list[Path] = []
+    for file in _files_in(folder):
+        suffix = file.suffix.lower()
+        if suffix in VIDEO_SUFFIXES:
+            videos.append(file)
+        elif suffix in IMAGE_SUFFIXES:
+            images.setdefault(file.parent, []).append(file)
+        else:
+            others.append(file)
+    recordings = [file for file in videos if file.resolve() not in overwritten]
+    if len(recordings) < len(videos):
+        _log.info("%s: left out %d clips of the run that is overwritten", folder, len(videos) - len(recordings))
+    for place, files in images.items():
+        animated = [file for file in files if file.suffix.lower() == ".webp" and _is_animated(file)]
+        stills = [file for file in files if file not in animated]
+        recordings += animated
+        if len(stills) >= _LEAST_IMAGES and not (place.parent / _RESULTS).exists():
+            recordings.append(place)
+        else:
+            others += stills
+    if others and recordings:
+        _say_skipped(folder, sorted(others))
+    if not recordings:
+        raise NoVideoFound(
+            f"{folder}: no video in this folder, nor {_LEAST_IMAGES} images (looked for "
+            f"{' '.join(sorted(VIDEO_SUFFIXES))}, images {' '.join(sorted(IMAGE_SUFFIXES))})"
+        )
+    return sorted(recordings)
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.rglob("*")):
+        # What begins with a dot is no recording: macOS leaves a `._name.mp4` beside each file, trash is hidden too.
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts) and file.is_file():
+            yield file
+
+
+def _is_animated(file: Path) -> bool:
+    """Return whether a WebP file holds an animation, by its header."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(21)
+    except OSError:
+        return False
+    return head[12:16] == b"VP8X" and bool(head[20] & 0x02)
+
+
+def _say_skipped(folder: Path, others: Sequence[Path]) -> None:
+    names = ", ".join(_as_text(file.relative_to(folder)) for file in others[:_NAMED_SKIPPED])
+    more = f" and {len(others) - _NAMED_SKIPPED} more" if len(others) > _NAMED_SKIPPED else ""
+    plural = "files are" if len(others) != 1 else "file is"
+    _log.info("%s: %d %s no video and left out: %s%s", folder, len(others), plural, names, more)
+
+
+def _name_of(source: str) -> str:
+    """Return what events call a URL, without its secrets, or standard input."""
+    if source == STANDARD_INPUT:
+        return "standard input"
+    return redact(source).partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
+def _as_text(path: Path) -> str:
+    """Return a name fit for a message; an old disk may hold one that is not UTF-8, and a stranger's one anything."""
+    return printable(os.fsencode(path).decode(errors="replace"))
