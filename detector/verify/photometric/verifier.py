@@ -92,19 +92,6 @@ class PhotometricVerifier:
             reason=reason,
         )
 
-    def _decide(
-        self, candidate: Candidate, probability: float, if_it_went_out: float, costs: dict[str, float]
-    ) -> tuple[bool | None, str | None]:
-        """Return whether it is lightning, None where that cannot be told, and the reason where it is not."""
-        settings = self._settings
-        threshold = settings.damaged_threshold if candidate.quality else settings.threshold
-        if probability >= threshold:
-            return (None, DAMAGED) if may_be_damage(candidate) else (True, None)
-        if if_it_went_out >= threshold and ended_while_lit(candidate):
-            return None, ENDED_LIT
-        # More is asked of damaged frames than of others.
-        return False, DAMAGED if probability >= settings.threshold else _doubts(costs)
-
 
 def _doubts(costs: dict[str, float]) -> str:
     """Return the strongest of `costs` in words, the strongest first."""
