@@ -23,6 +23,7 @@ _FRAMES_AT_ONCE = 50  # of one client
 _PAUSE_SECONDS = 0.02  # for a client that fills a whole read: 200 kB/s are plenty for requests
 _REQUESTS_WAITING = 8  # of one client; then it is not read until some are answered
 _ASKED_AT_ONCE = 4  # requests that the publisher has in hand
+_TOGETHER = 4  # times what one client may ask: a third of a core for pages of 256 kB
 _HANDSHAKE_SECONDS = 3.0
 _UNREAD_SECONDS = 10.0  # without taking any of an answer
 _ANSWERS_BYTES = 16 * 2**20  # unread answers of all clients; then the longest unread is dropped
@@ -55,7 +56,7 @@ class Server:
         self._turns = Turns()
         self._allowances: dict[int, Allowance] = {}
         self._setup = Setup(b"", b"", 50.0, 1000, 500)
-        self._pace = Allowance(500.0, 500.0)
+        self._pace = Allowance(200.0, 200.0)
         self._allowed: dict[bytes, str] = {}
         self._asked: set[int] = set()
         self._number = 0
@@ -108,7 +109,8 @@ class Server:
             self._answer(said)
         elif isinstance(said, Setup):
             self._setup = said
-            self._pace = Allowance(10 * said.requests_per_second, 10 * said.requests_per_second)
+            together = _TOGETHER * said.requests_per_second
+            self._pace = Allowance(together, together)
         elif isinstance(said, Allow):
             self._allowed = said.names
             for client in list(self._clients.values()):
