@@ -59,6 +59,7 @@ class CandidateContext:
         recent_clutter: lights of the last minute that shone alone or roamed.
         seen_before: share 0..1 of the rise that one moment of the last half minute showed already; None where less than
             three seconds are known.
+        steady_from: seconds since when light that still shone was taken for steady and cut away; None where none was.
     """
 
     frames_before: int = 3
@@ -68,6 +69,7 @@ class CandidateContext:
     periodic_repeats: float | None = None
     recent_clutter: int = 0
     seen_before: float | None = None
+    steady_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,6 +39,7 @@ class Finding:
     lit_fraction: float
     box: tuple[float, float, float, float]
     verdict: Verdict
+    steady_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,15 @@ def _refusal(change: FrameChange, before: FrameChange | None) -> str:
 def _judged(candidates: list[Candidate], verifier: PhotometricVerifier) -> list[Finding]:
     closed = [candidate for candidate in candidates if not candidate.open]
     return [
-        Finding(one.start_seconds, one.end_seconds, one.peak_rise_levels, one.lit_fraction, one.box, verdict)
+        Finding(
+            one.start_seconds,
+            one.end_seconds,
+            one.peak_rise_levels,
+            one.lit_fraction,
+            one.box,
+            verdict,
+            one.context.steady_from,
+        )
         for one, verdict in zip(closed, verifier.verify(closed), strict=True)
     ]
 

@@ -241,6 +241,7 @@ class CandidateTracker:
         region, frames = self._region, self.frames
         samples = trim_plateau(self._trace.samples, self._remainder_since)
         lit = [sample for sample in samples if sample.lit] or samples[:1]
+        cut = [was.seconds for was, now in zip(self._trace.samples, samples, strict=True) if was.lit and not now.lit]
         watched = max(1, int(np.count_nonzero(self.baseline.watched)))
         brightest = max(lit, key=lambda sample: sample.light)
         return Candidate(
@@ -272,6 +273,7 @@ class CandidateTracker:
                 watched_share=float(self.baseline.watched.mean()),
                 dark_after=self._trace.went_dark,
                 cut_off=cut_off,
+                steady_from=cut[0] if cut else None,
             ),
         )
 

@@ -12,12 +12,14 @@ from storm.shutter import Course, Shutter
 from storm.texture import Plane, blob, blurred, dice
 from storm.world import World
 
-FlashKind = Literal["sheet", "bolt", "crawler", "distant", "pulses", "single", "band", "afterglow", "dip"]
+FlashKind = Literal["sheet", "bolt", "crawler", "distant", "pulses", "single", "band", "afterglow", "dip", "whiteout"]
 FLASH_KINDS: tuple[FlashKind, ...] = get_args(FlashKind)
 CALIBRATION_GRID = (32, 18)
 STROKE_SECONDS = 0.002
 """Light of a return stroke fades within milliseconds; less than any frame."""
 DEEPEST_DIP = 0.35
+WHITE_OUT = 8.0
+"""Light of a white-out's first stroke over what would give its rise; the weaker ones give about that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,8 @@ class FlashPlan:
     kind: sheet (cloud lit from inside), bolt (channel with branches), crawler (channel along the cloud base), distant
         (small, low), pulses (3 to 6 re-strikes, 40 to 400 ms apart), single (light in one frame only), band (a stroke
         that a rolling shutter cuts in two), afterglow (light that fades over most of a second), dip (the camera's
-        exposure drops after it).
+        exposure drops after it), whiteout (a stroke that saturates its part of the sky, and 3 to 5 of a twentieth of
+        its light).
     at: seconds of its first stroke; rise: levels by which its brightest block rises; x, y: centre, 0..1 from top left;
     size: width of the lit cloud, 1 = as usual for its kind.
     """
@@ -69,7 +72,7 @@ def make_flash(plan: FlashPlan, world: World, shutter: Shutter, seed: int, numbe
         field += channel * np.float32(min(2.0, 10 * needed + float(light_of(60))))
     course = _course(plan, rng, shutter.frame_seconds)
     brightest = shutter.brightest(course)
-    course = course.scaled(1 / brightest) if brightest > 0 else course
+    course = course.scaled((WHITE_OUT if plan.kind == "whiteout" else 1) / brightest) if brightest > 0 else course
     violet = float(rng.uniform(0.3, 1.0))
     # An exposure control gives back the mean that it is set for, and goes no lower.
     brighter = float(field.mean()) / max(float(world.light(at).mean()), 1e-6)
@@ -123,10 +126,12 @@ def _course(plan: FlashPlan, rng: np.random.Generator, frame_seconds: float) -> 
     """The strokes of the flash, the strongest about as bright as light 1 over a whole frame."""
     at = plan.at or 0.0
     default = {"pulses": int(rng.integers(3, 7)), "sheet": int(rng.integers(1, 4)), "bolt": int(rng.integers(1, 4))}
+    default |= {"whiteout": int(rng.integers(4, 7))}
     count = plan.pulses or default.get(plan.kind, 1)
     gaps = rng.uniform(0.04, 0.4, count - 1)
     starts = at + np.concatenate([[0.0], np.cumsum(gaps)])
-    strength = np.concatenate([[1.0], rng.uniform(0.45, 1.0, count - 1)])
+    weakest, strongest = (0.08, 0.2) if plan.kind == "whiteout" else (0.45, 1.0)
+    strength = np.concatenate([[1.0], rng.uniform(weakest, strongest, count - 1)])
     areas = [strength * frame_seconds]
     fades = [np.full(count, STROKE_SECONDS)]
     every = [starts]

@@ -72,6 +72,8 @@ def _show(
             f"{verdict.probability or 0:.2f}  rise {finding.peak_rise_levels:.0f}, "
             f"lit {finding.lit_fraction:.1%}{why}"
         )
+        if finding.steady_from is not None:
+            console.print(f"    cut away: light from {finding.steady_from:.3f} s on, which was steady or hardly fell")
         if evidence:
             console.print("    " + ", ".join(f"{name} {value:g}" for name, value in verdict.evidence.items()))
     for n in near_misses(trace, settings.prefilter):

@@ -39,6 +39,18 @@ def test_a_flash_stands_above_the_threshold_and_quiet_video_below() -> None:
     assert proposed(trace, flash) == ["# the settings in use fit this recording"]
 
 
+def test_steady_light_that_was_cut_away_from_a_flash_is_shown() -> None:
+    def lamp(when: float, quiet: Picture) -> Picture:
+        """A flash that leaves a lamp on."""
+        return lit((1.2, 1.28), light=sky_light(120))(when, lit((1.28, 9.0), light=sky_light(24))(when, quiet))
+
+    (left_on,) = trace_frames("roof", frames(lamp, seconds=4), SETTINGS).found
+    assert left_on.end_seconds == pytest.approx(1.28)
+    assert left_on.steady_from == pytest.approx(1.28)
+    (went_out,) = trace_frames("roof", frames(lit((1.2, 1.28), light=sky_light(120)), seconds=3), SETTINGS).found
+    assert went_out.steady_from is None
+
+
 def test_a_light_that_was_nearly_bright_enough_is_named_and_the_proposed_settings_find_it() -> None:
     faint = lit((2.0, 2.04), light=sky_light(1.9))
     trace = trace_frames("roof", frames(faint), SETTINGS)
