@@ -57,7 +57,7 @@ class NoLogprobs(VerifierError):
 def request_body(model: str, vlm_input: VlmInput) -> dict[str, Any]:
     """Return the request that asks `model` this question for one word and how likely it and others were."""
     content: list[dict[str, Any]] = [
-        {"type": "image_url", "image_url": {"url": _data_url(image)}} for image in vlm_input.images
+        {"type": "image_url", "image_url": {"url": _data_url(image)}} for image in vlm_input.arrays()
     ]
     content.append({"type": "text", "text": vlm_input.text})
     return {

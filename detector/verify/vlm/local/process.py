@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import Pipe
 from pathlib import Path
 
+import numpy as np
+
 from detector.errors import VerifierError
+from detector.verify.vlm.images import Difference, RgbImage, VlmImage
 from detector.verify.vlm.local.protocol import (
     Clip,
     ImageRef,
@@ -127,21 +130,19 @@ class ModelProcess:
         os.close(self._memory)
 
     def _place_images(self, clips: Sequence[VlmInput]) -> list[Clip]:
-        """Put the images into the shared memory, one after the other, and return where each lies."""
-        size = sum(image.nbytes for clip in clips for image in clip.images)
+        """Put the images into the shared memory, each once, and return where each lies."""
+        arrays = {id(array): array for clip in clips for image in clip.images for array in _arrays_of(image)}
+        size = sum(array.nbytes for array in arrays.values())
         if os.fstat(self._memory).st_size < size:
             os.ftruncate(self._memory, size)
-        placed: list[Clip] = []
+        offsets: dict[int, int] = {}
         offset = 0
         with mmap.mmap(self._memory, max(size, 1)) as shared:
-            for clip in clips:
-                refs: list[ImageRef] = []
-                for image in clip.images:
-                    shared[offset : offset + image.nbytes] = image.tobytes()
-                    refs.append(ImageRef(offset, image.shape[0], image.shape[1]))
-                    offset += image.nbytes
-                placed.append(Clip(refs, clip.text))
-        return placed
+            for key, array in arrays.items():
+                shared[offset : offset + array.nbytes] = memoryview(np.ascontiguousarray(array)).cast("B")
+                offsets[key] = offset
+                offset += array.nbytes
+        return [Clip([_ref(image, offsets) for image in clip.images], clip.text) for clip in clips]
 
     def _send(self, message: bytes) -> None:
         # Never blocks: one message of a few KiB at a time, and it is read before the next.
@@ -177,6 +178,17 @@ class ModelProcess:
         self._output.seek(max(0, self._output.tell() - 4096))
         lines = self._output.read().decode("utf-8", errors="replace").strip().splitlines()
         return f": {lines[-1][:300]}" if lines else ""
+
+
+def _arrays_of(image: VlmImage) -> tuple[RgbImage, ...]:
+    return (image.before, image.peak) if isinstance(image, Difference) else (image,)
+
+
+def _ref(image: VlmImage, offsets: Mapping[int, int]) -> ImageRef:
+    if isinstance(image, Difference):
+        height, width = image.peak.shape[:2]
+        return ImageRef(offsets[id(image.peak)], height, width, offsets[id(image.before)])
+    return ImageRef(offsets[id(image)], image.shape[0], image.shape[1])
 
 
 def _environment(threads: int) -> dict[str, str]:

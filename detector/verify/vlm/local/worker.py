@@ -10,8 +10,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from detector.verify.vlm.images import Difference, RgbImage, VlmImage
 from detector.verify.vlm.local.protocol import (
     Clip,
+    ImageRef,
     Load,
     Loaded,
     Reply,
@@ -93,19 +95,20 @@ class _Answerer:
 
     def _read(self, clips: list[Clip]) -> list[VlmInput]:
         size = os.fstat(self._memory).st_size
+        read: dict[int, RgbImage] = {}
         with mmap.mmap(self._memory, size, access=mmap.ACCESS_READ) as shared:
-            return [
-                VlmInput(
-                    [
-                        np.frombuffer(shared[at.offset : at.offset + at.height * at.width * 3], np.uint8).reshape(
-                            at.height, at.width, 3
-                        )
-                        for at in clip.images
-                    ],
-                    clip.question,
-                )
-                for clip in clips
-            ]
+
+            def image(offset: int, ref: ImageRef) -> RgbImage:
+                if offset not in read:
+                    code = shared[offset : offset + ref.height * ref.width * 3]
+                    read[offset] = np.frombuffer(code, np.uint8).reshape(ref.height, ref.width, 3)
+                return read[offset]
+
+            def shown(ref: ImageRef) -> VlmImage:
+                peak = image(ref.offset, ref)
+                return peak if ref.before_offset < 0 else Difference(image(ref.before_offset, ref), peak)
+
+            return [VlmInput([shown(ref) for ref in clip.images], clip.question) for clip in clips]
 
     def _free(self) -> None:
         if self._device.type == "cuda":

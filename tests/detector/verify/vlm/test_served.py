@@ -35,12 +35,12 @@ def test_the_servers_first_model_is_asked_and_the_verdict_carries_it() -> None:
         verifier, line = choose_verifier(settings)
         verdict = verifier.verify([candidate()])[0]
         verifier.close()
-    assert line.startswith(f"verifier: served, tiny/model at {server.endpoint} (asked for), prompt 1-")
+    assert line.startswith(f"verifier: served, tiny/model at {server.endpoint} (asked for), prompt 2-")
     assert verdict.lightning is True
     assert verdict.probability == pytest.approx((0.9 * 0.9 + 0.02) / (0.9 + 0.02), abs=1e-3)
     assert verdict.evidence["answer_mass"] == pytest.approx(0.92, abs=1e-3)
     assert (verdict.verifier, verdict.model, verdict.model_revision) == ("served", "tiny/model", None)
-    assert (verdict.prompt_version or "").startswith("1-")
+    assert (verdict.prompt_version or "").startswith("2-")
     assert verdict.seconds is not None
 
 
@@ -52,12 +52,12 @@ def test_it_shows_the_same_images_and_asks_for_one_word_with_its_probabilities()
     body = server.requests[-1]
     assert (body["max_tokens"], body["temperature"], body["logprobs"], body["top_logprobs"]) == (1, 0, True, 20)
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
-    before, peak, after, difference = images_in(body)
-    assert before.shape == peak.shape == after.shape == difference.shape == (360, 640, 3)
+    before, peak, difference = images_in(body)
+    assert before.shape == peak.shape == difference.shape == (360, 640, 3)
     assert peak[10, 320].mean() > before[10, 320].mean() + 100
     assert difference[10, 320].mean() > 200
     assert difference[300, 10].mean() < 5
-    assert "Picture 4 shows only what became brighter" in body["messages"][0]["content"][-1]["text"]
+    assert "Image 2 shows only what became brighter" in body["messages"][0]["content"][-1]["text"]
 
 
 def test_the_answer_follows_the_pixels() -> None:
