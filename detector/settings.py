@@ -35,6 +35,8 @@ NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 BUILT_IN_VERIFIERS = ("auto", "none", "photometric", "minicpm", "served", "photometric+minicpm", "fused")
+SERVER_VERIFIERS = ("auto", "served", "fused")
+"""Those that ask the model server at `served.endpoint`, if there is one."""
 VERIFIER_GROUP = "lightning_detector.verifiers"
 """Entry points of this group in other packages are verifiers: callables that take the Settings."""
 PictureName = Literal["before", "onset", "peak", "after", "difference", "closeup", "composite"]

@@ -62,7 +62,10 @@ def test_it_shows_the_same_images_and_asks_for_one_word_with_its_probabilities()
 
 def test_the_answer_follows_the_pixels() -> None:
     with ModelServer(probability=None) as server:
-        verifier = served(server)
+        settings = model_settings(
+            "served", served={"endpoint": server.endpoint}, question={"pictures": ["peak", "difference"]}
+        )
+        verifier, _line = choose_verifier(settings)
         dim, bright = verifier.verify([candidate(peak=60), candidate(peak=235)])
         verifier.close()
     assert dim.evidence["log_odds"] < bright.evidence["log_odds"]
@@ -195,8 +198,8 @@ def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
 
 
 def test_an_endpoint_without_the_verifier_that_asks_it_is_refused() -> None:
-    flags = argparse.Namespace(endpoint="http://127.0.0.1:8000/v1")
-    with pytest.raises(SettingsError, match="add --verifier served"):
+    flags = argparse.Namespace(endpoint="http://127.0.0.1:8000/v1", verifier="photometric")
+    with pytest.raises(SettingsError, match="add --verifier served or fused"):
         lay_verifier_arguments(load_settings(), flags, {})
     assert lay_verifier_arguments(model_settings("served"), flags, {}).served.endpoint == flags.endpoint
 
