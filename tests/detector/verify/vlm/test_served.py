@@ -129,7 +129,7 @@ def test_a_slow_server_ends_at_the_time_limit() -> None:
         server.hold.set()
         verifier.close()
     assert verdict.lightning is None
-    assert "ReadTimeout" in (verdict.reason or "")
+    assert "no whole answer within 0.3 s" in (verdict.reason or "") or "ReadTimeout" in (verdict.reason or "")
 
 
 def test_no_more_requests_run_at_once_than_allowed() -> None:
@@ -201,6 +201,7 @@ def test_an_endpoint_without_the_verifier_that_asks_it_is_refused() -> None:
     flags = argparse.Namespace(endpoint="http://127.0.0.1:8000/v1", verifier="photometric")
     with pytest.raises(SettingsError, match="add --verifier served or fused"):
         lay_verifier_arguments(load_settings(), flags, {})
+    flags = argparse.Namespace(endpoint="http://127.0.0.1:8000/v1")
     assert lay_verifier_arguments(model_settings("served"), flags, {}).served.endpoint == flags.endpoint
 
 
