@@ -13,7 +13,7 @@ from detector.verify.base import Verifier
 from detector.verify.probability import log_odds, logistic
 
 _MAX_REMEMBERED = 4096  # candidates that never reach the model (dropped, stopped) are forgotten beyond this
-_MIN_PROBABILITY = 1e-4  # of the photometric verifier and of its contrary: log-odds stay within 9.2
+MIN_PROBABILITY = 1e-4  # of the photometric verifier and of its contrary: log-odds stay within 9.2
 
 
 class Fused:
@@ -111,7 +111,7 @@ class Fused:
             return joined
         settings = self._settings
         together = (
-            settings.photometric_weight * log_odds(first.probability, _MIN_PROBABILITY)
+            settings.photometric_weight * log_odds(first.probability, MIN_PROBABILITY)
             + settings.model_weight * second.evidence["log_odds"]
             + settings.bias
         )
@@ -123,7 +123,7 @@ def opinion_of(verdict: Verdict) -> Opinion:
     """Return a verdict as one of several opinions."""
     odds = verdict.evidence.get("log_odds")
     if odds is None and verdict.probability is not None:
-        odds = log_odds(verdict.probability, _MIN_PROBABILITY)
+        odds = log_odds(verdict.probability, MIN_PROBABILITY)
     return Opinion(
         verifier=verdict.verifier,
         lightning=verdict.lightning,

@@ -107,6 +107,9 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if self.path == "/version":
+                self._say(200 if server.token_ids else 404, {"version": "0.20.0"} if server.token_ids else {"error": "no"})
+                return
             self._say(200, {"object": "list", "data": [{"id": "tiny/model", "object": "model"}]})
 
         def do_POST(self) -> None:

@@ -60,6 +60,10 @@ class _Tokens(msgspec.Struct):
     tokens: list[int] = []
 
 
+class _Version(msgspec.Struct):
+    version: str
+
+
 def request_body(model: str, vlm_input: VlmInput, answer_ids: Sequence[int] = ()) -> dict[str, Any]:
     """Return the request that asks `model` this question for one word and how likely it and others were.
 
@@ -81,6 +85,15 @@ def request_body(model: str, vlm_input: VlmInput, answer_ids: Sequence[int] = ()
         "top_logprobs": _TOP_WORDS,
     }
     return body | ({"logprob_token_ids": list(answer_ids)} if answer_ids else {})
+
+
+def has_version(reply: bytes) -> bool:
+    """Return whether this is how vLLM answers /version; others have no such address."""
+    try:
+        msgspec.json.decode(reply, type=_Version)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def tokens_in(reply: bytes) -> list[int]:

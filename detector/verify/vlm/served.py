@@ -18,7 +18,15 @@ from detector.candidate import Candidate
 from detector.errors import SettingsError, VerifierError
 from detector.events import Verdict
 from detector.settings import ServedSettings, Settings
-from detector.verify.vlm.openai_chat import ANSWERS, ServedModel, first_model_in, request_body, score_in, tokens_in
+from detector.verify.vlm.openai_chat import (
+    ANSWERS,
+    ServedModel,
+    first_model_in,
+    has_version,
+    request_body,
+    score_in,
+    tokens_in,
+)
 from detector.verify.vlm.question import ModelIdentity, Question, Score, VlmInput
 from stream import Backoff, redact
 
@@ -195,15 +203,16 @@ class ServedVerifier:
     async def _ids_of_answers(self) -> list[int]:
         """Return the token ids of Yes and No; none where the server does not tell them, as vLLM does beside /v1."""
         root = str(self._client.base_url).rstrip("/").removesuffix("/v1")
-        found: list[int] = []
-        for answer in ANSWERS:
-            body = {"model": self._identity.model, "prompt": answer, "add_special_tokens": False}
-            try:
-                reply = await self._reply("POST", f"{root}/tokenize", body)
-            except (httpx.TransportError, VerifierError, TimeoutError):
+        found: list[list[int]] = []
+        try:
+            if not has_version((await self._reply("GET", f"{root}/version", None)).content):
                 return []
-            found += tokens_in(reply.content) if reply.status == httpx.codes.OK else []
-        return found if len(found) == len(ANSWERS) else []
+            for answer in ANSWERS:
+                body = {"model": self._identity.model, "prompt": answer, "add_special_tokens": False}
+                found.append(tokens_in((await self._reply("POST", f"{root}/tokenize", body)).content))
+        except (httpx.TransportError, VerifierError, TimeoutError):
+            return []
+        return [tokens[0] for tokens in found] if all(len(tokens) == 1 for tokens in found) else []
 
     async def _reply(self, method: str, path: str, body: dict[str, Any] | None) -> "_Reply":
         """Return the server's whole answer, good or bad, within the limits of time and size.
