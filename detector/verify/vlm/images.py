@@ -26,9 +26,10 @@ _LIFTED_TO = 96.0  # where these 99 percent then end
 _MAX_LIFT = 12.0
 _BLACK = 3.0  # levels: nothing but noise is left to lift
 _SAME_LEVELS = 2.5  # mean distance of two images of one content; coding noise between frames makes 0.5 to 2
-_SAME_ANYWHERE = 24.0  # and of nearly all pixels
+_SAME_ANYWHERE = 24  # and of nearly all pixels
+_FEW = 0.005  # of all numbers of an image
 _STILL_LIT = 0.1  # of the peak's own rise over the lit blocks
-_THUMBNAIL_STEP = 4
+_THUMBNAIL_STEP = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +157,8 @@ def same(one: RgbImage, other: RgbImage, step: int = _THUMBNAIL_STEP) -> bool:
     if one is other:
         return True
     distance = load_opencv().absdiff(_thumbnail(one, step), _thumbnail(other, step))
-    return float(distance.mean()) <= _SAME_LEVELS and float(np.percentile(distance, 99.5)) <= _SAME_ANYWHERE
+    differing = int(np.count_nonzero(distance > _SAME_ANYWHERE))
+    return float(distance.mean()) <= _SAME_LEVELS and differing <= _FEW * distance.size
 
 
 def _shown_peak(candidate: Candidate) -> Frame:
@@ -175,7 +177,9 @@ def _of_size(frame: Frame | None, like: RgbImage, side_pixels: int) -> RgbImage 
 
 def _lifted(image: RgbImage) -> tuple[RgbImage | None, Remark | None]:
     """Return an image of which nothing can be seen brightened, and what to say; no image where nothing is in it."""
-    top = float(np.percentile(_thumbnail(image), 99))
+    levels = _thumbnail(image).ravel()
+    nearly_all = int(0.99 * (levels.size - 1))
+    top = float(np.partition(levels, nearly_all)[nearly_all])
     if top >= _NEARLY_BLACK:
         return image, None
     if top < _BLACK:
@@ -203,12 +207,12 @@ def _thumbnail(image: RgbImage, step: int = _THUMBNAIL_STEP) -> RgbImage:
 
 def _detached(frame: Frame, side_pixels: int) -> Frame:
     image = np.ascontiguousarray(frame.rgb(side_pixels))
-    step = max(1, -(-max(frame.luma.shape) // side_pixels))
+    luma = np.asarray(load_opencv().cvtColor(image, load_opencv().COLOR_RGB2GRAY), dtype=np.uint8)
 
     def color(max_side: int | None) -> RgbImage:
         return image if max_side is None else _scaled(image, max_side)
 
-    return replace(frame, luma=frame.luma[::step, ::step].copy(), color=color)
+    return replace(frame, luma=luma, black=0, white=255, color=color)
 
 
 def _scaled(image: RgbImage, max_side: int) -> RgbImage:

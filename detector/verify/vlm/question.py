@@ -19,7 +19,7 @@ from detector.errors import SettingsError
 from detector.events import Verdict
 from detector.settings import PictureName, QuestionSettings
 from detector.verify.probability import logistic
-from detector.verify.vlm.images import Remark, RgbImage, VlmImage, as_array, images_of
+from detector.verify.vlm.images import CandidateImages, Remark, RgbImage, VlmImage, as_array, images_of
 
 SHIPPED = "shipped"
 _ALWAYS_NAMED: tuple[PictureName, ...] = ("before", "onset", "peak", "after", "difference")
@@ -122,11 +122,15 @@ class Question:
                 f"question.pictures asks for {', '.join(unnamed)}, for which the prompt {settings.prompt} has no sentence"
             )
 
-    def show(self, candidate: Candidate) -> VlmInput:
-        """Return the images to show and the text that names them."""
-        shown = images_of(
+    def images(self, candidate: Candidate) -> CandidateImages:
+        """Return the images to show, by name."""
+        return images_of(
             candidate, self._settings.pictures, crop=self._settings.crop == "lit", side_pixels=self._side_pixels
         )
+
+    def show(self, candidate: Candidate) -> VlmInput:
+        """Return the images to show and the text that names them."""
+        shown = self.images(candidate)
         return VlmInput(list(shown.images.values()), self.prompt.text(shown.images, shown.remarks))
 
     def calibration_key(self, identity: ModelIdentity) -> str:

@@ -49,6 +49,7 @@ class ModelProcess:
         self._began = time.monotonic()
         self._number = 0
         self._memory = os.memfd_create("lightning-images", os.MFD_CLOEXEC)
+        self._mapping: mmap.mmap | None = None
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - its stdout and stderr; closed in `end`
         self._connection, theirs = Pipe()
         try:
@@ -127,22 +128,28 @@ class ModelProcess:
             _log.error("the model's process %d does not end (a driver call that never returns?)", self.pid)
         self._connection.close()
         self._output.close()
+        self._mapping = None
         os.close(self._memory)
 
     def _place_images(self, clips: Sequence[VlmInput]) -> list[Clip]:
         """Put the images into the shared memory, each once, and return where each lies."""
         arrays = {id(array): array for clip in clips for image in clip.images for array in _arrays_of(image)}
         size = sum(array.nbytes for array in arrays.values())
-        if os.fstat(self._memory).st_size < size:
-            os.ftruncate(self._memory, size)
         offsets: dict[int, int] = {}
         offset = 0
-        with mmap.mmap(self._memory, max(size, 1)) as shared:
-            for key, array in arrays.items():
-                shared[offset : offset + array.nbytes] = memoryview(np.ascontiguousarray(array)).cast("B")
-                offsets[key] = offset
-                offset += array.nbytes
+        shared = np.frombuffer(self._mapped(size), np.uint8)
+        for key, array in arrays.items():
+            shared[offset : offset + array.nbytes].reshape(array.shape)[:] = array
+            offsets[key] = offset
+            offset += array.nbytes
         return [Clip([_ref(image, offsets) for image in clip.images], clip.text) for clip in clips]
+
+    def _mapped(self, size: int) -> mmap.mmap:
+        """Return the shared memory, of at least `size` bytes; mapped once, since each new mapping faults all pages in."""
+        if self._mapping is None or len(self._mapping) < size:
+            os.ftruncate(self._memory, max(size, 1))
+            self._mapping = mmap.mmap(self._memory, max(size, 1))
+        return self._mapping
 
     def _send(self, message: bytes) -> None:
         # Never blocks: one message of a few KiB at a time, and it is read before the next.

@@ -1,5 +1,6 @@
 """The model's process: waits for clips, scores them, answers; ends when the program that started it is gone."""
 
+import math
 import mmap
 import os
 import sys
@@ -60,6 +61,7 @@ class _Answerer:
 
         self._torch = torch
         self._memory = memory
+        self._mapping: mmap.mmap | None = None
         torch.set_num_threads(load.threads)
         self._device = pick_device(load.device)
         precision = pick_precision(load.precision, self._device)
@@ -94,21 +96,24 @@ class _Answerer:
         )
 
     def _read(self, clips: list[Clip]) -> list[VlmInput]:
+        """Return the clips with images that lie in the shared memory: nothing writes there before the answer is out."""
         size = os.fstat(self._memory).st_size
+        if self._mapping is None or len(self._mapping) != size:
+            self._mapping = mmap.mmap(self._memory, size, access=mmap.ACCESS_READ)
+        levels = np.frombuffer(self._mapping, np.uint8)
         read: dict[int, RgbImage] = {}
-        with mmap.mmap(self._memory, size, access=mmap.ACCESS_READ) as shared:
 
-            def image(offset: int, ref: ImageRef) -> RgbImage:
-                if offset not in read:
-                    code = shared[offset : offset + ref.height * ref.width * 3]
-                    read[offset] = np.frombuffer(code, np.uint8).reshape(ref.height, ref.width, 3)
-                return read[offset]
+        def image(offset: int, ref: ImageRef) -> RgbImage:
+            if offset not in read:
+                shape = (ref.height, ref.width, 3)
+                read[offset] = levels[offset : offset + math.prod(shape)].reshape(shape)
+            return read[offset]
 
-            def shown(ref: ImageRef) -> VlmImage:
-                peak = image(ref.offset, ref)
-                return peak if ref.before_offset < 0 else Difference(image(ref.before_offset, ref), peak)
+        def shown(ref: ImageRef) -> VlmImage:
+            peak = image(ref.offset, ref)
+            return peak if ref.before_offset < 0 else Difference(image(ref.before_offset, ref), peak)
 
-            return [VlmInput([shown(ref) for ref in clip.images], clip.question) for clip in clips]
+        return [VlmInput([shown(ref) for ref in clip.images], clip.question) for clip in clips]
 
     def _free(self) -> None:
         if self._device.type == "cuda":
