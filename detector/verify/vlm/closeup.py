@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from detector.candidate import Candidate
 from stream import Frame, load_opencv
 
+Box = tuple[float, float, float, float]
+
+_CORE_SHARE = 0.5  # of the strongest block's rise
 _SMALL_SHARE = 0.3  # of either side of the frame; a larger light is seen in the whole frame
 _CLOSEUP_MARGIN = 2.0  # the close-up's side over the light's: what surrounds it tells a lamp from a bolt
 _CLOSEUP_MIN_SHARE = 0.12  # of the frame's side: below it, coding leaves blurs only
@@ -18,7 +21,7 @@ _CROP_MIN_SHARE = 0.25  # of the image's side
 
 
 def closeup_frame(candidate: Candidate, peak: Frame, side_pixels: int) -> Frame | None:
-    """Return the lit region of `peak` in grey, as large as the frame holds it; None where the light is not small.
+    """Return the strongest light of `peak` in grey, as large as the frame holds it; None where it is not small.
 
     It keeps the frame's proportions, so that a model takes it in one batch with the whole frames. It is cut from the
     luma, which is there in full size: colours would have to be computed for the whole frame first.
@@ -28,7 +31,7 @@ def closeup_frame(candidate: Candidate, peak: Frame, side_pixels: int) -> Frame 
         peak: the frame to cut it from.
         side_pixels: the most that a side may have.
     """
-    left, top, right, bottom = candidate.box
+    left, top, right, bottom = core_box(candidate)
     extent = max(right - left, bottom - top)
     if extent > _SMALL_SHARE:
         return None
@@ -40,6 +43,23 @@ def closeup_frame(candidate: Candidate, peak: Frame, side_pixels: int) -> Frame 
     image = np.repeat(_sized(grey, side_pixels)[:, :, None], 3, axis=2)
     # The colours must not hold the decoder's frame.
     return replace(peak, luma=np.ascontiguousarray(image[..., 0]), color=lambda _max_side: image)
+
+
+def core_box(candidate: Candidate) -> Box:
+    """Return the box of the blocks around the strongest light that rose at least half as much, in shares.
+
+    The candidate's own box holds all blocks that lit up at any time: a faint one far away widens it to the whole frame.
+    """
+    rise = candidate.peak_map - candidate.background
+    strongest = float(rise.max(initial=0.0))
+    if strongest <= 0:
+        return candidate.box
+    bright = (rise >= _CORE_SHARE * strongest).astype(np.uint8)
+    _, parts = load_opencv().connectedComponents(bright, connectivity=8)
+    rows, columns = np.nonzero(parts == parts.ravel()[int(rise.argmax())])
+    height, width = rise.shape
+    left, right = columns.min() / width, (columns.max() + 1) / width
+    return float(left), float(rows.min() / height), float(right), float((rows.max() + 1) / height)
 
 
 def crop_span(low: float, high: float, length: int) -> tuple[int, int]:

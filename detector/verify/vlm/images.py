@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detector.candidate import Candidate
 from detector.settings import PictureName
-from detector.verify.vlm.closeup import closeup_frame, crop_span
+from detector.verify.vlm.closeup import closeup_frame, core_box, crop_span
 from stream import Frame, load_opencv
 
 RgbImage = NDArray[np.uint8]
@@ -21,14 +21,17 @@ Remark = Literal["before_lifted", "before_black", "after_lit", "after_dark", "pe
 DIFFERENCE_PERCENTILE = 99.5  # of the pixels' rises becomes white: a few hot ones must not decide the gain
 MAX_GAIN = 16.0  # a fainter rise than 16 levels is not blown up to full white: it would be noise
 
-_NEARLY_BLACK = 24.0  # levels: below it a screen, and a model, shows nothing of a frame's 99 percent
+_NEARLY_BLACK = 24.0  # levels: a screen, and a model, shows nothing of a frame of which 99 percent lie below
 _LIFTED_TO = 96.0  # where these 99 percent then end
 _MAX_LIFT = 12.0
-_BLACK = 3.0  # levels: nothing but noise is left to lift
+_FLAT = 6.0  # levels between its darkest and its lightest parts: to lift it would show the coding's blocks only
 _SAME_LEVELS = 2.5  # mean distance of two images of one content; coding noise between frames makes 0.5 to 2
 _SAME_ANYWHERE = 24  # and of nearly all pixels
 _FEW = 0.005  # of all numbers of an image
-_STILL_LIT = 0.1  # of the peak's own rise over the lit blocks
+_STILL_LIT = 0.2  # of the peak's own rise, around its strongest light, ...
+_STILL_LIT_LEVELS = 2.0  # ... and at least so much
+_SAME_SHAPE = 0.95  # correlation from which a difference shows what the peak shows, ...
+_SAME_SHAPE_GAIN = 2.0  # ... unless it is so much brighter that it shows more
 _THUMBNAIL_STEP = 8
 
 
@@ -102,7 +105,8 @@ def images_of(
     """
     peak_frame = _shown_peak(candidate)
     peak = peak_frame.rgb(side_pixels)
-    remarks: list[Remark] = [] if peak_frame is candidate.peak or candidate.clear is None else ["peak_white"]
+    white = peak_frame is candidate.clear and peak_frame is not candidate.peak and _is_within(candidate, candidate.peak)
+    remarks: list[Remark] = ["peak_white"] if white else []
     found: dict[PictureName, VlmImage] = {"peak": peak}
     before, onset, after = (
         _of_size(frame, peak, side_pixels) for frame in (candidate.before, candidate.onset, candidate.after)
@@ -115,7 +119,7 @@ def images_of(
             found["before"] = lifted
         if remark is not None and "before" in names:
             remarks.append(remark)
-        if not same(_thumbnail(peak), amplified_difference(_thumbnail(before), _thumbnail(peak)), step=1):
+        if not _difference_repeats(before, peak):
             found["difference"] = Difference(before, peak)
     if after is not None:
         found["after"] = after
@@ -164,9 +168,14 @@ def same(one: RgbImage, other: RgbImage, step: int = _THUMBNAIL_STEP) -> bool:
 def _shown_peak(candidate: Candidate) -> Frame:
     """Return the frame to show as the brightest: from within the flash, and not white all over where there is one."""
     for frame in (candidate.clear, candidate.peak):
-        if frame is not None and candidate.start_seconds <= frame.seconds < candidate.end_seconds + frame.duration:
+        if frame is not None and _is_within(candidate, frame):
             return frame
     return candidate.onset
+
+
+def _is_within(candidate: Candidate, frame: Frame) -> bool:
+    """Return whether a frame is of the flash itself; a steady light that came with it is no part of it."""
+    return candidate.start_seconds - frame.duration / 2 <= frame.seconds < candidate.end_seconds
 
 
 def _of_size(frame: Frame | None, like: RgbImage, side_pixels: int) -> RgbImage | None:
@@ -178,22 +187,35 @@ def _of_size(frame: Frame | None, like: RgbImage, side_pixels: int) -> RgbImage 
 def _lifted(image: RgbImage) -> tuple[RgbImage | None, Remark | None]:
     """Return an image of which nothing can be seen brightened, and what to say; no image where nothing is in it."""
     levels = _thumbnail(image).ravel()
-    nearly_all = int(0.99 * (levels.size - 1))
-    top = float(np.partition(levels, nearly_all)[nearly_all])
+    few, most = int(0.05 * (levels.size - 1)), int(0.99 * (levels.size - 1))
+    sorted_there = np.partition(levels, (few, most))
+    bottom, top = float(sorted_there[few]), float(sorted_there[most])
     if top >= _NEARLY_BLACK:
         return image, None
-    if top < _BLACK:
+    if top - bottom < _FLAT:
         return None, "before_black"
     gain = min(_LIFTED_TO / top, _MAX_LIFT)
     return np.asarray(load_opencv().convertScaleAbs(image, alpha=gain), dtype=np.uint8), "before_lifted"
 
 
+def _difference_repeats(before: RgbImage, peak: RgbImage) -> bool:
+    """Return whether the difference would show what the peak shows, as it does of a light in a dark scene."""
+    small_before, small_peak = _thumbnail(before), _thumbnail(peak)
+    shown = amplified_difference(small_before, small_peak)
+    one, other = (image.sum(axis=2, dtype=np.float32).ravel() for image in (small_peak, shown))
+    brighter = float(other.mean()) / max(float(one.mean()), 1.0)
+    if brighter > _SAME_SHAPE_GAIN or float(one.std()) == 0 or float(other.std()) == 0:
+        return False
+    return float(np.corrcoef(one, other)[0, 1]) >= _SAME_SHAPE
+
+
 def _still_lit(candidate: Candidate, before: RgbImage, peak: RgbImage, after: RgbImage) -> bool:
-    """Return whether light remains where the candidate was lit."""
-    rows, columns = (_span(*candidate.box[low::2], length) for low, length in ((1, peak.shape[0]), (0, peak.shape[1])))
+    """Return whether light remains where the candidate's was strongest."""
+    box = core_box(candidate)
+    rows, columns = (_span(*box[low::2], length) for low, length in ((1, peak.shape[0]), (0, peak.shape[1])))
     lit = np.s_[rows[0] : rows[1] : 2, columns[0] : columns[1] : 2]
     level_before, level_peak, level_after = (float(image[lit].mean()) for image in (before, peak, after))
-    return level_after - level_before > max(_STILL_LIT * (level_peak - level_before), 1.0)
+    return level_after - level_before > max(_STILL_LIT * (level_peak - level_before), _STILL_LIT_LEVELS)
 
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:
