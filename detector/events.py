@@ -28,7 +28,7 @@ QUALITY_WORDS: dict[Quality, str] = {
 MODEL_EVIDENCE = {
     "log_odds": "log-odds of Yes over No, before calibration",
     "answer_mass": "probability of Yes and No together; little means that the model wanted to say something else",
-    "photometric_probability": "with `photometric+minicpm` and `fused`: what the photometric verifier said before the model",
+    "photometric_probability": "with `photometric+minicpm` and `fused`: what the photometric verifier said first",
 }
 """Evidence keys of a model's verdict and what they are; those of the photometric verifier stand with its clues."""
 
@@ -205,6 +205,7 @@ def _differing(before: msgspec.Struct, after: msgspec.Struct) -> Iterator[str]:
         else:
             yield key
 
+
 decode_flash_message = msgspec.json.Decoder(FlashMessage).decode
 
 
@@ -249,6 +250,8 @@ def event_schema() -> dict[str, Any]:
         for field in kind["properties"].values():
             # msgspec's releases order these differently, too.
             field.get("anyOf", []).sort(key=lambda choice: choice.get("type") == "null")
+            if field.get("default") == ():
+                field["default"] = []  # as JSON has it
     for name, field in schema["$defs"]["Message_Flash_"]["properties"].items():
         field["description"] = _MESSAGE_FIELDS[name]
     return {"$id": FLASH_SCHEMA} | schema

@@ -14,8 +14,8 @@ from detector.events import Flash
 from detector.run.system_events import SystemState
 from detector.settings import (
     BUILT_IN_VERIFIERS,
-    SERVER_VERIFIERS,
     DEFAULT_SETTINGS,
+    SERVER_VERIFIERS,
     Settings,
     check_verifier_name,
     checked_settings,

@@ -173,8 +173,8 @@ def compare_judges(judged: Sequence[JudgedFlash]) -> dict[str, Quality]:
     clips = [one.clip for one in judged]
     if len(set(clips)) < 2:
         raise LabelsError(
-            f"all flashes are of one recording ({clips[0] if clips else 'none'}): a fit can be tried only on recordings "
-            "that it has not seen; label more of them"
+            f"all flashes are of one recording ({clips[0] if clips else 'none'}): a fit can be tried only on "
+            "recordings that it has not seen; label more of them"
         )
     truths = np.array([one.lightning for one in judged], bool)
 
@@ -200,9 +200,7 @@ def _model_answer(verdict: Verdict | None) -> tuple[float, AnswerSource] | None:
             return opinion.log_odds, source
     if verdict.opinions or "log_odds" not in verdict.evidence:
         return None
-    source = AnswerSource(
-        verdict.verifier, verdict.model or "?", verdict.model_revision, verdict.prompt_version or "?"
-    )
+    source = AnswerSource(verdict.verifier, verdict.model or "?", verdict.model_revision, verdict.prompt_version or "?")
     return verdict.evidence["log_odds"], source
 
 

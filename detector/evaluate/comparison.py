@@ -32,8 +32,8 @@ def compare(
 ) -> dict[str, Quality]:
     """Return how good each predictor is on recordings that its fit has not seen.
 
-    Each source in turn is left out, a logistic curve is fitted on the others, and its probabilities for the one left out
-    are kept; the figures are of these.
+    Each source in turn is left out, a logistic curve is fitted on the others, and its probabilities for the one left
+    out are kept; the figures are of these.
 
     Args:
         predictors: (flashes, numbers) of each, higher for lightning; several numbers are weighed against each other.

@@ -92,8 +92,8 @@ class Batcher:
     `answer(candidate, verdict)` is called exactly once, or, for a live candidate past its deadline, first with an
     unverified verdict and again with the late one. A verifier that answers inline is asked at once, in order; a slow
     one in a thread of its own, and then `answer` runs in another thread of this object, with the candidate's frames
-    downscaled. A SecondOpinion is asked about its inline verdicts, too, when nothing else waits: what it adds is answered
-    again. A verifier that raises, runs out of memory or falls silent costs the answer, never the candidate.
+    downscaled. A SecondOpinion is asked about its inline verdicts, too, when nothing else waits: what it adds is
+    answered again. A verifier that raises, runs out of memory or falls silent costs the answer, never the candidate.
 
     What `answer` raises in that thread is raised again from the next `ask` of a file, `drain` or the end of the block;
     a live camera's is logged too, and never raised in the thread of another. Once `stop` is set, neither a file nor

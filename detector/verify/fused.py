@@ -92,7 +92,9 @@ class Fused:
         if probability is None or first.lightning is None:
             return False
         # With damaged frames a high probability may still be rejected: nothing is sure then.
-        return probability > self._cascade.confirm_above if first.lightning else probability < self._cascade.reject_below
+        return (
+            probability > self._cascade.confirm_above if first.lightning else probability < self._cascade.reject_below
+        )
 
     def _sure_verdict(self, first: Verdict) -> Verdict:
         return msgspec.structs.replace(first, verifier=self.name, opinions=(opinion_of(first),))

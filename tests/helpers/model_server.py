@@ -107,16 +107,14 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            if self.path == "/version":
-                self._say(200 if server.token_ids else 404, {"version": "0.20.0"} if server.token_ids else {"error": "no"})
-                return
-            self._say(200, {"object": "list", "data": [{"id": "tiny/model", "object": "model"}]})
+            version = {"version": "0.20.0"} if server.token_ids else {}
+            models = {"object": "list", "data": [{"id": "tiny/model", "object": "model"}]}
+            self._say(200, version if self.path == "/version" else models)
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path == "/tokenize":  # beside /v1, as vLLM has it
-                known = server.token_ids.get(body["prompt"])
-                self._say(200 if known else 404, {"tokens": [known]} if known else {"error": {"message": "no"}})
+                self._say(200, {"tokens": [server.token_ids[body["prompt"]]]})
                 return
             with server._lock:
                 server.requests.append(body)

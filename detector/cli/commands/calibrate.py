@@ -2,8 +2,8 @@
 
 RESULTS come from `replay --verifier minicpm` (or served, or fused) on the clips of LABELS, with the same settings as
 here. On stderr stands how good the model is on recordings that the fit has not seen, beside brightness alone and the
-photometric verifier; a model that is no better than brightness is refused. The settings go to stdout; put them into your settings file. Fit again after any change of model, commit, prompt or
-images.
+photometric verifier; a model that is no better than brightness is refused. The settings go to stdout; put them into
+your settings file. Fit again after any change of model, commit, prompt or images.
 """
 
 import argparse

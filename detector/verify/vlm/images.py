@@ -95,9 +95,7 @@ def downscaled(candidate: Candidate, side_pixels: int) -> Candidate:
     )
 
 
-def images_of(
-    candidate: Candidate, names: Sequence[PictureName], *, crop: bool, side_pixels: int
-) -> CandidateImages:
+def images_of(candidate: Candidate, names: Sequence[PictureName], *, crop: bool, side_pixels: int) -> CandidateImages:
     """Return the named images that this candidate has, in order, no side above `side_pixels`.
 
     Left out are those that a source's edge cut off, those that repeat another, and a frame before that is black; the
@@ -105,9 +103,28 @@ def images_of(
     """
     peak_frame = _shown_peak(candidate)
     peak = peak_frame.rgb(side_pixels)
-    white = peak_frame is candidate.clear and peak_frame is not candidate.peak and _is_within(candidate, candidate.peak)
-    remarks: list[Remark] = ["peak_white"] if white else []
+    found, remarks = _moments(candidate, peak, side_pixels)
+    if peak_frame is candidate.clear and peak_frame is not candidate.peak and _is_within(candidate, candidate.peak):
+        remarks["peak_white"] = "peak"
+    if "closeup" in names and (close := candidate.closeup or closeup_frame(candidate, peak_frame, side_pixels)):
+        found["closeup"] = close.rgb(side_pixels)
+    if "composite" in names and candidate.before is not None:
+        before, after = (_of_size(frame, peak, side_pixels) for frame in (candidate.before, candidate.after))
+        if before is not None:
+            found["composite"] = composite(before, peak, before if after is None else after)
+    chosen = {name: found[name] for name in names if name in found} or {"peak": peak}
+    if crop:
+        chosen = {name: _cropped(image, candidate.box) for name, image in chosen.items() if name != "closeup"}
+    said = tuple(remark for remark, about in remarks.items() if about in names or about == "peak")
+    return CandidateImages(chosen, said)
+
+
+def _moments(
+    candidate: Candidate, peak: RgbImage, side_pixels: int
+) -> tuple[dict[PictureName, VlmImage], dict[Remark, PictureName]]:
+    """Return the frames worth showing and the difference, and what to say of which of them."""
     found: dict[PictureName, VlmImage] = {"peak": peak}
+    remarks: dict[Remark, PictureName] = {}
     before, onset, after = (
         _of_size(frame, peak, side_pixels) for frame in (candidate.before, candidate.onset, candidate.after)
     )
@@ -117,26 +134,18 @@ def images_of(
         lifted, remark = _lifted(before)
         if lifted is not None:
             found["before"] = lifted
-        if remark is not None and "before" in names:
-            remarks.append(remark)
+        if remark is not None:
+            remarks[remark] = "before"
         if not _difference_repeats(before, peak):
             found["difference"] = Difference(before, peak)
     if after is not None:
         found["after"] = after
-        if before is not None and "after" in names:
-            if _still_lit(candidate, before, peak, after):
-                remarks.append("after_lit")
-            elif same(before, after):
-                del found["after"]
-                remarks.append("after_dark")
-    if "closeup" in names and (close := candidate.closeup or closeup_frame(candidate, peak_frame, side_pixels)):
-        found["closeup"] = close.rgb(side_pixels)
-    if "composite" in names and before is not None:
-        found["composite"] = composite(before, peak, before if after is None else after)
-    chosen = {name: found[name] for name in names if name in found} or {"peak": peak}
-    if crop:
-        chosen = {name: _cropped(image, candidate.box) for name, image in chosen.items() if name != "closeup"}
-    return CandidateImages(chosen, tuple(remarks))
+        if before is not None and _still_lit(candidate, before, peak, after):
+            remarks["after_lit"] = "after"
+        elif before is not None and same(before, after):
+            del found["after"]
+            remarks["after_dark"] = "after"
+    return found, remarks
 
 
 def amplified_difference(before: RgbImage, peak: RgbImage) -> RgbImage:

@@ -119,7 +119,7 @@ class Question:
         unnamed = [name for name in settings.pictures if name not in self.prompt.pictures]
         if unnamed:
             raise SettingsError(
-                f"question.pictures asks for {', '.join(unnamed)}, for which the prompt {settings.prompt} has no sentence"
+                f"question.pictures asks for {', '.join(unnamed)}: the prompt {settings.prompt} has no sentence for it"
             )
 
     def images(self, candidate: Candidate) -> CandidateImages:

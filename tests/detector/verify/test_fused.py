@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import msgspec
 import pytest
@@ -80,7 +81,7 @@ class Run:
         settings = msgspec.structs.replace(BatcherSettings(batch_wait_ms=0.0, batch_size=1), **batcher)
         self.batcher = Batcher(fused, settings)
 
-    def __enter__(self) -> "Run":
+    def __enter__(self) -> Self:
         self.batcher.__enter__()
         return self
 
@@ -92,7 +93,7 @@ class Run:
         record = FlashRevisions(self._publish, None)
         one = candidate(name)
         record.revise(one)
-        self.batcher.ask(one, lambda judged, verdict: record.revise(judged, verdict), wait=wait)
+        self.batcher.ask(one, record.revise, wait=wait)
 
     def revisions(self, name: str) -> list[Flash]:
         return [flash for flash in self.flashes if flash.id == name]

@@ -33,7 +33,9 @@ class PixelGroup:
 class PixelMaker:
     """Turns RGB images into PixelGroups; what an image costs the CPU is its copy to the device."""
 
-    def __init__(self, processor: Any, *, mode: str, side_pixels: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, processor: Any, *, mode: str, side_pixels: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
         """Take the numbers of the snapshot's own image processor.
 
         Args:
@@ -49,7 +51,8 @@ class PixelMaker:
         self._device = device
         self._dtype = dtype
         self._mean, self._deviation = (
-            torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (processor.image_mean, processor.image_std)
+            torch.tensor(values, device=device).view(1, -1, 1, 1)
+            for values in (processor.image_mean, processor.image_std)
         )
 
     def size_for(self, height: int, width: int) -> tuple[int, int]:

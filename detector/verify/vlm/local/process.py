@@ -145,7 +145,7 @@ class ModelProcess:
         return [Clip([_ref(image, offsets) for image in clip.images], clip.text) for clip in clips]
 
     def _mapped(self, size: int) -> mmap.mmap:
-        """Return the shared memory, of at least `size` bytes; mapped once, since each new mapping faults all pages in."""
+        """Return the shared memory, of `size` bytes and more; mapped once, since a new mapping faults all pages in."""
         if self._mapping is None or len(self._mapping) < size:
             os.ftruncate(self._memory, max(size, 1))
             self._mapping = mmap.mmap(self._memory, max(size, 1))

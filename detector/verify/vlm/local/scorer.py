@@ -10,8 +10,8 @@ from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTo
 from detector.errors import VerifierError
 from detector.verify.vlm.images import VlmImage
 from detector.verify.vlm.local.environment_report import cpu_multiplies_bf16
-from detector.verify.vlm.local.protocol import Load
 from detector.verify.vlm.local.pixels import PixelMaker
+from detector.verify.vlm.local.protocol import Load
 from detector.verify.vlm.local.vision import VisionPart
 from detector.verify.vlm.local.windows import batch_vision_attention
 from detector.verify.vlm.question import Score, VlmInput

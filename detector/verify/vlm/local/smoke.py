@@ -96,7 +96,9 @@ def examine(
     yield Finding("moves with the pixels", len({round(value, 6) for value in odds}) == 3, shown)
     yield Finding("repeats", abs(again.log_odds - odds[0]) <= same, f"{odds[0]:+.6f}, again {again.log_odds:+.6f}")
     apart = max(abs(a.log_odds - b.log_odds) for a, b in zip(alone, together, strict=True))
-    yield Finding("batched as alone", apart <= same, f"log-odds differ by {apart:.1e}, at most {same:.2g} allowed in {precision}")
+    yield Finding(
+        "batched as alone", apart <= same, f"log-odds differ by {apart:.1e}, at most {same:.2g} allowed in {precision}"
+    )
     mass = min(score.answer_mass for score in alone)
     lowest = settings.question.min_answer_mass
     yield Finding("answers Yes or No", mass >= lowest, f"answer mass {mass:.3g}, at least {lowest:g} wanted")

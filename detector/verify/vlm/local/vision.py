@@ -41,4 +41,5 @@ class VisionPart:
             rows, columns = rows // high, columns // wide
             cells = hidden.reshape(count, rows, high, columns, wide, -1).permute(0, 1, 3, 2, 4, 5)
             hidden = layer(cells.reshape(count * rows * columns, -1))
-        return hidden.view(count, rows * columns, -1)
+        features: Tensor = hidden.view(count, rows * columns, -1)
+        return features

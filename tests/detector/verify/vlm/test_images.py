@@ -95,7 +95,9 @@ def test_a_nearly_black_frame_before_is_brightened_and_said_so() -> None:
     assert as_array(found.images["before"]).max() > 80
     assert "before_lifted" in found.remarks
     difference = found.images.get("difference")
-    assert not isinstance(difference, Difference) or difference.before.max() <= 20, "the difference is from the original"
+    assert not isinstance(difference, Difference) or difference.before.max() <= 20, (
+        "the difference is from the original"
+    )
 
 
 def test_a_black_frame_before_is_left_out_and_told_in_words() -> None:

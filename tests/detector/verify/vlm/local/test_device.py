@@ -48,7 +48,10 @@ def test_a_card_in_the_system_is_seen_without_torch(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["minicpm", "photometric+minicpm", "fused"])
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [({"device": "cuda:0"}, "minicpm.device = 'cuda:0'"), ({"attention": "flash_attention_2"}, "--attn flash_attention_2")],
+    [
+        ({"device": "cuda:0"}, "minicpm.device = 'cuda:0'"),
+        ({"attention": "flash_attention_2"}, "--attn flash_attention_2"),
+    ],
 )
 def test_a_run_ends_before_its_model_is_started(kind: str, changed: dict[str, str], said: str) -> None:
     began = time.monotonic()

@@ -132,7 +132,9 @@ def test_the_prompt_is_what_the_librarys_processor_makes_of_it_with_image_number
     processors: Any = AutoImageProcessor
     processor = processors.from_pretrained(load_for(cache, version).folder, backend="pil", local_files_only=True)
     sizes = [
-        processor(image, max_slice_nums=1, downsample_mode=mode, scale_resolution=224, return_tensors="pt")["target_sizes"]
+        processor(image, max_slice_nums=1, downsample_mode=mode, scale_resolution=224, return_tensors="pt")[
+            "target_sizes"
+        ]
         for image in clip.images
     ]
     per_token = {"16x": 16, "4x": 4}[mode]
@@ -167,9 +169,13 @@ def test_the_log_odds_are_those_of_the_whole_models_next_word(scorer: Scorer) ->
             if own:
                 setattr(parent, name, own[0])
     with torch.inference_mode():
-        logits = scorer._model(
-            **scorer.tokens([clip]), pixel_values=pixels, target_sizes=sizes, downsample_mode="16x", use_cache=False
-        ).logits[0, -1].float()
+        logits = (
+            scorer._model(
+                **scorer.tokens([clip]), pixel_values=pixels, target_sizes=sizes, downsample_mode="16x", use_cache=False
+            )
+            .logits[0, -1]
+            .float()
+        )
     batch_vision_attention(scorer._model)
     yes, no = scorer._answers
     score = scorer.score([clip])[0]
