@@ -50,7 +50,8 @@ def core_box(candidate: Candidate) -> Box:
 
     The candidate's own box holds all blocks that lit up at any time: a faint one far away widens it to the whole frame.
     """
-    rise = candidate.peak_map - candidate.background
+    # Smoothed, so that a moving edge, which is as strong but one block wide, is not taken for the light.
+    rise = load_opencv().blur(candidate.peak_map - candidate.background, (3, 3))
     strongest = float(rise.max(initial=0.0))
     if strongest <= 0:
         return candidate.box
