@@ -88,10 +88,10 @@ def judged_flashes(
         if answer is None:
             continue
         log_odds, source = answer
-        found = _truth(labels, flash)
-        if found is None:
+        labelled = _truth(labels, flash)
+        if labelled is None:
             continue
-        clip, truth = found
+        clip, truth = labelled
         brightness = math.log(max(flash.peak_rise_levels, 0.1) * max(flash.lit_fraction, 1e-4))
         judged.append(JudgedFlash(log_odds, truth, _photometric_odds(flash.verdict), brightness, clip))
         sources.add(source)

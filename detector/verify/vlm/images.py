@@ -220,8 +220,8 @@ def _difference_repeats(before: RgbImage, peak: RgbImage) -> bool:
 
 def _still_lit(candidate: Candidate, before: RgbImage, peak: RgbImage, after: RgbImage) -> bool:
     """Return whether light remains where the candidate's was strongest."""
-    box = core_box(candidate)
-    rows, columns = (_span(*box[low::2], length) for low, length in ((1, peak.shape[0]), (0, peak.shape[1])))
+    left, top, right, bottom = core_box(candidate)
+    rows, columns = _span(top, bottom, peak.shape[0]), _span(left, right, peak.shape[1])
     lit = np.s_[rows[0] : rows[1] : 2, columns[0] : columns[1] : 2]
     level_before, level_peak, level_after = (float(image[lit].mean()) for image in (before, peak, after))
     return level_after - level_before > max(_STILL_LIT * (level_peak - level_before), _STILL_LIT_LEVELS)

@@ -126,7 +126,8 @@ def amplified(before: Tensor, peak: Tensor) -> Tensor:
     low, high = largest[:, -1], largest[:, max(largest.shape[1] - 2, 0)]
     top = high + (low - high) * (rank - int(rank))
     gain = (255.0 / top.clamp(min=1.0)).clamp(max=MAX_GAIN)
-    return (rise * gain.view(-1, 1, 1, 1)).round().clamp(max=255)
+    shown: Tensor = (rise * gain.view(-1, 1, 1, 1)).round().clamp(max=255)
+    return shown
 
 
 def _resized(levels: Tensor, size: tuple[int, int]) -> Tensor:

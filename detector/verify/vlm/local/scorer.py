@@ -121,7 +121,7 @@ class Scorer:
         device = self._model.device
         embedded = self._model.get_input_embeddings()(tokens["input_ids"].to(device))
         embedded.view(-1, embedded.shape[-1])[places.to(device)] = features.to(embedded.dtype)
-        sent = {name: tensor.to(device) for name, tensor in tokens.items()}
+        sent: dict[str, Any] = {name: tensor.to(device) for name, tensor in tokens.items()}
         if self._needs_types:  # its positions are laid out by the sizes of the images
             sizes = [self._pixels.grid_of(image) for image in images]
             sent |= {"target_sizes": torch.tensor(sizes, dtype=torch.int32), "downsample_mode": self._mode}
