@@ -133,7 +133,8 @@ def amplified(before: Tensor, peak: Tensor) -> Tensor:
 def _resized(levels: Tensor, size: tuple[int, int]) -> Tensor:
     if levels.shape[2:] == size:
         return levels
-    return functional.interpolate(levels, size=size, mode="bicubic", antialias=True).round().clamp(0, 255)
+    resized: Tensor = functional.interpolate(levels, size=size, mode="bicubic", antialias=True)
+    return resized.round().clamp(0, 255)
 
 
 def shape_of(image: VlmImage) -> tuple[int, int]:
