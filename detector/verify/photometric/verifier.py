@@ -84,7 +84,7 @@ class PhotometricVerifier:
             # More is asked of damaged frames than of others.
             reason = DAMAGED if probability >= settings.threshold else _doubts(costs)
         return Verdict(
-            lightning=lightning,
+            lightning=None if doubtful else lightning,
             probability=round(probability, 4),
             verifier=self.name,
             evidence=evidence,
