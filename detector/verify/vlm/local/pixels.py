@@ -113,7 +113,8 @@ class PixelMaker:
         wide = _resized(levels, (levels.shape[2], width))
         numbers = (_resized(wide, (height, width)) * self._processor.rescale_factor - self._mean) / self._deviation
         cut = numbers.to(self._dtype).view(-1, 3, height // side, side, width // side, side)
-        return cut.permute(0, 1, 3, 2, 4, 5).reshape(len(levels), 3, side, -1)
+        patches: Tensor = cut.permute(0, 1, 3, 2, 4, 5).reshape(len(levels), 3, side, -1)
+        return patches
 
 
 def amplified(before: Tensor, peak: Tensor) -> Tensor:
