@@ -22,7 +22,7 @@ from detector.pipeline import SourceDetector, VerdictCallback
 from detector.prefilter.blocks import Polygon, Region
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import NAME_PATTERN, Settings, load_settings
-from detector.verify.base import Verifier, unverified, verify_inline
+from detector.verify.base import Verifier, asks_always, unverified, verify_inline
 from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import Frame, VideoError, load_opencv, open_video, printable, redact
 
@@ -202,7 +202,8 @@ class _InlineQueue:
     def ask(self, candidate: Candidate, answer: VerdictCallback, *, wait: bool = False) -> None:
         """Call `answer` with the verdict before returning."""
         del wait
-        verdict = verify_inline(self._verifier, candidate)
+        # Here nobody waits for a first answer: one that will be added to is asked for whole.
+        verdict = None if asks_always(self._verifier) else verify_inline(self._verifier, candidate)
         if verdict is None:
             name = self._verifier.name
             try:

@@ -101,6 +101,7 @@ class Candidate:
         clear: the brightest lit frame that is not saturated all over, to show to a person; None where all are.
         waning: the first lit frame after the peak with half its light or less; None where there is none.
         after: the frame soon after the light went out, or the last one where it did not; None at the edge of a source.
+        closeup: the lit region of the peak in the frame's own resolution; made for a model where it is small.
         quiet: thin copies of frames of the last second before, oldest first: what the scene does by itself.
         quality: words for what may be wrong with its frames, as in `stream.Frame`.
         context: what the prefilter knows beside these.
@@ -127,6 +128,7 @@ class Candidate:
     clear: Frame | None = None
     waning: Frame | None = None
     after: Frame | None = None
+    closeup: Frame | None = None
     quiet: tuple[Frame, ...] = ()
     quality: tuple[str, ...] = ()
     context: CandidateContext = CandidateContext()

@@ -1,5 +1,6 @@
 """Event types and their JSON Schema."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -27,7 +28,7 @@ QUALITY_WORDS: dict[Quality, str] = {
 MODEL_EVIDENCE = {
     "log_odds": "log-odds of Yes over No, before calibration",
     "answer_mass": "probability of Yes and No together; little means that the model wanted to say something else",
-    "photometric_probability": "with `photometric+minicpm`: what the photometric verifier said before the model",
+    "photometric_probability": "with `photometric+minicpm` and `fused`: what the photometric verifier said first",
 }
 """Evidence keys of a model's verdict and what they are; those of the photometric verifier stand with its clues."""
 
@@ -50,6 +51,20 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
+class Opinion(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of several verifiers says of a candidate."""
+
+    verifier: Annotated[str, Meta(description="Name of the verifier.")]
+    lightning: Annotated[bool | None, Meta(description="As in the verdict; null where it has no answer.")]
+    probability: Annotated[float | None, Meta(description="Of lightning, 0..1; null where there is no answer.")]
+    log_odds: Annotated[float | None, Meta(description="Before calibration; null where there is no answer.")] = None
+    model: Annotated[str | None, Meta(description="Model that was asked, if any.")] = None
+    model_revision: Annotated[str | None, Meta(description="Commit or name of the model's weights.")] = None
+    prompt_version: Annotated[str | None, Meta(description="Version of the question that the model was asked.")] = None
+    seconds: Annotated[float | None, Meta(description="Time that it took.")] = None
+    reason: Annotated[str | None, Meta(description="Why there is no answer, or doubts in words.")] = None
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a verifier says of a candidate."""
 
@@ -67,6 +82,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="Why there is no answer, or the strongest doubts that a rejected light met, in words."),
     ] = None
+
+    opinions: Annotated[
+        tuple[Opinion, ...],
+        Meta(description="What each verifier says where several are asked; one that is late comes with a revision."),
+    ] = ()
+    disputed: Annotated[
+        bool, Meta(description="Whether an opinion contradicts a verdict that another was sure of and that stays.")
+    ] = False
 
     @property
     def state(self) -> State:
@@ -149,6 +172,13 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(description="From the arrival of the frame that decided this revision to its making.")
     ]
     software: Annotated[str, Meta(description="Program and version that made this event.")]
+    changed: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Keys of `data` that differ from the revision before, with a dot into verdict and media "
+            "(`verdict.opinions`); empty in the first. `revision`, `latency_ms` and `software` are not named."
+        ),
+    ] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the flash as dicts, tuples, text and numbers: the `data` of its event."""
@@ -156,6 +186,26 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FlashMessage = Message[Flash]
+
+_CHANGE_ALWAYS = ("revision", "latency_ms", "software", "changed")
+
+
+def changed_keys(before: Flash, after: Flash) -> tuple[str, ...]:
+    """Return what `Flash.changed` says of `after`, the revision that follows `before`."""
+    return tuple(_differing(before, after))
+
+
+def _differing(before: msgspec.Struct, after: msgspec.Struct) -> Iterator[str]:
+    for key in before.__struct_fields__:
+        old, new = getattr(before, key), getattr(after, key)
+        if old == new or key in _CHANGE_ALWAYS:
+            continue
+        if isinstance(old, Verdict | Media) and type(old) is type(new):
+            yield from (f"{key}.{below}" for below in _differing(old, new))
+        else:
+            yield key
+
+
 decode_flash_message = msgspec.json.Decoder(FlashMessage).decode
 
 
@@ -170,6 +220,7 @@ _TYPES = {
     "Flash": "The whole current state of one flash; consumers keep the last revision by `id`. Seconds are on the "
     "source's own clock; levels are of luma, 0 = black, 255 = white.",
     "Pulse": "One contiguous lit run of a flash, as the sensor sees it.",
+    "Opinion": "What one of several verifiers says of a candidate.",
     "Verdict": "What a verifier says of a candidate.",
     "Media": "Paths of the still and the clip of a flash, relative to the run's folder.",
 }
@@ -199,6 +250,8 @@ def event_schema() -> dict[str, Any]:
         for field in kind["properties"].values():
             # msgspec's releases order these differently, too.
             field.get("anyOf", []).sort(key=lambda choice: choice.get("type") == "null")
+            if field.get("default") == ():
+                field["default"] = []  # as JSON has it
     for name, field in schema["$defs"]["Message_Flash_"]["properties"].items():
         field["description"] = _MESSAGE_FIELDS[name]
     return {"$id": FLASH_SCHEMA} | schema

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from detector.candidate import SLOW_SECONDS, Candidate
-from detector.events import SOFTWARE, Flash, Media, State, Verdict
+from detector.events import SOFTWARE, Flash, Media, State, Verdict, changed_keys
 from detector.output.media import CandidateMedia, ClipSource, MediaWriter
 from stream import Frame, utc_text
 
@@ -50,14 +50,17 @@ class FlashRevisions:
     def __init__(self, publish: Callable[[Flash], None], file: str | None) -> None:
         self._publish = publish
         self._file = file
-        self._revision = 0
+        self._last: Flash | None = None
         self._lock = threading.Lock()
 
     def revise(self, candidate: Candidate, verdict: Verdict | None = None, media: Media | None = None) -> None:
         """Publish what is known now: without a verdict as `detected`, else in the verdict's state."""
         with self._lock:
-            self._revision += 1
-            flash = _flash(candidate, verdict, media or Media(), self._revision, self._file)
+            number = 1 if self._last is None else self._last.revision + 1
+            flash = _flash(candidate, verdict, media or Media(), number, self._file)
+            if self._last is not None:
+                flash = msgspec.structs.replace(flash, changed=changed_keys(self._last, flash))
+            self._last = flash
             self._publish(flash)
 
 

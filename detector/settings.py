@@ -34,11 +34,13 @@ NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
 
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
-BUILT_IN_VERIFIERS = ("auto", "none", "photometric", "minicpm", "served", "photometric+minicpm")
+BUILT_IN_VERIFIERS = ("auto", "none", "photometric", "minicpm", "served", "photometric+minicpm", "fused")
+SERVER_VERIFIERS = ("auto", "served", "fused")
+"""Those that ask the model server at `served.endpoint`, if there is one."""
 VERIFIER_GROUP = "lightning_detector.verifiers"
 """Entry points of this group in other packages are verifiers: callables that take the Settings."""
-PictureName = Literal["before", "onset", "peak", "after", "difference"]
-_PICTURES: tuple[PictureName, ...] = ("before", "peak", "after", "difference")
+PictureName = Literal["before", "onset", "peak", "after", "difference", "closeup", "composite"]
+_PICTURES: tuple[PictureName, ...] = ("before", "peak", "after", "difference", "closeup")
 
 
 def installed_verifiers() -> dict[str, "EntryPoint"]:
@@ -97,7 +99,8 @@ class VerifierSettings(Section, frozen=True, kw_only=True):
     """Which verifier judges candidates."""
 
     kind: str = "auto"
-    """auto, none, photometric, minicpm, served, photometric+minicpm, or a name that another package offers."""
+    """auto (fused where there is a model on a GPU or a model server, else photometric), none, photometric, fused,
+    minicpm, served, photometric+minicpm, or a name that another package offers."""
 
     def __post_init__(self) -> None:
         check_verifier_name(self.kind)
@@ -134,8 +137,10 @@ class QuestionSettings(Section, frozen=True, kw_only=True):
 
     prompt: str = "shipped"
     """What a model is shown and asked (minicpm and served). "shipped", or a file of your own in the same form."""
-    pictures: Annotated[tuple[PictureName, ...], Meta(min_length=1, max_length=5)] = _PICTURES
-    """Any of before, onset, peak, after, difference (peak less before, amplified), in the order shown."""
+    pictures: Annotated[tuple[PictureName, ...], Meta(min_length=1, max_length=7)] = _PICTURES
+    """Any of before, onset, peak, after, difference (peak less before, amplified), closeup (of a small light, in the
+    frame's own resolution), composite (before, peak and after as red, green and blue), in the order shown. One that
+    repeats another is left out."""
     crop: Literal["none", "lit"] = "none"
     """none: whole frames. lit: only the lit region with a margin."""
     temperature: Annotated[float, Meta(gt=0, le=100)] = 1.0
@@ -228,8 +233,10 @@ class ServedSettings(Section, frozen=True, kw_only=True):
     concurrency: Annotated[int, Meta(ge=1, le=64)] = 4
     """Requests at the same time."""
     timeout_seconds: PositiveSeconds = 60.0
-    """One request may take this long; failed ones are tried again so often."""
+    """One request may take this long, its whole answer included; failed ones are tried again so often."""
     retries: Annotated[int, Meta(ge=0, le=10)] = 3
+    answer_limit_mb: Annotated[float, Meta(gt=0, le=100)] = 1.0
+    """An answer larger than this (10^6 bytes) is not read; a usual one has some kilobytes."""
     extra_json: str = '{"chat_template_kwargs": {"enable_thinking": false}}'
     """A JSON object added to every request."""
 
@@ -238,12 +245,28 @@ class CascadeSettings(Section, frozen=True, kw_only=True):
     """Between which photometric probabilities a candidate is doubtful and goes on to the model."""
 
     reject_below: Fraction = 0.1
-    """photometric+minicpm: probabilities below or above these are clear; only those between go to the model."""
+    """photometric+minicpm: probabilities below or above these are clear; only those between go to the model. fused:
+    those below or above are published at once."""
     confirm_above: Fraction = 0.9
 
     def __post_init__(self) -> None:
         if self.reject_below > self.confirm_above:
             raise ValueError(f"reject_below {self.reject_below} must not exceed confirm_above {self.confirm_above}")
+
+
+class FusedSettings(Section, frozen=True, kw_only=True):
+    """How `fused` adds the log-odds of the photometric verifier and of the model."""
+
+    photometric_weight: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    """log-odds = photometric_weight * photometric log-odds + model_weight * the model's + bias; `lightning-detector
+    calibrate` fits the three on labelled flashes that `fused` judged."""
+    model_weight: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    bias: Annotated[float, Meta(ge=-100, le=100)] = 0.0
+    calibrated_for: str = ""
+    """What they were fitted for, as `calibrate` prints it. Where it does not match, the photometric verifier decides
+    where it is sure and the model decides the rest."""
+    threshold: Fraction = 0.5
+    """Lightning from this probability on, where both decide."""
 
 
 class EvidenceSettings(Section, frozen=True, kw_only=True):
@@ -297,6 +320,7 @@ class Settings(Section, frozen=True, kw_only=True):
     minicpm45: Minicpm45Settings = Minicpm45Settings()
     served: ServedSettings = ServedSettings()
     cascade: CascadeSettings = CascadeSettings()
+    fused: FusedSettings = FusedSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     feed: FeedSettings = FeedSettings()
 

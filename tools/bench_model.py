@@ -4,8 +4,8 @@
     python tools/bench_model.py [--device cuda] [--batch 1 4 8] [--pictures 4] [--side 224 448]
 
 Speed and memory do not depend on what the weights are, so this is what the real ones will cost. Prints one line for
-each combination: seconds and CPU seconds a clip, clips a second, and the share of the rate that this device reached in
-a plain matrix product just before.
+each combination: milliseconds, host CPU and device milliseconds a clip, operators a batch, clips a second, and the
+share of the rate that this device reached in a plain matrix product just before.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
 
@@ -37,17 +38,85 @@ NAMES = ("before", "peak", "after", "difference")
 
 @dataclass(frozen=True)
 class Row:
-    """One combination. share: of the measured matrix rate. memory_mib: of the card, or resident of the process."""
+    """One combination.
+
+    Attributes:
+        device_ms: a clip, by the card's own clock; None on a CPU.
+        operators: of the batch; about one launch each on a card.
+        share: of the measured matrix rate.
+        memory_mib: of the card, or resident of the process.
+    """
 
     batch: int
     pictures: int
     side: int
     seconds_per_clip: float
     cpu_seconds_per_clip: float
+    device_ms: float | None
+    operators: int
     clips_per_second: float
     teraflop_per_clip: float
     share: float
     memory_mib: float
+
+
+# These only look at memory in another way and launch nothing.
+VIEWS = frozenset(
+    {
+        "view",
+        "_unsafe_view",
+        "t",
+        "transpose",
+        "permute",
+        "expand",
+        "unsqueeze",
+        "squeeze",
+        "slice",
+        "select",
+        "detach",
+        "alias",
+        "as_strided",
+        "split",
+        "split_with_sizes",
+        "unbind",
+        "reshape",
+        "_reshape_alias",
+        "lift_fresh",
+        "chunk",
+        "empty",
+        "empty_like",
+        "sym_size",
+        "numel",
+        "is_same_size",
+        "new_empty",
+        "_local_scalar_dense",
+    }
+)
+
+
+class OperatorCounter(TorchDispatchMode):
+    """Counts the operators that run in its block, but those in VIEWS."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operator as it is."""
+        self.count += func.overloadpacket.__name__ not in VIEWS
+        return func(*args, **(kwargs or {}))
+
+
+def device_ms(work: Callable[[], Any], device: torch.device) -> float | None:
+    """Milliseconds between the first and the last that `work` does on the card; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    began.record()
+    work()
+    ended.record()
+    torch.cuda.synchronize(device)
+    return float(began.elapsed_time(ended))
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
@@ -89,16 +158,28 @@ def make_clips(batch: int, pictures: int) -> list[VlmInput]:
     ]
 
 
-def measure(scorer: Scorer, clips: list[VlmInput], device: torch.device, rate: float, repeat: int) -> tuple[float, ...]:
-    """Seconds, CPU seconds, operations of a clip, share of `rate`."""
+def measure(
+    scorer: Scorer, clips: list[VlmInput], device: torch.device, rate: float, repeat: int
+) -> tuple[float, float, float | None, int, float, float]:
+    """Seconds, CPU seconds and card's ms of a clip, operators of the batch, operations of a clip, share of `rate`."""
     with FlopCounterMode(display=False) as counter:
         scorer.score(clips)  # also warms up
     operations = counter.get_total_flops()
+    with torch.inference_mode(), OperatorCounter() as operators:
+        scorer.score(clips)
+    on_card = device_ms(lambda: scorer.score(clips), device)
     cpu = time.process_time()
     walls = [timed(lambda: scorer.score(clips), device) for _ in range(repeat)]
     cpu_seconds = (time.process_time() - cpu) / repeat
     wall = statistics.median(walls)
-    return wall / len(clips), cpu_seconds / len(clips), operations / len(clips), operations / wall / rate
+    return (
+        wall / len(clips),
+        cpu_seconds / len(clips),
+        None if on_card is None else on_card / len(clips),
+        operators.count,
+        operations / len(clips),
+        operations / wall / rate,
+    )
 
 
 def memory_mib(device: torch.device) -> float:
@@ -125,9 +206,19 @@ def rows(arguments: argparse.Namespace, device: torch.device, precision: str, ra
             except torch.OutOfMemoryError:
                 print(f"batch {batch} of {pictures} pictures at {side}: out of memory", file=sys.stderr)
                 break
-            seconds, cpu_seconds, operations, share = found
+            seconds, cpu_seconds, on_card, operators, operations, share = found
             yield Row(
-                batch, pictures, side, seconds, cpu_seconds, 1 / seconds, operations / 1e12, share, memory_mib(device)
+                batch=batch,
+                pictures=pictures,
+                side=side,
+                seconds_per_clip=seconds,
+                cpu_seconds_per_clip=cpu_seconds,
+                device_ms=on_card,
+                operators=operators,
+                clips_per_second=1 / seconds,
+                teraflop_per_clip=operations / 1e12,
+                share=share,
+                memory_mib=memory_mib(device),
             )
 
 
@@ -175,15 +266,20 @@ def main() -> None:
         print(json.dumps(about | {"rows": [asdict(row) for row in found]}))
         return
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    print("\n| batch | pictures | side | s/clip | CPU s/clip | clips/s | TFLOP/clip | of matrix rate | memory MiB |")
-    print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
+    print(
+        "\n| batch | pictures | side | ms/clip | host CPU ms/clip | device ms/clip | operators/batch | clips/s | "
+        "TFLOP/clip | of matrix rate | memory MiB |"
+    )
+    print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
     for row in found:
         cells = (
             row.batch,
             row.pictures,
             row.side,
-            f"{row.seconds_per_clip:.3g}",
-            f"{row.cpu_seconds_per_clip:.3g}",
+            f"{row.seconds_per_clip * 1e3:.3g}",
+            f"{row.cpu_seconds_per_clip * 1e3:.3g}",
+            "" if row.device_ms is None else f"{row.device_ms:.3g}",
+            row.operators,
             f"{row.clips_per_second:.3g}",
             f"{row.teraflop_per_clip:.2f}",
             f"{row.share:.0%}",

@@ -11,6 +11,7 @@ import stream
 from detector.errors import DetectorError, VerifierError
 from detector.settings import Settings
 from detector.verify.vlm.local.attention import ALWAYS, check_attention
+from detector.verify.vlm.local.device import check_device
 from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu, environment_report, installed
 from detector.verify.vlm.local.models import known_models, verified_here
 from detector.verify.vlm.local.snapshot import Snapshot, damaged_files, find_snapshot
@@ -35,7 +36,8 @@ class Doctor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._wants_model = settings.verifier.kind in _MODEL_KINDS
+        kind, endpoint = settings.verifier.kind, settings.served.endpoint
+        self._wants_model = kind in _MODEL_KINDS or (kind == "fused" and not endpoint)
         self.report: EnvironmentReport | None = None
         self.snapshot: Snapshot | None = None
 
@@ -75,11 +77,13 @@ class Doctor:
 
     def _gpu(self) -> Check:
         gpus = self.report.gpus if self.report else []
-        if not gpus:
-            wanted = self._wants_model and self._settings.minicpm.device.startswith("cuda")
-            hint = "; minicpm.device asks for one" if wanted else ""
-            return Check(name="gpu", ok=False if wanted else None, text=f"none that torch can see{hint}")
-        return Check(name="gpu", ok=True, text="; ".join(map(_gpu_text, gpus)))
+        text = "; ".join(map(_gpu_text, gpus)) or "none that torch can see"
+        if self.report is not None:
+            try:
+                check_device(self._settings.minicpm.device, self.report)
+            except VerifierError as error:
+                return Check(name="gpu", ok=self._no_model(), text=f"{text}; {error}")
+        return Check(name="gpu", ok=True if gpus else None, text=text)
 
     def _transformers(self) -> Check:
         report = self.report
@@ -166,19 +170,20 @@ class Doctor:
 
         kind = self._settings.verifier.kind
         try:
-            if kind in _MODEL_KINDS:
+            if self._wants_model:
                 check_versions(self._settings.minicpm)
+                check_device(self._settings.minicpm.device, self.report)
                 if self.report is not None:
                     check_attention(self._settings.minicpm.attention, self.report)
                 if self.snapshot is None:
                     raise VerifierError(f"{kind}: the snapshot is missing or not whole, see above")
                 return Check(name="verifier", ok=True, text=f"{kind} (asked for)")
-            if kind == "auto":
+            if kind == "auto" and not self._settings.served.endpoint:
                 why_not = why_no_gpu_model(self._settings, self.report)
                 text = (
                     f"photometric (auto: {why_not})"
                     if why_not
-                    else "minicpm (auto: torch, a GPU and the model are here)"
+                    else "fused with minicpm (auto: torch, a GPU and the model are here)"
                 )
                 return Check(name="verifier", ok=True, text=text)
             verifier, line = choose_verifier(self._settings)

@@ -15,6 +15,7 @@ from detector.run.system_events import SystemState
 from detector.settings import (
     BUILT_IN_VERIFIERS,
     DEFAULT_SETTINGS,
+    SERVER_VERIFIERS,
     Settings,
     check_verifier_name,
     checked_settings,
@@ -59,7 +60,7 @@ def add_verifier_arguments(parser: argparse.ArgumentParser) -> None:
         type=_verifier_name,
         metavar="NAME",
         help=f"who judges a candidate: {', '.join(BUILT_IN_VERIFIERS)}, or one that another package offers; "
-        "auto: minicpm where it can run on a GPU, else photometric (shipped: auto)",
+        "auto: fused where a model runs on a GPU or a server is set, else photometric (shipped: auto)",
     )
     group.add_argument("--model", metavar="ID|DIR", help="MiniCPM-V model id, or a folder with its files")
     group.add_argument(
@@ -147,12 +148,12 @@ def lay_verifier_arguments(
         ("minicpm", "attention"): getattr(arguments, "attn", None),
         ("served", "endpoint"): getattr(arguments, "endpoint", None),
     }
-    if given["verifier", "kind"] == "served":
+    if given["verifier", "kind"] == "served" or given["served", "endpoint"] is not None:
         given["served", "model"] = given["minicpm", "model"]
     laid = _laid_over(settings, given)
-    if given["served", "endpoint"] is not None and laid.verifier.kind != "served":
+    if given["served", "endpoint"] is not None and laid.verifier.kind not in SERVER_VERIFIERS:
         raise SettingsError(
-            f"--endpoint: the verifier is {laid.verifier.kind}, which asks no server; add --verifier served"
+            f"--endpoint: the verifier is {laid.verifier.kind}, which asks no server; add --verifier served or fused"
         )
     return laid
 

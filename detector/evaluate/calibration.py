@@ -1,5 +1,6 @@
 """Calibration: a temperature and a bias that turn a model's log-odds into probabilities, fitted on labelled flashes."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -8,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import LabelsError
+from detector.evaluate.comparison import Quality, compare, fit_logistic, smoothed
 from detector.evaluate.labels import ClipLabels
 from detector.evaluate.results import by_clip, detection_of
 from detector.evaluate.score import score_clip
-from detector.events import Flash, State
-from detector.verify.probability import logistic
+from detector.events import Flash, State, Verdict
+from detector.verify.fused import MIN_PROBABILITY
+from detector.verify.probability import log_odds, logistic
 
 MIN_OF_EACH = 5
-_STEPS = 100
+BRIGHTNESS = "brightness alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,16 @@ class JudgedFlash:
     Attributes:
         log_odds: of Yes over No.
         lightning: whether a label says that it was lightning.
+        photometric: log-odds of the photometric verifier; None where it was not asked.
+        brightness: rise of the flash times its area, logarithm: what tells lightning apart without looking.
+        clip: the recording.
     """
 
     log_odds: float
     lightning: bool
+    photometric: float | None = None
+    brightness: float = 0.0
+    clip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +84,21 @@ def judged_flashes(
     judged: list[JudgedFlash] = []
     sources: set[AnswerSource] = set()
     for flash in flashes:
-        verdict = flash.verdict
-        if verdict is None or "log_odds" not in verdict.evidence:
+        answer = _model_answer(flash.verdict)
+        if answer is None:
             continue
-        truth = _truth(labels, flash)
-        if truth is None:
+        log_odds, source = answer
+        labelled = _truth(labels, flash)
+        if labelled is None:
             continue
-        judged.append(JudgedFlash(verdict.evidence["log_odds"], truth))
-        sources.add(
-            AnswerSource(verdict.verifier, verdict.model or "?", verdict.model_revision, verdict.prompt_version or "?")
-        )
+        clip, truth = labelled
+        brightness = math.log(max(flash.peak_rise_levels, 0.1) * max(flash.lit_fraction, 1e-4))
+        judged.append(JudgedFlash(log_odds, truth, _photometric_odds(flash.verdict), brightness, clip))
+        sources.add(source)
     if not sources:
         raise LabelsError(
             "no flash in these results has a model's log-odds and a label; make them with "
-            "`replay --verifier minicpm --json` or --out on the labelled clips"
+            "`replay --verifier minicpm --json` (or fused, or --out) on the labelled clips"
         )
     if len(sources) > 1:
         found = "; ".join(sorted(f"{s.model}@{s.revision or '?'} prompt {s.prompt_version}" for s in sources))
@@ -110,8 +120,7 @@ def fit(judged: Sequence[JudgedFlash]) -> Fit:
             f"{lightning} flashes of lightning and {other} of something else were judged; "
             f"at least {MIN_OF_EACH} of each are needed"
         )
-    targets = np.where(truths, (lightning + 1) / (lightning + 2), 1 / (other + 2))
-    slope, offset = _logistic_regression(odds, targets)
+    slope, offset = map(float, fit_logistic(odds[:, None], smoothed(truths)))
     if slope <= 0:
         raise LabelsError(
             f"lightning has no higher log-odds than the rest here (slope {slope:.3g}): this model cannot tell them "
@@ -125,33 +134,95 @@ def fit(judged: Sequence[JudgedFlash]) -> Fit:
     )
 
 
-def _truth(labels: Mapping[str, ClipLabels], flash: Flash) -> bool | None:
-    """Return whether a label says that `flash` was lightning; None where no label decides."""
+@dataclass(frozen=True, slots=True)
+class FusedFit:
+    """A fit of log-odds = photometric_weight * photometric log-odds + model_weight * the model's + bias."""
+
+    photometric_weight: float
+    model_weight: float
+    bias: float
+
+
+def fit_fused(judged: Sequence[JudgedFlash]) -> FusedFit | None:
+    """Return the weights with which both opinions are added; None where not both are known of enough flashes.
+
+    A weight is never negative: an opinion against lightning must not speak for it.
+    """
+    both = [one for one in judged if one.photometric is not None]
+    truths = np.array([one.lightning for one in both], bool)
+    if min(int(truths.sum()), int((~truths).sum())) < MIN_OF_EACH:
+        return None
+    light, model = (
+        np.array([[getattr(one, name)] for one in both], np.float64) for name in ("photometric", "log_odds")
+    )
+    targets = smoothed(truths)
+    light_weight, model_weight, bias = fit_logistic(np.hstack([light, model]), targets)
+    if light_weight < 0:
+        light_weight, (model_weight, bias) = 0.0, fit_logistic(model, targets)
+    elif model_weight < 0:
+        model_weight, (light_weight, bias) = 0.0, fit_logistic(light, targets)
+    return FusedFit(float(max(light_weight, 0.0)), float(max(model_weight, 0.0)), float(bias))
+
+
+def compare_judges(judged: Sequence[JudgedFlash]) -> dict[str, Quality]:
+    """Return how good the model is on unseen recordings, beside brightness alone and the photometric verifier.
+
+    Raises:
+        LabelsError: the flashes are all of one recording.
+    """
+    clips = [one.clip for one in judged]
+    if len(set(clips)) < 2:
+        raise LabelsError(
+            f"all flashes are of one recording ({clips[0] if clips else 'none'}): a fit can be tried only on "
+            "recordings that it has not seen; label more of them"
+        )
+    truths = np.array([one.lightning for one in judged], bool)
+
+    def column(name: str) -> NDArray[np.float64]:
+        return np.array([[getattr(one, name)] for one in judged], np.float64)
+
+    predictors = {"the model": column("log_odds"), BRIGHTNESS: column("brightness")}
+    if all(one.photometric is not None for one in judged):
+        predictors["photometric"] = column("photometric")
+        predictors["both added"] = np.hstack([column("photometric"), column("log_odds")])
+    return compare(predictors, truths, clips)
+
+
+def _model_answer(verdict: Verdict | None) -> tuple[float, AnswerSource] | None:
+    """Return the model's log-odds in a verdict, whoever decided, and who gave them."""
+    if verdict is None:
+        return None
+    for opinion in verdict.opinions:
+        if opinion.model is not None and opinion.log_odds is not None and opinion.lightning is not None:
+            source = AnswerSource(
+                opinion.verifier, opinion.model, opinion.model_revision, opinion.prompt_version or "?"
+            )
+            return opinion.log_odds, source
+    if verdict.opinions or "log_odds" not in verdict.evidence:
+        return None
+    source = AnswerSource(verdict.verifier, verdict.model or "?", verdict.model_revision, verdict.prompt_version or "?")
+    return verdict.evidence["log_odds"], source
+
+
+def _photometric_odds(verdict: Verdict | None) -> float | None:
+    if verdict is None:
+        return None
+    for opinion in verdict.opinions:
+        if opinion.model is None and opinion.log_odds is not None:
+            return opinion.log_odds
+    probability = verdict.evidence.get("photometric_probability")
+    return None if probability is None else log_odds(probability, MIN_PROBABILITY)
+
+
+def _truth(labels: Mapping[str, ClipLabels], flash: Flash) -> tuple[str, bool] | None:
+    """Return the clip of `flash` and whether a label says that it was lightning; None where no label decides."""
     for clip, found in by_clip([flash], labels, get_args(State)).items():
         if found:
             score = score_clip(labels[clip], [detection_of(flash)])
             if score.found:
-                return True
-            return False if score.false_alarms else None
+                return clip, True
+            return (clip, False) if score.false_alarms else None
     return None
-
-
-def _logistic_regression(values: NDArray[np.float64], targets: NDArray[np.float64]) -> tuple[float, float]:
-    """Return slope and offset of the best logistic curve, by Newton's steps on standardised values."""
-    centre, spread = float(values.mean()), float(values.std()) or 1.0
-    rows = np.stack([(values - centre) / spread, np.ones_like(values)], axis=1)
-    weights = np.zeros(2)
-    ridge = 1e-6 * np.eye(2)
-    for _ in range(_STEPS):
-        probabilities = logistic(rows @ weights)
-        gradient = rows.T @ (probabilities - targets)
-        curvature = (rows * (probabilities * (1 - probabilities))[:, None]).T @ rows + ridge
-        step = np.linalg.solve(curvature, gradient)
-        weights = weights - np.clip(step, -2.0, 2.0)
-        if np.abs(step).max() < 1e-10:
-            break
-    slope = float(weights[0]) / spread
-    return slope, float(weights[1]) - slope * centre
 
 
 def _quality(probabilities: NDArray[np.float64], truths: NDArray[np.bool_]) -> FitQuality:

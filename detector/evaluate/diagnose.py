@@ -65,8 +65,17 @@ class Trace:
     refusals: dict[int, str]
 
 
-def trace_frames(name: str, frames: Iterable[Frame], settings: Settings) -> Trace:
-    """Return the trace of `frames`, run through the prefilter and the photometric verifier."""
+def trace_frames(
+    name: str, frames: Iterable[Frame], settings: Settings, seen: Callable[[Candidate], None] = lambda _candidate: None
+) -> Trace:
+    """Return the trace of `frames`, run through the prefilter and the photometric verifier.
+
+    Args:
+        name: of the recording.
+        frames: all of it.
+        settings: for both.
+        seen: called with each closed candidate while its frames are there.
+    """
     prefilter, verifier = Prefilter(name, settings.prefilter), PhotometricVerifier(settings.photometric)
     rows: list[tuple[float, float, float, float]] = []
     found: list[Finding] = []
@@ -74,7 +83,7 @@ def trace_frames(name: str, frames: Iterable[Frame], settings: Settings) -> Trac
     refusals: dict[int, str] = {}
     for frame in frames:
         before = prefilter.change
-        found += _judged(prefilter.push(frame), verifier)
+        found += _judged(prefilter.push(frame), verifier, seen)
         change = prefilter.change
         strength = 0.0
         if change is not None:
@@ -87,7 +96,7 @@ def trace_frames(name: str, frames: Iterable[Frame], settings: Settings) -> Trac
                 refusals[len(rows)] = _refusal(change, before)
         brightness = float(frame.levels(frame.luma[::16, ::16]).mean())
         rows.append((frame.seconds, strength, change.positivity if change else 0.0, brightness))
-    found += _judged(prefilter.flush(), verifier)
+    found += _judged(prefilter.flush(), verifier, seen)
     seconds, strengths, positivity, lumas = np.array(rows, np.float64).reshape(-1, 4).T
     return Trace(
         seconds,
@@ -109,8 +118,12 @@ def _refusal(change: FrameChange, before: FrameChange | None) -> str:
     return "seen closer, what lies beside it got darker: something moves"
 
 
-def _judged(candidates: list[Candidate], verifier: PhotometricVerifier) -> list[Finding]:
+def _judged(
+    candidates: list[Candidate], verifier: PhotometricVerifier, seen: Callable[[Candidate], None]
+) -> list[Finding]:
     closed = [candidate for candidate in candidates if not candidate.open]
+    for candidate in closed:
+        seen(candidate)
     return [
         Finding(
             one.start_seconds,

@@ -25,7 +25,9 @@ def recover_unresolved(journal: Path, verdict: Verdict) -> list[Flash]:
         _log.warning("%s: whether a killed run left flashes without a verdict is not known: %s", journal, error)
         return []
     return [
-        msgspec.structs.replace(flash, state=verdict.state, revision=flash.revision + 1, verdict=verdict)
+        msgspec.structs.replace(
+            flash, state=verdict.state, revision=flash.revision + 1, verdict=verdict, changed=("state", "verdict")
+        )
         for flash in last.values()
         if flash.state == "detected"
     ]

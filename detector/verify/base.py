@@ -49,6 +49,24 @@ class InlineVerifier(Protocol):
         ...
 
 
+@runtime_checkable
+class SecondOpinion(Protocol):
+    """An InlineVerifier that is asked about the clear cases, too, after their verdicts are out.
+
+    `verify` then returns the verdict that `verify_inline` gave with what it learnt since; it never takes that verdict
+    back. One equal to it, or without an answer, is not published.
+
+    Attributes:
+        asks_always: whether it wants to be asked.
+    """
+
+    asks_always: bool
+
+    def late(self, candidate: Candidate, reason: str) -> Verdict:
+        """Return the verdict of a candidate that `verify` did not answer in time."""
+        ...
+
+
 class NullVerifier:
     """Leaves every candidate unverified: `--verifier none`."""
 
@@ -66,6 +84,18 @@ class NullVerifier:
 def unverified(verifier: str, reason: str) -> Verdict:
     """Return a verdict without an answer, with the reason why there is none."""
     return Verdict(lightning=None, probability=None, verifier=verifier, reason=reason)
+
+
+def asks_always(verifier: Verifier) -> bool:
+    """Return whether a verdict that `verifier` gave inline may still be added to by its `verify`."""
+    return isinstance(verifier, SecondOpinion) and verifier.asks_always
+
+
+def late_verdict(verifier: Verifier, candidate: Candidate, reason: str) -> Verdict:
+    """Return the verdict of a candidate that `verifier` did not answer, with what it knows by then."""
+    if isinstance(verifier, SecondOpinion):
+        return verifier.late(candidate, reason)
+    return unverified(verifier.name, reason)
 
 
 def verify_inline(verifier: Verifier, candidate: Candidate) -> Verdict | None:

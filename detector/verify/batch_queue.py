@@ -35,6 +35,11 @@ class PendingRequest:
         """Whether nobody waits for it, so that it may be dropped."""
         return self.deadline != float("inf")
 
+    @property
+    def optional(self) -> bool:
+        """Whether it only adds to an answer that was given: it comes after all others and is dropped first."""
+        return False
+
 
 P = TypeVar("P", bound=PendingRequest)
 
@@ -42,30 +47,38 @@ P = TypeVar("P", bound=PendingRequest)
 class FairQueue(Generic[P]):
     """Requests that wait and requests that are held by whoever answers them.
 
-    Oldest first within a source, one source after the other. Not locked: its owner locks.
+    Oldest first within a source, one source after the other, optional ones after the others. Not locked: its owner
+    locks.
     """
 
     def __init__(self) -> None:
         # The source at the front is served next and then goes to the back, so that a busy source
         # takes one place of a batch in each turn and never all of them.
         self._waiting: OrderedDict[str, deque[P]] = OrderedDict()
+        self._optional: OrderedDict[str, deque[P]] = OrderedDict()
         self._held: list[P] = []
 
     def __len__(self) -> int:
         return self.waiting_count + len(self._held)
 
     def __iter__(self) -> Iterator[P]:
-        return chain(self._held, *self._waiting.values())
+        return chain(self._held, *self._waiting.values(), *self._optional.values())
 
     @property
     def waiting_count(self) -> int:
         """How many are in no batch yet."""
-        return sum(map(len, self._waiting.values()))
+        return sum(map(len, chain(self._waiting.values(), self._optional.values())))
+
+    @property
+    def optional_count(self) -> int:
+        """How many of them are optional."""
+        return sum(map(len, self._optional.values()))
 
     @property
     def oldest_waiting(self) -> float:
         """When the oldest of them was asked (monotonic seconds), or infinity."""
-        return min((requests[0].asked for requests in self._waiting.values()), default=float("inf"))
+        lines = chain(self._waiting.values(), self._optional.values())
+        return min((requests[0].asked for requests in lines), default=float("inf"))
 
     @property
     def next_deadline(self) -> float:
@@ -79,15 +92,16 @@ class FairQueue(Generic[P]):
 
     def add(self, request: P) -> None:
         """Append a request behind the others of its source."""
-        self._waiting.setdefault(request.source, deque()).append(request)
+        self._line_of(request).setdefault(request.source, deque()).append(request)
 
     def hold(self, limit: int) -> list[P]:
-        """Take out the next batch of at most `limit`: one of each source in turn."""
-        while self._waiting and len(self._held) < limit:
-            source, requests = self._waiting.popitem(last=False)
-            self._held.append(requests.popleft())
-            if requests:
-                self._waiting[source] = requests
+        """Take out the next batch of at most `limit`: one of each source in turn, optional ones last."""
+        for waiting in (self._waiting, self._optional):
+            while waiting and len(self._held) < limit:
+                source, requests = waiting.popitem(last=False)
+                self._held.append(requests.popleft())
+                if requests:
+                    waiting[source] = requests
         return list(self._held)
 
     def release(self, request: P) -> bool:
@@ -99,12 +113,13 @@ class FairQueue(Generic[P]):
 
     def withdraw(self, request: P) -> bool:
         """Take a waiting request out; False if it is in a batch already, or was taken before."""
-        requests = self._waiting.get(request.source)
+        waiting = self._line_of(request)
+        requests = waiting.get(request.source)
         if requests is None or request not in requests:
             return False
         requests.remove(request)
         if not requests:
-            del self._waiting[request.source]
+            del waiting[request.source]
         return True
 
     def expire(self, now: float) -> list[P]:
@@ -115,24 +130,32 @@ class FairQueue(Generic[P]):
         return late
 
     def drop_oldest_of_busiest(self) -> P | None:
-        """Take out the oldest droppable request of the source with most of them waiting; None if there is none."""
-        droppable = {source: [one for one in waiting if one.droppable] for source, waiting in self._waiting.items()}
-        busiest = max(droppable.values(), key=len, default=[])
-        if not busiest:
-            return None
-        self.withdraw(busiest[0])
-        return busiest[0]
+        """Take out the oldest droppable request of the source with most of them waiting; None if there is none.
+
+        Optional ones go first.
+        """
+        for waiting in (self._optional, self._waiting):
+            droppable = [[one for one in requests if one.droppable] for requests in waiting.values()]
+            busiest = max(droppable, key=len, default=[])
+            if busiest:
+                self.withdraw(busiest[0])
+                return busiest[0]
+        return None
 
     def take_waiting(self) -> list[P]:
         """Take out all that wait."""
-        requests = list(chain(*self._waiting.values()))
+        requests = list(chain(*self._waiting.values(), *self._optional.values()))
         self._waiting.clear()
+        self._optional.clear()
         return requests
 
     def take_held(self) -> list[P]:
         """Take out all that are held."""
         requests, self._held = self._held, []
         return requests
+
+    def _line_of(self, request: P) -> OrderedDict[str, deque[P]]:
+        return self._optional if request.optional else self._waiting
 
 
 class BatchQueue(FairQueue[P]):

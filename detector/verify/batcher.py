@@ -12,7 +12,7 @@ from typing import Self
 from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.settings import BatcherSettings
-from detector.verify.base import Verifier, unverified, verify_inline
+from detector.verify.base import Verifier, asks_always, late_verdict, verify_inline
 from detector.verify.batch_queue import BatchQueue, PendingRequest
 from detector.verify.vlm.images import downscaled
 from stream import redact
@@ -25,6 +25,7 @@ _GRACE_SECONDS = 2.0  # for what is nearly done when we stop
 _JOIN_SECONDS = 10.0
 _POLL_SECONDS = 0.5  # a signal sets `stop` without waking anybody
 _LOG_SECONDS = 60.0
+_NEVER = float("inf")  # the deadline of what somebody waits for
 
 
 @dataclass(slots=True)
@@ -44,10 +45,27 @@ class BatcherCounts:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class PendingCandidate(PendingRequest):
-    """One candidate that was asked about."""
+    """One candidate that was asked about.
+
+    Attributes:
+        candidate: with its frames downscaled.
+        answer: called with the verdict.
+        settled: the verdict that was given inline and is only added to; None where there is none yet.
+    """
 
     candidate: Candidate
     answer: VerdictCallback
+    settled: Verdict | None = None
+
+    @property
+    def droppable(self) -> bool:
+        """Whether nobody waits for it."""
+        return self.optional or self.deadline != _NEVER
+
+    @property
+    def optional(self) -> bool:
+        """Whether its verdict is out already."""
+        return self.settled is not None
 
 
 @dataclass(slots=True)
@@ -74,7 +92,8 @@ class Batcher:
     `answer(candidate, verdict)` is called exactly once, or, for a live candidate past its deadline, first with an
     unverified verdict and again with the late one. A verifier that answers inline is asked at once, in order; a slow
     one in a thread of its own, and then `answer` runs in another thread of this object, with the candidate's frames
-    downscaled. A verifier that raises, runs out of memory or falls silent costs the answer, never the candidate.
+    downscaled. A SecondOpinion is asked about its inline verdicts, too, when nothing else waits: what it adds is
+    answered again. A verifier that raises, runs out of memory or falls silent costs the answer, never the candidate.
 
     What `answer` raises in that thread is raised again from the next `ask` of a file, `drain` or the end of the block;
     a live camera's is logged too, and never raised in the thread of another. Once `stop` is set, neither a file nor
@@ -115,25 +134,34 @@ class Batcher:
         if wait:
             self._raise_error()
         self.counts.asked += 1
-        verdict = verify_inline(self._verifier, candidate)
-        if verdict is None:
-            try:
-                candidate = downscaled(candidate, self._settings.picture_side_pixels)
-            except Exception as error:  # noqa: BLE001 - whatever a decoder's frame does, the event must go out
-                verdict = unverified(self._verifier.name, f"its frames cannot be read: {redact(error)}")
-        if verdict is not None:
-            answer(candidate, verdict)
+        settled = verify_inline(self._verifier, candidate)
+        if settled is not None:
+            answer(candidate, settled)
+            if settled.lightning is None or not asks_always(self._verifier):
+                return
+        try:
+            candidate = downscaled(candidate, self._settings.picture_side_pixels)
+        except Exception as error:  # noqa: BLE001 - whatever a decoder's frame does, the event must go out
+            if settled is None:
+                answer(candidate, self._late(candidate, f"its frames cannot be read: {redact(error)}"))
             return
         now = time.monotonic()
-        deadline = float("inf") if wait else now + self._settings.deadline_seconds
+        deadline = _NEVER if wait or settled is not None else now + self._settings.deadline_seconds
         with self._changed:
             if wait:
                 self._wait_for_room()
             elif len(self._queue) >= self._settings.waiting_limit:
+                if settled is not None and self._queue.optional_count == 0:
+                    return  # those that wait have no verdict yet
                 self._make_room(now)
             self._queue.add(
                 PendingCandidate(
-                    source=candidate.camera, asked=now, deadline=deadline, candidate=candidate, answer=answer
+                    source=candidate.camera,
+                    asked=now,
+                    deadline=deadline,
+                    candidate=candidate,
+                    answer=answer,
+                    settled=settled,
                 )
             )
             self._changed.notify_all()
@@ -169,13 +197,13 @@ class Batcher:
         with self._changed:
             self._queue.close()
             for pending in self._queue.take_waiting():
-                self._put(pending, unverified(self._verifier.name, "stopped before the verifier was asked"))
+                self._put(pending, self._late(pending.candidate, "stopped before the verifier was asked"))
         verify.join(_GRACE_SECONDS)
         self._verifier.close()
         verify.join(_JOIN_SECONDS)
         with self._changed:
             for pending in self._queue.take_held():
-                self._put(pending, unverified(self._verifier.name, "stopped before the verifier answered"))
+                self._put(pending, self._late(pending.candidate, "stopped before the verifier answered"))
             self._finished = True
             self._changed.notify_all()
         answer.join(_JOIN_SECONDS)
@@ -206,20 +234,24 @@ class Batcher:
     def _judge(self, candidates: list[Candidate]) -> list[Verdict]:
         """Return a verdict for each, whatever the verifier does; out of memory halves the batch."""
         name = self._verifier.name
+
+        def all_late(why: str) -> list[Verdict]:
+            return [self._late(candidate, why) for candidate in candidates]
+
         try:
             verdicts = self._verifier.verify(candidates)
         except MemoryError as error:
             half = len(candidates) // 2
             if half == 0:
-                return [unverified(name, f"out of memory with a batch of 1: {redact(error)}")]
+                return all_late(f"out of memory with a batch of 1: {redact(error)}")
             _log.warning("%s: out of memory with a batch of %d, going on with %d", name, len(candidates), half)
             self._batch_limit, self._good_batches = half, 0
             return self._judge(candidates[:half]) + self._judge(candidates[half:])
         except Exception as error:  # noqa: BLE001 - any failure of a verifier is "no answer", never the end
             _log.error("%s failed on %d candidates: %s: %s", name, len(candidates), type(error).__name__, redact(error))
-            return [unverified(name, f"{type(error).__name__}: {redact(error)}")] * len(candidates)
+            return all_late(f"{type(error).__name__}: {redact(error)}")
         if len(verdicts) != len(candidates):
-            return [unverified(name, f"{len(verdicts)} verdicts for {len(candidates)} candidates")] * len(candidates)
+            return all_late(f"{len(verdicts)} verdicts for {len(candidates)} candidates")
         self._grow()
         return verdicts
 
@@ -262,6 +294,8 @@ class Batcher:
         stuck = now >= self._stuck_at
         late = self._queue.expire(float("inf") if stuck else now)
         for pending in late:
+            if pending.settled is not None:
+                continue
             waited = now - pending.asked
             why = (
                 f"late: the verifier is silent for {self._settings.stuck_seconds:g} s"
@@ -270,7 +304,7 @@ class Batcher:
             )
             self.counts.late += 1
             self._late_warning.count(f"{why}, the last after {waited:.1f} s", now)
-            self._post(pending, unverified(self._verifier.name, why))
+            self._post(pending, self._late(pending.candidate, why))
         return bool(late)
 
     # -- shared, under the lock --------------------------------------------------------------------------------
@@ -281,7 +315,9 @@ class Batcher:
 
     def _put(self, pending: PendingCandidate, verdict: Verdict) -> None:
         """Post the last answer, unless it was answered `unverified` before and this says nothing more."""
-        if pending.expired and verdict.lightning is None:
+        if verdict.lightning is None and (pending.expired or pending.settled is not None):
+            return
+        if verdict == pending.settled:
             return
         self._post(pending, verdict)
 
@@ -300,13 +336,16 @@ class Batcher:
     def _make_room(self, now: float) -> None:
         """Drop one waiting candidate of the camera that has the most of them waiting."""
         pending = self._queue.drop_oldest_of_busiest()
-        if pending is None:
+        if pending is None or pending.settled is not None:
             return
         why = f"too many candidates wait for the verifier: {self._settings.waiting_limit}"
         self.counts.dropped += 1
         self._dropped_warning.count(why, now)
-        self._put(pending, unverified(self._verifier.name, why))
+        self._put(pending, self._late(pending.candidate, why))
         self._changed.notify_all()
+
+    def _late(self, candidate: Candidate, why: str) -> Verdict:
+        return late_verdict(self._verifier, candidate, why)
 
     def _all_answered(self) -> bool:
         if time.monotonic() >= self._stuck_at:

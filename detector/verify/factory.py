@@ -2,17 +2,23 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detector.errors import VerifierError
 from detector.settings import VERIFIER_GROUP, Settings, installed_verifiers
 from detector.verify.base import NullVerifier, Verifier
 from detector.verify.cascade import Cascade
+from detector.verify.fused import Fused
 from detector.verify.photometric.verifier import PhotometricVerifier
 from detector.verify.vlm.local.attention import check_attention
+from detector.verify.vlm.local.device import check_device
 from detector.verify.vlm.local.environment_report import EnvironmentReport, environment_report, may_have_gpu
 from detector.verify.vlm.local.snapshot import find_snapshot
 from detector.verify.vlm.local.verifier import MinicpmVerifier, check_installed, check_versions, find_or_fetch
 from stream import redact
+
+if TYPE_CHECKING:
+    from detector.verify.vlm.served import ServedVerifier
 
 _UNSEEN_GPU = "no GPU that torch can see"
 
@@ -34,7 +40,7 @@ def choose_verifier(settings: Settings) -> tuple[Verifier, str]:
 def why_no_gpu_model(
     settings: Settings, report: EnvironmentReport | None = None, devices: Path = Path("/dev")
 ) -> str | None:
-    """Return why `auto` does not take minicpm, in some words; None when it does.
+    """Return why `auto` does not ask a model here, in some words; None when it does.
 
     Without a GPU nothing else is worth installing or fetching. Torch is asked only if the rest is there, and not at all
     where its `report` is known.
@@ -64,14 +70,36 @@ def _photometric(settings: Settings, why: str = "asked for") -> tuple[Verifier, 
 
 
 def _auto(settings: Settings) -> tuple[Verifier, str]:
+    if settings.served.endpoint:
+        try:
+            return _fused(settings, "auto: a model server is set")
+        except VerifierError as error:
+            return _photometric(settings, f"auto: {redact(error)}")
     why_not = why_no_gpu_model(settings)
     if why_not is None:
-        return _minicpm(settings, "auto: torch, a GPU and the model are here")
+        return _fused(settings, "auto: torch, a GPU and the model are here")
     return _photometric(settings, f"auto: {why_not}")
+
+
+def _fused(settings: Settings, why: str = "asked for") -> tuple[Verifier, str]:
+    photometric = PhotometricVerifier(settings.photometric)
+    model, line = _served(settings, why) if settings.served.endpoint else _minicpm(settings, why)
+    key = model.calibration_key
+    fused, cascade = settings.fused, settings.cascade
+    verifier = Fused(photometric, model, fused, cascade, calibrated=fused.calibrated_for == key)
+    how = "their log-odds are added as calibrated"
+    if fused.calibrated_for != key:
+        lacking = f"fused.calibrated_for is not {key!r}" if fused.calibrated_for else "not calibrated"
+        how = (
+            f"{lacking}: photometric decides below {cascade.reject_below:g} and above {cascade.confirm_above:g}, "
+            "the model the rest"
+        )
+    return verifier, f"verifier: fused, photometric and {line.removeprefix('verifier: ')}; {how}"
 
 
 def _minicpm(settings: Settings, why: str = "asked for") -> tuple[MinicpmVerifier, str]:
     check_installed(settings.minicpm)
+    check_device(settings.minicpm.device)
     snapshot = find_or_fetch(settings.minicpm)
     verifier = MinicpmVerifier(settings, snapshot)
     revision = "a folder of your own" if snapshot.revision is None else snapshot.revision
@@ -85,12 +113,12 @@ def _cascade(settings: Settings) -> tuple[Verifier, str]:
     return Cascade(PhotometricVerifier(settings.photometric), model, cascade), f"{line}; {between}"
 
 
-def _served(settings: Settings) -> tuple[Verifier, str]:
+def _served(settings: Settings, why: str = "asked for") -> tuple["ServedVerifier", str]:
     from detector.verify.vlm.served import ServedVerifier  # noqa: PLC0415 - its HTTP client is slow to import
 
     verifier = ServedVerifier(settings)
     try:
-        return verifier, f"verifier: {verifier.check()}"
+        return verifier, f"verifier: {verifier.check(why)}"
     except VerifierError:
         verifier.close()
         raise
@@ -125,4 +153,5 @@ _BUILT_IN: dict[str, Callable[[Settings], tuple[Verifier, str]]] = {
     "minicpm": _minicpm,
     "served": _served,
     "photometric+minicpm": _cascade,
+    "fused": _fused,
 }

@@ -1,5 +1,6 @@
 """Probabilities from log-odds."""
 
+import math
 from typing import overload
 
 import numpy as np
@@ -14,3 +15,9 @@ def logistic(log_odds: float | NDArray[np.float64]) -> float | NDArray[np.float6
     """Return 1 / (1 + exp(-log_odds)), without overflow; ln(p / (1 - p)) gives the log-odds back."""
     probability = 1.0 / (1.0 + np.exp(-np.clip(log_odds, -700.0, 700.0)))
     return probability if isinstance(log_odds, np.ndarray) else float(probability)
+
+
+def log_odds(probability: float, least: float) -> float:
+    """Return ln(p / (1 - p)), with `probability` kept between `least` and 1 - `least` so that it stays finite."""
+    bounded = min(max(probability, least), 1.0 - least)
+    return math.log(bounded / (1.0 - bounded))

@@ -15,6 +15,7 @@ from detector.events import (
     FLASH_TYPE,
     Flash,
     Media,
+    Opinion,
     Pulse,
     State,
     Verdict,
@@ -26,7 +27,7 @@ from stream import Clock, Message
 GOLDEN = json.loads(Path(__file__).with_name("golden_fields.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("kind", [Message, Flash, Pulse, Verdict, Media])
+@pytest.mark.parametrize("kind", [Message, Flash, Pulse, Opinion, Verdict, Media])
 def test_the_fields_of_events_have_these_names_in_this_order(kind: type[msgspec.Struct]) -> None:
     assert [field.encode_name for field in msgspec.structs.fields(kind)] == GOLDEN[kind.__name__]
 

@@ -27,8 +27,9 @@ KEYS = {
     "load_limit_seconds answer_limit_seconds",
     "minicpm45": "model revision channel environment device precision attention threads pack_frames host port "
     "key_variable batch_size batch_wait_ms waiting_limit request_limit_mb pictures_limit answer_limit_seconds",
-    "served": "endpoint model key_variable concurrency timeout_seconds retries extra_json",
+    "served": "endpoint model key_variable concurrency timeout_seconds retries answer_limit_mb extra_json",
     "cascade": "reject_below confirm_above",
+    "fused": "photometric_weight model_weight bias calibrated_for threshold",
     "evidence": "clips before_seconds after_seconds",
     "feed": "site heartbeat_seconds endpoint journal keep_days keep_megabytes keys send_queue_messages "
     "requests_per_second max_connections farewell_seconds",

@@ -19,7 +19,8 @@ class ModelServer:
 
     probability: of "Yes", or None to answer by how bright the images are. logprobs: whether it gives them.
     failures: statuses of the next replies before the good ones (0: hang up without one). key: refused without.
-    hold: until set, replies wait. seconds: each reply takes so long.
+    hold: until set, replies wait. seconds: each reply takes so long. token_ids: what /tokenize knows, none for a server
+    without it; of these the answer's words are chosen if a request asks for them, as vLLM does.
     """
 
     probability: float | None = 0.9
@@ -30,6 +31,7 @@ class ModelServer:
     hold: threading.Event | None = None
     seconds: float = 0.0
     words: dict[str, float] | None = None
+    token_ids: dict[str, int] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     busiest: int = 0
     _running: int = 0
@@ -76,6 +78,12 @@ class ModelServer:
         if yes is None:
             yes = float(np.clip(max(float(image.mean()) for image in images_in(body)) / 255, 0.02, 0.98))
         words = self.words or {"Yes": yes * 0.9, "No": (1 - yes) * 0.9, "The": 0.06, " yes": 0.02, "It": 0.01}
+        wanted = body.get("logprob_token_ids")
+        if wanted is not None and self.token_ids:
+            names = {number: name for name, number in self.token_ids.items()}
+            words = {names[number]: words.get(names[number], 1e-9) for number in wanted}
+        else:
+            words = dict(sorted(words.items(), key=lambda one: -one[1])[: body["top_logprobs"]])
         return [{"token": token, "logprob": math.log(chance)} for token, chance in words.items() if chance > 0]
 
 
@@ -99,10 +107,15 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._say(200, {"object": "list", "data": [{"id": "tiny/model", "object": "model"}]})
+            version = {"version": "0.20.0"} if server.token_ids else {}
+            models = {"object": "list", "data": [{"id": "tiny/model", "object": "model"}]}
+            self._say(200, version if self.path == "/version" else models)
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path == "/tokenize":  # beside /v1, as vLLM has it
+                self._say(200, {"tokens": [server.token_ids[body["prompt"]]]})
+                return
             with server._lock:
                 server.requests.append(body)
                 server._running += 1

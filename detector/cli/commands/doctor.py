@@ -14,7 +14,7 @@ from detector.cli.console import result_console
 from detector.cli.doctor import Check, Doctor
 from detector.cli.options import add_settings_arguments, add_verifier_arguments, lay_verifier_arguments, settings_of
 from detector.errors import VerifierError
-from detector.settings import Settings
+from detector.settings import SERVER_VERIFIERS, Settings
 from detector.verify.vlm.local.models import known_models, record_verified
 from detector.verify.vlm.local.smoke import SmokeTest
 from detector.verify.vlm.local.snapshot import Snapshot
@@ -55,6 +55,10 @@ def _all_checks(doctor: Doctor, settings: Settings, *, smoke: bool) -> Iterator[
 
 def _smoke_checks(doctor: Doctor, settings: Settings) -> Iterator[Check]:
 
+    kind = settings.verifier.kind
+    if kind == "served" or (settings.served.endpoint and kind in SERVER_VERIFIERS):
+        yield from _served_checks(settings)
+        return
     if doctor.snapshot is None or doctor.report is None:
         yield Check(name="smoke", ok=False, text="cannot run: torch, transformers and the snapshot must be there first")
         return
@@ -69,6 +73,16 @@ def _smoke_checks(doctor: Doctor, settings: Settings) -> Iterator[Check]:
         return
     if passed:
         yield Check(name="verified", ok=True, text=_verified(test, doctor.snapshot))
+
+
+def _served_checks(settings: Settings) -> Iterator[Check]:
+    from detector.verify.vlm.served_smoke import served_findings  # noqa: PLC0415 - its HTTP client is slow to import
+
+    try:
+        for finding in served_findings(settings):
+            yield Check(name=f"smoke: {finding.name}", ok=finding.ok, text=finding.text)
+    except VerifierError as error:
+        yield Check(name="smoke", ok=False, text=str(error))
 
 
 def _verified(test: SmokeTest, snapshot: Snapshot) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from detector.cli.console import ResultConsole
 from detector.cli.options import add_settings_arguments, settings_of
 from detector.evaluate.diagnose import Trace, draw, finds, near_misses, proposals, terminal_curve, trace_frames
+from detector.evaluate.model_images import ModelImages
 from detector.settings import PrefilterSettings, Settings
 from stream import Frame, StreamError, Video, VideoError, open_video
 
@@ -15,6 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the file and where the image goes."""
     parser.add_argument("file", metavar="FILE", help="a recording")
     parser.add_argument("--png", type=Path, metavar="FILE", help="the image (default: NAME.curve.png here)")
+    parser.add_argument(
+        "--model-images",
+        type=Path,
+        metavar="FOLDER",
+        help="write what a model would be shown and asked of each light, as JPEG and text",
+    )
     parser.add_argument("--evidence", action="store_true", help="print all evidence of each light")
     add_settings_arguments(parser)
 
@@ -29,7 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     broken: list[StreamError] = []
     with open_video(arguments.file, options=settings.capture) as video:
-        trace = trace_frames(video.name, _until_it_breaks(video, broken), settings)
+        images = None if arguments.model_images is None else ModelImages(arguments.model_images, settings)
+        seen = (lambda _candidate: None) if images is None else images.write
+        trace = trace_frames(video.name, _until_it_breaks(video, broken), settings, seen)
         png = arguments.png or Path(f"{video.name}.curve.png")
 
     def found_with(trial: PrefilterSettings, seconds: float) -> bool:
@@ -39,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     _show(trace, settings, found_with, evidence=arguments.evidence)
     draw(trace, settings.prefilter, png)
     ResultConsole(soft_wrap=True).print(f"image: {png}")
+    if images is not None:
+        ResultConsole(soft_wrap=True).print(f"model images of {images.written} lights: {arguments.model_images}")
     if broken:
         raise broken[0]
     return 0

@@ -1,25 +1,80 @@
 """The images of a candidate that a model is shown, and candidates downscaled to wait for one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.candidate import Candidate
 from detector.settings import PictureName
+from detector.verify.vlm.closeup import closeup_frame, core_box, crop_span
 from stream import Frame, load_opencv
 
 RgbImage = NDArray[np.uint8]
 """(height, width, 3) uint8 RGB, upright."""
 
-_CROP_MARGIN = 0.5  # of the lit region's own size, on each side: the model should see what surrounds the light
-_CROP_MIN_SHARE = 0.25  # of the image's side
-_MAX_GAIN = 16.0  # a fainter rise than 16 levels is not blown up to full white: it would be noise
+Remark = Literal["before_lifted", "before_black", "after_lit", "after_dark", "peak_white"]
+"""What the question should say about the images beside naming them."""
+
+DIFFERENCE_PERCENTILE = 99.5  # of the pixels' rises becomes white: a few hot ones must not decide the gain
+MAX_GAIN = 16.0  # a fainter rise than 16 levels is not blown up to full white: it would be noise
+
+_NEARLY_BLACK = 24.0  # levels: a screen, and a model, shows nothing of a frame of which 99 percent lie below
+_LIFTED_TO = 96.0  # where these 99 percent then end
+_MAX_LIFT = 12.0
+_FLAT = 10.0  # levels between its darkest and its lightest parts: to lift it would show the coding's blocks only
+_SAME_LEVELS = 2.5  # mean distance of two images of one content; coding noise between frames makes 0.5 to 2
+_SAME_ANYWHERE = 24  # and of nearly all pixels
+_FEW = 0.005  # of all numbers of an image
+_STILL_LIT = 0.2  # of the peak's own rise, around its strongest light, ...
+_STILL_LIT_LEVELS = 2.0  # ... and at least so much
+_SAME_SHAPE = 0.95  # correlation from which a difference shows what the peak shows, ...
+_SAME_SHAPE_GAIN = 2.0  # ... unless it is so much brighter that it shows more
+_THUMBNAIL_STEP = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Difference:
+    """The light added between two images of one size: computed where it is needed, on a model's device if there is one.
+
+    Attributes:
+        before: without the light.
+        peak: with it.
+    """
+
+    before: RgbImage
+    peak: RgbImage
+
+
+VlmImage = RgbImage | Difference
+"""An image that a model is shown."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidateImages:
+    """What there is to show of a candidate.
+
+    Attributes:
+        images: by name, in the order shown.
+        remarks: what must be said about them.
+    """
+
+    images: dict[PictureName, VlmImage]
+    remarks: tuple[Remark, ...] = ()
+
+
+def as_array(image: VlmImage) -> RgbImage:
+    """Return the image itself, computed if it is not there yet."""
+    return amplified_difference(image.before, image.peak) if isinstance(image, Difference) else image
 
 
 def downscaled(candidate: Candidate, side_pixels: int) -> Candidate:
-    """Return the candidate with frames of at most `side_pixels`, free of the decoder's memory, for a model."""
+    """Return the candidate with frames of at most `side_pixels`, free of the decoder's memory, for a model.
+
+    A close-up of a small lit region is taken before: a distant bolt is a few pixels wide and would be gone.
+    """
     made: dict[int, Frame] = {}
 
     def scaled(frame: Frame) -> Frame:
@@ -33,57 +88,162 @@ def downscaled(candidate: Candidate, side_pixels: int) -> Candidate:
         peak=scaled(candidate.peak),
         before=None if candidate.before is None else scaled(candidate.before),
         after=None if candidate.after is None else scaled(candidate.after),
-        clear=None,
+        clear=None if candidate.clear is None else scaled(candidate.clear),
+        closeup=candidate.closeup or closeup_frame(candidate, _shown_peak(candidate), side_pixels),
         waning=None,
         quiet=(),
     )
 
 
-def images_of(
-    candidate: Candidate, names: Sequence[PictureName], *, crop: bool, side_pixels: int
-) -> dict[PictureName, RgbImage]:
-    """Return the named images that this candidate has, in order: all of one size, no side above `side_pixels`.
+def images_of(candidate: Candidate, names: Sequence[PictureName], *, crop: bool, side_pixels: int) -> CandidateImages:
+    """Return the named images that this candidate has, in order, no side above `side_pixels`.
 
-    Those that a source's edge cut off are left out, and so is the difference where there is nothing to compare with.
-    The peak is always there.
+    Left out are those that a source's edge cut off, those that repeat another, and a frame before that is black; the
+    remarks say so. The peak is always there: the brightest frame of the flash that is not white all over.
     """
-    frames: dict[PictureName, Frame | None] = {
-        "before": candidate.before,
-        "onset": candidate.onset,
-        "peak": candidate.peak,
-        "after": candidate.after,
-    }
-    peak = candidate.peak.rgb(side_pixels)
-    found: dict[PictureName, RgbImage] = {"peak": peak}
-    for name in ("before", "onset", "after"):
-        frame = frames[name]
-        if frame is not None:
-            image = frame.rgb(side_pixels)
-            if image.shape == peak.shape:  # another size after a reconnect is another view
-                found[name] = image
-    if "before" in found:
-        found["difference"] = amplified_difference(found["before"], peak)
+    peak_frame = _shown_peak(candidate)
+    peak = peak_frame.rgb(side_pixels)
+    found, remarks = _moments(candidate, peak, side_pixels)
+    if peak_frame is candidate.clear and peak_frame is not candidate.peak and _is_within(candidate, candidate.peak):
+        remarks["peak_white"] = "peak"
+    if "closeup" in names and (close := candidate.closeup or closeup_frame(candidate, peak_frame, side_pixels)):
+        found["closeup"] = close.rgb(side_pixels)
+    if "composite" in names and candidate.before is not None:
+        before, after = (_of_size(frame, peak, side_pixels) for frame in (candidate.before, candidate.after))
+        if before is not None:
+            found["composite"] = composite(before, peak, before if after is None else after)
     chosen = {name: found[name] for name in names if name in found} or {"peak": peak}
-    return {name: _cropped(image, candidate.box) for name, image in chosen.items()} if crop else chosen
+    if crop:
+        chosen = {name: _cropped(image, candidate.box) for name, image in chosen.items() if name != "closeup"}
+    said = tuple(remark for remark, about in remarks.items() if about in names or about == "peak")
+    return CandidateImages(chosen, said)
+
+
+def _moments(
+    candidate: Candidate, peak: RgbImage, side_pixels: int
+) -> tuple[dict[PictureName, VlmImage], dict[Remark, PictureName]]:
+    """Return the frames worth showing and the difference, and what to say of which of them."""
+    found: dict[PictureName, VlmImage] = {"peak": peak}
+    remarks: dict[Remark, PictureName] = {}
+    before, onset, after = (
+        _of_size(frame, peak, side_pixels) for frame in (candidate.before, candidate.onset, candidate.after)
+    )
+    if onset is not None and not same(onset, peak):
+        found["onset"] = onset
+    if before is not None:
+        lifted, remark = _lifted(before)
+        if lifted is not None:
+            found["before"] = lifted
+        if remark is not None:
+            remarks[remark] = "before"
+        if not _difference_repeats(before, peak):
+            found["difference"] = Difference(before, peak)
+    if after is not None:
+        found["after"] = after
+        if before is not None and _still_lit(candidate, before, peak, after):
+            remarks["after_lit"] = "after"
+        elif before is not None and same(before, after):
+            del found["after"]
+            remarks["after_dark"] = "after"
+    return found, remarks
 
 
 def amplified_difference(before: RgbImage, peak: RgbImage) -> RgbImage:
     """Return the light added between two images of one size, amplified until its brightest half percent is white."""
     cv2 = load_opencv()
     rise = cv2.subtract(peak, before)  # saturates at 0: only what became brighter
-    top = float(np.percentile(rise.max(axis=2), 99.5))
-    gain = min(255.0 / max(top, 1.0), _MAX_GAIN)
+    top = float(np.percentile(rise.max(axis=2), DIFFERENCE_PERCENTILE))
+    gain = min(255.0 / max(top, 1.0), MAX_GAIN)
     return np.asarray(cv2.convertScaleAbs(rise, alpha=gain), dtype=np.uint8)
+
+
+def composite(before: RgbImage, peak: RgbImage, after: RgbImage) -> RgbImage:
+    """Return three moments in one image: red is the luma before, green that of the peak, blue that after."""
+    cv2 = load_opencv()
+    return np.ascontiguousarray(
+        np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (before, peak, after)], axis=-1)
+    )
+
+
+def same(one: RgbImage, other: RgbImage, step: int = _THUMBNAIL_STEP) -> bool:
+    """Return whether two images of one size show the same, but for the noise of coding."""
+    if one is other:
+        return True
+    distance = load_opencv().absdiff(_thumbnail(one, step), _thumbnail(other, step))
+    differing = int(np.count_nonzero(distance > _SAME_ANYWHERE))
+    return float(distance.mean()) <= _SAME_LEVELS and differing <= _FEW * distance.size
+
+
+def _shown_peak(candidate: Candidate) -> Frame:
+    """Return the frame to show as the brightest: from within the flash, and not white all over where there is one."""
+    for frame in (candidate.clear, candidate.peak):
+        if frame is not None and _is_within(candidate, frame):
+            return frame
+    return candidate.onset
+
+
+def _is_within(candidate: Candidate, frame: Frame) -> bool:
+    """Return whether a frame is of the flash itself; a steady light that came with it is no part of it."""
+    return candidate.start_seconds - frame.duration / 2 <= frame.seconds < candidate.end_seconds
+
+
+def _of_size(frame: Frame | None, like: RgbImage, side_pixels: int) -> RgbImage | None:
+    """Return the frame's image; None of another size than `like`, which a reconnect makes: another view."""
+    image = None if frame is None else frame.rgb(side_pixels)
+    return image if image is not None and image.shape == like.shape else None
+
+
+def _lifted(image: RgbImage) -> tuple[RgbImage | None, Remark | None]:
+    """Return an image of which nothing can be seen brightened, and what to say; no image where nothing is in it."""
+    levels = _thumbnail(image).ravel()
+    few, most = int(0.05 * (levels.size - 1)), int(0.99 * (levels.size - 1))
+    sorted_there = np.partition(levels, (few, most))
+    bottom, top = float(sorted_there[few]), float(sorted_there[most])
+    if top >= _NEARLY_BLACK:
+        return image, None
+    if top - bottom < _FLAT:
+        return None, "before_black"
+    gain = min(_LIFTED_TO / top, _MAX_LIFT)
+    return np.asarray(load_opencv().convertScaleAbs(image, alpha=gain), dtype=np.uint8), "before_lifted"
+
+
+def _difference_repeats(before: RgbImage, peak: RgbImage) -> bool:
+    """Return whether the difference would show what the peak shows, as it does of a light in a dark scene."""
+    small_before, small_peak = _thumbnail(before), _thumbnail(peak)
+    shown = amplified_difference(small_before, small_peak)
+    one, other = (image.sum(axis=2, dtype=np.float32).ravel() for image in (small_peak, shown))
+    brighter = float(other.mean()) / max(float(one.mean()), 1.0)
+    if brighter > _SAME_SHAPE_GAIN or float(one.std()) == 0 or float(other.std()) == 0:
+        return False
+    return float(np.corrcoef(one, other)[0, 1]) >= _SAME_SHAPE
+
+
+def _still_lit(candidate: Candidate, before: RgbImage, peak: RgbImage, after: RgbImage) -> bool:
+    """Return whether light remains where the candidate's was strongest."""
+    left, top, right, bottom = core_box(candidate)
+    rows, columns = _span(top, bottom, peak.shape[0]), _span(left, right, peak.shape[1])
+    lit = np.s_[rows[0] : rows[1] : 2, columns[0] : columns[1] : 2]
+    level_before, level_peak, level_after = (float(image[lit].mean()) for image in (before, peak, after))
+    return level_after - level_before > max(_STILL_LIT * (level_peak - level_before), _STILL_LIT_LEVELS)
+
+
+def _span(low: float, high: float, length: int) -> tuple[int, int]:
+    first = min(int(low * length), length - 1)
+    return first, max(first + 1, round(high * length))
+
+
+def _thumbnail(image: RgbImage, step: int = _THUMBNAIL_STEP) -> RgbImage:
+    return np.ascontiguousarray(image[::step, ::step])
 
 
 def _detached(frame: Frame, side_pixels: int) -> Frame:
     image = np.ascontiguousarray(frame.rgb(side_pixels))
-    step = max(1, -(-max(frame.luma.shape) // side_pixels))
+    luma = np.asarray(load_opencv().cvtColor(image, load_opencv().COLOR_RGB2GRAY), dtype=np.uint8)
 
     def color(max_side: int | None) -> RgbImage:
         return image if max_side is None else _scaled(image, max_side)
 
-    return replace(frame, luma=frame.luma[::step, ::step].copy(), color=color)
+    return replace(frame, luma=luma, black=0, white=255, color=color)
 
 
 def _scaled(image: RgbImage, max_side: int) -> RgbImage:
@@ -96,16 +256,14 @@ def _scaled(image: RgbImage, max_side: int) -> RgbImage:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _cropped(image: RgbImage, box: tuple[float, float, float, float]) -> RgbImage:
+def _cropped(image: VlmImage, box: tuple[float, float, float, float]) -> VlmImage:
+    if isinstance(image, Difference):
+        return Difference(_cut(image.before, box), _cut(image.peak, box))
+    return _cut(image, box)
+
+
+def _cut(image: RgbImage, box: tuple[float, float, float, float]) -> RgbImage:
     height, width = image.shape[:2]
-    left, right = _span(box[0], box[2], width)
-    top, bottom = _span(box[1], box[3], height)
+    left, right = crop_span(box[0], box[2], width)
+    top, bottom = crop_span(box[1], box[3], height)
     return np.ascontiguousarray(image[top:bottom, left:right])
-
-
-def _span(low: float, high: float, length: int) -> tuple[int, int]:
-    """Return the pixels of one axis to keep for the lit share `low` to `high` of it."""
-    size = min(1.0, max((high - low) * (1 + 2 * _CROP_MARGIN), _CROP_MIN_SHARE))
-    start = min(max((low + high - size) / 2, 0.0), 1.0 - size)
-    first = int(start * length)
-    return first, min(length, max(first + 1, round((start + size) * length)))

@@ -12,8 +12,10 @@ from detector.verify.vlm.images import RgbImage
 from detector.verify.vlm.question import Score, VlmInput
 from stream import load_opencv
 
+ANSWERS = ("Yes", "No")
 _TOP_WORDS = 20  # as many of the likeliest first words as the protocol gives
 _JPEG_QUALITY = 95
+_ROUNDING = 0.01  # by which servers' probabilities may exceed 1
 
 
 class _TopWord(msgspec.Struct):
@@ -54,13 +56,27 @@ class NoLogprobs(VerifierError):
     """The server answers without the probabilities of its first word, so its answer has no probability."""
 
 
-def request_body(model: str, vlm_input: VlmInput) -> dict[str, Any]:
-    """Return the request that asks `model` this question for one word and how likely it and others were."""
+class _Tokens(msgspec.Struct):
+    tokens: list[int] = []
+
+
+class _Version(msgspec.Struct):
+    version: str
+
+
+def request_body(model: str, vlm_input: VlmInput, answer_ids: Sequence[int] = ()) -> dict[str, Any]:
+    """Return the request that asks `model` this question for one word and how likely it and others were.
+
+    Args:
+        model: its id on the server.
+        vlm_input: images and question.
+        answer_ids: token ids of Yes and No; asks vLLM for just these, however unlikely they are.
+    """
     content: list[dict[str, Any]] = [
-        {"type": "image_url", "image_url": {"url": _data_url(image)}} for image in vlm_input.images
+        {"type": "image_url", "image_url": {"url": _data_url(image)}} for image in vlm_input.arrays()
     ]
     content.append({"type": "text", "text": vlm_input.text})
-    return {
+    body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": content}],
         "max_tokens": 1,
@@ -68,6 +84,24 @@ def request_body(model: str, vlm_input: VlmInput) -> dict[str, Any]:
         "logprobs": True,
         "top_logprobs": _TOP_WORDS,
     }
+    return body | ({"logprob_token_ids": list(answer_ids)} if answer_ids else {})
+
+
+def has_version(reply: bytes) -> bool:
+    """Return whether this is how vLLM answers /version; others have no such address."""
+    try:
+        msgspec.json.decode(reply, type=_Version)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def tokens_in(reply: bytes) -> list[int]:
+    """Return the token ids in a server's answer to /tokenize; none if it is of another kind."""
+    try:
+        return msgspec.json.decode(reply, type=_Tokens).tokens
+    except (msgspec.DecodeError, RecursionError):
+        return []
 
 
 def score_in(reply: bytes, endpoint: str) -> Score:
@@ -78,11 +112,11 @@ def score_in(reply: bytes, endpoint: str) -> Score:
 
     Raises:
         NoLogprobs: the server gives none.
-        VerifierError: it is no reply of this protocol.
+        VerifierError: it is no reply of this protocol, or its log-probabilities are none.
     """
     try:
         choices = msgspec.json.decode(reply, type=_Completion).choices
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise VerifierError(f"{endpoint}: not an answer of the OpenAI chat protocol: {error}") from error
     positions = choices[0].logprobs.content if choices and choices[0].logprobs else None
     words = positions[0].top_logprobs if positions else []
@@ -92,11 +126,21 @@ def score_in(reply: bytes, endpoint: str) -> Score:
             "its answer has no probability; vLLM, SGLang, llama.cpp and Ollama 0.12.11 or later give them, "
             "`transformers serve` does not"
         )
+    _check_probabilities(words, endpoint)
     chances = {answer: _chance(words, answer) for answer in ("yes", "no")}
     mass = sum(chances.values())
     floor = math.exp(min(word.logprob for word in words))
     yes, no = (max(chances[answer], floor, 1e-30) for answer in ("yes", "no"))
     return Score(math.log(yes) - math.log(no), mass)
+
+
+def _check_probabilities(words: Sequence[_TopWord], endpoint: str) -> None:
+    """Raise VerifierError unless these can be probabilities of different words."""
+    highest = max(word.logprob for word in words)
+    total = sum(math.exp(word.logprob) for word in words) if highest <= _ROUNDING else math.inf
+    if total > 1.0 + _ROUNDING:
+        said = f"one is {highest:g}, above 0" if highest > _ROUNDING else f"together they make {total:.3g}"
+        raise VerifierError(f"{endpoint}: the server's log-probabilities are none: {said}")
 
 
 def _chance(words: Sequence[_TopWord], answer: str) -> float:
@@ -112,7 +156,7 @@ def first_model_in(reply: bytes, endpoint: str) -> ServedModel:
     """
     try:
         listed = msgspec.json.decode(reply, type=_Models).data
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise VerifierError(f"{endpoint}/models: not a list of models: {error}") from error
     if not listed:
         raise VerifierError(f"{endpoint}: the server lists no model; name one with --model")

@@ -7,10 +7,10 @@ import hashlib
 import math
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import msgspec
 
@@ -19,9 +19,10 @@ from detector.errors import SettingsError
 from detector.events import Verdict
 from detector.settings import PictureName, QuestionSettings
 from detector.verify.probability import logistic
-from detector.verify.vlm.images import RgbImage, images_of
+from detector.verify.vlm.images import CandidateImages, Remark, RgbImage, VlmImage, as_array, images_of
 
 SHIPPED = "shipped"
+_ALWAYS_NAMED: tuple[PictureName, ...] = ("before", "onset", "peak", "after", "difference")
 # Models mark images and turns with tokens of these forms: in a question they would break its structure.
 _CONTROL = re.compile(r"<\|[^|]*\|>|</?(?:image|slice|think|image_id)>")
 
@@ -35,8 +36,12 @@ class VlmInput:
         text: the question about them.
     """
 
-    images: list[RgbImage]
+    images: Sequence[VlmImage]
     text: str
+
+    def arrays(self) -> list[RgbImage]:
+        """Return the images, each computed."""
+        return [as_array(image) for image in self.images]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +80,14 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         version: the file's own.
         question: text with a place, {pictures}, for the sentences about the images.
         pictures: a sentence for each kind of image.
+        remarks: a sentence for each Remark about the images.
         fingerprint: start of the file's hash; tells two files of one version apart.
     """
 
     version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
     question: str
     pictures: dict[PictureName, str]
+    remarks: dict[Remark, str] = {}
     fingerprint: str = ""
 
     @property
@@ -88,10 +95,14 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Return version and fingerprint, as verdicts carry it, e.g. 1-9f86d081."""
         return f"{self.version}-{self.fingerprint}"
 
-    def text(self, shown: Iterable[PictureName]) -> str:
-        """Return the question about images of these kinds, in this order."""
-        names = " ".join(self.pictures[name].replace("{number}", str(n)) for n, name in enumerate(shown, start=1))
-        return self.question.strip().replace("{pictures}", names)
+    def text(self, shown: Iterable[PictureName], remarks: Iterable[Remark] = ()) -> str:
+        """Return the question about images of these kinds, in this order, with what must be said about them.
+
+        Images are numbered from 0, as the models' own marks before them are.
+        """
+        names = [self.pictures[name].replace("{number}", str(number)) for number, name in enumerate(shown)]
+        said = [self.remarks[remark] for remark in remarks if remark in self.remarks]
+        return self.question.strip().replace("{pictures}", " ".join(names + said))
 
 
 class Question:
@@ -105,13 +116,22 @@ class Question:
         self._settings = settings
         self._side_pixels = side_pixels
         self.prompt = read_prompt(settings.prompt)
+        unnamed = [name for name in settings.pictures if name not in self.prompt.pictures]
+        if unnamed:
+            raise SettingsError(
+                f"question.pictures asks for {', '.join(unnamed)}: the prompt {settings.prompt} has no sentence for it"
+            )
+
+    def images(self, candidate: Candidate) -> CandidateImages:
+        """Return the images to show, by name."""
+        return images_of(
+            candidate, self._settings.pictures, crop=self._settings.crop == "lit", side_pixels=self._side_pixels
+        )
 
     def show(self, candidate: Candidate) -> VlmInput:
         """Return the images to show and the text that names them."""
-        images = images_of(
-            candidate, self._settings.pictures, crop=self._settings.crop == "lit", side_pixels=self._side_pixels
-        )
-        return VlmInput(list(images.values()), self.prompt.text(images))
+        shown = self.images(candidate)
+        return VlmInput(list(shown.images.values()), self.prompt.text(shown.images, shown.remarks))
 
     def calibration_key(self, identity: ModelIdentity) -> str:
         """Return all that a fitted temperature and bias hold for, in one line."""
@@ -196,11 +216,11 @@ def read_prompt(where: str) -> Prompt:
 
 
 def _check(prompt: Prompt, path: Path) -> None:
-    missing = set(get_args(PictureName)) - set(prompt.pictures)
+    missing = set(_ALWAYS_NAMED) - set(prompt.pictures)
     if missing:
         raise SettingsError(f"{path}: [pictures] lacks {', '.join(sorted(missing))}; each needs a sentence")
     if "{pictures}" not in prompt.question:
         raise SettingsError(f"{path}: the question has no {{pictures}}; the pictures must be named in it")
-    found = _CONTROL.search(prompt.text(get_args(PictureName)))
+    found = _CONTROL.search(prompt.text(prompt.pictures, prompt.remarks))
     if found:
         raise SettingsError(f"{path}: {found[0]!r} is a control token of the model; leave it out")

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +18,15 @@ from detector.candidate import Candidate
 from detector.errors import SettingsError, VerifierError
 from detector.events import Verdict
 from detector.settings import ServedSettings, Settings
-from detector.verify.vlm.openai_chat import ServedModel, first_model_in, request_body, score_in
+from detector.verify.vlm.openai_chat import (
+    ANSWERS,
+    ServedModel,
+    first_model_in,
+    has_version,
+    request_body,
+    score_in,
+    tokens_in,
+)
 from detector.verify.vlm.question import ModelIdentity, Question, Score, VlmInput
 from stream import Backoff, redact
 
@@ -26,6 +34,21 @@ _CONNECT_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 20.0
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A server's answer to one request."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of its text, in one line of printable signs."""
+        text = " ".join(self.content[:800].decode("utf-8", "replace").split())[:200]
+        return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 class ServedVerifier:
@@ -50,6 +73,7 @@ class ServedVerifier:
         self._question = Question(settings.question, settings.batcher.picture_side_pixels)
         self._extra = _extra(served)
         self._identity = ModelIdentity(self.name, served.model, None, "served")
+        self._answer_ids: list[int] = []  # token ids of Yes and No, where the server can be asked for these
         self._client = _client(served)
         self._free = asyncio.Semaphore(served.concurrency)
         self._runner = asyncio.Runner()
@@ -58,8 +82,13 @@ class ServedVerifier:
         self._closing = threading.Event()
         self._closed = False
 
-    def check(self) -> str:
-        """Find the model if none is set, ask about a grey image, and return a line that says who answers.
+    @property
+    def calibration_key(self) -> str:
+        """Return what a calibration of this model holds for; known once `check` has found the model."""
+        return self._question.calibration_key(self._identity)
+
+    def check(self, why: str = "asked for") -> str:
+        """Find the model if none is set, ask about a grey image, and return a line that says who answers, and `why`.
 
         Raises:
             VerifierError: the server is not there, refuses, or gives no probabilities.
@@ -69,14 +98,21 @@ class ServedVerifier:
             if not self._settings.model:
                 first = await self._first_model()
                 self._identity = replace(self._identity, model=first.id, revision=first.revision)
-            grey = np.full((64, 64, 3), 128, np.uint8)
-            await self._score(VlmInput([grey], self._question.prompt.text(["peak"])))
+            grey = VlmInput([np.full((64, 64, 3), 128, np.uint8)], self._question.prompt.text(["peak"]))
+            self._answer_ids = await self._ids_of_answers()
+            try:
+                await self._score(grey)
+            except VerifierError:
+                if not self._answer_ids:
+                    raise
+                self._answer_ids = []  # a server that offers /tokenize and refuses logprob_token_ids
+                await self._score(grey)
 
         if not self._run(ask()):
             raise VerifierError(f"{self._endpoint}: stopped before the server answered")
         model = self._identity.model
         note = self._question.calibration_note(self._identity)
-        return f"served, {model} at {self._endpoint} (asked for), prompt {self._question.prompt.label}, {note}"
+        return f"served, {model} at {self._endpoint} ({why}), prompt {self._question.prompt.label}, {note}"
 
     def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """Return a verdict for each, in order; a request that fails for good gives one without an answer."""
@@ -158,14 +194,52 @@ class ServedVerifier:
         return self._question.verdict(self._identity, score.log_odds, score.answer_mass, time.monotonic() - began)
 
     async def _score(self, shown: VlmInput) -> Score:
-        reply = await self._request("POST", "chat/completions", request_body(self._identity.model, shown) | self._extra)
-        return score_in(reply.content, self._endpoint)
+        body = request_body(self._identity.model, shown, self._answer_ids) | self._extra
+        return score_in(await self._request("POST", "chat/completions", body), self._endpoint)
 
     async def _first_model(self) -> ServedModel:
-        reply = await self._request("GET", "models", None)
-        return first_model_in(reply.content, self._endpoint)
+        return first_model_in(await self._request("GET", "models", None), self._endpoint)
 
-    async def _request(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+    async def _ids_of_answers(self) -> list[int]:
+        """Return the token ids of Yes and No; none where the server does not tell them, as vLLM does beside /v1."""
+        root = str(self._client.base_url).rstrip("/").removesuffix("/v1")
+        found: list[list[int]] = []
+        try:
+            if not has_version((await self._reply("GET", f"{root}/version", None)).content):
+                return []
+            for answer in ANSWERS:
+                body = {"model": self._identity.model, "prompt": answer, "add_special_tokens": False}
+                found.append(tokens_in((await self._reply("POST", f"{root}/tokenize", body)).content))
+        except (httpx.TransportError, VerifierError, TimeoutError):
+            return []
+        return [tokens[0] for tokens in found] if all(len(tokens) == 1 for tokens in found) else []
+
+    async def _reply(self, method: str, path: str, body: dict[str, Any] | None) -> "_Reply":
+        """Return the server's whole answer, good or bad, within the limits of time and size.
+
+        Raises:
+            TimeoutError: it did not end in time; a server may send a byte a second.
+            VerifierError: it is too large, or compressed, which hides how large it is.
+            httpx.TransportError: there is none.
+        """
+        limit = round(self._settings.answer_limit_mb * 1e6)
+        content = bytearray()
+        async with (
+            asyncio.timeout(self._settings.timeout_seconds),
+            self._client.stream(method, path, json=body) as reply,
+        ):
+            if reply.headers.get("Content-Encoding", "identity") != "identity":
+                raise VerifierError(f"model server {self._endpoint}: its answer is compressed, which was not asked for")
+            async for part in reply.aiter_raw():
+                content += part
+                if len(content) > limit:
+                    raise VerifierError(
+                        f"model server {self._endpoint}: its answer is larger than {self._settings.answer_limit_mb:g} "
+                        "MB (served.answer_limit_mb)"
+                    )
+        return _Reply(reply.status_code, reply.headers, bytes(content))
+
+    async def _request(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
         """Return the server's good answer; tried again with growing, random pauses where that can help.
 
         Raises:
@@ -176,16 +250,18 @@ class ServedVerifier:
         for number in range(1, tries + 1):
             wanted_pause = 0.0
             try:
-                reply = await self._client.request(method, path, json=body)
+                reply = await self._reply(method, path, body)
             except httpx.TransportError as error:
                 said = f"{type(error).__name__}: {error}"
+            except TimeoutError:
+                said = f"no whole answer within {self._settings.timeout_seconds:g} s (served.timeout_seconds)"
             else:
-                if reply.is_success:
-                    return reply
-                said = f"HTTP {reply.status_code}: {' '.join(reply.text.split())[:200]}"
-                if reply.status_code not in _TRY_AGAIN:
+                if httpx.codes.is_success(reply.status):
+                    return reply.content
+                said = f"HTTP {reply.status}: {reply.excerpt}"
+                if reply.status not in _TRY_AGAIN:
                     raise VerifierError(self._failure(path, said, number))
-                wanted_pause = _retry_after(reply)
+                wanted_pause = _retry_after(reply.headers)
             if number == tries:
                 raise VerifierError(self._failure(path, said, number))
             await asyncio.sleep(max(wanted_pause, backoff.next_wait()))
@@ -227,7 +303,7 @@ def _client(served: ServedSettings) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=served.endpoint,
             timeout=httpx.Timeout(served.timeout_seconds, connect=_CONNECT_SECONDS),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {}),
             limits=httpx.Limits(max_connections=served.concurrency),
         )
     except (ValueError, httpx.InvalidURL) as error:
@@ -247,7 +323,7 @@ def _extra(served: ServedSettings) -> dict[str, Any]:
     return extra
 
 
-def _retry_after(reply: httpx.Response) -> float:
+def _retry_after(headers: httpx.Headers) -> float:
     """Return the pause that the server asks for, in seconds, at most the longest."""
-    asked = reply.headers.get("Retry-After", "")
+    asked = headers.get("Retry-After", "")
     return min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdigit() else 0.0

@@ -130,3 +130,23 @@ def test_what_passed_here_is_kept_for_each_model(tmp_path: Path) -> None:
     record_verified("c/d", "c" * 40, "other", place)
     record_verified("a/b", "b" * 40, "second", place)
     assert {name: row.verified for name, row in verified_here(place).items()} == {"a/b": "second", "c/d": "other"}
+
+
+def test_the_smoke_check_of_served_asks_the_server_and_no_local_model(tmp_path: Path) -> None:
+    with ModelServer(probability=None, token_ids={"Yes": 1, "No": 2}) as server:
+        code, checks = doctor(tmp_path, "--smoke", "--verifier", "served", "--endpoint", server.endpoint)
+    smoke = {name.removeprefix("smoke: "): check["ok"] for name, check in checks.items() if name.startswith("smoke: ")}
+    assert set(smoke) >= {"server", "finite", "moves with the pixels", "repeats", "batched as alone", "speed"}
+    assert smoke["server"]
+    assert smoke["repeats"]
+    assert smoke["moves with the pixels"] is False, "this stand-in answers by its brightest image alone"
+    assert code == 1
+    assert "smoke" not in checks, "no word about a snapshot that served does not need"
+
+
+def test_a_device_that_is_not_there_is_told_and_nothing_is_well(tmp_path: Path) -> None:
+    code, checks = doctor(tmp_path, "--verifier", "minicpm", "--set", "minicpm.device=cuda:99")
+    assert code == 1
+    assert checks["gpu"]["ok"] is False
+    assert "minicpm.device = 'cuda:99'" in checks["gpu"]["text"]
+    assert checks["verifier"]["ok"] is False

@@ -50,6 +50,7 @@ def test_set_wins_over_config_and_a_flag_over_both(tmp_path: Path) -> None:
         (["--attn", "eager"], "minicpm", {"attention": "eager"}),
         (["--verifier", "served", "--model", "a/b"], "served", {"model": "a/b"}),
         (["--verifier", "served", "--endpoint", "http://h/v1"], "served", {"endpoint": "http://h/v1"}),
+        (["--endpoint", "http://h/v1", "--model", "a/b"], "served", {"endpoint": "http://h/v1", "model": "a/b"}),
     ],
 )
 def test_each_flag_of_the_verifier_changes_its_setting(words: list[str], section: str, changed: dict[str, Any]) -> None:
@@ -58,8 +59,8 @@ def test_each_flag_of_the_verifier_changes_its_setting(words: list[str], section
 
 
 def test_a_server_that_nobody_would_ask_is_refused() -> None:
-    arguments = parsed("replay", "storm.mp4", "--endpoint", "http://h/v1")
-    with pytest.raises(SettingsError, match="--endpoint: the verifier is auto, which asks no server"):
+    arguments = parsed("replay", "storm.mp4", "--endpoint", "http://h/v1", "--verifier", "minicpm")
+    with pytest.raises(SettingsError, match="--endpoint: the verifier is minicpm, which asks no server"):
         lay_verifier_arguments(Settings(), arguments, {})
 
 

@@ -11,8 +11,9 @@ import pytest
 from detector.cli.main import main
 from detector.errors import LabelsError
 from detector.evaluate.calibration import AnswerSource, JudgedFlash, fit, judged_flashes
+from detector.evaluate.comparison import compare, quality
 from detector.evaluate.labels import ClipLabels
-from detector.events import Flash, Media, Pulse, Verdict
+from detector.events import Flash, Media, Opinion, Pulse, Verdict
 from detector.settings import load_settings
 
 
@@ -61,12 +62,14 @@ def test_too_few_flashes_are_refused_with_their_numbers() -> None:
 LABELS = {"storm.mp4": ClipLabels(kind="positive", flashes=((1.0, 1.2),), ignore=((8.0, 9.0),), seconds=10.0)}
 
 
-def flash(name: str, start: float, log_odds: float | None, model: str = "a/model") -> Flash:
+def flash(
+    name: str, start: float, log_odds: float | None, model: str = "a/model", *, clip: str = "storm", rise: float = 50.0
+) -> Flash:
     evidence = {} if log_odds is None else {"log_odds": log_odds}
     return Flash(
         id=name,
-        camera="storm",
-        file="storm.mp4",
+        camera=clip,
+        file=f"{clip}.mp4",
         state="confirmed",
         revision=2,
         start_seconds=start,
@@ -78,7 +81,7 @@ def flash(name: str, start: float, log_odds: float | None, model: str = "a/model
         utc_error_ms=None,
         quality=(),
         pulses=(Pulse(offset_seconds=0.0, duration_seconds=0.1, rise_levels=50.0),),
-        peak_rise_levels=50.0,
+        peak_rise_levels=rise,
         lit_fraction=0.2,
         box=(0.0, 0.0, 1.0, 1.0),
         centroid=(0.5, 0.5),
@@ -106,7 +109,10 @@ def test_a_flash_counts_as_its_label_says_and_the_undecided_are_left_out() -> No
     ]
     source, judged = judged_flashes(LABELS, flashes)
     assert source == AnswerSource("minicpm", "a/model", "a" * 40, "1-abc")
-    assert judged == [JudgedFlash(3.0, lightning=True), JudgedFlash(-2.0, lightning=False)]
+    assert [(one.log_odds, one.lightning, one.clip) for one in judged] == [
+        (3.0, True, "storm.mp4"),
+        (-2.0, False, "storm.mp4"),
+    ]
 
 
 def test_results_of_two_models_are_not_mixed() -> None:
@@ -125,18 +131,100 @@ def event(content: Flash) -> str:
     return json.dumps(envelope | {"specversion": "1.0", "sequence": "1", "data": msgspec.to_builtins(content)})
 
 
+def command(tmp_path: Path, flashes: list[Flash], *flags: str) -> int:
+    """Run `calibrate` on flashes of two clips in which lightning begins at 1, 11, 21, ... seconds."""
+    labels = {
+        f"{clip}.mp4": {"kind": "positive", "flashes": [[10.0 * n + 1, 10.0 * n + 1.2] for n in range(8)]}
+        for clip in ("storm", "night")
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    (tmp_path / "flashes.jsonl").write_text("\n".join(event(one) for one in flashes))
+    return main(["calibrate", str(tmp_path / "labels.json"), str(tmp_path / "flashes.jsonl"), *flags])
+
+
+def two_clips(odds_of_lightning: float, odds_of_others: float, *, rise_of_lightning: float = 50.0) -> list[Flash]:
+    """Eight flashes of lightning and eight of something else in each of two clips."""
+    made: list[Flash] = []
+    for clip in ("storm", "night"):
+        for n in range(8):
+            at, jitter = 10.0 * n, n / 8
+            hit = flash(f"{clip}-hit{n}", at + 1, odds_of_lightning + jitter, clip=clip, rise=rise_of_lightning + n)
+            made += [hit, flash(f"{clip}-no{n}", at + 5, odds_of_others + 2 * jitter, clip=clip, rise=50.0 + n)]
+    return made
+
+
 def test_the_command_prints_settings_that_can_be_used_as_they_are(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    hits = [flash(f"hit{n}", 10.0 * n + 1.0, 2.0 + n / 8) for n in range(8)]
-    others = [flash(f"no{n}", 10.0 * n + 5.0, -1.0 + n / 4) for n in range(8)]
-    labels = {"storm.mp4": {"kind": "positive", "flashes": [[10.0 * n + 1, 10.0 * n + 1.2] for n in range(8)]}}
-    (tmp_path / "labels.json").write_text(json.dumps(labels))
-    (tmp_path / "flashes.jsonl").write_text("\n".join(event(one) for one in hits + others))
-    assert main(["calibrate", str(tmp_path / "labels.json"), str(tmp_path / "flashes.jsonl")]) == 0
+    assert command(tmp_path, two_clips(2.0, -1.0)) == 0
     said = capfd.readouterr()
     settings = load_settings([("calibrate", tomllib.loads(said.out))])
     assert settings.question.temperature < 1.0
     assert 0.0 < settings.question.bias < 2.0
-    assert settings.question.calibrated_for.startswith(f"a/model@{'a' * 40} prompt 1-")
-    assert "8 flashes of lightning and 8 of something else" in said.err
+    assert settings.question.calibrated_for.startswith(f"a/model@{'a' * 40} prompt 2-")
+    assert settings.fused.calibrated_for == "", "photometry was not asked"
+    assert "16 flashes of lightning and 16 of something else" in said.err
+    assert "the model" in said.err
+    assert "brightness alone" in said.err
+
+
+def test_a_model_that_only_sees_brightness_is_refused_and_told_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On easy clips any number that grows with the light looks like knowledge: random weights reach an AUC of 0.87."""
+    flashes = two_clips(1.0, 0.0, rise_of_lightning=200.0)
+    assert command(tmp_path, flashes) == 1
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "no better than brightness alone" in said.err
+    assert command(tmp_path, flashes, "--anyway") == 0
+    said = capfd.readouterr()
+    assert "[question]" in said.out
+    assert "Warning: the model" in said.err
+
+
+def test_flashes_of_one_recording_are_no_trial(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command(tmp_path, [one for one in two_clips(2.0, -1.0) if one.camera == "storm"]) == 1
+    assert "all flashes are of one recording (storm.mp4)" in capfd.readouterr().err
+
+
+def fused_flash(name: str, start: float, clip: str, odds: float, photometric: float) -> Flash:
+    """A flash whose sure photometric verdict the model's opinion joined."""
+    plain = flash(name, start, None, clip=clip)
+    assert plain.verdict is not None
+    light = Opinion(verifier="photometric", lightning=photometric > 0, probability=0.5, log_odds=photometric)
+    model = Opinion(
+        verifier="minicpm", lightning=odds > 0, probability=0.5, log_odds=odds, model="a/model",
+        model_revision="a" * 40, prompt_version="1-abc",
+    )  # fmt: skip
+    verdict = msgspec.structs.replace(plain.verdict, model=None, verifier="fused", opinions=(light, model))
+    return msgspec.structs.replace(plain, verdict=verdict)
+
+
+def test_results_of_fused_give_the_weights_of_both_opinions(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    dice = np.random.default_rng(1)
+    flashes = []
+    for clip in ("storm", "night"):
+        for n in range(8):
+            for start, sign in ((1.0, 1.0), (5.0, -1.0)):
+                light, model = (sign + dice.normal(0, 1.0) for _ in range(2))
+                flashes.append(fused_flash(f"{clip}{n}{start}", 10.0 * n + start, clip, model, light))
+    assert command(tmp_path, flashes) == 0
+    said = capfd.readouterr()
+    fused = load_settings([("calibrate", tomllib.loads(said.out))]).fused
+    assert min(fused.model_weight, fused.photometric_weight) > 0.3
+    assert fused.calibrated_for.startswith("a/model@")
+    assert "both added" in said.err
+
+
+def test_the_auc_is_the_chance_that_lightning_stands_above_the_rest() -> None:
+    truths = np.array([True, True, False, False])
+    assert quality(np.array([0.9, 0.4, 0.4, 0.1]), truths).auc == pytest.approx(0.875)
+
+
+def test_what_one_recording_teaches_wrongly_shows_on_the_others() -> None:
+    """A number that only names the recording fits each and predicts none."""
+    values = np.repeat([[1.0], [2.0], [3.0]], 20, axis=0)
+    truths = np.repeat([True, False, True], 20)
+    found = compare({"name": values}, truths, [f"clip{n // 20}" for n in range(60)])["name"]
+    assert found.log_loss > 0.69

@@ -86,7 +86,7 @@ def test_a_name_that_nobody_offers_is_refused_with_those_that_are_there() -> Non
 
 
 def test_without_other_packages_the_refusal_lists_ours() -> None:
-    with pytest.raises(SettingsError, match=r"'qiet' must be one of .*photometric\+minicpm; no other package"):
+    with pytest.raises(SettingsError, match=r"'qiet' must be one of .*photometric\+minicpm, fused; no other package"):
         asking_for("qiet")
 
 

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import Pipe
 from pathlib import Path
 
+import numpy as np
+
 from detector.errors import VerifierError
+from detector.verify.vlm.images import Difference, RgbImage, VlmImage
 from detector.verify.vlm.local.protocol import (
     Clip,
     ImageRef,
@@ -46,6 +49,7 @@ class ModelProcess:
         self._began = time.monotonic()
         self._number = 0
         self._memory = os.memfd_create("lightning-images", os.MFD_CLOEXEC)
+        self._mapping: mmap.mmap | None = None
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - its stdout and stderr; closed in `end`
         self._connection, theirs = Pipe()
         try:
@@ -124,24 +128,28 @@ class ModelProcess:
             _log.error("the model's process %d does not end (a driver call that never returns?)", self.pid)
         self._connection.close()
         self._output.close()
+        self._mapping = None
         os.close(self._memory)
 
     def _place_images(self, clips: Sequence[VlmInput]) -> list[Clip]:
-        """Put the images into the shared memory, one after the other, and return where each lies."""
-        size = sum(image.nbytes for clip in clips for image in clip.images)
-        if os.fstat(self._memory).st_size < size:
-            os.ftruncate(self._memory, size)
-        placed: list[Clip] = []
+        """Put the images into the shared memory, each once, and return where each lies."""
+        arrays = {id(array): array for clip in clips for image in clip.images for array in _arrays_of(image)}
+        size = sum(array.nbytes for array in arrays.values())
+        offsets: dict[int, int] = {}
         offset = 0
-        with mmap.mmap(self._memory, max(size, 1)) as shared:
-            for clip in clips:
-                refs: list[ImageRef] = []
-                for image in clip.images:
-                    shared[offset : offset + image.nbytes] = image.tobytes()
-                    refs.append(ImageRef(offset, image.shape[0], image.shape[1]))
-                    offset += image.nbytes
-                placed.append(Clip(refs, clip.text))
-        return placed
+        shared = np.frombuffer(self._mapped(size), np.uint8)
+        for key, array in arrays.items():
+            shared[offset : offset + array.nbytes].reshape(array.shape)[:] = array
+            offsets[key] = offset
+            offset += array.nbytes
+        return [Clip([_ref(image, offsets) for image in clip.images], clip.text) for clip in clips]
+
+    def _mapped(self, size: int) -> mmap.mmap:
+        """Return the shared memory, of `size` bytes and more; mapped once, since a new mapping faults all pages in."""
+        if self._mapping is None or len(self._mapping) < size:
+            os.ftruncate(self._memory, max(size, 1))
+            self._mapping = mmap.mmap(self._memory, max(size, 1))
+        return self._mapping
 
     def _send(self, message: bytes) -> None:
         # Never blocks: one message of a few KiB at a time, and it is read before the next.
@@ -177,6 +185,17 @@ class ModelProcess:
         self._output.seek(max(0, self._output.tell() - 4096))
         lines = self._output.read().decode("utf-8", errors="replace").strip().splitlines()
         return f": {lines[-1][:300]}" if lines else ""
+
+
+def _arrays_of(image: VlmImage) -> tuple[RgbImage, ...]:
+    return (image.before, image.peak) if isinstance(image, Difference) else (image,)
+
+
+def _ref(image: VlmImage, offsets: Mapping[int, int]) -> ImageRef:
+    if isinstance(image, Difference):
+        height, width = image.peak.shape[:2]
+        return ImageRef(offsets[id(image.peak)], height, width, offsets[id(image.before)])
+    return ImageRef(offsets[id(image)], image.shape[0], image.shape[1])
 
 
 def _environment(threads: int) -> dict[str, str]:

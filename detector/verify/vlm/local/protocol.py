@@ -36,11 +36,19 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
 
 
 class ImageRef(msgspec.Struct, frozen=True, array_like=True):
-    """Where an RGB image of (height, width, 3) bytes lies in the shared memory."""
+    """Where an RGB image of (height, width, 3) bytes lies in the shared memory.
+
+    Attributes:
+        offset: of its first byte.
+        height: in pixels.
+        width: in pixels.
+        before_offset: where the image before lies, if what is shown is the difference from it; -1 if it is not.
+    """
 
     offset: int
     height: int
     width: int
+    before_offset: int = -1
 
 
 class Clip(msgspec.Struct, frozen=True, array_like=True):

@@ -1,23 +1,38 @@
 """The model itself: images and questions in, log-odds of Yes over No out, in one forward pass for a batch."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from detector.errors import VerifierError
-from detector.verify.vlm.images import RgbImage
+from detector.verify.vlm.images import VlmImage
 from detector.verify.vlm.local.environment_report import cpu_multiplies_bf16
+from detector.verify.vlm.local.pixels import PixelMaker
 from detector.verify.vlm.local.protocol import Load
+from detector.verify.vlm.local.vision import VisionPart
 from detector.verify.vlm.local.windows import batch_vision_attention
 from detector.verify.vlm.question import Score, VlmInput
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PATCHES_PER_TOKEN = {"16x": 16, "4x": 4}
 _ANSWERS = ("Yes", "No")
+_HEAD_ROWS = 65_536  # of the vocabulary, made fp32 at a time: 268 MB at a width of 1024
+
+
+class Fp32Norm(nn.Module):
+    """Stands in for the last norm and gives its result in fp32, whatever comes in."""
+
+    def __init__(self, norm: Any) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Return the norm's own answer without its rounding."""
+        normed: Tensor = self.norm(hidden_states.float())
+        return normed
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -49,16 +64,22 @@ def pick_precision(wanted: str, device: torch.device) -> str:
 class Scorer:
     """Scores clips with a MiniCPM-V 4.6 or 4.7 model.
 
-    Frames go in as single images without slices: to the digit the same as a video, without a video processor and so
-    without torchvision. `generate` is not used: the answer is read from the last position's logits.
+    Frames go in as single images without slices, each after its number, as the vendor recommends for several images.
+    `generate` is not used: the answer is read from the last position's logits. These are computed in fp32 whatever the
+    model's precision: in bf16 one step of a logit of 16 to 32 is 0.125, and different images get equal log-odds.
     """
 
     def __init__(self, model: Any, tokenizer: Any, images: Any, *, downsample_mode: str, picture_side: int) -> None:
         self._model = model.eval()
         self._tokenizer = tokenizer
-        self._images = images
         self._mode = downsample_mode
-        self._side = picture_side
+        text_part = model.model.language_model
+        if not isinstance(text_part.norm, Fp32Norm):
+            text_part.norm = Fp32Norm(text_part.norm)
+        self._vision = VisionPart(model.model, downsample_mode)
+        self._pixels = PixelMaker(
+            images, mode=downsample_mode, side_pixels=picture_side, device=model.device, dtype=model.dtype
+        )
         ids = [tokenizer.encode(word, add_special_tokens=False) for word in _ANSWERS]
         if [len(tokens) for tokens in ids] != [1, 1]:
             raise VerifierError(
@@ -92,53 +113,59 @@ class Scorer:
     @torch.inference_mode()
     def score(self, clips: Sequence[VlmInput]) -> list[Score]:
         """Return a score for each clip, in order; clips may differ in the number and the size of their images."""
-        batch = self._encode(clips)
+        images = [image for clip in clips for image in clip.images]
+        tokens = self.tokens(clips)
+        # Before the features are there: the device works on them while this thread goes on.
+        places = (tokens["input_ids"] == self._tokenizer.image_token_id).flatten().nonzero()[:, 0]
+        features = self._features(images)
+        device = self._model.device
+        embedded = self._model.get_input_embeddings()(tokens["input_ids"].to(device))
+        embedded.view(-1, embedded.shape[-1])[places.to(device)] = features.to(embedded.dtype)
+        sent: dict[str, Any] = {name: tensor.to(device) for name, tensor in tokens.items()}
+        if self._needs_types:  # its positions are laid out by the sizes of the images
+            sizes = [self._pixels.grid_of(image) for image in images]
+            sent |= {"target_sizes": torch.tensor(sizes, dtype=torch.int32), "downsample_mode": self._mode}
+        else:
+            del sent["input_ids"]
         # The inner model and then the head on the last position: the whole model would make logits over 248,320
         # words for every token of the prompt.
-        hidden = self._model.model(**batch, downsample_mode=self._mode, use_cache=False).last_hidden_state[:, -1]
-        chances = self._model.lm_head(hidden).float().log_softmax(-1)[:, self._answers]
-        odds: list[float] = (chances[:, 0] - chances[:, 1]).tolist()
-        masses: list[float] = chances.exp().sum(-1).tolist()
+        hidden = self._model.model(**sent, inputs_embeds=embedded, use_cache=False).last_hidden_state[:, -1]
+        answers = self._logits(hidden, self._model.lm_head.weight[self._answers])
+        chances = (answers - self._log_total(hidden)).exp().sum(-1)
+        odds: list[float] = (answers[:, 0] - answers[:, 1]).tolist()
+        masses: list[float] = chances.tolist()
         return [Score(log_odds, mass) for log_odds, mass in zip(odds, masses, strict=True)]
 
-    def _encode(self, clips: Sequence[VlmInput]) -> dict[str, Tensor]:
-        """Return the model's inputs for a batch, padded on the left so that every prompt ends at the last position."""
-        pixels, sizes = self._pixels([image for clip in clips for image in clip.images])
-        counts = iter((sizes.prod(-1) // _PATCHES_PER_TOKEN[self._mode]).tolist())
+    def tokens(self, clips: Sequence[VlmInput]) -> dict[str, Tensor]:
+        """Return the token ids of a batch on the CPU, padded on the left so that every prompt ends at the last one."""
+        counts = iter(self._token_count(image) for clip in clips for image in clip.images)
         texts = [self._prompt(clip, counts) for clip in clips]
         batch = dict(self._tokenizer(texts, padding=True, padding_side="left", return_tensors="pt"))
         if self._needs_types:
             batch["mm_token_type_ids"] = (batch["input_ids"] == self._tokenizer.image_token_id).long()
-        batch |= {"pixel_values": pixels, "target_sizes": sizes}
-        return {name: tensor.to(self._model.device) for name, tensor in batch.items()}
+        return batch
 
-    def _pixels(self, images: Sequence[RgbImage]) -> tuple[Tensor, Tensor]:
-        """Return the images as the vision part takes them, on the device, and each one's (rows, columns) of patches.
+    def _token_count(self, image: VlmImage) -> int:
+        rows, columns = self._pixels.grid_of(image)
+        return rows * columns // _PATCHES_PER_TOKEN[self._mode]
 
-        A card waits longer for its images than it works on them. So they are resized side by side, sent as bytes,
-        and become numbers around 0 on the device.
-        """
-        make = self._images
+    def _features(self, images: Sequence[VlmImage]) -> Tensor:
+        """Return (tokens of all images, width) features in the images' order."""
+        found: list[Tensor] = [torch.empty(0)] * len(images)
+        for group in self._pixels.groups(images):
+            features = self._vision.features(group.pixels, group.grid)
+            for place, one in zip(group.places, features, strict=True):
+                found[place] = one
+        return torch.cat(found)
 
-        def resize(image: RgbImage) -> Any:
-            return make(
-                image,
-                max_slice_nums=1,
-                downsample_mode=self._mode,
-                scale_resolution=self._side,
-                do_rescale=False,
-                do_normalize=False,
-                return_tensors="pt",
-            )
+    def _log_total(self, hidden: Tensor) -> Tensor:
+        """Return (clips, 1) logarithm of the sum over the vocabulary; in parts, since fp32 weights of all take 1 GB."""
+        parts = self._model.lm_head.weight.split(_HEAD_ROWS)
+        return torch.stack([self._logits(hidden, rows).logsumexp(-1) for rows in parts]).logsumexp(0)[:, None]
 
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            resized = list(pool.map(resize, images))
-        levels = torch.cat([one["pixel_values"] for one in resized], dim=-1).to(self._model.device).float()
-        mean, deviation = (
-            torch.tensor(values, device=levels.device).view(-1, 1, 1) for values in (make.image_mean, make.image_std)
-        )
-        pixels = (levels * make.rescale_factor - mean) / deviation
-        return pixels.to(self._model.dtype), torch.cat([one["target_sizes"] for one in resized])
+    @staticmethod
+    def _logits(hidden: Tensor, rows: Tensor) -> Tensor:
+        return hidden.float() @ rows.float().T
 
     def _prompt(self, clip: VlmInput, counts: Iterator[int]) -> str:
         """Return the clip's turn in the model's chat form, each image's place widened to its number of tokens."""
@@ -153,5 +180,11 @@ class Scorer:
                 f"the chat template made {len(rest)} places for {len(clip.images)} images; the snapshot's "
                 "chat_template.jinja does not fit this program"
             )
-        open_mark, mark, close_mark = tokenizer.image_start_token, tokenizer.image_token, tokenizer.image_end_token
-        return str(first) + "".join(f"{open_mark}{mark * next(counts)}{close_mark}{text}" for text in rest)
+        places = (self._place(number, next(counts)) for number in range(len(rest)))
+        return str(first) + "".join(place + text for place, text in zip(places, rest, strict=True))
+
+    def _place(self, number: int, count: int) -> str:
+        """Return the marks of one image: its number, and a token for each of its features."""
+        marks = self._tokenizer
+        number_mark = f"{marks.image_id_start_token}{number}{marks.image_id_end_token}"
+        return f"{number_mark}{marks.image_start_token}{marks.image_token * count}{marks.image_end_token}"

@@ -8,6 +8,7 @@ from detector.errors import VerifierError
 from detector.events import Verdict
 from detector.settings import MinicpmSettings, Settings
 from detector.verify.vlm.local.attention import ALWAYS, check_attention
+from detector.verify.vlm.local.device import quick_report
 from detector.verify.vlm.local.environment_report import environment_report, installed
 from detector.verify.vlm.local.models import known_models
 from detector.verify.vlm.local.protocol import Load
@@ -37,6 +38,11 @@ class MinicpmVerifier:
             load_limit_seconds=minicpm.load_limit_seconds,
             answer_limit_seconds=minicpm.answer_limit_seconds,
         )
+
+    @property
+    def calibration_key(self) -> str:
+        """Return what a calibration of this model holds for."""
+        return self._question.calibration_key(self.identity)
 
     @property
     def note(self) -> str:
@@ -70,6 +76,7 @@ def check_installed(minicpm: MinicpmSettings) -> None:
     """
     check_versions(minicpm)
     if minicpm.attention not in ALWAYS:
+        check_attention(minicpm.attention, quick_report())  # most is known without torch, which takes half a minute
         check_attention(minicpm.attention, environment_report())
 
 

@@ -1,35 +1,35 @@
-"""Vision attention over all equally long stretches in one call, where transformers makes one call for each."""
+"""Stand-ins for layers of the vision part: one call for all images of one size, and what depends on sizes kept.
 
+transformers makes a call for each image, and in its window merger one for each 2x2 patches: thousands for a batch.
+"""
+
+from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.vision_utils import get_vision_nearest_position_ids, get_vision_window_index
+
+_KEPT_GRIDS = 64  # sizes of batches and images whose numbers are kept: a few cameras and crops
 
 
 class BatchedAttention(nn.Module):
     """Stands in for one vision attention layer and shares its weights.
 
-    The layers come as one row of patches cut into stretches: an image each, or in the window merger 2x2 patches
-    each, which makes thousands of tiny calls for a batch. Stretches of one length go through one call here; others
-    go the layer's own way.
+    The layers come as one row of patches cut into stretches of one length: an image each, or in the window merger 2x2
+    patches each, which makes thousands of tiny calls for a batch. Here all of them go through one call.
     """
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.layer = layer
 
-    def forward(
-        self, hidden_states: Tensor, cu_seqlens: Tensor, max_seqlen: int | None = None, **rest: Any
-    ) -> tuple[Tensor, None]:
+    def forward(self, hidden_states: Tensor, cu_seqlens: Tensor, **_rest: Any) -> tuple[Tensor, None]:
         """Return the layer's own answer: (1, patches, width)."""
         layer = self.layer
-        length, left = divmod(hidden_states.shape[-2], cu_seqlens.numel() - 1)
-        if left or not bool((cu_seqlens.diff() == length).all()):
-            output: tuple[Tensor, None] = layer(
-                hidden_states=hidden_states, cu_seqlens=cu_seqlens, max_seqlen=max_seqlen, **rest
-            )
-            return output
-        stretches = hidden_states.view(-1, length, layer.dim)
+        stretches = hidden_states.view(cu_seqlens.numel() - 1, -1, layer.dim)
+        length = stretches.shape[1]
         query, key, value = (
             project(stretches).view(-1, length, layer.num_heads, layer.head_dim).transpose(1, 2)
             for project in (layer.q_proj, layer.k_proj, layer.v_proj)
@@ -38,17 +38,68 @@ class BatchedAttention(nn.Module):
         return layer.out_proj(mixed.transpose(1, 2).reshape(hidden_states.shape)), None
 
 
-def batch_vision_attention(model: nn.Module) -> int:
-    """Put a BatchedAttention in the place of every vision attention layer of `model`; how many there were.
+class KeptPositions(nn.Module):
+    """Stands in for the patch embedding; the positions of a grid are computed once."""
 
-    Only for the attention backend "sdpa": what it computes is the same to rounding (a test compares them).
+    def __init__(self, embeddings: Any) -> None:
+        super().__init__()
+        self.embeddings = embeddings
+
+    def forward(self, pixel_values: Tensor, target_sizes: Tensor, **_rest: Any) -> Tensor:
+        """Return the embeddings' own answer: (1, patches, width)."""
+        device = self.embeddings.position_embedding.weight.device
+        rows, columns = target_sizes[0].tolist()
+        kept = _positions(rows, columns, self.embeddings.num_patches_per_side, device).repeat(len(target_sizes))
+        embedded: Tensor = self.embeddings(pixel_values, target_sizes=target_sizes, position_ids=kept)
+        return embedded
+
+
+class KeptWindows(nn.Module):
+    """Stands in for the window merger; which patches make a window is computed once for a grid."""
+
+    def __init__(self, merger: Any) -> None:
+        super().__init__()
+        self.merger = merger
+
+    def forward(self, hidden_states: Tensor, target_sizes: Tensor, **_rest: Any) -> Tensor:
+        """Return the merger's own answer."""
+        rows, columns = target_sizes[0].tolist()
+        window = self.merger.window_kernel_size[0]
+        index, ends = _windows(rows, columns, len(target_sizes), window, hidden_states.device)
+        merged: Tensor = self.merger(hidden_states, target_sizes, window_index=index, cu_window_seqlens=ends)
+        return merged
+
+
+def batch_vision_attention(model: nn.Module) -> int:
+    """Put the classes above in the place of the layers of `model`; return how many attention layers there were.
+
+    Only for the attention backend "sdpa", and for calls with images of one size, as VisionPart makes them.
     """
-    found = [
-        (parent, name, layer)
-        for parent in model.modules()
-        for name, layer in parent.named_children()
-        if type(layer).__name__.endswith("VisionAttention") and not isinstance(parent, BatchedAttention)
-    ]
-    for parent, name, layer in found:
-        setattr(parent, name, BatchedAttention(layer))
-    return len(found)
+    found = 0
+    for parent in list(model.modules()):
+        for name, layer in list(parent.named_children()):
+            kind = type(layer).__name__
+            if kind.endswith("VisionAttention") and not isinstance(parent, BatchedAttention):
+                setattr(parent, name, BatchedAttention(layer))
+                found += 1
+            elif kind.endswith("VisionEmbeddings") and not isinstance(parent, KeptPositions):
+                setattr(parent, name, KeptPositions(layer))
+            elif kind.endswith("WindowAttentionMerger") and not isinstance(parent, KeptWindows):
+                setattr(parent, name, KeptWindows(layer))
+    return found
+
+
+@lru_cache(maxsize=_KEPT_GRIDS)
+def _positions(rows: int, columns: int, per_side: int, device: torch.device) -> Tensor:
+    found: Tensor = get_vision_nearest_position_ids(torch.tensor([[rows, columns]]), per_side)
+    return found.to(device)
+
+
+@lru_cache(maxsize=_KEPT_GRIDS)
+def _windows(rows: int, columns: int, count: int, window: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    grid = torch.tensor([[1, rows, columns]])
+    one, _ = get_vision_window_index(grid, spatial_merge_size=1, window_size=window, patch_size=1)
+    patches = rows * columns
+    index = (one + torch.arange(0, count * patches, patches)[:, None]).flatten()
+    ends = torch.arange(0, count * patches + 1, window * window, dtype=torch.int32)
+    return index.to(device), ends.to(device)

@@ -1,5 +1,6 @@
 """The model's process: waits for clips, scores them, answers; ends when the program that started it is gone."""
 
+import math
 import mmap
 import os
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from detector.verify.vlm.images import Difference, RgbImage, VlmImage
 from detector.verify.vlm.local.protocol import (
     Clip,
+    ImageRef,
     Load,
     Loaded,
     Reply,
@@ -58,6 +61,7 @@ class _Answerer:
 
         self._torch = torch
         self._memory = memory
+        self._mapping: mmap.mmap | None = None
         torch.set_num_threads(load.threads)
         self._device = pick_device(load.device)
         precision = pick_precision(load.precision, self._device)
@@ -92,20 +96,24 @@ class _Answerer:
         )
 
     def _read(self, clips: list[Clip]) -> list[VlmInput]:
+        """Return the clips with images that lie in the shared memory: nothing writes there before the answer is out."""
         size = os.fstat(self._memory).st_size
-        with mmap.mmap(self._memory, size, access=mmap.ACCESS_READ) as shared:
-            return [
-                VlmInput(
-                    [
-                        np.frombuffer(shared[at.offset : at.offset + at.height * at.width * 3], np.uint8).reshape(
-                            at.height, at.width, 3
-                        )
-                        for at in clip.images
-                    ],
-                    clip.question,
-                )
-                for clip in clips
-            ]
+        if self._mapping is None or len(self._mapping) != size:
+            self._mapping = mmap.mmap(self._memory, size, access=mmap.ACCESS_READ)
+        levels = np.frombuffer(self._mapping, np.uint8)
+        read: dict[int, RgbImage] = {}
+
+        def image(offset: int, ref: ImageRef) -> RgbImage:
+            if offset not in read:
+                shape = (ref.height, ref.width, 3)
+                read[offset] = levels[offset : offset + math.prod(shape)].reshape(shape)
+            return read[offset]
+
+        def shown(ref: ImageRef) -> VlmImage:
+            peak = image(ref.offset, ref)
+            return peak if ref.before_offset < 0 else Difference(image(ref.before_offset, ref), peak)
+
+        return [VlmInput([shown(ref) for ref in clip.images], clip.question) for clip in clips]
 
     def _free(self) -> None:
         if self._device.type == "cuda":

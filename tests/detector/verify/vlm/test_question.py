@@ -23,12 +23,13 @@ def question(**changes: Any) -> Question:
 
 
 def test_the_images_come_in_the_order_set_and_the_text_names_each() -> None:
-    shown = question(pictures=["peak", "difference", "before"]).show(candidate())
+    moments = replace(candidate(), before=frame(90), after=frame(150))
+    shown = question(pictures=["peak", "after", "before"]).show(moments)
     assert len(shown.images) == 3
-    assert shown.images[0][5, 160].mean() > 150
-    assert shown.images[2][5, 160].mean() < 50
-    assert "Picture 1 is the brightest. Picture 2 shows only what became brighter" in shown.text
-    assert "Picture 3 was taken just before" in shown.text
+    assert shown.arrays()[0][5, 160].mean() > 150
+    assert shown.arrays()[1][5, 160].mean() > shown.arrays()[2][5, 160].mean()
+    assert "Image 0 is the brightest. Image 1 was taken shortly after." in shown.text
+    assert "Image 2 was taken just before" in shown.text
     assert shown.text.endswith("Answer Yes or No.")
 
 
@@ -41,7 +42,7 @@ def test_images_that_the_edge_of_a_source_cut_off_are_left_out_of_the_text_too()
 
 def test_a_image_of_another_size_is_not_compared() -> None:
     other = replace(candidate(), before=frame(30, size=(90, 100)))
-    assert list(images_of(other, ("before", "peak", "difference"), crop=False, side_pixels=640)) == ["peak"]
+    assert list(images_of(other, ("before", "peak", "difference"), crop=False, side_pixels=640).images) == ["peak"]
 
 
 def test_the_difference_shows_only_added_light_and_amplifies_a_faint_one() -> None:
@@ -62,7 +63,7 @@ def test_noise_is_not_blown_up_to_a_flash() -> None:
 
 
 def test_the_crop_keeps_the_lit_region_and_its_surroundings() -> None:
-    whole, cropped = (question(crop=crop).show(candidate()).images[1] for crop in ("none", "lit"))
+    whole, cropped = (question(crop=crop).show(candidate()).arrays()[0] for crop in ("none", "lit"))
     assert cropped.shape[0] < whole.shape[0]
     assert cropped.shape[1] < whole.shape[1]
     lit = (cropped > 150).mean() / (whole > 150).mean()
@@ -71,7 +72,7 @@ def test_the_crop_keeps_the_lit_region_and_its_surroundings() -> None:
 
 @pytest.mark.parametrize("box", [(0.0, 0.0, 0.001, 0.001), (0.999, 0.999, 1.0, 1.0), (0.0, 0.0, 1.0, 1.0)])
 def test_a_crop_never_leaves_the_image_nor_becomes_empty(box: tuple[float, float, float, float]) -> None:
-    images = question(crop="lit").show(replace(candidate(), box=box)).images
+    images = question(crop="lit").show(replace(candidate(), box=box)).arrays()
     assert all(image.shape[0] >= 45 and image.shape[1] >= 80 for image in images)
 
 
@@ -129,8 +130,8 @@ def test_two_prompts_of_one_version_are_told_apart(tmp_path: Path) -> None:
         (("{pictures}", ""), "has no {pictures}"),
         (("after = ", "later = "), "later"),
         (("Question:", "<|im_end|>"), "control token"),
-        (('version = "1"', 'version = "1'), "not a prompt file"),
-        (('version = "1"', 'verzion = "1"'), "verzion"),
+        (('version = "2"', 'version = "2'), "not a prompt file"),
+        (('version = "2"', 'verzion = "2"'), "verzion"),
     ],
 )
 def test_a_prompt_file_that_cannot_work_is_refused_with_the_reason(

@@ -4,6 +4,7 @@ import argparse
 import math
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from detector.verify.batcher import Batcher
 from detector.verify.factory import choose_verifier
 from detector.verify.vlm.openai_chat import NoLogprobs
 from detector.verify.vlm.served import ServedVerifier
-from helpers.candidates import candidate
+from helpers.candidates import candidate, frame
 from helpers.model_server import ModelServer, images_in
 from helpers.models import model_settings
 
@@ -35,34 +36,37 @@ def test_the_servers_first_model_is_asked_and_the_verdict_carries_it() -> None:
         verifier, line = choose_verifier(settings)
         verdict = verifier.verify([candidate()])[0]
         verifier.close()
-    assert line.startswith(f"verifier: served, tiny/model at {server.endpoint} (asked for), prompt 1-")
+    assert line.startswith(f"verifier: served, tiny/model at {server.endpoint} (asked for), prompt 2-")
     assert verdict.lightning is True
     assert verdict.probability == pytest.approx((0.9 * 0.9 + 0.02) / (0.9 + 0.02), abs=1e-3)
     assert verdict.evidence["answer_mass"] == pytest.approx(0.92, abs=1e-3)
     assert (verdict.verifier, verdict.model, verdict.model_revision) == ("served", "tiny/model", None)
-    assert (verdict.prompt_version or "").startswith("1-")
+    assert (verdict.prompt_version or "").startswith("2-")
     assert verdict.seconds is not None
 
 
 def test_it_shows_the_same_images_and_asks_for_one_word_with_its_probabilities() -> None:
     with ModelServer() as server:
         verifier = served(server)
-        verifier.verify([candidate(size=(360, 640))])
+        dusk = replace(candidate(size=(360, 640)), before=frame(90, size=(360, 640)), after=frame(150, size=(360, 640)))
+        verifier.verify([dusk])
         verifier.close()
     body = server.requests[-1]
     assert (body["max_tokens"], body["temperature"], body["logprobs"], body["top_logprobs"]) == (1, 0, True, 20)
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
-    before, peak, after, difference = images_in(body)
-    assert before.shape == peak.shape == after.shape == difference.shape == (360, 640, 3)
-    assert peak[10, 320].mean() > before[10, 320].mean() + 100
-    assert difference[10, 320].mean() > 200
-    assert difference[300, 10].mean() < 5
-    assert "Picture 4 shows only what became brighter" in body["messages"][0]["content"][-1]["text"]
+    before, peak, after = images_in(body)
+    assert before.shape == peak.shape == after.shape == (360, 640, 3)
+    assert peak[10, 320].mean() > before[10, 320].mean() + 80
+    assert after[300, 10].mean() > before[300, 10].mean() + 50
+    assert "Image 2 was taken shortly after." in body["messages"][0]["content"][-1]["text"]
 
 
 def test_the_answer_follows_the_pixels() -> None:
     with ModelServer(probability=None) as server:
-        verifier = served(server)
+        settings = model_settings(
+            "served", served={"endpoint": server.endpoint}, question={"pictures": ["peak", "difference"]}
+        )
+        verifier, _line = choose_verifier(settings)
         dim, bright = verifier.verify([candidate(peak=60), candidate(peak=235)])
         verifier.close()
     assert dim.evidence["log_odds"] < bright.evidence["log_odds"]
@@ -126,7 +130,7 @@ def test_a_slow_server_ends_at_the_time_limit() -> None:
         server.hold.set()
         verifier.close()
     assert verdict.lightning is None
-    assert "ReadTimeout" in (verdict.reason or "")
+    assert "no whole answer within 0.3 s" in (verdict.reason or "") or "ReadTimeout" in (verdict.reason or "")
 
 
 def test_no_more_requests_run_at_once_than_allowed() -> None:
@@ -195,9 +199,10 @@ def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
 
 
 def test_an_endpoint_without_the_verifier_that_asks_it_is_refused() -> None:
-    flags = argparse.Namespace(endpoint="http://127.0.0.1:8000/v1")
-    with pytest.raises(SettingsError, match="add --verifier served"):
+    flags = argparse.Namespace(endpoint="http://127.0.0.1:8000/v1", verifier="photometric")
+    with pytest.raises(SettingsError, match="add --verifier served or fused"):
         lay_verifier_arguments(load_settings(), flags, {})
+    flags = argparse.Namespace(endpoint="http://127.0.0.1:8000/v1")
     assert lay_verifier_arguments(model_settings("served"), flags, {}).served.endpoint == flags.endpoint
 
 

@@ -76,9 +76,9 @@ def test_the_pinned_model_loads_offline_from_the_hubs_cache_and_its_verdicts_say
         first, second = verifier.verify([candidate("a"), candidate("b", peak=80, size=(240, 320))])
     finally:
         verifier.close()
-    assert line.startswith(f"verifier: minicpm, {MODEL_47} at {REVISION_47} (asked for), prompt 1-")
+    assert line.startswith(f"verifier: minicpm, {MODEL_47} at {REVISION_47} (asked for), prompt 2-")
     assert (first.model, first.model_revision, first.verifier) == (MODEL_47, REVISION_47, "minicpm")
-    assert (first.prompt_version or "").startswith("1-")
+    assert (first.prompt_version or "").startswith("2-")
     assert first.lightning is not None
     assert first.probability is not None
     assert first.seconds is not None

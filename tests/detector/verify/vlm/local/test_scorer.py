@@ -15,13 +15,18 @@ pytest.importorskip("transformers", reason="the extra minicpm is not installed")
 from transformers import AutoImageProcessor  # noqa: E402 - after the skips
 
 from detector.errors import VerifierError  # noqa: E402
-from detector.verify.vlm.images import RgbImage  # noqa: E402
+from detector.verify.vlm.images import Difference, RgbImage, amplified_difference  # noqa: E402
 from detector.verify.vlm.local.environment_report import cpu_multiplies_bf16  # noqa: E402
 from detector.verify.vlm.local.protocol import Load, Score  # noqa: E402
 from detector.verify.vlm.local.scorer import Scorer, pick_device, pick_precision  # noqa: E402
 from detector.verify.vlm.local.snapshot import find_snapshot  # noqa: E402
 from detector.verify.vlm.local.verifier import load_of  # noqa: E402
-from detector.verify.vlm.local.windows import BatchedAttention  # noqa: E402
+from detector.verify.vlm.local.windows import (  # noqa: E402
+    BatchedAttention,
+    KeptPositions,
+    KeptWindows,
+    batch_vision_attention,
+)
 from detector.verify.vlm.question import VlmInput  # noqa: E402
 
 pytestmark = pytest.mark.model
@@ -85,13 +90,65 @@ def test_scores_move_with_the_pixels_and_with_nothing_else(scorer: Scorer) -> No
 def test_the_model_sees_what_the_librarys_processor_makes_of_the_pictures(scorer: Scorer, cache: Path) -> None:
     processors: Any = AutoImageProcessor
     processor = processors.from_pretrained(load_for(cache, "4.6").folder, backend="pil", local_files_only=True)
-    images = [image for clip in MIXED for image in clip.images]
-    made = processor(
-        images, max_slice_nums=1, downsample_mode="16x", scale_resolution=scorer._side, return_tensors="pt"
-    )
-    pixels, sizes = scorer._pixels(images)
-    assert torch.equal(sizes, made["target_sizes"])
-    torch.testing.assert_close(pixels, made["pixel_values"], atol=1e-6, rtol=0)
+    for image in (image for clip in MIXED for image in clip.images):
+        made = processor(image, max_slice_nums=1, downsample_mode="16x", scale_resolution=224, return_tensors="pt")
+        (group,) = scorer._pixels.groups([image])
+        assert list(group.grid) == made["target_sizes"][0].tolist()
+        apart = (group.pixels - made["pixel_values"]).abs()
+        # PIL rounds after each of its two passes: a level more or less here and there (a level is 0.0078).
+        assert apart.max() < 0.02
+        assert apart.mean() < 0.001
+
+
+def test_the_device_makes_the_difference_image_that_the_cpu_makes(scorer: Scorer) -> None:
+    before, peak = noise(6, 360, 640) // 4, noise(7, 360, 640)
+    (whole,) = scorer._pixels.groups([before, Difference(before, peak), peak])
+    (made,) = scorer._pixels.groups([amplified_difference(before, peak)])
+    assert whole.places == [0, 1, 2]
+    assert (whole.pixels[1] - made.pixels[0]).abs().max() < 0.02
+    (plain,) = scorer._pixels.groups([peak])
+    torch.testing.assert_close(whole.pixels[2], plain.pixels[0])
+
+
+def test_images_of_two_sizes_come_back_in_the_order_given(scorer: Scorer) -> None:
+    images = [noise(1, 90, 160), noise(2, 200, 100), noise(3, 90, 160)]
+    with torch.inference_mode():
+        together = scorer._features(images)
+        alone = torch.cat([scorer._features([image]) for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("version", ["4.6", "4.7"])
+@pytest.mark.parametrize("mode", ["16x", "4x"])
+def test_the_prompt_is_what_the_librarys_processor_makes_of_it_with_image_numbers(
+    cache: Path, version: str, mode: str
+) -> None:
+    scorer = Scorer.load(load_for(cache, version, downsample_mode=mode), CPU)
+    clip = MIXED[2]
+    ids = scorer.tokens([clip])["input_ids"][0].tolist()
+    text = scorer._tokenizer.decode(ids)
+    assert "<image_id>0</image_id><image><|image_pad|>" in text
+    assert "<image_id>1</image_id><image><|image_pad|>" in text
+    processors: Any = AutoImageProcessor
+    processor = processors.from_pretrained(load_for(cache, version).folder, backend="pil", local_files_only=True)
+    sizes = [
+        processor(image, max_slice_nums=1, downsample_mode=mode, scale_resolution=224, return_tensors="pt")[
+            "target_sizes"
+        ]
+        for image in clip.images
+    ]
+    per_token = {"16x": 16, "4x": 4}[mode]
+    assert ids.count(scorer._tokenizer.image_token_id) == sum(int(size.prod()) // per_token for size in sizes)
+
+
+def test_log_odds_keep_their_steps_in_bf16(cache: Path) -> None:
+    """Logits as large as a trained model's: in bf16 their steps are 0.125, and answers fall onto each other."""
+    scorer = Scorer.load(load_for(cache, "4.6", precision="bf16"), CPU)
+    norm = scorer._model.model.language_model.norm.norm
+    norm.weight.data = ((norm.weight.data.float() + 1) * 20 - 1).to(norm.weight.dtype)
+    clips = [VlmInput([noise(seed, 90, 160)], "Lightning? Yes or No.") for seed in range(12)]
+    found = odds([scorer.score([clip])[0] for clip in clips])
+    assert len({round(value, 6) for value in found}) == 12
 
 
 def test_scores_move_with_the_question(scorer: Scorer) -> None:
@@ -101,11 +158,33 @@ def test_scores_move_with_the_question(scorer: Scorer) -> None:
 
 def test_the_log_odds_are_those_of_the_whole_models_next_word(scorer: Scorer) -> None:
     clip = MIXED[2]
-    batch = scorer._encode([clip])
+    groups = [scorer._pixels.groups([image])[0] for image in clip.images]
+    pixels = torch.cat([group.pixels for group in groups], dim=-1)
+    sizes = torch.tensor([group.grid for group in groups])
+    # The stand-ins are for images of one size; the library's own layers are asked here.
+    for parent in scorer._model.modules():
+        for name, layer in list(parent.named_children()):
+            own = [getattr(layer, part) for part in ("layer", "embeddings", "merger") if _stands_in(layer)
+                   and hasattr(layer, part)]  # fmt: skip
+            if own:
+                setattr(parent, name, own[0])
     with torch.inference_mode():
-        logits = scorer._model(**batch, downsample_mode="16x", use_cache=False).logits[0, -1].float()
+        logits = (
+            scorer._model(
+                **scorer.tokens([clip]), pixel_values=pixels, target_sizes=sizes, downsample_mode="16x", use_cache=False
+            )
+            .logits[0, -1]
+            .float()
+        )
+    batch_vision_attention(scorer._model)
     yes, no = scorer._answers
-    assert scorer.score([clip])[0].log_odds == pytest.approx(float(logits[yes] - logits[no]), abs=1e-5)
+    score = scorer.score([clip])[0]
+    assert score.log_odds == pytest.approx(float(logits[yes] - logits[no]), abs=1e-5)
+    assert score.answer_mass == pytest.approx(float(logits.softmax(-1)[[yes, no]].sum()), abs=1e-6)
+
+
+def _stands_in(layer: object) -> bool:
+    return isinstance(layer, BatchedAttention | KeptPositions | KeptWindows)
 
 
 @pytest.mark.parametrize("version", ["4.6", "4.7"])
@@ -118,10 +197,21 @@ def test_batched_vision_attention_equals_the_librarys_own(cache: Path, version: 
     for parent in own._model.modules():
         for name, layer in list(parent.named_children()):
             if isinstance(layer, BatchedAttention):
-                setattr(parent, name, layer.layer)
+                setattr(parent, name, _OwnAttention(layer.layer))
     uniform = [VlmInput([noise(n, 224, 224)] * 4, "Same sizes.") for n in range(2)]
     for clips in (uniform, MIXED):
         assert odds(batched.score(clips)) == pytest.approx(odds(own.score(clips)), abs=1e-5)
+
+
+class _OwnAttention(torch.nn.Module):
+    """The library's layer, with the arguments that it wants."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, **given: Any) -> Any:
+        return self.layer(**{"max_seqlen": None} | given)
 
 
 def test_eager_attention_agrees_with_the_shipped_one(cache: Path) -> None:
@@ -138,7 +228,7 @@ def test_smaller_images_cost_fewer_tokens(cache: Path) -> None:
     lengths = []
     for side in (448, 224):
         scorer = Scorer.load(load_for(cache, "4.6", picture_side_pixels=side), CPU)
-        lengths.append(scorer._encode([MIXED[0]])["input_ids"].shape[1])
+        lengths.append(scorer.tokens([MIXED[0]])["input_ids"].shape[1])
     assert lengths[0] - lengths[1] == 8 * (64 - 16)
 
 
