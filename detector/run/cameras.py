@@ -24,7 +24,7 @@ _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FINE = (180, 320)  # rows and columns in which a share of the frame is counted
 _OWN_SECTIONS = ("capture", "prefilter")  # what one camera may set for itself; the rest serves all cameras together
 
-_SHORT_KEYS = ("transport", "times", "offset_seconds")  # of [camera.capture], which a camera may write beside its url
+_SHORT_KEYS = ("transport", "stream", "times", "offset_seconds")  # of [camera.capture], as a camera may write them
 
 
 class MaskPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +40,7 @@ class CameraTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     url: Annotated[str, Meta(min_length=1)]
     name: Annotated[str, Meta(pattern=NAME_PATTERN)] | None = None
     transport: str | None = None
+    stream: int | None = None
     times: str | None = None
     offset_seconds: float | None = None
     mask: tuple[MaskPart, ...] = ()

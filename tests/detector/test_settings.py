@@ -13,7 +13,7 @@ from detector.errors import SettingsError
 from detector.settings import DEFAULT_SETTINGS, Settings, load_settings, parse_override, read_table
 
 KEYS = {
-    "capture": "transport open_seconds stall_seconds retry_first_seconds retry_quick_seconds retry_slow_seconds "
+    "capture": "transport stream open_seconds stall_seconds retry_first_seconds retry_quick_seconds retry_slow_seconds "
     "retry_refused_seconds reorder_packets reorder_seconds jump_seconds backlog_seconds late_seconds "
     "latency_allowance_ms times offset_seconds host_clock_error_ms frame_limit_mb "
     "file_threads live_threads max_failed_fraction max_pixels tls_verify tls_ca_file",

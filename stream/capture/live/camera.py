@@ -82,6 +82,7 @@ class Camera:
         self._skipped_logged = 0
         self._next_skipped_log = 0.0
         self._clips_complained = False
+        self._streams = 1
         self._clock_told: set[str] = set()
         self._own_login = threading.Event()
 
@@ -151,10 +152,22 @@ class Camera:
         if isinstance(item, Connected):
             attempt.decoder = LiveDecoder(item, self._options, self._history_seconds)
             log.debug("%s: connected", self.name)
+            self._say_left_out(item.streams)
         elif isinstance(item, Disconnected):
             self._lost(attempt, item.error)
         elif attempt.decoder is not None:
             yield from self._frames(attempt, attempt.decoder, item)
+
+    def _say_left_out(self, streams: int) -> None:
+        if streams > 1 and streams != self._streams:
+            log.info(
+                "%s: sends %d video streams, number %d is watched and the rest left out; to watch another too, name "
+                "the camera twice, each with a name and stream = N",
+                self.name,
+                streams,
+                self._options.stream,
+            )
+        self._streams = streams
 
     def _frames(self, attempt: "_Attempt", decoder: LiveDecoder, item: Packet | DecodedFrame) -> Iterator[Frame]:
         for stamped in decoder.decode(item):

@@ -26,6 +26,7 @@ class Connected:
         template: its stream, where that holds the parameter sets and the packets do not (RTMP, FLV, MP4).
         stamps: whether its frames carry time stamps; else their arrival stands for them.
         timed: whether their arrival tells when they were taken; not where they waited somewhere for seconds.
+        streams: how many video streams it sends; one of them is read.
     """
 
     frame_seconds: float
@@ -34,6 +35,7 @@ class Connected:
     template: VideoStream | None = None
     stamps: bool = True
     timed: bool = True
+    streams: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,14 @@ class NetworkConnection(Connection):
         """Choose the stream and its decoder's threads, and report that the source answered."""
         if not container.streams.video:
             raise OpenError(f"{redact(self._address)}: sends no video; check the path", permanent=True)
-        stream = container.streams.video[0]
+        streams, number = container.streams.video, self._options.stream
+        if number > len(streams):
+            raise OpenError(
+                f"{redact(self._address)}: sends {len(streams)} video stream(s), none with number {number}; "
+                "count from 1",
+                permanent=True,
+            )
+        stream = streams[number - 1]
         codec = stream.codec_context
         codec.thread_type = "SLICE" if self._options.live_threads > 1 else "NONE"
         codec.thread_count = self._options.live_threads
@@ -252,7 +259,8 @@ class NetworkConnection(Connection):
         template = stream if apart else None
         frame_seconds = float(1 / rate) if rate else 0.04
         timed = self._pace is None
-        self._deliver(self, Connected(frame_seconds, codec, time_base, template, stamps, timed=timed))
+        connected = Connected(frame_seconds, codec, time_base, template, stamps, timed, streams=len(streams))
+        self._deliver(self, connected)
         return stream
 
     @staticmethod

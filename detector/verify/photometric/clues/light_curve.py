@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.candidate import Candidate, LightCurve
+from detector.candidate import LightCurve
 from detector.prefilter.recurrence import autocorrelation_peak
 from detector.verify.photometric.added_light import SATURATED
 from detector.verify.photometric.clue import clue
@@ -16,17 +16,6 @@ _BRIGHT = 0.3
 _FELL = 0.8
 # Frames further apart than the first show strokes of their own; no shutter takes as long as the second to roll.
 _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
-
-_FLASH_SECONDS = 1.0  # hardly any flash is longer
-
-
-def ended_while_lit(candidate: Candidate) -> bool:
-    """Return whether its source ended before anybody could see whether its light stays: flashes are on for so long."""
-    curve = candidate.curve
-    if not candidate.context.cut_off or not len(curve.lit) or not curve.lit[-1]:
-        return False
-    fell = float(curve.rise[-1]) < 0.5 * float(curve.rise.max())
-    return not fell and float(curve.seconds[-1] - candidate.start_seconds) < _FLASH_SECONDS
 
 
 @clue(
@@ -49,7 +38,7 @@ def decay_fraction(features: CandidateFeatures) -> float | None:
         return None
     # From where it first reached half of its peak: a new level with noise on it has its highest point anywhere.
     tail = curve.rise[int(np.argmax(curve.rise >= 0.5 * top)) :]
-    if context.cut_off and (len(tail) < 3 or ended_while_lit(features.candidate)):
+    if context.cut_off and len(tail) < 3:
         return None
     by_curve = 1.0 - float(tail.min()) / top
     residual = _residual_light(features)
