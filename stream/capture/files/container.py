@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.logging
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Stream
@@ -18,6 +19,7 @@ from av.video.stream import VideoStream
 
 from stream.capture.addresses import is_url, redact
 from stream.capture.allowed import FORMATS, open_options
+from stream.capture.ffmpeg_log import raise_log_level
 from stream.capture.files.growing_file import GrowingFile
 from stream.capture.hls import HlsReader, is_playlist
 from stream.capture.open_errors import explain_open_error
@@ -29,6 +31,7 @@ from stream.errors import OpenError
 log = logging.getLogger(__name__)
 
 DEFAULT_RATE = 25.0  # frames per second, where the recording states none
+_REFUSED_SIZE = re.compile(r"size (\d+)x(\d+) exceeds specified max pixel count")
 LEAST_SIDE = 16  # pixels; the verifiers look at shapes, of which fewer show none
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a date say 1904 or 1970
 _CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
@@ -194,7 +197,9 @@ def open_container(source: str | GrowingFile | HlsReader, options: CaptureOption
     if isinstance(source, HlsReader):
         asked, limits = {"format_whitelist": FORMATS} | limited, None  # it has time limits of its own
     try:
-        container = av.open(source, mode="r", metadata_errors="replace", timeout=limits, options=asked)
+        raise_log_level(av.logging.ERROR)
+        with av.logging.Capture(local=True) as lines:
+            container = av.open(source, mode="r", metadata_errors="replace", timeout=limits, options=asked)
     except (av.FFmpegError, OSError, ValueError) as error:
         elsewhere = (
             redirected(address, options) if isinstance(source, str) and may_be_redirect(address, error) else None
@@ -202,6 +207,11 @@ def open_container(source: str | GrowingFile | HlsReader, options: CaptureOption
         if elsewhere is not None:
             return open_container(elsewhere, options)
         raise explain_open_error(address, error) from None  # its text and its cause hold the password
+    for _, _, line in lines:
+        refused = _REFUSED_SIZE.search(line)
+        if refused is not None:
+            container.close()
+            refuse_odd_sizes(int(refused[1]), int(refused[2]), redact(address), options.max_pixels)
     return container
 
 

@@ -1,0 +1,95 @@
+"""Breaks of a scan: told from every light by the coded block at which they begin."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stream.capture.files.scan_break import ScanBreaks
+
+HEIGHT, WIDTH, BLOCK = 180, 320, 16
+COLUMNS = WIDTH // BLOCK
+Levels = NDArray[np.float64]
+
+
+def scene(number: int) -> Levels:
+    """A dark sky over brighter land with windows, and noise of its own for each frame."""
+    levels = np.full((HEIGHT, WIDTH), 40.0) + np.linspace(0, 20, HEIGHT)[:, None]
+    levels[120:] += 30
+    levels[130:170:8, 20:300:14] = 180
+    return levels + np.random.default_rng(number).normal(0, 2, levels.shape)
+
+
+def found(*frames: Levels, codec: str = "mjpeg", texture: Levels | float = 0.0) -> list[bool]:
+    """Whether each of `frames` breaks, after two sound ones; they have this texture, too."""
+    watcher = ScanBreaks(codec)
+    coded = [np.clip(levels, 0, 255).astype(np.uint8) for levels in (scene(0) + texture, scene(1) + texture, *frames)]
+    return [watcher.found(luma, "yuvj420p", damaged=False) for luma in coded][2:]
+
+
+def off_from(levels: Levels, row: int, column: int, step: float, *, rows: int | None = None) -> Levels:
+    """`levels` with `step` more in every block from one on, for so many rows of blocks."""
+    changed = levels.copy()
+    end = HEIGHT if rows is None else (row + rows) * BLOCK
+    changed[row * BLOCK : (row + 1) * BLOCK, column * BLOCK :] += step
+    changed[(row + 1) * BLOCK : end] += step
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "step"), [(4, 7, 30.0), (4, 7, 4.0), (1, 13, 20.0), (8, 2, -15.0), (3, 19, 8)]
+)
+def test_levels_that_are_off_from_one_block_to_the_end_are_a_break(row: int, column: int, step: float) -> None:
+    assert found(off_from(scene(2), row, column, step), scene(3)) == [True, False]
+
+
+def test_levels_that_are_off_to_the_next_restart_are_a_break() -> None:
+    assert found(off_from(scene(2), 3, 6, 25, rows=1)) == [True]
+
+
+def test_a_break_at_the_very_first_block_raises_all_levels_alike() -> None:
+    assert found(scene(2) + 20) == [True]
+
+
+def test_blocks_that_are_lost_show_all_that_follows_in_the_wrong_place() -> None:
+    texture = np.kron(np.random.default_rng(9).normal(0, 30, (HEIGHT // 4, WIDTH // 16)), np.ones((4, 16)))
+    sound, torn = scene(2) + texture, scene(2) + texture
+    moved = np.roll(sound, 23, axis=1)
+    torn[4 * BLOCK : 5 * BLOCK, 9 * BLOCK :] = moved[4 * BLOCK : 5 * BLOCK, 9 * BLOCK :]
+    torn[5 * BLOCK :] = moved[5 * BLOCK :]
+    assert found(sound, torn, sound, texture=texture) == [False, True, False]
+
+
+def lit(kind: str) -> Levels:
+    """A frame with light of lightning in it."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    glow = np.exp(-(((x - 200) / 90) ** 2) - ((y - 30) / 50) ** 2)
+    frame = scene(2)
+    match kind:
+        case "sheet":
+            return frame * 1.8
+        case "glow":
+            return frame + 80 * glow
+        case "behind land":
+            return frame + np.where(y < 120, 50, 0)
+        case "rolling shutter":
+            return frame + np.where(y >= 75, 50, 0)
+        case "band":
+            return frame + np.where((y >= 37) & (y < 90), 50, 0)
+        case _:
+            return frame + np.where(np.abs(x - 160 - 10 * np.sin(y / 9)) < 4, 150, 0) + 30 * glow
+
+
+@pytest.mark.parametrize("kind", ["sheet", "glow", "behind land", "rolling shutter", "band", "bolt"])
+def test_no_light_is_taken_for_a_break(kind: str) -> None:
+    assert found(lit(kind), scene(3), lit(kind)) == [False, False, False]
+
+
+def test_a_break_nobody_noticed_does_not_mark_the_frames_after_it() -> None:
+    watcher = ScanBreaks("mjpeg")
+    frames = [off_from(scene(0), 4, 7, 30.0), *(scene(number) for number in range(1, 5))]
+    marks = [watcher.found(levels.astype(np.uint8), "yuvj420p", damaged=False) for levels in frames]
+    assert marks == [False, True, False, False, False]
+
+
+def test_other_codecs_have_no_such_breaks() -> None:
+    assert found(off_from(scene(2), 4, 7, 30), codec="h264") == [False]
