@@ -28,7 +28,7 @@ class JournalLock:
         self._reserved = ("-", 0)
         holder = path.with_name(path.name + ".holder")
         with ExitStack() as stack:
-            lock = FileLock(path.with_name(path.name + ".lock"), timeout=0, thread_local=False)
+            lock = FileLock(path.with_name(path.name + ".lock"), timeout=0, mode=0o640, thread_local=False)
             try:
                 self._file: BinaryIO = stack.enter_context(_opened(holder))
                 lock.acquire()  # second: it would create a folder that is missing

@@ -2,9 +2,11 @@
 
 import csv
 import os
+import socket
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,13 +46,24 @@ def test_a_name_with_control_characters_is_spelled_out_wherever_it_is_shown(clip
     assert b"\x1b" not in (out / "flashes.jsonl").read_bytes()
 
 
+def _two_ports() -> int:
+    """A port that is free now, the one above it too."""
+    while True:
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+            with suppress(OSError):
+                other.bind(("127.0.0.1", port + 1))
+                return port
+
+
 @pytest.mark.skipif(os.name == "nt", reason="modes are of POSIX")
 def test_results_and_journal_are_for_owner_and_group_only(clip: bytes, tmp_path: Path) -> None:
     (tmp_path / "storm.mp4").write_bytes(clip)
     out, journal = tmp_path / "run", tmp_path / "feed.journal"
     before = os.umask(0o002)
     try:
-        given = ["--publish", "tcp://127.0.0.1:*", "--journal", str(journal)]
+        given = ["--publish", f"tcp://127.0.0.1:{_two_ports()}", "--journal", str(journal)]
         words = ["replay", str(tmp_path / "storm.mp4"), "--verifier", "photometric", "--out", str(out), *given]
         assert main(words) == 0
     finally:

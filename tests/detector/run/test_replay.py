@@ -14,7 +14,7 @@ from stream import CaptureOptions, Video
 
 
 class Watched:
-    """Hears of the progress, and stands for the detector: it fails in the middle of files whose name begins with bad."""
+    """Hears of the progress, and stands for the detector: it fails in the midst of files called bad."""
 
     def __init__(self, failure: Exception) -> None:
         self.failure = failure

@@ -96,7 +96,7 @@ def test_a_recording_of_which_most_frames_are_damaged_is_called_so_whatever_was_
 
 def test_frames_too_large_for_memory_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "large.avi", replace(JPEG, seconds=0.2, size=(640, 360)))
-    with pytest.raises(OpenError, match="640 x 360 pixels, more than capture.max_pixels = 200000"):
+    with pytest.raises(OpenError, match=r"640 x 360 pixels, more than capture\.max_pixels = 200000"):
         open_video(path, options=CaptureOptions(max_pixels=200_000))
 
 
