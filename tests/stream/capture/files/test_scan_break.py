@@ -73,13 +73,20 @@ def lit(kind: str) -> Levels:
             return frame + np.where(y < 120, 50, 0)
         case "rolling shutter":
             return frame + np.where(y >= 75, 50, 0)
+        case "rolling shutter near a border":
+            return frame + np.where(y >= 82, 50, 0)
+        case "lamp of blocks":
+            return frame + np.where((y >= 64) & (y < 96) & (x >= 96) & (x < 208), 50, 0)
         case "band":
             return frame + np.where((y >= 37) & (y < 90), 50, 0)
         case _:
             return frame + np.where(np.abs(x - 160 - 10 * np.sin(y / 9)) < 4, 150, 0) + 30 * glow
 
 
-@pytest.mark.parametrize("kind", ["sheet", "glow", "behind land", "rolling shutter", "band", "bolt"])
+KINDS = "sheet, glow, behind land, rolling shutter, rolling shutter near a border, band, lamp of blocks, bolt"
+
+
+@pytest.mark.parametrize("kind", KINDS.split(", "))
 def test_no_light_is_taken_for_a_break(kind: str) -> None:
     assert found(lit(kind), scene(3), lit(kind)) == [False, False, False]
 
