@@ -20,7 +20,7 @@ State = Literal["detected", "confirmed", "rejected", "unverified"]
 
 QUALITY_WORDS: dict[Quality, str] = {
     "packet_loss": "packets of the camera did not arrive: from there to the next whole key frame",
-    "decode_error": "the decoder refused or marked a part of it: damaged data",
+    "decode_error": "damaged data: the decoder refused, concealed or complained of a part of it, or its scan breaks",
     "interrupted": "reading paused in the middle of a frame, which may be half of one",
 }
 """The words of `Flash.quality` and what happened to the frames."""
