@@ -3,8 +3,6 @@
 import logging
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import av.logging
 
@@ -37,29 +35,21 @@ class DecoderComplaints:
 
     Attributes:
         count: complaints so far.
+        users: how many want them counted.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._users = 0
-        self._lock = threading.Lock()
+        self.users = 0
+        self._lock = threading.RLock()  # a collected video may close while another counts
         self._capture: av.logging.Capture | None = None
         self._lines: list[tuple[int, str, str]] = []
-
-    @contextmanager
-    def watched(self) -> Iterator["DecoderComplaints"]:
-        """Count inside the block; several blocks may be open, in any threads."""
-        self.open()
-        try:
-            yield self
-        finally:
-            self.close()
 
     def open(self) -> None:
         """Begin to count; call `close` once for each call."""
         raise_log_level(av.logging.INFO)
         with self._lock:
-            self._users += 1
+            self.users += 1
             if self._capture is None:
                 self._capture = av.logging.Capture(local=False)
                 self._lines = self._capture.__enter__()
@@ -67,8 +57,8 @@ class DecoderComplaints:
     def close(self) -> None:
         """Stop counting, if no other user is left."""
         with self._lock:
-            self._users -= 1
-            if not self._users and self._capture is not None:
+            self.users -= 1
+            if not self.users and self._capture is not None:
                 self._capture.__exit__(None, None, None)
                 self._capture, self._lines = None, []
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 from av.video.frame import PictureType, VideoFrame
@@ -64,7 +65,7 @@ def encode(scene: Path, kind: Kind) -> Path:
     """Return the scene in the container and codec of `kind`, in a file beside it."""
     path = scene.with_suffix(f".{kind.codec}.{kind.suffix}")
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(kind.codec, rate=_RATE, options=dict(kind.options))
+        stream: Any = container.add_stream(kind.codec, rate=_RATE, options=dict(kind.options))
         stream.width, stream.height = _SIZE
         stream.pix_fmt = kind.pixels
         stream.bit_rate = 3_000_000

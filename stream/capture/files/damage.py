@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from weakref import finalize
 
 import av
 import av.logging
@@ -67,15 +68,14 @@ class DamageMarks:
         self._kept = self._kept_bytes = 0
         self._carried = 0  # frames that are still marked for what came before
         self.hits = 0
-        self._open = True
         complaints.open()
+        # Also where nobody closes the video: what is logged would be kept for ever.
+        self._stop_listening = finalize(self, complaints.close)
         self._heard = complaints.update()
 
     def close(self) -> None:
         """Stop listening; it may be called twice."""
-        if self._open:
-            self._open = False
-            complaints.close()
+        self._stop_listening()
 
     def add(self, packet: "av.Packet[VideoStream]") -> None:
         """Note that `packet` is decoded next."""

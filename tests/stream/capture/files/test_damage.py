@@ -1,5 +1,6 @@
 """Damage in recordings: which frames are marked, whatever the decoder gives out."""
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from helpers.media import Clip, make_clip
 from stream import CaptureOptions, OpenError, VideoError, open_video
+from stream.capture.ffmpeg_log import complaints
 from stream.capture.files.jpeg_tables import JpegTables
 
 CLIP = Clip(seconds=4.0, size=(320, 180))
@@ -106,3 +108,24 @@ def test_frames_too_small_to_judge_are_refused_with_their_size(tmp_path: Path) -
     )
     with pytest.raises(OpenError, match="640 x 2 pixels, too small to judge"):
         open_video(path)
+
+
+def test_a_video_that_nobody_closes_leaves_no_listener_behind(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "cut.mp4", replace(CLIP, seconds=0.2))
+    before = complaints.users
+    video = open_video(path)
+    assert len(list(video)) == 5
+    assert complaints.users == before + 1
+    del video
+    gc.collect()
+    assert complaints.users == before
+
+
+def test_two_videos_at_once_keep_their_damage_apart(tmp_path: Path) -> None:
+    sound = make_clip(tmp_path / "sound.mp4", replace(CLIP, key_seconds=1.0))
+    spoiled = make_clip(tmp_path / "spoiled.mp4", replace(CLIP, key_seconds=1.0))
+    spoil(spoiled, 40)
+    with open_video(sound) as one, open_video(spoiled) as other:
+        pairs = [(bool(first.quality), bool(second.quality)) for first, second in zip(one, other, strict=True)]
+    assert [number for number, (first, _) in enumerate(pairs) if first] == []
+    assert [number for number, (_, second) in enumerate(pairs) if second] == list(range(40, 50))
