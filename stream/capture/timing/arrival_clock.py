@@ -74,19 +74,23 @@ class ArrivalClock:
         self._envelope: deque[tuple[float, float]] = deque()
         self._recent: deque[tuple[float, float]] = deque(maxlen=_FIRST_FRAMES)
         self._steps: deque[float] = deque()
-        self._delivered: float | None = None
         self._known_since: tuple[float, float] | None = None
         self._settled = False
         self._held_offset: float | None = None
 
-    def feed(self, stamp: float, delivered: float) -> ArrivalTime:
-        """Note the packet with time stamp `stamp`, given out at `delivered`; return when it was taken."""
+    def feed(self, stamp: float, delivered: float, before: float | None) -> ArrivalTime:
+        """Note a packet; return when it was taken.
+
+        Args:
+            stamp: its time stamp.
+            delivered: when it was given out.
+            before: when the one before it was given out, or None.
+        """
         self.rate.add(delivered)
         came = delivered
         if self._held_back:
             # This packet was complete when the next frame's first bytes came; its own came with the one before.
-            came = self._delivered if self._delivered is not None else delivered - self.rate.frame_seconds
-        self._delivered = delivered
+            came = delivered - self.rate.frame_seconds if before is None else before
         if self._stamps:
             self._watch_steps(stamp, came)
             self._recent.append((came, stamp))
@@ -96,10 +100,6 @@ class ArrivalClock:
             self._judge_beginning()
         self._push(came, came - stamp)
         return self._time(stamp, came)
-
-    def pass_over(self, delivered: float) -> None:
-        """Note a packet without time stamp, given out at `delivered`."""
-        self._delivered = delivered
 
     def note_step(self, came: float) -> None:
         """Note that the stamps stepped, or that a frame shown later has no later stamp: give them up if often."""

@@ -9,6 +9,7 @@ import pytest
 from stream import CaptureOptions
 from stream.capture.timing.capture_clock import CaptureClock, CaptureTime
 from stream.capture.timing.host_clock import HostClock, HostClockError
+from stream.capture.timing.sender_reports import Announced, SenderReport, SenderReports
 
 FRAME = 0.04
 BEGAN = 1.8e9
@@ -50,6 +51,7 @@ class MadeCamera:
             self.stated, self.options, host=HostClockError(1000.0, read=lambda: self.host, now=lambda: 0.0)
         )
         last_arrival, report_at, told = 0.0, 1.5, None
+        before: float | None = None
         number, taken = 0, 0.0
         while taken < seconds:
             counted = number * FRAME
@@ -68,10 +70,11 @@ class MadeCamera:
                 stamp,
                 arrival,
                 BEGAN,
+                before=before,
                 capture_utc=None if told is None else stamp + told,
-                report=report,
-                report_utc=self._tell(taken) if report else None,
+                report=SenderReport(self._tell(taken), round(stamp * 90_000) & 0xFFFFFFFF) if report else None,
             )
+            before = arrival
             yield BEGAN + taken, said, clock
             number, taken = number + 1, following
 
@@ -343,3 +346,26 @@ def test_words_about_a_clock_that_differs_do_not_blame_the_camera_where_the_host
     camera = MadeCamera(offset=lambda _: 10.0, host=HostClock(synchronised=False, source="adjtimex"))
     ((_, text),) = told(camera, 30)
     assert "not synchronised itself" in text
+
+
+@pytest.mark.parametrize("late_packets", [1, 2, 5])
+def test_packets_that_still_carry_the_time_of_the_last_report_do_not_confirm_the_new_one(
+    late_packets: int,
+) -> None:
+    # A slow camera: with each report the offset moves by half a second.
+    reports = SenderReports()
+    frame, slow = 0.04, 1.1
+    for number in range(3):
+        stamp = number * 4.0
+        offsets = [BEGAN + n * 4.0 * slow - n * 4.0 for n in (number - 1, number)]
+        report = SenderReport(BEGAN + stamp * slow, round((500 + stamp) * 90_000))
+        reports.announce(Announced(report, stamp, stamp * slow, report.utc))
+        old = late_packets if number else 0
+        for packet in range(1, old + 4):
+            when = stamp + packet * frame
+            reports.feed(when, when + offsets[packet > old])
+        assert reports.last is not None
+        assert reports.last.stamp == pytest.approx(stamp, abs=1e-3)
+    said = reports.at(10.0, 10.0 * slow, BEGAN + 10.0 * slow)
+    assert said is not None
+    assert said.utc == pytest.approx(BEGAN + 10.0 * slow, abs=1e-3)
