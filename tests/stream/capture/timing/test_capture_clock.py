@@ -225,6 +225,13 @@ def test_a_link_with_stalls_and_jitter_does_not_make_a_steady_camera_slow() -> N
     assert sum(s.clock == "rtcp" and s.error_ms <= 5 for s in confirmed) / len(confirmed) > 0.95
 
 
+def test_a_busy_host_that_catches_up_over_seconds_does_not_make_a_camera_fast() -> None:
+    busy = MadeCamera(report_seconds=0, held_until=lambda t: t + (30 - t) / 4 if 20 < t < 30 else 0.0)
+    share, _, _ = judged(busy, 60)
+    assert share >= 0.99
+    assert told(busy, 60) == []
+
+
 def test_one_report_alone_claims_no_more_than_arrival_allows_and_a_second_confirms_it() -> None:
     rows = list(MadeCamera().run(20))
     first = [said for true, said, _ in rows if 2.0 < true - BEGAN < 5.4]
