@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from stream.capture.timing.rate_meter import RateMeter
+from stream.capture.timing.usual_delay import UsualDelay
 
 _SAME_OFFSET_SECONDS = 0.002  # two frames after one report agree within this
 _BASE_ERROR = 0.003  # reports of a steady camera were never further apart
@@ -19,6 +20,7 @@ _EARLY_SECONDS = 0.05  # by which a frame may come sooner than any before it, on
 _TICKS = 90_000  # of RTP's time stamps of video, in a second
 _WRAP_SECONDS = 2**32 / _TICKS
 _STRANGE_PACKETS = 10  # after so many the stamps must have stepped
+_UNUSUAL_SECONDS = 0.01  # a delay longer by more than any lately
 _STILL_SECONDS = 0.005
 _MISFIT_SECONDS = 1.0
 
@@ -115,6 +117,7 @@ class SenderReports:
         self._errors: deque[float] = deque(maxlen=6)
         self._meter = RateMeter()
         self._least_gap = math.inf
+        self._delays = UsualDelay()
 
     def restart(self) -> None:
         """Forget reports about time stamps that have stepped since."""
@@ -200,6 +203,7 @@ class SenderReports:
         self._errors.clear()
         self.gaps.clear()
         self._meter.clear()
+        self._delays.clear()
         self._least_gap = math.inf
 
     def at(self, stamp: float, came: float, came_utc: float) -> ReportedTime | None:
@@ -207,11 +211,15 @@ class SenderReports:
         if self.last is None or self.stuck:
             return None
         utc = self.last.utc + self.rate * (stamp - self.last.stamp)
-        if self._agreeing and self._is_contradicted(came, came_utc - utc):
+        gap = came_utc - utc
+        if self._agreeing and self._is_contradicted(came, gap):
             self._agreeing = 0
         error = max(self._errors, default=0.0)
         # Two reports that differ by more than crystals do were stamped carelessly: frames are as well.
         error *= 2.0 if error > _CARELESS_SECONDS else 1.0
+        if self._delays.excess(came, gap) > _UNUSUAL_SECONDS:
+            # A delay longer than any lately may be frames that are left out since the last report.
+            error = max(error, gap - min(self._least_gap, gap))
         return ReportedTime(utc, _BASE_ERROR + error, self._agreeing > 0)
 
     def _is_contradicted(self, came: float, gap: float) -> bool:
