@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from stream.capture.addresses import redact
+from stream.capture.timing.sender_reports import SenderReport
 from stream.errors import StreamError
 
 
@@ -50,8 +51,8 @@ class Packet:
         interrupted: whether reading had paused before or in it.
         delayed: whether it was given out late, because no frame followed it.
         capture_utc: when it was taken by the camera's RTCP sender reports, or None.
-        report: whether a sender report came just now.
-        report_utc: the camera's time in that report.
+        report: the sender report that came just now, or None.
+        before: time.monotonic() when the packet before it came, or None; this one's first bytes came then.
     """
 
     packet: "av.Packet[VideoStream]"
@@ -61,8 +62,8 @@ class Packet:
     interrupted: bool
     delayed: bool
     capture_utc: float | None
-    report: bool
-    report_utc: float | None = None
+    report: SenderReport | None
+    before: float | None = None
 
     @property
     def key(self) -> bool:

@@ -25,6 +25,7 @@ from stream.capture.live.socket_watch import SocketWatch
 from stream.capture.open_errors import explain_open_error, port_of, reason_of
 from stream.capture.options import CaptureOptions, tls_options
 from stream.capture.timing.corruption import monitor_rtp_losses
+from stream.capture.timing.sender_reports import SenderReport
 from stream.capture.web import may_be_redirect, redirected
 from stream.errors import OpenError, StreamError
 
@@ -191,6 +192,7 @@ class NetworkConnection(Connection):
         stamps = not container.format.flags & _NO_STAMPS
         stream = self._prepare(container, stamps=stamps)
         interrupted = False
+        before: float | None = None
         packets = container.demux(stream)
         while not self._release_asked.is_set():
             began = time.monotonic()
@@ -223,7 +225,10 @@ class NetworkConnection(Connection):
                 # Such as JPEGs over HTTP: FFmpeg would number them at 25 a second, whatever their rate.
                 packet.time_base = _ARRIVAL_BASE
                 packet.pts = packet.dts = round(arrival / _ARRIVAL_BASE)
-            self._deliver(self, self._item(packet, arrival, losses.take(), interrupted=interrupted, delayed=delayed))
+            self._deliver(
+                self, self._item(packet, arrival, losses.take(), before, interrupted=interrupted, delayed=delayed)
+            )
+            before = arrival
             interrupted = delayed
 
     def _require_live(self, container: InputContainer) -> None:
@@ -265,16 +270,23 @@ class NetworkConnection(Connection):
 
     @staticmethod
     def _item(
-        packet: "av.Packet[VideoStream]", arrival: float, lost: int, *, interrupted: bool, delayed: bool
+        packet: "av.Packet[VideoStream]",
+        arrival: float,
+        lost: int,
+        before: float | None,
+        *,
+        interrupted: bool,
+        delayed: bool,
     ) -> Packet:
-        report_utc = capture = None
-        if report := packet.has_sidedata("rtcp_sr"):
-            # struct AVRTCPSenderReport: the source's id, then the time in units of 2**-32 s since 1900.
-            report_utc = struct.unpack_from("=I4xQ", bytes(packet.get_sidedata("rtcp_sr")))[1] / 2**32 - _NTP_TO_UNIX
+        report = capture = None
+        if packet.has_sidedata("rtcp_sr"):
+            # struct AVRTCPSenderReport: the source's id, the time in units of 2**-32 s since 1900, and the time stamp.
+            _, since_1900, ticks = struct.unpack_from("=I4xQI", bytes(packet.get_sidedata("rtcp_sr")))
+            report = SenderReport(since_1900 / 2**32 - _NTP_TO_UNIX, ticks)
         if packet.has_sidedata("prft"):
             capture = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))[0] / 1e6
         to_utc = time.time() - time.monotonic()
-        return Packet(packet, arrival, to_utc, lost, interrupted, delayed, capture, report, report_utc)
+        return Packet(packet, arrival, to_utc, lost, interrupted, delayed, capture, report, before)
 
 
 class _Pace:

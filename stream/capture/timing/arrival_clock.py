@@ -17,6 +17,7 @@ _STEP_SECONDS = 1.0  # frames that wait for later ones (B-frames) step back by l
 _STEPS_WINDOW = 10.0
 _MOST_STEPS = 3  # in that window: more than a clock that is set, or a camera that reboots
 _QUEUE_SECONDS = 2.0  # no camera and no network hold frames back for longer
+_SOONEST_SECONDS = 1.0  # the fastest packet of all came within: frames come sooner than ever
 _FIRST_FRAMES = 12  # enough to see stamps that hardly move
 _FIRST_SECONDS = 0.4
 _STILL_SHARE = 0.2  # stamps that move by less than this share of the time
@@ -74,19 +75,23 @@ class ArrivalClock:
         self._envelope: deque[tuple[float, float]] = deque()
         self._recent: deque[tuple[float, float]] = deque(maxlen=_FIRST_FRAMES)
         self._steps: deque[float] = deque()
-        self._delivered: float | None = None
         self._known_since: tuple[float, float] | None = None
         self._settled = False
         self._held_offset: float | None = None
 
-    def feed(self, stamp: float, delivered: float) -> ArrivalTime:
-        """Note the packet with time stamp `stamp`, given out at `delivered`; return when it was taken."""
+    def feed(self, stamp: float, delivered: float, before: float | None) -> ArrivalTime:
+        """Note a packet; return when it was taken.
+
+        Args:
+            stamp: its time stamp.
+            delivered: when it was given out.
+            before: when the one before it was given out, or None.
+        """
         self.rate.add(delivered)
         came = delivered
         if self._held_back:
             # This packet was complete when the next frame's first bytes came; its own came with the one before.
-            came = self._delivered if self._delivered is not None else delivered - self.rate.frame_seconds
-        self._delivered = delivered
+            came = delivered - self.rate.frame_seconds if before is None else before
         if self._stamps:
             self._watch_steps(stamp, came)
             self._recent.append((came, stamp))
@@ -96,10 +101,6 @@ class ArrivalClock:
             self._judge_beginning()
         self._push(came, came - stamp)
         return self._time(stamp, came)
-
-    def pass_over(self, delivered: float) -> None:
-        """Note a packet without time stamp, given out at `delivered`."""
-        self._delivered = delivered
 
     def note_step(self, came: float) -> None:
         """Note that the stamps stepped, or that a frame shown later has no later stamp: give them up if often."""
@@ -162,8 +163,8 @@ class ArrivalClock:
     def _judge(self, offset: float) -> None:
         """Decide after a bucket whether the stamps advance as frames arrive."""
         slope = self._meter.slope()
-        if slope < 0 and not self._settled:
-            return  # frames come ever sooner: at first that is a queue which empties
+        if slope < 0 and not (self._settled and self._came_soonest_lately()):
+            return  # frames come ever sooner, but not sooner than before: a queue empties
         if self.stamps_hold and slope:
             self._give_stamps_up(1.0 - slope, offset)
         elif not self.stamps_hold and self._meter.is_steady() and not self._stepped_lately():
@@ -171,6 +172,9 @@ class ArrivalClock:
             self._envelope.clear()
             self._known_since = self._recent[-1]
             self._settled = False
+
+    def _came_soonest_lately(self) -> bool:
+        return self._recent[-1][0] - self._envelope[0][0] < _SOONEST_SECONDS
 
     def _judge_beginning(self) -> None:
         """See at once where the first stamps stand still or have a wrong unit: half a second must not be lost."""

@@ -18,7 +18,7 @@ from stream.capture.timing.clock_problems import (
     unset,
 )
 from stream.capture.timing.host_clock import HostClockError
-from stream.capture.timing.sender_reports import Report, ReportedTime, SenderReports
+from stream.capture.timing.sender_reports import Announced, Report, ReportedTime, SenderReport, SenderReports
 
 _AHEAD_SECONDS = 0.1  # frames cannot arrive before they are taken, but for what a busy host does to arrival
 _BEHIND_SECONDS = 2.0  # no camera delays frames for longer; a clock further behind is wrong
@@ -96,9 +96,9 @@ class CaptureClock:
         delivered: float,
         utc_minus_arrival: float,
         *,
+        before: float | None = None,
         capture_utc: float | None = None,
-        report: bool = False,
-        report_utc: float | None = None,
+        report: SenderReport | None = None,
     ) -> CaptureTime:
         """Note the packet with time stamp `stamp`; return when it was taken.
 
@@ -106,24 +106,24 @@ class CaptureClock:
             stamp: in seconds.
             delivered: when it was given out, by a steady clock.
             utc_minus_arrival: what to add to the steady clock for UTC.
+            before: when the packet before it was given out, or None.
             capture_utc: when it was taken by the camera's last sender report and the nominal rate of the stamps.
-            report: whether a new sender report came with it.
-            report_utc: the time in that report.
+            report: the sender report that came with it, if a new one did.
         """
         if self._began is None:
             self._began = delivered
         if self._utc_minus_arrival is None or abs(utc_minus_arrival - self._utc_minus_arrival) > _HOST_STEP_SECONDS:
             self._differences.clear()
             self._utc_minus_arrival = utc_minus_arrival
-        arrived = self.arrival.feed(stamp, delivered)
+        arrived = self.arrival.feed(stamp, delivered, before)
         if self.arrival.restarts != self._restarts:
             self._restarts = self.arrival.restarts
             self._reports.restart()
             self._differences.clear()
         came_utc = arrived.came + utc_minus_arrival
         if self._times != "arrival":
-            if report:
-                self._reports.announce(report_utc, stamp, arrived.came, came_utc)
+            if report is not None:
+                self._reports.announce(Announced(report, stamp, arrived.came, came_utc))
             elif capture_utc is not None and self._reports.feed(stamp, capture_utc):
                 self._wrong = self._judge(arrived, utc_minus_arrival)
         reported = self._reports.at(stamp, arrived.came, came_utc)
@@ -131,10 +131,10 @@ class CaptureClock:
         self.problem = self._problem(arrived.came)
         return CaptureTime(taken.utc - self._latency, taken.clock, taken.error_ms)
 
-    def announce(self, delivered: float, utc_minus_arrival: float, report_utc: float | None) -> None:
+    def announce(self, delivered: float, utc_minus_arrival: float, report: SenderReport) -> None:
         """Note a sender report that came with a packet without time stamp."""
         if self._times != "arrival":
-            self._reports.announce(report_utc, None, delivered, delivered + utc_minus_arrival)
+            self._reports.announce(Announced(report, None, delivered, delivered + utc_minus_arrival))
 
     def _choose(self, reported: ReportedTime | None, arrived: ArrivalTime, utc_minus_arrival: float) -> CaptureTime:
         host = self._host.ms() / 1000.0

@@ -148,17 +148,16 @@ class LiveDecoder:
     def _time(self, item: Packet) -> CaptureTime | None:
         """Return when a packet's frame was taken; None without a time stamp."""
         if item.packet.pts is None:
-            self.clock.arrival.pass_over(item.arrival)
-            if item.report:
-                self.clock.announce(item.arrival, item.utc_minus_arrival, item.report_utc)
+            if item.report is not None:
+                self.clock.announce(item.arrival, item.utc_minus_arrival, item.report)
             return None
         taken = self.clock.feed(
             item.packet.pts * self._time_base,
             item.arrival,
             item.utc_minus_arrival,
+            before=item.before,
             capture_utc=item.capture_utc,
             report=item.report,
-            report_utc=item.report_utc,
         )
         self._measure_rate()
         return taken

@@ -6,6 +6,8 @@ from itertools import islice
 
 _BUCKET_SECONDS = 0.4
 _BUCKET_FRAMES = 3  # at least so many in a bucket: the fastest of one is no minimum
+_STALL_SECONDS = 1.0
+_STALL_FRAMES = 5.0
 _MOST_BUCKETS = 20
 # (buckets, least slope, least rise in seconds): the steeper, the sooner it is certain.
 _WINDOWS = ((4, 0.2, 0.2), (10, 0.04, 0.12), (_MOST_BUCKETS, 0.008, 0.06))
@@ -39,6 +41,8 @@ class RateMeter:
         self._began: float | None = None
         self._count = 0
         self._least = (0.0, 0.0)
+        self._last = 0.0
+        self._interval = 0.0  # between frames, in the last bucket
 
     def clear(self) -> None:
         """Begin anew."""
@@ -47,14 +51,19 @@ class RateMeter:
 
     def add(self, arrival: float, offset: float) -> bool:
         """Note a frame; return whether a bucket was completed, so that `slope` may have changed."""
+        gap, self._last = arrival - self._last, arrival
         if self._began is None:
             self._open(arrival, offset)
+            return False
+        if gap > max(_STALL_SECONDS, _STALL_FRAMES * self._interval):
+            self.clear()  # a stall is no rate, and one point far from the others makes any line
             return False
         if arrival - self._began < _BUCKET_SECONDS or self._count < _BUCKET_FRAMES:
             self._count += 1
             if offset < self._least[1]:
                 self._least = arrival, offset
             return False
+        self._interval = (arrival - self._began) / self._count
         self._buckets.append(self._least)
         self._open(arrival, offset)
         return True

@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from stream.capture.timing.rate_meter import RateMeter
+from stream.capture.timing.usual_delay import UsualDelay
 
 _SAME_OFFSET_SECONDS = 0.002  # two frames after one report agree within this
 _BASE_ERROR = 0.003  # reports of a steady camera were never further apart
@@ -16,13 +17,17 @@ _RATE_SLACK_SECONDS = 0.3  # arrival and reports tell the same time between two 
 _SET_AFTER = 1_000_000_000.0  # 2001: a clock before it was never set (1900, 1970, 2000 and the uptime)
 _SET_BEFORE = 4_102_444_800.0  # 2100
 _EARLY_SECONDS = 0.05  # by which a frame may come sooner than any before it, on a busy host
+_TICKS = 90_000  # of RTP's time stamps of video, in a second
+_WRAP_SECONDS = 2**32 / _TICKS
+_STRANGE_PACKETS = 10  # after so many the stamps must have stepped
+_UNUSUAL_SECONDS = 0.01  # a delay longer by more than any lately
 _STILL_SECONDS = 0.005
 _MISFIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One sender report.
+    """One sender report on the time axis of the stamps.
 
     Attributes:
         stamp: the time stamp that it names, in seconds.
@@ -38,10 +43,30 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class _Announced:
-    """A report that came with a packet: the time in it, and the packet's stamp and arrival."""
+class SenderReport:
+    """What an RTCP sender report says.
 
-    utc: float | None
+    Attributes:
+        utc: the camera's time, in seconds since 1970.
+        ticks: the RTP time stamp that belongs to it.
+    """
+
+    utc: float
+    ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A report that came with a packet.
+
+    Attributes:
+        report: what it says.
+        stamp: of the packet, in seconds, or None.
+        came: when the packet's first bytes came, by this computer's steady clock.
+        came_utc: the same in UTC.
+    """
+
+    report: SenderReport
     stamp: float | None
     came: float
     came_utc: float
@@ -84,30 +109,24 @@ class SenderReports:
         self.misfits = 0
         self.gaps: deque[float] = deque(maxlen=3)
         self.rate = 1.0
-        self._announced: _Announced | None = None
+        self._announced: Announced | None = None
         self._settling: float | None = None
+        self._strange = 0
+        self._zero: float | None = None  # the RTP time of the stamp 0, in seconds
         self._agreeing = 0
         self._errors: deque[float] = deque(maxlen=6)
         self._meter = RateMeter()
         self._least_gap = math.inf
+        self._delays = UsualDelay()
 
     def restart(self) -> None:
         """Forget reports about time stamps that have stepped since."""
-        self.last = self._announced = self._settling = None
+        self.last = self._announced = self._settling = self._zero = None
         self._begin()
 
-    def announce(self, utc: float | None, stamp: float | None, came: float, came_utc: float) -> None:
-        """Note that a new report came, with a packet.
-
-        Such a packet carries the time of the one after it; those that follow show what the report says.
-
-        Args:
-            utc: the camera's time in it, or None where it is not known.
-            stamp: of the packet, in seconds, or None.
-            came: when its first bytes came, by this computer's steady clock.
-            came_utc: the same in UTC.
-        """
-        self._announced, self._settling = _Announced(utc, stamp, came, came_utc), None
+    def announce(self, report: Announced) -> None:
+        """Note a new report. Its packet may still carry the time of the one before; those that follow show its own."""
+        self._announced, self._settling, self._strange = report, None, 0
 
     def feed(self, stamp: float, capture_utc: float) -> bool:
         """Note what the camera says of one packet; return whether a new report was accepted with it.
@@ -122,10 +141,28 @@ class SenderReports:
         if self._settling is None or abs(offset - self._settling) > _SAME_OFFSET_SECONDS:
             self._settling = offset
             return False
-        announced, self._announced = self._announced, None
-        utc = capture_utc if announced.utc is None else announced.utc
+        announced = self._announced
+        if not self._belongs(announced.report, offset):
+            return False
+        self._announced = None
+        utc = announced.report.utc
         came_stamp = stamp if announced.stamp is None else announced.stamp
         self._accept(Report(utc - offset, utc, announced.came, announced.came_utc - (offset + came_stamp)))
+        return True
+
+    def _belongs(self, report: SenderReport, offset: float) -> bool:
+        """Return whether `offset` follows from this report, and not from the one before.
+
+        The RTP time of the stamp 0 is one number for the whole connection: what follows from another report gives
+        another one.
+        """
+        zero = (report.ticks / _TICKS - (report.utc - offset)) % _WRAP_SECONDS
+        off = abs(zero - self._zero) if self._zero is not None else 0.0
+        if min(off, _WRAP_SECONDS - off) > _SAME_OFFSET_SECONDS:
+            self._strange += 1
+            if self._strange < _STRANGE_PACKETS:
+                return False
+        self._zero = zero
         return True
 
     def _accept(self, report: Report) -> None:
@@ -166,6 +203,7 @@ class SenderReports:
         self._errors.clear()
         self.gaps.clear()
         self._meter.clear()
+        self._delays.clear()
         self._least_gap = math.inf
 
     def at(self, stamp: float, came: float, came_utc: float) -> ReportedTime | None:
@@ -173,11 +211,15 @@ class SenderReports:
         if self.last is None or self.stuck:
             return None
         utc = self.last.utc + self.rate * (stamp - self.last.stamp)
-        if self._agreeing and self._is_contradicted(came, came_utc - utc):
+        gap = came_utc - utc
+        if self._agreeing and self._is_contradicted(came, gap):
             self._agreeing = 0
         error = max(self._errors, default=0.0)
         # Two reports that differ by more than crystals do were stamped carelessly: frames are as well.
         error *= 2.0 if error > _CARELESS_SECONDS else 1.0
+        if self._delays.excess(came, gap) > _UNUSUAL_SECONDS:
+            # A delay longer than any lately may be frames that are left out since the last report.
+            error = max(error, gap - min(self._least_gap, gap))
         return ReportedTime(utc, _BASE_ERROR + error, self._agreeing > 0)
 
     def _is_contradicted(self, came: float, gap: float) -> bool:

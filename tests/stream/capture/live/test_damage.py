@@ -151,7 +151,7 @@ def test_a_lost_part_of_a_key_frame_is_shown_as_it_was_before(
         decoder = LiveDecoder(Connected(0.02, stream.codec_context, float(stream.time_base or 0)), capture_options)
         keys = [n for n, packet in enumerate(packets) if packet.is_keyframe]
         packets[keys[1]] = without_last_slice(packets[keys[1]])
-        items = [Packet(p, 0.02 * n, 0.0, int(n == keys[1]), False, False, None, False) for n, p in enumerate(packets)]
+        items = [Packet(p, 0.02 * n, 0.0, int(n == keys[1]), False, False, None, None) for n, p in enumerate(packets)]
         assembler = FrameAssembler("roof", capture_options)
         frames = [assembler.frame(stamped, decoder) for item in items for stamped in decoder.decode(item)]
         means = [frame.levels(frame.luma[frame.luma.shape[0] // 2 :]).mean() for frame in frames]

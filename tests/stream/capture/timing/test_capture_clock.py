@@ -9,6 +9,7 @@ import pytest
 from stream import CaptureOptions
 from stream.capture.timing.capture_clock import CaptureClock, CaptureTime
 from stream.capture.timing.host_clock import HostClock, HostClockError
+from stream.capture.timing.sender_reports import Announced, SenderReport, SenderReports
 
 FRAME = 0.04
 BEGAN = 1.8e9
@@ -50,6 +51,7 @@ class MadeCamera:
             self.stated, self.options, host=HostClockError(1000.0, read=lambda: self.host, now=lambda: 0.0)
         )
         last_arrival, report_at, told = 0.0, 1.5, None
+        before: float | None = None
         number, taken = 0, 0.0
         while taken < seconds:
             counted = number * FRAME
@@ -68,10 +70,11 @@ class MadeCamera:
                 stamp,
                 arrival,
                 BEGAN,
+                before=before,
                 capture_utc=None if told is None else stamp + told,
-                report=report,
-                report_utc=self._tell(taken) if report else None,
+                report=SenderReport(self._tell(taken), round(stamp * 90_000) & 0xFFFFFFFF) if report else None,
             )
+            before = arrival
             yield BEGAN + taken, said, clock
             number, taken = number + 1, following
 
@@ -100,7 +103,7 @@ def test_with_sender_reports_the_bound_is_small_and_true(delay: float, drift_ppm
     assert clocks == {"arrival", "rtcp"}
     confirmed = said[round(10 / FRAME) :]
     assert {s.clock for s in confirmed} == {"rtcp"}
-    assert max(s.error_ms for s in confirmed) <= 5
+    assert sum(s.error_ms <= 5 for s in confirmed) / len(confirmed) >= 0.99
     assert said[-1].clock == "rtcp"
 
 
@@ -206,6 +209,13 @@ def test_long_exposures_at_night_are_followed_and_the_stamps_believed_again_in_t
     assert [kind for kind, _ in told(camera, 700)] == ["stamps"]
 
 
+@pytest.mark.parametrize("slower", [1.02, 1.1, 2.0])
+def test_on_a_quiet_network_not_even_the_first_slow_frames_leave_their_bound(slower: float) -> None:
+    rows = list(MadeCamera(slowness=lambda t: slower if t > 60 else 1.0, delay=0.0005).run(90))
+    outside = [1000 * (true - BEGAN) for true, said, _ in rows if abs(said.utc - true) * 1000 > said.error_ms]
+    assert len(outside) <= 0.01 * len(rows), outside
+
+
 def test_a_camera_whose_rate_changes_all_the_time_keeps_its_bound() -> None:
     rates = random.Random(3)
     changes = [rates.choice([1.0, 1.2, 1.5, 2.0, 4.0]) for _ in range(100)]
@@ -220,6 +230,13 @@ def test_a_link_with_stalls_and_jitter_does_not_make_a_steady_camera_slow() -> N
     assert told(stalled, 200) == []
     confirmed = said[round(10 / FRAME) :]
     assert sum(s.clock == "rtcp" and s.error_ms <= 5 for s in confirmed) / len(confirmed) > 0.95
+
+
+def test_a_busy_host_that_catches_up_over_seconds_does_not_make_a_camera_fast() -> None:
+    busy = MadeCamera(report_seconds=0, held_until=lambda t: t + (30 - t) / 4 if 20 < t < 30 else 0.0)
+    share, _, _ = judged(busy, 60)
+    assert share >= 0.99
+    assert told(busy, 60) == []
 
 
 def test_one_report_alone_claims_no_more_than_arrival_allows_and_a_second_confirms_it() -> None:
@@ -343,3 +360,26 @@ def test_words_about_a_clock_that_differs_do_not_blame_the_camera_where_the_host
     camera = MadeCamera(offset=lambda _: 10.0, host=HostClock(synchronised=False, source="adjtimex"))
     ((_, text),) = told(camera, 30)
     assert "not synchronised itself" in text
+
+
+@pytest.mark.parametrize("late_packets", [1, 2, 5])
+def test_packets_that_still_carry_the_time_of_the_last_report_do_not_confirm_the_new_one(
+    late_packets: int,
+) -> None:
+    # A slow camera: with each report the offset moves by half a second.
+    reports = SenderReports()
+    frame, slow = 0.04, 1.1
+    for number in range(3):
+        stamp = number * 4.0
+        offsets = [BEGAN + n * 4.0 * slow - n * 4.0 for n in (number - 1, number)]
+        report = SenderReport(BEGAN + stamp * slow, round((500 + stamp) * 90_000))
+        reports.announce(Announced(report, stamp, stamp * slow, report.utc))
+        old = late_packets if number else 0
+        for packet in range(1, old + 4):
+            when = stamp + packet * frame
+            reports.feed(when, when + offsets[packet > old])
+        assert reports.last is not None
+        assert reports.last.stamp == pytest.approx(stamp, abs=1e-3)
+    said = reports.at(10.0, 10.0 * slow, BEGAN + 10.0 * slow)
+    assert said is not None
+    assert said.utc == pytest.approx(BEGAN + 10.0 * slow, abs=1e-3)

@@ -1,0 +1,34 @@
+"""How long frames were ever delayed on their way lately: a longer delay may be a clock that has gone wrong."""
+
+import math
+from collections import deque
+
+_BUCKET_SECONDS = 0.5
+_RECENT_SECONDS = 5.0  # what is compared must not be its own measure; reports come as often
+_MEMORY_SECONDS = 60.0
+
+
+class UsualDelay:
+    """The longest delay of frames in the last minute, less the last five seconds.
+
+    On a quiet network frames are delayed by milliseconds, so that a camera which begins to deliver fewer frames than it
+    stamps shows at once; on one with jitter the same delay means nothing.
+    """
+
+    def __init__(self) -> None:
+        self._longest: deque[tuple[float, float]] = deque()
+
+    def clear(self) -> None:
+        """Forget all delays: they were measured by a clock that was set since."""
+        self._longest.clear()
+
+    def excess(self, came: float, delay: float) -> float:
+        """Note a frame that came at `came` (steady seconds) after `delay`; return by how much that is unusual."""
+        if not self._longest or came - self._longest[-1][0] >= _BUCKET_SECONDS:
+            self._longest.append((came, delay))
+        elif delay > self._longest[-1][1]:
+            self._longest[-1] = self._longest[-1][0], delay
+        while self._longest[0][0] < came - _MEMORY_SECONDS:
+            self._longest.popleft()
+        usual = max((most for when, most in self._longest if when < came - _RECENT_SECONDS), default=math.inf)
+        return max(0.0, delay - usual)
