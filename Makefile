@@ -28,6 +28,7 @@ $(VENV)/.dev: $(VENV)/.run
 	$(INSTALL) --editable '.[minicpm]' --group dev
 	# For the example in Node; its test is skipped where there is no Node.
 	command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix tools/examples || true
+	command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix tests/helpers/node_rtsp || true
 	touch $@
 
 setup: $(VENV)/.run

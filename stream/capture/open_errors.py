@@ -23,7 +23,9 @@ _REFUSED = {
 
 
 # FFmpeg's error where a format is on no list of ours.
-_HINTS = {av.error.ArgumentError: " (with a playlist or another text, by which other hosts might be opened)"}
+_HINTS: dict[type[Exception], str] = {
+    av.error.ArgumentError: " (with a playlist or another text, by which other hosts might be opened)"
+}
 
 
 def explain_open_error(address: str, error: Exception, *, silent_seconds: float | None = None) -> OpenError:

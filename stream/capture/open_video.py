@@ -39,12 +39,13 @@ def open_video(
     """
     source = path_or_url if isinstance(path_or_url, GrowingFile) else str(path_or_url)
     name = name or camera_name(str(source))
+    options = options or CaptureOptions()
     if isinstance(source, str) and not is_url(source) and Path(source).is_dir():
-        return ImageFolder(Path(source), name, start_utc)
+        return ImageFolder(Path(source), name, start_utc, options.max_pixels)
     if not isinstance(source, StandardInput):
         refuse_what_is_not_a_file(str(source), may_be_empty=isinstance(source, GrowingFile))
     if isinstance(source, str) and not is_url(source) and is_animation(Path(source)):
-        return Animation(Path(source), name, start_utc)
+        return Animation(Path(source), name, start_utc, options.max_pixels)
     if isinstance(source, GrowingFile) and source.is_finished_mp4():
         source = str(source)
-    return Video(source, name, options or CaptureOptions(), start_utc, history_seconds, stream)
+    return Video(source, name, options, start_utc, history_seconds, stream)

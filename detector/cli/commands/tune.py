@@ -9,7 +9,7 @@ from detector.cli.options import add_settings_arguments, settings_of
 from detector.evaluate.diagnose import Trace, draw, finds, near_misses, proposals, terminal_curve, trace_frames
 from detector.evaluate.model_images import ModelImages
 from detector.settings import PrefilterSettings, Settings
-from stream import Frame, StreamError, Video, VideoError, open_video
+from stream import Frame, StreamError, VideoError, open_video
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _until_it_breaks(video: Video, broken: list[StreamError]) -> Iterator[Frame]:
+def _until_it_breaks(video: Iterable[Frame], broken: list[StreamError]) -> Iterator[Frame]:
     try:
         yield from video
     except VideoError as error:

@@ -74,11 +74,11 @@ def open_recording(source: str | GrowingFile, options: CaptureOptions, number: i
     Raises:
         OpenError: it is not there, or not video.
     """
-    source = readable(source, options)
+    read = readable(source, options)
     with ExitStack() as opening:
-        if isinstance(source, HlsReader):
-            opening.callback(source.close)
-        container = open_container(source, options)
+        if isinstance(read, HlsReader):
+            opening.callback(read.close)
+        container = open_container(read, options)
         opening.callback(container.close)
         stream = video_stream(container, redact(source), number)
         codec = stream.codec_context

@@ -28,6 +28,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".
 
 _ASSUMED_SECONDS = 1.0  # from image to image, where nothing tells
 _JUMP_INTERVALS = 5.0  # an image later than this many usual intervals begins a new epoch
+_HEAD_BYTES = 256 * 1024  # of an image, where its size stands
 _CHUNK_FRAMES = 32  # of an animation that are in memory at a time
 
 Image = NDArray[Any]
@@ -48,7 +49,7 @@ class ImageSequence(ABC):
         streams: 1.
     """
 
-    def __init__(self, path: Path, name: str, start_utc: float | None) -> None:
+    def __init__(self, path: Path, name: str, start_utc: float | None, max_pixels: int) -> None:
         self.name = name
         self.address = redact(path)
         self.codec = path.suffix.lower().removeprefix(".")
@@ -60,6 +61,7 @@ class ImageSequence(ABC):
         self.streams = 1
         self._path = path
         self._start_utc = start_utc
+        self._max_pixels = max_pixels
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -75,6 +77,7 @@ class ImageSequence(ABC):
     def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
         """Return None: images are not cut as video."""
         del start_seconds, end_seconds
+        return None  # noqa: PLR1711, RET501 - said for the type checker
 
     @abstractmethod
     def _images(self) -> Iterator[tuple[Image | None, float, float]]:
@@ -125,7 +128,7 @@ class ImageSequence(ABC):
 class ImageFolder(ImageSequence):
     """The images of a folder, at the times in their EXIF data or names."""
 
-    def __init__(self, folder: Path, name: str, start_utc: float | None) -> None:
+    def __init__(self, folder: Path, name: str, start_utc: float | None, max_pixels: int) -> None:
         """Find the images; none is decoded.
 
         Raises:
@@ -138,7 +141,7 @@ class ImageFolder(ImageSequence):
                 f"{folder}: is a folder without images; name a video file, or use replay, which takes folders",
                 permanent=True,
             )
-        super().__init__(images[0], name, start_utc)
+        super().__init__(images[0], name, start_utc, max_pixels)
         self.address = redact(folder)
         times, place = times_of(images)
         if times is None:
@@ -166,22 +169,27 @@ class ImageFolder(ImageSequence):
                 data = np.frombuffer(file.read_bytes(), np.uint8)
             except OSError:
                 data = np.empty(0, np.uint8)
-            image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH) if data.size else None
+            small = data.size and _pixels_of(data[:_HEAD_BYTES].tobytes()) <= self._max_pixels
+            image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH) if small else None
             yield image, seconds, self._interval
 
 
 class Animation(ImageSequence):
     """An animated image, which FFmpeg does not read."""
 
-    def __init__(self, path: Path, name: str, start_utc: float | None) -> None:
+    def __init__(self, path: Path, name: str, start_utc: float | None, max_pixels: int) -> None:
         """Look whether it is an animation.
 
         Raises:
             OpenError: this OpenCV reads none.
         """
-        super().__init__(path, name, start_utc)
+        super().__init__(path, name, start_utc, max_pixels)
         if not hasattr(load_opencv(), "imreadanimation"):
             raise OpenError(f"{path}: animated images need OpenCV 4.11: pip install -U opencv-python", permanent=True)
+
+        with path.open("rb") as file:
+            if _pixels_of(file.read(_HEAD_BYTES)) > max_pixels:
+                raise OpenError(f"{path}: has more pixels than capture.max_pixels = {max_pixels}", permanent=True)
 
     def _images(self) -> Iterator[tuple[Image | None, float, float]]:
         cv2, seconds, first = load_opencv(), 0.0, 0
@@ -205,6 +213,22 @@ def is_animation(path: Path) -> bool:
     except OSError:
         return False
     return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 0x02)
+
+
+def _pixels_of(head: bytes) -> int:
+    """Return how many pixels an image has by its beginning, before any is decoded; 0 where that is not found."""
+    if head.startswith(b"\x89PNG"):
+        return int.from_bytes(head[16:20], "big") * int.from_bytes(head[20:24], "big")
+    if head[8:16] == b"WEBPVP8X":
+        return (int.from_bytes(head[24:27], "little") + 1) * (int.from_bytes(head[27:30], "little") + 1)
+    place = 2
+    while head.startswith(b"\xff\xd8") and place + 9 <= len(head) and head[place] == 0xFF:
+        kind, length = head[place + 1], int.from_bytes(head[place + 2 : place + 4], "big")
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = head[place + 5 : place + 7], head[place + 7 : place + 9]
+            return int.from_bytes(height, "big") * int.from_bytes(width, "big")
+        place += 2 + max(2, length)
+    return 0
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

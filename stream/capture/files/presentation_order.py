@@ -21,8 +21,9 @@ def stamps_follow_decoding(packets: "Sequence[av.Packet[VideoStream]]") -> bool:
     Either none of them is a B-frame, and the order of decoding is that of showing, or their stamps are those of
     decoding: ASF files, and Matroska files made of AVI without decoding.
     """
-    stamps = [packet.pts for packet in packets if packet.size]
-    if len(stamps) < _FEWEST_PACKETS or None in stamps:
+    coded = [packet for packet in packets if packet.size]
+    stamps = [packet.pts for packet in coded if packet.pts is not None]
+    if len(stamps) < _FEWEST_PACKETS or len(stamps) < len(coded):
         return False
     return all(later > earlier for earlier, later in pairwise(stamps))
 

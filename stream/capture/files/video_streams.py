@@ -87,7 +87,7 @@ def _samples(container: InputContainer, streams: Sequence[VideoStream]) -> tuple
         frames = found[packet.stream.index]
         if len(frames) < _COMPARED_FRAMES:
             try:
-                frames += [_reduced(frame) for frame in packet.decode()]
+                frames += [_reduced(frame) for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
             except av.FFmpegError:
                 continue
         if all(len(found[stream.index]) >= _COMPARED_FRAMES for stream in known):
@@ -124,4 +124,5 @@ def _detail(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return what differs from its surroundings: two skies are both bright above, but not alike in detail."""
     cv2 = load_opencv()
     fine: NDArray[np.float32] = np.stack([frame - cv2.blur(frame, (7, 7)) for frame in frames])
-    return fine - fine.mean()
+    level: NDArray[np.float32] = fine - fine.mean()
+    return level

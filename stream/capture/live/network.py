@@ -142,7 +142,7 @@ class NetworkConnection(Connection):
         self._pace = _Pace(self._release_asked)
         watch = self._watch = opened.enter_context(self._new_watch(self._address))
         try:
-            container = av.open(reader, options={"format_whitelist": FORMATS}, metadata_errors="replace")
+            container = av.open(reader, mode="r", options={"format_whitelist": FORMATS}, metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
             self._refuse_endless(watch)
             raise explain_open_error(self._address, error) from None

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from stream import OpenError, VideoError, load_opencv, open_video
+from stream import CaptureOptions, OpenError, VideoError, load_opencv, open_video
 from stream.capture.files.image_times import exif_time, name_time
 
 cv2 = load_opencv()
@@ -183,3 +183,14 @@ def test_apng_of_ffmpeg_is_read_too(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with open_video(tmp_path / "a.apng") as video:
         assert len(list(video)) == 10
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_an_image_of_too_many_pixels_is_not_decoded(suffix: str, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / f"0{suffix}"), image(5))
+    cv2.imwrite(str(tmp_path / f"1{suffix}"), image(5, (400, 300)))
+    options = CaptureOptions(max_pixels=100_000)
+    seen = []
+    with open_video(tmp_path, options=options) as video, pytest.raises(VideoError, match="1 of 2 images"):
+        seen.extend(video)
+    assert [frame.luma.shape for frame in seen] == [(36, 64)]
