@@ -98,7 +98,7 @@ class Candidate:
         onset: the first lit frame.
         peak: the frame with the most light.
         before: a frame from right before the onset; None at the edge of a source.
-        clear: the brightest lit frame that is not saturated all over, to show to a person; None where all are.
+        clear: the lit frame with the most structure, to show to a person, where that is clearly more than `peak` shows.
         waning: the first lit frame after the peak with half its light or less; None where there is none.
         after: the frame soon after the light went out, or the last one where it did not; None at the edge of a source.
         closeup: the lit region of the peak in the frame's own resolution; made for a model where it is small.

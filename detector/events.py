@@ -100,12 +100,33 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Media(msgspec.Struct, frozen=True, kw_only=True):
-    """Paths of the still and the clip of a flash, relative to the run's folder."""
+    """Paths of what is kept of a flash to look at, relative to the run's folder; null where there is none."""
 
-    still: Annotated[str | None, Meta(description="The brightest usable frame as JPEG; null where none was made.")] = (
-        None
-    )
-    clip: Annotated[str | None, Meta(description="The video around the flash; null where none was made.")] = None
+    still: Annotated[
+        str | None, Meta(description="JPEG of the lit frame that shows most structure, or else of the brightest one.")
+    ] = None
+    brightest: Annotated[
+        str | None, Meta(description="JPEG of the brightest frame, where that is another one than `still`.")
+    ] = None
+    thumbnail: Annotated[
+        str | None, Meta(description="Small JPEG of the same frame as `still`; a rejected light has only this.")
+    ] = None
+    clip: Annotated[
+        str | None, Meta(description="The video around the flash; flashes that follow one another share a clip.")
+    ] = None
+    clip_start_seconds: Annotated[
+        float | None, Meta(description="Time of the first frame of the clip, on the same clock as `start_seconds`.")
+    ] = None
+    clip_end_seconds: Annotated[float | None, Meta(description="Time of the end of the clip's last frame.")] = None
+    strip: Annotated[
+        str | None, Meta(description="JPEG of the frames of the second around the onset, ten in a row.")
+    ] = None
+    strip_seconds: Annotated[
+        tuple[float, ...], Meta(description="Times of the frames of `strip`, seconds after the start of the flash.")
+    ] = ()
+    note: Annotated[
+        str | None, Meta(description="Why something is missing, shorter than set, or not as the source sent it.")
+    ] = None
 
 
 class Flash(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +188,7 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True):
         tuple[float, float], Meta(description="x, y of the light's centre, as shares 0..1 of the upright frame.")
     ]
     verdict: Annotated[Verdict | None, Meta(description="null while the flash is only detected.")]
-    media: Annotated[Media, Meta(description="Still and clip.")]
+    media: Annotated[Media, Meta(description="Still and clip; the clip follows as a revision of its own.")]
     latency_ms: Annotated[
         float, Meta(description="From the arrival of the frame that decided this revision to its making.")
     ]
@@ -222,7 +243,7 @@ _TYPES = {
     "Pulse": "One contiguous lit run of a flash, as the sensor sees it.",
     "Opinion": "What one of several verifiers says of a candidate.",
     "Verdict": "What a verifier says of a candidate.",
-    "Media": "Paths of the still and the clip of a flash, relative to the run's folder.",
+    "Media": "Paths of what is kept of a flash to look at, relative to the run's folder; null where there is none.",
 }
 _MESSAGE_FIELDS = {
     "specversion": "Version of CloudEvents.",

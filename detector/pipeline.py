@@ -11,7 +11,9 @@ import msgspec
 
 from detector.candidate import SLOW_SECONDS, Candidate
 from detector.events import SOFTWARE, Flash, Media, State, Verdict, changed_keys
-from detector.output.media import CandidateMedia, ClipSource, MediaWriter
+from detector.output.clip_files import AttachedClip
+from detector.output.clips import ClipPlanner
+from detector.output.media import FlashMedia, MediaWriter
 from stream import Frame, utc_text
 
 _log = logging.getLogger(__name__)
@@ -45,23 +47,80 @@ class VerifierQueue(Protocol):
 
 
 class FlashRevisions:
-    """The life of one flash under one id: each call publishes its whole state as the next revision."""
+    """The life of one flash under one id: each call publishes its whole state as the next revision.
 
-    def __init__(self, publish: Callable[[Flash], None], file: str | None) -> None:
+    Confirmed and rejected are final. The clip, which is cut after the verdict, follows as a revision of its own.
+    """
+
+    def __init__(self, publish: Callable[[Flash], None], file: str | None, media: FlashMedia | None = None) -> None:
         self._publish = publish
         self._file = file
+        self._media = media
         self._last: Flash | None = None
         self._lock = threading.Lock()
 
-    def revise(self, candidate: Candidate, verdict: Verdict | None = None, media: Media | None = None) -> None:
-        """Publish what is known now: without a verdict as `detected`, else in the verdict's state."""
+    def keep(self, media: FlashMedia | None) -> None:
+        """Take the media of the flash, which is over."""
+        self._media = media
+
+    def detect(self, candidate: Candidate) -> None:
+        """Publish what is known at the onset."""
         with self._lock:
-            number = 1 if self._last is None else self._last.revision + 1
-            flash = _flash(candidate, verdict, media or Media(), number, self._file)
-            if self._last is not None:
-                flash = msgspec.structs.replace(flash, changed=changed_keys(self._last, flash))
-            self._last = flash
-            self._publish(flash)
+            self._tell(_flash(candidate, None, Media(), self._file))
+
+    def judge(self, candidate: Candidate, verdict: Verdict) -> None:
+        """Publish the verdict, with the media that are there by now."""
+        with self._lock:
+            media = Media() if self._media is None else self._media.decide(verdict)
+            self._tell(_flash(candidate, verdict, media, self._file))
+
+    # What waits for a clip, detector.output.clip_files.ClipTaker
+
+    @property
+    def flash_id(self) -> str:
+        """Id of the flash."""
+        return self._kept.flash_id
+
+    @property
+    def onset_seconds(self) -> float:
+        """Its start on the source's clock."""
+        return self._kept.onset_seconds
+
+    @property
+    def utc_offset(self) -> float | None:
+        """UTC less the source's clock; None where UTC is not known."""
+        return self._kept.utc_offset
+
+    @property
+    def clip_name(self) -> str:
+        """Path of its clip in the run's folder, without its ending."""
+        return self._kept.clip_name
+
+    @property
+    def wants_clip(self) -> bool:
+        """Whether it was not rejected."""
+        return self._kept.wants_clip
+
+    def attach(self, clip: AttachedClip) -> None:
+        """Add the clip, and publish that where the verdict is known."""
+        with self._lock:
+            media = self._kept.attach(clip)
+            if media is not None and self._last is not None and media != self._last.media:
+                latency = round((time.monotonic() - clip.arrival) * 1000.0, 1)
+                self._tell(msgspec.structs.replace(self._last, media=media, latency_ms=latency))
+
+    @property
+    def _kept(self) -> FlashMedia:
+        assert self._media is not None  # noqa: S101 - only a flash with media waits for a clip
+        return self._media
+
+    def _tell(self, flash: Flash) -> None:
+        last = self._last
+        if last is not None:
+            flash = msgspec.structs.replace(flash, revision=last.revision + 1)
+            flash = msgspec.structs.replace(flash, changed=changed_keys(last, flash))
+        self._last = flash
+        self._publish(flash)
 
 
 class SourceDetector:
@@ -70,9 +129,9 @@ class SourceDetector:
     Args:
         prefilter: fresh, for this source alone.
         verifier: the queue of the verifier, shared by all sources.
-        publish: called with every revision, from this thread or from the verifier's.
+        publish: called with every revision, from this thread, the verifier's or the one that writes clips.
         media: where stills and clips go, or None.
-        source: the video or camera itself, which clips are cut from.
+        clips: cuts the clips of this source, or None.
         file: what events call the recording; None for a live camera.
     """
 
@@ -83,20 +142,20 @@ class SourceDetector:
         publish: Callable[[Flash], None],
         *,
         media: MediaWriter | None = None,
-        source: ClipSource | None = None,
+        clips: ClipPlanner | None = None,
         file: str | None = None,
     ) -> None:
         self._prefilter = prefilter
         self._verifier = verifier
         self._publish = publish
         self._media = media
-        self._source = source
         self._file = file
-        self._open: dict[str, FlashRevisions] = {}
         self._frames = 0
         self._damaged = 0
         self._intervals: list[float] | None = []  # None once they were judged
         self._last_seconds: float | None = None
+        self._clips = clips
+        self._open: dict[str, tuple[FlashRevisions, float]] = {}
 
     def push(self, frame: Frame) -> None:
         """Take the next frame."""
@@ -106,6 +165,8 @@ class SourceDetector:
             self._judge_rate(frame, self._intervals)
         for candidate in self._prefilter.push(frame):
             self._take(candidate)
+        if self._clips is not None:
+            self._clips.advance(frame, min((start for _, start in self._open.values()), default=None))
 
     def _judge_rate(self, frame: Frame, intervals: list[float]) -> None:
         """Say once where frames are too far apart to see how suddenly a light comes."""
@@ -125,20 +186,22 @@ class SourceDetector:
             )
 
     def finish(self) -> None:
-        """The source has ended, or is away for now: close what is open."""
+        """The source has ended, or is away for now: close what is open, and cut the clips as far as they came."""
         for candidate in self._prefilter.flush():
             self._take(candidate)
+        if self._clips is not None:
+            self._clips.finish()
 
     def _take(self, candidate: Candidate) -> None:
         if candidate.open:
-            record = self._open[candidate.id] = FlashRevisions(self._publish, self._file)
-            record.revise(candidate)
+            record = FlashRevisions(self._publish, self._file)
+            self._open[candidate.id] = record, candidate.start_seconds
+            record.detect(candidate)
             return
-        record = (
-            self._open.pop(candidate.id) if candidate.id in self._open else FlashRevisions(self._publish, self._file)
-        )
+        record, _ = self._open.pop(candidate.id, (FlashRevisions(self._publish, self._file), 0.0))
         # Taken now: the verifier may keep the candidate long after its source has forgotten these frames.
-        media = None if self._media is None else self._media.take(candidate, self._source)
+        media = None if self._media is None else self._media.take(candidate)
+        record.keep(media)
 
         # A camera's link may lose packets all the time; a file that is mostly damaged holds nothing to compare with.
         unsure = self._file is not None and bool(candidate.quality) and self._damaged > _MOST * self._frames
@@ -146,13 +209,14 @@ class SourceDetector:
         def answer(judged: Candidate, verdict: Verdict) -> None:
             if unsure and verdict.lightning:
                 verdict = msgspec.structs.replace(verdict, lightning=None, reason=_MOSTLY_DAMAGED)
-            verdict = _as_far_as_known(judged, verdict)
-            record.revise(judged, verdict, None if media is None else _decided(media, verdict))
+            record.judge(judged, _as_far_as_known(judged, verdict))
 
         # A file has time; a live camera never waits for a verifier.
         self._verifier.ask(candidate, answer, wait=self._file is not None)
         if media is not None:
-            media.stage()  # many may wait for a slow verifier: their clips would take the memory
+            media.stage()  # many may wait for a slow verifier: their stills would take the memory
+            if self._clips is not None and media.wants_clip:
+                self._clips.add(record, candidate.start_seconds, candidate.end_seconds)
 
 
 def _as_far_as_known(candidate: Candidate, verdict: Verdict) -> Verdict:
@@ -162,12 +226,8 @@ def _as_far_as_known(candidate: Candidate, verdict: Verdict) -> Verdict:
     return msgspec.structs.replace(verdict, lightning=None, reason=NOTHING_BEFORE)
 
 
-def _decided(media: CandidateMedia, verdict: Verdict) -> Media:
-    """Return where the stills and clips are; those of a rejected candidate are removed."""
-    return media.discard() if verdict.lightning is False else media.commit()
-
-
-def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, revision: int, file: str | None) -> Flash:
+def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, file: str | None) -> Flash:
+    """Return what is known of a candidate; its revision is counted by the caller."""
     onset = candidate.onset
     state: State = "detected" if verdict is None else verdict.state
     # The frame whose arrival decided this revision: the onset's for `detected`, the last one seen for the rest.
@@ -178,7 +238,7 @@ def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, revision
         camera=candidate.camera,
         file=file,
         state=state,
-        revision=revision,
+        revision=1,
         start_seconds=round(candidate.start_seconds, 6),
         peak_seconds=round(candidate.peak_seconds, 6),
         end_seconds=None if candidate.open else round(candidate.end_seconds, 6),

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -273,11 +274,34 @@ class EvidenceSettings(Section, frozen=True, kw_only=True):
     """What is kept of each flash in a run's folder."""
 
     clips: bool = True
-    """With --out: whether clips of flashes are kept (as they came, without re-encoding; of recordings with their
-    sound, of cameras without it), from so long before a flash, or from the key frame before that, to so long after
-    it, as far as it has come by then."""
+    """With --out: whether clips of flashes are kept, from so long before a flash, or from the key frame before that, to
+    so long after it, with their sound. They are copied as they came, or re-encoded where no browser would play them;
+    flashes whose clips would overlap share one."""
     before_seconds: Annotated[float, Meta(ge=0, le=60)] = 2.0
-    after_seconds: Annotated[float, Meta(ge=0, le=60)] = 0.5
+    after_seconds: Annotated[float, Meta(ge=0, le=60)] = 2.0
+    keep_days: Annotated[float, Meta(ge=0, le=36_500)] = 0.0
+    """Stills and clips written longer ago are removed; 0: they are kept for ever. Beyond this size (10^6 bytes; 0: no
+    bound) the oldest go first, of unverified flashes before confirmed ones; the newest always stays."""
+    keep_megabytes: Annotated[float, Meta(ge=0, le=1e9)] = 20_000.0
+
+
+class SiteSettings(Section, frozen=True, kw_only=True):
+    """Where the cameras are; the site's name is feed.site."""
+
+    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    """Degrees north and east (negative: south and west); stills hold them. Without them a still has no place."""
+    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    timezone: str = ""
+    """Local times are of this zone, e.g. "Europe/Vienna"; empty: this computer's."""
+
+    def __post_init__(self) -> None:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude belong together: give both or neither")
+        if self.timezone:
+            try:
+                ZoneInfo(self.timezone)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                raise ValueError(f"timezone {self.timezone!r} is not known; write for example Europe/Vienna") from None
 
 
 class FeedSettings(Section, frozen=True, kw_only=True):
@@ -322,6 +346,7 @@ class Settings(Section, frozen=True, kw_only=True):
     cascade: CascadeSettings = CascadeSettings()
     fused: FusedSettings = FusedSettings()
     evidence: EvidenceSettings = EvidenceSettings()
+    site: SiteSettings = SiteSettings()
     feed: FeedSettings = FeedSettings()
 
 

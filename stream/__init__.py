@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stream.capture.addresses import camera_name, redact
-    from stream.capture.clip_buffer import Clip
+    from stream.capture.clip_reencode import reencode_clip
+    from stream.capture.clip_writer import Clip
     from stream.capture.files.growing_file import GrowingFile, StandardInput
     from stream.capture.files.image_sequence import IMAGE_SUFFIXES, ImageSequence
     from stream.capture.files.joined_video import JoinedVideo, gap_after
@@ -42,7 +43,7 @@ _HOME = {
     "Camera": "capture.live.camera",
     "CameraStatus": "capture.status",
     "CaptureOptions": "capture.options",
-    "Clip": "capture.clip_buffer",
+    "Clip": "capture.clip_writer",
     "Clock": "capture.status",
     "Cursor": "feed.reassembly",
     "FeedCapabilities": "feed.protocol",
@@ -89,6 +90,7 @@ _HOME = {
     "read_history": "feed.journal_reader",
     "read_host_clock": "capture.timing.host_clock",
     "redact": "capture.addresses",
+    "reencode_clip": "capture.clip_reencode",
     "revoke_client": "feed.keys",
     "utc_text": "feed.message",
     "write_atomically": "feed.atomic_file",
@@ -147,6 +149,7 @@ __all__ = [
     "read_history",
     "read_host_clock",
     "redact",
+    "reencode_clip",
     "revoke_client",
     "utc_text",
     "write_atomically",

@@ -66,7 +66,8 @@ def default_toml() -> str:
         for field in msgspec.structs.fields(values):
             text = texts.get(field.name, "")
             parts += [f"# {line}\n" for line in textwrap.wrap(text, _WIDTH, break_on_hyphens=False)]
-            parts.append(f"{field.name} = {as_toml(getattr(values, field.name))}\n")
+            value = getattr(values, field.name)
+            parts.append(f"# {field.name} =\n" if value is None else f"{field.name} = {as_toml(value)}\n")
     return "".join(parts)
 
 

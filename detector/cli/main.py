@@ -18,10 +18,10 @@ from stream import StreamError, printable, redact
 
 
 class _Parser(argparse.ArgumentParser):
-    """Repeats what was typed wrong, but not a password in it."""
+    """Says in one line what was typed wrong, without a password in it; --help has the rest."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(redact(message)))
+        self.exit(2, f"{self.prog}: error: {printable(redact(message))} (see {self.prog} --help)\n")
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:

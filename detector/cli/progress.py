@@ -14,8 +14,10 @@ from rich.text import Text
 
 from detector.output.files import write_out
 from detector.output.tables import FlashCounter, FlashTable
-from detector.output.text import clock_text
+from detector.output.text import clock_text, plural
 from stream import CameraStatus, printable
+
+_OTHER_LINES = 3  # of a terminal, beside those of cameras: heads, the count of flashes, the cursor
 
 
 class ReplayProgress:
@@ -71,7 +73,7 @@ class ReplayProgress:
             return
         self._shown = now
         speed = seconds / max(1e-6, now - self._started)
-        flashes = f"{self._table.found} flashes"
+        flashes = plural(self._table.found, "flash", "flashes")
         self._bars.update(self._task, completed=seconds, speed=f"{speed:.1f}x", flashes=flashes)
 
     def end(self, problem: str | None) -> None:
@@ -104,17 +106,16 @@ def summary_line(table: FlashTable, files: int, watched_seconds: float, *, broke
         broken: so many files could not be watched to their end.
         told: whether rejected lights are shown somewhere.
     """
-    plural = "s" if files != 1 else ""
     but = f"; {broken} not watched to the end" if broken else ""
     where = " (rejected lights: --json, --out or tune)" if table.counts["rejected"] and not told else ""
-    return f"{table.summary()} in {clock_text(watched_seconds)[:-4]} of video from {files} file{plural}{but}{where}"
+    of = f"{clock_text(watched_seconds)[:-4]} of video from {plural(files, 'file')}"
+    return f"{table.summary()} in {of}{but}{where}"
 
 
 def stopped_line(tried: int, files: int, reached: str) -> str:
     """Return how many of `files` a replay that was stopped came to, and how far it got in the last one."""
-    plural = "s" if files != 1 else ""
     last = f", the last to {reached}" if tried else ""
-    return f"stopped early: {tried} of {files} file{plural}{last}"
+    return f"stopped early: {tried} of {plural(files, 'file')}{last}"
 
 
 class WatchDisplay:
@@ -142,26 +143,43 @@ class WatchDisplay:
             write_out(captured.get().encode())
 
     def show(self, statuses: Sequence[CameraStatus]) -> None:
-        """Draw the state of all cameras."""
+        """Draw the state of all cameras; where they are more than the terminal has lines, those in trouble first."""
         if self._live is None:
             return
-        table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
-        for name in ("camera", "state"):
-            table.add_column(name, no_wrap=True)
-        for name in ("frames/s", "frames", "damaged", "late", "skipped", "reconnects"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("last error", overflow="ellipsis", no_wrap=True, ratio=1)
-        colours = {"live": "green", "stalled": "yellow", "down": "red"}
-        for status in statuses:
-            table.add_row(
-                status.camera,
-                Text(status.state, style=colours.get(status.state, "")),
-                f"{status.fps:.1f}",
-                str(status.frames),
-                str(status.damaged),
-                str(status.late),
-                Text(str(status.skipped), style="red" if status.skipped else ""),
-                str(status.reconnects),
-                Text(printable(status.last_error or "")),
-            )
-        self._live.update(Group(table, Text(self._counter.summary(), style="bold")), refresh=True)
+        room = max(1, self._live.console.height - _OTHER_LINES)
+        shown = sorted(statuses, key=lambda status: status.state == "live")[:room] if len(statuses) > room else statuses
+        left = [status for status in statuses if status not in shown]
+        summary = Text(self._counter.summary(), style="bold")
+        if left:
+            live = sum(status.state == "live" for status in left)
+            more = "all of them live" if live == len(left) else f"{live} of them live"
+            summary = Text(f"and {plural(len(left), 'more camera')}, {more}; ").append_text(summary)
+        self._live.update(Group(_status_table(shown), summary), refresh=True)
+
+    def close(self, statuses: Sequence[CameraStatus]) -> None:
+        """Print the last state of every camera, where it was shown; call it after the block."""
+        if self._live is not None:
+            self._live.console.print(_status_table(statuses))
+
+
+def _status_table(statuses: Sequence[CameraStatus]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for name in ("camera", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("frames/s", "frames", "damaged", "late", "skipped", "reconnects"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("last error", overflow="ellipsis", no_wrap=True, ratio=1)
+    colours = {"live": "green", "stalled": "yellow", "down": "red"}
+    for status in statuses:
+        table.add_row(
+            status.camera,
+            Text(status.state, style=colours.get(status.state, "")),
+            f"{status.fps:.1f}",
+            str(status.frames),
+            str(status.damaged),
+            str(status.late),
+            Text(str(status.skipped), style="red" if status.skipped else ""),
+            str(status.reconnects),
+            Text(printable(status.last_error or "")),
+        )
+    return table

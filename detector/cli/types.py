@@ -2,7 +2,7 @@
 
 import argparse
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 
 _EARLIEST_START = datetime(1900, 1, 1, tzinfo=UTC).timestamp()
@@ -66,7 +66,29 @@ def utc_of(text: str) -> float:
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
-def start_of(text: str) -> float:
+class StartTime(float):
+    """Seconds since 1970, and whether they were given with a zone."""
+
+    zoned = True
+
+
+def unzoned_words(flag: str, seconds: float, zone: tzinfo | None) -> str:
+    """Return what a time without a zone was taken for, and how local time is written.
+
+    Args:
+        flag: that it was given with.
+        seconds: since 1970, as UTC.
+        zone: of local times; this computer's if None.
+    """
+    taken = datetime.fromtimestamp(seconds, UTC)
+    # The same figures as local time, which the user may have meant.
+    meant = taken.replace(tzinfo=zone) if zone is not None else taken.replace(tzinfo=None).astimezone()
+    return (
+        f"{flag} has no zone: taken as UTC, {taken:%Y-%m-%dT%H:%M:%S}Z; if it is local time, write {meant.isoformat()}"
+    )
+
+
+def start_of(text: str) -> StartTime:
     """Return the UTC of a recording's first frame, not only its day, in a year in which its last can be told too."""
     seconds = utc_of(text)
     with suppress(ValueError):
@@ -76,4 +98,6 @@ def start_of(text: str) -> float:
         )
     if not _EARLIEST_START <= seconds < _LATEST_START:
         raise argparse.ArgumentTypeError(f"{text!r} is not in the years 1900 to 8999")
-    return seconds
+    start = StartTime(seconds)
+    start.zoned = datetime.fromisoformat(text.strip().replace(" ", "T")).tzinfo is not None
+    return start

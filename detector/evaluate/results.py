@@ -10,6 +10,7 @@ from detector.candidate import Candidate
 from detector.errors import LabelsError
 from detector.evaluate.labels import Interval
 from detector.events import Flash, FlashMessage
+from detector.output.jsonl import run_files
 from stream import camera_name
 
 DEFAULT_STATES = ("confirmed", "unverified")
@@ -39,8 +40,15 @@ def read_results(path: Path) -> list[Flash]:
     Raises:
         LabelsError: it cannot be read, or a line is no event.
     """
-    file = path / "flashes.jsonl" if path.is_dir() else path
+    files = (run_files(path) or [path / "flashes.jsonl"]) if path.is_dir() else [path]
     last: dict[str, Flash] = {}
+    for file in files:
+        _read_into(last, file)
+    return list(last.values())
+
+
+def _read_into(last: dict[str, Flash], file: Path) -> None:
+    """Add the flashes of one file to `last`, by id."""
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
@@ -56,7 +64,6 @@ def read_results(path: Path) -> list[Flash]:
             raise LabelsError(f"{file}, line {number}: not an event of this program: {error}") from error
         if flash.id not in last or flash.revision >= last[flash.id].revision:
             last[flash.id] = flash
-    return list(last.values())
 
 
 def by_clip(

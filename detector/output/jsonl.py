@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from detector.events import FlashMessage, decode_flash_message
+from detector.events import Flash, FlashMessage, decode_flash_message
 from detector.output.files import make_folder, open_private
 
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class JsonlWriter:
         """
         file = self._open()
         while self._waiting:
-            _append(file, self._waiting[0])
+            append_line(file, self._waiting[0])
             self._waiting.popleft()
 
     def close(self) -> None:
@@ -88,8 +88,16 @@ def _is_at(file: FileIO, path: Path) -> bool:
         return False
 
 
-def _append(file: FileIO, line: bytes) -> None:
-    """Write `line` whole or not at all, and on a line of its own: half of one would spoil the next."""
+def append_line(file: FileIO, line: bytes) -> None:
+    """Write `line` whole or not at all, and on a line of its own: half of one would spoil the next.
+
+    Args:
+        file: opened for reading and appending, without a buffer.
+        line: with its end.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     end = os.fstat(file.fileno()).st_size
     if not _ends_a_line(file, end):
         line = b"\n" + line  # the power failed, or a run was killed, in the midst of the last one
@@ -111,6 +119,22 @@ def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:
         try:
             yield line, decode_flash_message(line)
         except msgspec.DecodeError:
+            continue
+
+
+def run_files(folder: Path) -> list[Path]:
+    """Return the files of flashes in a run's folder, in the order of time: flashes.jsonl, or one for each month."""
+    return sorted(folder.glob("flashes*.jsonl"))
+
+
+def run_lines(folder: Path) -> Iterator[Flash]:
+    """Yield the flashes in a run's folder, each revision that stands there; what cannot be read is left out."""
+    for path in run_files(folder):
+        try:
+            with path.open("rb") as lines:
+                for _, message in read_lines(lines):
+                    yield message.data
+        except OSError:
             continue
 
 

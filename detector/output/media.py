@@ -1,166 +1,237 @@
-"""What is kept of each flash to look at: a still of its brightest frame and a clip."""
+"""What is kept of each flash to look at: stills, a thumbnail, a clip and its strip."""
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePath
-from typing import Protocol
+from datetime import tzinfo
+from pathlib import Path, PurePosixPath
 
-import numpy as np
+import msgspec
 
 from detector.candidate import Candidate
 from detector.errors import OutputError
-from detector.events import Media
-from detector.output.files import make_folder, write_whole
-from detector.settings import EvidenceSettings
-from stream import Clip, Frame, VideoError, load_opencv
+from detector.events import Media, State, Verdict
+from detector.output.clip_files import AttachedClip, ClipWriter, SharedClip
+from detector.output.clips import ClipPlanner, ClipSource
+from detector.output.local_time import fixed_zone, site_zone
+from detector.output.media_folder import MediaFolder, inside, media_name
+from detector.output.quota import MediaQuota, Removed
+from detector.output.stills import StillFacts, StillKind, stills_of, with_exif
+from detector.settings import EvidenceSettings, SiteSettings
+from stream import VideoError
 
 _log = logging.getLogger(__name__)
 
-CLIPS = "clips"  # the folder of a run's clips, in the run's own
-_UNDECIDED = ".new"  # ends the name of a file until its verdict is there; what a killed run leaves is known by it
-_JPEG_QUALITY = 92
-_NOT_KEPT = (
-    "nothing of its time is kept to cut it from; after a jump of the time stamps or a new connection that begins with "
-    "the next key frame (set the camera to one every 1 or 2 s), and of a device nothing is kept"
-)
-
-
-class ClipSource(Protocol):
-    """A video or camera that keeps its last seconds."""
-
-    def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
-        """Return that time as a video file, or None where it is not kept."""
-        ...
+_ENDINGS = {"still": ".jpg", "brightest": ".brightest.jpg", "thumbnail": ".thumb.jpg", "strip": ".strip.jpg"}
+_OF_REJECTED = ("thumbnail",)
+"""What stays of a rejected light: enough for a person to overrule the verdict."""
 
 
 class MediaWriter:
-    """The folders `stills/` and `clips/` of a run.
+    """Makes and keeps the media of a run, in its folder.
 
-    Attributes:
-        lost: how many stills and clips could not be written.
-    """
-
-    def __init__(self, folder: Path, settings: EvidenceSettings) -> None:
-        self.lost = 0
-        self._folder = folder
-        self._settings = settings
-
-    def take(self, candidate: Candidate, source: ClipSource | None) -> "CandidateMedia":
-        """Return still and clip of a closed candidate; call it while its source still has them. It never raises."""
-        problems: list[str] = []
-        still = clip = None
-        with _costing_no_event("still", problems):
-            # A close stroke may turn a whole frame white: the brightest one that shows something tells more.
-            still = encode_still(candidate.clear or candidate.peak)
-        with _costing_no_event("clip", problems):
-            if source is not None and self._settings.clips:
-                start = candidate.start_seconds - self._settings.before_seconds
-                clip = source.cut(start, candidate.end_seconds + self._settings.after_seconds)
-                if clip is None or clip.start_seconds >= candidate.end_seconds:
-                    clip = None
-                    problems.append(f"without its clip: {_NOT_KEPT}")
-        return CandidateMedia(self, candidate.id, still, clip, tuple(problems))
-
-    def stage(self, flash_id: str, still: bytes | None, clip: Clip | None) -> Media:
-        """Write still and clip under names that say that nothing is decided; return their paths in the run's folder.
-
-        What cannot be written is logged: a full disk must not cost the event itself.
-        """
-        return Media(
-            still=None if still is None else self._write("stills", f"{flash_id}.jpg", still),
-            clip=None if clip is None else self._write(CLIPS, f"{flash_id}.{clip.container}", clip.data),
-        )
-
-    def commit(self, staged: Media) -> Media:
-        """Give files that were staged their own names; what cannot be renamed is logged."""
-        return Media(still=self._rename(staged.still), clip=self._rename(staged.clip))
-
-    def remove(self, media: Media) -> None:
-        """Remove still and clip; what cannot be removed is logged."""
-        try:
-            remove_media(self._folder, media)
-        except OSError as error:
-            _log.error("%s: cannot be removed: %s", error.filename, error.strerror)
-
-    def _write(self, kind: str, name: str, data: bytes) -> str | None:
-        path = self._folder / kind / name.replace(":", "")
-        staged = path.with_name(f"{path.name}{_UNDECIDED}")
-        try:
-            make_folder(path.parent)
-            write_whole(staged, [data])
-        except OSError as error:
-            self.lost += 1
-            _log.error("%s: cannot write the %s: %s", path, kind[:-1], error.strerror)
-            return None
-        return f"{kind}/{staged.name}"
-
-    def _rename(self, staged: str | None) -> str | None:
-        if staged is None:
-            return None
-        kept = staged.removesuffix(_UNDECIDED)
-        try:
-            (self._folder / staged).replace(self._folder / kept)
-        except OSError as error:
-            self.lost += 1
-            _log.error("%s: cannot be renamed to %s: %s", self._folder / staged, PurePath(kept).name, error.strerror)
-            return None
-        return kept
-
-
-class CandidateMedia:
-    """Still and clip of a candidate: in memory, then staged on disk, then committed or discarded, by any thread.
-
-    Attributes:
-        still: the still's bytes while they are in memory.
-        clip: the clip while it is in memory.
-        problems: why a still or clip is missing; logged once, when the other is committed.
+    Args:
+        folder: of the run.
+        settings: what is kept, and how much.
+        site: what stills say of the place and its local time.
+        on_removed: told what had to go for want of room or because of its age.
     """
 
     def __init__(
-        self, writer: MediaWriter, flash_id: str, still: bytes | None, clip: Clip | None, problems: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        settings: EvidenceSettings,
+        site: SiteSettings | None = None,
+        on_removed: Callable[[Removed], None] | None = None,
     ) -> None:
-        self.still = still
-        self.clip = clip
+        self.folder = MediaFolder(folder)
+        self.site = site or SiteSettings()
+        self.zone = site_zone(self.site)
+        self._settings = settings
+        self._clips = ClipWriter(self.folder)
+        self._quota = MediaQuota(self.folder, settings)
+        self._on_removed = on_removed
+
+    @property
+    def lost(self) -> int:
+        """How many stills and clips could not be written."""
+        return self.folder.lost
+
+    def take(self, candidate: Candidate) -> "FlashMedia":
+        """Return the stills of a closed candidate; call it while its frames are there. It never raises."""
+        problems: list[str] = []
+        stills: dict[StillKind, bytes] = {}
+        with _costing_no_event("still", problems):
+            stills = stills_of(candidate)
+        return FlashMedia(self, candidate, stills, tuple(problems))
+
+    def planner(self, source: ClipSource, longest_flash_seconds: float, *, live: bool) -> ClipPlanner | None:
+        """Return what cuts the clips of one source; None where no clips are wanted."""
+        if not self._settings.clips:
+            return None
+        return ClipPlanner(source, self._clips, self._settings, longest_flash_seconds, live=live)
+
+    def keep(self, flash_id: str, state: State, media: Media) -> None:
+        """Count what a flash has by now, and make room where there is too much."""
+        removed = self._quota.add(flash_id, state, media)
+        if removed is not None and self._on_removed is not None:
+            self._on_removed(removed)
+
+    def drain(self) -> None:
+        """Wait until all clips are written."""
+        self._clips.drain()
+
+    def close(self) -> None:
+        """Write what waits, and end."""
+        self._clips.close()
+
+
+class FlashMedia:
+    """The media of one flash: in memory, then staged on disk, then committed or discarded, by any thread.
+
+    Attributes:
+        flash_id: id of the flash.
+        onset_seconds: its start on the source's clock.
+        utc_offset: UTC less the source's clock; None where UTC is not known.
+        clip_name: path of its clip in the run's folder, without its ending.
+        problems: why a still is missing; logged once, when it would have been committed.
+    """
+
+    def __init__(
+        self, writer: MediaWriter, candidate: Candidate, stills: dict[StillKind, bytes], problems: tuple[str, ...] = ()
+    ) -> None:
+        onset, shown = candidate.onset, candidate.clear or candidate.peak
+        self.flash_id = candidate.id
+        self.onset_seconds = candidate.start_seconds
+        self.utc_offset = None if onset.utc is None else onset.utc - onset.seconds
+        utc = None if self.utc_offset is None else candidate.start_seconds + self.utc_offset
+        self.clip_name = media_name(candidate.camera, candidate.id, candidate.start_seconds, utc)
         self.problems = problems
         self._writer = writer
-        self._flash_id = flash_id
-        self._written: Media | None = None  # None: only in memory
-        self._decided = False
+        self._facts = StillFacts(candidate.id, candidate.camera, candidate.peak_rise_levels, shown.utc)
+        self._in_memory: dict[str, bytes] = {kind: data for kind, data in stills.items()}  # noqa: C416 - other keys
+        self._there: dict[str, str] = {}  # kind: path in the run's folder, once it is committed
+        self._staged: dict[str, str] = {}
+        self._state: State | None = None
+        self._verdict: Verdict | None = None
+        self._clip: SharedClip | None = None
+        self._facts_of_clip = Media()
         self._lock = threading.Lock()
 
+    @property
+    def wants_clip(self) -> bool:
+        """Whether it was not rejected."""
+        return self._state != "rejected"
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether any of it is in memory."""
+        return bool(self._in_memory)
+
     def stage(self) -> None:
-        """Write them to where they wait for the decision, if that is still to come."""
+        """Write it to where it waits for the decision, if that is still to come."""
         with self._lock:
-            self._stage()
+            if self._state is None:
+                self._stage()
 
-    def commit(self) -> Media:
-        """Make them part of the run, if nothing was decided before; return where they are."""
+    def decide(self, verdict: Verdict) -> Media:
+        """Make it part of the run, or all but the thumbnail go, by the verdict; return what is there."""
         with self._lock:
-            media = self._stage()
-            if self._decided:
-                return media
-            for problem in self.problems:
-                _log.warning("%s: %s", self._flash_id, problem)
-            return self._decide(self._writer.commit(media))
-
-    def discard(self) -> Media:
-        """Remove them; return that they are nowhere."""
-        with self._lock:
-            if self._written is not None:
-                self._writer.remove(self._written)
-            return self._decide(Media())
-
-    def _stage(self) -> Media:
-        if self._written is None:
-            self._written = self._writer.stage(self._flash_id, self.still, self.clip)
-            self.still = self.clip = None
-        return self._written
-
-    def _decide(self, media: Media) -> Media:
-        self._written, self._decided, self.still, self.clip = media, True, None, None
+            if self._state is None and verdict.lightning is not False:
+                for problem in self.problems:
+                    _log.warning("%s: %s", self.flash_id, problem)
+            self._state, self._verdict = verdict.state, verdict
+            media = self._settle()
+        self._writer.keep(self.flash_id, verdict.state, media)
         return media
+
+    def attach(self, clip: AttachedClip) -> Media | None:
+        """Add the clip, or why there is none; return what is there, or None before the verdict."""
+        with self._lock:
+            self._clip, self._facts_of_clip = clip.file, clip.media
+            if clip.strip is not None:
+                self._in_memory["strip"] = clip.strip.data
+                self._facts_of_clip = msgspec.structs.replace(clip.media, strip_seconds=clip.strip.seconds)
+            if clip.file is None and self._state not in (None, "rejected"):
+                _log.warning("%s: %s", self.flash_id, clip.media.note)
+            if self._state is None:
+                self._stage()
+                return None
+            media, state = self._settle(), self._state
+        self._writer.keep(self.flash_id, state, media)
+        return media
+
+    def _stage(self) -> None:
+        for kind, data in self._in_memory.items():
+            name = f"{self.clip_name}{_ENDINGS[kind]}"
+            if self._writer.folder.stage(name, data, kind) is None:
+                self._staged[kind] = name
+        self._in_memory.clear()
+
+    def _settle(self) -> Media:
+        """Commit or remove each file by the state, and return what is there."""
+        rejected = self._state == "rejected"
+        for kind in _ENDINGS:
+            if rejected and kind not in _OF_REJECTED:
+                self._discard(kind)
+            elif kind in self._in_memory or kind in self._staged or kind in self._there:
+                self._commit(kind)
+        note = "; ".join(filter(None, (*self.problems, self._facts_of_clip.note))) or None
+        if rejected:
+            if self._clip is not None:
+                self._clip.drop(self.flash_id)
+                self._clip = None
+            return Media(thumbnail=self._there.get("thumbnail"))
+        clip = None if self._clip is None else self._clip.keep()
+        facts = self._facts_of_clip
+        return Media(
+            still=self._there.get("still"),
+            brightest=self._there.get("brightest"),
+            thumbnail=self._there.get("thumbnail"),
+            clip=clip,
+            clip_start_seconds=facts.clip_start_seconds if clip else None,
+            clip_end_seconds=facts.clip_end_seconds if clip else None,
+            strip=self._there.get("strip"),
+            strip_seconds=facts.strip_seconds if "strip" in self._there else (),
+            note=note,
+        )
+
+    def _commit(self, kind: str) -> None:
+        folder, name = self._writer.folder, f"{self.clip_name}{_ENDINGS[kind]}"
+        data = self._in_memory.pop(kind, None)
+        staged = self._staged.pop(kind, None)
+        described = None
+        if kind in ("still", "brightest"):
+            jpeg = data if data is not None else folder.read(name)
+            described = None if jpeg is None else self._described(jpeg)
+        if described is not None or data is not None:
+            done = folder.write(name, described or data or b"", kind) or (
+                staged is not None and folder.commit(name, kind)
+            )
+        else:
+            done = folder.commit(name, kind) if staged is not None else kind in self._there
+        if done:
+            self._there[kind] = name
+        elif staged is not None or data is not None:
+            self._there.pop(kind, None)
+
+    def _discard(self, kind: str) -> None:
+        self._in_memory.pop(kind, None)
+        for place in (self._staged, self._there):
+            name = place.pop(kind, None)
+            if name is not None:
+                self._writer.folder.remove(name)
+
+    def _described(self, jpeg: bytes) -> bytes | None:
+        """Return the still with what it says of itself; None where that cannot be written down."""
+        writer = self._writer
+        try:
+            zone: tzinfo = fixed_zone(self._facts.utc or 0.0, writer.zone)
+            return with_exif(jpeg, self._facts, self._verdict, writer.site, zone)
+        except Exception as error:  # noqa: BLE001 - a still without its description is worth more than none
+            _log.warning("%s: its still does not say what it shows: %s: %s", self.flash_id, type(error).__name__, error)
+            return None
 
 
 @contextmanager
@@ -174,22 +245,15 @@ def _costing_no_event(kind: str, problems: list[str]) -> Iterator[None]:
         problems.append(f"without its {kind}: {type(error).__name__}: {error}")
 
 
+def media_paths(media: Media) -> tuple[str, ...]:
+    """Return the paths of all files of a flash, relative to the run's folder."""
+    named = (media.still, media.brightest, media.thumbnail, media.clip, media.strip)
+    return tuple(name for name in named if name is not None)
+
+
 def remove_media(folder: Path, media: Media) -> None:
-    """Remove still and clip of a flash from a run's folder, and nothing that lies elsewhere.
-
-    Raises:
-        OSError: one cannot be removed.
-    """
-    for kind, made in (("stills", media.still), (CLIPS, media.clip)):
-        if made is not None:
-            (folder / kind / PurePath(made).name).unlink(missing_ok=True)
-
-
-def encode_still(frame: Frame) -> bytes:
-    """Return `frame`, upright and in full size, as the bytes of a JPEG file."""
-    cv2 = load_opencv()
-    image = np.ascontiguousarray(frame.rgb()[..., ::-1])
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    if not done:
-        raise OutputError(f"{frame.camera}: OpenCV could not encode a {image.shape[1]}x{image.shape[0]} still")
-    return bytes(data)
+    """Remove the media of a flash from a run's folder, with the folders left empty, and nothing that lies elsewhere."""
+    files = MediaFolder(folder)
+    for name in media_paths(media):
+        if inside(folder, name) is not None and ".." not in PurePosixPath(name).parts:
+            files.remove(name)

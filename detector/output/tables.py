@@ -4,11 +4,13 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import tzinfo
 
 from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 
 from detector.events import Flash, flash_in
+from detector.output.local_time import local_text
 from detector.output.text import clock_text, plain_utc
 from stream import WireMessage, printable
 
@@ -88,10 +90,15 @@ class FlashCounter:
 
 
 class FlashTable(FlashCounter):
-    """Counts flashes, and keeps their last revisions for a table."""
+    """Counts flashes, and keeps their last revisions for a table.
 
-    def __init__(self) -> None:
+    Args:
+        zone: of local times; this computer's if omitted.
+    """
+
+    def __init__(self, zone: tzinfo | None = None) -> None:
         super().__init__()
+        self._zone = zone
         self._flashes: dict[str, Flash] = {}
 
     def _take(self, flash: Flash) -> None:
@@ -105,14 +112,20 @@ class FlashTable(FlashCounter):
             key=lambda flash: (flash.file or "", flash.start_seconds),
         )
         columns = {head: [text_of(flash) for flash in flashes] for head, text_of in _COLUMNS.items()}
-        if not any(columns["UTC"]):
-            del columns["UTC"]
+        if any(columns["UTC"]):
+            columns["local"] = [_local(flash, self._zone) for flash in flashes]
+        else:
+            del columns["UTC"], columns["local"]
         return fitted_table(
             columns,
             width,
-            left_out=("area", "rise", "pulses", "seconds", "sure", "UTC"),
+            left_out=("area", "rise", "pulses", "seconds", "local", "sure", "UTC"),
             right=("seconds", "pulses", "rise", "area", "sure"),
         )
+
+
+def _local(flash: Flash, zone: tzinfo | None) -> str:
+    return "" if flash.start_utc is None else local_text(flash.start_utc, zone)
 
 
 def _sure(flash: Flash) -> str:
@@ -124,6 +137,7 @@ _COLUMNS: dict[str, Callable[[Flash], str]] = {
     "file": lambda flash: printable(flash.file or flash.camera),
     "start": lambda flash: clock_text(flash.start_seconds),
     "UTC": lambda flash: "" if flash.start_utc is None else f"{plain_utc(flash.start_utc)}Z",
+    "local": lambda _flash: "",
     "state": lambda flash: flash.state,
     "seconds": lambda flash: "" if flash.duration_seconds is None else f"{flash.duration_seconds:.2f}",
     "pulses": lambda flash: str(len(flash.pulses)),

@@ -1,57 +1,131 @@
 """Flashes and messages as single lines: of `watch`, and of `subscribe` and `history`."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import tzinfo
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
 from detector.events import flash_in
+from detector.output.local_time import local_text
 from stream import Message, WireMessage, printable
 
 _STYLES = {"detected": "yellow", "confirmed": "bold green", "rejected": "dim", "unverified": "magenta"}
-_HEADER = (
-    f"{'number':>8}  {'published (UTC)':<23}  {'camera':<20} {'state':<11} {'start (UTC, else s)':<23} {'lasted':>8} "
-    f"{'rise':>6} {'prob.':>6}  id"
-)
+_GAP = 2  # between two columns
+_NAME_LEAST, _NAME_MOST = 8, 20  # columns of a camera's name
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of events: its head, its width, whether numbers stand to the right in it, and when it is left out.
+
+    Attributes:
+        head: over it.
+        width: characters.
+        text_of: what stands in it.
+        right: whether that stands to the right.
+        left_out: those with the highest number go first where a terminal has no room; 0: never.
+    """
+
+    head: str
+    width: int
+    text_of: Callable[[Message[dict[str, Any]]], str]
+    right: bool = False
+    left_out: int = 0
 
 
 class EventLines:
-    """Prints one line for each message, and the column heads before the first."""
+    """Prints one line for each message, and the column heads before the first, as wide as the terminal allows.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where; what is no terminal gets all columns.
+        zone: of local times; this computer's if omitted.
+    """
+
+    def __init__(self, console: Console, zone: tzinfo | None = None) -> None:
         self._console = console
+        self._columns = _columns_in(console.width if console.is_terminal else None, zone)
         self._headed = False
 
     def add(self, message: Message[dict[str, Any]]) -> None:
         """Print `message`; what it lacks stays blank."""
         if not self._headed:
             self._headed = True
-            self._console.print(Text(_HEADER, style="bold"), soft_wrap=True)
-        self._console.print(event_line(message), soft_wrap=True)
+            heads = [_cell(column.head, column) for column in self._columns]
+            self._print(heads, "bold")
+        self._print(
+            [_cell(column.text_of(message), column) for column in self._columns],
+            _STYLES.get(str(message.data.get("state", "")), ""),
+        )
+
+    def _print(self, cells: Sequence[str], style: str) -> None:
+        self._console.print(Text(printable((" " * _GAP).join(cells).rstrip()), style=style), soft_wrap=True)
 
 
-def event_line(message: Message[dict[str, Any]]) -> Text:
-    """Return one message: number, when, about what, state, start, length in s, rise in levels, probability, id.
+def _columns_in(width: int | None, zone: tzinfo | None) -> list[_Column]:
+    """Return the columns that fit into `width`, all where that is None; the camera's name gives way last."""
+    columns = _event_columns(zone)
+    if width is None:
+        return columns
+    for column in sorted((one for one in columns if one.left_out), key=lambda one: -one.left_out):
+        if _width_of(columns) - (_NAME_MOST - _NAME_LEAST) <= width:
+            break
+        columns.remove(column)
+    over = max(0, _width_of(columns) - width)
+    return [replace(one, width=max(_NAME_LEAST, one.width - over)) if one.head == "camera" else one for one in columns]
+
+
+def _width_of(columns: Sequence[_Column]) -> int:
+    return sum(column.width for column in columns) + _GAP * (len(columns) - 1)
+
+
+def _cell(text: str, column: _Column) -> str:
+    if column.head == "camera" and cell_len(text) > column.width:
+        text = f"{set_cell_size(text, column.width - 1)}…"
+    return text.rjust(column.width) if column.right else text.ljust(column.width)
+
+
+def _event_columns(zone: tzinfo | None) -> list[_Column]:
+    """Return all columns: number, when, about what, state, start, length in s, rise in levels, probability, id.
 
     The start is in UTC where that is known, else in seconds of the source's own clock.
     """
-    data = message.data
-    state = str(data.get("state", ""))
-    start_utc = data.get("start_utc")
-    verdict = data.get("verdict")
-    probability = verdict.get("probability") if isinstance(verdict, dict) else None
-    cells = (
-        f"{message.sequence:>8}",
-        f" {plain_utc(message.time):<23}",
-        f" {message.subject:<20}",
-        f"{state:<11}",
-        f"{plain_utc(start_utc):<23}" if isinstance(start_utc, str) else _number(data.get("start_seconds"), 23, 3),
-        _number(data.get("duration_seconds"), 8, 3),
-        _number(data.get("peak_rise_levels"), 6, 1),
-        _number(probability, 6, 2),
-        f" {data.get('id', message.type)}",
-    )
-    return Text(printable(" ".join(cells)), style=_STYLES.get(state, ""))
+
+    def start(message: Message[dict[str, Any]]) -> str:
+        utc = message.data.get("start_utc")
+        return plain_utc(utc) if isinstance(utc, str) else _number(message.data.get("start_seconds"), 3).rjust(23)
+
+    def local(message: Message[dict[str, Any]]) -> str:
+        utc = message.data.get("start_utc")
+        return local_text(utc if isinstance(utc, str) else message.time, zone)
+
+    def probability(message: Message[dict[str, Any]]) -> str:
+        verdict = message.data.get("verdict")
+        return _number(verdict.get("probability") if isinstance(verdict, dict) else None, 2)
+
+    def datum(key: str, digits: int) -> Callable[[Message[dict[str, Any]]], str]:
+        return lambda message: _number(message.data.get(key), digits)
+
+    return [
+        _Column("number", 8, lambda message: str(message.sequence), right=True),
+        _Column("published (UTC)", 23, lambda message: plain_utc(message.time), left_out=2),
+        _Column("camera", _NAME_MOST, lambda message: str(message.subject)),
+        _Column("state", 11, lambda message: str(message.data.get("state", ""))),
+        _Column("start (UTC, else s)", 23, start),
+        _Column("local", 14, local, left_out=3),
+        _Column("lasted", 8, datum("duration_seconds", 3), right=True, left_out=5),
+        _Column("rise", 6, datum("peak_rise_levels", 1), right=True, left_out=6),
+        _Column("prob.", 6, probability, right=True, left_out=4),
+        _Column("id", 36, lambda message: str(message.data.get("id", message.type)), left_out=7),
+    ]
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def clock_text(seconds: float) -> str:
@@ -60,16 +134,22 @@ def clock_text(seconds: float) -> str:
     return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{rest:06.3f}"
 
 
-def flash_line(message: WireMessage) -> Text | None:
-    """Return a message as the one line that `watch` prints; None for what is no flash or was only the start of one."""
+def flash_line(message: WireMessage, zone: tzinfo | None = None) -> Text | None:
+    """Return a message as the one line that `watch` prints; None for what is no flash or has no new state.
+
+    Args:
+        message: any message of the feed.
+        zone: of local times; this computer's if omitted.
+    """
     flash = flash_in(message)
-    if flash is None or flash.state == "detected":
+    if flash is None or flash.state == "detected" or (flash.changed and "state" not in flash.changed):
         return None
-    when = clock_text(flash.start_seconds) if flash.start_utc is None else f"{plain_utc(flash.start_utc)}Z"
+    when = clock_text(flash.start_seconds)
+    if flash.start_utc is not None:
+        when = f"{plain_utc(flash.start_utc)}Z ({local_text(flash.start_utc, zone)})"
     sure = "" if flash.verdict is None or flash.verdict.probability is None else f"  {flash.verdict.probability:.0%}"
     why = "" if flash.verdict is None or flash.verdict.reason is None else f"  {printable(flash.verdict.reason)}"
-    count = len(flash.pulses)
-    pulses = f"{count} pulse{'s' if count != 1 else ''}"
+    pulses = plural(len(flash.pulses), "pulse")
     colour = {"confirmed": "bold yellow", "rejected": "dim"}.get(flash.state, "")
     return Text.assemble(
         printable(f"{when}  {flash.camera}  "),
@@ -84,5 +164,5 @@ def plain_utc(utc: str) -> str:
     return utc[:23].replace("T", " ")
 
 
-def _number(value: object, width: int, digits: int) -> str:
-    return f"{value:>{width}.{digits}f}" if isinstance(value, int | float) else " " * width
+def _number(value: object, digits: int) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else ""

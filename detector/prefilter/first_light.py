@@ -29,8 +29,9 @@ _FALL_SECONDS = 0.09  # a last glow on the frame after it
 class FirstLight:
     """Watches the beginning of one source; a recorder may begin a file in the middle of a flash."""
 
-    def __init__(self, settings: PrefilterSettings, area: WatchedArea) -> None:
+    def __init__(self, settings: PrefilterSettings, area: WatchedArea, seed: str | None = None) -> None:
         self._settings = settings
+        self._seed = seed
         self._area = area
         self._frames: list[tuple[Frame, Grid]] = []
         self._done = False
@@ -104,7 +105,7 @@ class FirstLight:
     def _tracked(self, frames: Sequence[tuple[Frame, Grid]], first: FrameChange) -> Candidate | None:
         settings, scene = self._settings, first.scene
         tracker = CandidateTracker(
-            candidate_id(frames[0][0].camera, frames[0][0]),
+            candidate_id(frames[0][0].camera, frames[0][0], self._seed),
             FrameSelection(frames[0][0], None, ()),
             Baseline(
                 level=scene.level,

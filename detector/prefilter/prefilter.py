@@ -28,7 +28,13 @@ class Prefilter:
     """
 
     def __init__(
-        self, camera: str, settings: PrefilterSettings, mask: Sequence[Polygon] = (), region: Region | None = None
+        self,
+        camera: str,
+        settings: PrefilterSettings,
+        mask: Sequence[Polygon] = (),
+        region: Region | None = None,
+        *,
+        seed: str | None = None,
     ) -> None:
         """Watch a camera.
 
@@ -37,15 +43,17 @@ class Prefilter:
             settings: thresholds and times.
             mask: polygons ((x, y), ...) in shares 0..1 of the upright frame that are not watched.
             region: (left, top, right, bottom) in the same shares that alone is watched.
+            seed: names the run and the recording, so that the same ones give the same ids; None for ids of chance.
         """
         self._camera = camera
+        self._seed = seed
         self._settings = settings
         self._area = WatchedArea(mask, region)
         self._frames = FrameBuffer(settings.step_seconds)
         self._background = Background(step_seconds=settings.step_seconds, memory_seconds=settings.noise_memory_seconds)
         self._changes = ChangeDetector(settings, self._background, self._area)
         self._onsets = OnsetDetector(settings, self._frames)
-        self._first_light = FirstLight(settings, self._area)
+        self._first_light = FirstLight(settings, self._area, seed)
         self._tracker: CandidateTracker | None = None
         self._learner = SceneLearner(settings, self._background, self._area, self._frames)
         self._change: FrameChange | None = None
@@ -116,7 +124,7 @@ class Prefilter:
         """Open a candidate with `frame`."""
         settings = self._settings
         tracker = CandidateTracker(
-            candidate_id(self._camera, frame),
+            candidate_id(self._camera, frame, self._seed),
             FrameSelection(frame, self._frames.reference, self._frames.history),
             Baseline(
                 level=change.scene.level,

@@ -2,11 +2,13 @@
 
 import secrets
 from datetime import UTC, datetime
+from hashlib import blake2s
 
 import numpy as np
 
 from detector.candidate import Candidate, CandidateContext
 from detector.prefilter.blocks import Grid
+from detector.prefilter.fine_change import fine_luma
 from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.light_curve import (
     LightTrace,
@@ -17,17 +19,16 @@ from detector.prefilter.light_curve import (
     trim_plateau,
 )
 from detector.prefilter.lit_region import Baseline, LitRegion
+from detector.prefilter.structure import structure_of
 from stream import Frame
 
 # The glare that hides what burns in it is gone, and what burns is still there, when so much of the light is left.
 WANED_SHARE = 0.5
 # The frame "after" is taken this long into the dark: the last glow is gone, and clouds have hardly moved.
 AFTER_SECONDS = 0.15
-# A frame is blank if most of it is as bright as it can get: as bright as its brightest block, within so many levels,
-# and no darker than this (the white that cameras clip to is often tinted).
-BLANK_SHARE = 0.5
-BLANK_SPREAD_LEVELS = 4.0
-BLANK_LEVELS = 200.0
+# A frame shows clearly more than the brightest one where its lines stand out so much more, and by so many levels.
+CLEARER_FACTOR = 1.25
+CLEARER_LEVELS = 4.0
 # A new stroke adds at least this share of the light that is there already.
 RESTRIKE_SHARE = 0.2
 
@@ -40,7 +41,7 @@ class FrameSelection:
         reference: a frame from right before it, or None.
         history: thin frames of the last second before it.
         peak: the frame with the most light.
-        clear: the brightest lit frame that is not saturated all over, or None.
+        clear: the lit frame with the most structure, where that is clearly more than `peak` shows, or None.
         waning: the first lit frame after the peak with half its light or less, or None.
     """
 
@@ -49,24 +50,31 @@ class FrameSelection:
         self.reference = reference
         self.history = history
         self.peak = onset
-        self.clear: Frame | None = None
         self.waning: Frame | None = None
         self._after: Frame | None = None
         self._last = onset
         self._peak_light = 0.0
-        self._clear_light = 0.0
+        self._dark = None if reference is None else fine_luma(reference)
+        self._peak_structure = 0.0
+        self._clearest: Frame | None = None
+        self._most_structure = 0.0
+
+    @property
+    def clear(self) -> Frame | None:
+        """The lit frame with the most structure, where that is clearly more than `peak` shows."""
+        enough = max(CLEARER_FACTOR * self._peak_structure, self._peak_structure + CLEARER_LEVELS)
+        return self._clearest if self._most_structure >= enough else None
 
     @property
     def after(self) -> Frame | None:
         """The frame soon after the light went out; while it is lit, the last one; None where that is the peak."""
         return self._after or (self._last if self._last is not self.peak else None)
 
-    def update(self, frame: Frame, grid: Grid, light: float, dark_from: float | None) -> None:
+    def update(self, frame: Frame, light: float, dark_from: float | None) -> None:
         """Take in one frame.
 
         Args:
             frame: the frame.
-            grid: (rows, columns) its block luma.
             light: its light, levels times blocks.
             dark_from: seconds since when it is dark; None where it is lit.
         """
@@ -76,12 +84,14 @@ class FrameSelection:
                 self._after = frame
             return
         self._after = None
+        structure = structure_of(frame, self._dark)
         if light > self._peak_light:
             self._peak_light, self.peak, self.waning = light, frame, None
+            self._peak_structure = structure
         elif self.waning is None and light <= WANED_SHARE * self._peak_light:
             self.waning = frame
-        if light > self._clear_light and not _is_blank(grid):
-            self._clear_light, self.clear = light, frame
+        if structure > self._most_structure:
+            self._most_structure, self._clearest = structure, frame
 
 
 class CandidateTracker:
@@ -201,7 +211,7 @@ class CandidateTracker:
                 core_centroid=found.core_centroid,
             )
         )
-        self.frames.update(frame, grid, found.light, trace.dark_from)
+        self.frames.update(frame, found.light, trace.dark_from)
         self._plateau.update(joins=joins)
         self._quality.update(frame.quality)
 
@@ -278,16 +288,18 @@ class CandidateTracker:
         )
 
 
-def _is_blank(grid: Grid) -> bool:
-    """Return whether most of the frame is saturated, so that it shows nothing."""
-    white = max(BLANK_LEVELS, float(grid.max()) - BLANK_SPREAD_LEVELS)
-    return bool(np.count_nonzero(grid >= white) > BLANK_SHARE * grid.size)
+def candidate_id(camera: str, frame: Frame, seed: str | None = None) -> str:
+    """Return a name for a candidate that starts with `frame`, unique over cameras and runs.
 
-
-def candidate_id(camera: str, frame: Frame) -> str:
-    """Return a name for a candidate that starts with `frame`, unique over cameras and runs."""
+    Args:
+        camera: its name.
+        frame: the onset.
+        seed: with it the same onset has the same name again; None for a name of chance.
+    """
     if frame.utc is None:
         when = f"{frame.seconds:.3f}s"
     else:
         when = datetime.fromtimestamp(frame.utc, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-    return f"{camera}-{when}-{secrets.token_hex(2)}"
+    if seed is None:
+        return f"{camera}-{when}-{secrets.token_hex(2)}"
+    return f"{camera}-{when}-{blake2s(f'{seed}/{frame.seconds:.6f}'.encode(), digest_size=3).hexdigest()}"

@@ -22,7 +22,6 @@ VIDEO_SUFFIXES = frozenset(f".{name}" for name in _SUFFIXES.split())
 STANDARD_INPUT = "-"
 
 _LEAST_IMAGES = 10  # in one folder: fewer are snapshots, not what an all-sky camera took
-_RESULTS = "flashes.jsonl"  # beside it, stills/ and clips/ are results of an earlier run
 _DIGITS = re.compile(r"\d+")
 _NAMED_SKIPPED = 5  # files that are named in one line
 
@@ -39,11 +38,13 @@ class Recording:
         source: its file, its folder of images, its http(s) URL, or `-`.
         name: what events call it: a name of its own among the recordings of a run.
         parts: the segments that are read as one recording, where there are several; the first is `source`.
+        camera: the name of its camera, which no other one of a run has; made from the path if empty.
     """
 
     source: Path | str
     name: str
     parts: tuple[Path, ...] = ()
+    camera: str = ""
 
     @property
     def path(self) -> Path:
@@ -51,15 +52,19 @@ class Recording:
         return self.source if isinstance(self.source, Path) else Path(self.name)
 
 
-def find_videos(given: Sequence[Path | str], overwritten: Collection[Path] = ()) -> list[Recording]:
+def find_videos(
+    given: Sequence[Path | str], overwritten: Collection[Path] = (), out: Path | None = None
+) -> list[Recording]:
     """Return what is named, and the videos in the folders named (sub-folders too, nothing hidden), each once.
 
     A file in a folder is called by its path in there, another one by its name; if two would be called the same, all
-    are called by their paths as given. A folder in a folder with many images is one recording.
+    are called by their paths as given. A folder in a folder with many images is one recording. A folder that holds the
+    results of a run is left out, since clips of results are no recordings.
 
     Args:
         given: files and folders as paths; URLs and `-` as text.
-        overwritten: real paths of clips that this run removes; they are no recordings.
+        overwritten: real paths of clips in `out`; they are no recordings.
+        out: folder of this run's results, which may lie among its recordings.
 
     Raises:
         NoVideoFound: a folder has none.
@@ -72,7 +77,7 @@ def find_videos(given: Sequence[Path | str], overwritten: Collection[Path] = ())
             continue
         if Path(os.path.realpath(one)) in overwritten:
             raise UsageError(f"{one}: --overwrite would remove it, a clip of the earlier run; choose another --out")
-        files = _videos_in(one, overwritten) if one.is_dir() else [one]
+        files = _videos_in(one, overwritten, out) if one.is_dir() else [one]
         for path in files:
             short = path.relative_to(one) if path != one else Path(path.name or path.resolve().name)
             found.setdefault(os.path.realpath(path), (path, short))
@@ -123,12 +128,23 @@ def _follows(earlier: Recording, later: Recording, options: CaptureOptions) -> b
     return shapes[0] == shapes[1] and first.stem != second.stem
 
 
-def _videos_in(folder: Path, overwritten: Collection[Path]) -> list[Path]:
+def _videos_in(folder: Path, overwritten: Collection[Path], out: Path | None) -> list[Path]:
     """Return the recordings in a folder; what is none is counted and named in the log."""
+    results, own = results_in(folder), None if out is None else out.resolve()
+    if folder.resolve() in results and folder.resolve() != own:
+        raise NoVideoFound(
+            f"{folder}: holds the results of a run, and clips of results are no recordings; give the folder of the "
+            "recordings, or name the files"
+        )
     videos: list[Path] = []
     images: dict[Path, list[Path]] = {}
     others: list[Path] = []
-    for file in _files_in(folder):
+    files = list(_files_in(folder))
+    offered = [file for file in files if not _is_result(file, results, own)]
+    if len(offered) < len(files):
+        left = len(files) - len(offered)
+        _log.info("%s: left out %d files in folders that hold the results of a run", folder, left)
+    for file in offered:
         suffix = file.suffix.lower()
         if suffix in VIDEO_SUFFIXES:
             videos.append(file)
@@ -143,7 +159,7 @@ def _videos_in(folder: Path, overwritten: Collection[Path]) -> list[Path]:
         animated = [file for file in files if file.suffix.lower() == ".webp" and _is_animated(file)]
         stills = [file for file in files if file not in animated]
         recordings += animated
-        if len(stills) >= _LEAST_IMAGES and not (place.parent / _RESULTS).exists():
+        if len(stills) >= _LEAST_IMAGES:
             recordings.append(place)
         else:
             others += stills
@@ -155,6 +171,17 @@ def _videos_in(folder: Path, overwritten: Collection[Path]) -> list[Path]:
             f"{' '.join(sorted(VIDEO_SUFFIXES))}, images {' '.join(sorted(IMAGE_SUFFIXES))})"
         )
     return sorted(recordings)
+
+
+def _is_result(file: Path, results: Collection[Path], own: Path | None) -> bool:
+    """Return whether a file lies in a folder of results; recordings may lie in the folder `own` of this run's."""
+    above = {folder for folder in results if folder in file.resolve().parents}
+    return bool(above) and (above != {own} or file.suffix.lower() not in VIDEO_SUFFIXES)
+
+
+def results_in(folder: Path) -> set[Path]:
+    """Return the folders in `folder`, itself too, that hold the flashes of a run, as real paths."""
+    return {file.parent.resolve() for file in folder.rglob("flashes*.jsonl")}
 
 
 def _files_in(folder: Path) -> Iterator[Path]:

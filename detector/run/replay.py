@@ -92,6 +92,7 @@ def replay_files(
     options: ReplayOptions,
     progress: Progress,
     stop: Event,
+    finished: Callable[[Recording, str | None], None] = lambda _recording, _problem: None,
 ) -> Outcome:
     """Watch each of `recordings`; one that cannot be opened or breaks off keeps no other from being watched.
 
@@ -101,10 +102,11 @@ def replay_files(
         options: how they are replayed.
         progress: hears how it goes on.
         stop: ends the replay once set.
+        finished: told of each that was watched to its end, or why it was not, unless it was stopped.
     """
     problems: list[str] = []
     tried = 0
-    names = _CameraNames([str(recording.path) for recording in recordings])
+    names = _CameraNames([recording.camera or str(recording.path) for recording in recordings])
     for recording, camera in zip(recordings, names.given, strict=True):
         if stop.is_set():
             break
@@ -115,6 +117,7 @@ def replay_files(
             problems.append(problem)
         if not whole:
             break
+        finished(recording, problem)
     else:
         return Outcome(tuple(problems), tried, stopped=False)
     return Outcome(tuple(problems), tried, stopped=True)

@@ -3,13 +3,17 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Literal
 
 from detector.events import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
-from detector.output.media import ClipSource, MediaWriter
-from detector.pipeline import SourceDetector
+from detector.output.clips import ClipSource, history_seconds
+from detector.output.media import MediaWriter
+from detector.output.quota import Removed
+from detector.output.report.curves import STEP_SECONDS, RecordedPrefilter
+from detector.pipeline import CandidateSource, SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.run.cameras import CameraEntry
 from detector.run.recovery import recover_unresolved
@@ -29,6 +33,7 @@ from detector.verify.factory import choose_verifier
 from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import CameraStatus, FeedOptions, Publisher, WireMessage, read_host_clock
 
+_WATCH_STEP_SECONDS = 1.0  # of the light curve of cameras: a year of one takes some 250 MB
 _ASKING_NO_MODEL = (NullVerifier.name, PhotometricVerifier.name)
 
 _log = logging.getLogger(__name__)
@@ -66,9 +71,13 @@ def open_session(
         verifier, line = choose_verifier(settings)
         stack.callback(verifier.close)
         feed = stack.enter_context(Publisher(publish, schema=event_schema(), on_message=tell))
+        media = None
+        if out is not None:
+            on_removed = partial(_publish_removed, feed, settings.feed.site, line)
+            media = MediaWriter(out, settings.evidence, settings.site, on_removed)
+            stack.callback(media.close)
         # Entered last, left first: what it still answers is published before the feed is drained.
         batcher = stack.enter_context(Batcher(verifier, settings.batcher, stop))
-        media = None if out is None else MediaWriter(out, settings.evidence)
         yield Session(settings, feed, batcher, media, verifier_name=verifier.name, line=line)
 
 
@@ -78,6 +87,7 @@ class Session:
     Attributes:
         verifier_name: the verifier that was chosen.
         line: which verifier was chosen, and why.
+        run: names a replay that may be gone on with; the ids of its flashes follow from it. None for ids of chance.
     """
 
     def __init__(
@@ -96,6 +106,7 @@ class Session:
         self._feed = feed
         self._batcher = batcher
         self._media = media
+        self.run: str | None = None
 
     @property
     def asks_model(self) -> bool:
@@ -107,21 +118,32 @@ class Session:
 
         It is 0 where no clips are kept.
         """
-        evidence, prefilter = settings.evidence, settings.prefilter
-        if self._media is None or not evidence.clips:
-            return 0.0
-        longest = prefilter.max_candidate_seconds + prefilter.gap_seconds
-        return evidence.before_seconds + longest + evidence.after_seconds
+        return 0.0 if self._media is None else history_seconds(settings.evidence, _longest_flash(settings))
 
     def file_detector(self, name: str, file: str, source: ClipSource) -> SourceDetector:
         """Return a fresh detector for the recording that events call `file`, opened as `source`."""
-        prefilter = Prefilter(name, self._settings.prefilter)
-        return SourceDetector(prefilter, self._batcher, self._publish, media=self._media, source=source, file=file)
+        seed = None if self.run is None else f"{self.run}/{file}"
+        prefilter = Prefilter(name, self._settings.prefilter, seed=seed)
+        return self._detector(self._recorded(prefilter, name, file), source, self._settings, file)
 
     def camera_detector(self, entry: CameraEntry, source: ClipSource) -> SourceDetector:
         """Return a fresh detector for a live camera."""
         prefilter = Prefilter(entry.name, entry.settings.prefilter, mask=entry.mask, region=entry.region)
-        return SourceDetector(prefilter, self._batcher, self._publish, media=self._media, source=source)
+        return self._detector(self._recorded(prefilter, entry.name, None), source, entry.settings, None)
+
+    def _recorded(self, prefilter: Prefilter, name: str, file: str | None) -> CandidateSource:
+        """Return a prefilter whose light curve is kept in the run's folder, if there is one."""
+        if self._media is None:
+            return prefilter
+        step = _WATCH_STEP_SECONDS if file is None else STEP_SECONDS
+        return RecordedPrefilter(prefilter, self._media.folder.path, name, file, step)
+
+    def _detector(
+        self, prefilter: CandidateSource, source: ClipSource, settings: Settings, file: str | None
+    ) -> SourceDetector:
+        media = self._media
+        clips = None if media is None else media.planner(source, _longest_flash(settings), live=file is None)
+        return SourceDetector(prefilter, self._batcher, self._publish, media=media, clips=clips, file=file)
 
     @property
     def failure(self) -> BaseException | None:
@@ -134,8 +156,10 @@ class Session:
         return 0 if self._media is None else self._media.lost
 
     def drain(self) -> None:
-        """Wait until everything asked of the verifier is answered, or the run is stopped."""
+        """Wait until everything asked of the verifier is answered, or the run is stopped, and all clips are written."""
         self._batcher.drain()
+        if self._media is not None:
+            self._media.drain()
 
     def publish_camera(self, status: CameraStatus) -> None:
         """Publish the state of a camera."""
@@ -168,3 +192,21 @@ class Session:
             dataschema=FLASH_SCHEMA,
             data=flash,
         )
+
+
+def _longest_flash(settings: Settings) -> float:
+    """Return how long a candidate can last, seconds."""
+    return settings.prefilter.max_candidate_seconds + settings.prefilter.gap_seconds
+
+
+def _publish_removed(feed: Publisher, site: str, line: str, removed: Removed) -> None:
+    """Publish whose stills and clips had to go."""
+    data = SystemState(
+        state="media-removed",
+        cameras=(),
+        verifier=line,
+        flashes=removed.flash_ids,
+        megabytes=removed.megabytes,
+        reason=removed.why,
+    )
+    feed.publish(topic=SYSTEM_TOPIC, type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)

@@ -16,14 +16,24 @@ SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
 
 
 class SystemState(msgspec.Struct, frozen=True, kw_only=True):
-    """What `watch` says of itself: that it started or stopped, with which cameras and which verifier, and why that.
+    """What a run says of itself: that it started or stopped, or removed media that were too old or too many.
 
     Attributes:
+        state: what happened.
+        cameras: those that are watched.
+        verifier: which one judges, and why that.
         host_clock: whether this computer's clock is kept synchronised, its largest error in ms, and what was asked.
+        flashes: ids of the flashes whose media were removed.
+        megabytes: how much that was, 10^6 bytes.
+        reason: why they were removed, in words.
+        software: what says so.
     """
 
-    state: Literal["started", "stopped"]
+    state: Literal["started", "stopped", "media-removed"]
     cameras: tuple[str, ...]
     verifier: str
-    host_clock: HostClock
+    host_clock: HostClock | None = None
+    flashes: tuple[str, ...] = ()
+    megabytes: float | None = None
+    reason: str | None = None
     software: str = SOFTWARE

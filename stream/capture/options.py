@@ -37,6 +37,10 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         live_threads: decoder threads for a camera; more than one delays its frames.
         max_failed_fraction: a file of which more than this share does not decode is reported as damaged.
         max_pixels: frames of more pixels are refused, for want of memory; 8K has 33 million.
+        history_megabytes: so much of what came last each source keeps to cut clips from (10^6 bytes); where that is
+            less than they need, clips are shorter, and say so.
+        sound: whether clips of an RTSP camera have its sound, which is read over a session of its own; sound that MP4
+            does not take (G.711) is left out.
         tls_verify: whether the certificates of rtsps and https sources are checked.
         tls_ca_file: certificates to check against; empty = the system's.
 
@@ -66,8 +70,15 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     live_threads: Annotated[int, Meta(ge=1, le=64)] = 1
     max_failed_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.5
     max_pixels: Annotated[int, Meta(ge=10_000, le=1_000_000_000)] = 50_000_000
+    history_megabytes: Annotated[float, Meta(ge=1, le=100_000)] = 64.0
+    sound: bool = True
     tls_verify: bool = True
     tls_ca_file: str = ""
+
+    @property
+    def history_bytes(self) -> int:
+        """Return `history_megabytes` in bytes."""
+        return round(self.history_megabytes * 1e6)
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(type(self)):

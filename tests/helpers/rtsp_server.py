@@ -23,6 +23,13 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gio, GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: E402,F401 - versions come first
 
+SOUNDS = {
+    "mulaw": "! audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay name={name} pt=0",
+    "aac": "! audio/x-raw,rate=44100,channels=1 ! voaacenc ! aacparse ! rtpmp4gpay name={name} pt=97",
+    # A tick every second.
+    "opus": "wave=ticks ! audio/x-raw,rate=48000,channels=1 ! opusenc ! rtpopuspay name={name} pt=98",
+}
+
 
 @dataclass(frozen=True)
 class AccessUnit:
@@ -105,12 +112,13 @@ class Feeder(threading.Thread):
 class Camera(GstRtspServer.RTSPMediaFactory):
     """One shared live stream."""
 
-    def __init__(self, clip: Clip | None, *, audio: bool, udp_only: bool, log: Path | None) -> None:
+    def __init__(self, clip: Clip | None, *, audio: bool, sound: str, udp_only: bool, log: Path | None) -> None:
         super().__init__()
         self.clip = clip
         self.muted = False
         self.log = log.open("a", buffering=1) if log else None
-        self.set_shared(True)
+        # Of a shared stream of which another client takes the frames alone, this library gives nobody the sound.
+        self.set_shared(not (audio and clip is not None and sound != "mulaw"))
         self.set_latency(0)
         udp, tcp = GstRtsp.RTSPLowerTrans.UDP, GstRtsp.RTSPLowerTrans.TCP
         self.set_protocols(udp if udp_only else tcp | udp)
@@ -121,8 +129,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):
                 "aggregate-mode=zero-latency mtu=1400"
             )
         if audio:
-            tone = "audiotestsrc is-live=true ! audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay"
-            parts.append(f"{tone} name=pay{len(parts)} pt=0")
+            parts.append(f"audiotestsrc is-live=true {SOUNDS[sound].format(name=f'pay{len(parts)}')}")
         self.set_launch(f"( {' '.join(parts)} )")
         self.connect("media-configure", self._configured)
 
@@ -185,6 +192,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--auth", choices=("basic", "digest"), default="digest")
     parser.add_argument("--tls", type=Path, help="PEM with key and certificate: serve rtsps")
     parser.add_argument("--audio", action="store_true")
+    parser.add_argument("--sound", choices=tuple(SOUNDS), default="mulaw", help="with --audio: how it is coded")
     parser.add_argument("--udp-only", action="store_true", help="refuse RTP over TCP, as some old cameras do")
     parser.add_argument("--log", type=Path)
     return parser.parse_args()
@@ -194,7 +202,7 @@ def main() -> None:
     arguments = options()
     Gst.init(None)
     clip = Clip(arguments.clip) if arguments.clip else None
-    camera = Camera(clip, audio=arguments.audio, udp_only=arguments.udp_only, log=arguments.log)
+    camera = Camera(clip, audio=arguments.audio, sound=arguments.sound, udp_only=arguments.udp_only, log=arguments.log)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(arguments.port))

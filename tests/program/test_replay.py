@@ -89,6 +89,19 @@ def test_utc_of_every_flash_follows_from_the_start_that_was_given(
     assert first["start_utc"].startswith("2026-11-23T00:00:00.")
 
 
+def test_a_start_without_a_zone_is_said_to_be_taken_as_utc(
+    storm: tuple[Path, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["replay", str(storm[0]), "--json", "--quiet", "--set", "site.timezone=Europe/Vienna", "--start"]
+    assert main([*words, "2026-07-22 23:59:59"]) == 0
+    out, err = capfd.readouterr()
+    assert events_of(out)[0]["data"]["start_utc"].startswith("2026-07-23T00:00:00.")
+    assert "--start has no zone: taken as UTC, 2026-07-22T23:59:59Z" in err
+    assert "write 2026-07-22T23:59:59+02:00" in err
+    assert main([*words, "2026-07-22T23:59:59Z"]) == 0
+    assert "no zone" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("inputs", [["a.mp4", "b.mp4"], ["."]])
 def test_one_start_is_refused_for_several_files(
     inputs: list[str], storm: tuple[Path, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -204,9 +217,9 @@ def test_a_run_leaves_out_the_clips_that_it_overwrites_and_no_recordings_beside_
         assert main(["replay", str(tmp_path), "--out", str(tmp_path), "--json", "--overwrite"]) == 0
         out, err = capfd.readouterr()
         runs.append([event["data"]["file"] for event in events_of(out)])
-    assert runs == [["clips/storm.mp4"] * 4] * 2
-    assert "left out 2 clips of the run that is overwritten" in err
-    assert len(list((tmp_path / "clips").iterdir())) == 3
+    assert runs == [["clips/storm.mp4"] * 6] * 2
+    assert "left out 1 clips of the run that is overwritten" in err
+    assert len(list((tmp_path / "clips").iterdir())) == 1
 
 
 def test_results_are_never_lost_unless_told_to_overwrite_also_where_names_match(
@@ -219,7 +232,7 @@ def test_results_are_never_lost_unless_told_to_overwrite_also_where_names_match(
     words = ["--out", str(out), "--quiet"]
     assert main(["replay", str(tmp_path / "day1"), *words]) == 0
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    clip = next(path for path in before if path.parent.name == "clips")
+    clip = next(path for path in before if path.suffix == ".mp4")
     capfd.readouterr()
     assert main(["replay", str(tmp_path / "day2"), *words]) == 1
     assert "holds the flashes of an earlier run; choose another folder" in capfd.readouterr().err
@@ -334,7 +347,8 @@ def test_ctrl_c_finishes_what_is_open_and_reports_what_was_found(storm: tuple[Pa
         rest = events_of(process.stdout.read())
     assert process.returncode == 0
     assert first["data"]["state"] == "detected"
-    assert [event["data"]["id"] for event in rest] == [first["data"]["id"]]
+    assert {event["data"]["id"] for event in rest} == {first["data"]["id"]}
+    assert ["state" in event["data"]["changed"] for event in rest] == [True, False]
     assert len((out / "flashes.jsonl").read_text().splitlines()) == 1
 
 

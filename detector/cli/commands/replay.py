@@ -5,10 +5,15 @@ fast as they decode; a file that breaks off still has the flashes before the bre
 """
 
 import argparse
+import logging
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from threading import Event
+from typing import TextIO
+
+from rich.text import Text
 
 from detector.cli.console import progress_console, result_console
 from detector.cli.log import log_to_stderr
@@ -23,15 +28,21 @@ from detector.cli.options import (
 )
 from detector.cli.progress import ReplayProgress, stopped_line, summary_line
 from detector.cli.signals import stop_on_signals
-from detector.cli.types import count_of, folder_of, recording_at, seconds_of, start_of
+from detector.cli.types import count_of, folder_of, recording_at, seconds_of, start_of, unzoned_words
 from detector.errors import UsageError
+from detector.output.local_time import site_zone
 from detector.output.printer import print_event
-from detector.output.run_folder import RunFolder
 from detector.output.tables import FlashTable
+from detector.output.text import plural
 from detector.pipeline import SourceDetector
-from detector.run.recordings import find_videos, join_segments
-from detector.run.replay import AnyVideo, ReplayOptions, replay_files
+from detector.run.recordings import Recording, find_videos, join_segments
+from detector.run.replay import AnyVideo, Outcome, ReplayOptions, replay_files
+from detector.run.replay_results import ReplayResults, replay_results
+from detector.run.run_record import Plan
 from detector.run.session import Session, open_session
+from detector.settings import Settings
+
+_log = logging.getLogger("lightning-detector")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,12 +58,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=folder_of,
         metavar="DIR",
-        help="write flashes.jsonl, stills/ and clips/ there, and flashes.csv at the end; refused where flashes are",
+        help="write flashes.jsonl, stills and clips (a folder a camera) there, flashes.csv and report.html at the end; "
+        "refused where flashes are",
     )
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="with --out: remove the flashes of an earlier run there, stills and clips too, when this one begins",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="with --out: go on with the run there: files that are finished, and unchanged since, are skipped",
+    )
+    parser.add_argument(
+        "--add",
+        action="store_true",
+        help="with --out: add what these inputs hold to the results there, as of a second card",
     )
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON instead of the table")
     parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
@@ -65,9 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start",
         type=start_of,
-        metavar="UTC",
-        help="when the first frame of the one file was taken, e.g. 2026-11-22T21:29:03.5Z; otherwise its creation "
-        "time, if any",
+        metavar="TIME",
+        help="when the first frame of the one file was taken, e.g. 2026-11-22T21:29:03.5Z or "
+        "2026-11-22T22:29:03.5+01:00 (without an offset: UTC); otherwise its creation time, if any",
     )
     parser.add_argument(
         "--stream",
@@ -91,27 +113,32 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay, and say what was found; 1 if a file could not be watched to its end or a result not be written."""
     log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
-    if arguments.overwrite and arguments.out is None:
-        raise UsageError("--overwrite: without --out nothing is written; give the folder, or leave out --overwrite")
-    folder = None if arguments.out is None else RunFolder(arguments.out, overwrite=arguments.overwrite)
-    recordings = find_videos(arguments.inputs, () if folder is None else folder.clips)
+    results = _results_of(arguments, settings)
+    recordings = find_videos(arguments.inputs, () if results is None else results.folder.clips, arguments.out)
     if arguments.joined:
         recordings = join_segments(recordings, settings.capture)
+    plan = Plan(recordings) if results is None else results.plan(recordings)
+    recordings, skipped = plan.recordings, plan.skipped
     count = len(recordings)
     if arguments.start is not None and count > 1:
         raise UsageError(
             f"--start is the time of one file, but there are {count}: replay each with a --start of its own"
         )
-    table = FlashTable()
+    zone = site_zone(settings.site)
+    if arguments.start is not None and not arguments.start.zoned:
+        _log.warning("%s", unzoned_words("--start", arguments.start, zone))
+    table = FlashTable(zone)
     console = progress_console()
     listeners = [table.add, *([print_event] if arguments.json else [])]
     with ExitStack() as stack:
-        if folder is not None:
-            listeners.append(stack.enter_context(closing(folder)).add)
+        if results is not None:
+            listeners.append(stack.enter_context(closing(results.folder)).add)
         stop = stack.enter_context(stop_on_signals(Event()))
         publish = publish_options(settings, arguments)
         session = stack.enter_context(open_session(settings, publish, listeners, out=arguments.out, stop=stop))
         warn_of_unasked_model(arguments, session.verifier_name, asks_model=session.asks_model)
+        if results is not None:
+            results.log.record.verifier, session.run = session.line, results.log.record.run
         # Lines of JSON and a moving bar on one terminal would tear each other apart.
         hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
         progress = stack.enter_context(ReplayProgress(console, count, table, quiet=hidden).shown())
@@ -121,29 +148,78 @@ def run(arguments: argparse.Namespace) -> int:
         options = ReplayOptions(
             settings.capture, arguments.realtime, arguments.start, history, arguments.follow, arguments.stream
         )
-        outcome = replay_files(recordings, partial(_file_detector, session, folder), options, progress, stop)
+        watching = partial(_file_detector, session, results, {one.name: one for one in recordings})
+        finished = _not_told if results is None else results.finish
+        outcome = replay_files(recordings, watching, options, progress, stop, finished)
         session.drain()
     if not arguments.json and table.found:
-        results = result_console()
-        results.print(table.table(results.width))
-    problems = len(outcome.problems)
-    said = []
+        stdout = result_console()
+        stdout.print(table.table(stdout.width))
+    told = None if arguments.quiet else arguments.json or arguments.out is not None
+    _say_what_came_of_it(table, outcome, progress, told=told, count=count, skipped=skipped)
+    failed = session.lost_media > 0
+    if results is not None:
+        failed |= _end_results(results, sys.stderr if arguments.json else sys.stdout)
+    return 1 if outcome.problems or failed else 0
+
+
+def _say_what_came_of_it(
+    table: FlashTable, outcome: Outcome, progress: ReplayProgress, *, told: bool | None, count: int, skipped: int
+) -> None:
+    """Say what was found (not where `told` is None), what was left out and what failed."""
+    console = progress_console()
+    problems, said = len(outcome.problems), []
     # "No flashes" is said only of what was watched: a failure must not read like a quiet night.
-    if not arguments.quiet and (problems < outcome.tried or table.counts):
-        told = arguments.json or arguments.out is not None
+    if told is not None and (problems < outcome.tried or table.counts):
         said.append(summary_line(table, outcome.tried, progress.watched_seconds, broken=problems, told=told))
     if outcome.stopped:
         said.append(stopped_line(outcome.tried, count, progress.reached))
+    if skipped:
+        said.append(f"{plural(skipped, 'file')} of an earlier run skipped")
     if said:
         console.print("; ".join(said), soft_wrap=True)
-    not_written = session.lost_media or (folder is not None and folder.failure is not None)
-    return 1 if problems or not_written else 0
+    if problems and count > 1:
+        lines = ["not watched to the end:", *(f"  {problem}" for problem in outcome.problems)]
+        console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _end_results(results: ReplayResults, where: TextIO) -> bool:
+    """Write the report and say where it is; return whether a result is missing."""
+    ended = results.end()
+    if ended is None:
+        return False
+    line, failure = ended
+    if failure is not None and failure is not results.folder.failure:
+        print(f"lightning-detector: {failure}", file=sys.stderr)
+    print(line, file=where)
+    return failure is not None
+
+
+def _results_of(arguments: argparse.Namespace, settings: Settings) -> ReplayResults | None:
+    """Return where results go, as the flags ask for; None without --out."""
+    modes = [name for name in ("overwrite", "resume", "add") if getattr(arguments, name)]
+    if len(modes) > 1:
+        raise UsageError(f"--{modes[0]} and --{modes[1]} exclude each other: give one of them")
+    if arguments.out is not None:
+        return replay_results(arguments.out, settings, **dict.fromkeys(modes, True))
+    if modes:
+        raise UsageError(f"--{modes[0]}: without --out nothing is written; give the folder, or leave out --{modes[0]}")
+    return None
+
+
+def _not_told(_recording: Recording, _problem: str | None) -> None:
+    """Take no note of a file that is finished."""
 
 
 def _file_detector(
-    session: Session, folder: RunFolder | None, camera: str, file: str, video: AnyVideo
+    session: Session,
+    results: ReplayResults | None,
+    recordings: Mapping[str, Recording],
+    camera: str,
+    file: str,
+    video: AnyVideo,
 ) -> SourceDetector:
-    """Return what finds the flashes of one file; the run's folder is made once there is something to watch."""
-    if folder is not None:
-        folder.begin()
+    """Return what finds the flashes of one file."""
+    if results is not None:
+        results.begin(recordings[file], camera)
     return session.file_detector(camera, file, video)

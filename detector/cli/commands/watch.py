@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from datetime import tzinfo
 from functools import partial
 from threading import Event
 
@@ -29,6 +30,7 @@ from detector.cli.progress import WatchDisplay
 from detector.cli.signals import stop_on_signals
 from detector.cli.types import folder_of, seconds_of
 from detector.errors import UsageError
+from detector.output.local_time import site_zone
 from detector.output.printer import EventPrinter, print_event
 from detector.output.run_folder import RunFolder
 from detector.output.tables import FlashCounter
@@ -53,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=folder_of,
         metavar="DIR",
-        help="write flashes.jsonl, stills/ and clips/ there, and flashes.csv at the end, together with what an earlier "
-        "watch wrote",
+        help="write flashes-2026-11.jsonl (one a month), stills and clips (a folder a camera) there, flashes.csv at "
+        "the end, together with what an earlier watch wrote",
     )
     parser.add_argument(
         "--json", action="store_true", help="print each event as a line of JSON instead of a short line"
@@ -80,13 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
     display = WatchDisplay(progress_console(), result_console(), counter, hidden=hidden)
     publish = publish_options(settings, arguments)
     only = publish.endpoint is None and publish.journal is None and arguments.out is None
-    printer = EventPrinter(print_event if arguments.json else _line_on(display), only=only)
+    printer = EventPrinter(print_event if arguments.json else _line_on(display, site_zone(settings.site)), only=only)
     listeners: list[Listener] = [counter.add, printer.add]
     with ExitStack() as stack:
         log_to_stderr(quiet=arguments.quiet)
         stop = stack.enter_context(stop_on_signals(Event()))
         folder = (
-            None if arguments.out is None else stack.enter_context(closing(RunFolder(arguments.out, keep_earlier=True)))
+            None
+            if arguments.out is None
+            else stack.enter_context(closing(RunFolder(arguments.out, keep_earlier=True, by_month=True)))
         )
         if folder is not None:
             listeners.append(folder.add)
@@ -104,7 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
         stack.enter_context(display.shown())
         pool = stack.enter_context(CameraPool(_specs(cameras, session), session.publish_camera).running())
         given_up = _watch(session, pool, display, stop, arguments, printer)
-        never_live = [worker.status for worker in pool.workers if not worker.status.frames]
+        last = [worker.status for worker in pool.workers]
+        never_live = [status for status in last if not status.frames]
         if session.failure is not None:
             raise session.failure
     if given_up:
@@ -117,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     if len(never_live) == len(cameras):
         return 1
     if not arguments.quiet:
+        display.close(last)
         progress_console().print(counter.summary())
     return 1 if session.lost_media or (folder is not None and folder.failure is not None) else 0
 
@@ -151,11 +157,11 @@ def _specs(cameras: Sequence[CameraEntry], session: Session) -> list[CameraSpec]
     ]
 
 
-def _line_on(display: WatchDisplay) -> Listener:
+def _line_on(display: WatchDisplay, zone: tzinfo | None) -> Listener:
     """Return a listener that shows each flash as a short line."""
 
     def listener(message: WireMessage) -> None:
-        line = flash_line(message)
+        line = flash_line(message, zone)
         if line is not None:
             display.say(line)
 

@@ -16,9 +16,9 @@ from detector.output.report.words import (
     how_timed,
     in_recording,
     length,
-    plural,
     time_of_day,
 )
+from detector.output.text import plural
 from stream import Clock
 
 _NOT_RECORDED = "This run did not record what it watched when; only its flashes are known."

@@ -177,6 +177,9 @@ def _told(results: RunResults, timeline: Timeline) -> list[ReportFlash]:
     with_clips = [(flash, path) for flash in results.flashes if (path := clips[flash.id].path) is not None]
     curves = results.flash_curves.items()
     starts = {key: curve.clip_start for key, curve in curves if curve.clip_start is not None}
+    for flash, _ in with_clips:
+        if flash.media.clip_start_seconds is not None:
+            starts[flash.id] = flash.media.clip_start_seconds - flash.start_seconds
     facts = clip_facts(folder, with_clips, starts)
     told = []
     for flash in results.flashes:

@@ -175,11 +175,6 @@ def percent(share: float) -> str:
     return f"{round(share * 100)}\N{NO-BREAK SPACE}%"
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def length(seconds: float) -> str:
     """Return a length of time as a person says it."""
     if seconds < 60:

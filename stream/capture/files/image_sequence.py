@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.capture.addresses import redact
-from stream.capture.clip_buffer import Clip
+from stream.capture.clip_writer import Clip
 from stream.capture.files.image_times import times_of
 from stream.capture.frame import Frame
 from stream.capture.opencv import load_opencv
@@ -74,9 +74,9 @@ class ImageSequence(ABC):
         """Refuse to be iterated again; nothing stays open."""
         self._closed = True
 
-    def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
+    def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
         """Return None: images are not cut as video."""
-        del start_seconds, end_seconds
+        del start_seconds, end_seconds, utc_offset
         return None  # noqa: PLR1711, RET501 - said for the type checker
 
     @abstractmethod

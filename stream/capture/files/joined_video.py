@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from stream.capture.addresses import camera_name, redact
-from stream.capture.clip_buffer import Clip
+from stream.capture.clip_writer import Clip
 from stream.capture.files.image_sequence import ImageSequence
 from stream.capture.files.image_times import name_time
 from stream.capture.files.video_file import Video
@@ -104,10 +104,14 @@ class JoinedVideo:
         """Close the segment that is open; it may be called twice."""
         self._video.close()
 
-    def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
+    def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
         """Return what was read of that time as a file, as far as it lies in the segment that is read."""
-        clip = self._video.cut(start_seconds - self._shift, end_seconds - self._shift)
-        return None if clip is None else replace(clip, start_seconds=clip.start_seconds + self._shift)
+        shift = self._shift
+        own = None if utc_offset is None else utc_offset + shift
+        clip = self._video.cut(start_seconds - shift, end_seconds - shift, own)
+        if clip is None:
+            return None
+        return replace(clip, start_seconds=clip.start_seconds + shift, end_seconds=clip.end_seconds + shift)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every frame of every segment, in order; may be iterated once.

@@ -10,7 +10,8 @@ import av
 from av.video.frame import VideoFrame
 
 from stream.capture.addresses import redact
-from stream.capture.clip_buffer import Clip, ClipBuffer
+from stream.capture.clip_buffer import ClipBuffer
+from stream.capture.clip_writer import Clip
 from stream.capture.files.container import (
     DEFAULT_RATE,
     LEAST_SIDE,
@@ -130,7 +131,7 @@ class Video:
             yield from current.decode(None)
         current.check_complete()
 
-    def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
+    def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
         """Return what was read of that time (the source's clock) as a file, from the key frame before it on.
 
         Call it while iterating. None where it is not kept any more.
@@ -138,7 +139,7 @@ class Video:
         Raises:
             VideoError: no container takes it.
         """
-        return self._pass.clips.cut(start_seconds, end_seconds)
+        return self._pass.clips.cut(start_seconds, end_seconds, utc_offset)
 
     def _next_pass(self) -> "_Pass":
         last = self._pass
@@ -162,7 +163,7 @@ class Video:
                 self._source.close()
             raise
         frames = _FrameBuilder(self.name, self.address, recording, self._options.jump_seconds, self._start_utc)
-        clips = ClipBuffer(self._history_seconds, recording.stream)
+        clips = ClipBuffer(self._history_seconds, recording.stream, self._options.history_bytes)
         grows = isinstance(self._source, GrowingFile) or is_playlist(self._source)
         return _Pass(recording, frames, clips, self._options, address=self.address, grows=grows)
 

@@ -10,13 +10,15 @@ from typing import Self
 from msgspec.structs import replace
 
 from stream.capture.addresses import in_one_word, redact
-from stream.capture.clip_buffer import Clip
+from stream.capture.clip_buffer import ClipBuffer
+from stream.capture.clip_writer import Clip
 from stream.capture.frame import Frame
 from stream.capture.live.backoff import ReconnectSchedule
 from stream.capture.live.connection import Connected, Connection, DecodedFrame, Disconnected, Item, Packet
 from stream.capture.live.device import DeviceConnection, is_device
 from stream.capture.live.network import NetworkConnection
 from stream.capture.live.packet_queue import PacketQueue
+from stream.capture.live.sound import CameraSound
 from stream.capture.options import CaptureOptions
 from stream.capture.status import CameraStatus, State
 from stream.capture.timing.decoder import LiveDecoder
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
 _STALLED_LIMITS = 5.0  # stall limits after which a silent old connection is given up
 _JOIN_SECONDS = 2.8
+_EARLIER_SECONDS = 1.0  # so much of a new connection; by then all clips of the one before are cut
 _SKIPPED_LOG_SECONDS = 60.0  # between two warnings that frames are skipped
 
 
@@ -85,22 +88,29 @@ class Camera:
         self._streams = 1
         self._clock_told: set[str] = set()
         self._own_login = threading.Event()
+        wanted = options.sound and history_seconds > 0 and self._address.lower().startswith(("rtsp://", "rtsps://"))
+        self._sound = CameraSound(name, self._address, options) if wanted else None
+        self._earlier: ClipBuffer | None = None  # of the connection before, for a flash that it was lost in
 
     @property
     def status(self) -> CameraStatus:
         """Return its state and counters; may be read from any thread."""
         return self._status
 
-    def cut(self, start_seconds: float, end_seconds: float) -> Clip | None:
+    def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
         """Return what came in that time (the camera's clock) as a file, from the key frame before it on.
 
-        Only of the present connection, and at most the last `history_seconds`. None where it is not kept any more.
+        At most the last `history_seconds`, and of the connection before the present one only what ends before that.
+        None where it is not kept any more.
 
         Raises:
             VideoError: no container takes it.
         """
         decoder = self._current.decoder if self._current is not None else None
-        return None if decoder is None else decoder.clips.cut(start_seconds, end_seconds)
+        clip = None if decoder is None else decoder.clips.cut(start_seconds, end_seconds, utc_offset)
+        if clip is None and self._earlier is not None:
+            return self._earlier.cut(start_seconds, end_seconds, utc_offset)
+        return clip
 
     def stop(self) -> None:
         """End the iteration; may be called from any thread; return at once."""
@@ -173,6 +183,10 @@ class Camera:
         for stamped in decoder.decode(item):
             if attempt is not self._current:
                 self._take_over(attempt)
+            elif self._earlier is not None and decoder.clips.kept_seconds >= _EARLIER_SECONDS:
+                self._earlier = None
+            if self._sound is not None and stamped.stamp is not None:
+                self._released += self._sound.advance(decoder.clips, stamped.stamp, stamped.arrival)
             now = time.monotonic()
             attempt.last_frame = item.arrival if item.delayed else now
             frame = self._assembler.frame(stamped, decoder)
@@ -224,6 +238,7 @@ class Camera:
     def _take_over(self, attempt: "_Attempt") -> None:
         """Use `attempt` from now on: it delivers frames."""
         if self._current is not None:
+            self._keep_clips(self._current)
             self._drop(self._current)
         if self._fresh is attempt:
             self._fresh = None
@@ -271,6 +286,8 @@ class Camera:
         words = str(error) if error is not None else f"{redact(self._address)}: the camera closed the connection"
         refused = isinstance(error, OpenError) and error.permanent
         was_current = attempt is self._current
+        if was_current:
+            self._keep_clips(attempt)
         self._drop(attempt)
         if was_current:
             self._current = None
@@ -303,6 +320,12 @@ class Camera:
                 return attempt
         return None
 
+    def _keep_clips(self, attempt: "_Attempt") -> None:
+        """Keep what came over a connection that is given up: a flash that it was lost in has its clip cut now."""
+        decoder = attempt.decoder
+        # A stream that holds the parameter sets itself goes with its connection.
+        self._earlier = None if decoder is None or not decoder.clips.outlives_its_source else decoder.clips
+
     def _drop(self, attempt: "_Attempt") -> None:
         attempt.connection.release()
         self._released = [c for c in self._released if not c.join(0)]
@@ -313,6 +336,8 @@ class Camera:
             if attempt is not None:
                 self._drop(attempt)
         self._current = self._fresh = None
+        if self._sound is not None:
+            self._released += self._sound.close()
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
+from av.audio.stream import AudioStream
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -99,6 +100,19 @@ class Disconnected:
     """
 
     error: StreamError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """One packet of sound as it came.
+
+    Attributes:
+        packet: the sound.
+        arrival: time.monotonic() when it came.
+    """
+
+    packet: "av.Packet[AudioStream]"
+    arrival: float
 
 
 Item = Connected | Packet | DecodedFrame | Disconnected

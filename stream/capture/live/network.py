@@ -36,6 +36,7 @@ RECEIVE_BYTES = 4 << 20
 
 _SHORT_ANSWER_BYTES = 4096  # less is no video: a few replies at most
 
+_RTSP = ("rtsp", "rtsps")
 _CONFIGURATION_RECORD = b"\x01"  # first byte of parameter sets of H.264 and H.265 kept apart from the packets
 _RECORDINGS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")  # a live one has no known size
 _MOST_AHEAD_SECONDS = 60.0  # of a playlist's packets; stamps further away begin anew
@@ -307,19 +308,23 @@ class _Pace:
 
 
 def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
-    scheme = address.partition("://")[0].lower()
-    chosen: dict[str, str] = {}
-    if scheme in ("rtsp", "rtsps"):
-        chosen = {
-            "allowed_media_types": "video",  # sound shifts the time stamps and hides frozen video
-            "reorder_queue_size": str(options.reorder_packets),  # set, so that losses over TCP are reported too
-            "max_delay": str(round(options.reorder_seconds * 1e6)),
-            "buffer_size": str(RECEIVE_BYTES),
-            "fpsprobesize": "0",  # a second faster to the first frame
-            "timeout": str(round(options.open_seconds * 1e6)),  # bounds closing, which the read limit does not
-        }
-        if options.transport == "auto":
-            chosen["rtsp_flags"] = "prefer_tcp"
-        else:
-            chosen["rtsp_transport"] = options.transport
+    if address.partition("://")[0].lower() in _RTSP:
+        return rtsp_options(address, options, "video")  # sound shifts the time stamps and hides frozen video
+    return open_options(address) | tls_options(address, options)
+
+
+def rtsp_options(address: str, options: CaptureOptions, media: str) -> dict[str, str]:
+    """Return how a session with an RTSP camera is opened for one kind of media, "video" or "audio"."""
+    chosen = {
+        "allowed_media_types": media,
+        "reorder_queue_size": str(options.reorder_packets),  # set, so that losses over TCP are reported too
+        "max_delay": str(round(options.reorder_seconds * 1e6)),
+        "buffer_size": str(RECEIVE_BYTES),
+        "fpsprobesize": "0",  # a second faster to the first frame
+        "timeout": str(round(options.open_seconds * 1e6)),  # bounds closing, which the read limit does not
+    }
+    if options.transport == "auto":
+        chosen["rtsp_flags"] = "prefer_tcp"
+    else:
+        chosen["rtsp_transport"] = options.transport
     return chosen | open_options(address) | tls_options(address, options)

@@ -83,7 +83,7 @@ class LiveDecoder:
             host: the error of this computer's clock; asked of the system if omitted.
         """
         name = opened.codec.name if opened.codec else "rawvideo"
-        self.clips = ClipBuffer(history_seconds, opened.template or opened.codec)
+        self.clips = ClipBuffer(history_seconds, opened.template or opened.codec, options.history_bytes)
         self.frame_seconds = opened.frame_seconds
         self.size: tuple[int, int] | None = None
         self.rotation = 0

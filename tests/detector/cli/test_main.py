@@ -159,3 +159,11 @@ def test_on_a_server_without_the_libraries_of_opencv_every_command_says_what_to_
     )
     assert "Traceback" not in done.stderr
     assert ("opencv" in done.stdout) == (command == "doctor")  # which goes on to say what else there is
+
+
+def test_what_is_typed_wrong_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["replay", "storm.mp4", "--start", "yesterday"])
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("lightning-detector replay: error: argument --start: 'yesterday' is not a time")
+    assert line.endswith("(see lightning-detector replay --help)")

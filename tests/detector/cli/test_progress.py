@@ -55,3 +55,19 @@ def test_a_file_that_never_began_adds_nothing_to_the_time_that_was_watched() -> 
         progress.end("bad.mp4: not a video")
     assert progress.watched_seconds == 2.0
     assert progress.reached == "0:00:00"
+
+
+def test_where_cameras_are_more_than_lines_those_in_trouble_are_shown_and_the_closing_table_has_all() -> None:
+    written = StringIO()
+    console = Console(file=written, force_terminal=True, no_color=True, width=120, height=10, highlight=False)
+    statuses = [CameraStatus(f"cam-{n:02d}", "down" if n == 28 else "live", frames=5) for n in range(30)]
+    display = WatchDisplay(console, console, FlashCounter())
+    with display.shown():
+        display.show(statuses)
+    shown = "\n".join(lines(written))
+    assert "cam-28" in shown
+    assert "cam-29" not in shown
+    assert "and 23 more cameras, all of them live; no flashes" in shown
+    display.close(statuses)
+    closing = lines(written)[-30:]
+    assert [line.split()[0] for line in closing] == [status.camera for status in statuses]

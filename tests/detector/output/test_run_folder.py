@@ -8,6 +8,7 @@ import tracemalloc
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -20,6 +21,9 @@ from detector.output.run_folder import RunFolder
 from detector.output.tables import FlashTable
 from detector.output.text import clock_text, flash_line
 from stream import WireMessage
+
+MONTH = "flashes-2026-11.jsonl"
+"""The file of the month in which the messages of these tests were published."""
 
 
 def flash(flash_id: str = "cam-1.000s-aaaa", state: str = "confirmed", revision: int = 2) -> Flash:
@@ -80,22 +84,22 @@ def test_results_are_on_disk_as_soon_as_a_flash_has_its_verdict(tmp_path: Path) 
 
 
 def test_a_watch_goes_on_where_an_earlier_one_was_cut_off(tmp_path: Path) -> None:
-    (tmp_path / "flashes.jsonl").write_bytes(body(flash("cam-a")) + b"\n" + body(flash("cam-b"))[:50] + b"\n")
-    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
+    (tmp_path / MONTH).write_bytes(body(flash("cam-a")) + b"\n" + body(flash("cam-b"))[:50] + b"\n")
+    with closing(RunFolder(tmp_path, keep_earlier=True, by_month=True)) as folder:
         folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-c"))))
-    lines = (tmp_path / "flashes.jsonl").read_bytes().splitlines()
+    lines = (tmp_path / MONTH).read_bytes().splitlines()
     assert [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines] == ["cam-a", "cam-c"]
 
 
 def ids(folder: Path) -> list[str]:
-    """The flashes that stand in a run's folder."""
-    lines = (folder / "flashes.jsonl").read_bytes().splitlines()
+    """The flashes that stand in the folder of a watch."""
+    lines = (folder / MONTH).read_bytes().splitlines()
     return [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines]
 
 
 def test_a_line_that_a_power_cut_left_unfinished_does_not_spoil_the_next(tmp_path: Path) -> None:
-    (tmp_path / "flashes.jsonl").write_bytes(body(flash("cam-a")) + b"\n" + body(flash("cam-b"))[:50])
-    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
+    (tmp_path / MONTH).write_bytes(body(flash("cam-a")) + b"\n" + body(flash("cam-b"))[:50])
+    with closing(RunFolder(tmp_path, keep_earlier=True, by_month=True)) as folder:
         folder.begin()
         folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-c"))))
     assert ids(tmp_path) == ["cam-a", "cam-c"]
@@ -106,23 +110,23 @@ def test_results_that_are_taken_away_during_a_watch_are_begun_anew(
     gone: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out, old = tmp_path / "out", tmp_path / "old.jsonl"
-    with closing(RunFolder(out, keep_earlier=True)) as folder:
+    with closing(RunFolder(out, keep_earlier=True, by_month=True)) as folder:
         folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-a"))))
-        (out / "flashes.jsonl").rename(old)
+        (out / MONTH).rename(old)
         if gone == "the folder deleted":
             out.rmdir()
         folder.add(WireMessage("ev.flash.cam", 2, body(flash("cam-b"))))
         folder.add(WireMessage("ev.flash.cam", 3, body(flash("cam-c"))))
     assert (ids(out), folder.failure) == (["cam-b", "cam-c"], None)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{out / 'flashes.jsonl'}: was moved or deleted while in use; further flashes go into a new file"
+        f"{out / MONTH}: was moved or deleted while in use; further flashes go into a new file"
     ]
 
 
 def test_two_watches_that_share_a_folder_lose_no_flash_when_one_ends(tmp_path: Path) -> None:
-    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
+    with closing(RunFolder(tmp_path, keep_earlier=True, by_month=True)) as folder:
         folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-a"))))
-        with closing(RunFolder(tmp_path, keep_earlier=True)) as other:
+        with closing(RunFolder(tmp_path, keep_earlier=True, by_month=True)) as other:
             other.add(WireMessage("ev.flash.cam", 1, body(flash("cam-b"))))
         folder.add(WireMessage("ev.flash.cam", 2, body(flash("cam-c"))))
     assert ids(tmp_path) == ["cam-a", "cam-b", "cam-c"]
@@ -130,17 +134,17 @@ def test_two_watches_that_share_a_folder_lose_no_flash_when_one_ends(tmp_path: P
 
 def test_the_end_of_a_watch_of_years_takes_little_memory(tmp_path: Path) -> None:
     kept = 10_000
-    with (tmp_path / "flashes.jsonl").open("wb") as file:
+    with (tmp_path / MONTH).open("wb") as file:
         file.writelines(body(flash(f"cam-{number % kept}")) + b"\n" for number in range(kept + 500))
-    size = (tmp_path / "flashes.jsonl").stat().st_size
+    size = (tmp_path / MONTH).stat().st_size
     tracemalloc.start()
     try:
-        with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
-            folder.begin()
+        with closing(RunFolder(tmp_path, keep_earlier=True, by_month=True)) as folder:
+            folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-0"))))
         assert tracemalloc.get_traced_memory()[1] < size / 3
     finally:
         tracemalloc.stop()
-    assert ids(tmp_path) == [f"cam-{number}" for number in range(kept)]
+    assert set(ids(tmp_path)) == {f"cam-{number}" for number in range(kept)}
     assert (tmp_path / "flashes.csv").read_bytes().count(b"\n") == kept + 1
 
 
@@ -148,7 +152,7 @@ def test_flashes_that_come_while_the_disk_is_full_follow_once_there_is_room(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     size = len(body(flash("cam-a"))) + 1
-    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
+    with closing(RunFolder(tmp_path, keep_earlier=True, by_month=True)) as folder:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size + size // 2, before[1]))
@@ -163,6 +167,43 @@ def test_flashes_that_come_while_the_disk_is_full_follow_once_there_is_room(
         folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-e"))))
     assert (ids(tmp_path), folder.failure) == ([f"cam-{name}" for name in "abcde"], None)
     assert ["what waits in memory follows" in caplog.messages[0], "lacks nothing" in caplog.messages[1]] == [True, True]
+
+
+def test_flashes_of_each_month_have_a_file_of_their_own_and_the_table_has_all(tmp_path: Path) -> None:
+    (tmp_path / "flashes.jsonl").write_bytes(body(flash("of-an-earlier-version")) + b"\n")
+    months = {"cam-a": "2026-11-30T23:59:59.9Z", "cam-b": "2026-12-01T00:00:00.1Z"}
+    with closing(RunFolder(tmp_path, keep_earlier=True, by_month=True)) as folder:
+        for state, revision in (("unverified", 2), ("confirmed", 3)):
+            for name, start in months.items():
+                told = msgspec.structs.replace(flash(name, state, revision), start_utc=start)
+                folder.add(WireMessage("ev.flash.cam", 1, body(told)))
+    for name, start in months.items():
+        (line,) = (tmp_path / f"flashes-{start[:7]}.jsonl").read_bytes().splitlines()
+        kept = msgspec.json.decode(line, type=FlashMessage).data
+        assert (kept.id, kept.revision) == (name, 3)
+    with (tmp_path / "flashes.csv").open(newline="") as table:
+        assert {row["id"] for row in csv.DictReader(table)} == {"of-an-earlier-version", *months}
+
+
+def test_recordings_that_are_watched_again_lose_what_an_earlier_run_found_in_them_and_no_others(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "cam").mkdir(exist_ok=True)
+        (tmp_path / "cam" / f"{name}.jpg").write_bytes(b"x")
+    with closing(RunFolder(tmp_path)) as folder:
+        for name in ("a", "b"):
+            told = msgspec.structs.replace(pictured(name, Media(still=f"cam/{name}.jpg")), file=f"{name}.mp4")
+            folder.add(WireMessage("ev.flash.cam", 1, body(told)))
+    (tmp_path / "curves.jsonl").write_text('{"file": "a.mp4"}\n{"file": "b.mp4"}\n{"file": "b')
+    (tmp_path / "flash-curves.jsonl").write_text('{"id": "a"}\n{"id": "b"}\n')
+    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
+        folder.forget(["a.mp4"])
+        assert (tmp_path / "cam" / "a.jpg").exists(), "until there is something to watch"
+        folder.begin()
+    assert [path.name for path in (tmp_path / "cam").iterdir()] == ["b.jpg"]
+    lines = (tmp_path / "flashes.jsonl").read_bytes().splitlines()
+    assert [msgspec.json.decode(line, type=FlashMessage).data.id for line in lines] == ["b"]
+    assert (tmp_path / "curves.jsonl").read_text() == '{"file": "b.mp4"}\n'
+    assert (tmp_path / "flash-curves.jsonl").read_text() == '{"id": "b"}\n'
 
 
 def test_a_run_that_overwrites_takes_the_place_of_the_earlier_one_with_its_pictures_once_it_begins(
@@ -216,8 +257,8 @@ def test_earlier_flashes_that_cannot_be_read_are_not_overwritten(tmp_path: Path)
 def test_results_that_cannot_be_written_cost_themselves_and_not_the_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "flashes.jsonl").mkdir()
-    with closing(RunFolder(tmp_path, keep_earlier=True)) as folder:
+    (tmp_path / MONTH).mkdir()
+    with closing(RunFolder(tmp_path, keep_earlier=True, by_month=True)) as folder:
         folder.add(WireMessage("ev.flash.cam", 1, body(flash())))
         folder.add(WireMessage("ev.flash.cam", 2, body(flash("b"))))
     assert "cannot write results: Is a directory" in str(folder.failure)
@@ -249,7 +290,7 @@ LONG_NAME = "2026-07-14 Gewitter über dem Starnberger See, Blick nach Westen, A
 
 def table_in(width: int, file: str, start_utc: str | None = "2026-07-14T20:04:36.502881Z") -> list[str]:
     """The lines of a run's table with one flash, on a terminal of `width` columns."""
-    flashes = FlashTable()
+    flashes = FlashTable(ZoneInfo("Europe/Vienna"))
     flashes.add(WireMessage("ev.flash.cam", 1, body(msgspec.structs.replace(flash(), file=file, start_utc=start_utc))))
     console = Console(width=width)
     with console.capture() as captured:
@@ -267,7 +308,8 @@ def test_a_long_file_name_is_shortened_in_its_middle_and_pushes_no_other_column_
 
 def test_a_file_name_that_has_room_is_shown_whole_in_one_line() -> None:
     head, row = table_in(250, LONG_NAME)
-    assert head.split() == ["file", "start", "UTC", "state", "seconds", "pulses", "rise", "area", "sure"]
+    assert head.split() == ["file", "start", "UTC", "local", "state", "seconds", "pulses", "rise", "area", "sure"]
+    assert "2026-07-14 20:04:36.502Z  22:04:36 CEST" in row
     assert row.split("  ")[0] == LONG_NAME
     head, row = table_in(80, "DSC_20260714_220436_0001_MVI.MOV", start_utc=None)
     assert head.split() == ["file", "start", "state", "seconds", "pulses", "rise", "area", "sure"]

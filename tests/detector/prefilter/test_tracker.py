@@ -1,17 +1,21 @@
 """How long a flash lasts, what belongs to it, and when it is given up as a light that came to stay."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from detector.candidate import Candidate
 from detector.prefilter.blocks import Grid, Mask
+from detector.prefilter.fine_change import fine_luma
 from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.lit_region import Baseline, LitBlocks, LitRegion
+from detector.prefilter.structure import structure_of
 from detector.prefilter.tracker import CandidateTracker, FrameSelection
 from helpers.candidates import frame
 from helpers.scenes import WIDTH, Picture, closed, dark_scene, frames, lit, patch, sky_light
+from stream import Frame
 
 START = 1.2
 
@@ -163,30 +167,50 @@ def test_the_picture_of_waning_is_the_first_lit_one_after_the_peak_with_half_its
     assert since == (None if waning is None else pytest.approx(waning, abs=0.001))
 
 
+CHANNEL = np.zeros((180, 320), np.float32)
+"""Where a bolt comes down: thin and bright."""
+CHANNEL[20:150, 200:203] = 150.0
+
+
 @pytest.mark.parametrize(
-    ("levels", "clear"),
+    ("shown", "clear"),
     [
-        pytest.param((90, 60, 20), 0.0, id="nothing is saturated"),
-        pytest.param((30, 900, 900, 60, 40), 0.12, id="white all over, then the bolt"),
-        pytest.param((60, 900, 40), 0.0, id="the bolt, then white all over"),
-        pytest.param((900,), None, id="white all over and nothing else"),
+        pytest.param(((90, 0), (60, 0), (20, 0)), None, id="a glow, which shows nothing more when it is weaker"),
+        pytest.param(((90, 1), (60, 1), (20, 0)), None, id="the brightest shows the bolt"),
+        pytest.param(((30, 0), (900, 0), (900, 0), (60, 1), (40, 0)), 0.12, id="white all over, then the bolt"),
+        pytest.param(((60, 1), (900, 1), (40, 0)), 0.0, id="the bolt, then white all over"),
+        pytest.param(((150, 0.15), (60, 1), (40, 0)), 0.04, id="half washed out, then the bolt"),
+        pytest.param(((900, 0),), None, id="white all over and nothing else"),
     ],
 )
-def test_the_picture_to_show_is_the_brightest_lit_one_that_is_not_white_all_over(
-    levels: tuple[float, ...], clear: float | None
+def test_the_frame_to_show_is_the_one_with_most_structure_where_that_is_clearly_more_than_in_the_brightest(
+    shown: tuple[tuple[float, float], ...], clear: float | None
 ) -> None:
-    everywhere = np.ones((180, 320), np.float32)
-
     def change(when: float, quiet: Picture) -> Picture:
         n = round(25 * (when - START))
-        return quiet + levels[n] * everywhere if 0 <= n < len(levels) else quiet
+        if not 0 <= n < len(shown):
+            return quiet
+        glow, bolt = shown[n]
+        return np.asarray(quiet + glow + bolt * CHANNEL, quiet.dtype)
 
     (found,) = closed(frames(change, seconds=2.4))
-    shown = None if found.clear is None else found.clear.seconds - START
-    assert shown == (None if clear is None else pytest.approx(clear, abs=0.001))
+    seen = None if found.clear is None else found.clear.seconds - START
+    assert seen == (None if clear is None else pytest.approx(clear, abs=0.001))
+    levels = [glow for glow, _ in shown]
     assert found.peak.seconds - START == pytest.approx(levels.index(max(levels)) / 25, abs=0.001), (
         "as the verifiers see"
     )
+
+
+def test_texture_that_moves_is_no_structure_of_the_light() -> None:
+    dice = np.random.default_rng(3)
+    texture = np.zeros((180, 320), np.float32)
+    texture[dice.integers(0, 180, 400), dice.integers(0, 320, 400)] = 120.0
+    still = Frame(camera="a", number=0, seconds=0.0, duration=0.04, luma=(60 + texture).astype(np.uint8))
+    moved = replace(still, luma=(70 + np.roll(texture, 7, axis=1)).astype(np.uint8))
+    struck = replace(still, luma=(70 + np.maximum(texture, CHANNEL)).astype(np.uint8))
+    scores = [structure_of(one, fine_luma(still)) for one in (moved, struck)]
+    assert scores[1] > 10 * scores[0]
 
 
 def test_a_flash_right_before_a_lamp_comes_on_keeps_its_time() -> None:
@@ -271,22 +295,20 @@ def test_a_region_that_nothing_lit_is_the_whole_frame() -> None:
 def test_frames_are_selected_by_their_light_and_by_how_long_it_is_dark() -> None:
     onset, reference = frame(30, seconds=1.0), frame(30, seconds=0.96)
     chosen = FrameSelection(onset, reference, history=())
-    grid = np.zeros(SHAPE, np.float32)
     shown = [frame(30, seconds=1 + number / 25) for number in range(10)]
     for one, light in zip(shown, (50, 90, 60, 44, 20, 0, 0, 0, 0, 0), strict=True):
-        chosen.update(one, grid, light, None if light else 1.2)
+        chosen.update(one, light, None if light else 1.2)
     assert (chosen.onset, chosen.reference) == (onset, reference)
-    assert (chosen.peak, chosen.waning, chosen.clear) == (shown[1], shown[3], shown[1])
+    assert (chosen.peak, chosen.waning, chosen.clear) == (shown[1], shown[3], None)
     assert chosen.after is shown[8], "0.12 s into the dark; the next one is 0.16 s"
 
 
 def test_while_it_is_lit_the_last_frame_stands_for_after_unless_that_is_the_peak() -> None:
     first, second = frame(30, seconds=1.0), frame(30, seconds=1.04)
     chosen = FrameSelection(first, None, history=())
-    grid = np.zeros(SHAPE, np.float32)
-    chosen.update(first, grid, 90, None)
+    chosen.update(first, 90, None)
     assert chosen.after is None
-    chosen.update(second, grid, 50, None)
+    chosen.update(second, 50, None)
     assert chosen.after is second
 
 

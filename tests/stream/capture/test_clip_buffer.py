@@ -49,8 +49,8 @@ def brightest_second(clip: Clip) -> float:
         ("a.mp4", "libx264", "mp4"),
         ("b.mkv", "libx265", "mp4"),
         ("c.ts", "libx264", "mp4"),
-        ("d.webm", "libvpx", "mkv"),
-        ("e.avi", "mpeg4", "mp4"),
+        ("d.webm", "libvpx", "webm"),
+        ("e.avi", "mpeg4", "mkv"),
     ],
 )
 def test_a_clip_of_a_recording_holds_the_flash_where_it_was(
@@ -136,11 +136,11 @@ def live_clip(path: Path) -> Clip | None:
     [
         ("c.ts", "libx264", "mp4"),
         ("i.ts", "libx265", "mp4"),
-        ("e.avi", "mpeg4", "mp4"),
-        ("d.webm", "libvpx", "mkv"),
-        ("f.webm", "libvpx-vp9", "mkv"),
+        ("e.avi", "mpeg4", "mkv"),
+        ("d.webm", "libvpx", "webm"),
+        ("f.webm", "libvpx-vp9", "webm"),
         ("g.avi", "mjpeg", "mkv"),
-        ("h.mkv", "libsvtav1", "mkv"),
+        ("h.mkv", "libsvtav1", "webm"),
     ],
 )
 def test_a_clip_of_live_packets_holds_the_flash_where_it_was(

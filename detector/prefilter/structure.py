@@ -1,0 +1,43 @@
+"""How much structure the added light of a frame shows: a channel is thin and bright, a lit cloud is neither."""
+
+import numpy as np
+
+from detector.prefilter.blocks import Grid
+from detector.prefilter.fine_change import fine_luma
+from stream import Frame, load_opencv
+
+cv2 = load_opencv()
+
+# Of 320 by 180 places: a channel is one or two wide with its glow, the edge of a cloud far more.
+_CHANNEL_SIDE = 5
+# A channel from cloud to ground over a third of the height covers about so much.
+_CHANNEL_SHARE = 0.004
+_SATURATED_LEVELS = 250.0
+
+
+def structure_of(frame: Frame, before: Grid | None) -> float:
+    """Return how far the thin bright lines of the light that came stand out, in levels; less of a washed-out frame.
+
+    Lightning only adds light; what moves leaves as many dark lines as bright ones, and so counts for nothing.
+
+    Args:
+        frame: a lit frame.
+        before: `fine_luma` of a frame without the light; None where there is none.
+    """
+    now = fine_luma(frame)
+    if before is None or before.shape != now.shape:
+        lines = _lines(now)
+    else:
+        added = cv2.subtract(now, before)
+        bright, dark = _lines(added), _lines(-added)
+        lines = bright * (bright - dark) / max(bright + dark, 1.0)
+    unsaturated = 1.0 - float(np.count_nonzero(now >= _SATURATED_LEVELS)) / now.size
+    return unsaturated * max(0.0, lines)
+
+
+def _lines(added: Grid) -> float:
+    """Return how far the thin bright lines of the positive part of `added` stand out, levels."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_CHANNEL_SIDE, _CHANNEL_SIDE))
+    lines = cv2.morphologyEx(np.maximum(added, np.float32(0)), cv2.MORPH_TOPHAT, kernel).ravel()
+    best = max(1, int(lines.size * _CHANNEL_SHARE))
+    return float(np.partition(lines, lines.size - best)[-best:].mean())
