@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from stream.feed.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
     from stream.feed.message import Message, WireMessage, utc_text
     from stream.feed.options import FeedOptions
-    from stream.feed.protocol import FeedCapabilities, feed_capabilities, parse_endpoint
+    from stream.feed.protocol import FeedCapabilities, Heartbeat, feed_capabilities, parse_endpoint
     from stream.feed.publisher import Publisher
     from stream.feed.reassembly import Cursor, Received, SubscriberNotice
     from stream.feed.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
@@ -50,6 +50,7 @@ _HOME = {
     "FeedOptions": "feed.options",
     "Frame": "capture.frame",
     "GrowingFile": "capture.files.growing_file",
+    "Heartbeat": "feed.protocol",
     "HistoryFilter": "feed.journal_reader",
     "HostClock": "capture.timing.host_clock",
     "IMAGE_SUFFIXES": "capture.files.image_sequence",
@@ -110,6 +111,7 @@ __all__ = [
     "FeedOptions",
     "Frame",
     "GrowingFile",
+    "Heartbeat",
     "HistoryFilter",
     "HostClock",
     "ImageSequence",

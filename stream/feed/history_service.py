@@ -16,6 +16,7 @@ from stream.feed.protocol import (
     encode,
 )
 from stream.feed.sequencer import Sequencer
+from stream.feed.status_source import StatusSource
 
 
 class HistoryService:
@@ -24,6 +25,11 @@ class HistoryService:
     Attributes:
         answered: requests answered.
         refused: requests answered with an error.
+<<<<<<< HEAD
+=======
+        dropped: requests left without an answer, since they came too often.
+        status: what heartbeats carry of the program's own.
+>>>>>>> b78ae07 (A live page of its own process; status in heartbeats; cameras are read again on SIGHUP)
     """
 
     def __init__(
@@ -40,11 +46,16 @@ class HistoryService:
         self._schema = encode(schema)
         self.answered = 0
         self.refused = 0
+<<<<<<< HEAD
+=======
+        self.dropped = 0
+        self.status = StatusSource(None)
+>>>>>>> b78ae07 (A live page of its own process; status in heartbeats; cameras are read again on SIGHUP)
 
     def heartbeat(self, now: float) -> list[bytes]:
         """Return the frames of a heartbeat at `now` (seconds since 1970)."""
         position = self._sequencer.position
-        heartbeat = Heartbeat(**msgspec.structs.asdict(position), **self._state(now))
+        heartbeat = Heartbeat(**msgspec.structs.asdict(position), **self._state(now), status=self.status.due())
         return WireMessage("hb", position.last, encode(heartbeat)).frames()
 
     def answer(self, frames: list[bytes], now: float) -> list[bytes]:

@@ -3,15 +3,18 @@
 Cameras are given as URLs (rtsp, rtsps, http), as devices (/dev/video0 or a number), or as [[camera]] tables of a
 --config file (see configs/cameras.example.toml). A camera that goes away is taken up again as soon as it is back.
 Given as URLs on the command line, at least one camera must answer at first, else the command ends and says why.
+Without a terminal (a service), SIGHUP reads the file again: only cameras that changed are stopped or started.
 """
 
 import argparse
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from threading import Event
 
 from detector.cli.console import progress_console, result_console
@@ -28,16 +31,22 @@ from detector.cli.options import (
 from detector.cli.progress import WatchDisplay
 from detector.cli.signals import stop_on_signals
 from detector.cli.types import folder_of, seconds_of
-from detector.errors import UsageError
+from detector.errors import SettingsError, UsageError
 from detector.output.printer import EventPrinter, print_event
 from detector.output.run_folder import RunFolder
 from detector.output.tables import FlashCounter
 from detector.output.text import flash_line
 from detector.run.cameras import CameraEntry, distinct_names, load_cameras
+from detector.run.page_process import PageProcess
+from detector.run.reload import CameraReload, camera_identity
+from detector.run.service_manager import ServiceManager
 from detector.run.session import Listener, Session, open_session
+from detector.run.settings_lines import with_line
+from detector.run.snapshots import Snapshots
+from detector.run.status import RunStatus
 from detector.run.watch import CameraPool, CameraSpec
 from detector.settings import Settings
-from stream import CameraStatus, WireMessage, printable
+from stream import CameraStatus, FeedOptions, WireMessage, printable
 
 _log = logging.getLogger("lightning-detector")
 
@@ -65,6 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on even if no camera answers at first (always so with [[camera]])",
     )
+    parser.add_argument(
+        "--page",
+        nargs="?",
+        const="",
+        metavar="HOST:PORT",
+        help="serve the live page too, in a process of its own (default: page.listen of the settings)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no status and no log lines below warnings on stderr")
     add_verifier_arguments(parser)
     add_publish_arguments(parser, always=True)
@@ -74,17 +90,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Watch until stopped; 1 if no camera ever answered, or --out lacks something."""
     settings, cameras = _settings_and_cameras(arguments)
+    manager = ServiceManager()
+    reload = Event()
     counter = FlashCounter()
     # Lines of JSON and a moving display on one terminal would tear each other apart.
     hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
     display = WatchDisplay(progress_console(), result_console(), counter, hidden=hidden)
     publish = publish_options(settings, arguments)
+    page = _page_of(arguments, settings, publish)
+    folders = {"out": arguments.out, "journal": None if publish.journal is None else publish.journal.absolute().parent}
+    status = RunStatus(settings.feed.site, {kind: path for kind, path in folders.items() if path is not None})
+    publish = replace(publish, status=status.tell)
     only = publish.endpoint is None and publish.journal is None and arguments.out is None
     printer = EventPrinter(print_event if arguments.json else _line_on(display), only=only)
     listeners: list[Listener] = [counter.add, printer.add]
     with ExitStack() as stack:
         log_to_stderr(quiet=arguments.quiet)
-        stop = stack.enter_context(stop_on_signals(Event()))
+        stop = stack.enter_context(stop_on_signals(Event(), reload))
         folder = (
             None if arguments.out is None else stack.enter_context(closing(RunFolder(arguments.out, keep_earlier=True)))
         )
@@ -100,10 +122,40 @@ def run(arguments: argparse.Namespace) -> int:
             session.publish_unresolved(publish.journal)
         names = [entry.name for entry in cameras]
         session.publish_system("started", names)
-        stack.callback(session.publish_system, "stopped", names)
+        stack.callback(lambda: session.publish_system("stopped", reloading.names if reloading else names))
+        stack.callback(manager.stopping)
         stack.enter_context(display.shown())
-        pool = stack.enter_context(CameraPool(_specs(cameras, session), session.publish_camera).running())
-        given_up = _watch(session, pool, display, stop, arguments, printer)
+        snapshots = None
+        if arguments.out is not None and settings.page.snapshot_seconds:
+            snapshots = stack.enter_context(Snapshots(arguments.out, settings.page).running())
+        specs = partial(_specs, session=session, snapshots=snapshots)
+        pool = stack.enter_context(CameraPool(specs(cameras), session.publish_camera).running())
+        status.attach(lambda: [worker.reading for worker in pool.workers], session.verifier_status)
+        reloading = CameraReload(
+            settings,
+            cameras,
+            read=partial(_settings_and_cameras, arguments),
+            specs=specs,
+            pool=pool,
+            session=session,
+            snapshots=snapshots,
+        )
+        if page is not None:
+            stack.enter_context(page.running())
+        manager.ready(f"watching {len(cameras)} cameras")
+
+        def often() -> None:
+            status.look()
+            manager.alive()
+            if page is not None:
+                page.check()
+            if reload.is_set():
+                reload.clear()
+                manager.reloading()
+                reloading.run()
+                manager.ready(f"watching {len(reloading.cameras)} cameras")
+
+        given_up = _watch(session, pool, display, stop, arguments, printer, often)
         never_live = [worker.status for worker in pool.workers if not worker.status.frames]
         if session.failure is not None:
             raise session.failure
@@ -114,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
     for status in never_live:
         why = f" ({printable(status.last_error)})" if status.last_error else ""
         print(f"lightning-detector: {status.camera}: was never live{why}; nothing is known of it", file=sys.stderr)
-    if len(never_live) == len(cameras):
+    if len(never_live) == len(pool.workers):
         return 1
     if not arguments.quiet:
         progress_console().print(counter.summary())
@@ -127,13 +179,34 @@ def _settings_and_cameras(arguments: argparse.Namespace) -> tuple[Settings, tupl
         {"url": url, "name": name}
         for url, name in zip(arguments.cameras, distinct_names(arguments.cameras), strict=True)
     ]
-    common, cameras = load_cameras([*settings_tables(arguments), ("command line", {"camera": named})])
+    try:
+        common, cameras = load_cameras([*settings_tables(arguments), ("command line", {"camera": named})])
+    except SettingsError as error:
+        raise with_line(error, arguments.config) from error
     if not cameras:
         raise UsageError("no camera to watch: give a URL, or --config with [[camera]] tables")
     return lay_verifier_arguments(common, arguments), cameras
 
 
-def _specs(cameras: Sequence[CameraEntry], session: Session) -> list[CameraSpec]:
+def _page_of(arguments: argparse.Namespace, settings: Settings, publish: FeedOptions) -> PageProcess | None:
+    """Return the page that `--page` asks for."""
+    if arguments.page is None:
+        return None
+    if publish.endpoint is None:
+        raise UsageError("--page: nothing is published that the page could read; leave out --publish none")
+    if publish.keys is not None and not settings.page.key:
+        raise UsageError(
+            "--page: the feed has keys; make one for the page (lightning-detector keys client) and name its file in "
+            "page.key of the settings"
+        )
+    words = [publish.endpoint, "--listen", arguments.page or settings.page.listen]
+    words += ["--key", str(Path(settings.page.key).expanduser())] if publish.keys is not None else []
+    words += ["--out", str(arguments.out)] if arguments.out is not None else []
+    words += ["--config", str(arguments.config)] if arguments.config is not None else []
+    return PageProcess(words)
+
+
+def _specs(cameras: Sequence[CameraEntry], session: Session, snapshots: Snapshots | None) -> list[CameraSpec]:
     """Return `cameras`, each with what finds its flashes."""
     for entry in cameras:
         if entry.watched_share < _LEAST_SHARE:
@@ -146,6 +219,8 @@ def _specs(cameras: Sequence[CameraEntry], session: Session) -> list[CameraSpec]
             entry.capture,
             partial(session.camera_detector, entry),
             session.history_seconds(entry.settings),
+            on_frame=None if snapshots is None else snapshots.camera(entry.name),
+            identity=camera_identity(entry),
         )
         for entry in cameras
     ]
@@ -169,11 +244,16 @@ def _watch(
     stop: Event,
     arguments: argparse.Namespace,
     printer: EventPrinter,
+    often: Callable[[], None],
 ) -> bool:
-    """Show how the cameras do until the end; return whether it ended because no camera ever answered."""
+    """Show how the cameras do until the end; return whether it ended because no camera ever answered.
+
+    `often` is called whenever it looks, twice a second.
+    """
     started = said = time.monotonic()
     while not stop.wait(_LOOK_SECONDS) and session.failure is None:
         printer.check()
+        often()
         statuses = [worker.status for worker in pool.workers]
         display.show(statuses)
         now = time.monotonic()
