@@ -312,7 +312,7 @@ class PageSettings(Section, frozen=True, kw_only=True):
 
     listen: Annotated[str, Meta(pattern=r"^\S+:[0-9]{1,5}$")] = "127.0.0.1:8046"
     """Where `page` and `watch --page` answer browsers. Any other address than loopback needs a token."""
-    token_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "LIGHTNING_PAGE_TOKEN"
+    token_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "LIGHTNING_PAGE_TOKEN"  # noqa: S105 - a name
     """Environment variable with the token that browsers and scrapers must show; none is asked for if it is empty."""
     hosts: tuple[str, ...] = ()
     """Further names under which the page may be asked for, e.g. of a proxy; IP addresses and localhost always may."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stream.capture.live.backoff import Backoff
     from stream.capture.live.camera import Camera
     from stream.capture.live.network import RECEIVE_BYTES, granted_receive_bytes
+    from stream.capture.live.probe import CameraProbe, probe_camera
     from stream.capture.open_video import open_video
     from stream.capture.opencv import load_opencv
     from stream.capture.options import CaptureOptions
@@ -40,6 +41,7 @@ _HOME = {
     "AsyncSubscriber": "feed.subscriber",
     "Backoff": "capture.live.backoff",
     "Camera": "capture.live.camera",
+    "CameraProbe": "capture.live.probe",
     "CameraStatus": "capture.status",
     "CaptureOptions": "capture.options",
     "Clip": "capture.clip_buffer",
@@ -87,6 +89,7 @@ _HOME = {
     "open_video": "capture.open_video",
     "parse_endpoint": "feed.protocol",
     "printable": "safe_text",
+    "probe_camera": "capture.live.probe",
     "read_history": "feed.journal_reader",
     "read_host_clock": "capture.timing.host_clock",
     "redact": "capture.addresses",
@@ -101,6 +104,7 @@ __all__ = [
     "AsyncSubscriber",
     "Backoff",
     "Camera",
+    "CameraProbe",
     "CameraStatus",
     "CaptureOptions",
     "Clip",
@@ -146,6 +150,7 @@ __all__ = [
     "open_video",
     "parse_endpoint",
     "printable",
+    "probe_camera",
     "read_history",
     "read_host_clock",
     "redact",

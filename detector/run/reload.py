@@ -23,8 +23,7 @@ class CameraReload:
     """Brings what the settings file says now into force.
 
     Args:
-        settings: of the run, as it was started.
-        cameras: that are watched now.
+        started: settings and cameras of the run, as it was started.
         read: reads flags and file again.
         specs: makes what the pool watches.
         pool: the cameras.
@@ -34,8 +33,7 @@ class CameraReload:
 
     def __init__(
         self,
-        settings: Settings,
-        cameras: Sequence[CameraEntry],
+        started: tuple[Settings, tuple[CameraEntry, ...]],
         *,
         read: Callable[[], tuple[Settings, tuple[CameraEntry, ...]]],
         specs: Callable[[Sequence[CameraEntry]], list[CameraSpec]],
@@ -43,8 +41,7 @@ class CameraReload:
         session: Session,
         snapshots: Snapshots | None = None,
     ) -> None:
-        self.cameras = tuple(cameras)
-        self._settings = settings
+        self._settings, self.cameras = started
         self._read = read
         self._specs = specs
         self._pool = pool

@@ -36,7 +36,7 @@ class StatusSource:
         try:
             status = self._ask()
             msgspec.json.encode(status)
-        except Exception:  # whatever it is, the feed's numbers must go on
+        except Exception:  # noqa: BLE001 - whatever it is, the feed's numbers must go on
             if not self._failed:
                 _log.exception("the status of heartbeats cannot be told")
             self._failed = True

@@ -37,13 +37,11 @@ from detector.output.run_folder import RunFolder
 from detector.output.tables import FlashCounter
 from detector.output.text import flash_line
 from detector.run.cameras import CameraEntry, distinct_names, load_cameras
-from detector.run.page_process import PageProcess
-from detector.run.reload import CameraReload, camera_identity
-from detector.run.service_manager import ServiceManager
+from detector.run.reload import camera_identity
+from detector.run.service import ServiceOptions, WatchService
 from detector.run.session import Listener, Session, open_session
 from detector.run.settings_lines import with_line
 from detector.run.snapshots import Snapshots
-from detector.run.status import RunStatus
 from detector.run.watch import CameraPool, CameraSpec
 from detector.settings import Settings
 from stream import CameraStatus, FeedOptions, WireMessage, printable
@@ -89,24 +87,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Watch until stopped; 1 if no camera ever answered, or --out lacks something."""
-    settings, cameras = _settings_and_cameras(arguments)
-    manager = ServiceManager()
-    reload = Event()
+    settings, cameras = settings_and_cameras(arguments)
     counter = FlashCounter()
     # Lines of JSON and a moving display on one terminal would tear each other apart.
     hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
     display = WatchDisplay(progress_console(), result_console(), counter, hidden=hidden)
     publish = publish_options(settings, arguments)
-    page = _page_of(arguments, settings, publish)
-    folders = {"out": arguments.out, "journal": None if publish.journal is None else publish.journal.absolute().parent}
-    status = RunStatus(settings.feed.site, {kind: path for kind, path in folders.items() if path is not None})
-    publish = replace(publish, status=status.tell)
+    options = ServiceOptions(
+        out=arguments.out,
+        journal=publish.journal,
+        page=_page_arguments(arguments, settings, publish),
+        read=partial(settings_and_cameras, arguments),
+        specs=_specs,
+    )
+    service = WatchService(settings, cameras, options)
+    publish = replace(publish, status=service.status.tell)
     only = publish.endpoint is None and publish.journal is None and arguments.out is None
     printer = EventPrinter(print_event if arguments.json else _line_on(display), only=only)
     listeners: list[Listener] = [counter.add, printer.add]
     with ExitStack() as stack:
         log_to_stderr(quiet=arguments.quiet)
-        stop = stack.enter_context(stop_on_signals(Event(), reload))
+        stop = stack.enter_context(stop_on_signals(Event(), service.reload))
         folder = (
             None if arguments.out is None else stack.enter_context(closing(RunFolder(arguments.out, keep_earlier=True)))
         )
@@ -120,42 +121,16 @@ def run(arguments: argparse.Namespace) -> int:
             folder.begin()
         if publish.journal is not None:
             session.publish_unresolved(publish.journal)
-        names = [entry.name for entry in cameras]
-        session.publish_system("started", names)
-        stack.callback(lambda: session.publish_system("stopped", reloading.names if reloading else names))
-        stack.callback(manager.stopping)
+        session.publish_system("started", service.names)
+        stack.callback(lambda: session.publish_system("stopped", service.names))
         stack.enter_context(display.shown())
-        snapshots = None
-        if arguments.out is not None and settings.page.snapshot_seconds:
-            snapshots = stack.enter_context(Snapshots(arguments.out, settings.page).running())
-        specs = partial(_specs, session=session, snapshots=snapshots)
-        pool = stack.enter_context(CameraPool(specs(cameras), session.publish_camera).running())
-        status.attach(lambda: [worker.reading for worker in pool.workers], session.verifier_status)
-        reloading = CameraReload(
-            settings,
-            cameras,
-            read=partial(_settings_and_cameras, arguments),
-            specs=specs,
-            pool=pool,
-            session=session,
-            snapshots=snapshots,
-        )
-        if page is not None:
-            stack.enter_context(page.running())
-        manager.ready(f"watching {len(cameras)} cameras")
+        pool = stack.enter_context(service.running(session))
 
-        def often() -> None:
-            status.look()
-            manager.alive()
-            if page is not None:
-                page.check()
-            if reload.is_set():
-                reload.clear()
-                manager.reloading()
-                reloading.run()
-                manager.ready(f"watching {len(reloading.cameras)} cameras")
+        def step() -> None:
+            printer.check()
+            service.step()
 
-        given_up = _watch(session, pool, display, stop, arguments, printer, often)
+        given_up = _watch(session, pool, display, stop, arguments, step)
         never_live = [worker.status for worker in pool.workers if not worker.status.frames]
         if session.failure is not None:
             raise session.failure
@@ -173,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if session.lost_media or (folder is not None and folder.failure is not None) else 0
 
 
-def _settings_and_cameras(arguments: argparse.Namespace) -> tuple[Settings, tuple[CameraEntry, ...]]:
+def settings_and_cameras(arguments: argparse.Namespace) -> tuple[Settings, tuple[CameraEntry, ...]]:
     """Return what the command line and --config ask for together."""
     named = [
         {"url": url, "name": name}
@@ -188,8 +163,8 @@ def _settings_and_cameras(arguments: argparse.Namespace) -> tuple[Settings, tupl
     return lay_verifier_arguments(common, arguments), cameras
 
 
-def _page_of(arguments: argparse.Namespace, settings: Settings, publish: FeedOptions) -> PageProcess | None:
-    """Return the page that `--page` asks for."""
+def _page_arguments(arguments: argparse.Namespace, settings: Settings, publish: FeedOptions) -> list[str] | None:
+    """Return the arguments of the page that `--page` asks for; None where it does not."""
     if arguments.page is None:
         return None
     if publish.endpoint is None:
@@ -203,7 +178,7 @@ def _page_of(arguments: argparse.Namespace, settings: Settings, publish: FeedOpt
     words += ["--key", str(Path(settings.page.key).expanduser())] if publish.keys is not None else []
     words += ["--out", str(arguments.out)] if arguments.out is not None else []
     words += ["--config", str(arguments.config)] if arguments.config is not None else []
-    return PageProcess(words)
+    return words
 
 
 def _specs(cameras: Sequence[CameraEntry], session: Session, snapshots: Snapshots | None) -> list[CameraSpec]:
@@ -243,17 +218,15 @@ def _watch(
     display: WatchDisplay,
     stop: Event,
     arguments: argparse.Namespace,
-    printer: EventPrinter,
-    often: Callable[[], None],
+    step: Callable[[], None],
 ) -> bool:
     """Show how the cameras do until the end; return whether it ended because no camera ever answered.
 
-    `often` is called whenever it looks, twice a second.
+    `step` is called whenever it looks, twice a second.
     """
     started = said = time.monotonic()
     while not stop.wait(_LOOK_SECONDS) and session.failure is None:
-        printer.check()
-        often()
+        step()
         statuses = [worker.status for worker in pool.workers]
         display.show(statuses)
         now = time.monotonic()

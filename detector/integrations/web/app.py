@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,10 +102,8 @@ class LivePage:
 
     async def _tell_state(self) -> None:
         while True:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), _STATE_SECONDS)
-            except TimeoutError:
-                pass
             self._changed.clear()
             if self.news.listeners:
                 self.news.send("state", encode(self._views.state(whole=False)))

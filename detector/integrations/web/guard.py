@@ -71,9 +71,7 @@ class Guard:
         host = headers.get("host", "")
         if not self._known_host(host):
             return _refused(421, "this page is not asked for under that name; see page.hosts of the settings")
-        if "origin" in headers and urlsplit(headers["origin"]).netloc.lower() != host.lower():
-            return _refused(403, "pages of other sites may not ask")
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and scope["path"] not in ("/", "/mask"):
+        if _is_from_elsewhere(headers, host, scope["path"]):
             return _refused(403, "pages of other sites may not ask")
         return None if self._token is None else self._without_token(scope, headers, self._token)
 
@@ -115,6 +113,18 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _is_from_elsewhere(headers: dict[str, str], host: str, path: str) -> bool:
+    """Whether a page of another site asks; links from there to the pages themselves are no harm."""
+    if "origin" in headers:
+        try:
+            origin = urlsplit(headers["origin"]).netloc
+        except ValueError:
+            return True
+        if origin.lower() != host.lower():
+            return True
+    return headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and path not in ("/", "/mask")
 
 
 def _cookie_of(token: str) -> str:
