@@ -93,7 +93,9 @@ def health(board: Board) -> tuple[bool, dict[str, Any]]:
                     "last_frame_age_seconds": None if age is None else round(age, 1),
                 }
         all_marks = [one["mark"] for one in (*marks.values(), *cameras.values())]
-        fine = "bad" not in all_marks
+        relays = isinstance(site.status.get("sites"), dict)
+        # Without a word about any camera nothing is known to be watched.
+        fine = "bad" not in all_marks and (bool(cameras) or relays)
         well = well and fine
         sites[name] = {"ok": fine, **marks, "cameras": cameras}
     return well, {"status": "ok" if well else "unhealthy", "sites": sites}
