@@ -6,6 +6,7 @@ Open http://127.0.0.1:8046/ in a browser; /health and /metrics are for monitors,
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -55,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{len(arguments.key)} keys for {len(arguments.endpoints)} endpoints; give one, or one for each"
         )
     log_to_stderr()
-    os.nice(_NICE)
+    with suppress(OSError):  # a service manager may forbid it
+        os.nice(_NICE)
     serve(
         PageOptions(
             endpoints=arguments.endpoints,

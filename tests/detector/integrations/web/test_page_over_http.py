@@ -20,7 +20,6 @@ from helpers.rtsp import wait_for
 from helpers.storms import made_clip, made_flash, made_still
 from stream import CameraStatus, Publisher
 
-
 WRONG = (
     "since=yesterday", "since=nan", "since=1e999", "limit=0", "limit=99999999999", "limit=1&limit=2", "state=nonsense",
 )  # fmt: skip
