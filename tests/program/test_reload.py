@@ -120,7 +120,7 @@ def test_a_reload_touches_only_what_changed(
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ('[[camera]]\nname = "a"\nurl = "rtsp://x/"\n\n[[camera]]\nname = "b"\nurl = "rtsp://y/"\nregion = [0, 0, 2, 1]\n', 8),
+        ('[[camera]]\nname = "a"\nurl = "x"\n\n[[camera]]\nname = "b"\nurl = "y"\nregion = [0, 0, 2, 1]\n', 8),
         ('[[camera]]\nname = "a"\nurl = "rtsp://x/"\n[prefilter]\ngap_seconds = "soon"\n', 5),
         ('[[camera]]\nname = "a"\nurl = \n', 3),
         ('[[camera]]\nname = "a"\nurl = "rtsp://x/"\nnonsense = 1\n', 4),
@@ -175,7 +175,6 @@ def test_fifty_reloads_under_four_cameras_leave_nothing_behind_and_cost_the_othe
         all_live(watch, *names)
         wait_for(lambda: watch.listen() or held()[:2] <= before[:2], 30, f"threads and files of {before}, now {held()}")
         after = held()
-        print(f"threads, files, memory before {before}, after {after}")
         assert after[2] - before[2] < 30e6
         assert all(one["camera"] == "cam-3" or one["state"] == "live" for one in watch.cameras)
         for name in names[:3]:

@@ -57,13 +57,15 @@
     image.src = camera.snapshot;
     document.title = 'Mask of ' + camera.name;
   };
-  fetch('/api/cameras').then(r => r.json()).then(({ cameras }) => {
+  const begin = () => fetch('/api/cameras').then(r => r.json()).then(({ cameras }) => {
+    if (!cameras.length) { say('No camera is known yet.'); setTimeout(begin, 1000); return; }
     const choice = $('#camera');
     cameras.forEach((c, i) => choice.append(el('option', { value: String(i) }, c.site + ' ' + c.name)));
     const first = Math.max(0, cameras.findIndex(c => c.name === wanted.get('camera') && (!wanted.get('site') || c.site === wanted.get('site'))));
     choice.value = String(first); choice.onchange = () => { S.done = []; S.now = []; show(cameras[+choice.value]); draw(); };
     show(cameras[first]);
-  }).catch(() => say('The page does not answer.'));
+  }).catch(() => { say('The page does not answer.'); setTimeout(begin, 3000); });
+  begin();
   window.Lightning.themeButton($('#theme'));
   draw();
 })();

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -162,7 +163,7 @@ def test_a_storm_is_shown_with_cameras_flashes_rates_and_health(site: Site, open
     assert page.run("document.title") == "Storm, 3 in 10 min - observatory"
     assert text(page, "#camn") == "2 of 2 live"
     assert "Live" in text(page, "#feed")
-    assert "roof and harbour" in text(page, ".item")
+    assert "harbour and roof" in text(page, ".item")
     assert text(page, ".item.rejected .why") == "Doubt: it shone evenly, as lamps do"
     assert text(page, ".item.unverified .why").startswith("Not judged: late")
     assert count(page, "#minutes rect") >= 3
@@ -223,6 +224,8 @@ def test_trouble_says_what_why_and_for_how_long_red_before_amber(site: Site, ope
     page = opened(site)
     page.wait("document.querySelectorAll('.cam').length === 2")
     assert feed is not None
+    for camera, state in (("roof", "down"), ("harbour", "stalled")):
+        site.status["cameras"][camera] = site.status["cameras"][camera] | {"state": state}
     publish_camera(feed, CameraStatus("harbour", "stalled", time.time() - 9, "harbour: no frame for 6 s"))
     publish_camera(feed, CameraStatus("roof", "down", time.time() - 70, "the camera refused the connection"))
     site.status = site.status | {"free_mb": {"journal": 50, "out": 50}}
@@ -296,10 +299,10 @@ def test_no_width_scrolls_sideways_open_or_not(site: Site, opened: Callable[...,
 def test_local_times_become_utc_everywhere(site: Site, opened: Callable[..., Page]) -> None:
     page = opened(storm(site))
     page.wait("document.querySelectorAll('.fl').length === 6")
-    page.run("document.documentElement.dataset.zone = 'Asia/Kolkata'; document.querySelector('#zone button').click()")
-    local = text(page, ".fl .tm b")[:5]
     page.run("document.querySelectorAll('#zone button')[1].click()")
     utc = text(page, ".fl .tm b")[:5]
+    page.run("document.documentElement.dataset.zone = 'Asia/Kolkata'; document.querySelector('#zone button').click()")
+    local = text(page, ".fl .tm b")[:5]
     minutes = [int(t[:2]) * 60 + int(t[3:]) for t in (local, utc)]
     assert (minutes[0] - minutes[1]) % 1440 == 330
 
@@ -307,8 +310,6 @@ def test_local_times_become_utc_everywhere(site: Site, opened: Callable[..., Pag
 def test_a_polygon_drawn_with_mouse_or_keys_gives_lines_that_the_program_reads(
     site: Site, opened: Callable[..., Page]
 ) -> None:
-    import tomllib  # noqa: PLC0415 - only here
-
     storm(site)
     page = opened(site, "/mask?camera=roof")
     page.wait("document.querySelector('#image').width >= 960")
