@@ -43,6 +43,9 @@ class Watch:
             elif received.topic.startswith("ev.camera."):
                 self.cameras.append(received.message.data)
 
+    def close(self) -> None:
+        self._events.close()
+
     def frames(self, camera: str) -> int:
         """Frames counted in the last heartbeat."""
         return int(self.status.get("cameras", {}).get(camera, {}).get("frames", 0))
@@ -70,8 +73,8 @@ def watching(folder: Path, text: str) -> Iterator[Watch]:
     command += ["--journal", str(folder / "journal.db"), "--verifier", "photometric", "--quiet"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+    watch = Watch(process, endpoint, config)
     try:
-        watch = Watch(process, endpoint, config)
 
         def begun() -> bool:
             watch.listen()
@@ -82,6 +85,7 @@ def watching(folder: Path, text: str) -> Iterator[Watch]:
     finally:
         process.terminate()
         process.wait(20)
+        watch.close()
 
 
 def camera(name: str, server: RtspServer, more: str = "") -> str:
