@@ -148,11 +148,6 @@ class Session:
             topic=CAMERA_TOPIC + name, type=CAMERA_TYPE, subject=name, dataschema=CAMERA_SCHEMA, data=status
         )
 
-<<<<<<< HEAD
-    def publish_system(self, state: Literal["started", "stopped"], cameras: Sequence[str]) -> None:
-        """Publish that watching `cameras` has started or stopped."""
-        data = SystemState(state=state, cameras=tuple(cameras), verifier=self.line, host_clock=read_host_clock())
-=======
     def publish_system(
         self,
         state: Literal["started", "stopped", "reloaded", "reload_refused"],
@@ -160,8 +155,13 @@ class Session:
         detail: str | None = None,
     ) -> None:
         """Publish that watching `cameras` has started, stopped or was asked to read its cameras again."""
-        data = SystemState(state=state, cameras=tuple(cameras), verifier=self.line, detail=detail)
->>>>>>> b78ae07 (A live page of its own process; status in heartbeats; cameras are read again on SIGHUP)
+        data = SystemState(
+            state=state,
+            cameras=tuple(cameras),
+            verifier=self.line,
+            host_clock=read_host_clock(),
+            detail=detail,
+        )
         site = self._settings.feed.site
         self._feed.publish(topic=SYSTEM_TOPIC, type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)
 

@@ -17,16 +17,12 @@ SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
 
 class SystemState(msgspec.Struct, frozen=True, kw_only=True):
     """What `watch` says of itself: that it started or stopped, with which cameras and which verifier, and why that.
-<<<<<<< HEAD
-
-    Attributes:
-        host_clock: whether this computer's clock is kept synchronised, its largest error in ms, and what was asked.
-    """
-=======
->>>>>>> b78ae07 (A live page of its own process; status in heartbeats; cameras are read again on SIGHUP)
 
     `reloaded` and `reload_refused` follow a request to read the cameras again; `detail` says what changed, or what is
     wrong in the file.
+
+    Attributes:
+        host_clock: whether this computer's clock is kept synchronised, its largest error in ms, and what was asked.
     """
 
     state: Literal["started", "stopped", "reloaded", "reload_refused"]

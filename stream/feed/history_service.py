@@ -25,11 +25,7 @@ class HistoryService:
     Attributes:
         answered: requests answered.
         refused: requests answered with an error.
-<<<<<<< HEAD
-=======
-        dropped: requests left without an answer, since they came too often.
         status: what heartbeats carry of the program's own.
->>>>>>> b78ae07 (A live page of its own process; status in heartbeats; cameras are read again on SIGHUP)
     """
 
     def __init__(
@@ -46,11 +42,7 @@ class HistoryService:
         self._schema = encode(schema)
         self.answered = 0
         self.refused = 0
-<<<<<<< HEAD
-=======
-        self.dropped = 0
         self.status = StatusSource(None)
->>>>>>> b78ae07 (A live page of its own process; status in heartbeats; cameras are read again on SIGHUP)
 
     def heartbeat(self, now: float) -> list[bytes]:
         """Return the frames of a heartbeat at `now` (seconds since 1970)."""

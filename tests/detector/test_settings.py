@@ -32,12 +32,8 @@ KEYS = {
     "fused": "photometric_weight model_weight bias calibrated_for threshold",
     "evidence": "clips before_seconds after_seconds",
     "feed": "site heartbeat_seconds endpoint journal keep_days keep_megabytes keys send_queue_messages "
-<<<<<<< HEAD
     "requests_per_second max_connections farewell_seconds",
-=======
-    "requests_per_second farewell_seconds",
     "page": "listen token_variable hosts key snapshot_seconds snapshot_side_pixels",
->>>>>>> b78ae07 (A live page of its own process; status in heartbeats; cameras are read again on SIGHUP)
 }
 """What users write into their settings files. Add a key freely; a change or removal breaks those files."""
 
