@@ -67,7 +67,7 @@ class LivePage:
 
     def app(self) -> Starlette:
         """Return the application, without who may ask."""
-        return Starlette(
+        app = Starlette(
             routes=[
                 Route("/", self._page),
                 Route("/mask", self._mask),
@@ -86,6 +86,8 @@ class LivePage:
             exception_handlers={HTTPException: _refused, Exception: _fault},
             lifespan=self._lifespan,
         )
+        app.router.redirect_slashes = False
+        return app
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:

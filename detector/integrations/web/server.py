@@ -130,7 +130,7 @@ async def _serve(options: PageOptions, host: str, port: int, *, until_stdin_clos
             ws="none",
             lifespan="on",
             log_config=None,
-            log_level="warning",
+            log_level="error",
             access_log=False,
             server_header=False,
             proxy_headers=False,
