@@ -60,7 +60,7 @@ class Watch:
             self.listen()
             return len(self.system) > before
 
-        wait_for(told, 15, "the reload is told")
+        wait_for(told, 60, "the reload is told")
         return self.system[-1]
 
 
