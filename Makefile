@@ -25,7 +25,7 @@ $(VENV)/.run: pyproject.toml $(CONSTRAINTS)
 
 $(VENV)/.dev: $(VENV)/.run
 	tools/system_packages.sh $(SYSTEM_TEST)
-	$(INSTALL) --editable '.[minicpm]' --group dev
+	$(INSTALL) --editable '.[minicpm,web]' --group dev
 	# For the example in Node; its test is skipped where there is no Node.
 	command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix tools/examples || true
 	command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix tests/helpers/node_rtsp || true

@@ -331,6 +331,23 @@ class FeedSettings(Section, frozen=True, kw_only=True):
     """When a run ends, its history is still served for this long, so that subscribers miss nothing."""
 
 
+class PageSettings(Section, frozen=True, kw_only=True):
+    """The live page."""
+
+    listen: Annotated[str, Meta(pattern=r"^\S+:[0-9]{1,5}$")] = "127.0.0.1:8046"
+    """Where `page` and `watch --page` answer browsers. Any other address than loopback needs a token."""
+    token_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "LIGHTNING_PAGE_TOKEN"  # noqa: S105 - a name
+    """Environment variable with the token that browsers and scrapers must show; none is asked for if it is empty."""
+    hosts: tuple[str, ...] = ()
+    """Further names under which the page may be asked for, e.g. of a proxy; IP addresses and localhost always may."""
+    key: str = ""
+    """Client key file with which the page of `watch --page` reads a feed that has keys."""
+    snapshot_seconds: Annotated[float, Meta(ge=0, le=3600)] = 4.0
+    """With --out, `watch` writes a small image of each camera into the run's folder so often; 0: never."""
+    snapshot_side_pixels: Annotated[int, Meta(ge=64, le=1920)] = 480
+    """The longer side of these images."""
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -348,6 +365,7 @@ class Settings(Section, frozen=True, kw_only=True):
     evidence: EvidenceSettings = EvidenceSettings()
     site: SiteSettings = SiteSettings()
     feed: FeedSettings = FeedSettings()
+    page: PageSettings = PageSettings()
 
 
 def read_table(path: Path) -> dict[str, Any]:

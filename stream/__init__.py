@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stream.capture.live.backoff import Backoff
     from stream.capture.live.camera import Camera
     from stream.capture.live.network import RECEIVE_BYTES, granted_receive_bytes
+    from stream.capture.live.probe import CameraProbe, probe_camera
     from stream.capture.open_video import open_video
     from stream.capture.opencv import load_opencv
     from stream.capture.options import CaptureOptions
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from stream.feed.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
     from stream.feed.message import Message, WireMessage, utc_text
     from stream.feed.options import FeedOptions
-    from stream.feed.protocol import FeedCapabilities, feed_capabilities, parse_endpoint
+    from stream.feed.protocol import FeedCapabilities, Heartbeat, feed_capabilities, parse_endpoint
     from stream.feed.publisher import Publisher
     from stream.feed.reassembly import Cursor, Received, SubscriberNotice
     from stream.feed.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
@@ -41,6 +42,7 @@ _HOME = {
     "AsyncSubscriber": "feed.subscriber",
     "Backoff": "capture.live.backoff",
     "Camera": "capture.live.camera",
+    "CameraProbe": "capture.live.probe",
     "CameraStatus": "capture.status",
     "CaptureOptions": "capture.options",
     "Clip": "capture.clip_writer",
@@ -51,6 +53,7 @@ _HOME = {
     "FeedOptions": "feed.options",
     "Frame": "capture.frame",
     "GrowingFile": "capture.files.growing_file",
+    "Heartbeat": "feed.protocol",
     "HistoryFilter": "feed.journal_reader",
     "HostClock": "capture.timing.host_clock",
     "IMAGE_SUFFIXES": "capture.files.image_sequence",
@@ -87,6 +90,7 @@ _HOME = {
     "open_video": "capture.open_video",
     "parse_endpoint": "feed.protocol",
     "printable": "safe_text",
+    "probe_camera": "capture.live.probe",
     "read_history": "feed.journal_reader",
     "read_host_clock": "capture.timing.host_clock",
     "redact": "capture.addresses",
@@ -102,6 +106,7 @@ __all__ = [
     "AsyncSubscriber",
     "Backoff",
     "Camera",
+    "CameraProbe",
     "CameraStatus",
     "CaptureOptions",
     "Clip",
@@ -112,6 +117,7 @@ __all__ = [
     "FeedOptions",
     "Frame",
     "GrowingFile",
+    "Heartbeat",
     "HistoryFilter",
     "HostClock",
     "ImageSequence",
@@ -146,6 +152,7 @@ __all__ = [
     "open_video",
     "parse_endpoint",
     "printable",
+    "probe_camera",
     "read_history",
     "read_host_clock",
     "redact",

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP inside a block: the first asks for a clean end, the second leaves at once."""
+"""Signals inside a block: Ctrl-C and SIGTERM ask for a clean end, a second one leaves at once; SIGHUP may reload."""
 
 import os
 import select
@@ -15,14 +15,18 @@ _SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _HANG_UP) 
 
 
 @contextmanager
-def stop_on_signals(stop: Event) -> Iterator[Event]:
+def stop_on_signals(stop: Event, reload: Event | None = None) -> Iterator[Event]:
     """Set `stop` on the first signal inside the block; leave the process with code 130 on the second.
 
     A terminal that is closed may send SIGHUP twice, so a second one of these changes nothing; nor does the first under
-    `nohup`. The handlers that were there before are given back when the block ends.
+    `nohup`. Where there is no terminal that could close, as under systemd, SIGHUP sets `reload` instead, if given.
+    The handlers that were there before are given back when the block ends.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
+        if number == _HANG_UP and reload is not None and not _has_terminal():
+            reload.set()
+            return
         if stop.is_set() and number == _HANG_UP:
             return
         if stop.is_set():
@@ -38,6 +42,15 @@ def stop_on_signals(stop: Event) -> Iterator[Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal, which may hang up."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _say(words: bytes) -> None:

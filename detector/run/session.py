@@ -155,6 +155,10 @@ class Session:
         """How many stills and clips could not be written."""
         return 0 if self._media is None else self._media.lost
 
+    def verifier_status(self) -> dict[str, object]:
+        """Return what heartbeats say of the verifier and the queues; it does not block."""
+        return {"name": self.verifier_name, "waiting": self._batcher.waiting, "queued": self._feed.backlog}
+
     def drain(self) -> None:
         """Wait until everything asked of the verifier is answered, or the run is stopped, and all clips are written."""
         self._batcher.drain()
@@ -168,9 +172,20 @@ class Session:
             topic=CAMERA_TOPIC + name, type=CAMERA_TYPE, subject=name, dataschema=CAMERA_SCHEMA, data=status
         )
 
-    def publish_system(self, state: Literal["started", "stopped"], cameras: Sequence[str]) -> None:
-        """Publish that watching `cameras` has started or stopped."""
-        data = SystemState(state=state, cameras=tuple(cameras), verifier=self.line, host_clock=read_host_clock())
+    def publish_system(
+        self,
+        state: Literal["started", "stopped", "reloaded", "reload_refused"],
+        cameras: Sequence[str],
+        detail: str | None = None,
+    ) -> None:
+        """Publish that watching `cameras` has started, stopped or was asked to read its cameras again."""
+        data = SystemState(
+            state=state,
+            cameras=tuple(cameras),
+            verifier=self.line,
+            host_clock=read_host_clock(),
+            detail=detail,
+        )
         site = self._settings.feed.site
         self._feed.publish(topic=SYSTEM_TOPIC, type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)
 

@@ -18,6 +18,9 @@ SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
 class SystemState(msgspec.Struct, frozen=True, kw_only=True):
     """What a run says of itself: that it started or stopped, or removed media that were too old or too many.
 
+    `reloaded` and `reload_refused` follow a request to read the cameras again; `detail` says what changed, or what is
+    wrong in the file.
+
     Attributes:
         state: what happened.
         cameras: those that are watched.
@@ -29,7 +32,7 @@ class SystemState(msgspec.Struct, frozen=True, kw_only=True):
         software: what says so.
     """
 
-    state: Literal["started", "stopped", "media-removed"]
+    state: Literal["started", "stopped", "reloaded", "reload_refused", "media-removed"]
     cameras: tuple[str, ...]
     verifier: str
     host_clock: HostClock | None = None
@@ -37,3 +40,4 @@ class SystemState(msgspec.Struct, frozen=True, kw_only=True):
     megabytes: float | None = None
     reason: str | None = None
     software: str = SOFTWARE
+    detail: str | None = None

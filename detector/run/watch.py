@@ -2,12 +2,14 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from detector.pipeline import SourceDetector
-from stream import Camera, CameraStatus, CaptureOptions, FeedError
+from detector.run.status import CameraReading
+from stream import Camera, CameraStatus, CaptureOptions, FeedError, Frame
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +27,8 @@ class CameraSpec:
         options: how it is opened.
         make_detector: makes what finds its flashes.
         history_seconds: how much of what came is kept for clips.
+        on_frame: also takes each frame, after its flashes were looked for.
+        identity: a camera whose identity is the same after a reload goes on untouched; None never is.
     """
 
     name: str
@@ -32,6 +36,8 @@ class CameraSpec:
     options: CaptureOptions
     make_detector: Callable[[Camera], SourceDetector]
     history_seconds: float = 0.0
+    on_frame: Callable[[Frame], None] | None = None
+    identity: object = None
 
     def __repr__(self) -> str:
         return f"CameraSpec({self.name})"
@@ -50,6 +56,8 @@ class CameraWorker:
         self._on_state = on_state
         self._stop = threading.Event()
         self._detector: SourceDetector | None = None
+        self._arrival: float | None = None
+        self._utc_error_ms: float | None = None
         self._camera = self._open()
         self._thread = threading.Thread(target=self._run, name=f"camera-{spec.name}")
 
@@ -57,6 +65,17 @@ class CameraWorker:
     def status(self) -> CameraStatus:
         """The camera's state and counters now."""
         return self._camera.status
+
+    @property
+    def reading(self) -> CameraReading:
+        """The camera's state and counters now, with the age of its last frame; any thread may read it."""
+        age = None if self._arrival is None else max(0.0, time.monotonic() - self._arrival)
+        return CameraReading(self._camera.status, age, self._utc_error_ms)
+
+    @property
+    def identity(self) -> object:
+        """What it watches and how."""
+        return self._spec.identity
 
     def start(self) -> None:
         """Begin watching."""
@@ -106,19 +125,69 @@ class CameraWorker:
 
     def _watch_once(self) -> None:
         detector = self._detector = self._spec.make_detector(self._camera)
+        on_frame = self._spec.on_frame
         with self._camera as frames:
             try:
                 for frame in frames:
+                    self._arrival, self._utc_error_ms = frame.arrival, frame.utc_error_ms
                     detector.push(frame)
+                    if on_frame is not None:
+                        on_frame(frame)
             finally:
                 detector.finish()
 
 
+@dataclass(frozen=True, slots=True)
+class PoolChanges:
+    """What a reload did, by names of cameras."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+    def __str__(self) -> str:
+        parts = (("added", self.added), ("changed", self.changed), ("removed", self.removed))
+        return "; ".join(f"{what} {', '.join(names)}" for what, names in parts if names) or "nothing changed"
+
+
 class CameraPool:
-    """All cameras of a run, each watched by a worker of its own while the block of `running` lasts."""
+    """All cameras of a run, each watched by a worker of its own while the block of `running` lasts.
+
+    Attributes:
+        workers: one for each camera; another list after each `replace`.
+    """
 
     def __init__(self, cameras: Sequence[CameraSpec], on_state: Callable[[CameraStatus], None]) -> None:
+        self._on_state = on_state
         self.workers = [CameraWorker(camera, on_state) for camera in cameras]
+
+    def replace(self, cameras: Sequence[CameraSpec]) -> PoolChanges:
+        """Watch `cameras` from now on. Those whose identity stays are not touched; call it inside `running`."""
+        before = {worker.name: worker for worker in self.workers}
+        after: list[CameraWorker] = []
+        begun: list[CameraWorker] = []
+        for spec in cameras:
+            known = before.get(spec.name)
+            if known is not None and spec.identity is not None and known.identity == spec.identity:
+                after.append(known)
+            else:
+                begun.append(CameraWorker(spec, self._on_state))
+                after.append(begun[-1])
+        gone = [worker for worker in self.workers if worker not in after]
+        # The old one of a camera goes first: many cameras serve few connections.
+        _stop_all(gone)
+        self.workers = after
+        for worker in begun:
+            worker.start()
+        names = {worker.name for worker in begun}
+        return PoolChanges(
+            added=tuple(sorted(names - before.keys())),
+            changed=tuple(sorted(names & before.keys())),
+            removed=tuple(sorted({worker.name for worker in gone} - names)),
+        )
 
     @contextmanager
     def running(self) -> "Iterator[CameraPool]":
@@ -128,11 +197,12 @@ class CameraPool:
                 worker.start()
             yield self
         finally:
-            self._stop()
+            _stop_all(self.workers)
 
-    def _stop(self) -> None:
-        for worker in self.workers:
-            worker.stop()
-        for worker in self.workers:
-            if not worker.join(timeout_seconds=5.0):
-                _log.error("%s: its thread did not end within 5 s and is left behind", worker.name)
+
+def _stop_all(workers: Sequence[CameraWorker]) -> None:
+    for worker in workers:
+        worker.stop()
+    for worker in workers:
+        if not worker.join(timeout_seconds=5.0):
+            _log.error("%s: its thread did not end within 5 s and is left behind", worker.name)

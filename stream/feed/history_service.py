@@ -16,6 +16,7 @@ from stream.feed.protocol import (
     encode,
 )
 from stream.feed.sequencer import Sequencer
+from stream.feed.status_source import StatusSource
 
 
 class HistoryService:
@@ -24,6 +25,7 @@ class HistoryService:
     Attributes:
         answered: requests answered.
         refused: requests answered with an error.
+        status: what heartbeats carry of the program's own.
     """
 
     def __init__(
@@ -40,11 +42,12 @@ class HistoryService:
         self._schema = encode(schema)
         self.answered = 0
         self.refused = 0
+        self.status = StatusSource(None)
 
     def heartbeat(self, now: float) -> list[bytes]:
         """Return the frames of a heartbeat at `now` (seconds since 1970)."""
         position = self._sequencer.position
-        heartbeat = Heartbeat(**msgspec.structs.asdict(position), **self._state(now))
+        heartbeat = Heartbeat(**msgspec.structs.asdict(position), **self._state(now), status=self.status.due())
         return WireMessage("hb", position.last, encode(heartbeat)).frames()
 
     def answer(self, frames: list[bytes], now: float) -> list[bytes]:

@@ -1,8 +1,10 @@
 """How a feed is published and kept, and what it has done so far."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stream.feed.journal import Retention
 
@@ -26,6 +28,7 @@ class FeedOptions:
         keys: folder of the CURVE keys (`make_server_keys`); None lets every program of this machine connect.
         insecure: publish to other machines without keys.
         farewell_seconds: how long history is still served when the feed ends.
+        status: what the program says of itself in a heartbeat every two seconds; it must not block.
     """
 
     site: str = "site"
@@ -40,6 +43,7 @@ class FeedOptions:
     keys: Path | None = None
     insecure: bool = False
     farewell_seconds: float = 1.0
+    status: Callable[[], dict[str, Any] | None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def retention(self) -> Retention:

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -101,11 +101,15 @@ class FeedPosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(FeedPosition, frozen=True, kw_only=True):
-    """What the publisher sends every `heartbeat_seconds`; `durable` is false while it cannot write its journal."""
+    """What the publisher sends every `heartbeat_seconds`; `durable` is false while it cannot write its journal.
+
+    `status` says how the program that publishes does, in its own words; it is there every two seconds at most.
+    """
 
     time: str
     heartbeat_seconds: float
     durable: bool
+    status: dict[str, Any] | UnsetType = UNSET
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

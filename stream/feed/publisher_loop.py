@@ -14,6 +14,7 @@ from stream.feed.message import WireMessage
 from stream.feed.options import FeedCounters, FeedOptions
 from stream.feed.protocol import Endpoint, parse_endpoint
 from stream.feed.sequencer import OutgoingMessage, Sequencer
+from stream.feed.status_source import StatusSource
 
 _LOG = logging.getLogger("stream.feed")
 _REQUESTS_PER_STEP = 5  # then events come first again
@@ -66,6 +67,7 @@ class PublisherLoop:
         self._history = HistoryService(
             self._sequencer, site=options.site, heartbeat_seconds=options.heartbeat_seconds, schema=schema
         )
+        self._history.status = StatusSource(options.status)
         if endpoint is not None and options.journal is None:
             _LOG.info(
                 "%s: no journal: messages are kept in memory, the last %g MB of them, and a crash or a restart loses "

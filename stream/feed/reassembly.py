@@ -10,6 +10,7 @@ from stream.feed.protocol import (
     EVENT_TOPIC,
     HEARTBEAT_TOPIC,
     PAGE_MESSAGES,
+    Heartbeat,
     Reply,
     Request,
     decode_heartbeat,
@@ -120,6 +121,7 @@ class Reassembler:
             same feed give each message once.
         start: where to begin.
         notify: called with each notice.
+        on_heartbeat: called with the endpoint and each heartbeat.
 
     Attributes:
         feed: id of the feed received now.
@@ -134,8 +136,10 @@ class Reassembler:
         cursors: MutableMapping[str, Cursor],
         start: StartPosition,
         notify: Callable[[SubscriberNotice], None],
+        on_heartbeat: Callable[[str, Heartbeat], None] | None = None,
     ) -> None:
         self._endpoint = endpoint
+        self._on_heartbeat = on_heartbeat
         self._cursors = cursors
         self._since = start.since
         self._waited = start.waited
@@ -169,6 +173,8 @@ class Reassembler:
                 heartbeat = decode_heartbeat(frames[2])
                 self.heartbeat_seconds = heartbeat.heartbeat_seconds
                 self._watch_disk(durable=heartbeat.durable)
+                if self._on_heartbeat is not None:
+                    self._on_heartbeat(self._endpoint, heartbeat)
                 if self._known(heartbeat.feed, heartbeat.run):
                     self._target = max(self._target, heartbeat.last)
                 return []

@@ -17,6 +17,7 @@ from stream.errors import FeedError
 from stream.feed.cursor_file import CursorFile, CursorState
 from stream.feed.endpoint_client import EndpointClient
 from stream.feed.keys import ClientKeys, read_client_keys
+from stream.feed.protocol import Heartbeat
 from stream.feed.reassembly import Cursor, Reassembler, Received, StartPosition, SubscriberNotice
 
 _LOG = logging.getLogger("stream.subscriber")
@@ -42,6 +43,7 @@ class SubscriberOptions:
         states: only messages whose data.state is one of these; empty: all.
         keys: client key files (`make_client_keys`): one for all endpoints, or one for each.
         on_notice: called in the receiving thread with each notice about an endpoint.
+        on_heartbeat: called in the receiving thread with the endpoint and each heartbeat.
     """
 
     since: int | None = None
@@ -51,6 +53,7 @@ class SubscriberOptions:
     states: Collection[str] = ()
     keys: Sequence[Path] = ()
     on_notice: Callable[[SubscriberNotice], None] = log_notice
+    on_heartbeat: Callable[[str, Heartbeat], None] | None = None
 
     def wants(self, received: Received) -> bool:
         """Return whether the caller asked for this message."""
@@ -81,7 +84,7 @@ class _Receiver:
         try:
             for endpoint, key in zip(endpoints, keys, strict=True):
                 start = StartPosition(options.since, self._state.endpoints.get(endpoint), self._waited)
-                reassembler = Reassembler(endpoint, self._cursors, start, options.on_notice)
+                reassembler = Reassembler(endpoint, self._cursors, start, options.on_notice, options.on_heartbeat)
                 self.clients.append(EndpointClient(self._context, endpoint, key, reassembler, options.on_notice))
         except BaseException:
             self.close()

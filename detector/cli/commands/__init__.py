@@ -2,9 +2,11 @@
 
 COMMANDS = {
     "calibrate": "Fit a model's temperature and bias on labelled clips, and print them as settings.",
+    "check": "Try each camera: reachable, codec, rate, key frames, clock, image; and draw its mask and region.",
     "doctor": "Say what is installed, what is missing and what to do about it.",
     "history": "List the events that a journal keeps; a publisher may be writing it at the same time.",
     "keys": "Make and manage the keys of a feed: the publisher's, the clients', and who may connect.",
+    "page": "Serve the live page of one site or several: cameras, flashes as they come, health, metrics.",
     "pull": "Download the model's snapshot into the hub's cache, for runs without network.",
     "relay": "Merge feeds into one: receive several, publish all of it again with numbers and a journal of its own.",
     "replay": "Find the lightning in recorded video: files, or folders of files.",

@@ -7,6 +7,7 @@ originsequence). Killed and started again, the relay goes on where its journal e
 import argparse
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -17,7 +18,8 @@ from detector.cli.signals import stop_on_signals
 from detector.cli.types import seconds_of
 from detector.errors import UsageError
 from detector.events import event_schema
-from stream import Cursor, Publisher, Received, RelayPosition, Subscriber, SubscriberOptions, parse_endpoint
+from detector.run.status import SiteStatuses
+from stream import Cursor, Heartbeat, Publisher, Received, RelayPosition, Subscriber, SubscriberOptions, parse_endpoint
 
 _BACKLOG = 5000  # messages on their way into the journal
 
@@ -35,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Relay until told to end."""
-    options = publish_options(settings_of(arguments), arguments)
+    settings = settings_of(arguments)
+    sites = SiteStatuses(settings.feed.site)
+    options = replace(publish_options(settings, arguments), status=sites.tell)
     if options.endpoint is None or options.journal is None:
         raise UsageError("relay: needs --publish ENDPOINT and --journal FILE: where to, and how far it has come")
     own = [endpoint for endpoint in arguments.endpoints if _is_at(endpoint, options.endpoint)]
@@ -46,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals(Event()))
         feed = stack.enter_context(Publisher(options, schema=event_schema()))
-        subscriber = stack.enter_context(Subscriber(*arguments.endpoints, options=_where_it_ended(feed, arguments.key)))
+        subscriber = stack.enter_context(
+            Subscriber(*arguments.endpoints, options=_where_it_ended(feed, arguments.key, sites))
+        )
         relay(subscriber, feed, stop, deadline)
     progress_console().print(f"relayed {feed.counters.published} messages")
     return 0
@@ -74,10 +80,15 @@ def _is_at(endpoint: str, published: str) -> bool:
     return one.port == own.port and (one.host == own.host or here)
 
 
-def _where_it_ended(feed: Publisher, keys: list[Path]) -> SubscriberOptions:
+def _where_it_ended(feed: Publisher, keys: list[Path], sites: SiteStatuses) -> SubscriberOptions:
     """Go on behind what the journal has of each feed; feeds it does not know, from their first message."""
     cursors = {upstream.feed: Cursor(upstream.run or None, upstream.sequence) for upstream in feed.upstreams}
-    return SubscriberOptions(since=0, cursors=cursors, keys=tuple(keys))
+
+    def heard(_endpoint: str, heartbeat: Heartbeat) -> None:
+        if isinstance(heartbeat.status, dict):
+            sites.heard(heartbeat.status)
+
+    return SubscriberOptions(since=0, cursors=cursors, keys=tuple(keys), on_heartbeat=heard)
 
 
 def _carry_on(received: Received, feed: Publisher) -> None:

@@ -3,16 +3,19 @@
 Cameras are given as URLs (rtsp, rtsps, http), as devices (/dev/video0 or a number), or as [[camera]] tables of a
 --config file (see configs/cameras.example.toml). A camera that goes away is taken up again as soon as it is back.
 Given as URLs on the command line, at least one camera must answer at first, else the command ends and says why.
+Without a terminal (a service), SIGHUP reads the file again: only cameras that changed are stopped or started.
 """
 
 import argparse
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import tzinfo
 from functools import partial
+from pathlib import Path
 from threading import Event
 
 from detector.cli.console import progress_console, result_console
@@ -29,17 +32,21 @@ from detector.cli.options import (
 from detector.cli.progress import WatchDisplay
 from detector.cli.signals import stop_on_signals
 from detector.cli.types import folder_of, seconds_of
-from detector.errors import UsageError
+from detector.errors import SettingsError, UsageError
 from detector.output.local_time import site_zone
 from detector.output.printer import EventPrinter, print_event
 from detector.output.run_folder import RunFolder
 from detector.output.tables import FlashCounter
 from detector.output.text import flash_line
 from detector.run.cameras import CameraEntry, distinct_names, load_cameras
+from detector.run.reload import camera_identity
+from detector.run.service import ServiceOptions, WatchService
 from detector.run.session import Listener, Session, open_session
+from detector.run.settings_lines import with_line
+from detector.run.snapshots import Snapshots
 from detector.run.watch import CameraPool, CameraSpec
 from detector.settings import Settings
-from stream import CameraStatus, WireMessage, printable
+from stream import CameraStatus, FeedOptions, WireMessage, printable
 
 _log = logging.getLogger("lightning-detector")
 
@@ -67,6 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on even if no camera answers at first (always so with [[camera]])",
     )
+    parser.add_argument(
+        "--page",
+        nargs="?",
+        const="",
+        metavar="HOST:PORT",
+        help="serve the live page too, in a process of its own (default: page.listen of the settings)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no status and no log lines below warnings on stderr")
     add_verifier_arguments(parser)
     add_publish_arguments(parser, always=True)
@@ -75,18 +89,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Watch until stopped; 1 if no camera ever answered, or --out lacks something."""
-    settings, cameras = _settings_and_cameras(arguments)
+    settings, cameras = settings_and_cameras(arguments)
     counter = FlashCounter()
     # Lines of JSON and a moving display on one terminal would tear each other apart.
     hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
     display = WatchDisplay(progress_console(), result_console(), counter, hidden=hidden)
     publish = publish_options(settings, arguments)
+    options = ServiceOptions(
+        out=arguments.out,
+        journal=publish.journal,
+        page=_page_arguments(arguments, settings, publish),
+        read=partial(settings_and_cameras, arguments),
+        specs=_specs,
+    )
+    service = WatchService(settings, cameras, options)
+    publish = replace(publish, status=service.status.tell)
     only = publish.endpoint is None and publish.journal is None and arguments.out is None
     printer = EventPrinter(print_event if arguments.json else _line_on(display, site_zone(settings.site)), only=only)
     listeners: list[Listener] = [counter.add, printer.add]
     with ExitStack() as stack:
         log_to_stderr(quiet=arguments.quiet)
-        stop = stack.enter_context(stop_on_signals(Event()))
+        stop = stack.enter_context(stop_on_signals(Event(), service.reload))
         folder = (
             None
             if arguments.out is None
@@ -102,12 +125,16 @@ def run(arguments: argparse.Namespace) -> int:
             folder.begin()
         if publish.journal is not None:
             session.publish_unresolved(publish.journal)
-        names = [entry.name for entry in cameras]
-        session.publish_system("started", names)
-        stack.callback(session.publish_system, "stopped", names)
+        session.publish_system("started", service.names)
+        stack.callback(lambda: session.publish_system("stopped", service.names))
         stack.enter_context(display.shown())
-        pool = stack.enter_context(CameraPool(_specs(cameras, session), session.publish_camera).running())
-        given_up = _watch(session, pool, display, stop, arguments, printer)
+        pool = stack.enter_context(service.running(session))
+
+        def step() -> None:
+            printer.check()
+            service.step()
+
+        given_up = _watch(session, pool, display, stop, arguments, step)
         last = [worker.status for worker in pool.workers]
         never_live = [status for status in last if not status.frames]
         if session.failure is not None:
@@ -119,7 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
     for status in never_live:
         why = f" ({printable(status.last_error)})" if status.last_error else ""
         print(f"lightning-detector: {status.camera}: was never live{why}; nothing is known of it", file=sys.stderr)
-    if len(never_live) == len(cameras):
+    if len(never_live) == len(pool.workers):
         return 1
     if not arguments.quiet:
         display.close(last)
@@ -127,19 +154,40 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if session.lost_media or (folder is not None and folder.failure is not None) else 0
 
 
-def _settings_and_cameras(arguments: argparse.Namespace) -> tuple[Settings, tuple[CameraEntry, ...]]:
+def settings_and_cameras(arguments: argparse.Namespace) -> tuple[Settings, tuple[CameraEntry, ...]]:
     """Return what the command line and --config ask for together."""
     named = [
         {"url": url, "name": name}
         for url, name in zip(arguments.cameras, distinct_names(arguments.cameras), strict=True)
     ]
-    common, cameras = load_cameras([*settings_tables(arguments), ("command line", {"camera": named})])
+    try:
+        common, cameras = load_cameras([*settings_tables(arguments), ("command line", {"camera": named})])
+    except SettingsError as error:
+        raise with_line(error, arguments.config) from error
     if not cameras:
         raise UsageError("no camera to watch: give a URL, or --config with [[camera]] tables")
     return lay_verifier_arguments(common, arguments), cameras
 
 
-def _specs(cameras: Sequence[CameraEntry], session: Session) -> list[CameraSpec]:
+def _page_arguments(arguments: argparse.Namespace, settings: Settings, publish: FeedOptions) -> list[str] | None:
+    """Return the arguments of the page that `--page` asks for; None where it does not."""
+    if arguments.page is None:
+        return None
+    if publish.endpoint is None:
+        raise UsageError("--page: nothing is published that the page could read; leave out --publish none")
+    if publish.keys is not None and not settings.page.key:
+        raise UsageError(
+            "--page: the feed has keys; make one for the page (lightning-detector keys client) and name its file in "
+            "page.key of the settings"
+        )
+    words = [publish.endpoint, "--listen", arguments.page or settings.page.listen]
+    words += ["--key", str(Path(settings.page.key).expanduser())] if publish.keys is not None else []
+    words += ["--out", str(arguments.out)] if arguments.out is not None else []
+    words += ["--config", str(arguments.config)] if arguments.config is not None else []
+    return words
+
+
+def _specs(cameras: Sequence[CameraEntry], session: Session, snapshots: Snapshots | None) -> list[CameraSpec]:
     """Return `cameras`, each with what finds its flashes."""
     for entry in cameras:
         if entry.watched_share < _LEAST_SHARE:
@@ -152,6 +200,8 @@ def _specs(cameras: Sequence[CameraEntry], session: Session) -> list[CameraSpec]
             entry.capture,
             partial(session.camera_detector, entry),
             session.history_seconds(entry.settings),
+            on_frame=None if snapshots is None else snapshots.camera(entry.name),
+            identity=camera_identity(entry),
         )
         for entry in cameras
     ]
@@ -174,12 +224,15 @@ def _watch(
     display: WatchDisplay,
     stop: Event,
     arguments: argparse.Namespace,
-    printer: EventPrinter,
+    step: Callable[[], None],
 ) -> bool:
-    """Show how the cameras do until the end; return whether it ended because no camera ever answered."""
+    """Show how the cameras do until the end; return whether it ended because no camera ever answered.
+
+    `step` is called whenever it looks, twice a second.
+    """
     started = said = time.monotonic()
     while not stop.wait(_LOOK_SECONDS) and session.failure is None:
-        printer.check()
+        step()
         statuses = [worker.status for worker in pool.workers]
         display.show(statuses)
         now = time.monotonic()

@@ -55,6 +55,7 @@ class Camera:
         on_state: Callable[[CameraStatus], None] | None = None,
         *,
         history_seconds: float = 0.0,
+        tap: Callable[[Item], None] | None = None,
     ) -> None:
         """Prepare to connect, which the iteration does.
 
@@ -65,8 +66,10 @@ class Camera:
             on_state: called from the iterating thread at every change of state, and at most once a minute while frames
                 are skipped.
             history_seconds: how much of what came is kept for `cut`; 0 = nothing.
+            tap: called from the iterating thread with each item of its connections, before it is decoded.
         """
         options = options or CaptureOptions()
+        self._tap = tap
         self.name = name
         self._address = in_one_word(address)
         self._options = options
@@ -159,6 +162,8 @@ class Camera:
         attempt = self._attempt_of(connection)
         if attempt is None:
             return
+        if self._tap is not None:
+            self._tap(item)
         if isinstance(item, Connected):
             attempt.decoder = LiveDecoder(item, self._options, self._history_seconds)
             log.debug("%s: connected", self.name)
