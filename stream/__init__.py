@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stream.capture.open_video import open_video
     from stream.capture.opencv import load_opencv
     from stream.capture.options import CaptureOptions
+    from stream.capture.safe_text import printable
     from stream.capture.status import CameraStatus, Clock, Quality
     from stream.capture.timing.host_clock import HostClock, read_host_clock
     from stream.errors import FeedError, JournalError, OpenError, StreamError, VideoError
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from stream.feed.publisher import Publisher
     from stream.feed.reassembly import Cursor, Received, SubscriberNotice
     from stream.feed.subscriber import AsyncSubscriber, Subscriber, SubscriberOptions
-    from stream.safe_text import printable
 
 _HOME = {
     "AsyncSubscriber": "feed.subscriber",

@@ -125,7 +125,7 @@ class _CameraView:
     def add(self, frame: Frame) -> None:
         """Take the next frame."""
         now = time.monotonic()
-        level = float(frame.levels(np.float32(frame.luma[::_PIXEL_STEP, ::_PIXEL_STEP].mean())))
+        level = float(frame.levels(frame.luma[::_PIXEL_STEP, ::_PIXEL_STEP]).mean())
         if now >= self._step_ends or not self._levels:
             self._levels.append(level)
             self._step_ends = now + _STEP_SECONDS

@@ -1,7 +1,7 @@
 """Draw a recording's light curve with what was found and the thresholds, and propose settings."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from detector.cli.console import ResultConsole

@@ -54,7 +54,7 @@ def _level(frame: Frame, box: tuple[float, float, float, float]) -> float:
     left, top, right, bottom = box if frame.rotation == 0 else (0.0, 0.0, 1.0, 1.0)
     rows = slice(int(top * height), max(int(bottom * height), int(top * height) + 1), _STEP)
     columns = slice(int(left * width), max(int(right * width), int(left * width) + 1), _STEP)
-    return float(frame.levels(np.float32(frame.luma[rows, columns].mean())))
+    return float(frame.levels(frame.luma[rows, columns]).mean())
 
 
 def _onset(times: "np.ndarray[Any, Any]", levels: "np.ndarray[Any, Any]") -> float:

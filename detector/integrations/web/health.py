@@ -41,7 +41,8 @@ def site_marks(site: SiteState, now: float) -> dict[str, dict[str, Any]]:
             "verifier": lost,
         }
     status = site.status
-    free = status.get("free_mb") if isinstance(status.get("free_mb"), dict) else {}
+    stated = status.get("free_mb")
+    free: dict[str, Any] = stated if isinstance(stated, dict) else {}
     in_memory = "journal" not in free
     if site.durable:
         journal = ("ok", "on disk")

@@ -84,11 +84,11 @@ class BoardCollector(Collector):
         yield _histogram(
             "lightning_verdict_probability", "Probability of lightning in verdicts.", tallies.probabilities
         )
-        state = storm_of(strikes(self._board.confirmed()), time.time())
-        yield GaugeMetricFamily("lightning_storm", "1 while a storm is on.", value=float(state.on))
+        storm = storm_of(strikes(self._board.confirmed()), time.time())
+        yield GaugeMetricFamily("lightning_storm", "1 while a storm is on.", value=float(storm.on))
         last = GaugeMetricFamily("lightning_last_flash_timestamp_seconds", "When the last confirmed flash was.")
-        if state.last is not None:
-            last.add_metric([], state.last)
+        if storm.last is not None:
+            last.add_metric([], storm.last)
         yield last
 
     def _feeds(self) -> Iterator[Metric]:

@@ -77,7 +77,7 @@ class ImageSequence(ABC):
     def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
         """Return None: images are not cut as video."""
         del start_seconds, end_seconds, utc_offset
-        return None  # noqa: PLR1711, RET501 - said for the type checker
+        return None
 
     @abstractmethod
     def _images(self) -> Iterator[tuple[Image | None, float, float]]:

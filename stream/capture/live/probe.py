@@ -83,7 +83,7 @@ class _Tap:
             self.first = item.arrival if self.first is None else self.first
             self.last = item.arrival
             self.bytes += item.packet.size
-            self.probe.reports += item.report
+            self.probe.reports += item.report is not None
             if item.key:
                 self.keys.append(item.arrival)
 
