@@ -5,6 +5,7 @@ from collections import deque
 
 _BUCKET_SECONDS = 0.5
 _RECENT_SECONDS = 5.0  # what is compared must not be its own measure; reports come as often
+_FRAMES = 4
 _MEMORY_SECONDS = 60.0
 
 
@@ -17,13 +18,19 @@ class UsualDelay:
 
     def __init__(self) -> None:
         self._longest: deque[tuple[float, float]] = deque()
+        self._last: deque[tuple[float, float]] = deque(maxlen=_FRAMES)
 
     def clear(self) -> None:
         """Forget all delays: they were measured by a clock that was set since."""
         self._longest.clear()
+        self._last.clear()
 
     def excess(self, came: float, delay: float) -> float:
-        """Note a frame that came at `came` (steady seconds) after `delay`; return by how much that is unusual."""
+        """Note a frame that came at `came` (steady seconds) after `delay`; return by how much that is unusual.
+
+        That is 0 unless the last frames were all delayed so, and do not catch up: after a stall of the network or of a
+        busy host each comes less late than the one before.
+        """
         if not self._longest or came - self._longest[-1][0] >= _BUCKET_SECONDS:
             self._longest.append((came, delay))
         elif delay > self._longest[-1][1]:
@@ -31,4 +38,8 @@ class UsualDelay:
         while self._longest[0][0] < came - _MEMORY_SECONDS:
             self._longest.popleft()
         usual = max((most for when, most in self._longest if when < came - _RECENT_SECONDS), default=math.inf)
-        return max(0.0, delay - usual)
+        self._last.append((delay, delay - usual))
+        catching_up = delay < self._last[0][0]
+        if len(self._last) < _FRAMES or catching_up:
+            return 0.0
+        return max(0.0, min(unusual for _, unusual in self._last))
