@@ -8,10 +8,11 @@ from threading import Timer
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.capture.frame import Clock, Frame
+from stream.capture.frame import Frame
 from stream.capture.live.camera import Camera
 from stream.capture.live.connection import Connected, Item, Packet
 from stream.capture.options import CaptureOptions
+from stream.capture.status import Clock
 
 _IMAGE_AFTER_SECONDS = 1.0  # the first frames of a camera may still adjust
 
