@@ -105,14 +105,14 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     still: Annotated[
         str | None, Meta(description="JPEG of the lit frame that shows most structure, or else of the brightest one.")
     ] = None
+    clip: Annotated[
+        str | None, Meta(description="The video around the flash; flashes that follow one another share a clip.")
+    ] = None
     brightest: Annotated[
         str | None, Meta(description="JPEG of the brightest frame, where that is another one than `still`.")
     ] = None
     thumbnail: Annotated[
         str | None, Meta(description="Small JPEG of the same frame as `still`; a rejected light has only this.")
-    ] = None
-    clip: Annotated[
-        str | None, Meta(description="The video around the flash; flashes that follow one another share a clip.")
     ] = None
     clip_start_seconds: Annotated[
         float | None, Meta(description="Time of the first frame of the clip, on the same clock as `start_seconds`.")
