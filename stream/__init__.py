@@ -89,7 +89,7 @@ _HOME = {
     "make_server_keys": "feed.keys",
     "open_video": "capture.open_video",
     "parse_endpoint": "feed.protocol",
-    "printable": "safe_text",
+    "printable": "capture.safe_text",
     "probe_camera": "capture.live.probe",
     "read_history": "feed.journal_reader",
     "read_host_clock": "capture.timing.host_clock",
