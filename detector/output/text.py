@@ -99,8 +99,8 @@ def _event_columns(zone: tzinfo | None) -> list[_Column]:
         return plain_utc(utc) if isinstance(utc, str) else _number(message.data.get("start_seconds"), 3).rjust(23)
 
     def local(message: Message[dict[str, Any]]) -> str:
-        utc = message.data.get("start_utc")
-        return local_text(utc if isinstance(utc, str) else message.time, zone)
+        utc = message.data.get("start_utc", message.time)
+        return local_text(utc, zone) if isinstance(utc, str) else ""
 
     def probability(message: Message[dict[str, Any]]) -> str:
         verdict = message.data.get("verdict")

@@ -70,7 +70,7 @@ def test_replay_has_every_flash_judged_by_the_model(
         verdict = flash["verdict"]
         assert flash["state"] in {"confirmed", "rejected"}, verdict
         assert (verdict["verifier"], verdict["model"], verdict["model_revision"]) == (kind, MODEL_46, REVISION_46)
-        assert verdict["prompt_version"].startswith("1-")
+        assert verdict["prompt_version"].startswith("2-")
         assert verdict["seconds"] > 0
         assert {"log_odds", "answer_mass"} <= set(verdict["evidence"])
 

@@ -41,6 +41,7 @@ from detector.run.replay_results import ReplayResults, replay_results
 from detector.run.run_record import Plan
 from detector.run.session import Session, open_session
 from detector.settings import Settings
+from stream import printable
 
 _log = logging.getLogger("lightning-detector")
 
@@ -179,7 +180,7 @@ def _say_what_came_of_it(
     if said:
         console.print("; ".join(said), soft_wrap=True)
     if problems and count > 1:
-        lines = ["not watched to the end:", *(f"  {problem}" for problem in outcome.problems)]
+        lines = ["not watched to the end:", *(f"  {printable(problem)}" for problem in outcome.problems)]
         console.print(Text("\n".join(lines)), soft_wrap=True)
 
 
@@ -190,7 +191,7 @@ def _end_results(results: ReplayResults, where: TextIO) -> bool:
         return False
     line, failure = ended
     if failure is not None and failure is not results.folder.failure:
-        print(f"lightning-detector: {failure}", file=sys.stderr)
+        print(f"lightning-detector: {printable(failure)}", file=sys.stderr)
     print(line, file=where)
     return failure is not None
 

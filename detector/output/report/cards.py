@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from detector.output.files import write_whole
+from detector.output.files import make_folder, write_whole
 from detector.output.report.media_files import MediaFile, small_image
 from detector.output.report.model import Report, ReportFlash, spark_curve
 from detector.output.report.source import RunResults
@@ -136,7 +136,7 @@ class CardImages:
                 image = small_image(still)
                 if image is None:
                     return None
-                small.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(small.parent)
                 write_whole(small, [_jpeg(image)])
         except OSError:
             return quote(self.base + source)  # no room for a copy: the still itself does

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.candidate import Candidate
+from detector.output.files import make_folder, open_private
 from detector.output.jsonl import append_line
 from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.prefilter import Prefilter
@@ -368,8 +369,8 @@ def _levels(text: str) -> NDArray[np.float32]:
 def _append(path: Path, line: bytes, *, quiet: bool) -> bool:
     """Add a line; whether it could be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b", buffering=0) as file:
+        make_folder(path.parent)
+        with open(path, "a+b", buffering=0, opener=open_private) as file:
             append_line(file, line + b"\n")
     except OSError as error:
         if not quiet:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from detector.errors import OutputError
-from detector.output.files import write_whole
+from detector.output.files import make_folder, write_whole
 from detector.output.report.cards import ASSET_FOLDER, CardImages
 from detector.output.report.context import page_context
 from detector.output.report.model import Report, make_report
@@ -76,7 +76,7 @@ def _write(report: Report, page: Path, *, inline: bool) -> Path:
         scripts = [Markup(f"<script>{_asset(name)}</script>") for name in _SCRIPTS]  # noqa: S704
         policy = _POLICY.format(style=_hashes(_STYLES), script=_hashes(_SCRIPTS))
     else:
-        assets.mkdir(parents=True, exist_ok=True)
+        make_folder(assets)
         for name in (*_STYLES, *_SCRIPTS):
             write_whole(assets / name, [_asset(name).encode()])
         styles = [Markup(f'<link rel="stylesheet" href="{ASSET_FOLDER}/{name}">') for name in _STYLES]  # noqa: S704

@@ -28,6 +28,7 @@ class ClueReading:
 CLUE_READINGS: Mapping[str, ClueReading] = {
     "positivity": ClueReading("much else got darker", 0.88, 0.95),
     "fine_positivity": ClueReading("something moved beside it", 0.8, 0.93),
+    "seen_before": ClueReading("the place had this level before: something uncovered it", 0.75, 0.55),
     "fallen_share": ClueReading("the light stayed", 0.5, 0.8),
     "went_dark": ClueReading("it was not seen to go out", 0.0, 1.0),
     "scene_changed": ClueReading("the scene was another one afterwards", 0.7, 0.3),
