@@ -246,7 +246,7 @@ def _time(text: str) -> float:
         seconds = float(text)
     except ValueError:
         try:
-            time = datetime.fromisoformat(text.strip().replace(" ", "+"))
+            time = datetime.fromisoformat(text.strip().upper().replace(" ", "+"))
             seconds = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             seconds = float("nan")
