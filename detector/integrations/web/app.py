@@ -196,8 +196,9 @@ class LivePage:
         for camera in self.board.camera_list():
             if camera.name == name and query.get("site", camera.site) == camera.site:
                 path = self._folders.snapshot(camera.site, name)
-                if path is not None:
-                    return FileResponse(path, media_type="image/jpeg", headers=_NO_STORE)
+                data = _whole(path)
+                if data is not None:
+                    return Response(data, media_type="image/jpeg", headers=_NO_STORE)
         raise HTTPException(404, "there is no image of such a camera; watch writes them with --out")
 
     async def _media(self, request: Request) -> Response:
@@ -206,6 +207,14 @@ class LivePage:
             raise HTTPException(404, "there is no such file")
         # FileResponse answers ranges, without which browsers play but cannot seek.
         return FileResponse(path, media_type=MEDIA_TYPES[path.suffix.lower()], headers=_CACHE)
+
+
+def _whole(path: Path | None) -> bytes | None:
+    """Return a small file that is replaced every few seconds: read at once, so that its length is that of its data."""
+    try:
+        return None if path is None else path.read_bytes()
+    except OSError:
+        return None
 
 
 def _json(content: object, code: int = 200) -> Response:
@@ -237,7 +246,7 @@ def _time(text: str) -> float:
         seconds = float(text)
     except ValueError:
         try:
-            time = datetime.fromisoformat(text.strip().replace(" ", "+"))
+            time = datetime.fromisoformat(text.strip().upper().replace(" ", "+"))
             seconds = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             seconds = float("nan")

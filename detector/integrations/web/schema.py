@@ -31,6 +31,12 @@ def _get(summary: str, kind: str, schema: dict[str, Any], *parameters: dict[str,
 
 _OBJECT = {"type": "object"}
 _TEXT = {"type": "string"}
+_TIME = {
+    "anyOf": [
+        {"type": "string", "format": "date-time"},
+        {"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,6})?$"},
+    ]
+}
 _BINARY = {"type": "string", "format": "binary"}
 _FLASH = {
     "type": "object",
@@ -85,7 +91,7 @@ def openapi() -> dict[str, Any]:
                 "Flashes, the newest first, each in its last revision.",
                 "application/json",
                 _list_of("flashes", _FLASH),
-                _query("since", _TEXT, "At or after this time: ISO 8601, or seconds since 1970."),
+                _query("since", _TIME, "At or after this time: ISO 8601, or seconds since 1970."),
                 _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000}, "So many at most; 100 if omitted."),
                 _query("camera", _TEXT, "Only of this camera."),
                 _query("state", {"enum": ["detected", "confirmed", "rejected", "unverified"]}, "Only in this state."),
