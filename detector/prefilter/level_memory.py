@@ -11,6 +11,8 @@ from detector.prefilter.blocks import Grid, Mask
 # pause. Only quiet time counts: where much happens, what was there lies further back.
 SAMPLE_SECONDS = 0.25
 SAMPLES = 120
+# What was there stayed for a second; a flash that was not found, in damaged frames say, hardly lasts as long.
+SAMPLES_SHOWN = 4
 # After less time everything is new.
 LEAST_SECONDS = 3.0
 # A level in bytes of video: 16 is black, but some cameras go below.
@@ -38,7 +40,7 @@ class LevelMemory:
         self._samples.append((seconds, np.rint(grid * _LUMA_PER_LEVEL + _BLACK_LUMA).astype(np.uint8)))
 
     def share_seen(self, seconds: float, before: Grid, rise: Grid, where: Mask) -> float | None:
-        """Return how much of a rise one earlier moment showed already, 0..1; None where too little is remembered.
+        """Return how much of a rise several earlier moments showed already, 0..1; None where too little is remembered.
 
         Args:
             seconds: time of the frame `before`.
@@ -56,4 +58,4 @@ class LevelMemory:
         luma = np.stack([sample[where] for _, sample in self._samples])
         earlier = (luma - np.float32(_BLACK_LUMA)) / np.float32(_LUMA_PER_LEVEL)
         shown = np.minimum(np.maximum(earlier - start, 0), rise).sum(axis=1)
-        return float(shown.max()) / total
+        return float(np.sort(shown)[-SAMPLES_SHOWN:][0]) / total

@@ -186,7 +186,7 @@ def test_the_order_of_the_colours_decides_what_the_verifier_sees() -> None:
 
 def test_one_flash_may_be_followed_by_frames_of_another_size_once_it_is_finished() -> None:
     one = Detector()
-    first = list(images(62, lit=range(60, 62)))
+    first = list(images(62, lit=range(57, 59)))
     assert [flash.state for seconds, image in first for flash in one.push(image, seconds)] == ["detected"]
     assert [flash.state for flash in one.finish()] == ["confirmed"]
     assert [flash for seconds, image in images(100, lit=()) for flash in one.push(image[::2, ::2], 10 + seconds)] == []

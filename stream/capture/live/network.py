@@ -57,6 +57,10 @@ def granted_receive_bytes() -> int:
         return min(RECEIVE_BYTES, probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
 
 
+_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+_OWN_STREAM = "give the camera's own stream: rtsp://..., or http://... for MJPEG"
+
+
 class NetworkConnection(Connection):
     """Reads the packets of one network stream.
 
@@ -174,6 +178,8 @@ class NetworkConnection(Connection):
             except av.error.HTTPUnauthorizedError:
                 raise
             except (av.FFmpegError, OSError, ValueError) as error:
+                if isinstance(error, av.error.ArgumentError) and address.lower().endswith(_IMAGE_ENDINGS):
+                    raise self._no_camera("a still image") from None
                 self._refuse_endless(watch)
                 elsewhere = redirected(address, self._options) if may_be_redirect(address, error) else None
                 if elsewhere is not None:
@@ -234,7 +240,7 @@ class NetworkConnection(Connection):
 
     def _require_live(self, container: InputContainer) -> None:
         kind = container.format.name
-        instead = "give the camera's own stream: rtsp://..., or http://... for MJPEG"
+        instead = _OWN_STREAM
         if is_still(container):
             what = "a still image"
         elif self._pace is None and kind in _RECORDINGS and container.size > 0 and container.duration:
@@ -242,7 +248,10 @@ class NetworkConnection(Connection):
             instead = "use replay, which takes such addresses"
         else:
             return
-        raise OpenError(f"{redact(self._address)}: is {what}; {instead}", permanent=True)
+        raise self._no_camera(what, instead)
+
+    def _no_camera(self, what: str, instead: str = _OWN_STREAM) -> OpenError:
+        return OpenError(f"{redact(self._address)}: is {what}; {instead}", permanent=True)
 
     def _prepare(self, container: InputContainer, *, stamps: bool) -> VideoStream:
         """Choose the stream and its decoder's threads, and report that the source answered."""

@@ -92,8 +92,8 @@ class Run:
     def see(self, name: str, *, wait: bool = False) -> None:
         record = FlashRevisions(self._publish, None)
         one = candidate(name)
-        record.revise(one)
-        self.batcher.ask(one, record.revise, wait=wait)
+        record.detect(one)
+        self.batcher.ask(one, record.judge, wait=wait)
 
     def revisions(self, name: str) -> list[Flash]:
         return [flash for flash in self.flashes if flash.id == name]
