@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import detector
 from detector.cli.commands import COMMANDS
 from detector.cli.main import build_parser
 from detector.settings import load_settings
@@ -168,3 +169,7 @@ def test_the_changelog_has_each_heading_once_in_each_version() -> None:
     for version in HISTORY.read_text(encoding="utf-8").split("\n## ")[1:]:
         headings = re.findall(r"^### (.*)$", version, re.MULTILINE)
         assert len(headings) == len(set(headings)), f"{version.splitlines()[0]}: {headings}"
+
+
+def test_the_citation_names_the_version_of_the_program() -> None:
+    assert f"version: {detector.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
