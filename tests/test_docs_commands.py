@@ -1,0 +1,175 @@
+"""What the documentation tells a reader to type or to open is there.
+
+Command lines are parsed, not run; a command without arguments is only named. A line that ends in `# not checked` is
+left out.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import detector
+from detector.cli.commands import COMMANDS
+from detector.cli.main import build_parser
+from detector.settings import load_settings
+from helpers import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.md")])
+HISTORY = ROOT / "CHANGELOG.md"
+"""Tells of names that are gone, too."""
+TODAY = [page for page in PAGES if page != HISTORY]
+NOT_CHECKED = "# not checked"
+PROGRAM = "lightning-detector"
+FLAG = re.compile(r"--[a-z][a-z0-9-]*")
+
+
+def title(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def code_lines(text: str) -> Iterator[str]:
+    """The lines of fenced and indented blocks, those that go on after a backslash as one, and code within sentences."""
+    joined = re.sub(r"\\\n\s*", " ", text)
+    fenced = re.findall(r"^```[a-z]*\n(.*?)^```", joined, re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^```.*?^```", "", joined, flags=re.DOTALL | re.MULTILINE)
+    indented = re.findall(r"^ {4}(\S.*)$", prose, re.MULTILINE)
+    within = re.findall(r"`([^`]+)`", prose)
+    for line in (*"\n".join(fenced).splitlines(), *indented, *within):
+        if not line.rstrip().endswith(NOT_CHECKED):
+            yield line
+
+
+def commands(line: str) -> Iterator[list[str]]:
+    """The words of each command in `line`: parted by pipes, `;`, `&&` and redirections."""
+    reader = shlex.shlex(line, posix=True, punctuation_chars=True)
+    reader.whitespace_split = True
+    words: list[str] = []
+    try:
+        for word in reader:
+            if set(word) <= set("|&;<>()"):
+                yield words
+                words = []
+            else:
+                words.append(word)
+    except ValueError:  # an apostrophe: no command
+        return
+    yield words
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    return [words for line in code_lines(page.read_text(encoding="utf-8")) for words in commands(line) if words]
+
+
+def typed() -> Iterator[tuple[str, str]]:
+    for page in TODAY:
+        for words in commands_of(page):
+            program, *rest = words
+            if Path(program).name == PROGRAM and rest and rest[0] not in ("--help", "--version"):
+                yield title(page), shlex.join(rest if len(rest) > 1 else [*rest, "--help"])
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(typed())))
+def test_a_command_line_of_the_pages_is_understood(page: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = shlex.split(line)
+    assert words[0] in COMMANDS, f"{page}: there is no command {words[0]}"
+    left_with = 0
+    try:
+        build_parser(words[0]).parse_args(words)
+    except SystemExit as end:
+        left_with = int(end.code or 0)
+    assert left_with == 0, f"{page}: {PROGRAM} {line}: {capsys.readouterr().err}"
+
+
+def test_the_readme_shows_every_kind_of_command_that_is_checked_here() -> None:
+    shown = {line.split()[0] for page, line in typed() if page == "README.md"}
+    assert {"replay", "watch", "subscribe", "pull", "report"} <= shown
+
+
+def test_every_make_target_of_the_pages_is_in_the_makefile() -> None:
+    made = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z0-9.-]+):", made, re.MULTILINE))
+    for page in TODAY:
+        for program, *rest in commands_of(page):
+            for word in rest if program == "make" else ():
+                assert word in targets or "=" in word or word == "TARGET", f"{title(page)}: make {word}"
+
+
+@cache
+def flags_of(tool: str, mode: str | None) -> set[str]:
+    words = [sys.executable, str(ROOT / "tools" / tool), *([mode] if mode else []), "--help"]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60, cwd=ROOT)
+    return set(FLAG.findall(told.stdout))
+
+
+def test_every_tool_of_the_pages_is_there_and_has_the_flags_that_are_shown() -> None:
+    for page in TODAY:
+        for words in commands_of(page):
+            found = next((word for word in words[:2] if re.fullmatch(r"(\./)?tools/\w+\.(py|sh)", word)), None)
+            if found is None:
+                continue
+            assert (ROOT / found).is_file(), f"{title(page)}: {found}"
+            rest = words[words.index(found) + 1 :]
+            flags = {word.partition("=")[0] for word in rest if FLAG.match(word)}
+            if flags and found.endswith(".py"):
+                mode = rest[0] if not rest[0].startswith("-") and Path(found).name == "bench_feed.py" else None
+                unknown = flags - flags_of(Path(found).name, mode)
+                assert not unknown, f"{title(page)}: {' '.join(words)}: {unknown}"
+
+
+def heading_address(heading: str) -> str:
+    """The part after `#` under which GitHub shows `heading`."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, place = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{link}: there is no such file"
+        if place:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert place in map(heading_address, headings), f"{link}: there is no such heading"
+
+
+def test_every_file_of_ours_that_the_pages_name_is_there() -> None:
+    for page in TODAY:
+        for name in re.findall(
+            r"`((?:detector|stream|tests|tools|configs|deploy)/[a-z0-9_./-]+)`", page.read_text("utf-8")
+        ):
+            assert (ROOT / name).exists(), f"{title(page)}: {name}"
+
+
+def test_every_setting_that_the_pages_name_exists() -> None:
+    known = msgspec.to_builtins(load_settings())
+    sections = "|".join(known)
+    for page in TODAY:
+        for section, key in re.findall(rf"`({sections})\.([a-z_]+)`", page.read_text("utf-8")):
+            is_file = key in ("toml", "py", "json", "db", "md")
+            assert is_file or key in known[section], f"{title(page)}: {section}.{key}"
+
+
+def test_the_readme_is_short() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 120
+    assert 300 <= len(text.split()) <= 800
+
+
+def test_the_changelog_has_each_heading_once_in_each_version() -> None:
+    for version in HISTORY.read_text(encoding="utf-8").split("\n## ")[1:]:
+        headings = re.findall(r"^### (.*)$", version, re.MULTILINE)
+        assert len(headings) == len(set(headings)), f"{version.splitlines()[0]}: {headings}"
+
+
+def test_the_citation_names_the_version_of_the_program() -> None:
+    assert f"version: {detector.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
