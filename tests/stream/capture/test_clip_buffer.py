@@ -339,7 +339,9 @@ def test_the_part_of_a_live_stream_after_a_jump_of_its_time_stamps_has_clips_fro
         assert clip.start_seconds == pytest.approx(108.0, abs=0.05) or end > 112.0
         with av.open(io.BytesIO(clip.data), "r") as container:
             last = max(frame.time for frame in container.decode(video=0))
-        assert end - 0.02 <= clip.start_seconds + last <= end + 0.2, "at most what B-frames lean on is shown after it"
+        assert end - 0.12 <= clip.start_seconds + last <= end + 0.2, (
+            "a clip ends within a tenth of a second, B-frames aside"
+        )
     flash = clips[113.4]
     assert flash is not None
     assert brightest_second(flash) == pytest.approx(108.0 + FLASH.at, abs=0.4)
