@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 from typing import Literal
 
-from detector.events import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
+from detector.events import Flash, event_schema
 from detector.output.clips import ClipSource, history_seconds
 from detector.output.media import MediaWriter
 from detector.output.quota import Removed
@@ -17,6 +17,7 @@ from detector.pipeline import CandidateSource, SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.run.cameras import CameraEntry
 from detector.run.recovery import recover_unresolved
+from detector.run.site_storms import SiteStorms
 from detector.run.system_events import (
     CAMERA_SCHEMA,
     CAMERA_TOPIC,
@@ -76,9 +77,11 @@ def open_session(
             on_removed = partial(_publish_removed, feed, settings.feed.site, line)
             media = MediaWriter(out, settings.evidence, settings.site, on_removed)
             stack.callback(media.close)
+        storms = SiteStorms(feed, settings, publish.journal)
+        stack.callback(storms.finish)
         # Entered last, left first: what it still answers is published before the feed is drained.
         batcher = stack.enter_context(Batcher(verifier, settings.batcher, stop))
-        yield Session(settings, feed, batcher, media, verifier_name=verifier.name, line=line)
+        yield Session(settings, feed, batcher, media, storms, verifier_name=verifier.name, line=line)
 
 
 class Session:
@@ -87,6 +90,7 @@ class Session:
     Attributes:
         verifier_name: the verifier that was chosen.
         line: which verifier was chosen, and why.
+        storms: makes storms and groups of what is published.
         run: names a replay that may be gone on with; the ids of its flashes follow from it. None for ids of chance.
     """
 
@@ -96,6 +100,7 @@ class Session:
         feed: Publisher,
         batcher: Batcher,
         media: MediaWriter | None,
+        storms: SiteStorms,
         *,
         verifier_name: str,
         line: str,
@@ -106,6 +111,7 @@ class Session:
         self._feed = feed
         self._batcher = batcher
         self._media = media
+        self.storms = storms
         self.run: str | None = None
 
     @property
@@ -200,13 +206,7 @@ class Session:
             self._publish(flash)
 
     def _publish(self, flash: Flash) -> None:
-        self._feed.publish(
-            topic=FLASH_TOPIC + flash.camera,
-            type=FLASH_TYPE,
-            subject=flash.camera,
-            dataschema=FLASH_SCHEMA,
-            data=flash,
-        )
+        self.storms.publish(flash)
 
 
 def _longest_flash(settings: Settings) -> float:

@@ -140,6 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
         warn_of_unasked_model(arguments, session.verifier_name, asks_model=session.asks_model)
         if results is not None:
             results.log.record.verifier, session.run = session.line, results.log.record.run
+            session.storms.resume_replay(results.earlier_flashes(plan))
         # Lines of JSON and a moving bar on one terminal would tear each other apart.
         hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
         progress = stack.enter_context(ReplayProgress(console, count, table, quiet=hidden).shown())
