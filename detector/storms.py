@@ -98,7 +98,9 @@ class StormFold:
             return told
         seconds = {entry.seconds, *(() if known is None else (known[1].seconds,))}
         for group in [one for one in told if isinstance(one, Group)]:
-            seconds |= {self._entries[member.flash][1].seconds for member in group.members if member.flash in self._entries}
+            seconds |= {
+                self._entries[member.flash][1].seconds for member in group.members if member.flash in self._entries
+            }
         for at in sorted(seconds):
             told += self._review(line, at)
         return [*told, *self._due(line)]
@@ -362,7 +364,9 @@ def _light(flash: Flash, site: str) -> _Light | None:
     if flash.clock not in _GROUP_CLOCKS or bound > GROUP_BOUND_MS:
         return None
     start = utc_seconds(flash.start_utc)
-    pulses = tuple((start + one.offset_seconds, start + one.offset_seconds + one.duration_seconds) for one in flash.pulses)
+    pulses = tuple(
+        (start + one.offset_seconds, start + one.offset_seconds + one.duration_seconds) for one in flash.pulses
+    )
     member = GroupMember(flash=flash.id, site=site, camera=flash.camera, start_utc=flash.start_utc, bound_ms=bound)
     return _Light(member, start, pulses or ((start, start + (flash.duration_seconds or 0.0)),))
 

@@ -17,6 +17,7 @@ from detector.pipeline import CandidateSource, SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.run.cameras import CameraEntry
 from detector.run.recovery import recover_unresolved
+from detector.run.schemas import data_schemas
 from detector.run.site_storms import SiteStorms
 from detector.run.system_events import (
     CAMERA_SCHEMA,
@@ -26,6 +27,7 @@ from detector.run.system_events import (
     SYSTEM_TOPIC,
     SYSTEM_TYPE,
     SystemState,
+    camera_state,
 )
 from detector.settings import Settings
 from detector.verify.base import NullVerifier, unverified
@@ -71,7 +73,7 @@ def open_session(
     with ExitStack() as stack:
         verifier, line = choose_verifier(settings)
         stack.callback(verifier.close)
-        feed = stack.enter_context(Publisher(publish, schema=event_schema(), on_message=tell))
+        feed = stack.enter_context(Publisher(publish, event_schema(), tell, data_schemas()))
         media = None
         if out is not None:
             on_removed = partial(_publish_removed, feed, settings.feed.site, line)
@@ -175,7 +177,11 @@ class Session:
         """Publish the state of a camera."""
         name = status.camera
         self._feed.publish(
-            topic=CAMERA_TOPIC + name, type=CAMERA_TYPE, subject=name, dataschema=CAMERA_SCHEMA, data=status
+            topic=CAMERA_TOPIC + name,
+            type=CAMERA_TYPE,
+            subject=name,
+            dataschema=CAMERA_SCHEMA,
+            data=camera_state(status),
         )
 
     def publish_system(

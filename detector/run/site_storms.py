@@ -54,9 +54,7 @@ class SiteStorms:
         """Publish a revision of a flash, and what it makes of storms and groups."""
         topic = FLASH_TOPIC + flash.camera
         with self._lock:
-            self._feed.publish(
-                topic=topic, type=FLASH_TYPE, subject=flash.camera, dataschema=FLASH_SCHEMA, data=flash
-            )
+            self._feed.publish(topic=topic, type=FLASH_TYPE, subject=flash.camera, dataschema=FLASH_SCHEMA, data=flash)
             self._tell(self._fold.take(flash))
 
     def resume_live(self) -> None:

@@ -105,7 +105,9 @@ def test_lights_that_are_rejected_or_unverified_do_not_count() -> None:
 
 def test_recordings_without_utc_have_storms_in_their_own_seconds_and_no_all_clear() -> None:
     one = fold()
-    flashes = [made_flash(at, utc=None, file=file, id=f"{file}{at}") for file in ("a.mp4", "b.mp4") for at in (1.0, 9.0)]
+    flashes = [
+        made_flash(at, utc=None, file=file, id=f"{file}{at}") for file in ("a.mp4", "b.mp4") for at in (1.0, 9.0)
+    ]
     events = told(one, flashes)
     assert [(event.file, event.first_seconds, event.all_clear_at) for event in events] == [
         ("a.mp4", 1.0, None),
@@ -122,7 +124,9 @@ def test_the_order_in_which_flashes_come_does_not_change_the_storms(seed: int) -
         one = fold()
         events = [*told(one, order), *one.finish()]
         final = last_by_id([event for event in events if isinstance(event, Storm)])
-        finals.append(sorted((s.first_utc, s.last_utc, s.flash_count) for s in final if s.flash_count and not s.merged_into))
+        finals.append(
+            sorted((s.first_utc, s.last_utc, s.flash_count) for s in final if s.flash_count and not s.merged_into)
+        )
     assert finals[0] == finals[1]
 
 
@@ -139,7 +143,9 @@ def test_after_a_kill_the_journal_gives_the_same_storms_under_the_same_ids(cut: 
         after = [*again.restore(flashes[:cut], kept, []), *told(again, flashes[cut:]), *again.finish()]
         final = {one.id: one for one in [*kept, *after] if isinstance(one, Storm)}
         expected = {one.id: one for one in straight if isinstance(one, Storm)}
-        plain = [{key: msgspec.structs.replace(one, revision=0) for key, one in each.items()} for each in (final, expected)]
+        plain = [
+            {key: msgspec.structs.replace(one, revision=0) for key, one in each.items()} for each in (final, expected)
+        ]
         assert plain[0] == plain[1]
         numbers = [(one.id, one.revision) for one in [*kept, *after] if isinstance(one, Storm)]
         assert len(numbers) == len(set(numbers)), "no revision is told twice"

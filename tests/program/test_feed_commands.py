@@ -75,7 +75,7 @@ def test_subscribe_filters_by_camera_and_state(served: str, capfd: pytest.Captur
     words = ["--since", "0", "--camera", "cam1", "--state", "confirmed", "--count", "1", "--seconds", "20", "--json"]
     assert main(["subscribe", served, *words]) == 0
     (message,) = lines(capfd.readouterr().out)
-    assert (message["subject"], message["sequence"]) == ("cam1", "4")
+    assert (message["subject"], message["sequence"]) == ("cam1", f"{4:020d}")
 
 
 def test_subscribe_with_a_cursor_goes_on_where_it_ended(
@@ -85,7 +85,7 @@ def test_subscribe_with_a_cursor_goes_on_where_it_ended(
     assert main(["subscribe", *words, "--count", "3"]) == 0
     assert main(["subscribe", *words, "--count", "4"]) == 0
     out, err = capfd.readouterr()
-    assert [message["sequence"] for message in lines(out)] == ["1", "2", "3", "4", "5", "6", "7"]
+    assert [message["sequence"] for message in lines(out)] == [f"{number:020d}" for number in range(1, 8)]
     assert err == ""
 
 
@@ -103,14 +103,18 @@ def test_exec_runs_a_command_for_each_message_with_its_json(
 ) -> None:
     command = f"sh -c 'cat >> {tmp_path / 'seen'}'"
     assert main(["subscribe", served, "--since", "0", "--count", "7", "--seconds", "30", "--exec", command]) == 0
-    assert [message["sequence"] for message in lines((tmp_path / "seen").read_text())] == list("1234567")
+    assert [message["sequence"] for message in lines((tmp_path / "seen").read_text())] == [
+        f"{number:020d}" for number in range(1, 8)
+    ]
 
 
 def test_exec_at_several_at_a_time_runs_them_all(served: str, tmp_path: Path) -> None:
     command = f"sh -c 'sleep 0.1; cat >> {tmp_path / 'seen'}'"
     words = ["--since", "0", "--count", "7", "--seconds", "30", "--exec", command, "--exec-jobs", "3"]
     assert main(["subscribe", served, *words]) == 0
-    assert {message["sequence"] for message in lines((tmp_path / "seen").read_text())} == set("1234567")
+    assert {message["sequence"] for message in lines((tmp_path / "seen").read_text())} == {
+        f"{number:020d}" for number in range(1, 8)
+    }
 
 
 def test_exec_that_fails_or_hangs_is_said_with_its_message_and_the_rest_goes_on(
@@ -149,7 +153,7 @@ def test_ctrl_c_ends_subscribe_cleanly(served: str) -> None:
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=LIMIT_SECONDS)
-    assert json.loads(first)["sequence"] == "1"
+    assert json.loads(first)["sequence"] == "00000000000000000001"
     assert process.returncode == 0, err
     assert b"Traceback" not in err
 
@@ -184,7 +188,7 @@ def test_history_finds_what_is_asked_for(
     words: list[str], numbers: str, journal: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["history", str(journal), "--json", *words]) == 0
-    assert [message["sequence"] for message in lines(capfd.readouterr().out)] == list(numbers)
+    assert [str(int(message["sequence"])) for message in lines(capfd.readouterr().out)] == list(numbers)
 
 
 def test_history_reads_while_a_publisher_writes(served: str, journal: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -268,7 +272,7 @@ def test_a_relay_killed_at_any_moment_merges_two_feeds_without_loss_or_doubles(t
     for name, feed in (("a", a), ("b", b)):
         own = [one.message for one in got if one.message.originfeed == feed.feed]
         kept = list(read_history(tmp_path / f"{name}.db", HistoryFilter()))
-        assert [message.originsequence for message in own] == [str(n) for n in range(1, 301)]
+        assert [message.originsequence for message in own] == [f"{n:020d}" for n in range(1, 301)]
         assert [(m.id, m.source, m.time, m.data) for m in own] == [
             (k.message.id, k.message.source, k.message.time, k.message.data) for k in kept
         ]

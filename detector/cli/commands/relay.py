@@ -18,6 +18,7 @@ from detector.cli.signals import stop_on_signals
 from detector.cli.types import seconds_of
 from detector.errors import UsageError
 from detector.events import event_schema
+from detector.run.schemas import data_schemas
 from detector.run.status import SiteStatuses
 from stream import Cursor, Heartbeat, Publisher, Received, RelayPosition, Subscriber, SubscriberOptions, parse_endpoint
 
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals(Event()))
-        feed = stack.enter_context(Publisher(options, schema=event_schema()))
+        feed = stack.enter_context(Publisher(options, event_schema(), data_schemas=data_schemas()))
         subscriber = stack.enter_context(
             Subscriber(*arguments.endpoints, options=_where_it_ended(feed, arguments.key, sites))
         )
