@@ -83,7 +83,7 @@ def open_session(
         stack.callback(storms.finish)
         # Entered last, left first: what it still answers is published before the feed is drained.
         batcher = stack.enter_context(Batcher(verifier, settings.batcher, stop))
-        yield Session(settings, feed, batcher, media, storms, verifier_name=verifier.name, line=line)
+        yield Session(settings, storms, batcher, media, verifier_name=verifier.name, line=line)
 
 
 class Session:
@@ -99,10 +99,9 @@ class Session:
     def __init__(
         self,
         settings: Settings,
-        feed: Publisher,
+        storms: SiteStorms,
         batcher: Batcher,
         media: MediaWriter | None,
-        storms: SiteStorms,
         *,
         verifier_name: str,
         line: str,
@@ -110,7 +109,7 @@ class Session:
         self.verifier_name = verifier_name
         self.line = line
         self._settings = settings
-        self._feed = feed
+        self._feed = storms.feed
         self._batcher = batcher
         self._media = media
         self.storms = storms

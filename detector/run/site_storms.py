@@ -39,10 +39,13 @@ class SiteStorms:
         feed: where they are published.
         settings: of the run.
         journal: file of the feed's journal, if any.
+
+    Attributes:
+        feed: where they are published.
     """
 
     def __init__(self, feed: Publisher, settings: Settings, journal: Path | None) -> None:
-        self._feed = feed
+        self.feed = feed
         self._site = settings.feed.site
         self._journal = journal
         self._fold = StormFold(settings.storm, self._site)
@@ -54,7 +57,7 @@ class SiteStorms:
         """Publish a revision of a flash, and what it makes of storms and groups."""
         topic = FLASH_TOPIC + flash.camera
         with self._lock:
-            self._feed.publish(topic=topic, type=FLASH_TYPE, subject=flash.camera, dataschema=FLASH_SCHEMA, data=flash)
+            self.feed.publish(topic=topic, type=FLASH_TYPE, subject=flash.camera, dataschema=FLASH_SCHEMA, data=flash)
             self._tell(self._fold.take(flash))
 
     def resume_live(self) -> None:
@@ -86,7 +89,7 @@ class SiteStorms:
 
     def finish(self) -> None:
         """End the storms of recordings; those of cameras go on, and are taken up at the next start."""
-        if not self._live and self._feed.failure is None:
+        if not self._live and self.feed.failure is None:
             with self._lock:
                 self._tell(self._fold.finish())
 
@@ -103,7 +106,7 @@ class SiteStorms:
     def _tell(self, told: Iterable[Told]) -> None:
         for one in told:
             storm = isinstance(one, Storm)
-            self._feed.publish(
+            self.feed.publish(
                 topic=(STORM_TOPIC if storm else GROUP_TOPIC) + self._site,
                 type=STORM_TYPE if storm else GROUP_TYPE,
                 subject=self._site,

@@ -15,10 +15,10 @@ class Message(msgspec.Struct, Generic[Data], frozen=True, kw_only=True, omit_def
     """One message of a feed, exactly as it is journalled, published and printed.
 
     `feed` names the journal and `sequence` numbers the message in it: it rises by one per message (20 decimal digits,
-    which order as text, since CloudEvents knows no 64-bit integers). `run` changes with every start of the publisher. `id` is unique among
-    all messages. `subject` is the camera or site that it is about. `time` is when it was published, UTC. `durable` is
-    false if it was not on disk when it was published. `originfeed` and `originsequence` are there on messages that came
-    through a relay: the feed that first published them, and their number there.
+    which order as text, since CloudEvents knows no 64-bit integers). `run` changes with every start of the publisher.
+    `id` is unique among all messages. `subject` is the camera or site that it is about. `time` is when it was
+    published, UTC. `durable` is false if it was not on disk when it was published. `originfeed` and `originsequence`
+    are there on messages that came through a relay: the feed that first published them, and their number there.
     """
 
     specversion: str = "1.0"
