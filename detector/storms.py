@@ -78,9 +78,14 @@ class StormFold:
         self._lights: list[tuple[float, str]] = []
         self._light: dict[str, _Light] = {}
 
-    def take(self, flash: Flash) -> list[Told]:
-        """Return what a revision of a flash makes new, to be published after it."""
-        told: list[Told] = list(self._join_group(flash))
+    def take(self, flash: Flash, site: str | None = None) -> list[Told]:
+        """Return what a revision of a flash makes new, to be published after it.
+
+        Args:
+            flash: the revision.
+            site: whose camera saw it, where that is another site than this one.
+        """
+        told: list[Told] = list(self._join_group(flash, site or self._site))
         line, entry = _timeline(flash), _entry(flash)
         known = self._entries.pop(flash.id, None)
         if known is not None:
@@ -116,17 +121,19 @@ class StormFold:
         """Return what is left to tell at the end of all recordings: every storm has ended."""
         return [one for line in sorted(self._storms) for one in self._due(line, final=True)]
 
-    def restore(self, flashes: Iterable[Flash], storms: Iterable[Storm], groups: Iterable[Group]) -> list[Told]:
+    def restore(
+        self, flashes: Iterable[tuple[Flash, str]], storms: Iterable[Storm], groups: Iterable[Group]
+    ) -> list[Told]:
         """Take up what a journal holds, and return what a killed run had still to tell of it.
 
         Args:
-            flashes: every revision, in order.
+            flashes: every revision, in order, and whose camera saw it.
             storms: every revision, in order.
             groups: every revision, in order.
         """
         due: list[Told] = []
-        for flash in flashes:
-            due = self.take(flash)
+        for flash, site in flashes:
+            due = self.take(flash, site)
         # Flash and group are queued together, so only those of the very last flash can be missing.
         told = {one.id: one.revision for one in groups}
         missing: list[Told] = [one for one in due if isinstance(one, Group) and told.get(one.id, 0) < one.revision]
@@ -316,9 +323,9 @@ class StormFold:
 
     # Groups ---------------------------------------------------------------------------------------------------------
 
-    def _join_group(self, flash: Flash) -> Iterator[Group]:
+    def _join_group(self, flash: Flash, site: str) -> Iterator[Group]:
         """Join a flash that is newly confirmed with the nearest one, or group, of other cameras that agrees."""
-        light = _light(flash, self._site)
+        light = _light(flash, site)
         if light is None or flash.id in self._light:
             return
         reach = max((end for _, end in light.pulses), default=light.seconds) - light.seconds + _LONGEST_SECONDS
@@ -330,7 +337,7 @@ class StormFold:
         for _, other in near:
             group = self._groups.get(self._group_of.get(other, ""))
             members = (self._light[other].member,) if group is None else group.members
-            if all(member.camera != flash.camera and _agree(self._light[member.flash], light) for member in members):
+            if all(_agree(self._light[member.flash], light) for member in members):
                 joined = (*members, light.member)
                 best = min(joined, key=lambda one: one.bound_ms)
                 new = Group(
@@ -372,7 +379,9 @@ def _light(flash: Flash, site: str) -> _Light | None:
 
 
 def _agree(one: _Light, other: _Light) -> bool:
-    """Return whether a pulse of each can be the same light: a camera may miss the first ones, never their time."""
+    """Return whether two cameras may have seen one light: one may miss the first pulses, but never their time."""
+    if (one.member.site, one.member.camera) == (other.member.site, other.member.camera):
+        return False
     bound = (one.member.bound_ms + other.member.bound_ms) / 1000
     return any(
         begin - bound < other_end and other_begin - bound < end

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ from detector.storm_events import (
     Storm,
 )
 from detector.storms import StormFold, Told
-from stream import HistoryFilter, JournalError, JournalRecord, Publisher, read_history
+from stream import HistoryFilter, JournalError, JournalRecord, Message, Publisher, read_history
 
 Data = TypeVar("Data")
 
@@ -39,14 +39,15 @@ class SiteStorms:
         feed: where they are published.
         settings: of the run.
         journal: file of the feed's journal, if any.
+        site: the name under which storms are told; the feed's if omitted.
 
     Attributes:
         feed: where they are published.
     """
 
-    def __init__(self, feed: Publisher, settings: Settings, journal: Path | None) -> None:
+    def __init__(self, feed: Publisher, settings: Settings, journal: Path | None, site: str | None = None) -> None:
         self.feed = feed
-        self._site = settings.feed.site
+        self._site = site or settings.feed.site
         self._journal = journal
         self._fold = StormFold(settings.storm, self._site)
         self._live = False
@@ -60,6 +61,14 @@ class SiteStorms:
             self.feed.publish(topic=topic, type=FLASH_TYPE, subject=flash.camera, dataschema=FLASH_SCHEMA, data=flash)
             self._tell(self._fold.take(flash))
 
+    def relayed(self, topic: str, message: Message[dict[str, Any]]) -> None:
+        """Fold a message that was relayed, if it is about a flash of a camera."""
+        if topic.startswith(FLASH_TOPIC) and message.type == FLASH_TYPE:
+            flash = msgspec.convert(message.data, Flash)
+            if flash.file is None:
+                with self._lock:
+                    self._tell(self._fold.take(flash, _site_of(message)))
+
     def resume_live(self) -> None:
         """Take up the storms of the journal, and from now on end them by this computer's clock."""
         self._live = True
@@ -68,15 +77,15 @@ class SiteStorms:
         begin = time.time() - _MEMORY_SECONDS
         try:
             records = list(read_history(self._journal, HistoryFilter(begin_utc=begin, topics=(FLASH_TOPIC,))))
-            flashes = [flash for flash in _each(records, FLASH_TYPE, Flash) if flash.file is None]
-            self._restore(flashes)
+            told = [(record.data_as(Flash), record) for record in records if record.message.type == FLASH_TYPE]
+            self._restore([(flash, _site_of(record.message)) for flash, record in told if flash.file is None])
         except (JournalError, msgspec.ValidationError) as error:
             _log.warning("%s: what storm is on is not known: %s", self._journal, error)
 
     def resume_replay(self, flashes: Iterable[Flash]) -> None:
         """Take up the flashes of a replay that is gone on with."""
         try:
-            self._restore(flashes)
+            self._restore([(flash, self._site) for flash in flashes])
         except (JournalError, msgspec.ValidationError) as error:
             _log.warning("%s: what storms were published is not known: %s", self._journal, error)
 
@@ -93,7 +102,7 @@ class SiteStorms:
             with self._lock:
                 self._tell(self._fold.finish())
 
-    def _restore(self, flashes: Iterable[Flash]) -> None:
+    def _restore(self, flashes: Iterable[tuple[Flash, str]]) -> None:
         storms: list[Storm] = []
         groups: list[Group] = []
         if self._journal is not None and self._journal.is_file():
@@ -113,6 +122,10 @@ class SiteStorms:
                 dataschema=STORM_SCHEMA if storm else GROUP_SCHEMA,
                 data=one,
             )
+
+
+def _site_of(message: Message[dict[str, Any]]) -> str:
+    return message.source.rpartition(":")[2]
 
 
 def _each(records: Iterable[JournalRecord], kind: str, data: type[Data]) -> Iterator[Data]:

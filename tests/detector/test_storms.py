@@ -140,7 +140,11 @@ def test_after_a_kill_the_journal_gives_the_same_storms_under_the_same_ids(cut: 
     for lost in (0, 1):  # the kill may have cost the last message behind the flash
         kept = before[: len(before) - lost]
         again = fold()
-        after = [*again.restore(flashes[:cut], kept, []), *told(again, flashes[cut:]), *again.finish()]
+        after = [
+            *again.restore([(flash, "north") for flash in flashes[:cut]], kept, []),
+            *told(again, flashes[cut:]),
+            *again.finish(),
+        ]
         final = {one.id: one for one in [*kept, *after] if isinstance(one, Storm)}
         expected = {one.id: one for one in straight if isinstance(one, Storm)}
         plain = [

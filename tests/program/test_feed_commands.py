@@ -19,6 +19,7 @@ from detector.cli.commands.relay import relay as carry
 from detector.cli.main import main
 from detector.events import FLASH_SCHEMA, FLASH_TYPE
 from helpers.feed import LIMIT_SECONDS, flash, free_endpoint, options_for, publish, take
+from helpers.storms import made_flash
 from stream import FeedError, HistoryFilter, Publisher, Subscriber, read_history
 
 
@@ -237,8 +238,8 @@ def test_keys_from_nothing_to_a_subscriber_that_is_let_in(
     assert "--keys DIR" in capfd.readouterr().err
 
 
-def relay(sources: list[str], endpoint: str, journal: Path) -> "subprocess.Popen[bytes]":
-    words = ["relay", *sources, "--publish", endpoint, "--journal", str(journal)]
+def relay(sources: list[str], endpoint: str, journal: Path, *more: str) -> "subprocess.Popen[bytes]":
+    words = ["relay", *sources, "--publish", endpoint, "--journal", str(journal), *more]
     return subprocess.Popen([sys.executable, "-m", "detector", *words], stderr=subprocess.DEVNULL)
 
 
@@ -276,6 +277,33 @@ def test_a_relay_killed_at_any_moment_merges_two_feeds_without_loss_or_doubles(t
         assert [(m.id, m.source, m.time, m.data) for m in own] == [
             (k.message.id, k.message.source, k.message.time, k.message.data) for k in kept
         ]
+
+
+def test_a_relay_with_storms_joins_the_cameras_of_its_sites_and_leaves_what_they_tell_as_it_is(tmp_path: Path) -> None:
+    sources, endpoint, now = [free_endpoint(), free_endpoint()], free_endpoint(), time.time() - 60
+    with (
+        Publisher(options_for(sources[0], tmp_path / "a.db", site="a"), {}) as a,
+        Publisher(options_for(sources[1], tmp_path / "b.db", site="b"), {}) as b,
+        Subscriber(endpoint, since=0) as events,
+    ):
+        process = relay(sources, endpoint, tmp_path / "all.db", "--storms", "all")
+        try:
+            for second in (0.0, 20.0):
+                for site, feed in (("a", a), ("b", b)):
+                    seen = made_flash(second, "roof", utc=now, id=f"{site}{second}", clock="rtcp", utc_error_ms=3.0)
+                    feed.publish(
+                        topic="ev.flash.roof", type=FLASH_TYPE, subject="roof", dataschema=FLASH_SCHEMA, data=seen
+                    )
+            a.publish(topic="ev.storm.a", type="lightning.storm.v1", subject="a", dataschema="urn:x", data={"of": "a"})
+            got = take(events, 8)
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(LIMIT_SECONDS) == 0
+    groups = [one.message.data for one in got if one.topic == "ev.group.all"]
+    assert [sorted(member["site"] for member in group["members"]) for group in groups] == [["a", "b"]] * 2
+    (storm,) = [one.message for one in got if one.topic == "ev.storm.all"]
+    assert (storm.source, storm.data["state"], storm.data["flash_count"]) == ("urn:lightning-detector:site", "began", 2)
+    assert [one.message.data for one in got if one.topic == "ev.storm.a"] == [{"of": "a"}]
 
 
 def test_a_relay_whose_own_feed_has_ended_says_so_though_nothing_comes() -> None:
