@@ -20,8 +20,8 @@ def at(seconds: float, camera: str = "west", *, bound: float | None = None, **mo
     return made_flash(seconds, camera, id=f"{camera}-{seconds:.3f}", clock=clock, utc_error_ms=bound, **more)
 
 
-def fold(**settings: float) -> StormFold:
-    return StormFold(StormSettings(**settings), "north")
+def fold(*, count_unverified: bool = False) -> StormFold:
+    return StormFold(StormSettings(count_unverified=count_unverified), "north")
 
 
 def told(one: StormFold, flashes: Sequence[Flash]) -> list[Storm]:

@@ -121,7 +121,7 @@ def test_exec_at_several_at_a_time_runs_them_all(served: str, tmp_path: Path) ->
 def test_exec_that_fails_or_hangs_is_said_with_its_message_and_the_rest_goes_on(
     served: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    hang = 'sh -c \'read line; case $line in *sequence\\":\\"2*) sleep 60;; *sequence\\":\\"3*) exit 7;; esac\''
+    hang = "sh -c 'read line; case $line in *0002\\\"*) sleep 60;; *0003\\\"*) exit 7;; esac'"
     words = ["--since", "0", "--count", "4", "--seconds", "30", "--exec", hang, "--exec-seconds", "0.5"]
     assert main(["subscribe", served, *words]) == 1
     err = capfd.readouterr().err
