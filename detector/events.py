@@ -15,6 +15,8 @@ SOFTWARE = f"lightning-detector {__version__}"
 FLASH_TYPE = "lightning.flash.v1"
 FLASH_TOPIC = "ev.flash."  # the camera's name follows
 FLASH_SCHEMA = "urn:lightning-detector:flash:1"
+EVENT_SCHEMA = "urn:lightning-detector:flash-message:1"
+"""Of a whole message; FLASH_SCHEMA is that of its `data`."""
 
 State = Literal["detected", "confirmed", "rejected", "unverified"]
 
@@ -255,7 +257,7 @@ _MESSAGE_FIELDS = {
     "dataschema": "Name of the schema of `data`.",
     "feed": "Names the journal.",
     "run": "Changes with every start of the publisher.",
-    "sequence": "Number in the feed, one higher with each message; as text, since CloudEvents has no 64-bit integers.",
+    "sequence": "Number in the feed, one higher with each message: 20 digits, so that they order as text.",
     "durable": "false if it was not on disk when it was published.",
     "originfeed": "Of a message that came through a relay: the feed that first published it.",
     "originsequence": "Of a message that came through a relay: its number in that feed.",
@@ -264,7 +266,7 @@ _MESSAGE_FIELDS = {
 
 
 def event_schema() -> dict[str, Any]:
-    """Return the published JSON Schema (2020-12) of one event of the feed."""
+    """Return the published JSON Schema (2020-12) of one message about a flash, envelope and all."""
     schema = msgspec.json.schema(FlashMessage)
     for name, kind in schema["$defs"].items():
         kind["description"] = _TYPES[name]
@@ -275,4 +277,4 @@ def event_schema() -> dict[str, Any]:
                 field["default"] = []  # as JSON has it
     for name, field in schema["$defs"]["Message_Flash_"]["properties"].items():
         field["description"] = _MESSAGE_FIELDS[name]
-    return {"$id": FLASH_SCHEMA} | schema
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": EVENT_SCHEMA} | schema

@@ -331,6 +331,19 @@ class FeedSettings(Section, frozen=True, kw_only=True):
     """When a run ends, its history is still served for this long, so that subscribers miss nothing."""
 
 
+class StormSettings(Section, frozen=True, kw_only=True):
+    """When a storm begins and ends."""
+
+    begin_count: Annotated[int, Meta(ge=1, le=1000)] = 2
+    """A storm begins with so many confirmed flashes, one seen by several cameras counted once, ..."""
+    begin_minutes: Annotated[float, Meta(gt=0, le=1440)] = 10.0
+    """... within this time, ..."""
+    quiet_minutes: Annotated[float, Meta(gt=0, le=1440)] = 30.0
+    """... and ends this long after its last flash."""
+    count_unverified: bool = False
+    """Whether flashes that nobody could judge count too."""
+
+
 class PageSettings(Section, frozen=True, kw_only=True):
     """The live page."""
 
@@ -365,6 +378,7 @@ class Settings(Section, frozen=True, kw_only=True):
     evidence: EvidenceSettings = EvidenceSettings()
     site: SiteSettings = SiteSettings()
     feed: FeedSettings = FeedSettings()
+    storm: StormSettings = StormSettings()
     page: PageSettings = PageSettings()
 
 

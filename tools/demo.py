@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -22,6 +23,7 @@ from detector.evaluate.score import COLLAR_SECONDS, match
 from detector.events import Flash, FlashMessage
 from make_storm import add_labels
 from storm import ClipFormat, FlashPlan, Labels, LookalikePlan, Plan, Scene, write_clip
+from stream import Message
 
 FOLDER = Path("demo")
 COMMAND = str(Path(sys.executable).parent / "lightning-detector")
@@ -69,7 +71,7 @@ class Mail:
     def read(self, lines: Iterator[bytes]) -> None:
         """Take each line until the subscriber ends."""
         for line in lines:
-            message = msgspec.json.decode(line, type=FlashMessage)
+            message = msgspec.json.decode(line, type=Message[dict[str, Any]])
             with self.changed:
                 self.numbers.add((message.feed, message.sequence))
                 self.changed.notify_all()

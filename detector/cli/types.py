@@ -1,9 +1,12 @@
 """Parsers of flag values: each refuses what it cannot be, and says what it may be."""
 
 import argparse
+import re
 from contextlib import suppress
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+
+from detector.settings import NAME_PATTERN
 
 _EARLIEST_START = datetime(1900, 1, 1, tzinfo=UTC).timestamp()
 _LATEST_START = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
@@ -42,6 +45,13 @@ def seconds_of(text: str) -> float:
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return value
+
+
+def site_of(text: str) -> str:
+    """Parse the name of a site."""
+    if not re.fullmatch(NAME_PATTERN, text):
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 to 32 of a-z, 0-9 and '-'")
+    return text
 
 
 def recording_at(text: str) -> Path | str:

@@ -110,7 +110,7 @@ def _event_columns(zone: tzinfo | None) -> list[_Column]:
         return lambda message: _number(message.data.get(key), digits)
 
     return [
-        _Column("number", 8, lambda message: str(message.sequence), right=True),
+        _Column("number", 8, lambda message: str(int(message.sequence)), right=True),
         _Column("published (UTC)", 23, lambda message: plain_utc(message.time), left_out=2),
         _Column("camera", _NAME_MOST, lambda message: str(message.subject)),
         _Column("state", 11, lambda message: str(message.data.get("state", ""))),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detector.errors import OutputError, UsageError
+from detector.events import Flash
+from detector.output.jsonl import run_lines
 from detector.output.local_time import site_zone
 from detector.output.report.page import build_report
 from detector.output.run_folder import RunFolder, results_line
@@ -25,18 +27,25 @@ class ReplayResults:
         log: run.json.
         settings: of the run.
         adds: whether files are added to those that are there.
+        keeps: whether the earlier run's flashes stay.
     """
 
     folder: RunFolder
     log: RunLog
     settings: Settings
     adds: bool = False
+    keeps: bool = False
 
     def plan(self, recordings: Sequence[Recording]) -> Plan:
         """Return what is to be watched, and have what is watched again forgotten."""
         plan = self.log.plan(recordings, add=self.adds)
         self.folder.forget(plan.forgotten)
         return plan
+
+    def earlier_flashes(self, plan: Plan) -> list[Flash]:
+        """Return the flashes of an earlier run that stay, where this one goes on with it or adds to it."""
+        forgotten = set(plan.forgotten)
+        return [flash for flash in run_lines(self.folder.path) if flash.file not in forgotten] if self.keeps else []
 
     def begin(self, recording: Recording, camera: str) -> None:
         """A recording is being watched; the folder is made with the first one."""
@@ -86,4 +95,4 @@ def replay_results(
     if add and earlier is None:
         raise UsageError(f"--add: {out} holds no results to add to; leave out --add for a first run")
     folder = RunFolder(out, keep_earlier=resume or add, overwrite=overwrite)
-    return ReplayResults(folder, RunLog(out, settings, "replay", earlier), settings, adds=add)
+    return ReplayResults(folder, RunLog(out, settings, "replay", earlier), settings, adds=add, keeps=resume or add)

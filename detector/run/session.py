@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 from typing import Literal
 
-from detector.events import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash, event_schema
+from detector.events import Flash, event_schema
 from detector.output.clips import ClipSource, history_seconds
 from detector.output.media import MediaWriter
 from detector.output.quota import Removed
@@ -17,6 +17,8 @@ from detector.pipeline import CandidateSource, SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.run.cameras import CameraEntry
 from detector.run.recovery import recover_unresolved
+from detector.run.schemas import data_schemas
+from detector.run.site_storms import SiteStorms
 from detector.run.system_events import (
     CAMERA_SCHEMA,
     CAMERA_TOPIC,
@@ -25,6 +27,7 @@ from detector.run.system_events import (
     SYSTEM_TOPIC,
     SYSTEM_TYPE,
     SystemState,
+    camera_state,
 )
 from detector.settings import Settings
 from detector.verify.base import NullVerifier, unverified
@@ -70,15 +73,17 @@ def open_session(
     with ExitStack() as stack:
         verifier, line = choose_verifier(settings)
         stack.callback(verifier.close)
-        feed = stack.enter_context(Publisher(publish, schema=event_schema(), on_message=tell))
+        feed = stack.enter_context(Publisher(publish, event_schema(), tell, data_schemas()))
         media = None
         if out is not None:
             on_removed = partial(_publish_removed, feed, settings.feed.site, line)
             media = MediaWriter(out, settings.evidence, settings.site, on_removed)
             stack.callback(media.close)
+        storms = SiteStorms(feed, settings, publish.journal)
+        stack.callback(storms.finish)
         # Entered last, left first: what it still answers is published before the feed is drained.
         batcher = stack.enter_context(Batcher(verifier, settings.batcher, stop))
-        yield Session(settings, feed, batcher, media, verifier_name=verifier.name, line=line)
+        yield Session(settings, storms, batcher, media, verifier_name=verifier.name, line=line)
 
 
 class Session:
@@ -87,13 +92,14 @@ class Session:
     Attributes:
         verifier_name: the verifier that was chosen.
         line: which verifier was chosen, and why.
+        storms: makes storms and groups of what is published.
         run: names a replay that may be gone on with; the ids of its flashes follow from it. None for ids of chance.
     """
 
     def __init__(
         self,
         settings: Settings,
-        feed: Publisher,
+        storms: SiteStorms,
         batcher: Batcher,
         media: MediaWriter | None,
         *,
@@ -103,9 +109,10 @@ class Session:
         self.verifier_name = verifier_name
         self.line = line
         self._settings = settings
-        self._feed = feed
+        self._feed = storms.feed
         self._batcher = batcher
         self._media = media
+        self.storms = storms
         self.run: str | None = None
 
     @property
@@ -169,7 +176,11 @@ class Session:
         """Publish the state of a camera."""
         name = status.camera
         self._feed.publish(
-            topic=CAMERA_TOPIC + name, type=CAMERA_TYPE, subject=name, dataschema=CAMERA_SCHEMA, data=status
+            topic=CAMERA_TOPIC + name,
+            type=CAMERA_TYPE,
+            subject=name,
+            dataschema=CAMERA_SCHEMA,
+            data=camera_state(status),
         )
 
     def publish_system(
@@ -200,13 +211,7 @@ class Session:
             self._publish(flash)
 
     def _publish(self, flash: Flash) -> None:
-        self._feed.publish(
-            topic=FLASH_TOPIC + flash.camera,
-            type=FLASH_TYPE,
-            subject=flash.camera,
-            dataschema=FLASH_SCHEMA,
-            data=flash,
-        )
+        self.storms.publish(flash)
 
 
 def _longest_flash(settings: Settings) -> float:

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from detector.events import SOFTWARE
-from stream import HostClock
+from stream import CameraStatus, HostClock, utc_text
 
 CAMERA_TYPE = "lightning.camera.v1"
 CAMERA_TOPIC = "ev.camera."  # the camera's name follows
@@ -13,6 +13,22 @@ CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
 SYSTEM_TYPE = "lightning.system.v1"
 SYSTEM_TOPIC = "ev.system"
 SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
+
+
+class CameraState(CameraStatus, frozen=True):
+    """What `data` of a camera's message says: its status, and since when in words.
+
+    Attributes:
+        since_utc: UTC of `since`, ISO 8601; null before the first state.
+    """
+
+    since_utc: str | None = None
+
+
+def camera_state(status: CameraStatus) -> CameraState:
+    """Return the `data` of the message about a camera."""
+    since = utc_text(status.since) if status.since else None
+    return CameraState(**msgspec.structs.asdict(status), since_utc=since)
 
 
 class SystemState(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Answer what clients ask of a feed. How often each may ask is the gateway's business."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -35,11 +36,13 @@ class HistoryService:
         site: str,
         heartbeat_seconds: float,
         schema: dict[str, Any],
+        data_schemas: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         self._sequencer = sequencer
         self._site = site
         self._heartbeat_seconds = heartbeat_seconds
         self._schema = encode(schema)
+        self._data_schemas = {kind: encode(one) for kind, one in (data_schemas or {}).items()}
         self.answered = 0
         self.refused = 0
         self.status = StatusSource(None)
@@ -73,7 +76,15 @@ class HistoryService:
             frames = [frame for wire in page for frame in wire.frames()]
             return [self._head(request.op, request.request, now, count=len(page)), *frames]
         header = self._head(request.op, request.request, now, count=0)
-        return [header, self._schema] if request.op == "schema" else [header]
+        if request.op != "schema":
+            return [header]
+        if not request.type:
+            return [header, self._schema]
+        schema = self._data_schemas.get(request.type)
+        if schema is None:
+            known = ", ".join(sorted(self._data_schemas)) or "none"
+            return self._refuse("schema", request.request, f"no schema of this type is known; known are: {known}", now)
+        return [header, schema]
 
     def _refuse(self, op: str, number: int, why: str, now: float) -> list[bytes]:
         self.refused += 1

@@ -14,11 +14,11 @@ Data = TypeVar("Data")
 class Message(msgspec.Struct, Generic[Data], frozen=True, kw_only=True, omit_defaults=False):
     """One message of a feed, exactly as it is journalled, published and printed.
 
-    `feed` names the journal and `sequence` numbers the message in it: it rises by one per message (a decimal string,
-    since CloudEvents knows no 64-bit integers). `run` changes with every start of the publisher. `id` is unique among
-    all messages. `subject` is the camera or site that it is about. `time` is when it was published, UTC. `durable` is
-    false if it was not on disk when it was published. `originfeed` and `originsequence` are there on messages that came
-    through a relay: the feed that first published them, and their number there.
+    `feed` names the journal and `sequence` numbers the message in it: it rises by one per message (20 decimal digits,
+    which order as text, since CloudEvents knows no 64-bit integers). `run` changes with every start of the publisher.
+    `id` is unique among all messages. `subject` is the camera or site that it is about. `time` is when it was
+    published, UTC. `durable` is false if it was not on disk when it was published. `originfeed` and `originsequence`
+    are there on messages that came through a relay: the feed that first published them, and their number there.
     """
 
     specversion: str = "1.0"
@@ -91,6 +91,11 @@ _decode_plain = msgspec.json.Decoder(Message[dict[str, Any]]).decode
 @cache
 def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
     return msgspec.json.Decoder(Message[kind])
+
+
+def sequence_text(sequence: int) -> str:
+    """Return a number as `Message.sequence` has it: 20 digits, so that text orders as the numbers do."""
+    return f"{sequence:020d}"
 
 
 def utc_text(seconds: float) -> str:

@@ -118,6 +118,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     op: Literal["since", "info", "schema"]
     sequence: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     limit: Annotated[int, Meta(ge=1)] = PAGE_MESSAGES
+    type: str = ""
     request: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
 
 

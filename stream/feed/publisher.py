@@ -4,6 +4,7 @@ import queue
 import selectors
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +34,7 @@ class Publisher:
     Args:
         options: how to publish.
         schema: JSON Schema of the messages, for clients that ask.
+        data_schemas: JSON Schema of the `data` of each type of message, for clients that ask.
         on_message: called in the publisher's thread with each message after it was published.
 
     Attributes:
@@ -45,9 +47,16 @@ class Publisher:
         JournalError: on entering: the journal cannot be opened, or another publisher has it.
     """
 
-    def __init__(self, options: FeedOptions, schema: dict[str, Any], on_message: OnMessage | None = None) -> None:
+    def __init__(
+        self,
+        options: FeedOptions,
+        schema: dict[str, Any],
+        on_message: OnMessage | None = None,
+        data_schemas: Mapping[str, dict[str, Any]] | None = None,
+    ) -> None:
         self._options = options
         self._schema = schema
+        self._data_schemas = data_schemas
         self._on_message = on_message
         self._outgoing: queue.Queue[OutgoingMessage] = queue.Queue(_MAX_QUEUED)
         self._wake_in, self._wake_out = socket.socketpair()
@@ -154,7 +163,8 @@ class Publisher:
 
     def _run(self) -> None:
         try:
-            with closing(PublisherLoop(self._options, self._schema, self._on_message, self.counters)) as loop:
+            loop = PublisherLoop(self._options, self._schema, self._on_message, self.counters, self._data_schemas)
+            with closing(loop):
                 self.feed = loop.feed
                 self.upstreams = loop.upstreams
                 loop.selector.register(self._wake_out, selectors.EVENT_READ)

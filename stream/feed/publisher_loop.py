@@ -3,7 +3,7 @@
 import logging
 import selectors
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -33,6 +33,7 @@ class PublisherLoop:
         schema: JSON Schema of the messages, for clients that ask.
         on_message: called with each message after it was published.
         counters: what is counted here.
+        data_schemas: JSON Schema of the `data` of each type of message, for clients that ask.
 
     Attributes:
         feed: the journal's id.
@@ -45,7 +46,12 @@ class PublisherLoop:
     """
 
     def __init__(
-        self, options: FeedOptions, schema: dict[str, Any], on_message: OnMessage | None, counters: FeedCounters
+        self,
+        options: FeedOptions,
+        schema: dict[str, Any],
+        on_message: OnMessage | None,
+        counters: FeedCounters,
+        data_schemas: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         self._options = options
         self._on_message = on_message
@@ -65,7 +71,11 @@ class PublisherLoop:
             self._stack = stack.pop_all()
         self.selector = self._gateway.selector if self._gateway else selectors.DefaultSelector()
         self._history = HistoryService(
-            self._sequencer, site=options.site, heartbeat_seconds=options.heartbeat_seconds, schema=schema
+            self._sequencer,
+            site=options.site,
+            heartbeat_seconds=options.heartbeat_seconds,
+            schema=schema,
+            data_schemas=data_schemas,
         )
         self._history.status = StatusSource(options.status)
         if endpoint is not None and options.journal is None:

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from stream.errors import JournalError
 from stream.feed.journal import Journal, JournalRecord, RelayPosition, Retention
-from stream.feed.message import Message, WireMessage, utc_text
+from stream.feed.message import Message, WireMessage, sequence_text, utc_text
 from stream.feed.protocol import PAGE_BYTES, FeedPosition, encode
 from stream.feed.retention import Pruner
 
@@ -265,7 +265,7 @@ class Sequencer:
             dataschema=outgoing.dataschema,
             feed=self._journal.feed,
             run=self.run,
-            sequence=str(sequence),
+            sequence=sequence_text(sequence),
             durable=durable,
             originfeed=UNSET if not original else original.originfeed if origin_known else original.feed,
             originsequence=UNSET if not original else original.originsequence if origin_known else original.sequence,

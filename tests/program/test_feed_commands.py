@@ -19,6 +19,7 @@ from detector.cli.commands.relay import relay as carry
 from detector.cli.main import main
 from detector.events import FLASH_SCHEMA, FLASH_TYPE
 from helpers.feed import LIMIT_SECONDS, flash, free_endpoint, options_for, publish, take
+from helpers.storms import made_flash
 from stream import FeedError, HistoryFilter, Publisher, Subscriber, read_history
 
 
@@ -75,7 +76,7 @@ def test_subscribe_filters_by_camera_and_state(served: str, capfd: pytest.Captur
     words = ["--since", "0", "--camera", "cam1", "--state", "confirmed", "--count", "1", "--seconds", "20", "--json"]
     assert main(["subscribe", served, *words]) == 0
     (message,) = lines(capfd.readouterr().out)
-    assert (message["subject"], message["sequence"]) == ("cam1", "4")
+    assert (message["subject"], message["sequence"]) == ("cam1", f"{4:020d}")
 
 
 def test_subscribe_with_a_cursor_goes_on_where_it_ended(
@@ -85,7 +86,7 @@ def test_subscribe_with_a_cursor_goes_on_where_it_ended(
     assert main(["subscribe", *words, "--count", "3"]) == 0
     assert main(["subscribe", *words, "--count", "4"]) == 0
     out, err = capfd.readouterr()
-    assert [message["sequence"] for message in lines(out)] == ["1", "2", "3", "4", "5", "6", "7"]
+    assert [message["sequence"] for message in lines(out)] == [f"{number:020d}" for number in range(1, 8)]
     assert err == ""
 
 
@@ -103,20 +104,24 @@ def test_exec_runs_a_command_for_each_message_with_its_json(
 ) -> None:
     command = f"sh -c 'cat >> {tmp_path / 'seen'}'"
     assert main(["subscribe", served, "--since", "0", "--count", "7", "--seconds", "30", "--exec", command]) == 0
-    assert [message["sequence"] for message in lines((tmp_path / "seen").read_text())] == list("1234567")
+    assert [message["sequence"] for message in lines((tmp_path / "seen").read_text())] == [
+        f"{number:020d}" for number in range(1, 8)
+    ]
 
 
 def test_exec_at_several_at_a_time_runs_them_all(served: str, tmp_path: Path) -> None:
     command = f"sh -c 'sleep 0.1; cat >> {tmp_path / 'seen'}'"
     words = ["--since", "0", "--count", "7", "--seconds", "30", "--exec", command, "--exec-jobs", "3"]
     assert main(["subscribe", served, *words]) == 0
-    assert {message["sequence"] for message in lines((tmp_path / "seen").read_text())} == set("1234567")
+    assert {message["sequence"] for message in lines((tmp_path / "seen").read_text())} == {
+        f"{number:020d}" for number in range(1, 8)
+    }
 
 
 def test_exec_that_fails_or_hangs_is_said_with_its_message_and_the_rest_goes_on(
     served: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    hang = 'sh -c \'read line; case $line in *sequence\\":\\"2*) sleep 60;; *sequence\\":\\"3*) exit 7;; esac\''
+    hang = "sh -c 'read line; case $line in *0002\\\"*) sleep 60;; *0003\\\"*) exit 7;; esac'"
     words = ["--since", "0", "--count", "4", "--seconds", "30", "--exec", hang, "--exec-seconds", "0.5"]
     assert main(["subscribe", served, *words]) == 1
     err = capfd.readouterr().err
@@ -149,7 +154,7 @@ def test_ctrl_c_ends_subscribe_cleanly(served: str) -> None:
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=LIMIT_SECONDS)
-    assert json.loads(first)["sequence"] == "1"
+    assert json.loads(first)["sequence"] == "00000000000000000001"
     assert process.returncode == 0, err
     assert b"Traceback" not in err
 
@@ -184,7 +189,7 @@ def test_history_finds_what_is_asked_for(
     words: list[str], numbers: str, journal: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["history", str(journal), "--json", *words]) == 0
-    assert [message["sequence"] for message in lines(capfd.readouterr().out)] == list(numbers)
+    assert [str(int(message["sequence"])) for message in lines(capfd.readouterr().out)] == list(numbers)
 
 
 def test_history_reads_while_a_publisher_writes(served: str, journal: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -233,8 +238,8 @@ def test_keys_from_nothing_to_a_subscriber_that_is_let_in(
     assert "--keys DIR" in capfd.readouterr().err
 
 
-def relay(sources: list[str], endpoint: str, journal: Path) -> "subprocess.Popen[bytes]":
-    words = ["relay", *sources, "--publish", endpoint, "--journal", str(journal)]
+def relay(sources: list[str], endpoint: str, journal: Path, *more: str) -> "subprocess.Popen[bytes]":
+    words = ["relay", *sources, "--publish", endpoint, "--journal", str(journal), *more]
     return subprocess.Popen([sys.executable, "-m", "detector", *words], stderr=subprocess.DEVNULL)
 
 
@@ -268,10 +273,37 @@ def test_a_relay_killed_at_any_moment_merges_two_feeds_without_loss_or_doubles(t
     for name, feed in (("a", a), ("b", b)):
         own = [one.message for one in got if one.message.originfeed == feed.feed]
         kept = list(read_history(tmp_path / f"{name}.db", HistoryFilter()))
-        assert [message.originsequence for message in own] == [str(n) for n in range(1, 301)]
+        assert [message.originsequence for message in own] == [f"{n:020d}" for n in range(1, 301)]
         assert [(m.id, m.source, m.time, m.data) for m in own] == [
             (k.message.id, k.message.source, k.message.time, k.message.data) for k in kept
         ]
+
+
+def test_a_relay_with_storms_joins_the_cameras_of_its_sites_and_leaves_what_they_tell_as_it_is(tmp_path: Path) -> None:
+    sources, endpoint, now = [free_endpoint(), free_endpoint()], free_endpoint(), time.time() - 60
+    with (
+        Publisher(options_for(sources[0], tmp_path / "a.db", site="a"), {}) as a,
+        Publisher(options_for(sources[1], tmp_path / "b.db", site="b"), {}) as b,
+        Subscriber(endpoint, since=0) as events,
+    ):
+        process = relay(sources, endpoint, tmp_path / "all.db", "--storms", "all")
+        try:
+            for second in (0.0, 20.0):
+                for site, feed in (("a", a), ("b", b)):
+                    seen = made_flash(second, "roof", utc=now, id=f"{site}{second}", clock="rtcp", utc_error_ms=3.0)
+                    feed.publish(
+                        topic="ev.flash.roof", type=FLASH_TYPE, subject="roof", dataschema=FLASH_SCHEMA, data=seen
+                    )
+            a.publish(topic="ev.storm.a", type="lightning.storm.v1", subject="a", dataschema="urn:x", data={"of": "a"})
+            got = take(events, 8)
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(LIMIT_SECONDS) == 0
+    groups = [one.message.data for one in got if one.topic == "ev.group.all"]
+    assert [sorted(member["site"] for member in group["members"]) for group in groups] == [["a", "b"]] * 2
+    (storm,) = [one.message for one in got if one.topic == "ev.storm.all"]
+    assert (storm.source, storm.data["state"], storm.data["flash_count"]) == ("urn:lightning-detector:site", "began", 2)
+    assert [one.message.data for one in got if one.topic == "ev.storm.a"] == [{"of": "a"}]
 
 
 def test_a_relay_whose_own_feed_has_ended_says_so_though_nothing_comes() -> None:

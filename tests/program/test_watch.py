@@ -57,7 +57,8 @@ def told_besides(journal: str) -> list[str]:
         [*PROGRAM, "history", journal, "--json"], capture_output=True, text=True, check=True, timeout=60
     )
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    return [event["data"]["state"] for event in events if event["type"] != "lightning.flash.v1"]
+    about = ("lightning.camera.v1", "lightning.system.v1")
+    return [event["data"]["state"] for event in events if event["type"] in about]
 
 
 def test_every_flash_of_a_camera_reaches_a_subscriber_at_once_and_is_confirmed(

@@ -77,5 +77,5 @@ def _print_csv(kept: Iterable[JournalRecord]) -> None:
     writer.writeheader()
     for one in kept:
         message = decode_flash_message(one.body)
-        own = {"sequence": message.sequence, "time": message.time, "revision": message.data.revision}
+        own = {"sequence": int(message.sequence), "time": message.time, "revision": message.data.revision}
         writer.writerow(own | csv_row(message.data))

@@ -15,9 +15,11 @@ from detector.cli.console import progress_console
 from detector.cli.log import log_to_stderr
 from detector.cli.options import add_publish_arguments, add_settings_arguments, publish_options, settings_of
 from detector.cli.signals import stop_on_signals
-from detector.cli.types import seconds_of
+from detector.cli.types import seconds_of, site_of
 from detector.errors import UsageError
 from detector.events import event_schema
+from detector.run.schemas import data_schemas
+from detector.run.site_storms import SiteStorms
 from detector.run.status import SiteStatuses
 from stream import Cursor, Heartbeat, Publisher, Received, RelayPosition, Subscriber, SubscriberOptions, parse_endpoint
 
@@ -29,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("endpoints", nargs="+", metavar="ENDPOINT", help="the feeds to merge")
     parser.add_argument(
         "--key", action="append", default=[], type=Path, metavar="FILE", help="client key: one for all, or one for each"
+    )
+    parser.add_argument(
+        "--storms",
+        type=site_of,
+        metavar="NAME",
+        help="also tell, as site NAME, of the storms and groups that the cameras of all feeds together see",
     )
     parser.add_argument("--seconds", type=seconds_of, metavar="S", help="end after this time")
     add_publish_arguments(parser, always=False)
@@ -49,17 +57,25 @@ def run(arguments: argparse.Namespace) -> int:
     deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals(Event()))
-        feed = stack.enter_context(Publisher(options, schema=event_schema()))
+        feed = stack.enter_context(Publisher(options, event_schema(), data_schemas=data_schemas()))
         subscriber = stack.enter_context(
             Subscriber(*arguments.endpoints, options=_where_it_ended(feed, arguments.key, sites))
         )
-        relay(subscriber, feed, stop, deadline)
+        storms = None
+        if arguments.storms is not None:
+            storms = SiteStorms(feed, settings, options.journal, arguments.storms)
+            storms.resume_live()
+        relay(subscriber, feed, stop, deadline, storms)
     progress_console().print(f"relayed {feed.counters.published} messages")
     return 0
 
 
-def relay(subscriber: Subscriber, feed: Publisher, stop: Event, deadline: float | None) -> None:
+def relay(
+    subscriber: Subscriber, feed: Publisher, stop: Event, deadline: float | None, storms: SiteStorms | None = None
+) -> None:
     """Publish on `feed` what `subscriber` receives, until `stop` or `deadline` (monotonic seconds).
+
+    `storms`, if given, makes storms and groups of it.
 
     Raises:
         FeedError: `feed` has ended.
@@ -68,6 +84,10 @@ def relay(subscriber: Subscriber, feed: Publisher, stop: Event, deadline: float 
         received = subscriber.receive(0.2)
         if received is not None:
             _carry_on(received, feed)
+            if storms is not None:
+                storms.relayed(received.topic, received.message)
+        if storms is not None:
+            storms.step()
         feed.check()
         while feed.backlog > _BACKLOG and not stop.wait(0.02):
             feed.check()  # a slow disk here: what comes waits with its publisher

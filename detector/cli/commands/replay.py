@@ -30,6 +30,7 @@ from detector.cli.progress import ReplayProgress, stopped_line, summary_line
 from detector.cli.signals import stop_on_signals
 from detector.cli.types import count_of, folder_of, recording_at, seconds_of, start_of, unzoned_words
 from detector.errors import UsageError
+from detector.events import FLASH_TOPIC
 from detector.output.local_time import site_zone
 from detector.output.printer import print_event
 from detector.output.tables import FlashTable
@@ -41,7 +42,7 @@ from detector.run.replay_results import ReplayResults, replay_results
 from detector.run.run_record import Plan
 from detector.run.session import Session, open_session
 from detector.settings import Settings
-from stream import printable
+from stream import WireMessage, printable
 
 _log = logging.getLogger("lightning-detector")
 
@@ -77,7 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --out: add what these inputs hold to the results there, as of a second card",
     )
-    parser.add_argument("--json", action="store_true", help="print each event as a line of JSON instead of the table")
+    parser.add_argument(
+        "--json", action="store_true", help="print each event of a flash as a line of JSON instead of the table"
+    )
     parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
     parser.add_argument(
         "--follow",
@@ -130,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
         _log.warning("%s", unzoned_words("--start", arguments.start, zone))
     table = FlashTable(zone)
     console = progress_console()
-    listeners = [table.add, *([print_event] if arguments.json else [])]
+    listeners = [table.add, *([_print_flash] if arguments.json else [])]
     with ExitStack() as stack:
         if results is not None:
             listeners.append(stack.enter_context(closing(results.folder)).add)
@@ -140,6 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
         warn_of_unasked_model(arguments, session.verifier_name, asks_model=session.asks_model)
         if results is not None:
             results.log.record.verifier, session.run = session.line, results.log.record.run
+            session.storms.resume_replay(results.earlier_flashes(plan))
         # Lines of JSON and a moving bar on one terminal would tear each other apart.
         hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
         progress = stack.enter_context(ReplayProgress(console, count, table, quiet=hidden).shown())
@@ -206,6 +210,12 @@ def _results_of(arguments: argparse.Namespace, settings: Settings) -> ReplayResu
     if modes:
         raise UsageError(f"--{modes[0]}: without --out nothing is written; give the folder, or leave out --{modes[0]}")
     return None
+
+
+def _print_flash(message: WireMessage) -> None:
+    """Print a flash; storms and groups are in the feed, the journal and the report."""
+    if message.topic.startswith(FLASH_TOPIC):
+        print_event(message)
 
 
 def _not_told(_recording: Recording, _problem: str | None) -> None:

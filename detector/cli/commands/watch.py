@@ -123,6 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         _log.info("%s", session.line)
         if folder is not None:
             folder.begin()
+        session.storms.resume_live()
         if publish.journal is not None:
             session.publish_unresolved(publish.journal)
         session.publish_system("started", service.names)
@@ -132,6 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         def step() -> None:
             printer.check()
+            session.storms.step()
             service.step()
 
         given_up = _watch(session, pool, display, stop, arguments, step)

@@ -10,6 +10,7 @@ import pytest
 
 from detector.cli.options import publish_options
 from detector.events import FLASH_SCHEMA, FLASH_TYPE, event_schema
+from detector.run.schemas import data_schemas
 from detector.settings import load_settings
 from helpers import ROOT
 from helpers.feed import flash, options_for
@@ -34,12 +35,45 @@ def published_flash() -> dict[str, object]:
 
 
 def test_the_schema_in_the_repository_is_the_schema_of_the_code() -> None:
-    kept = msgspec.json.decode((DOCS / "flash.schema.json").read_bytes())
-    assert kept == event_schema(), "bring it up to date: lightning-detector schema > docs/flash.schema.json"
+    kept = msgspec.json.decode((DOCS / "flash-message.schema.json").read_bytes())
+    assert kept == event_schema(), "bring it up to date: lightning-detector schema > docs/flash-message.schema.json"
+
+
+@pytest.mark.parametrize("kind", sorted(data_schemas()))
+def test_the_schemas_of_data_in_the_repository_are_those_of_the_code(kind: str) -> None:
+    name = kind.split(".")[1]
+    kept = msgspec.json.decode((DOCS / f"{name}.schema.json").read_bytes())
+    assert kept == data_schemas()[kind], f"lightning-detector schema --type {kind} > docs/{name}.schema.json"
+
+
+def test_the_data_of_every_example_is_valid_by_the_schema_that_it_names(page: str) -> None:
+    by_name = {schema["$id"]: schema for schema in data_schemas().values()}
+    examples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    messages = [example for example in examples if "specversion" in example]
+    assert {message["type"] for message in messages} == set(data_schemas())
+    for message in messages:
+        schema = by_name[message["dataschema"]]
+        jsonschema.validators.validator_for(schema).check_schema(schema)
+        jsonschema.validate(message["data"], schema)
+        definition = schema["allOf"][0]["$ref"].rpartition("/")[2]
+        for field in schema["definitions"][definition]["required"]:
+            less = {key: value for key, value in message["data"].items() if key != field}
+            assert not jsonschema.validators.validator_for(schema)(schema).is_valid(less), field
+
+
+def test_the_numbers_of_messages_order_as_text(page: str) -> None:
+    told: list[bytes] = []
+    with Publisher(options_for(None), event_schema(), lambda one: told.append(one.body)) as feed:
+        for _ in range(12):
+            feed.publish(topic="ev.flash.cam", type=FLASH_TYPE, subject="cam", dataschema=FLASH_SCHEMA, data=flash())
+    numbers = [json.loads(body)["sequence"] for body in told]
+    assert numbers == sorted(numbers)
+    assert {len(number) for number in numbers} == {20}
+    assert "20 decimal digits" in page
 
 
 def test_a_published_flash_is_valid_by_the_schema_and_a_damaged_one_is_not() -> None:
-    validator = jsonschema.Draft202012Validator(json.loads((DOCS / "flash.schema.json").read_text()))
+    validator = jsonschema.Draft202012Validator(json.loads((DOCS / "flash-message.schema.json").read_text()))
     message = published_flash()
     validator.validate(message)
     for damaged in (

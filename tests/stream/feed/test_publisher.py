@@ -44,7 +44,7 @@ def test_without_an_endpoint_messages_are_still_numbered_and_told() -> None:
     assert [one.sequence for one in told] == [1, 2, 3]
     message = json.loads(told[0].body)
     assert message["source"] == "urn:lightning-detector:test"
-    assert (message["subject"], message["sequence"], message["durable"]) == ("cam", "1", False)
+    assert (message["subject"], message["sequence"], message["durable"]) == ("cam", f"{1:020d}", False)
     assert message["data"] == {"camera": "cam", "n": 0, "state": "confirmed"}
 
 
@@ -218,7 +218,7 @@ def test_numbers_and_feed_go_on_after_a_restart_and_the_run_changes(tmp_path: Pa
     for _ in range(2):
         with Publisher(options_for(None, tmp_path / "j.db"), {}, lambda one: told.append(json.loads(one.body))) as feed:
             publish(feed, 2)
-    assert [message["sequence"] for message in told] == ["1", "2", "3", "4"]
+    assert [message["sequence"] for message in told] == [f"{number:020d}" for number in (1, 2, 3, 4)]
     assert len({message["feed"] for message in told}) == 1
     assert len({message["run"] for message in told}) == 2
 
@@ -288,3 +288,13 @@ def test_a_subscriber_that_waited_gets_a_short_run_whole_though_it_has_ended() -
 def test_a_topic_that_filters_could_not_name_is_refused() -> None:
     with Publisher(options_for(None), {}) as feed, pytest.raises(ValueError, match="topic"):
         feed.publish(topic="flash", type="t", subject="s", dataschema="d", data={})
+
+
+def test_the_history_gives_the_schema_of_the_type_that_is_asked_for() -> None:
+    options = options_for(free_endpoint())
+    with Publisher(options, {"whole": 1}, data_schemas={"a.v1": {"of": "a"}}):
+        endpoint = str(options.endpoint)
+        assert json.loads(ask(endpoint, b'{"op":"schema"}')[1]) == {"whole": 1}
+        assert json.loads(ask(endpoint, b'{"op":"schema","type":"a.v1"}')[1]) == {"of": "a"}
+        (refused,) = ask(endpoint, b'{"op":"schema","type":"b.v1"}')
+        assert "known are: a.v1" in json.loads(refused)["error"]
