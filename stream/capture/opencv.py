@@ -1,12 +1,16 @@
-"""The one import of OpenCV, with a clear message where the machine lacks a library."""
+"""The one import of OpenCV: without its thread pool, and with a clear message where the machine lacks a library."""
 
+from functools import cache
 from typing import Any
 
 from stream.errors import OpenError
 
 
+@cache
 def load_opencv() -> Any:
-    """Import OpenCV and return it.
+    """Import OpenCV, in which nothing is divided among threads from now on, and return it.
+
+    Its pool's threads spin while they wait for work, and our grids are so small that they wait all the time.
 
     Raises:
         OpenError: it cannot be loaded; the message names what to install.
@@ -15,6 +19,7 @@ def load_opencv() -> Any:
         import cv2 as module  # noqa: PLC0415 - the loader's own error does not say what to install
     except ImportError as error:
         raise OpenError(_explain(str(error)), permanent=True) from error
+    module.setNumThreads(0)
     return module
 
 
