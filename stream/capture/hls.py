@@ -64,7 +64,8 @@ class Playlist:
 
 def is_playlist(address: str) -> bool:
     """Return whether a path or URL is named as a playlist; what else it might be is never taken for one."""
-    path = urlsplit(address).path if is_url(address) else address
+    # A mistyped address is refused where it is opened.
+    path = address.partition("?")[0].partition("#")[0] if is_url(address) else address
     return path.lower().endswith((".m3u8", ".m3u"))
 
 
