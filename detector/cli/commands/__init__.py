@@ -11,7 +11,7 @@ COMMANDS = {
     "relay": "Merge feeds into one: receive several, publish all of it again with numbers and a journal of its own.",
     "replay": "Find the lightning in recorded video: files, or folders of files.",
     "report": "Write a page with the flashes of a run: stills, clips, light curve and what decided each verdict.",
-    "schema": "Print the JSON Schema of the events that the feed carries.",
+    "schema": "Print the JSON Schema of the events that the feed carries, or of one type's `data`.",
     "score": "Compare results with labels: recall, false alarms, splits, F1, onset error.",
     "serve-45": "Serve MiniCPM-V 4.5 by its own code, in its own environment, to `--verifier served`.",
     "setup-45": "Make the second environment, in which `serve-45` runs MiniCPM-V 4.5's own code.",

@@ -1,4 +1,4 @@
-"""Print the JSON Schema of the events that the feed carries: of a message about a flash, or of one type's `data`."""
+"""Print the JSON Schema of the events that the feed carries, or of one type's `data`."""
 
 import argparse
 
