@@ -8,7 +8,7 @@ import argparse
 from importlib import import_module
 
 from detector.cli.options import add_publish_arguments, add_settings_arguments, add_verifier_arguments
-from detector.cli.types import count_of, folder_of, recording_at, seconds_of, start_of
+from detector.cli.types import count_of, folder_of, number_of, recording_at, seconds_of, start_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--json", action="store_true", help="print each event of a flash as a line of JSON instead of the table"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=number_of,
+        default=1,
+        metavar="N",
+        help="watch N files at once, in processes of their own (0: as many as cores); results are those of --jobs 1, "
+        "told file by file",
     )
     parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
     parser.add_argument(
