@@ -3,7 +3,7 @@
 import errno
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -61,6 +61,7 @@ class ReplayOptions:
         history_seconds: how much of what was read is kept for clips.
         follow_seconds: how long to wait at the end of a file that still grows; None where files are whole.
         stream: number of the one video stream to watch; None for all that differ.
+        cameras: names that no further video stream of a file may get.
     """
 
     capture: CaptureOptions
@@ -69,6 +70,7 @@ class ReplayOptions:
     history_seconds: float = 0.0
     follow_seconds: float | None = None
     stream: int | None = None
+    cameras: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def replay_files(
     """
     problems: list[str] = []
     tried = 0
-    names = _CameraNames([recording.camera or str(recording.path) for recording in recordings])
+    names = _CameraNames([recording.camera or str(recording.path) for recording in recordings], options.cameras)
     for recording, camera in zip(recordings, names.given, strict=True):
         if stop.is_set():
             break
@@ -130,9 +132,9 @@ class _CameraNames:
         given: one for each recording.
     """
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(self, addresses: Sequence[str], taken: Collection[str]) -> None:
         self.given = distinct_names(addresses)
-        self._taken = set(self.given)
+        self._taken = {*self.given, *taken}
 
     def of_stream(self, camera: str, number: int) -> str:
         """Return a name for a video stream of the recording that is called `camera`."""

@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from detector.errors import OutputError, UsageError
 from detector.events import Flash
 from detector.output.jsonl import run_lines
 from detector.output.local_time import site_zone
-from detector.output.report.page import build_report
 from detector.output.run_folder import RunFolder, results_line
 from detector.run.recordings import Recording
 from detector.run.run_record import Plan, RunLog, read_record
@@ -67,7 +67,8 @@ class ReplayResults:
         path = self.folder.path
         page, failure = path / "report.html", self.folder.failure
         try:
-            build_report(path, zone=site_zone(self.settings.site))
+            # Loaded when it is due: what draws pages must not keep the first frame waiting.
+            import_module("detector.output.report.page").build_report(path, zone=site_zone(self.settings.site))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the page, the results are there
             _log.debug("%s: the report could not be made", path, exc_info=True)
             page = path / "flashes.csv"

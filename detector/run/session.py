@@ -94,6 +94,7 @@ class Session:
         line: which verifier was chosen, and why.
         storms: makes storms and groups of what is published.
         run: names a replay that may be gone on with; the ids of its flashes follow from it. None for ids of chance.
+        curves: folder of light curves; None for the run's.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Session:
         self._media = media
         self.storms = storms
         self.run: str | None = None
+        self.curves: Path | None = None
 
     @property
     def asks_model(self) -> bool:
@@ -143,7 +145,7 @@ class Session:
         if self._media is None:
             return prefilter
         step = _WATCH_STEP_SECONDS if file is None else STEP_SECONDS
-        return RecordedPrefilter(prefilter, self._media.folder.path, name, file, step)
+        return RecordedPrefilter(prefilter, self.curves or self._media.folder.path, name, file, step)
 
     def _detector(
         self, prefilter: CandidateSource, source: ClipSource, settings: Settings, file: str | None
@@ -171,6 +173,12 @@ class Session:
         self._batcher.drain()
         if self._media is not None:
             self._media.drain()
+
+    def take(self, flash: Flash) -> None:
+        """Publish what another process found, and make room for its media where there are too many."""
+        self._publish(flash)
+        if self._media is not None:
+            self._media.keep(flash.id, flash.state, flash.media)
 
     def publish_camera(self, status: CameraStatus) -> None:
         """Publish the state of a camera."""

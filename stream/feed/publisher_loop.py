@@ -5,9 +5,9 @@ import selectors
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from stream.feed.gateway.process import Gateway, check_exposure
 from stream.feed.history_service import HistoryService
 from stream.feed.journal import Journal
 from stream.feed.message import WireMessage
@@ -15,6 +15,9 @@ from stream.feed.options import FeedCounters, FeedOptions
 from stream.feed.protocol import Endpoint, parse_endpoint
 from stream.feed.sequencer import OutgoingMessage, Sequencer
 from stream.feed.status_source import StatusSource
+
+if TYPE_CHECKING:
+    from stream.feed.gateway.process import Gateway
 
 _LOG = logging.getLogger("stream.feed")
 _REQUESTS_PER_STEP = 5  # then events come first again
@@ -66,7 +69,7 @@ class PublisherLoop:
             self._sequencer = stack.enter_context(closing(Sequencer(journal, options.site)))
             self._gateway: Gateway | None = None
             if endpoint is not None:
-                self._gateway = Gateway(endpoint, options)
+                self._gateway = _gateway_module().Gateway(endpoint, options)
                 stack.callback(self._gateway.close)
             self._stack = stack.pop_all()
         self.selector = self._gateway.selector if self._gateway else selectors.DefaultSelector()
@@ -125,7 +128,7 @@ class PublisherLoop:
             self.wait(end - now)
             self.step([])
 
-    def _serve(self, gateway: Gateway) -> None:
+    def _serve(self, gateway: "Gateway") -> None:
         gateway.step()
         for request in gateway.requests(_REQUESTS_PER_STEP):
             gateway.answer(request, self._history.answer(request.frames, time.time()))
@@ -153,5 +156,10 @@ def _endpoint(options: FeedOptions) -> Endpoint | None:
     if options.endpoint is None:
         return None
     endpoint = parse_endpoint(options.endpoint)
-    check_exposure(endpoint, keys=options.keys, insecure=options.insecure)
+    _gateway_module().check_exposure(endpoint, keys=options.keys, insecure=options.insecure)
     return endpoint
+
+
+def _gateway_module() -> Any:
+    """Return what serves whoever connects: loaded only where somebody may, since ZeroMQ takes time to load."""
+    return import_module("stream.feed.gateway.process")

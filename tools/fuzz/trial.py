@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from detector.cli.commands import replay as _replay  # noqa: F401 - loaded once, before the forks
+from detector.cli import run_replay as _replay  # noqa: F401 - loaded once, before the forks
 from detector.cli.main import main as run_program
 from detector.verify.photometric import verifier as _verifier  # noqa: F401 - the same
 

@@ -11,10 +11,10 @@ import logging
 from rich.table import Table
 from rich.text import Text
 
-from detector.cli.commands.watch import settings_and_cameras
 from detector.cli.console import progress_console, result_console
 from detector.cli.log import log_to_stderr
 from detector.cli.options import add_settings_arguments
+from detector.cli.run_watch import settings_and_cameras
 from detector.cli.types import folder_of, seconds_of
 from detector.run.check_cameras import CameraReport, check_cameras
 from stream import redact

@@ -5,46 +5,10 @@ fast as they decode; a file that breaks off still has the flashes before the bre
 """
 
 import argparse
-import logging
-import sys
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
-from functools import partial
-from threading import Event
-from typing import TextIO
+from importlib import import_module
 
-from rich.text import Text
-
-from detector.cli.console import progress_console, result_console
-from detector.cli.log import log_to_stderr
-from detector.cli.options import (
-    add_publish_arguments,
-    add_settings_arguments,
-    add_verifier_arguments,
-    lay_verifier_arguments,
-    publish_options,
-    settings_of,
-    warn_of_unasked_model,
-)
-from detector.cli.progress import ReplayProgress, stopped_line, summary_line
-from detector.cli.signals import stop_on_signals
-from detector.cli.types import count_of, folder_of, recording_at, seconds_of, start_of, unzoned_words
-from detector.errors import UsageError
-from detector.events import FLASH_TOPIC
-from detector.output.local_time import site_zone
-from detector.output.printer import print_event
-from detector.output.tables import FlashTable
-from detector.output.text import plural
-from detector.pipeline import SourceDetector
-from detector.run.recordings import Recording, find_videos, join_segments
-from detector.run.replay import AnyVideo, Outcome, ReplayOptions, replay_files
-from detector.run.replay_results import ReplayResults, replay_results
-from detector.run.run_record import Plan
-from detector.run.session import Session, open_session
-from detector.settings import Settings
-from stream import WireMessage, printable
-
-_log = logging.getLogger("lightning-detector")
+from detector.cli.options import add_publish_arguments, add_settings_arguments, add_verifier_arguments
+from detector.cli.types import count_of, folder_of, number_of, recording_at, seconds_of, start_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print each event of a flash as a line of JSON instead of the table"
     )
+    parser.add_argument(
+        "--jobs",
+        type=number_of,
+        default=1,
+        metavar="N",
+        help="watch N files at once, in processes of their own (0: as many as cores); results are those of --jobs 1, "
+        "told file by file",
+    )
     parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
     parser.add_argument(
         "--follow",
@@ -115,122 +87,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay, and say what was found; 1 if a file could not be watched to its end or a result not be written."""
-    log_to_stderr(quiet=arguments.quiet)
-    settings = lay_verifier_arguments(settings_of(arguments), arguments)
-    results = _results_of(arguments, settings)
-    recordings = find_videos(arguments.inputs, () if results is None else results.folder.clips, arguments.out)
-    if arguments.joined:
-        recordings = join_segments(recordings, settings.capture)
-    plan = Plan(recordings) if results is None else results.plan(recordings)
-    recordings, skipped = plan.recordings, plan.skipped
-    count = len(recordings)
-    if arguments.start is not None and count > 1:
-        raise UsageError(
-            f"--start is the time of one file, but there are {count}: replay each with a --start of its own"
-        )
-    zone = site_zone(settings.site)
-    if arguments.start is not None and not arguments.start.zoned:
-        _log.warning("%s", unzoned_words("--start", arguments.start, zone))
-    table = FlashTable(zone)
-    console = progress_console()
-    listeners = [table.add, *([_print_flash] if arguments.json else [])]
-    with ExitStack() as stack:
-        if results is not None:
-            listeners.append(stack.enter_context(closing(results.folder)).add)
-        stop = stack.enter_context(stop_on_signals(Event()))
-        publish = publish_options(settings, arguments)
-        session = stack.enter_context(open_session(settings, publish, listeners, out=arguments.out, stop=stop))
-        warn_of_unasked_model(arguments, session.verifier_name, asks_model=session.asks_model)
-        if results is not None:
-            results.log.record.verifier, session.run = session.line, results.log.record.run
-            session.storms.resume_replay(results.earlier_flashes(plan))
-        # Lines of JSON and a moving bar on one terminal would tear each other apart.
-        hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
-        progress = stack.enter_context(ReplayProgress(console, count, table, quiet=hidden).shown())
-        if not arguments.quiet:
-            console.print(session.line, style="dim", soft_wrap=True)
-        history = session.history_seconds(settings)
-        options = ReplayOptions(
-            settings.capture, arguments.realtime, arguments.start, history, arguments.follow, arguments.stream
-        )
-        watching = partial(_file_detector, session, results, {one.name: one for one in recordings})
-        finished = _not_told if results is None else results.finish
-        outcome = replay_files(recordings, watching, options, progress, stop, finished)
-        session.drain()
-    if not arguments.json and table.found:
-        stdout = result_console()
-        stdout.print(table.table(stdout.width))
-    told = None if arguments.quiet else arguments.json or arguments.out is not None
-    _say_what_came_of_it(table, outcome, progress, told=told, count=count, skipped=skipped)
-    failed = session.lost_media > 0
-    if results is not None:
-        failed |= _end_results(results, sys.stderr if arguments.json else sys.stdout)
-    return 1 if outcome.problems or failed else 0
-
-
-def _say_what_came_of_it(
-    table: FlashTable, outcome: Outcome, progress: ReplayProgress, *, told: bool | None, count: int, skipped: int
-) -> None:
-    """Say what was found (not where `told` is None), what was left out and what failed."""
-    console = progress_console()
-    problems, said = len(outcome.problems), []
-    # "No flashes" is said only of what was watched: a failure must not read like a quiet night.
-    if told is not None and (problems < outcome.tried or table.counts):
-        said.append(summary_line(table, outcome.tried, progress.watched_seconds, broken=problems, told=told))
-    if outcome.stopped:
-        said.append(stopped_line(outcome.tried, count, progress.reached))
-    if skipped:
-        said.append(f"{plural(skipped, 'file')} of an earlier run skipped")
-    if said:
-        console.print("; ".join(said), soft_wrap=True)
-    if problems and count > 1:
-        lines = ["not watched to the end:", *(f"  {printable(problem)}" for problem in outcome.problems)]
-        console.print(Text("\n".join(lines)), soft_wrap=True)
-
-
-def _end_results(results: ReplayResults, where: TextIO) -> bool:
-    """Write the report and say where it is; return whether a result is missing."""
-    ended = results.end()
-    if ended is None:
-        return False
-    line, failure = ended
-    if failure is not None and failure is not results.folder.failure:
-        print(f"lightning-detector: {printable(failure)}", file=sys.stderr)
-    print(line, file=where)
-    return failure is not None
-
-
-def _results_of(arguments: argparse.Namespace, settings: Settings) -> ReplayResults | None:
-    """Return where results go, as the flags ask for; None without --out."""
-    modes = [name for name in ("overwrite", "resume", "add") if getattr(arguments, name)]
-    if len(modes) > 1:
-        raise UsageError(f"--{modes[0]} and --{modes[1]} exclude each other: give one of them")
-    if arguments.out is not None:
-        return replay_results(arguments.out, settings, **dict.fromkeys(modes, True))
-    if modes:
-        raise UsageError(f"--{modes[0]}: without --out nothing is written; give the folder, or leave out --{modes[0]}")
-    return None
-
-
-def _print_flash(message: WireMessage) -> None:
-    """Print a flash; storms and groups are in the feed, the journal and the report."""
-    if message.topic.startswith(FLASH_TOPIC):
-        print_event(message)
-
-
-def _not_told(_recording: Recording, _problem: str | None) -> None:
-    """Take no note of a file that is finished."""
-
-
-def _file_detector(
-    session: Session,
-    results: ReplayResults | None,
-    recordings: Mapping[str, Recording],
-    camera: str,
-    file: str,
-    video: AnyVideo,
-) -> SourceDetector:
-    """Return what finds the flashes of one file."""
-    if results is not None:
-        results.begin(recordings[file], camera)
-    return session.file_detector(camera, file, video)
+    # Loaded now: the flags, and what is wrong with them, are told without video libraries.
+    return int(import_module("detector.cli.run_replay").run_replay(arguments))

@@ -35,8 +35,10 @@ def test_the_list_of_commands_is_that_of_the_modules_and_of_what_they_say_of_the
     assert {name.replace("_", "-"): (text or "").splitlines()[0] for name, text in said.items()} == COMMANDS
 
 
-@pytest.mark.parametrize("command", ["history", "subscribe", "relay", "keys", "schema", "pull", "doctor"])
-def test_commands_that_look_at_no_video_load_neither_pyav_nor_opencv(command: str) -> None:
+@pytest.mark.parametrize(
+    "command", ["history", "subscribe", "relay", "keys", "schema", "pull", "doctor", "replay", "watch"]
+)
+def test_flags_and_their_help_load_neither_pyav_nor_opencv(command: str) -> None:
     program = f"import sys; from detector.cli.main import build_parser; build_parser({command!r})"
     program += "; print({'av', 'cv2'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
@@ -167,3 +169,10 @@ def test_what_is_typed_wrong_is_one_line(capfd: pytest.CaptureFixture[str]) -> N
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("lightning-detector replay: error: argument --start: 'yesterday' is not a time")
     assert line.endswith("(see lightning-detector replay --help)")
+
+
+def test_what_replays_loads_neither_the_report_nor_zeromq_before_they_are_due() -> None:
+    program = "import sys, detector.cli.run_replay; "
+    program += "print({'zmq', 'jinja2', 'detector.output.report.page'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,261 @@
+"""A process that replays one file after another and tells its parent what comes of each."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, cast
+
+import msgspec
+
+from detector.errors import DetectorError
+from detector.events import Flash
+from detector.output.media import MediaWriter
+from detector.pipeline import SourceDetector
+from detector.run.recordings import Recording
+from detector.run.replay import AnyVideo, ReplayOptions, replay_files
+from detector.run.session import Session
+from detector.run.site_storms import SiteStorms
+from detector.settings import Settings
+from detector.verify.batcher import Batcher
+from detector.verify.factory import choose_verifier
+from stream import Publisher, StreamError, redact
+
+_TOLD_SECONDS = 0.2  # of video between two words about how far a file is, at the least
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""A terminal and a service manager send them to the parent too, which says what is to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSetup:
+    """What all workers of a run have in common.
+
+    Attributes:
+        settings: of the run.
+        options: how files are replayed.
+        out: folder of the run, where stills and clips go; None keeps none.
+        run: names the run, so that ids follow from it; None for ids of chance.
+        log_level: what is logged.
+    """
+
+    settings: Settings
+    options: ReplayOptions
+    out: Path | None
+    run: str | None
+    log_level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to replay; light curves go into the folder `curves`, which is this attempt's alone."""
+
+    recording: Recording
+    curves: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The answer to `Opened`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A video stream of the file is watched from here on."""
+
+    duration_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """It could be opened, as this camera; the worker waits for the answer before it writes anything."""
+
+    camera: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """It is watched up to here."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A video stream of the file is over."""
+
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A line for the log."""
+
+    logger: str
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """All that is known of the file has been told; `lost_media` could not be written."""
+
+    problem: str | None
+    whole: bool
+    lost_media: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Not one file, but the run cannot go on."""
+
+    text: str
+
+
+Told = Begun | Opened | Reached | Ended | Logged | Done | Failed | Flash
+
+
+def work(connection: Connection, setup: WorkerSetup) -> None:
+    """Replay each job that comes through `connection` until it is closed or says stop; the body of the process."""
+    for name in _SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    parent = _Parent(connection)
+    root = logging.getLogger()
+    root.handlers[:] = [_ToParent(parent.tell)]
+    root.setLevel(setup.log_level)
+    logging.getLogger("libav").setLevel(logging.CRITICAL)
+    try:
+        _work(parent, setup)
+    except (DetectorError, StreamError, OSError) as error:
+        parent.tell(Failed(redact(error)))
+
+
+def _work(parent: "_Parent", setup: WorkerSetup) -> None:
+    settings, options = setup.settings, setup.options
+    with ExitStack() as stack:
+        verifier, line = choose_verifier(settings)
+        stack.callback(verifier.close)
+        media = None
+        if setup.out is not None:
+            # The parent sees the media of all workers, and removes what is too much.
+            unbounded = msgspec.structs.replace(settings.evidence, keep_megabytes=0, keep_days=0)
+            media = MediaWriter(setup.out, unbounded, settings.site)
+            stack.callback(media.close)
+        batcher = stack.enter_context(Batcher(verifier, settings.batcher, parent.stop))
+        session = _WorkerSession(parent, settings, batcher, media, verifier_name=verifier.name, line=line)
+        session.run = setup.run
+        lost = 0
+        while (job := parent.next()) is not None:
+            session.curves = job.curves
+            opened = partial(_opened, parent, session)
+            outcome = replay_files([job.recording], opened, options, _Progress(parent), parent.stop)
+            session.drain()
+            new, lost = session.lost_media - lost, session.lost_media
+            parent.tell(Done(next(iter(outcome.problems), None), not outcome.stopped, new))
+
+
+def _opened(parent: "_Parent", session: Session, camera: str, file: str, video: AnyVideo) -> SourceDetector:
+    parent.tell(Opened(camera))
+    parent.wait()
+    return session.file_detector(camera, file, video)
+
+
+class _WorkerSession(Session):
+    """A session whose flashes go to the parent, which makes storms of those of all files."""
+
+    def __init__(
+        self, parent: "_Parent", settings: Settings, batcher: Batcher, media: MediaWriter | None, **names: str
+    ) -> None:
+        storms = SiteStorms(cast("Publisher", parent), settings, None)
+        super().__init__(settings, storms, batcher, media, verifier_name=names["verifier_name"], line=names["line"])
+        self._parent = parent
+
+    def _publish(self, flash: Flash) -> None:
+        self._parent.tell(flash)
+
+
+class _Parent:
+    """The other end of the pipe; any thread may tell it something.
+
+    Attributes:
+        stop: set once the parent says so, or is gone.
+        failure: none: what is told and not heard ends with the parent.
+        backlog: nothing waits here.
+    """
+
+    failure: BaseException | None = None
+    backlog = 0
+
+    def __init__(self, connection: Connection) -> None:
+        self.stop = threading.Event()
+        self._connection = connection
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._go = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        threading.Thread(target=self._listen, name="jobs", daemon=True).start()
+
+    def tell(self, told: Told) -> None:
+        """Send it; nothing happens where the parent is gone."""
+        with self._lock, suppress(OSError):
+            self._connection.send(told)
+
+    def next(self) -> Job | None:
+        """Wait for the next job; None where there will be none."""
+        return self._jobs.get()
+
+    def wait(self) -> None:
+        """Wait for an answer, or for the end."""
+        self._go.acquire()
+
+    def _listen(self) -> None:
+        with suppress(EOFError, OSError):
+            while (said := self._connection.recv()) is not None:
+                if isinstance(said, Job):
+                    self._jobs.put(said)
+                else:
+                    self._go.release()
+        self.stop.set()
+        self._jobs.put(None)
+        self._go.release()
+
+
+class _Progress:
+    """It is a detector.run.replay.Progress."""
+
+    def __init__(self, parent: _Parent) -> None:
+        self._parent = parent
+        self._told = 0.0
+        self._last = 0.0
+
+    def begin(self, path: Path, duration_seconds: float | None) -> None:  # noqa: ARG002 - the parent knows it
+        self._told = self._last = 0.0
+        self._parent.tell(Begun(duration_seconds))
+
+    def advance(self, seconds: float) -> None:
+        self._last = seconds
+        if abs(seconds - self._told) >= _TOLD_SECONDS:
+            self._told = seconds
+            self._parent.tell(Reached(seconds))
+
+    def end(self, problem: str | None) -> None:
+        if self._last:
+            self._parent.tell(Reached(self._last))
+        self._parent.tell(Ended(problem))
+
+
+class _ToParent(logging.Handler):
+    """Sends each line of the log to the parent, which has the one display."""
+
+    def __init__(self, tell: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(Logged(record.name, record.levelno, self.format(record)))
