@@ -177,14 +177,9 @@ def test_fifty_reloads_under_four_cameras_leave_nothing_behind_and_cost_the_othe
         for n in range(31, 81):
             assert watch.reload(fourth[n % 2])["detail"] == "changed cam-3"
         all_live(watch, *names)
-        # One that is left for each reload would make fifty; a few come and go with connections.
-        wait_for(
-            lambda: watch.listen() or all(now <= was + 4 for now, was in zip(held()[:2], before, strict=False)),
-            30,
-            f"{before}",
-        )
+        wait_for(lambda: watch.listen() or held()[:2] <= before[:2], 30, f"threads and files of {before}, now {held()}")
         after = held()
-        assert after[2] - before[2] < 150e6, "the buffers of clips may not have been full"
+        assert after[2] - before[2] < 30e6
         assert all(one["camera"] == "cam-3" or one["state"] == "live" for one in watch.cameras)
         for name in names[:3]:
             counters = watch.status["cameras"][name]
