@@ -28,6 +28,7 @@ from detector.output.printer import EventPrinter, print_event
 from detector.output.run_folder import RunFolder
 from detector.output.tables import FlashCounter
 from detector.output.text import flash_line
+from detector.run.allocator import share_arenas
 from detector.run.cameras import CameraEntry, distinct_names, load_cameras
 from detector.run.reload import camera_identity
 from detector.run.service import ServiceOptions, WatchService
@@ -47,6 +48,7 @@ _SAY_SECONDS = 600.0  # how often the log says that all is well
 
 def run_watch(arguments: argparse.Namespace) -> int:
     """Watch until stopped; 1 if no camera ever answered, or --out lacks something."""
+    share_arenas()
     settings, cameras = settings_and_cameras(arguments)
     counter = FlashCounter()
     # Lines of JSON and a moving display on one terminal would tear each other apart.

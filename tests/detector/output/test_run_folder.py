@@ -2,8 +2,6 @@
 
 import csv
 import os
-import resource
-import signal
 import tracemalloc
 from collections import Counter
 from contextlib import closing
@@ -20,6 +18,7 @@ from detector.output.files import check_writable
 from detector.output.run_folder import RunFolder
 from detector.output.tables import FlashTable
 from detector.output.text import clock_text, flash_line
+from helpers.full_disk import full_disk
 from stream import WireMessage
 
 MONTH = "flashes-2026-11.jsonl"
@@ -153,17 +152,11 @@ def test_flashes_that_come_while_the_disk_is_full_follow_once_there_is_room(
 ) -> None:
     size = len(body(flash("cam-a"))) + 1
     with closing(RunFolder(tmp_path, keep_earlier=True, by_month=True)) as folder:
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * size + size // 2, before[1]))
-        try:
+        with full_disk(2 * size + size // 2):
             for name in "abcd":
                 folder.add(WireMessage("ev.flash.cam", 1, body(flash(f"cam-{name}"))))
             assert folder.failure is not None
             assert ids(tmp_path) == ["cam-a", "cam-b"]
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
-            signal.signal(signal.SIGXFSZ, ignored)
         folder.add(WireMessage("ev.flash.cam", 1, body(flash("cam-e"))))
     assert (ids(tmp_path), folder.failure) == ([f"cam-{name}" for name in "abcde"], None)
     assert ["what waits in memory follows" in caplog.messages[0], "lacks nothing" in caplog.messages[1]] == [True, True]

@@ -1,27 +1,14 @@
 """A file is written whole or not at all, and nothing else is left beside it."""
 
-import resource
-import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from helpers.full_disk import full_disk
 from stream import write_atomically
-
-
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file grows beyond 1000 bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -31,9 +18,9 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
-def test_on_a_full_disk_the_old_content_stays_and_nothing_is_left_beside_it(tmp_path: Path, full_disk: None) -> None:
+def test_on_a_full_disk_the_old_content_stays_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with pytest.raises(OSError, match="too large"):
+    with full_disk(1000), pytest.raises(OSError, match="too large"):
         write_atomically(tmp_path / "a", b"x" * 5000)
     assert (tmp_path / "a").read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["a"]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.full_disk import full_disk
 from stream import HistoryFilter, JournalError, read_history
 from stream.feed.journal import Journal, JournalRecord, RelayPosition
 
@@ -41,15 +41,8 @@ def test_what_was_appended_is_there_after_reopening_and_numbers_go_on(tmp_path: 
 
 
 def test_a_journal_on_a_disk_that_is_full_from_the_start_is_named(tmp_path: Path) -> None:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        with pytest.raises(JournalError, match=r"j\.db\.holder: cannot be written: .*; free disk space"):
-            Journal(tmp_path / "j.db")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
+    with full_disk(0), pytest.raises(JournalError, match=r"j\.db\.holder: cannot be written: .*; free disk space"):
+        Journal(tmp_path / "j.db")
     Journal(tmp_path / "j.db").close()
 
 
@@ -194,14 +187,10 @@ def test_a_file_put_in_the_place_of_the_journal_is_set_aside_not_lost(tmp_path: 
 
 def test_a_file_put_in_the_journals_place_is_kept_also_where_the_disk_is_full_at_first(tmp_path: Path) -> None:
     journal = replaced_by_a_file(tmp_path / "j.db")
-    most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, most[1]))
-    try:
+    with full_disk(1000):
         for _ in range(2):
             with pytest.raises(JournalError, match=r"j\.db: cannot restore the journal"):
                 journal.restore_if_gone()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, most)
     assert journal.restore_if_gone()
     assert (tmp_path / "j.db.replaced").read_bytes() == b"precious"
     assert [entry.sequence for entry in journal.since(0, 10)] == [1]
