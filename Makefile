@@ -12,7 +12,7 @@ MODELS := 4.6 4.5
 SYSTEM_TEST := ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 SYSTEM_RUN := libgl1 libglib2.0-0
 
-.PHONY: setup setup-dev demo test test-45 check format clean smoke-stable smoke-edge
+.PHONY: setup setup-dev demo test test-45 docs check format clean smoke-stable smoke-edge
 
 # The stamp files make a second run cost nothing.
 $(VENV)/.run: pyproject.toml $(CONSTRAINTS)
@@ -68,6 +68,11 @@ smoke-edge-4.6: $(VENV)/.dev
 smoke-edge-4.5: $(VENV45)/lightning-detector.json
 	$(BIN)/lightning-detector serve-45 --smoke --edge --environment $(VENV45) $(TRUST)
 
+# Every page, strictly: a link that leads nowhere ends it. The site is site/index.html.
+docs: $(VENV)/.run
+	$(INSTALL) --editable . --group docs
+	$(BIN)/zensical build --strict --clean
+
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -78,4 +83,4 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(VENV45) demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV45) demo site .mypy_cache .ruff_cache .pytest_cache

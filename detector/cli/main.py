@@ -24,8 +24,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {printable(redact(message))} (see {self.prog} --help)\n")
 
 
-def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser of all commands; it knows the flags of the command `chosen` only, which alone is imported.
+def build_parser(*chosen: str) -> argparse.ArgumentParser:
+    """Return the parser of all commands; it knows the flags of the `chosen` ones only, which alone are imported.
 
     Raises:
         StreamError: a library that the command needs cannot be loaded.
@@ -37,7 +37,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     added = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        if name == chosen:
+        if name in chosen:
             command = import_module(f"detector.cli.commands.{name.replace('-', '_')}")
             description = (command.__doc__ or "").strip()
             formatter = argparse.RawDescriptionHelpFormatter
@@ -52,7 +52,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """Return the flags in `words`; leaves with code 2 where they are wrong."""
     chosen = next((word for word in words if not word.startswith("-")), None)
-    parser = build_parser(chosen)
+    parser = build_parser(*([] if chosen is None else [chosen]))
     if chosen is not None and chosen not in COMMANDS:
         near = get_close_matches(chosen, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"choose of {', '.join(COMMANDS)}"

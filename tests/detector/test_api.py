@@ -2,10 +2,10 @@
 
 import json
 import threading
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from detector import (
     find_flashes,
     load_settings,
 )
-from helpers import ROOT
 from helpers.scenes import land, sky_light
 from storm import ClipFormat, FlashPlan, LookalikePlan, Plan, Scene, write_clip
 
@@ -303,5 +302,4 @@ def test_flashes_make_a_table_of_pandas_in_one_line() -> None:
 
 
 def test_the_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert detector.__version__ == project["version"]
+    assert detector.__version__ == version("lightning-detector")

@@ -3,6 +3,7 @@
 COMMANDS = {
     "calibrate": "Fit a model's temperature and bias on labelled clips, and print them as settings.",
     "check": "Try each camera: reachable, codec, rate, key frames, clock, image; and draw its mask and region.",
+    "completion": "Print what makes a shell complete commands, flags and file names.",
     "doctor": "Say what is installed, what is missing and what to do about it.",
     "history": "List the events that a journal keeps; a publisher may be writing it at the same time.",
     "keys": "Make and manage the keys of a feed: the publisher's, the clients', and who may connect.",

@@ -31,4 +31,5 @@ def test_a_program_that_runs_as_another_user_and_too_long_is_named_and_ends_noth
             command.run("message 1", b"{}").result(20)
     finally:
         os.killpg(refused[0], signal.SIGKILL)
+        os.waitpid(refused[0], 0)  # no later test shall find a child of its own that nobody awaits
     assert told == ["message 1: sleep ran longer than 0.1 s and may not be stopped: it runs as another user"]
