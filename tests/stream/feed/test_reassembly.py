@@ -300,6 +300,40 @@ def test_frames_that_are_no_feed_are_told_and_change_nothing(frames: list[bytes]
     assert listener.ids == publisher.ids
 
 
+def test_an_answer_that_holds_what_was_heard_meanwhile_gives_each_message_once() -> None:
+    publisher, listener = Publisher(), Listener()
+    publisher.publish(3)
+    listener.catch_up(publisher)
+    sent = [one.frames() for one in publisher.publish(3)]
+    listener.hear(publisher.heartbeat())
+    answer = publisher.answer(listener.reassembler)
+    assert answer is not None
+    for frames in sent[:2]:  # they come while the answer is on its way
+        listener.hear(frames)
+    listener.hear_answer(answer)
+    assert [one.sequence for one in listener.got] == [1, 2, 3, 4, 5, 6]
+    assert [one.from_history for one in listener.got] == [True] * 3 + [False] * 2 + [True]
+
+
+def test_an_answer_that_comes_twice_counts_once() -> None:
+    publisher, listener = Publisher(), Listener()
+    publisher.publish(3)
+    listener.hear(publisher.heartbeat())
+    answer = publisher.answer(listener.reassembler)
+    assert answer is not None
+    publisher.restart()
+    fresh = publisher.publish(1)
+    for frames in (answer, answer):
+        listener.hear_answer(frames)
+    for one in fresh:
+        listener.hear(one.frames())
+    before = list(listener.got)
+    listener.hear_answer(answer)  # of a run that is over
+    assert listener.got == before
+    listener.catch_up(publisher)
+    assert listener.ids == publisher.ids
+
+
 def test_history_that_cannot_be_read_is_asked_again_and_skips_nothing() -> None:
     publisher, listener = Publisher(), Listener()
     publisher.publish(3)
