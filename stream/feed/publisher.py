@@ -65,6 +65,7 @@ class Publisher:
         self._stopping = threading.Event()
         self._started = threading.Event()
         self._failure: BaseException | None = None
+        self._loop: PublisherLoop | None = None
         self._thread = threading.Thread(target=self._run, name=f"feed {options.site}", daemon=True)
         self.counters = FeedCounters()
         self.upstreams: list[RelayPosition] = []
@@ -106,6 +107,12 @@ class Publisher:
     def backlog(self) -> int:
         """How many messages are queued and not in the journal yet."""
         return self._outgoing.qsize()
+
+    @property
+    def gateway_pid(self) -> int | None:
+        """Id of the process that serves subscribers; None while there is none, and where a thread serves them."""
+        loop = self._loop
+        return loop.gateway_pid if loop is not None else None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -165,6 +172,7 @@ class Publisher:
         try:
             loop = PublisherLoop(self._options, self._schema, self._on_message, self.counters, self._data_schemas)
             with closing(loop):
+                self._loop = loop
                 self.feed = loop.feed
                 self.upstreams = loop.upstreams
                 loop.selector.register(self._wake_out, selectors.EVENT_READ)
@@ -177,6 +185,7 @@ class Publisher:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the owner raises it
             self._failure = error
         finally:
+            self._loop = None
             self._started.set()
 
     def _clear_wake(self) -> None:

@@ -89,6 +89,11 @@ class PublisherLoop:
                 options.retention.megabytes,
             )
 
+    @property
+    def gateway_pid(self) -> int | None:
+        """Id of the gateway's process, None without one."""
+        return self._gateway.pid if self._gateway is not None else None
+
     def close(self) -> None:
         """Close the gateway and the journal; a second call does nothing."""
         self._stack.close()

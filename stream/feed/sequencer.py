@@ -67,6 +67,7 @@ class Sequencer:
         self._journal = journal
         self._site = site
         self._clock = clock
+        self._monotonic = monotonic
         self._held: deque[JournalRecord] = deque()
         self._retry_at = 0.0
         self._failing = False
@@ -143,14 +144,14 @@ class Sequencer:
 
     def recover(self, *, now: bool = False) -> None:
         """Append what is held in memory to the journal, once a second at most (`now`: at once)."""
-        if not self._failing or (not now and time.monotonic() < self._retry_at):
+        if not self._failing or (not now and self._monotonic() < self._retry_at):
             return
         try:
             self._restore()
             if self._held:
                 self._journal.append(self._held)
         except JournalError:
-            self._retry_at = time.monotonic() + _RETRY_SECONDS
+            self._retry_at = self._monotonic() + _RETRY_SECONDS
             return
         if self._held:
             _LOG.warning(
@@ -219,7 +220,7 @@ class Sequencer:
     def _fail(self, error: JournalError) -> None:
         _LOG.error("%s. Going on without it: messages are marked durable: false and held in memory", error)
         self._failing = True
-        self._retry_at = time.monotonic() + _RETRY_SECONDS
+        self._retry_at = self._monotonic() + _RETRY_SECONDS
 
     def _hold(self, records: Sequence[JournalRecord]) -> None:
         self._held.extend(records)

@@ -27,10 +27,11 @@ def free_endpoint() -> str:
             return f"tcp://127.0.0.1:{port}"
 
 
-def gateway_process() -> psutil.Process:
-    """The process that serves this test's only publisher."""
-    (found,) = [one for one in psutil.Process().children() if "stream.feed.gateway" in " ".join(one.cmdline())]
-    return found
+def gateway_process(feed: Publisher) -> psutil.Process:
+    """The process that serves the subscribers of `feed` now."""
+    wait_until(lambda: feed.gateway_pid)
+    assert feed.gateway_pid is not None
+    return psutil.Process(feed.gateway_pid)
 
 
 def options_for(endpoint: str | None, journal: Path | None = None, **more: Any) -> FeedOptions:

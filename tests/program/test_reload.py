@@ -216,4 +216,12 @@ def test_the_hang_up_of_a_terminal_still_ends_the_program(
     while b"live" not in seen:
         seen += os.read(terminal, 4096)
     os.close(terminal)  # as a window that is closed
-    wait_for(lambda: os.waitpid(child, os.WNOHANG)[0] == child, 20, "it ends")
+    statuses: list[int] = []
+
+    def ended() -> bool:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        statuses.extend([status] * (pid == child))
+        return pid == child
+
+    wait_for(ended, 20, "it ends")
+    assert [os.waitstatus_to_exitcode(status) for status in statuses] == [0]

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from detector.cli.main import main
+from helpers.rtsp import wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 
 _FILES = 3
@@ -93,16 +94,16 @@ def started(night: Path, out: Path, *words: str) -> "subprocess.Popen[str]":
 
 def who_watches(parent: "subprocess.Popen[str]", clip: Path) -> psutil.Process:
     """The process that has `clip` open, once there is one."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
+    found: list[psutil.Process] = []
+
+    def opened() -> bool:
         for child in psutil.Process(parent.pid).children():
-            try:
-                if any(file.path == str(clip) for file in child.open_files()):
-                    return child
-            except psutil.Error:
-                continue
-        time.sleep(0.05)
-    pytest.fail(f"nobody opened {clip}")
+            with suppress(psutil.Error):
+                found.extend([child] * any(file.path == str(clip) for file in child.open_files()))
+        return bool(found)
+
+    wait_for(opened, 60, f"a process opens {clip}")
+    return found[0]
 
 
 def kill_who_watches(parent: "subprocess.Popen[str]", clip: Path) -> None:

@@ -109,6 +109,12 @@ class Gateway:
         return [self._requests.popleft() for _ in range(min(most, len(self._requests)))]
 
     @property
+    def pid(self) -> int | None:
+        """Id of the process that serves now; None while it is replaced, and where a thread serves."""
+        life = self._life  # asked from other threads
+        return life.pid if life is not None else None
+
+    @property
     def has_requests(self) -> bool:
         """Whether requests wait."""
         return bool(self._requests)
@@ -273,6 +279,11 @@ class _Life:
             raise
         finally:
             theirs.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the process; None for a thread."""
+        return self._process.pid if self._process is not None else None
 
     def end(self, limit_seconds: float) -> str:
         """Let it end within the limit, then kill it; return how it ended."""

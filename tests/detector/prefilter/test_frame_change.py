@@ -95,6 +95,31 @@ def test_a_light_that_was_bright_already_and_flares_up_has_come_just_now() -> No
     assert change(light + edge, 0.7 * light).suddenness(change(light)) == pytest.approx(30 / 40)
 
 
+@pytest.mark.parametrize(("fallen", "lost"), [(1, 0.0), (2, 11.3), (10, 171.3)])
+def test_falls_that_noise_alone_makes_are_taken_off(fallen: int, lost: float) -> None:
+    scene = dark_scene(THRESHOLD)
+    scene = replace(scene, known=replace(scene.known, noise=np.full(SHAPE, 2, np.float32)))
+    step = row(0, 60, 40) + row(0, fallen, -20, number=30)
+    balance = FrameChange(step, np.zeros(SHAPE, np.float32), scene, least_blocks=LEAST).balance
+    # 2304 blocks fall by 28.7 levels together: 0.0044 deviations of the difference of two frames each.
+    assert balance.lost == pytest.approx(lost, abs=0.1)
+    assert balance.gained == pytest.approx(60 * 40, abs=0.1)
+
+
+def test_on_average_noise_darkens_by_as_much_as_is_taken_off() -> None:
+    dice, scene = np.random.default_rng(5), dark_scene(1.0)
+    noise = np.full(SHAPE, 2, np.float32)
+    scene = replace(scene, known=replace(scene.known, noise=noise))
+    fallen, quiet = 0.0, FrameChange(noise, noise, scene, least_blocks=LEAST)
+    for _ in range(300):
+        earlier, grid = (dice.normal(0, 2, SHAPE).astype(np.float32) for _ in range(2))
+        frame = replace(quiet, grid=grid, earlier=earlier)
+        fallen -= float(np.minimum(frame._noticeable(noise), 0).sum()) / 300
+    light = row(0, 60, 40) + row(0, 60, -40, number=30)
+    taken_off = 60 * 40 - replace(quiet, grid=light, earlier=np.zeros(SHAPE, np.float32)).balance.lost
+    assert fallen == pytest.approx(taken_off, rel=0.1)
+
+
 def test_what_a_scene_darkens_by_itself_does_not_speak_against_a_light_that_outshines_it() -> None:
     step = row(0, 60, 20) + row(0, 20, -20, number=30)
     assert change(step).positivity == pytest.approx(0.75, abs=0.01)

@@ -3,6 +3,8 @@
 import socket
 from pathlib import Path
 
+import pytest
+
 from detector.run.service_manager import ServiceManager
 
 
@@ -22,8 +24,16 @@ def test_systemd_hears_when_it_is_ready_alive_and_reloading(tmp_path: Path) -> N
         assert heard.recv(200) == b"STOPPING=1"
 
 
-def test_without_systemd_nothing_is_said(tmp_path: Path) -> None:
-    for environment in ({}, {"NOTIFY_SOCKET": str(tmp_path / "gone")}, {"WATCHDOG_USEC": "1"}):
-        manager = ServiceManager(environment)
-        manager.ready("")
-        manager.alive()
+def test_without_systemd_nothing_is_said_and_nothing_breaks(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(tmp_path / "notify"))
+        heard.settimeout(0)
+        for environment in ({}, {"NOTIFY_SOCKET": str(tmp_path / "gone")}, {"WATCHDOG_USEC": "1"}):
+            manager = ServiceManager(environment)
+            manager.ready("")
+            manager.alive()
+            manager.reloading()
+            manager.stopping()
+        with pytest.raises(BlockingIOError):
+            heard.recv(200)
+    assert not (tmp_path / "gone").exists()

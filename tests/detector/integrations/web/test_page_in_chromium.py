@@ -364,5 +364,10 @@ def test_forty_cameras_are_shown_and_kept_up_to_date(site: Site, opened: Callabl
     wait_for(lambda: len(page_server.ask("/api/cameras").json["cameras"]) == 40, 10, "all are known")
     page = opened(site)
     page.wait("document.querySelectorAll('.cam').length === 40")
+    shown = page.run("[...document.querySelectorAll('.cam')].map(n => n.textContent)")
+    assert [name for name in names if not any(name in one for one in shown)] == []
+    assert text(page, "#camn") == "40 of 40 live"
     site.status["cameras"]["camera-07"] = site.status["cameras"]["camera-07"] | {"state": "down"}
     page.wait("document.querySelectorAll('.cam.down').length === 1", 8)
+    assert "camera-07" in text(page, ".cam.down")
+    assert text(page, "#camn") == "39 of 40 live"

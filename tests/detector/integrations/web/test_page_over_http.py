@@ -121,8 +121,10 @@ def test_health_turns_bad_with_a_camera_and_good_again(site: tuple[Site, Publish
 def test_a_camera_that_falls_silent_without_a_word_is_unhealthy(site: tuple[Site, Publisher], page: PageServer) -> None:
     one, _ = site
     one.status = made_status("roof")
+    assert page.ask("/health").code == 200
     one.status["cameras"]["roof"] = one.status["cameras"]["roof"] | {"age": 9.0}
     wait_for(lambda: page.ask("/health").code == 503, 5, "it is known")
+    assert page.ask("/health").json["sites"]["test"]["cameras"]["roof"]["mark"] == "bad"
 
 
 def test_a_feed_that_is_not_heard_is_unhealthy_within_five_seconds(tmp_path: Path) -> None:

@@ -47,6 +47,16 @@ def test_a_wrong_password_is_tried_at_most_twice_a_minute_and_never_given_up() -
     assert max(waits) <= 60
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_cameras_that_were_lost_together_are_not_tried_together(refused: bool) -> None:
+    first = set()
+    for _ in range(50):
+        schedule = ReconnectSchedule(CaptureOptions())
+        schedule.failed(0.0, refused=refused)
+        first.add(round(schedule.due, 6))
+    assert len(first) > 40
+
+
 def test_a_camera_that_refuses_while_it_starts_is_tried_again_soon() -> None:
     tried, _ = attempts(10, refused=True)
     assert len(tried) >= 3

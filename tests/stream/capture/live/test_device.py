@@ -57,6 +57,9 @@ def test_a_device_that_is_pulled_out_is_told_and_taken_up_again_when_it_returns(
         wait_for(lambda: f"there is no {device}" in str(camera.status.last_error), 8, "the device missed")
         camera.stop()
         thread.join(5)
+        assert not thread.is_alive()
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) >= 50, "it was shown again after the loss"
 
 
 @pytest.mark.parametrize(

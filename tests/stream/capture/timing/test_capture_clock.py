@@ -116,6 +116,16 @@ def test_without_reports_the_fastest_packets_tell_the_time(delay: float, drift_p
     assert said[-1].error_ms < 600
 
 
+@pytest.mark.parametrize("latency", [0.01, 0.2])
+def test_a_frame_came_when_its_own_first_bytes_did_not_when_ffmpeg_gave_it_out(latency: float) -> None:
+    rows = list(MadeCamera(latency=latency, delay=0.0005, report_seconds=0).run(20))
+    late = sorted(said.utc - true for true, said, _ in rows[round(6 / FRAME) :])
+    # By arrival, so the camera's own latency stays in it; the frame that FFmpeg holds back must not.
+    assert late[len(late) // 2] == pytest.approx(latency, abs=0.005)
+    first = [said.utc - true for true, said, _ in rows[:1]]
+    assert first == [pytest.approx(latency, abs=0.01)]
+
+
 @pytest.mark.parametrize("slow", [0.005, 0.04, 0.1])
 def test_time_stamps_that_run_slow_for_good_stay_within_the_bound(slow: float) -> None:
     share, clocks, _ = judged(MadeCamera(stamp_drift=-slow, report_seconds=0), 120)

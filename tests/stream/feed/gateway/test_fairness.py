@@ -8,7 +8,7 @@ from contextlib import suppress
 import zmq
 
 from feed_bench.strangers import Stranger
-from helpers.feed import free_endpoint, options_for, publish
+from helpers.feed import free_endpoint, options_for, publish, wait_until
 from stream import Publisher
 from stream.feed.gateway.fairness import Allowance, Turns
 from stream.feed.protocol import parse_endpoint
@@ -58,7 +58,7 @@ def test_an_honest_client_is_answered_at_once_beside_24_that_ask_far_too_often()
             greedy.socket.sendall(greedy.wrap(b'{"op":"info"}', 0))
             with suppress(TimeoutError):
                 greedy.socket.recv(65536)
-            time.sleep(0.004)
+            ended.wait(0.004)
         greedy.hang_up(reset=True)
 
     with Publisher(options_for(endpoint), {}) as feed:
@@ -66,7 +66,7 @@ def test_an_honest_client_is_answered_at_once_beside_24_that_ask_far_too_often()
         crowd = [threading.Thread(target=ask_too_often) for _ in range(GREEDY)]
         for one in crowd:
             one.start()
-        time.sleep(1.0)  # until the burst that each may have is used up
+        wait_until(lambda: feed.counters.requests_dropped > GREEDY)  # the burst that each may have is used up
         waits = []
         with zmq.Context() as context, context.socket(zmq.DEALER) as honest:
             honest.linger = 0

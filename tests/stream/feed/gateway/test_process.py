@@ -25,7 +25,7 @@ def test_a_killed_gateway_is_replaced_and_nothing_is_lost_or_doubled(
         for kills in range(1, 4):
             publish(feed, 50)
             assert take(events, 50)[-1].sequence == kills * 100 - 50
-            gateway_process().kill()
+            gateway_process(feed).kill()
             publish(feed, 50)
             assert [one.sequence for one in take(events, 50)] == list(range(kills * 100 - 49, kills * 100 + 1))
             wait_until(lambda seen=kills: feed.counters.gateway_restarts == seen)
@@ -55,7 +55,7 @@ def test_ctrl_c_and_a_polite_end_are_for_the_publisher_which_still_says_farewell
         publish(feed, 1)
         take(events, 1)
         for number in (signal.SIGINT, signal.SIGTERM):
-            os.kill(gateway_process().pid, number)
+            os.kill(gateway_process(feed).pid, number)
         publish(feed, 1)
         assert take(events, 1)[0].sequence == 2
         assert feed.counters.gateway_restarts == 0
@@ -66,7 +66,7 @@ def test_the_publisher_never_waits_for_a_gateway_that_stands_still(tmp_path: Pat
     with Publisher(options_for(endpoint, tmp_path / "j.db"), {}) as feed, Subscriber(endpoint, since=0) as events:
         publish(feed, 1)
         take(events, 1)
-        gateway_process().suspend()
+        gateway_process(feed).suspend()
         publish(feed, 3000, padding="x" * 2000)
         wait_until(lambda: feed.counters.published == 3001, 8)
         wait_until(lambda: feed.counters.gateway_restarts == 1)  # after ten seconds of silence
@@ -74,9 +74,11 @@ def test_the_publisher_never_waits_for_a_gateway_that_stands_still(tmp_path: Pat
 
 
 def test_its_memory_is_limited_by_the_system() -> None:
-    with Publisher(options_for(free_endpoint()), {}):
-        limits = Path(f"/proc/{gateway_process().pid}/limits")
-        wait_until(lambda: "unlimited" not in next(x for x in limits.read_text().splitlines() if "address space" in x))
+    with Publisher(options_for(free_endpoint()), {}) as feed:
+        gateway = gateway_process(feed)
+        wait_until(lambda: gateway.rlimit(psutil.RLIMIT_AS)[0] != psutil.RLIM_INFINITY)
+        limit, mapped = gateway.rlimit(psutil.RLIMIT_AS)[0], gateway.memory_info().vms
+        assert mapped <= limit <= mapped + 256 * 2**20
 
 
 def test_it_serves_from_a_thread_where_processes_inherit_no_sockets() -> None:

@@ -27,7 +27,7 @@ class Attacked:
         self.feed, self.keys, self.key = feed, keys, key
         self.address: Endpoint = parse_endpoint(str(feed._options.endpoint))
         self.info()
-        self.gateway = gateway_process()
+        self.gateway = gateway_process(feed)
         self.before = self.memory()
 
     def memory(self) -> int:
