@@ -69,7 +69,11 @@ def add_verifier_arguments(parser: argparse.ArgumentParser) -> None:
         help="40-digit commit of the model; wins over the variable MINICPM_REVISION and the settings",
     )
     group.add_argument("--attn", metavar="BACKEND", help="attention backend: sdpa (shipped), flash_attention_2, eager")
-    group.add_argument("--endpoint", metavar="URL", help="model server for --verifier served, as http://host:8000/v1")
+    group.add_argument(
+        "--endpoint",
+        metavar="URL[,URL]",
+        help="model server for --verifier served or fused, as http://host:8000/v1, or several with the same model",
+    )
 
 
 def add_publish_arguments(parser: argparse.ArgumentParser, *, always: bool) -> None:
