@@ -226,13 +226,14 @@ class ServedSettings(Section, frozen=True, kw_only=True):
     """The model server that is asked with `served`."""
 
     endpoint: str = ""
-    """Base URL of a server that speaks the OpenAI chat protocol, e.g. http://127.0.0.1:8000/v1"""
+    """Base URL of a server that speaks the OpenAI chat protocol, e.g. http://127.0.0.1:8000/v1; several with a comma
+    between them, all with the same model: the least loaded is asked, one that fails is left out and tried again."""
     model: str = ""
     """The model's name there; empty: the first that the server lists."""
     key_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "LIGHTNING_MODEL_KEY"
     """Environment variable that holds the server's key, if it wants one."""
     concurrency: Annotated[int, Meta(ge=1, le=64)] = 4
-    """Requests at the same time."""
+    """Requests at the same time, to each server."""
     timeout_seconds: PositiveSeconds = 60.0
     """One request may take this long, its whole answer included; failed ones are tried again so often."""
     retries: Annotated[int, Meta(ge=0, le=10)] = 3

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from stream.capture.addresses import camera_name, redact
     from stream.capture.clip_reencode import reencode_clip
     from stream.capture.clip_writer import Clip
+    from stream.capture.decoding import hardware_kind
     from stream.capture.files.growing_file import GrowingFile, StandardInput
     from stream.capture.files.image_sequence import IMAGE_SUFFIXES, ImageSequence
     from stream.capture.files.joined_video import JoinedVideo, gap_after
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from stream.capture.live.probe import CameraProbe, probe_camera
     from stream.capture.open_video import open_video
     from stream.capture.opencv import load_opencv
-    from stream.capture.options import CaptureOptions
+    from stream.capture.options import CaptureOptions, HardwareKind
     from stream.capture.safe_text import printable
     from stream.capture.status import CameraStatus, Clock, Quality
     from stream.capture.timing.host_clock import HostClock, read_host_clock
@@ -53,6 +54,7 @@ _HOME = {
     "FeedOptions": "feed.options",
     "Frame": "capture.frame",
     "GrowingFile": "capture.files.growing_file",
+    "HardwareKind": "capture.options",
     "Heartbeat": "feed.protocol",
     "HistoryFilter": "feed.journal_reader",
     "HostClock": "capture.timing.host_clock",
@@ -82,6 +84,7 @@ _HOME = {
     "choose_streams": "capture.files.video_streams",
     "feed_capabilities": "feed.protocol",
     "gap_after": "capture.files.joined_video",
+    "hardware_kind": "capture.decoding",
     "granted_receive_bytes": "capture.live.network",
     "list_clients": "feed.keys",
     "load_opencv": "capture.opencv",
@@ -117,6 +120,7 @@ __all__ = [
     "FeedOptions",
     "Frame",
     "GrowingFile",
+    "HardwareKind",
     "Heartbeat",
     "HistoryFilter",
     "HostClock",
@@ -145,6 +149,7 @@ __all__ = [
     "feed_capabilities",
     "gap_after",
     "granted_receive_bytes",
+    "hardware_kind",
     "list_clients",
     "load_opencv",
     "make_client_keys",

@@ -23,7 +23,7 @@ from detector.settings import (
     parse_override,
     read_table,
 )
-from stream import CameraStatus, FeedOptions
+from stream import CameraStatus, FeedOptions, HardwareKind
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,28 @@ def add_verifier_arguments(parser: argparse.ArgumentParser) -> None:
         help="40-digit commit of the model; wins over the variable MINICPM_REVISION and the settings",
     )
     group.add_argument("--attn", metavar="BACKEND", help="attention backend: sdpa (shipped), flash_attention_2, eager")
-    group.add_argument("--endpoint", metavar="URL", help="model server for --verifier served, as http://host:8000/v1")
+    group.add_argument(
+        "--endpoint",
+        metavar="URL[,URL]",
+        help="model server for --verifier served or fused, as http://host:8000/v1, or several with the same model",
+    )
+
+
+def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--fast` and `--hwaccel`."""
+    group = parser.add_argument_group("decoding")
+    group.add_argument(
+        "--fast",
+        action="store_true",
+        help="decode without the filter that smooths the edges of blocks: less work, faint flashes may be missed",
+    )
+    group.add_argument(
+        "--hwaccel",
+        choices=get_args(HardwareKind),
+        metavar="KIND",
+        help=f"decode in hardware: {', '.join(get_args(HardwareKind))} (default: capture.hwaccel); the CPU decodes "
+        "what it cannot",
+    )
 
 
 def add_publish_arguments(parser: argparse.ArgumentParser, *, always: bool) -> None:
@@ -113,13 +134,15 @@ def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_tables(arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
-    """Return what `--config` and then each `--set` lay over the defaults, with where each came from.
+    """Return what `--config`, each `--set` and the flags of decoding lay over the defaults, with where each came from.
 
     Raises:
         SettingsError: the file cannot be read.
     """
     tables = [] if arguments.config is None else [(str(arguments.config), read_table(arguments.config))]
-    return tables + list(arguments.overrides)
+    capture = {"fast": getattr(arguments, "fast", False) or None, "hwaccel": getattr(arguments, "hwaccel", None)}
+    given = {key: value for key, value in capture.items() if value is not None}
+    return tables + list(arguments.overrides) + ([("command line", {"capture": given})] if given else [])
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import TextIO
 
+import msgspec
 from rich.text import Text
 
 from detector.cli.console import progress_console, result_console
@@ -42,7 +43,7 @@ from detector.run.replay_results import ReplayResults, replay_results
 from detector.run.run_record import Plan
 from detector.run.session import Session, open_session
 from detector.settings import Settings
-from stream import WireMessage, printable
+from stream import WireMessage, hardware_kind, printable
 
 _log = logging.getLogger("lightning-detector")
 
@@ -81,8 +82,15 @@ def run_replay(arguments: argparse.Namespace) -> int:
         if not arguments.quiet:
             console.print(session.line, style="dim", soft_wrap=True)
         history = session.history_seconds(settings)
+        # Found out here: each of many processes would say it.
+        hardware = hardware_kind(settings.capture.hwaccel)
         options = ReplayOptions(
-            settings.capture, arguments.realtime, arguments.start, history, arguments.follow, arguments.stream
+            msgspec.structs.replace(settings.capture, hwaccel=hardware),
+            arguments.realtime,
+            arguments.start,
+            history,
+            arguments.follow,
+            arguments.stream,
         )
         run = _Run(session, results, recordings, options, stop)
         if jobs > 1:

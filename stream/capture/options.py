@@ -7,6 +7,7 @@ from msgspec import Meta
 
 Transport = Literal["auto", "tcp", "udp"]
 Times = Literal["auto", "camera", "arrival"]
+HardwareKind = Literal["none", "auto", "cuda", "qsv", "drm"]
 
 
 class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +36,10 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         frame_limit_mb: megabytes that a live source may send without completing a frame.
         file_threads: decoder threads for a file; 0 = one per core.
         live_threads: decoder threads for a camera; more than one delays its frames.
+        fast: whether decoders leave out the filter that smooths the edges of their blocks (H.264, H.265, VP8): less
+            work, and frames that differ a little from those that were encoded, more so far from a key frame.
+        hwaccel: hardware that decodes: none, auto (the first that works here), cuda, qsv or drm; where it cannot be had
+            the CPU decodes, and the log says why.
         max_failed_fraction: a file of which more than this share does not decode is reported as damaged.
         max_pixels: frames of more pixels are refused, for want of memory; 8K has 33 million.
         history_megabytes: so much of what came last each source keeps to cut clips from (10^6 bytes); where that is
@@ -68,6 +73,8 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     frame_limit_mb: Annotated[float, Meta(ge=1, le=4096)] = 64.0
     file_threads: Annotated[int, Meta(ge=0, le=64)] = 0
     live_threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    fast: bool = False
+    hwaccel: HardwareKind = "none"
     max_failed_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.5
     max_pixels: Annotated[int, Meta(ge=10_000, le=1_000_000_000)] = 50_000_000
     history_megabytes: Annotated[float, Meta(ge=1, le=100_000)] = 64.0

@@ -16,7 +16,8 @@ KEYS = {
     "capture": "transport stream open_seconds stall_seconds retry_first_seconds retry_quick_seconds retry_slow_seconds "
     "retry_refused_seconds reorder_packets reorder_seconds jump_seconds backlog_seconds late_seconds "
     "latency_allowance_ms times offset_seconds host_clock_error_ms frame_limit_mb "
-    "file_threads live_threads max_failed_fraction max_pixels history_megabytes sound tls_verify tls_ca_file",
+    "file_threads live_threads fast hwaccel max_failed_fraction max_pixels history_megabytes sound tls_verify "
+    "tls_ca_file",
     "prefilter": "gap_seconds step_seconds min_rise_levels noise_factor swing_factor min_lit_fraction min_positivity "
     "min_fine_positivity noise_memory_seconds warm_up_seconds max_candidate_seconds",
     "verifier": "kind",

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ class ModelServer:
     probability: of "Yes", or None to answer by how bright the images are. logprobs: whether it gives them.
     failures: statuses of the next replies before the good ones (0: hang up without one). key: refused without.
     hold: until set, replies wait. seconds: each reply takes so long. token_ids: what /tokenize knows, none for a server
-    without it; of these the answer's words are chosen if a request asks for them, as vLLM does.
+    without it; of these the answer's words are chosen if a request asks for them, as vLLM does. model: what it serves.
+    port: where, 0 for a free one.
     """
 
     probability: float | None = 0.9
@@ -32,6 +34,8 @@ class ModelServer:
     seconds: float = 0.0
     words: dict[str, float] | None = None
     token_ids: dict[str, int] = field(default_factory=dict)
+    model: str = "tiny/model"
+    port: int = 0
     requests: list[dict[str, Any]] = field(default_factory=list)
     busiest: int = 0
     _running: int = 0
@@ -42,7 +46,7 @@ class ModelServer:
         return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     def __enter__(self) -> Self:
-        self._http = _QuietServer(("127.0.0.1", 0), _handler(self))
+        self._http = _QuietServer(("127.0.0.1", self.port), _handler(self))
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="model-server")
         self._thread.start()
         return self
@@ -108,7 +112,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             version = {"version": "0.20.0"} if server.token_ids else {}
-            models = {"object": "list", "data": [{"id": "tiny/model", "object": "model"}]}
+            models = {"object": "list", "data": [{"id": server.model, "object": "model"}]}
             self._say(200, version if self.path == "/version" else models)
 
         def do_POST(self) -> None:
@@ -157,6 +161,6 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
 
 
 if __name__ == "__main__":
-    with ModelServer(probability=None) as running:
+    with ModelServer(probability=None, port=int((sys.argv[1:] or ["0"])[0])) as running:
         print(running.endpoint, flush=True)  # noqa: T201 - whoever started it reads where it is
         threading.Event().wait()

@@ -7,7 +7,12 @@ fast as they decode; a file that breaks off still has the flashes before the bre
 import argparse
 from importlib import import_module
 
-from detector.cli.options import add_publish_arguments, add_settings_arguments, add_verifier_arguments
+from detector.cli.options import (
+    add_decoding_arguments,
+    add_publish_arguments,
+    add_settings_arguments,
+    add_verifier_arguments,
+)
 from detector.cli.types import count_of, folder_of, number_of, recording_at, seconds_of, start_of
 
 
@@ -80,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "times in their names, or by their numbers",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add_decoding_arguments(parser)
     add_verifier_arguments(parser)
     add_publish_arguments(parser, always=False)
     add_settings_arguments(parser)

@@ -11,7 +11,7 @@ from detector.cli.options import add_settings_arguments, lay_serve_45_arguments,
 from detector.cli.signals import stop_on_signals
 from detector.errors import VerifierError
 from detector.settings import Minicpm45Settings, Settings
-from detector.verify.vlm.served import model_key
+from detector.verify.vlm.model_servers import model_key
 from detector.verify.vlm.server45.environment import Environment
 from detector.verify.vlm.server45.launch import Checked, check
 from detector.verify.vlm.server45.launch import run as serve

@@ -9,7 +9,12 @@ Without a terminal (a service), SIGHUP reads the file again: only cameras that c
 import argparse
 from importlib import import_module
 
-from detector.cli.options import add_publish_arguments, add_settings_arguments, add_verifier_arguments
+from detector.cli.options import (
+    add_decoding_arguments,
+    add_publish_arguments,
+    add_settings_arguments,
+    add_verifier_arguments,
+)
 from detector.cli.types import folder_of, seconds_of
 
 
@@ -40,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="serve the live page too, in a process of its own (default: page.listen of the settings)",
     )
     parser.add_argument("--quiet", action="store_true", help="no status and no log lines below warnings on stderr")
+    add_decoding_arguments(parser)
     add_verifier_arguments(parser)
     add_publish_arguments(parser, always=True)
     add_settings_arguments(parser)

@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import logging
-import os
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
@@ -18,6 +16,7 @@ from detector.candidate import Candidate
 from detector.errors import SettingsError, VerifierError
 from detector.events import Verdict
 from detector.settings import ServedSettings, Settings
+from detector.verify.vlm.model_servers import Ask, Endpoint, ModelServers
 from detector.verify.vlm.openai_chat import (
     ANSWERS,
     ServedModel,
@@ -28,27 +27,11 @@ from detector.verify.vlm.openai_chat import (
     tokens_in,
 )
 from detector.verify.vlm.question import ModelIdentity, Question, Score, VlmInput
-from stream import Backoff, redact
+from stream import redact
 
-_CONNECT_SECONDS = 5.0
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 20.0
-_TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """A server's answer to one request."""
-
-    status: int
-    headers: httpx.Headers
-    content: bytes
-
-    @property
-    def excerpt(self) -> str:
-        """The beginning of its text, in one line of printable signs."""
-        text = " ".join(self.content[:800].decode("utf-8", "replace").split())[:200]
-        return "".join(sign if sign.isprintable() else "?" for sign in text)
+_CHAT = "chat/completions"
 
 
 class ServedVerifier:
@@ -62,20 +45,12 @@ class ServedVerifier:
     name = "served"
 
     def __init__(self, settings: Settings) -> None:
-        served = settings.served
-        if not served.endpoint.startswith(("http://", "https://")):
-            raise VerifierError(
-                f"verifier served: endpoint {redact(served.endpoint)!r} is not the base URL of a model server; "
-                "give one with --endpoint, e.g. --endpoint http://127.0.0.1:8000/v1"
-            )
-        self._settings = served
-        self._endpoint = redact(served.endpoint)
+        self._settings = served = settings.served
+        self._servers = ModelServers(served)
         self._question = Question(settings.question, settings.batcher.picture_side_pixels)
         self._extra = _extra(served)
         self._identity = ModelIdentity(self.name, served.model, None, "served")
-        self._answer_ids: list[int] = []  # token ids of Yes and No, where the server can be asked for these
-        self._client = _client(served)
-        self._free = asyncio.Semaphore(served.concurrency)
+        self._free = asyncio.Semaphore(served.concurrency * len(self._servers.all))
         self._runner = asyncio.Runner()
         self._lock = threading.Lock()  # guards what follows
         self._asking: asyncio.Task[None] | None = None
@@ -88,31 +63,16 @@ class ServedVerifier:
         return self._question.calibration_key(self._identity)
 
     def check(self, why: str = "asked for") -> str:
-        """Find the model if none is set, ask about a grey image, and return a line that says who answers, and `why`.
+        """Find the model if none is set, ask each server about a grey image, and return a line: who answers, and `why`.
 
         Raises:
-            VerifierError: the server is not there, refuses, or gives no probabilities.
+            VerifierError: no server is there, or all refuse or give no probabilities.
         """
-
-        async def ask() -> None:
-            if not self._settings.model:
-                first = await self._first_model()
-                self._identity = replace(self._identity, model=first.id, revision=first.revision)
-            grey = VlmInput([np.full((64, 64, 3), 128, np.uint8)], self._question.prompt.text(["peak"]))
-            self._answer_ids = await self._ids_of_answers()
-            try:
-                await self._score(grey)
-            except VerifierError:
-                if not self._answer_ids:
-                    raise
-                self._answer_ids = []  # a server that offers /tokenize and refuses logprob_token_ids
-                await self._score(grey)
-
-        if not self._run(ask()):
-            raise VerifierError(f"{self._endpoint}: stopped before the server answered")
+        if not self._run(self._check()):
+            raise VerifierError(f"{self._servers.text}: stopped before the server answered")
         model = self._identity.model
         note = self._question.calibration_note(self._identity)
-        return f"served, {model} at {self._endpoint} ({why}), prompt {self._question.prompt.label}, {note}"
+        return f"served, {model} at {self._servers.text} ({why}), prompt {self._question.prompt.label}, {note}"
 
     def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """Return a verdict for each, in order; a request that fails for good gives one without an answer."""
@@ -147,7 +107,7 @@ class ServedVerifier:
             found.extend(await asyncio.gather(*map(ask, questions)))
 
         if not self._run(ask_all()):
-            raise VerifierError(f"{self._endpoint}: stopped before the server answered")
+            raise VerifierError(f"{self._servers.text}: stopped before the server answered")
         return found
 
     def close(self) -> None:
@@ -182,7 +142,7 @@ class ServedVerifier:
             if self._closed:
                 return
             self._closed = True
-        self._runner.run(self._client.aclose())
+        self._runner.run(self._servers.close())
         self._runner.close()
 
     async def _verify_one(self, candidate: Candidate) -> Verdict:
@@ -193,124 +153,81 @@ class ServedVerifier:
             return self._question.unanswered(self._identity, redact(error))
         return self._question.verdict(self._identity, score.log_odds, score.answer_mass, time.monotonic() - began)
 
+    async def _check(self) -> None:
+        """Introduce all servers; those that fail are left out, unless that leaves none."""
+        failures: list[BaseException] = []
+        if not self._settings.model:
+            listed = await self._each(self._servers.all, self._first_model, failures)
+            if not listed:
+                raise failures[0]
+            self._identity = replace(self._identity, model=listed[0].id, revision=listed[0].revision)
+        there = [endpoint for endpoint in self._servers.all if not endpoint.on_trial]
+        if not await self._each(there, self._introduce, failures):
+            raise failures[0]
+
+    async def _each(
+        self,
+        endpoints: Sequence[Endpoint],
+        ask: Callable[[Endpoint, Ask], Coroutine[Any, Any, T]],
+        failures: list[BaseException],
+    ) -> list[T]:
+        """Return what came of `ask` where it did not fail; the failures go into `failures`."""
+        asked = [ask(endpoint, partial(self._servers.request_one, endpoint)) for endpoint in endpoints]
+        found: list[T] = []
+        for endpoint, came in zip(endpoints, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+            if not isinstance(came, BaseException):
+                found.append(came)
+            elif isinstance(came, VerifierError):
+                failures.append(came)
+                self._servers.leave_out(endpoint, str(came))
+            else:
+                raise came
+        return found
+
+    async def _introduce(self, endpoint: Endpoint, ask: Ask) -> bool:
+        """Find out whether a server has the model and gives probabilities, and how it is best asked; return True.
+
+        Raises:
+            VerifierError: it does not.
+        """
+        if not self._settings.model and (model := (await self._first_model(endpoint, ask)).id) != self._identity.model:
+            raise VerifierError(f"{endpoint.address}: serves {model}, another server {self._identity.model}")
+        grey = VlmInput([np.full((64, 64, 3), 128, np.uint8)], self._question.prompt.text(["peak"]))
+        endpoint.answer_ids = await self._ids_of_answers(endpoint)
+        try:
+            score_in(await ask("POST", _CHAT, self._body(grey, endpoint)), endpoint.address)
+        except VerifierError:
+            if not endpoint.answer_ids:
+                raise
+            endpoint.answer_ids = ()  # a server that offers /tokenize and refuses logprob_token_ids
+            score_in(await ask("POST", _CHAT, self._body(grey, endpoint)), endpoint.address)
+        endpoint.known = True
+        return True
+
     async def _score(self, shown: VlmInput) -> Score:
-        body = request_body(self._identity.model, shown, self._answer_ids) | self._extra
-        return score_in(await self._request("POST", "chat/completions", body), self._endpoint)
+        reply, endpoint = await self._servers.request("POST", _CHAT, partial(self._body, shown), self._introduce)
+        return score_in(reply, endpoint.address)
 
-    async def _first_model(self) -> ServedModel:
-        return first_model_in(await self._request("GET", "models", None), self._endpoint)
+    def _body(self, shown: VlmInput, endpoint: Endpoint) -> dict[str, Any]:
+        return request_body(self._identity.model, shown, endpoint.answer_ids) | self._extra
 
-    async def _ids_of_answers(self) -> list[int]:
+    async def _first_model(self, endpoint: Endpoint, ask: Ask) -> ServedModel:
+        return first_model_in(await ask("GET", "models", None), endpoint.address)
+
+    async def _ids_of_answers(self, endpoint: Endpoint) -> list[int]:
         """Return the token ids of Yes and No; none where the server does not tell them, as vLLM does beside /v1."""
-        root = str(self._client.base_url).rstrip("/").removesuffix("/v1")
+        root = str(endpoint.client.base_url).rstrip("/").removesuffix("/v1")
+        beside = partial(self._servers.ask_beside, endpoint)
         found: list[list[int]] = []
         try:
-            if not has_version((await self._reply("GET", f"{root}/version", None)).content):
+            if not has_version(await beside("GET", f"{root}/version", None)):
                 return []
             for answer in ANSWERS:
                 body = {"model": self._identity.model, "prompt": answer, "add_special_tokens": False}
-                found.append(tokens_in((await self._reply("POST", f"{root}/tokenize", body)).content))
+                found.append(tokens_in(await beside("POST", f"{root}/tokenize", body)))
         except (httpx.TransportError, VerifierError, TimeoutError):
             return []
         return [tokens[0] for tokens in found] if all(len(tokens) == 1 for tokens in found) else []
-
-    async def _reply(self, method: str, path: str, body: dict[str, Any] | None) -> "_Reply":
-        """Return the server's whole answer, good or bad, within the limits of time and size.
-
-        Raises:
-            TimeoutError: it did not end in time; a server may send a byte a second.
-            VerifierError: it is too large, or compressed, which hides how large it is.
-            httpx.TransportError: there is none.
-        """
-        limit = round(self._settings.answer_limit_mb * 1e6)
-        content = bytearray()
-        async with (
-            asyncio.timeout(self._settings.timeout_seconds),
-            self._client.stream(method, path, json=body) as reply,
-        ):
-            if reply.headers.get("Content-Encoding", "identity") != "identity":
-                raise VerifierError(f"model server {self._endpoint}: its answer is compressed, which was not asked for")
-            async for part in reply.aiter_raw():
-                content += part
-                if len(content) > limit:
-                    raise VerifierError(
-                        f"model server {self._endpoint}: its answer is larger than {self._settings.answer_limit_mb:g} "
-                        "MB (served.answer_limit_mb)"
-                    )
-        return _Reply(reply.status_code, reply.headers, bytes(content))
-
-    async def _request(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
-        """Return the server's good answer; tried again with growing, random pauses where that can help.
-
-        Raises:
-            VerifierError: it cannot be had.
-        """
-        tries = self._settings.retries + 1
-        backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
-        for number in range(1, tries + 1):
-            wanted_pause = 0.0
-            try:
-                reply = await self._reply(method, path, body)
-            except httpx.TransportError as error:
-                said = f"{type(error).__name__}: {error}"
-            except TimeoutError:
-                said = f"no whole answer within {self._settings.timeout_seconds:g} s (served.timeout_seconds)"
-            else:
-                if httpx.codes.is_success(reply.status):
-                    return reply.content
-                said = f"HTTP {reply.status}: {reply.excerpt}"
-                if reply.status not in _TRY_AGAIN:
-                    raise VerifierError(self._failure(path, said, number))
-                wanted_pause = _retry_after(reply.headers)
-            if number == tries:
-                raise VerifierError(self._failure(path, said, number))
-            await asyncio.sleep(max(wanted_pause, backoff.next_wait()))
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    def _failure(self, path: str, said: str, tries: int) -> str:
-        hint = ""
-        if said.startswith(("HTTP 401", "HTTP 403")):
-            hint = f"; put the server's key into the variable {self._settings.key_variable}"
-        elif said.startswith(("HTTP 400", "HTTP 422")):
-            hint = "; if it names a field it does not know, change served.extra_json"
-        elif said.startswith("HTTP 404"):
-            hint = "; check --model, and that --endpoint ends as the server says (most: /v1)"
-        elif said.startswith("Connect"):
-            hint = "; is the server running there?"
-        return redact(f"model server {self._endpoint}/{path} failed {tries} times: {said}{hint}")
-
-
-def model_key(variable: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Return the key in the environment variable `variable`, stripped; empty if there is none.
-
-    Raises:
-        VerifierError: it cannot be sent; the message never holds it.
-    """
-    key = environment.get(variable, "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise VerifierError(
-            f"the key in the variable {variable} holds a sign that no key has (a line end or a letter beyond ASCII); "
-            "set it again"
-        )
-    return key
-
-
-def _client(served: ServedSettings) -> httpx.AsyncClient:
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines for each request carry the whole address
-    key = model_key(served.key_variable)
-    try:
-        _ = urlsplit(served.endpoint).port  # refuses a port above 65535, which the client would choke on while it asks
-        return httpx.AsyncClient(
-            base_url=served.endpoint,
-            timeout=httpx.Timeout(served.timeout_seconds, connect=_CONNECT_SECONDS),
-            headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {}),
-            limits=httpx.Limits(max_connections=served.concurrency),
-        )
-    except (ValueError, httpx.InvalidURL) as error:
-        raise VerifierError(
-            f"verifier served: endpoint {redact(served.endpoint)!r} cannot be read: {redact(error)}; "
-            "expected something like http://127.0.0.1:8000/v1"
-        ) from error
 
 
 def _extra(served: ServedSettings) -> dict[str, Any]:
@@ -321,9 +238,3 @@ def _extra(served: ServedSettings) -> dict[str, Any]:
     if not isinstance(extra, dict):
         raise SettingsError(f"served.extra_json = {served.extra_json!r}: a JSON object is needed, e.g. {{}}")
     return extra
-
-
-def _retry_after(headers: httpx.Headers) -> float:
-    """Return the pause that the server asks for, in seconds, at most the longest."""
-    asked = headers.get("Retry-After", "")
-    return min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdigit() else 0.0

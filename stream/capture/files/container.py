@@ -13,12 +13,14 @@ from typing import Any
 import av
 import av.logging
 from av.audio.stream import AudioStream
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
 from stream.capture.addresses import is_url, redact
 from stream.capture.allowed import FORMATS, open_options
+from stream.capture.decoding import hardware_of, in_hardware, recipe_of
 from stream.capture.ffmpeg_log import raise_log_level
 from stream.capture.files.growing_file import GrowingFile
 from stream.capture.hls import HlsReader, is_playlist
@@ -75,18 +77,20 @@ def open_recording(source: str | GrowingFile, options: CaptureOptions, number: i
         OpenError: it is not there, or not video.
     """
     read = readable(source, options)
+    hardware = hardware_of(options)
     with ExitStack() as opening:
         if isinstance(read, HlsReader):
             opening.callback(read.close)
-        container = open_container(read, options)
+        container = open_container(read, options, hardware)
         opening.callback(container.close)
         stream = video_stream(container, redact(source), number)
         codec = stream.codec_context
         refuse_odd_sizes(codec.width, codec.height, redact(source), options.max_pixels)
         opened = opening.pop_all()
-    stream.codec_context.options |= {"max_pixels": str(options.max_pixels)}  # a size may also come later
-    stream.codec_context.thread_type = "AUTO"
-    stream.codec_context.thread_count = options.file_threads
+    codec.options |= recipe_of(options)  # a size may also come later
+    if not in_hardware(codec, options, redact(source)):
+        codec.thread_type = "AUTO"
+        codec.thread_count = options.file_threads
     own = stated_duration(container, stream)
     duration = whole_duration(container) if own is None else own
     measured = tuple(container.streams) if own is None else (stream,)
@@ -181,8 +185,10 @@ def readable(source: str | GrowingFile, options: CaptureOptions) -> "str | Growi
     return HlsReader(source, options) if isinstance(source, str) and is_playlist(source) else source
 
 
-def open_container(source: str | GrowingFile | HlsReader, options: CaptureOptions) -> InputContainer:
-    """Open the container at or in `source`.
+def open_container(
+    source: str | GrowingFile | HlsReader, options: CaptureOptions, hardware: HWAccel | None = None
+) -> InputContainer:
+    """Open the container at or in `source`; its decoders use `hardware` where they can.
 
     Raises:
         OpenError: it is not there, or not video.
@@ -199,13 +205,15 @@ def open_container(source: str | GrowingFile | HlsReader, options: CaptureOption
     try:
         raise_log_level(av.logging.ERROR)
         with av.logging.Capture(local=True) as lines:
-            container = av.open(source, mode="r", metadata_errors="replace", timeout=limits, options=asked)
+            container = av.open(
+                source, mode="r", metadata_errors="replace", timeout=limits, options=asked, hwaccel=hardware
+            )
     except (av.FFmpegError, OSError, ValueError) as error:
         elsewhere = (
             redirected(address, options) if isinstance(source, str) and may_be_redirect(address, error) else None
         )
         if elsewhere is not None:
-            return open_container(elsewhere, options)
+            return open_container(elsewhere, options, hardware)
         raise explain_open_error(address, error) from None  # its text and its cause hold the password
     for _, _, line in lines:
         refused = _REFUSED_SIZE.search(line)

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from stream.capture.addresses import host_of, is_url, redact
 from stream.capture.allowed import FORMATS, open_options
+from stream.capture.decoding import hardware_of, in_hardware
 from stream.capture.files.container import is_still
 from stream.capture.hls import HlsReader, is_playlist
 from stream.capture.live.connection import Connected, Connection, Item, Packet
@@ -147,7 +148,13 @@ class NetworkConnection(Connection):
         self._pace = _Pace(self._release_asked)
         watch = self._watch = opened.enter_context(self._new_watch(self._address))
         try:
-            container = av.open(reader, mode="r", options={"format_whitelist": FORMATS}, metadata_errors="replace")
+            container = av.open(
+                reader,
+                mode="r",
+                options={"format_whitelist": FORMATS},
+                metadata_errors="replace",
+                hwaccel=hardware_of(self._options),
+            )
         except (av.FFmpegError, OSError, ValueError) as error:
             self._refuse_endless(watch)
             raise explain_open_error(self._address, error) from None
@@ -161,7 +168,7 @@ class NetworkConnection(Connection):
             HTTPUnauthorizedError: the log-in was refused.
             OpenError: it cannot be opened, for any other reason.
         """
-        options = _open_options(address, self._options)
+        options, hardware = _open_options(address, self._options), hardware_of(self._options)
         if address != self._address:
             options |= {"rtsp_transport": "tcp"}
             options.pop("rtsp_flags", None)
@@ -174,6 +181,7 @@ class NetworkConnection(Connection):
                     options=options,
                     timeout=(self._options.open_seconds, READ_SECONDS),
                     metadata_errors="replace",
+                    hwaccel=hardware,
                 )
             except av.error.HTTPUnauthorizedError:
                 raise
@@ -266,8 +274,9 @@ class NetworkConnection(Connection):
             )
         stream = streams[number - 1]
         codec = stream.codec_context
-        codec.thread_type = "SLICE" if self._options.live_threads > 1 else "NONE"
-        codec.thread_count = self._options.live_threads
+        if not in_hardware(codec, self._options, self._name):
+            codec.thread_type = "SLICE" if self._options.live_threads > 1 else "NONE"
+            codec.thread_count = self._options.live_threads
         rate = stream.average_rate or stream.guessed_rate
         time_base = float(stream.time_base or 1 / 90000) if stamps else float(_ARRIVAL_BASE)
         apart = (codec.extradata or b"").startswith(_CONFIGURATION_RECORD)

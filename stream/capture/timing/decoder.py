@@ -8,6 +8,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from stream.capture.clip_buffer import ClipBuffer
+from stream.capture.decoding import recipe_of
 from stream.capture.live.connection import Connected, DecodedFrame, Packet
 from stream.capture.luma import LumaReader
 from stream.capture.options import CaptureOptions
@@ -96,7 +97,7 @@ class LiveDecoder:
         self._stamps = opened.stamps
         self._codec = opened.codec
         if self._codec is not None:
-            self._codec.options |= _CONCEALMENT | {"max_pixels": str(options.max_pixels)}
+            self._codec.options |= _CONCEALMENT | recipe_of(options)
         self._time_base = opened.time_base
         self._corruption = CorruptionState()
         self._packet_facts: dict[int, _PacketFacts] = {}

@@ -1,0 +1,88 @@
+"""How frames are decoded: by hardware, or with less work, where that is asked for."""
+
+import logging
+import threading
+from functools import cache
+
+import av
+import av.logging
+from av.codec import Codec
+from av.codec.hwaccel import HWAccel, hwdevices_available
+from av.video.codeccontext import VideoCodecContext
+
+from stream.capture.ffmpeg_log import raise_log_level
+from stream.capture.options import CaptureOptions, HardwareKind
+
+log = logging.getLogger(__name__)
+
+_TRIED: tuple[HardwareKind, ...] = ("cuda", "qsv", "drm")  # by `auto`, in this order
+_PROBED_CODECS = ("h264", "hevc", "av1")  # a device that decodes none of them is of no use for cameras
+_FAST = {"skip_loop_filter": "all"}  # takes a tenth to a third of the work on H.264
+
+_lock = threading.Lock()
+
+
+def recipe_of(options: CaptureOptions) -> dict[str, str]:
+    """Return FFmpeg's options for decoders, as `options.fast` and `options.max_pixels` ask."""
+    return {"max_pixels": str(options.max_pixels)} | (_FAST if options.fast else {})
+
+
+def hardware_of(options: CaptureOptions) -> HWAccel | None:
+    """Return what av.open is told to decode in hardware; None for the CPU.
+
+    Where hardware is asked for and cannot be had here, the log says why, once for a process.
+    """
+    kind = hardware_kind(options.hwaccel)
+    return None if kind == "none" else HWAccel(kind)
+
+
+def hardware_kind(asked: HardwareKind) -> HardwareKind:
+    """Return the kind of hardware that decodes here; "none" where what is asked for cannot be had, which is logged."""
+    if asked == "none":
+        return "none"
+    with _lock:
+        return _kind_for(asked)
+
+
+def in_hardware(codec: VideoCodecContext, options: CaptureOptions, shown: str) -> bool:
+    """Return whether `codec`, of the opened source `shown`, decodes in hardware; log where that was hoped for."""
+    if codec.is_hwaccel:
+        codec.thread_count = 1  # the device works in parallel by itself
+        return True
+    if hardware_kind(options.hwaccel) != "none":
+        log.warning("%s: no hardware decodes its %s; the CPU does", shown, codec.name)
+    return False
+
+
+@cache
+def _kind_for(asked: HardwareKind) -> HardwareKind:
+    raise_log_level(av.logging.ERROR)
+    why: list[str] = []
+    for kind in _TRIED if asked == "auto" else (asked,):
+        reason = _why_not(kind)
+        if reason is None:
+            log.info("frames are decoded by %s, where it knows the codec", kind)
+            return kind
+        why.append(f"{kind}: {reason}")
+    level = logging.INFO if asked == "auto" else logging.WARNING
+    log.log(level, "no hardware decodes here, the CPU does (capture.hwaccel = %s; %s)", asked, "; ".join(why))
+    return "none"
+
+
+def _why_not(kind: str) -> str | None:
+    """Return why no codec is decoded by hardware of this kind; None if one is."""
+    if kind not in hwdevices_available():
+        return "this FFmpeg is built without it"
+    reason = "this FFmpeg decodes nothing with it"
+    for name in _PROBED_CODECS:
+        with av.logging.Capture(local=True) as lines:
+            try:
+                HWAccel(kind).create(Codec(name, "r"))
+            except NotImplementedError:  # the decoder has no such way
+                continue
+            except (av.FFmpegError, OSError, ValueError) as error:
+                told = [line.strip() for _, _, line in lines if line.strip()]
+                reason = told[0] if told else str(error)
+            else:
+                return None
+    return reason
