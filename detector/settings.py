@@ -123,6 +123,8 @@ class BatcherSettings(Section, frozen=True, kw_only=True):
     """How candidates of all cameras share one slow verifier (a model). A batch closes when it holds `batch_size`
     candidates or its oldest has waited `batch_wait_ms`."""
     batch_wait_ms: Annotated[float, Meta(ge=0, le=60_000)] = 200.0
+    largest_batch: Annotated[int, Meta(ge=0, le=256)] = 0
+    """While many wait, a batch takes up to so many; 0: 32 for a model on a GPU, else no more than `batch_size`."""
     deadline_seconds: PositiveSeconds = 30.0
     """A live candidate that has waited longer is published as unverified; its late verdict still follows."""
     stuck_seconds: PositiveSeconds = 1800.0
@@ -164,8 +166,8 @@ class MinicpmSettings(Section, frozen=True, kw_only=True):
     """40-digit commit; empty: the one in configs/models.toml. MINICPM_REVISION and --model-revision win over it."""
     channel: Literal["stable", "edge"] = "stable"
     """stable: pinned and offline. edge: the newest commit of the branch main, fetched at start."""
-    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
-    """auto (a GPU if there is one), cpu, cuda or cuda:N."""
+    device: Annotated[str, Meta(pattern=r"^(auto|(cpu|cuda(:[0-9]+)?)( *, *(cpu|cuda(:[0-9]+)?))*)$")] = "auto"
+    """auto (a GPU if there is one), cpu, cuda or cuda:N; several with commas ("cuda:0,cuda:1") have a worker each."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto (by the device), fp32, bf16 or fp16."""
     attention: Annotated[str, Meta(min_length=1)] = "sdpa"
@@ -175,7 +177,7 @@ class MinicpmSettings(Section, frozen=True, kw_only=True):
     picture_side_pixels: Annotated[int, Meta(ge=112, le=1120)] = 448
     """Images are scaled to the area of a square of this side. 224 costs a quarter of 448."""
     threads: Annotated[int, Meta(ge=0, le=256)] = 0
-    """CPU threads of the model; 0: half of the cores, so that decoding always has the rest."""
+    """CPU threads of each of the model's workers; 0: half of the cores for all, so that decoding always has the rest."""
     load_limit_seconds: PositiveSeconds = 600.0
     """A model that is not ready, or a batch that is not answered, within this time is given up: the process is
     restarted and the batch asked once more."""

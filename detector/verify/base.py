@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from detector.candidate import Candidate
@@ -50,6 +51,21 @@ class InlineVerifier(Protocol):
 
 
 @runtime_checkable
+class ParallelVerifier(Protocol):
+    """A slow verifier whose `verify` may be called from several threads at once.
+
+    Attributes:
+        workers: calls that are worked on at the same time.
+        calls: calls that may be under way: those above `workers` are prepared meanwhile.
+        largest_batch: candidates of a call while many wait; 0: as many as `batcher.batch_size`.
+    """
+
+    workers: int
+    calls: int
+    largest_batch: int
+
+
+@runtime_checkable
 class SecondOpinion(Protocol):
     """An InlineVerifier that is asked about the clear cases, too, after their verdicts are out.
 
@@ -79,6 +95,22 @@ class NullVerifier:
 
     def close(self) -> None:
         """Do nothing: it holds nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parallelism:
+    """How a verifier wants to be called; the attributes of ParallelVerifier."""
+
+    workers: int = 1
+    calls: int = 1
+    largest_batch: int = 0
+
+
+def parallelism(verifier: Verifier) -> Parallelism:
+    """Return how `verifier` wants to be called: one call at a time unless it says otherwise."""
+    if isinstance(verifier, ParallelVerifier):
+        return Parallelism(verifier.workers, max(verifier.calls, verifier.workers), verifier.largest_batch)
+    return Parallelism()
 
 
 def unverified(verifier: str, reason: str) -> Verdict:

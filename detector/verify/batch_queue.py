@@ -6,7 +6,7 @@ Standard library only: MiniCPM-V 4.5's server uses it in an environment that hol
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Generic, TypeVar
@@ -95,14 +95,16 @@ class FairQueue(Generic[P]):
         self._line_of(request).setdefault(request.source, deque()).append(request)
 
     def hold(self, limit: int) -> list[P]:
-        """Take out the next batch of at most `limit`: one of each source in turn, optional ones last."""
+        """Hold and return a further batch of at most `limit`: one of each source in turn, optional ones last."""
+        batch: list[P] = []
         for waiting in (self._waiting, self._optional):
-            while waiting and len(self._held) < limit:
+            while waiting and len(batch) < limit:
                 source, requests = waiting.popitem(last=False)
-                self._held.append(requests.popleft())
+                batch.append(requests.popleft())
                 if requests:
                     waiting[source] = requests
-        return list(self._held)
+        self._held += batch
+        return batch
 
     def release(self, request: P) -> bool:
         """Let go of a held request; False if it was taken from there before."""
@@ -122,9 +124,10 @@ class FairQueue(Generic[P]):
             del waiting[request.source]
         return True
 
-    def expire(self, now: float) -> list[P]:
-        """Mark and return those past their deadline at `now`, each once, the longest waiting first."""
-        late = sorted((one for one in self if not one.expired and one.deadline <= now), key=lambda one: one.asked)
+    def expire(self, now: float, given_up: Container[P] = ()) -> list[P]:
+        """Mark and return those past their deadline at `now` or in `given_up`, each once, the longest waiting first."""
+        late = [one for one in self if not one.expired and (one.deadline <= now or one in given_up)]
+        late.sort(key=lambda one: one.asked)
         for request in late:
             request.expired = True
         return late
@@ -161,6 +164,8 @@ class FairQueue(Generic[P]):
 class BatchQueue(FairQueue[P]):
     """A FairQueue with its lock, and the wait for the next batch.
 
+    Several batches may be held at once.
+
     Attributes:
         changed: guards the queue and all that its owner keeps beside it; notified when either changes.
     """
@@ -181,15 +186,23 @@ class BatchQueue(FairQueue[P]):
         self._closed = True
         self.changed.notify_all()
 
-    def next_batch(self, size: int) -> list[P] | None:
+    def next_batch(
+        self, size: int, largest: int | None = None, idle: Callable[[], bool] = lambda: True
+    ) -> list[P] | None:
         """Wait until `size` requests wait or the oldest has waited long enough, and hold them; None once closed.
 
-        Called with `changed` held, which is released while it waits.
+        Called with `changed` held, which is released while it waits. May be called from several threads.
+
+        Args:
+            size: at which a batch is full.
+            largest: how many it takes at most where more wait; `size` if omitted.
+            idle: whether somebody is free to answer; only a full batch is handed out while nobody is, since a small
+                one would but wait in another place. Called with `changed` held.
         """
         while not self._closed:
             now = time.monotonic()
-            ready = self.oldest_waiting + self._batch_wait
+            ready = self.oldest_waiting + self._batch_wait if idle() else float("inf")
             if self.waiting_count >= size or ready <= now:
-                return self.hold(size)
+                return self.hold(max(size, largest or size))
             self.changed.wait(min(ready - now, _LONGEST_WAIT_SECONDS))
         return None

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,7 @@ from typing import Self
 from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.settings import BatcherSettings
-from detector.verify.base import Verifier, asks_always, late_verdict, verify_inline
+from detector.verify.base import Verifier, asks_always, late_verdict, parallelism, verify_inline
 from detector.verify.batch_queue import BatchQueue, PendingRequest
 from detector.verify.vlm.images import downscaled
 from stream import redact
@@ -68,6 +68,19 @@ class PendingCandidate(PendingRequest):
         return self.settled is not None
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call of `verify` that has not returned.
+
+    Attributes:
+        began: monotonic seconds.
+        batch: what it was asked about.
+    """
+
+    began: float
+    batch: list[PendingCandidate]
+
+
 @dataclass(slots=True)
 class _RateLimitedWarning:
     """Logs once a minute how many candidates went out unverified since the last time."""
@@ -89,7 +102,8 @@ class Batcher:
             batcher.ask(candidate, answer)
             batcher.drain()
 
-    `answer(candidate, verdict)` is called exactly once, or, for a live candidate past its deadline, first with an
+    A ParallelVerifier is called from as many threads as it asks for: the next batches are prepared while its workers
+    are busy, and grow while many candidates wait. `answer(candidate, verdict)` is called exactly once, or, for a live candidate past its deadline, first with an
     unverified verdict and again with the late one. A verifier that answers inline is asked at once, in order; a slow
     one in a thread of its own, and then `answer` runs in another thread of this object, with the candidate's frames
     downscaled. A SecondOpinion is asked about its inline verdicts, too, when nothing else waits: what it adds is
@@ -110,8 +124,9 @@ class Batcher:
         self._outbox: deque[tuple[PendingCandidate, Verdict]] = deque()
         self._undelivered = 0  # in the outbox or just being given
         self._finished = False  # answer what is in the outbox, then end
-        self._call_began: float | None = None
-        self._batch_limit = settings.batch_size
+        self._parallelism = parallelism(verifier)
+        self._calls: dict[int, _Call] = {}
+        self._batch_limit = max(settings.batch_size, self._parallelism.largest_batch)
         self._good_batches = 0
         self._error: BaseException | None = None
         self._late_warning, self._dropped_warning = _RateLimitedWarning(), _RateLimitedWarning()
@@ -183,7 +198,8 @@ class Batcher:
         return True
 
     def __enter__(self) -> Self:
-        for name, target in (("batcher-verify", self._verify_batches), ("batcher-answer", self._give_answers)):
+        verify = [(f"batcher-verify-{number}", self._verify_batches) for number in range(self._parallelism.calls)]
+        for name, target in (*verify, ("batcher-answer", self._give_answers)):
             # Daemon: a verifier that never returns must not keep the program from ending.
             thread = threading.Thread(target=target, name=name, daemon=True)
             self._threads.append(thread)
@@ -193,14 +209,14 @@ class Batcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        verify, answer = self._threads
+        *verify, answer = self._threads
         with self._changed:
             self._queue.close()
             for pending in self._queue.take_waiting():
                 self._put(pending, self._late(pending.candidate, "stopped before the verifier was asked"))
-        verify.join(_GRACE_SECONDS)
+        _join(verify, _GRACE_SECONDS)
         self._verifier.close()
-        verify.join(_JOIN_SECONDS)
+        _join(verify, _JOIN_SECONDS)
         with self._changed:
             for pending in self._queue.take_held():
                 self._put(pending, self._late(pending.candidate, "stopped before the verifier answered"))
@@ -213,23 +229,30 @@ class Batcher:
         if error is None:
             self._raise_error()
 
-    # -- asking the verifier: thread batcher-verify ------------------------------------------------------------
+    # -- asking the verifier: threads batcher-verify -----------------------------------------------------------
 
     def _verify_batches(self) -> None:
-        while (batch := self._next_batch()) is not None:
+        me = threading.get_ident()
+        while (batch := self._next_batch(me)) is not None:
             verdicts = self._judge([pending.candidate for pending in batch])
             with self._changed:
-                self._call_began = None
+                del self._calls[me]
                 for pending, verdict in zip(batch, verdicts, strict=True):
                     if self._queue.release(pending):
                         self._put(pending, verdict)
                 self._changed.notify_all()
 
-    def _next_batch(self) -> list[PendingCandidate] | None:
+    def _next_batch(self, caller: int) -> list[PendingCandidate] | None:
         with self._changed:
-            batch = self._queue.next_batch(self._batch_limit)
-            self._call_began = None if batch is None else time.monotonic()
+            # Two settings: a batch is full at `batch_size`, and takes more of those that wait where that pays.
+            full = min(self._settings.batch_size, self._batch_limit)
+            batch = self._queue.next_batch(full, self._batch_limit, self._has_idle_worker)
+            if batch is not None:
+                self._calls[caller] = _Call(time.monotonic(), batch)
             return batch
+
+    def _has_idle_worker(self) -> bool:
+        return len(self._calls) < self._parallelism.workers
 
     def _judge(self, candidates: list[Candidate]) -> list[Verdict]:
         """Return a verdict for each, whatever the verifier does; out of memory halves the batch."""
@@ -245,7 +268,8 @@ class Batcher:
             if half == 0:
                 return all_late(f"out of memory with a batch of 1: {redact(error)}")
             _log.warning("%s: out of memory with a batch of %d, going on with %d", name, len(candidates), half)
-            self._batch_limit, self._good_batches = half, 0
+            with self._changed:
+                self._batch_limit, self._good_batches = min(half, self._batch_limit), 0
             return self._judge(candidates[:half]) + self._judge(candidates[half:])
         except Exception as error:  # noqa: BLE001 - any failure of a verifier is "no answer", never the end
             _log.error("%s failed on %d candidates: %s: %s", name, len(candidates), type(error).__name__, redact(error))
@@ -257,9 +281,11 @@ class Batcher:
 
     def _grow(self) -> None:
         """Raise the batch limit again, slowly, after memory ran out."""
-        self._good_batches += 1
-        if self._batch_limit < self._settings.batch_size and self._good_batches % 32 == 0:
-            self._batch_limit += 1
+        with self._changed:
+            self._good_batches += 1
+            most = max(self._settings.batch_size, self._parallelism.largest_batch)
+            if self._batch_limit < most and self._good_batches % 32 == 0:
+                self._batch_limit += 1
 
     # -- giving answers: thread batcher-answer -----------------------------------------------------------------
 
@@ -286,17 +312,21 @@ class Batcher:
                     return None
                 now = time.monotonic()
                 if not self._expire(now):
-                    stuck_at = self._stuck_at if self._stuck_at > now else float("inf")
-                    self._changed.wait(min(self._queue.next_deadline - now, stuck_at - now, 60.0))
+                    self._changed.wait(min(self._queue.next_deadline - now, self._next_stuck_at(now) - now, 60.0))
 
     def _expire(self, now: float) -> bool:
-        """Put an unverified answer out for each candidate past its deadline; all of them if the verifier is stuck."""
-        stuck = now >= self._stuck_at
-        late = self._queue.expire(float("inf") if stuck else now)
+        """Put an unverified answer out for each candidate past its deadline.
+
+        For all of a call that is stuck, too, and for those that wait once no worker is left that is not.
+        """
+        given_up = [pending for call in self._calls.values() if self._stuck_at(call) <= now for pending in call.batch]
+        nobody_left = self._is_stuck(now)
+        late = self._queue.expire(float("inf") if nobody_left else now, given_up)
         for pending in late:
             if pending.settled is not None:
                 continue
             waited = now - pending.asked
+            stuck = nobody_left or pending in given_up
             why = (
                 f"late: the verifier is silent for {self._settings.stuck_seconds:g} s"
                 if stuck
@@ -309,9 +339,18 @@ class Batcher:
 
     # -- shared, under the lock --------------------------------------------------------------------------------
 
-    @property
-    def _stuck_at(self) -> float:
-        return float("inf") if self._call_began is None else self._call_began + self._settings.stuck_seconds
+    def _stuck_at(self, call: "_Call") -> float:
+        return call.began + self._settings.stuck_seconds
+
+    def _next_stuck_at(self, now: float) -> float:
+        """Return when the next call will count as stuck, or infinity."""
+        later = (self._stuck_at(call) for call in self._calls.values())
+        return min((at for at in later if at > now), default=float("inf"))
+
+    def _is_stuck(self, now: float) -> bool:
+        """Return whether every worker is inside a call that does not return."""
+        stuck = sum(self._stuck_at(call) <= now for call in self._calls.values())
+        return stuck >= self._parallelism.workers
 
     def _put(self, pending: PendingCandidate, verdict: Verdict) -> None:
         """Post the last answer, unless it was answered `unverified` before and this says nothing more."""
@@ -327,7 +366,7 @@ class Batcher:
 
     def _wait_for_room(self) -> None:
         while len(self._queue) >= self._settings.waiting_limit and not self._stop.is_set():
-            if time.monotonic() >= self._stuck_at:
+            if self._is_stuck(time.monotonic()):
                 self._make_room(time.monotonic())
                 return
             self._changed.wait(_POLL_SECONDS)
@@ -348,7 +387,7 @@ class Batcher:
         return late_verdict(self._verifier, candidate, why)
 
     def _all_answered(self) -> bool:
-        if time.monotonic() >= self._stuck_at:
+        if self._is_stuck(time.monotonic()):
             return self._undelivered == 0 and self._queue.all_expired
         return self._undelivered == 0 and len(self._queue) == 0
 
@@ -356,3 +395,10 @@ class Batcher:
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+
+def _join(threads: Sequence[threading.Thread], seconds: float) -> None:
+    """Wait for all of them, at most `seconds` together."""
+    end = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))

@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import astuple
 
 import msgspec
 
 from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.settings import CascadeSettings
-from detector.verify.base import Verifier
+from detector.verify.base import Verifier, parallelism
 
 _MAX_REMEMBERED = 4096  # candidates that never reach the model (dropped, stopped) are forgotten beyond this
 
@@ -24,6 +25,7 @@ class Cascade:
         self.name = f"{first.name}+{second.name}"
         self._first = first
         self._second = second
+        self.workers, self.calls, self.largest_batch = astuple(parallelism(second))
         self._settings = settings
         # Verdicts of `first` on doubtful ones: it saw the whole frames, `verify` gets them downscaled.
         self._doubtful: dict[str, Verdict] = {}

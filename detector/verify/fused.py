@@ -3,13 +3,14 @@
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import astuple
 
 import msgspec
 
 from detector.candidate import Candidate
 from detector.events import Opinion, Verdict
 from detector.settings import CascadeSettings, FusedSettings
-from detector.verify.base import Verifier
+from detector.verify.base import Verifier, parallelism
 from detector.verify.probability import log_odds, logistic
 
 _MAX_REMEMBERED = 4096  # candidates that never reach the model (dropped, stopped) are forgotten beyond this
@@ -39,6 +40,7 @@ class Fused:
     ) -> None:
         self._photometric = photometric
         self._model = model
+        self.workers, self.calls, self.largest_batch = astuple(parallelism(model))
         self._settings = settings
         self._cascade = cascade
         self._calibrated = calibrated

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from detector.errors import VerifierError
+from detector.settings import MinicpmSettings
 from detector.verify.vlm.local.environment_report import (
     EnvironmentReport,
     Gpu,
@@ -19,20 +20,26 @@ from detector.verify.vlm.local.environment_report import (
 _CUDA_LINE = re.compile(r"^(?:cuda|hip)\b[^=]*=\s*['\"](.+?)['\"]\s*$", re.MULTILINE)
 
 
+def devices_of(minicpm: MinicpmSettings) -> tuple[str, ...]:
+    """Return the devices of the setting `minicpm.device`, a worker on each."""
+    return tuple(device.strip() for device in minicpm.device.split(","))
+
+
 def check_device(device: str, report: EnvironmentReport | None = None, devices: Path = Path("/dev")) -> None:
     """Check that the device of the setting `minicpm.device` is there; nothing but a named GPU may be missing.
 
     Args:
-        device: auto, cpu, cuda or cuda:N.
+        device: auto, cpu, cuda or cuda:N, or several with commas.
         report: what torch said, if it was asked already.
         devices: where the system shows its cards.
 
     Raises:
         VerifierError: it is not there; says what to set.
     """
-    if not device.startswith("cuda"):
+    named = [one.strip() for one in device.split(",") if one.strip().startswith("cuda")]
+    if not named:
         return
-    wanted = int(device.partition(":")[2] or 0)
+    wanted = max(int(one.partition(":")[2] or 0) for one in named)
     if report is None:
         report = quick_report(devices)
         if report.gpus and report.cuda is not None:  # there may be one: only torch knows how many it sees

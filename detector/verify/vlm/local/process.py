@@ -3,20 +3,25 @@
 import logging
 import mmap
 import os
+import queue
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from multiprocessing import Pipe
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from detector.errors import VerifierError
 from detector.verify.vlm.images import Difference, RgbImage, VlmImage
 from detector.verify.vlm.local.protocol import (
+    SLOTS,
     Clip,
     ImageRef,
     Load,
@@ -32,6 +37,8 @@ from detector.verify.vlm.question import VlmInput
 
 _log = logging.getLogger(__name__)
 
+_TURN_SECONDS = 0.5  # between two looks at whether the batch before was answered
+
 
 class ModelLost(VerifierError):
     """The model's process ended, fell silent or could not load; says which and after how long."""
@@ -41,21 +48,54 @@ class ModelNotLoaded(ModelLost):
     """The model could not be loaded, or not in time."""
 
 
+class _Slot:
+    """A shared memory for the images of one batch."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.memory = os.memfd_create(f"lightning-images-{number}", os.MFD_CLOEXEC)
+        self._mapping: mmap.mmap | None = None
+
+    def mapped(self, size: int) -> mmap.mmap:
+        """Return the memory, of `size` bytes and more; mapped once, since a new mapping faults all pages in."""
+        if self._mapping is None or len(self._mapping) < size:
+            os.ftruncate(self.memory, max(size, 1))
+            self._mapping = mmap.mmap(self.memory, max(size, 1))
+        return self._mapping
+
+    def close(self) -> None:
+        """Give it back."""
+        self._mapping = None
+        os.close(self.memory)
+
+
 class ModelProcess:
-    """One life of the model's process. Used by one thread at a time; `kill` may come from any."""
+    """One life of the model's process. `ask`, `wait_loaded` and `kill` may be called from any thread.
+
+    It holds up to SLOTS batches at once; a further `ask` waits for its turn. What it says is read in a thread of its
+    own, minicpm-replies, which ends with it.
+    """
 
     def __init__(self, load: Load) -> None:
         self.loaded: Loaded | None = None
         self._began = time.monotonic()
+        self._lock = threading.Lock()  # of sending, and of what follows
         self._number = 0
-        self._memory = os.memfd_create("lightning-images", os.MFD_CLOEXEC)
-        self._mapping: mmap.mmap | None = None
+        self._replies: dict[int, Future[Reply]] = {0: Future()}  # by number; 0: of loading
+        self._loading = self._replies[0]
+        self._answered = 0.0  # when the last reply came
+        self._over: ModelLost | None = None
+        self._slots = [_Slot(number) for number in range(SLOTS)]
+        self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        for slot in self._slots:
+            self._free.put(slot)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - its stdout and stderr; closed in `end`
         self._connection, theirs = Pipe()
+        passed = (theirs.fileno(), *(slot.memory for slot in self._slots))
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "detector.verify.vlm.local.worker", str(theirs.fileno()), str(self._memory)],
-                pass_fds=(theirs.fileno(), self._memory),
+                [sys.executable, "-m", "detector.verify.vlm.local.worker", *map(str, passed)],
+                pass_fds=passed,
                 env=_environment(load.threads),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
@@ -64,7 +104,14 @@ class ModelProcess:
             )
         finally:
             theirs.close()
-        self._send(encode(load))
+        self._reader = threading.Thread(target=self._read_replies, name="minicpm-replies", daemon=True)
+        self._reader.start()
+        try:
+            with self._lock:
+                self._send(encode(load))
+        except ModelLost:
+            self.end()
+            raise
 
     @property
     def pid(self) -> int:
@@ -79,7 +126,7 @@ class ModelProcess:
         """Return whether loading is over, well or badly, and nobody has looked yet."""
         if self.loaded is not None:
             return not self.alive()
-        return self._connection.poll(0) or not self.alive() or time.monotonic() > self._began + load_limit_seconds
+        return self._loading.done() or not self.alive() or time.monotonic() > self._began + load_limit_seconds
 
     def wait_loaded(self, limit_seconds: float) -> Loaded:
         """Wait until the model is ready, at most `limit_seconds` after the start.
@@ -90,7 +137,11 @@ class ModelProcess:
         if self.loaded is None:
             left = self._began + limit_seconds - time.monotonic()
             try:
-                reply = self._receive(max(left, 0.0), f"not ready within {limit_seconds:g} s")
+                reply = self._loading.result(max(left, 0.0))
+            except TimeoutError as error:
+                raise ModelNotLoaded(
+                    f"the model could not be loaded: not ready within {limit_seconds:g} s"
+                ) from error
             except ModelLost as error:
                 raise ModelNotLoaded(f"the model could not be loaded: {error}") from error
             if not isinstance(reply, Loaded):
@@ -101,69 +152,97 @@ class ModelProcess:
     def ask(self, clips: Sequence[VlmInput], limit_seconds: float) -> ScoreReply:
         """Return scores for these clips.
 
+        Args:
+            clips: one batch.
+            limit_seconds: for this batch, beginning when the process is done with the one before.
+
         Raises:
-            ModelLost: the process ended, or did not answer within `limit_seconds`.
+            ModelLost: the process ended, or did not answer within the limit.
             MemoryError: the batch is too large for the device.
             VerifierError: it answered that it cannot.
         """
-        self._number += 1
-        self._send(encode(ScoreRequest(number=self._number, clips=self._place_images(clips))))
-        reply = self._receive(limit_seconds, f"no answer for {len(clips)} candidates within {limit_seconds:g} s")
+        slot = self._free.get()
+        try:
+            with self._lock:
+                if self._over is not None:
+                    raise self._over
+                self._number += 1
+                number, found = self._number, Future[Reply]()
+                self._replies[number] = found
+            request = _request(number, slot, clips)
+            with self._lock:
+                self._send(encode(request))
+            silence = ModelLost(f"no answer for {len(clips)} candidates within {limit_seconds:g} s")
+            reply = self._wait_for(number, found, limit_seconds, silence)
+        finally:
+            self._free.put(slot)
         if isinstance(reply, WorkerError):
             raise MemoryError(reply.reason) if reply.out_of_memory else VerifierError(reply.reason)
-        if not isinstance(reply, ScoreReply) or reply.number != self._number or len(reply.scores) != len(clips):
-            raise ModelLost(f"the model's process answered {type(reply).__name__} to ask {self._number}")
+        if not isinstance(reply, ScoreReply) or len(reply.scores) != len(clips):
+            raise ModelLost(f"the model's process answered {type(reply).__name__} to ask {number}")
         return reply
 
     def kill(self) -> None:
-        """End it now; a wait for its answer ends with ModelLost."""
+        """End it now; waits for its answers end with ModelLost."""
         self._process.kill()
 
     def end(self) -> None:
-        """End it and give back what it held."""
+        """End it and give back what it held, once all asks have come back."""
         self.kill()
         try:
             self._process.wait(timeout=10.0)
+            self._reader.join(timeout=10.0)
         except subprocess.TimeoutExpired:
             _log.error("the model's process %d does not end (a driver call that never returns?)", self.pid)
+        self._lose_all(ModelLost("the model's process was stopped"))
+        for _ in self._slots:  # an ask may still be writing into one
+            self._free.get()
+        for slot in self._slots:
+            slot.close()
+            self._free.put(slot)  # an ask that waits for one finds that all is over
         self._connection.close()
         self._output.close()
-        self._mapping = None
-        os.close(self._memory)
 
-    def _place_images(self, clips: Sequence[VlmInput]) -> list[Clip]:
-        """Put the images into the shared memory, each once, and return where each lies."""
-        arrays = {id(array): array for clip in clips for image in clip.images for array in _arrays_of(image)}
-        size = sum(array.nbytes for array in arrays.values())
-        offsets: dict[int, int] = {}
-        offset = 0
-        shared = np.frombuffer(self._mapped(size), np.uint8)
-        for key, array in arrays.items():
-            shared[offset : offset + array.nbytes].reshape(array.shape)[:] = array
-            offsets[key] = offset
-            offset += array.nbytes
-        return [Clip([_ref(image, offsets) for image in clip.images], clip.text) for clip in clips]
+    def _wait_for(self, number: int, found: "Future[Reply]", limit_seconds: float, silence: ModelLost) -> Reply:
+        """Return the reply; its time is counted from when the batches before it were answered."""
+        sent = time.monotonic()
+        while True:
+            with self._lock:
+                is_next = number <= min(self._replies, default=number)
+                left = max(sent, self._answered) + limit_seconds - time.monotonic() if is_next else _TURN_SECONDS
+            if left <= 0:
+                raise silence
+            try:
+                return found.result(left)
+            except TimeoutError:
+                continue
 
-    def _mapped(self, size: int) -> mmap.mmap:
-        """Return the shared memory, of `size` bytes and more; mapped once, since a new mapping faults all pages in."""
-        if self._mapping is None or len(self._mapping) < size:
-            os.ftruncate(self._memory, max(size, 1))
-            self._mapping = mmap.mmap(self._memory, max(size, 1))
-        return self._mapping
+    def _read_replies(self) -> None:
+        """Thread minicpm-replies: hand each reply to who waits for it; all of them learn of the process's end."""
+        try:
+            while True:
+                reply = decode_reply(self._connection.recv_bytes())
+                number = 0 if isinstance(reply, Loaded) else reply.number
+                with self._lock:
+                    found = self._replies.pop(number, None)
+                    self._answered = time.monotonic()
+                if found is not None:
+                    found.set_result(reply)
+        except (EOFError, OSError, msgspec.DecodeError):
+            self._lose_all(self.lost())
+
+    def _lose_all(self, error: ModelLost) -> None:
+        with self._lock:
+            self._over = self._over or error
+            replies, self._replies = self._replies, {}
+        for found in replies.values():
+            found.set_exception(error)
 
     def _send(self, message: bytes) -> None:
-        # Never blocks: one message of a few KiB at a time, and it is read before the next.
+        # Never blocks: a few KiB for each of at most SLOTS batches, which a socket's buffer holds.
         try:
             self._connection.send_bytes(message)
         except OSError as error:
-            raise self.lost() from error
-
-    def _receive(self, limit_seconds: float, silence: str) -> Reply:
-        try:
-            if not self._connection.poll(limit_seconds):
-                raise ModelLost(silence)
-            return decode_reply(self._connection.recv_bytes())
-        except (EOFError, OSError) as error:
             raise self.lost() from error
 
     def lost(self) -> ModelLost:
@@ -185,6 +264,21 @@ class ModelProcess:
         self._output.seek(max(0, self._output.tell() - 4096))
         lines = self._output.read().decode("utf-8", errors="replace").strip().splitlines()
         return f": {lines[-1][:300]}" if lines else ""
+
+
+def _request(number: int, slot: _Slot, clips: Sequence[VlmInput]) -> ScoreRequest:
+    """Put the images into the slot's memory, each once, and return where each lies and what is asked."""
+    arrays = {id(array): array for clip in clips for image in clip.images for array in _arrays_of(image)}
+    offsets: dict[int, int] = {}
+    offset = 0
+    shared = np.frombuffer(slot.mapped(sum(array.nbytes for array in arrays.values())), np.uint8)
+    for key, array in arrays.items():
+        shared[offset : offset + array.nbytes].reshape(array.shape)[:] = array
+        offsets[key] = offset
+        offset += array.nbytes
+    questions = list(dict.fromkeys(clip.text for clip in clips))
+    placed = [Clip([_ref(image, offsets) for image in clip.images], questions.index(clip.text)) for clip in clips]
+    return ScoreRequest(number=number, slot=slot.number, clips=placed, questions=questions)
 
 
 def _arrays_of(image: VlmImage) -> tuple[RgbImage, ...]:

@@ -4,6 +4,9 @@ import msgspec
 
 from detector.verify.vlm.question import Score
 
+SLOTS = 2
+"""Batches that the process holds at once: one that is computed and one that is made ready meanwhile."""
+
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     """The first message to the process: load the model in this folder, in this way."""
@@ -52,17 +55,31 @@ class ImageRef(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Clip(msgspec.Struct, frozen=True, array_like=True):
-    """One candidate's images and the question about them."""
+    """One candidate's images and the question about them.
+
+    Attributes:
+        images: where they lie.
+        question: its place in `ScoreRequest.questions`.
+    """
 
     images: list[ImageRef]
-    question: str
+    question: int
 
 
 class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
-    """Score these clips in one batch."""
+    """Score these clips in one batch.
+
+    Attributes:
+        number: of the request; its reply carries the same.
+        slot: which of the shared memories its images lie in; nothing else is written there before the reply.
+        clips: in the order of the scores wanted.
+        questions: each once: most of a batch are alike.
+    """
 
     number: int
+    slot: int
     clips: list[Clip]
+    questions: list[str]
 
 
 class ScoreReply(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
@@ -79,9 +96,10 @@ class ScoreReply(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
 
 
 class WorkerError(msgspec.Struct, frozen=True, kw_only=True, tag="trouble"):
-    """A request failed. After a failed load the process ends; after a failed score it goes on."""
+    """A request failed. After a failed load (number 0) the process ends; after a failed score it goes on."""
 
     reason: str
+    number: int = 0
     out_of_memory: bool = False
 
 

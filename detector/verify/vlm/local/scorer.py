@@ -35,6 +35,30 @@ class Fp32Norm(nn.Module):
         return normed
 
 
+class StartedBatch:
+    """A batch that was handed to the device."""
+
+    def __init__(self, found: Tensor) -> None:
+        """Take (log-odds or answer mass, clips) as the device will have them."""
+        self._found = found.to("cpu", non_blocking=True)
+        self._event: Any = None
+        if found.device.type == "cuda":
+            with torch.cuda.device(found.device):
+                self._event = torch.cuda.Event()
+                self._event.record()
+
+    def is_done(self) -> bool:
+        """Return whether `scores` will not wait."""
+        return self._event is None or bool(self._event.query())
+
+    def scores(self) -> list[Score]:
+        """Return a score for each clip, in order."""
+        if self._event is not None:
+            self._event.synchronize()
+        odds, masses = self._found.tolist()
+        return [Score(log_odds, mass) for log_odds, mass in zip(odds, masses, strict=True)]
+
+
 def pick_device(wanted: str) -> torch.device:
     """Return the device for the setting `minicpm.device`.
 
@@ -110,9 +134,13 @@ class Scorer:
             model, tokenizer, images, downsample_mode=load.downsample_mode, picture_side=load.picture_side_pixels
         )
 
-    @torch.inference_mode()
     def score(self, clips: Sequence[VlmInput]) -> list[Score]:
         """Return a score for each clip, in order; clips may differ in the number and the size of their images."""
+        return self.start(clips).scores()
+
+    @torch.inference_mode()
+    def start(self, clips: Sequence[VlmInput]) -> "StartedBatch":
+        """Hand a batch to the device; a GPU works on it while this thread goes on with the next."""
         images = [image for clip in clips for image in clip.images]
         tokens = self.tokens(clips)
         # Before the features are there: the device works on them while this thread goes on.
@@ -132,9 +160,7 @@ class Scorer:
         hidden = self._model.model(**sent, inputs_embeds=embedded, use_cache=False).last_hidden_state[:, -1]
         answers = self._logits(hidden, self._model.lm_head.weight[self._answers])
         chances = (answers - self._log_total(hidden)).exp().sum(-1)
-        odds: list[float] = (answers[:, 0] - answers[:, 1]).tolist()
-        masses: list[float] = chances.tolist()
-        return [Score(log_odds, mass) for log_odds, mass in zip(odds, masses, strict=True)]
+        return StartedBatch(torch.stack([answers[:, 0] - answers[:, 1], chances]))
 
     def tokens(self, clips: Sequence[VlmInput]) -> dict[str, Tensor]:
         """Return the token ids of a batch on the CPU, padded on the left so that every prompt ends at the last one."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from detector.settings import Settings
 from detector.verify.vlm.images import RgbImage
-from detector.verify.vlm.local.protocol import Loaded
+from detector.verify.vlm.local.protocol import Load, Loaded
 from detector.verify.vlm.local.snapshot import Snapshot
 from detector.verify.vlm.local.supervisor import ModelSupervisor
-from detector.verify.vlm.local.verifier import load_of
+from detector.verify.vlm.local.verifier import loads_of
 from detector.verify.vlm.question import Question, Score, VlmInput
 
 # Log-odds may differ so much between a batch and a clip alone, and by this share of the largest beside: in 16 bit,
@@ -41,16 +41,20 @@ class SmokeTest:
 
     def __init__(self, settings: Settings, snapshot: Snapshot) -> None:
         self._settings = settings
-        self._load = load_of(settings.minicpm, snapshot)
+        self._loads = loads_of(settings.minicpm, snapshot)
         self._question = Question(settings.question, settings.batcher.picture_side_pixels)
         self.loaded: Loaded | None = None
         self.seconds_per_clip = math.inf
 
     def findings(self) -> Iterator[Finding]:
-        """Yield all findings, each as soon as it is known."""
+        """Yield all findings, each as soon as it is known, for one device after the other."""
+        for load in self._loads:
+            yield from self._findings_of(load)
+
+    def _findings_of(self, load: Load) -> Iterator[Finding]:
         minicpm = self._settings.minicpm
         supervisor = ModelSupervisor(
-            self._load,
+            load,
             load_limit_seconds=minicpm.load_limit_seconds,
             answer_limit_seconds=minicpm.answer_limit_seconds,
             on_ready=lambda _line: None,

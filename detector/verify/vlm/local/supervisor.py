@@ -24,10 +24,12 @@ class ModelSupervisor:
     """Supervises a model's process: starts it, notices its death, starts it again after a pause.
 
     Pauses double from 2 s to 60 s while failures follow each other. Loading begins at once, in the background.
-    `on_ready` is called with one line when the model is ready.
+    `on_ready` is called with one line when the model is ready. `ask` may be called from several threads: the process
+    holds two batches.
 
     Attributes:
         restarts: how often the process was started again.
+        asking: asks that have not returned.
     """
 
     def __init__(
@@ -42,7 +44,8 @@ class ModelSupervisor:
         self._load_limit = load_limit_seconds
         self._answer_limit = answer_limit_seconds
         self._on_ready = on_ready
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the process's life; asks do not hold it while they wait for scores
+        self._counting = threading.Lock()
         self._closing = threading.Event()
         self._process: ModelProcess | None = None
         self._backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
@@ -50,6 +53,7 @@ class ModelSupervisor:
         self._why = ""
         self._slowest = 0.0
         self.restarts = -1
+        self.asking = 0
         self._start()
         self._thread = threading.Thread(target=self._supervise, name="minicpm-supervisor", daemon=True)
         self._thread.start()
@@ -68,16 +72,25 @@ class ModelSupervisor:
             MemoryError: the batch is too large for the device.
             VerifierError: the model cannot score these clips.
         """
-        with self._lock:
-            try:
-                return self._ask(clips)
-            except ModelNotLoaded:
+        with self._counting:
+            self.asking += 1
+        try:
+            return self._ask(clips)
+        except ModelNotLoaded:
+            raise
+        except ModelLost as first:
+            if self._closing.is_set() or self._pause_left() > _PATIENCE_SECONDS:
                 raise
-            except ModelLost as first:
-                if self._closing.is_set() or self._pause_left() > _PATIENCE_SECONDS:
-                    raise
-                _log.warning("%s; starting it again and asking once more", first)
-                return self._ask(clips)
+            _log.warning("%s; starting it again and asking once more", first)
+            return self._ask(clips)
+        finally:
+            with self._counting:
+                self.asking -= 1
+
+    @property
+    def resting(self) -> bool:
+        """Whether it would refuse an ask at once: repeated failures, and the next start is some time away."""
+        return self._process is None and self._pause_left() > _PATIENCE_SECONDS
 
     def wait_loaded(self) -> Loaded:
         """Wait until the model is ready.
@@ -104,11 +117,14 @@ class ModelSupervisor:
             self._lock.release()
 
     def _ask(self, clips: Sequence[VlmInput]) -> ScoreReply:
-        process, _ = self._ready()
+        with self._lock:
+            process, _ = self._ready()
         try:
             scored = process.ask(clips, self._limit(len(clips)))
         except ModelLost as error:
-            self._failed(error)
+            with self._lock:
+                if self._process is process:  # else whoever else noticed has seen to it
+                    self._failed(error)
             raise
         self._backoff.reset()
         self._slowest = max(self._slowest, scored.seconds / len(clips))

@@ -8,21 +8,22 @@ from detector.errors import VerifierError
 from detector.events import Verdict
 from detector.settings import MinicpmSettings, Settings
 from detector.verify.vlm.local.attention import ALWAYS, check_attention
-from detector.verify.vlm.local.device import quick_report
-from detector.verify.vlm.local.environment_report import environment_report, installed
+from detector.verify.vlm.local.device import devices_of, quick_report
+from detector.verify.vlm.local.environment_report import environment_report, installed, may_have_gpu
 from detector.verify.vlm.local.models import known_models
+from detector.verify.vlm.local.pool import WorkerPool
 from detector.verify.vlm.local.protocol import Load
 from detector.verify.vlm.local.snapshot import Snapshot, find_snapshot
-from detector.verify.vlm.local.supervisor import ModelSupervisor
 from detector.verify.vlm.question import ModelIdentity, Question
 from stream import redact
 
 _TRANSFORMERS = ">=5.19,<6"  # for models that the matrix does not know
+_ON_A_GPU = 32  # candidates of a batch while many wait: on a card a large batch costs each of them less
 _EXTRA = "pip install '.[minicpm]' in the project's folder"
 
 
 class MinicpmVerifier:
-    """Judges with a MiniCPM-V model in a process of its own, which begins to load at once.
+    """Judges with a MiniCPM-V model in a process of its own for each device, which begin to load at once.
 
     A failure of the model or its process gives verdicts without an answer that name the reason.
     """
@@ -33,11 +34,13 @@ class MinicpmVerifier:
         minicpm = settings.minicpm
         self._question = Question(settings.question, settings.batcher.picture_side_pixels)
         self.identity = ModelIdentity(self.name, snapshot.model, snapshot.revision, mode_of(minicpm))
-        self.supervisor = ModelSupervisor(
-            load_of(minicpm, snapshot),
+        self.pool = WorkerPool(
+            loads_of(minicpm, snapshot),
             load_limit_seconds=minicpm.load_limit_seconds,
             answer_limit_seconds=minicpm.answer_limit_seconds,
         )
+        self.workers, self.calls = self.pool.workers, self.pool.calls
+        self.largest_batch = settings.batcher.largest_batch or (_ON_A_GPU if _is_on_gpu(minicpm) else 0)
 
     @property
     def calibration_key(self) -> str:
@@ -57,7 +60,7 @@ class MinicpmVerifier:
         """
         inputs = [self._question.show(candidate) for candidate in candidates]
         try:
-            reply = self.supervisor.ask(inputs)
+            reply = self.pool.ask(inputs)
         except VerifierError as error:
             return [self._question.unanswered(self.identity, redact(error)) for _ in candidates]
         seconds = reply.seconds / len(candidates)
@@ -65,7 +68,7 @@ class MinicpmVerifier:
 
     def close(self) -> None:
         """End the model's process."""
-        self.supervisor.close()
+        self.pool.close()
 
 
 def check_installed(minicpm: MinicpmSettings) -> None:
@@ -120,8 +123,15 @@ def find_or_fetch(minicpm: MinicpmSettings) -> Snapshot:
 
 
 def threads_of(minicpm: MinicpmSettings) -> int:
-    """Return the CPU threads for the model: as set, or half of the cores that this process may use."""
-    return minicpm.threads or max(1, len(os.sched_getaffinity(0)) // 2)
+    """Return the CPU threads of each worker: as set, or together half of the cores that this process may use."""
+    half = len(os.sched_getaffinity(0)) // 2
+    return minicpm.threads or max(1, half // len(devices_of(minicpm)))
+
+
+def _is_on_gpu(minicpm: MinicpmSettings) -> bool:
+    """Return whether the model will run on a GPU, as far as can be said before torch is asked."""
+    first, *_ = devices_of(minicpm)
+    return first.startswith("cuda") or (first == "auto" and may_have_gpu())
 
 
 def mode_of(minicpm: MinicpmSettings) -> str:
@@ -129,14 +139,17 @@ def mode_of(minicpm: MinicpmSettings) -> str:
     return f"{minicpm.downsample_mode} {minicpm.picture_side_pixels}px"
 
 
-def load_of(minicpm: MinicpmSettings, snapshot: Snapshot) -> Load:
-    """Return what the model's process is told to load."""
-    return Load(
-        folder=str(snapshot.folder),
-        device=minicpm.device,
-        precision=minicpm.precision,
-        attention=minicpm.attention,
-        downsample_mode=minicpm.downsample_mode,
-        picture_side_pixels=minicpm.picture_side_pixels,
-        threads=threads_of(minicpm),
-    )
+def loads_of(minicpm: MinicpmSettings, snapshot: Snapshot) -> list[Load]:
+    """Return what each worker is told to load, one for each device."""
+    return [
+        Load(
+            folder=str(snapshot.folder),
+            device=device,
+            precision=minicpm.precision,
+            attention=minicpm.attention,
+            downsample_mode=minicpm.downsample_mode,
+            picture_side_pixels=minicpm.picture_side_pixels,
+            threads=threads_of(minicpm),
+        )
+        for device in devices_of(minicpm)
+    ]

@@ -5,15 +5,19 @@ import mmap
 import os
 import sys
 import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from detector.verify.vlm.images import Difference, RgbImage, VlmImage
 from detector.verify.vlm.local.protocol import (
-    Clip,
+    SLOTS,
     ImageRef,
     Load,
     Loaded,
@@ -27,31 +31,62 @@ from detector.verify.vlm.local.protocol import (
 from detector.verify.vlm.question import VlmInput
 from stream import redact
 
+if TYPE_CHECKING:
+    from detector.verify.vlm.local.scorer import StartedBatch
 
-def serve(connection: Connection, memory: int) -> None:
+_POLL_SECONDS = 0.0005  # between two looks at whether the device is done; an ask that comes in meanwhile ends it
+
+
+def serve(connection: Connection, memories: Sequence[int]) -> None:
     """Load the model that the first message names, then answer asks until the other side hangs up.
 
-    memory: file descriptor of the shared memory in which the images lie.
+    Two asks are held at once: while the device works on one, the images and tokens of the next are made ready.
+
+    Args:
+        connection: to the program.
+        memories: file descriptors of the shared memories in which images lie, one for each slot.
     """
     load = decode_request(connection.recv_bytes())
     if not isinstance(load, Load):
         raise TypeError(f"expected a load first, got {type(load).__name__}")
     try:
-        answerer = _Answerer(load, memory)
+        answerer = _Answerer(load, memories)
     except Exception as error:  # noqa: BLE001 - whatever the libraries raise is told to the program, in one line
         connection.send_bytes(encode(WorkerError(reason=_line(error))))
         return
     connection.send_bytes(encode(answerer.loaded))
+    started: deque[_StartedRequest] = deque()
     while True:
-        ask = decode_request(connection.recv_bytes())
-        if isinstance(ask, ScoreRequest):
-            connection.send_bytes(encode(answerer.answer(ask)))
+        if started and (len(started) == SLOTS or started[0].is_done()):
+            connection.send_bytes(encode(answerer.finish(started.popleft())))
+        elif connection.poll(_POLL_SECONDS if started else None):
+            ask = decode_request(connection.recv_bytes())
+            if isinstance(ask, ScoreRequest):
+                started.append(answerer.start(ask))
+
+
+@dataclass(frozen=True, slots=True)
+class _StartedRequest:
+    """A request that the device works on, or that failed before it got there.
+
+    Attributes:
+        number: of the request.
+        began: monotonic seconds.
+        batch: what the device was given, or why it was not.
+    """
+
+    number: int
+    began: float
+    batch: "StartedBatch | WorkerError"
+
+    def is_done(self) -> bool:
+        return isinstance(self.batch, WorkerError) or self.batch.is_done()
 
 
 class _Answerer:
     """The loaded model and where its images come from."""
 
-    def __init__(self, load: Load, memory: int) -> None:
+    def __init__(self, load: Load, memories: Sequence[int]) -> None:
         began = time.monotonic()
         # Imported here, after the environment is set and inside the guard that reports what fails.
         import torch  # noqa: PLC0415
@@ -60,8 +95,9 @@ class _Answerer:
         from detector.verify.vlm.local.scorer import Scorer, pick_device, pick_precision  # noqa: PLC0415
 
         self._torch = torch
-        self._memory = memory
-        self._mapping: mmap.mmap | None = None
+        self._memories = memories
+        self._mappings: list[mmap.mmap | None] = [None] * len(memories)
+        self._last_reply = 0.0
         torch.set_num_threads(load.threads)
         self._device = pick_device(load.device)
         precision = pick_precision(load.precision, self._device)
@@ -78,29 +114,42 @@ class _Answerer:
             transformers=transformers.__version__,
         )
 
-    def answer(self, ask: ScoreRequest) -> Reply:
-        """Scores, or what went wrong."""
+    def start(self, ask: ScoreRequest) -> _StartedRequest:
+        """Read the images of a request and hand them to the device."""
         began = time.monotonic()
-        out_of_memory: tuple[type[BaseException], ...] = (self._torch.OutOfMemoryError, MemoryError)
         try:
-            scores = self._scorer.score(self._read(ask.clips))
-        except out_of_memory as error:
-            self._free()
-            return WorkerError(reason=_line(error), out_of_memory=True)
+            return _StartedRequest(ask.number, began, self._scorer.start(self._read(ask)))
         except Exception as error:  # noqa: BLE001 - one bad batch must not end the process
-            self._free()
-            # The CPU's allocator has no error type of its own.
-            return WorkerError(reason=_line(error), out_of_memory="can't allocate memory" in str(error))
-        return ScoreReply(
-            number=ask.number, scores=scores, seconds=time.monotonic() - began, memory_mib=self._memory_mib()
-        )
+            return _StartedRequest(ask.number, began, self._failure(ask.number, error))
 
-    def _read(self, clips: list[Clip]) -> list[VlmInput]:
+    def finish(self, request: _StartedRequest) -> Reply:
+        """Wait for the device and return scores, or what went wrong; seconds are those since the reply before."""
+        began, batch = max(request.began, self._last_reply), request.batch
+        try:
+            reply: Reply = batch if isinstance(batch, WorkerError) else ScoreReply(
+                number=request.number, scores=batch.scores(), seconds=time.monotonic() - began,
+                memory_mib=self._memory_mib(),
+            )
+        except Exception as error:  # noqa: BLE001 - as above
+            reply = self._failure(request.number, error)
+        self._last_reply = time.monotonic()
+        return reply
+
+    def _failure(self, number: int, error: Exception) -> WorkerError:
+        self._free()
+        # The CPU's allocator has no error type of its own.
+        out_of_memory = isinstance(error, self._torch.OutOfMemoryError | MemoryError) or (
+            "can't allocate memory" in str(error)
+        )
+        return WorkerError(number=number, reason=_line(error), out_of_memory=out_of_memory)
+
+    def _read(self, ask: ScoreRequest) -> list[VlmInput]:
         """Return the clips with images that lie in the shared memory: nothing writes there before the answer is out."""
-        size = os.fstat(self._memory).st_size
-        if self._mapping is None or len(self._mapping) != size:
-            self._mapping = mmap.mmap(self._memory, size, access=mmap.ACCESS_READ)
-        levels = np.frombuffer(self._mapping, np.uint8)
+        memory, mapping = self._memories[ask.slot], self._mappings[ask.slot]
+        size = os.fstat(memory).st_size
+        if mapping is None or len(mapping) != size:
+            mapping = self._mappings[ask.slot] = mmap.mmap(memory, size, access=mmap.ACCESS_READ)
+        levels = np.frombuffer(mapping, np.uint8)
         read: dict[int, RgbImage] = {}
 
         def image(offset: int, ref: ImageRef) -> RgbImage:
@@ -113,7 +162,7 @@ class _Answerer:
             peak = image(ref.offset, ref)
             return peak if ref.before_offset < 0 else Difference(image(ref.before_offset, ref), peak)
 
-        return [VlmInput([shown(ref) for ref in clip.images], clip.question) for clip in clips]
+        return [VlmInput([shown(ref) for ref in clip.images], ask.questions[clip.question]) for clip in ask.clips]
 
     def _free(self) -> None:
         if self._device.type == "cuda":
@@ -139,6 +188,6 @@ def _line(error: BaseException) -> str:
 
 if __name__ == "__main__":
     try:
-        serve(Connection(int(sys.argv[1])), int(sys.argv[2]))
+        serve(Connection(int(sys.argv[1])), [int(word) for word in sys.argv[2:]])
     except (EOFError, BrokenPipeError, ConnectionResetError):
         sys.exit(0)  # the program is gone, and so is our reason to be here

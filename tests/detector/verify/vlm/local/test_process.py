@@ -90,9 +90,9 @@ def test_the_pinned_model_loads_offline_from_the_hubs_cache_and_its_verdicts_say
 def test_a_killed_process_is_replaced_and_the_batch_that_it_held_is_asked_again(
     verifier: MinicpmVerifier,
 ) -> None:
-    restarts = verifier.supervisor.restarts
+    restarts = verifier.pool.supervisors[0].restarts
     before = verifier.verify([candidate("a")])
-    pid = verifier.supervisor.pid
+    pid = verifier.pool.supervisors[0].pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)  # so that the ask is surely under way when the end comes
     answers: list[Verdict] = []
@@ -102,22 +102,22 @@ def test_a_killed_process_is_replaced_and_the_batch_that_it_held_is_asked_again(
     os.kill(pid, signal.SIGKILL)
     asking.join(LIMIT_SECONDS)
     assert answers[0].evidence == before[0].evidence
-    assert verifier.supervisor.pid != pid
-    assert verifier.supervisor.restarts == restarts + 1
+    assert verifier.pool.supervisors[0].pid != pid
+    assert verifier.pool.supervisors[0].restarts == restarts + 1
 
 
 def test_a_process_that_dies_while_nobody_asks_comes_back_by_itself(verifier: MinicpmVerifier) -> None:
-    verifier.supervisor.wait_loaded()
-    pid = verifier.supervisor.pid
+    verifier.pool.supervisors[0].wait_loaded()
+    pid = verifier.pool.supervisors[0].pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    until(lambda: verifier.supervisor.pid not in (pid, None))
+    until(lambda: verifier.pool.supervisors[0].pid not in (pid, None))
     assert verifier.verify([candidate("a")])[0].lightning is not None
 
 
 def test_a_stopped_process_is_given_up_after_its_limit_and_replaced(verifier: MinicpmVerifier) -> None:
     verifier.verify([candidate("a")])
-    pid = verifier.supervisor.pid
+    pid = verifier.pool.supervisors[0].pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     verdict = verifier.verify([candidate("a")])[0]
@@ -157,14 +157,14 @@ def test_a_model_that_cannot_load_answers_unverified_with_the_reason_and_rests_b
 
 def test_closing_ends_a_wait_for_an_answer(start: Callable[..., MinicpmVerifier]) -> None:
     verifier = start()
-    verifier.supervisor.wait_loaded()
-    pid = verifier.supervisor.pid
+    verifier.pool.supervisors[0].wait_loaded()
+    pid = verifier.pool.supervisors[0].pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     answers: list[Verdict] = []
     asking = threading.Thread(target=lambda: answers.extend(verifier.verify([candidate("a")])))
     asking.start()
-    until(verifier.supervisor._lock.locked)
+    until(lambda: verifier.pool.supervisors[0].asking == 1)
     began = time.monotonic()
     verifier.close()
     asking.join(LIMIT_SECONDS)
@@ -183,7 +183,7 @@ def test_the_process_ends_when_the_program_is_killed(cache: Path, tmp_path: Path
         "from detector.verify.vlm.local.verifier import MinicpmVerifier\n"
         "settings = model_settings()\n"
         f"verifier = MinicpmVerifier(settings, find_snapshot(settings.minicpm, Path({str(cache)!r})))\n"
-        "verifier.supervisor.wait_loaded(); print(verifier.supervisor.pid, flush=True); import time; time.sleep(600)\n"
+        "verifier.pool.supervisors[0].wait_loaded(); print(verifier.pool.supervisors[0].pid, flush=True); import time; time.sleep(600)\n"
     )
     with psutil.Popen([sys.executable, "-c", program], stdout=-1, text=True, cwd=tmp_path) as parent:
         child = int(parent.stdout.readline())
@@ -192,8 +192,8 @@ def test_the_process_ends_when_the_program_is_killed(cache: Path, tmp_path: Path
 
 
 def test_the_process_has_the_threads_and_the_quiet_that_decoding_needs(verifier: MinicpmVerifier) -> None:
-    loaded = verifier.supervisor.wait_loaded()
-    process = psutil.Process(verifier.supervisor.pid)
+    loaded = verifier.pool.supervisors[0].wait_loaded()
+    process = psutil.Process(verifier.pool.supervisors[0].pid)
     environment = process.environ()
     assert loaded.threads == 1
     assert environment["OMP_WAIT_POLICY"] == "PASSIVE"

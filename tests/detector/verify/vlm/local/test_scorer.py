@@ -20,7 +20,7 @@ from detector.verify.vlm.local.environment_report import cpu_multiplies_bf16  # 
 from detector.verify.vlm.local.protocol import Load, Score  # noqa: E402
 from detector.verify.vlm.local.scorer import Scorer, pick_device, pick_precision  # noqa: E402
 from detector.verify.vlm.local.snapshot import find_snapshot  # noqa: E402
-from detector.verify.vlm.local.verifier import load_of  # noqa: E402
+from detector.verify.vlm.local.verifier import loads_of  # noqa: E402
 from detector.verify.vlm.local.windows import (  # noqa: E402
     BatchedAttention,
     KeptPositions,
@@ -42,7 +42,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def load_for(cache: Path, version: str, **changes: object) -> Load:
     model, revision = MODELS[version]
     settings = model_settings(minicpm={"model": model, "revision": revision, **changes}).minicpm
-    return load_of(settings, find_snapshot(settings, cache))
+    return loads_of(settings, find_snapshot(settings, cache))[0]
 
 
 @pytest.fixture(scope="module", params=["4.6", "4.7"])
