@@ -364,6 +364,17 @@ class PageSettings(Section, frozen=True, kw_only=True):
     """The longer side of these images."""
 
 
+class MqttSettings(Section, frozen=True, kw_only=True):
+    """The MQTT bridge."""
+
+    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = "lightning"
+    """What every topic of `mqtt` begins with."""
+    discovery_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = "homeassistant"
+    """Where Home Assistant looks for devices; its own setting of that name must be the same."""
+    version: Literal["5", "3.1.1"] = "5"
+    """Version of MQTT; 5 tells when the broker refuses a message, 3.1.1 is for brokers that know no other."""
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -383,6 +394,7 @@ class Settings(Section, frozen=True, kw_only=True):
     feed: FeedSettings = FeedSettings()
     storm: StormSettings = StormSettings()
     page: PageSettings = PageSettings()
+    mqtt: MqttSettings = MqttSettings()
 
 
 def read_table(path: Path) -> dict[str, Any]:

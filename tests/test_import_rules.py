@@ -15,7 +15,7 @@ from detector import lightning_detector
 from helpers import ROOT
 
 LAYERS = (
-    {"errors", "settings", "events", "storm_events", "candidate"},
+    {"errors", "settings", "events", "storm_events", "candidate", "placeholders"},
     {"prefilter"},
     {"verify", "output"},
     {"pipeline", "storms"},

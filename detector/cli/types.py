@@ -2,9 +2,11 @@
 
 import argparse
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from urllib.parse import quote
 
 from detector.settings import NAME_PATTERN
 
@@ -52,6 +54,16 @@ def site_of(text: str) -> str:
     if not re.fullmatch(NAME_PATTERN, text):
         raise argparse.ArgumentTypeError(f"{text!r}: 1 to 32 of a-z, 0-9 and '-'")
     return text
+
+
+def folders_of(texts: Iterable[str]) -> dict[str, Path]:
+    """Return the folder of each site of `[SITE=]DIR`; one alone serves every site that is not named."""
+    found: dict[str, Path] = {}
+    for text in texts:
+        site, equals, folder = text.partition("=")
+        named = bool(equals) and quote(site, safe="") == site and "/" not in site
+        found[site if named else ""] = Path(folder if named else text)
+    return found
 
 
 def recording_at(text: str) -> Path | str:

@@ -1,16 +1,14 @@
 """The [[camera]] tables of a settings file: read, checked and made ready to open."""
 
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
 from detector.errors import SettingsError
+from detector.placeholders import filled
 from detector.prefilter.blocks import watched_blocks
 from detector.settings import NAME_PATTERN, Settings, in_words, load_settings
 from stream import CaptureOptions, camera_name, redact
@@ -20,7 +18,6 @@ Box = tuple[Share, Share, Share, Share]
 Point = tuple[Share, Share]
 Polygon = tuple[Point, ...]
 
-_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FINE = (180, 320)  # rows and columns in which a share of the frame is counted
 _OWN_SECTIONS = ("capture", "prefilter")  # what one camera may set for itself; the rest serves all cameras together
 
@@ -100,7 +97,7 @@ def load_cameras(
             own["capture"] = {key: value for key, value in short.items() if value is not None} | own["capture"]
             # A camera's own settings win over the file that holds it, and flags given later win over both.
             laid = load_settings([*common[: number + 1], (label, own), *common[number + 1 :]])
-            entries.append(_entry(label, written, laid, os.environ if environment is None else environment))
+            entries.append(_entry(label, written, laid, environment))
     _refuse_same_names(entries)
     return settings, tuple(entries)
 
@@ -126,8 +123,8 @@ def _camera_tables(origin: str, table: Mapping[str, Any]) -> Iterator[tuple[str,
         yield label, written
 
 
-def _entry(label: str, written: CameraTable, settings: Settings, environment: Mapping[str, str]) -> CameraEntry:
-    address = _with_variables(label, written.url, environment)
+def _entry(label: str, written: CameraTable, settings: Settings, environment: Mapping[str, str] | None) -> CameraEntry:
+    address = filled(label, written.url, environment)
     mask = tuple(part.polygon or _corners(part.box) for part in written.mask)
     return CameraEntry(written.name or camera_name(address), address, settings, mask, written.region)
 
@@ -135,19 +132,6 @@ def _entry(label: str, written: CameraTable, settings: Settings, environment: Ma
 def _corners(box: Box | None) -> Polygon:
     left, top, right, bottom = box or (0.0, 0.0, 0.0, 0.0)
     return (left, top), (right, top), (right, bottom), (left, bottom)
-
-
-def _with_variables(label: str, url: str, environment: Mapping[str, str]) -> str:
-    """Return `url` with each {NAME} replaced; what stands before the @ is encoded, as a password may hold any sign."""
-    secret_end = url.rfind("@")
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in environment:
-            raise SettingsError(f"{label}: the environment variable {match[1]} in its url is not set")
-        found = environment[match[1]]
-        return quote(found, safe="") if match.start() < secret_end else found
-
-    return _VARIABLE.sub(value, url)
 
 
 def _refuse_same_names(entries: Sequence[CameraEntry]) -> None:

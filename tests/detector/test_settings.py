@@ -36,6 +36,7 @@ KEYS = {
     "feed": "site heartbeat_seconds endpoint journal keep_days keep_megabytes keys send_queue_messages "
     "requests_per_second max_connections farewell_seconds",
     "storm": "begin_count begin_minutes quiet_minutes count_unverified",
+    "mqtt": "prefix discovery_prefix version",
     "page": "listen token_variable hosts key snapshot_seconds snapshot_side_pixels",
 }
 """What users write into their settings files. Add a key freely; a change or removal breaks those files."""

@@ -8,10 +8,10 @@ import argparse
 import os
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
 
 from detector.cli.log import log_to_stderr
 from detector.cli.options import add_settings_arguments, settings_of
+from detector.cli.types import folders_of
 from detector.errors import UsageError
 from detector.output.report.page import local_zone
 from stream import parse_endpoint
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         PageOptions(
             endpoints=arguments.endpoints,
             keys=arguments.key,
-            folders=dict(_folder(text) for text in arguments.out),
+            folders=folders_of(arguments.out),
             listen=arguments.listen or settings.page.listen,
             token=os.environ.get(settings.page.token_variable) or None,
             insecure=arguments.insecure,
@@ -73,10 +73,3 @@ def run(arguments: argparse.Namespace) -> int:
         until_stdin_closes=arguments.until_stdin_closes,
     )
     return 0
-
-
-def _folder(text: str) -> tuple[str, Path]:
-    """Return a site and its folder; a folder alone serves every site that is not named."""
-    site, equals, folder = text.partition("=")
-    named = bool(equals) and quote(site, safe="") == site and "/" not in site
-    return (site, Path(folder)) if named else ("", Path(text))

@@ -1,0 +1,42 @@
+"""Secrets in addresses: {NAME} stands for a variable of the environment, so that no secret stands in a command line."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote
+
+from detector.errors import SettingsError
+
+_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def filled(label: str, url: str, environment: Mapping[str, str] | None = None, *, encode_query: bool = False) -> str:
+    """Return `url` with each {NAME} replaced; what stands before the @ is encoded, as a password may hold any sign.
+
+    Args:
+        label: what the message of an error begins with.
+        url: the address as written.
+        environment: where the names are looked up; the process's own if omitted.
+        encode_query: encode what stands behind the ? as well.
+
+    Raises:
+        SettingsError: a variable is not set.
+    """
+    known = os.environ if environment is None else environment
+    secret_end, query = url.rfind("@"), url.find("?") if encode_query else -1
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in known:
+            raise SettingsError(f"{label}: the environment variable {match[1]} in its url is not set")
+        found = known[match[1]]
+        encoded = match.start() < secret_end or -1 < query < match.start()
+        return quote(found, safe="") if encoded else found
+
+    return _VARIABLE.sub(value, url)
+
+
+def secrets_of(urls: Iterable[str], environment: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Return the values that {NAMES} in `urls` stand for, plain and encoded, to be taken out of logs."""
+    known = os.environ if environment is None else environment
+    found = {known.get(match[1], "") for url in urls for match in _VARIABLE.finditer(url)}
+    return frozenset(text for secret in found for text in (secret, quote(secret, safe="")) if len(text) > 2)
