@@ -30,6 +30,7 @@ def missing() -> str | None:
 
 def made_certificates(folder: Path) -> Path:
     """Make an authority (ca.pem) and a certificate of localhost (server.pem, server.key); return the authority's file."""
+
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
@@ -69,9 +70,7 @@ class Broker:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.authority = made_certificates(self.folder)
         users = self.folder / "users"
-        subprocess.run(
-            ["mosquitto_passwd", "-b", "-c", str(users), USER, PASSWORD], check=True, capture_output=True
-        )
+        subprocess.run(["mosquitto_passwd", "-b", "-c", str(users), USER, PASSWORD], check=True, capture_output=True)
         users.chmod(0o644)
         (self.folder / "acl").write_text(f"user {USER}\ntopic readwrite #\ntopic deny forbidden/#\n")
         (self.folder / "mosquitto.conf").write_text(

@@ -32,4 +32,4 @@ def _complete_files(parser: argparse.ArgumentParser) -> None:
             for command in action.choices.values():
                 _complete_files(command)
         elif action.nargs != 0 and action.choices is None:
-            action.complete = shtab.FILE  # type: ignore[attr-defined] - shtab's own attribute
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab's own

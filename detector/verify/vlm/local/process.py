@@ -139,9 +139,7 @@ class ModelProcess:
             try:
                 reply = self._loading.result(max(left, 0.0))
             except TimeoutError as error:
-                raise ModelNotLoaded(
-                    f"the model could not be loaded: not ready within {limit_seconds:g} s"
-                ) from error
+                raise ModelNotLoaded(f"the model could not be loaded: not ready within {limit_seconds:g} s") from error
             except ModelLost as error:
                 raise ModelNotLoaded(f"the model could not be loaded: {error}") from error
             if not isinstance(reply, Loaded):

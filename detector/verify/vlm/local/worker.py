@@ -126,9 +126,15 @@ class _Answerer:
         """Wait for the device and return scores, or what went wrong; seconds are those since the reply before."""
         began, batch = max(request.began, self._last_reply), request.batch
         try:
-            reply: Reply = batch if isinstance(batch, WorkerError) else ScoreReply(
-                number=request.number, scores=batch.scores(), seconds=time.monotonic() - began,
-                memory_mib=self._memory_mib(),
+            reply: Reply = (
+                batch
+                if isinstance(batch, WorkerError)
+                else ScoreReply(
+                    number=request.number,
+                    scores=batch.scores(),
+                    seconds=time.monotonic() - began,
+                    memory_mib=self._memory_mib(),
+                )
             )
         except Exception as error:  # noqa: BLE001 - as above
             reply = self._failure(request.number, error)
