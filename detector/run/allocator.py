@@ -1,4 +1,4 @@
-"""Bound what glibc's allocator keeps of threads that ended: cameras are opened again for months."""
+"""Bound what glibc's allocator keeps of what was freed: cameras are opened again for months."""
 
 import ctypes
 import sys
@@ -18,4 +18,16 @@ def share_arenas() -> bool:
         return False
     with suppress(OSError, AttributeError):  # another C library
         return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS))
+    return False
+
+
+def return_freed_memory() -> bool:
+    """Give free pages of the heap back to the system; return whether any were.
+
+    Otherwise glibc keeps them while something above them is in use, as after a camera with its buffers is gone.
+    """
+    if sys.platform != "linux":
+        return False
+    with suppress(OSError, AttributeError):  # another C library
+        return bool(ctypes.CDLL(None).malloc_trim(0))
     return False

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from detector.errors import DetectorError
+from detector.run.allocator import return_freed_memory
 from detector.run.cameras import CameraEntry
 from detector.run.session import Session
 from detector.run.snapshots import Snapshots
@@ -63,6 +64,7 @@ class CameraReload:
             self._session.publish_system("reload_refused", self.names, problem)
             return False
         changes = self._pool.replace(self._specs(cameras))
+        return_freed_memory()
         self.cameras = tuple(cameras)
         for name in changes.removed:
             if self._snapshots is not None:

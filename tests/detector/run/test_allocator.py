@@ -1,4 +1,4 @@
-"""Threads share few of the C library's arenas, so that what ended threads freed is used again."""
+"""Threads share few of the C library's arenas, and what they freed goes back to the system."""
 
 import subprocess
 import sys
@@ -37,3 +37,23 @@ def arenas(how: str) -> int:
 def test_eight_threads_allocate_from_two_arenas_instead_of_one_each() -> None:
     assert arenas("default") > 2
     assert arenas("share") == 2
+
+
+FREED_BELOW_WHAT_IS_IN_USE = """
+import psutil
+from detector.run.allocator import return_freed_memory
+blocks = [bytearray(100_000) for _ in range(1000)]
+last = bytearray(1000)
+before = psutil.Process().memory_info().rss
+del blocks
+assert return_freed_memory()
+print(before - psutil.Process().memory_info().rss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc_trim")
+def test_memory_freed_below_what_is_in_use_goes_back_to_the_system() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FREED_BELOW_WHAT_IS_IN_USE], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) > 90e6
