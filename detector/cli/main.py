@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -70,13 +71,13 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return _run(_parsed(sys.argv[1:] if words is None else words))
     except (StreamError, DetectorError) as error:
-        if isinstance(error.__cause__, BrokenPipeError):
+        if _has_left(error.__cause__):
             return _reader_has_left()
         print(f"lightning-detector: {printable(redact(error))}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except BrokenPipeError:
-        return _reader_has_left()
     except OSError as error:
+        if _has_left(error):
+            return _reader_has_left()
         if error.errno != errno.ENOSPC:
             raise
         _write_no_more()
@@ -104,6 +105,13 @@ def _let_no_sign_fail() -> None:
     """Show `?` for what a terminal cannot show or is no text, as in names of files: it must not end the program."""
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")
+
+
+def _has_left(error: BaseException | None) -> bool:
+    """Return whether `error` says that the reader of stdout is gone: a closed pipe, or a terminal that hung up."""
+    if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
+        return isinstance(error, BrokenPipeError)
+    return error.errno == errno.EIO and stat.S_ISCHR(os.fstat(sys.stdout.fileno()).st_mode)
 
 
 def _reader_has_left() -> int:

@@ -4,7 +4,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
@@ -20,13 +20,18 @@ def stop_on_signals(stop: Event, reload: Event | None = None) -> Iterator[Event]
 
     A terminal that is closed may send SIGHUP twice, so a second one of these changes nothing; nor does the first under
     `nohup`. Where there is no terminal that could close, as under systemd, SIGHUP sets `reload` instead, if given.
-    The handlers that were there before are given back when the block ends.
+    What would be written to a terminal that is gone goes nowhere. The handlers that were there before are given back
+    when the block ends.
     """
+    terminal = _has_terminal()  # asked now: one that hangs up is no longer this process's when the signal comes
+    shown = [number for number in (1, 2) if os.isatty(number)]
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if number == _HANG_UP and reload is not None and not _has_terminal():
+        if number == _HANG_UP and reload is not None and not terminal:
             reload.set()
             return
+        if number == _HANG_UP:
+            _write_nowhere(shown)
         if stop.is_set() and number == _HANG_UP:
             return
         if stop.is_set():
@@ -51,6 +56,13 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+def _write_nowhere(numbers: Sequence[int]) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in numbers:
+        os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def _say(words: bytes) -> None:
