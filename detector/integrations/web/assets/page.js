@@ -168,6 +168,8 @@
       S.player = new Player({ clip: f.media.clip, still: f.media.still, why: d.state === 'rejected' ? 'Rejected lights keep no clip' : 'No clip was kept', start: c?.clip_start ?? -2, length: c?.length ?? 4, rate: c?.rate ?? 25, duration: d.duration_seconds || 0, peak: d.peak_seconds - d.start_seconds, pulses: d.pulses.map(p => [p.offset_seconds, p.duration_seconds]), series: [{ color: '--accent', pieces: [c ? new Points(c.seconds, c.levels) : new Points(...pulsePoints(d))] }] });
       host.replaceChildren(S.player.node);
     };
+    // The clip shows at once; its light curve is measured first when somebody opens it, which takes a while on a busy machine.
+    if (f.media.clip) host.append(el('video', { src: f.media.clip, poster: f.media.still, controls: true, playsinline: true, muted: true, loop: true, autoplay: !L.reducedMotion(), 'aria-label': 'Clip of this flash' }));
     setTimeout(() => f.media.clip ? fetch(`/api/flashes/${encodeURIComponent(d.id)}/curve`).then(r => r.ok ? r.json() : null, () => null).then(make) : make(null), 0);
     return node;
   };
