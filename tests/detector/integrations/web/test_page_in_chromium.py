@@ -203,15 +203,15 @@ def test_a_flash_opens_in_place_and_plays_its_clip_with_keys_alone(site: Site, o
     page.run("document.querySelectorAll('.fl')[1].focus()")
     page.press("ArrowUp")
     page.press("Enter")
-    page.wait("document.querySelector('.more video')?.readyState >= 2 && !document.querySelector('.more video').paused")
-    begin = page.run("document.querySelector('.more video').currentTime")
-    page.wait(f"Math.abs(document.querySelector('.more video').currentTime - {begin}) > .05")
-    assert 1.4 < page.run("document.querySelector('.more video').currentTime") < 3.2  # about the onset at 2 s
+    page.wait("document.querySelector('.player video')?.readyState >= 2 && !document.querySelector('.more video').paused")
+    begin = page.run("document.querySelector('.player video').currentTime")
+    page.wait(f"Math.abs(document.querySelector('.player video').currentTime - {begin}) > .05")
+    assert 1.4 < page.run("document.querySelector('.player video').currentTime") < 3.2  # about the onset at 2 s
     assert page.run("document.querySelector('.scrub canvas').width") > 100
     site.flash(0.0)
     page.wait("!document.querySelector('#held').hidden")
     assert text(page, "#held") == "1 new flash"
-    assert page.run("document.querySelector('.more video') !== null")
+    assert page.run("document.querySelector('.player video') !== null")
     page.press("Escape")
     assert page.run("document.querySelector('.more')") is None
     assert page.run("document.activeElement.className").startswith("fl")
