@@ -172,9 +172,12 @@ class Detector:
         return self._take()
 
     def finish(self) -> list[Flash]:
-        """End what is open, since no frame follows for now; return its last revisions.
+        """End what is open, since no frame follows for now.
 
         Frames may be pushed again afterwards, of another size too: they are not compared with those before.
+
+        Returns:
+            the last revisions of what was open.
         """
         self._source.finish()
         self._epoch += 1

@@ -124,12 +124,15 @@ class StormFold:
     def restore(
         self, flashes: Iterable[tuple[Flash, str]], storms: Iterable[Storm], groups: Iterable[Group]
     ) -> list[Told]:
-        """Take up what a journal holds, and return what a killed run had still to tell of it.
+        """Continue from what a journal holds.
 
         Args:
             flashes: every revision, in order, and whose camera saw it.
             storms: every revision, in order.
             groups: every revision, in order.
+
+        Returns:
+            the storms and groups that a killed run had not published yet.
         """
         due: list[Told] = []
         for flash, site in flashes:

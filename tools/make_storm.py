@@ -121,7 +121,10 @@ def add_labels(path: Path, name: str, labels: Labels) -> None:
 
 
 def plan_of(given: argparse.Namespace) -> Plan:
-    """The plan that a command line asks for.
+    """Return the plan that a command line asks for.
+
+    Returns:
+        the plan.
 
     Raises:
         PlanError: a value is out of its range, a kind or key unknown.

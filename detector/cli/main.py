@@ -62,9 +62,13 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command in `words` (default: the process's arguments) and return its exit code.
+    """Run the command in `words` (default: the process's arguments).
 
-    0 done, 1 something went wrong that the message names, 2 wrong use, 130 ended by Ctrl-C.
+    Returns:
+        the exit code: 0 done, 1 something went wrong that the message names, 2 wrong use, 130 ended by Ctrl-C.
+
+    Raises:
+        OSError: an error of the system that no command explains; a full disk is explained here.
     """
     _replace_what_is_closed()
     _let_no_sign_fail()

@@ -15,9 +15,15 @@ _LATEST_START = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
 def folder_of(text: str) -> Path:
-    """Return a folder, there already or not.
+    """Return the folder that `text` names; it need not exist.
 
-    An empty word, as of a variable that is not set, would be the one we are in.
+    An empty word, as from a variable that is not set, would mean the current folder, and is refused.
+
+    Returns:
+        the folder.
+
+    Raises:
+        ArgumentTypeError: `text` is empty.
     """
     if not text:
         raise argparse.ArgumentTypeError("no folder is named; write . for the one you are in")

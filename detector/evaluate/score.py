@@ -110,6 +110,9 @@ def score_clip(
         detections: what was reported of it.
         collar_seconds: by how much a label is widened on both sides.
         seconds: length of the clip; what the labels say if omitted.
+
+    Returns:
+        the counts of the clip.
     """
     reports = sorted(detections, key=lambda report: report.interval)
     labelled = sorted(labels.flashes)

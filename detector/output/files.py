@@ -27,7 +27,10 @@ def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
 def open_private(path: str, flags: int) -> int:
     """Open like `os.open`, for `open(opener=...)`: a new file can be read by its owner and group only, less the umask.
 
-    Where lightning strikes, who watches and what a camera sees is nobody else's business.
+    Where a camera stands and what it sees is private.
+
+    Returns:
+        the file descriptor.
     """
     return os.open(path, flags, 0o640)
 

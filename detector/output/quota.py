@@ -67,13 +67,16 @@ class MediaQuota:
         self._lock = threading.Lock()
 
     def add(self, flash_id: str, state: State, media: Media, now: float | None = None) -> Removed | None:
-        """Count the media that a flash has by now; return what had to go, or None.
+        """Count the media that a flash has by now, and delete what exceeds the limits.
 
         Args:
             flash_id: id of the flash.
             state: of the flash.
             media: what it has.
             now: seconds since 1970, as the clock says if omitted.
+
+        Returns:
+            what was deleted, or None.
         """
         if not self._limit and not self._age:
             return None

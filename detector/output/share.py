@@ -131,7 +131,10 @@ def share_films(report: Report, options: ShareOptions, only: str | None = None) 
 
 
 def share_reel(report: Report, options: ShareOptions) -> Path | None:
-    """Write one film of the best flashes in the order of time; None where no flash has a clip.
+    """Write one film of the best flashes, in the order of time.
+
+    Returns:
+        the path of the film, or None if no flash has a clip.
 
     Raises:
         OutputError: it cannot be written.

@@ -251,6 +251,9 @@ def trim_plateau(samples: list[Sample], since: float | None) -> list[Sample]:
     Args:
         samples: the light curve.
         since: seconds since when it is a plateau, or None.
+
+    Returns:
+        the light curve, with the plateau unlit.
     """
     if since is None:
         return samples

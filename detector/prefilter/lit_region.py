@@ -83,11 +83,14 @@ class LitRegion:
         return _box_of(self.mask) or (0.0, 0.0, 1.0, 1.0)
 
     def update(self, grid: Grid, sudden: Mask | None) -> LitBlocks:
-        """Take in one frame and return its light.
+        """Add one frame.
 
         Args:
-            grid: (rows, columns) its block luma.
+            grid: (rows, columns) block luma of the frame.
             sudden: (rows, columns) blocks in which light of this flash rose suddenly; None where none did.
+
+        Returns:
+            the light of the frame.
         """
         rise = grid - self._level
         above = rise > self._threshold

@@ -9,10 +9,13 @@ _ARENAS = 2
 
 
 def share_arenas() -> bool:
-    """Let all threads of this process allocate from few arenas; return whether the C library could be told.
+    """Let all threads of this process allocate from few arenas; call it before threads start.
 
-    By default glibc gives threads up to eight arenas a core and keeps the freed parts of each: with every camera that
-    is opened again in threads of its own, the process grows though nothing leaks. Call it before threads begin.
+    By default glibc gives threads up to eight arenas a core and keeps the freed parts of each: each camera that is
+    reopened has new threads, so the process would grow although nothing leaks.
+
+    Returns:
+        whether the C library accepted the limit.
     """
     if sys.platform != "linux":
         return False

@@ -80,6 +80,9 @@ def check_cameras(cameras: Sequence[CameraEntry], seconds: float, images: Path |
         seconds: how long each is watched after its first frame.
         images: folder for an image of each with mask and region drawn; None writes none.
 
+    Returns:
+        one report for each camera, in the order of `cameras`.
+
     Raises:
         OutputError: an image cannot be written.
     """

@@ -96,7 +96,7 @@ def replay_files(
     stop: Event,
     finished: Callable[[Recording, str | None], None] = lambda _recording, _problem: None,
 ) -> Outcome:
-    """Watch each of `recordings`; one that cannot be opened or breaks off keeps no other from being watched.
+    """Replay each of `recordings`; one that cannot be opened or breaks off does not stop the others.
 
     Args:
         recordings: the files, in order.
@@ -105,6 +105,9 @@ def replay_files(
         progress: hears how it goes on.
         stop: ends the replay once set.
         finished: told of each that was watched to its end, or why it was not, unless it was stopped.
+
+    Returns:
+        how many files were tried, and the problems met.
     """
     problems: list[str] = []
     tried = 0

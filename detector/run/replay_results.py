@@ -57,9 +57,10 @@ class ReplayResults:
         self.log.finish(recording, problem)
 
     def end(self) -> tuple[str, OutputError | None] | None:
-        """Write the report; return a line that says where it is and what it holds, and why results are missing.
+        """Write the report.
 
-        None where there was nothing to watch.
+        Returns:
+            a line with the report's path and content, and why results are missing; None if nothing was replayed.
         """
         if not self.folder.begun and not self.log.record.files:
             return None

@@ -53,7 +53,7 @@ def open_session(
     out: Path | None = None,
     stop: Event | None = None,
 ) -> "Iterator[Session]":
-    """Start the verifier and open the feed; at the end, answer what is asked and drain the feed.
+    """Start the verifier and open the feed; at the end, judge the waiting candidates and drain the feed.
 
     Args:
         settings: of the run.
@@ -62,8 +62,13 @@ def open_session(
         out: folder of the run, where stills and clips go; None keeps none.
         stop: once set, nothing waits for the verifier any longer.
 
+    Yields:
+        the running session.
+
     Raises:
-        VerifierError, FeedError, JournalError: it cannot start; nothing is left running.
+        VerifierError: the verifier cannot start; nothing is left running.
+        FeedError: the feed cannot start; nothing is left running.
+        JournalError: the journal cannot be opened; nothing is left running.
     """
 
     def tell(message: WireMessage) -> None:

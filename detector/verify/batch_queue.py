@@ -133,9 +133,10 @@ class FairQueue(Generic[P]):
         return late
 
     def drop_oldest_of_busiest(self) -> P | None:
-        """Take out the oldest droppable request of the source with most of them waiting; None if there is none.
+        """Remove the oldest droppable request of the source with most of them waiting; optional requests first.
 
-        Optional ones go first.
+        Returns:
+            the request, or None if there is none.
         """
         for waiting in (self._optional, self._waiting):
             droppable = [[one for one in requests if one.droppable] for requests in waiting.values()]

@@ -34,6 +34,9 @@ def open_video(
         history_seconds: how much of what was read is kept for `Video.cut`; 0 = nothing.
         stream: number, from 1, of its video stream; the first if omitted. `choose_streams` tells which differ.
 
+    Returns:
+        a Video, or an ImageSequence for a folder of images or an animation.
+
     Raises:
         OpenError: there is no such file, or it is not video; one line that says what it is.
     """

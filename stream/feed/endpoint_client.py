@@ -81,10 +81,13 @@ class EndpointClient:
         return [self._events, self._monitor] + ([self._dealer] if self._dealer else [])
 
     def pump(self) -> list[Received]:
-        """Receive what has come, request what is missing, and return the messages that are in order.
+        """Receive what has come, and request what is missing.
 
         It waits only where a connection is broken off before first contact, to tell a forwarder from a publisher:
         1 s to connect and 1 s for a greeting at most.
+
+        Returns:
+            the messages that are in order.
         """
         given: list[Received] = []
         for _ in range(_BURST):

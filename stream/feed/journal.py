@@ -136,7 +136,7 @@ class Journal:
         return None if row is None else float(row[0])
 
     def prune_age(self, before_utc: float, *, young: int | None = None, most: int = _PRUNE_ROWS) -> int:
-        """Delete the oldest messages that were published before `before_utc`; return how many.
+        """Delete the oldest messages that were published before `before_utc`.
 
         Only the oldest are deleted, so a clock that steps back keeps messages longer, never shorter than later ones.
 
@@ -144,6 +144,9 @@ class Journal:
             before_utc: seconds since 1970.
             young: messages from this number on stay, whatever the clock said when they were published.
             most: how many are deleted at once.
+
+        Returns:
+            how many were deleted.
         """
         boundary = min(self.first + most, self.last + 1 if young is None else young)
         with self._explained("prune"):

@@ -53,6 +53,9 @@ class Client:
 def make_server_keys(folder: Path) -> ServerKeys:
     """Create the publisher's key pair in `folder`.
 
+    Returns:
+        the new keys.
+
     Raises:
         FeedError: there is one already, or the folder cannot be written.
     """
@@ -82,6 +85,9 @@ def read_server_keys(folder: Path) -> ServerKeys:
 
 def make_client_keys(folder: Path, name: str, file: Path) -> ClientKeys:
     """Create a key pair for client `name`, allow it in `folder` and write what the client needs into `file` (0600).
+
+    Returns:
+        the new keys.
 
     Raises:
         FeedError: the name is taken or not a name, or a file cannot be written.
@@ -178,7 +184,10 @@ class AllowList:
         return self._names
 
     def refresh(self) -> set[str]:
-        """Read the folder again; return the names of clients that lost access.
+        """Read the folder again.
+
+        Returns:
+            the names of the clients that lost access.
 
         Raises:
             FeedError: a file in the folder is not a client's.

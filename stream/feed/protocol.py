@@ -62,6 +62,9 @@ class Endpoint(NamedTuple):
 def parse_endpoint(text: str) -> Endpoint:
     """Parse `tcp://HOST:PORT`.
 
+    Returns:
+        the endpoint.
+
     Raises:
         FeedError: it is not of that form, or leaves no port for the history.
     """

@@ -299,6 +299,9 @@ class Reassembler:
     def _give(self, wire: WireMessage, *, from_history: bool) -> Received:
         """Move the cursor to this message.
 
+        Returns:
+            the message with its place.
+
         Raises:
             ValueError: its body is not a message; the cursor stays.
         """

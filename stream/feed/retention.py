@@ -49,7 +49,10 @@ class Pruner:
         return self._monotonic() - self._began
 
     def step(self, retention: Retention) -> bool:
-        """Delete some messages; return whether more are there that make the journal too large.
+        """Delete some messages.
+
+        Returns:
+            whether the journal is still too large.
 
         Raises:
             JournalError: the journal cannot be written.

@@ -104,9 +104,12 @@ class Sequencer:
         )
 
     def add(self, messages: Sequence[OutgoingMessage]) -> Sequence[WireMessage]:
-        """Number and store `messages`; return those to publish.
+        """Number and store `messages`.
 
         A relayed message whose id is in the journal already is left out.
+
+        Returns:
+            the messages to publish.
         """
         self.recover()
         messages = self._without_known(messages)

@@ -15,9 +15,16 @@ from stream import open_video
 
 
 def levels_left(scene: Scene, coded: Path, form: ClipFormat, flashes: Sequence[FlashTruth]) -> list[float]:
-    """The levels by which 1 % of the blocks rise in the file, each flash in its best frame.
+    """Measure the levels by which 1 % of the blocks rise in the file, each flash in its best frame.
 
-    coded: the file of `scene` in this `form`. Beside it the same scene without flashes is written.
+    Args:
+        scene: the scene.
+        coded: its file. The same scene without flashes is written beside it.
+        form: how both are coded.
+        flashes: the flashes to measure.
+
+    Returns:
+        levels, one for each flash.
     """
     if not flashes:
         return []

@@ -86,7 +86,10 @@ Happening = TypeVar("Happening", FlashPlan, LookalikePlan)
 
 
 def parse_flash(text: str) -> FlashPlan:
-    """`KIND[@SECONDS][:KEY=VALUE,...]`, e.g. `bolt@3.2:rise=60,pulses=3`.
+    """Parse `KIND[@SECONDS][:KEY=VALUE,...]`, e.g. `bolt@3.2:rise=60,pulses=3`.
+
+    Returns:
+        the flash.
 
     Raises:
         PlanError: the kind or a key is unknown, or a value is not a number.
@@ -95,7 +98,10 @@ def parse_flash(text: str) -> FlashPlan:
 
 
 def parse_lookalike(text: str) -> LookalikePlan:
-    """`KIND[@SECONDS][:KEY=VALUE,...]`, e.g. `headlights@5:strength=0.5`.
+    """Parse `KIND[@SECONDS][:KEY=VALUE,...]`, e.g. `headlights@5:strength=0.5`.
+
+    Returns:
+        the look-alike.
 
     Raises:
         PlanError: the kind or a key is unknown, or a value is not a number.

@@ -38,10 +38,13 @@ def frame_times(plan: Plan) -> NDArray[np.float64]:
 
 
 def scheduled(plan: Plan) -> tuple[list[FlashPlan], list[LookalikePlan]]:
-    """The plan's happenings, each with a time, in the order asked for.
+    """Give each flash and look-alike of the plan a time.
+
+    Returns:
+        flashes and look-alikes, in the order asked for.
 
     Raises:
-        PlanError: a happening is set outside the clip.
+        PlanError: one is set outside the clip.
     """
     rng = dice(plan.seed, "schedule")
     return _spread(list(plan.flashes), plan.seconds, rng), _spread(list(plan.lookalikes), plan.seconds, rng)

@@ -17,10 +17,16 @@ def dice(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
 
 
 def fractal(shape: tuple[int, int], rng: np.random.Generator, *, slope: float = 1.7, stretch: float = 1.0) -> Plane:
-    """(height, width) cloud-like noise in 0..1 that joins without a seam at its edges.
+    """Make cloud-like noise that joins without a seam at its edges.
 
-    slope: how fast amplitude falls with spatial frequency; clouds lie near 5/3 (Kolmogorov), smaller is rougher.
-    stretch: how much longer than high the structures are.
+    Args:
+        shape: (height, width) in pixels.
+        rng: source of randomness.
+        slope: how fast amplitude falls with spatial frequency; clouds lie near 5/3 (Kolmogorov), smaller is rougher.
+        stretch: how much longer than high the structures are.
+
+    Returns:
+        (height, width) values in 0..1.
     """
     height, width = shape
     spectrum = np.fft.rfft2(rng.standard_normal(shape, dtype=np.float32))

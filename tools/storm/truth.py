@@ -121,10 +121,13 @@ class Timeline:
         return spans
 
     def joined(self, spans: list[Span]) -> list[Span]:
-        """Runs joined over gaps shorter than `GAP_SECONDS`; light too faint to count parts a gap in two.
+        """Join runs over gaps shorter than `GAP_SECONDS`; light too faint to count divides a gap in two.
 
-        Who sees the faint stroke between two others reports one flash, who does not reports two: both are right, and a
-        second report on one flash is no false alarm, but one report on two flashes would be a miss.
+        A detector that sees the faint pulse between two others reports one flash, one that does not reports two: both
+        are right, and a second report of one flash is no false alarm, but one report of two flashes would be a miss.
+
+        Returns:
+            the flashes.
         """
         flashes: list[Span] = []
         for span in spans:

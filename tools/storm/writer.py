@@ -58,9 +58,16 @@ class ClipFormat:
 def write_clip(
     scene: Scene, path: Path, form: ClipFormat | None = None, progress: Callable[[int], None] | None = None
 ) -> Labels:
-    """Write the scene to `path` (the container follows from its ending) and give its labels on the file's own clock.
+    """Write the scene to `path`; the container follows from the file's ending.
 
-    progress: called with the number of each frame written.
+    Args:
+        scene: the scene.
+        path: the file.
+        form: how it is coded; the defaults if omitted.
+        progress: called with the number of each frame written.
+
+    Returns:
+        its labels, on the file's own clock.
 
     Raises:
         WriteError: codec, container or pixel format is unknown or does not fit, or the file cannot be written.
@@ -83,7 +90,10 @@ def write_clip(
 
 
 def stamps_of(path: Path, scene: Scene) -> NDArray[np.float64]:
-    """(frames,) time stamps of the frames in the file; containers round them, and some begin later than 0.
+    """Return the time stamps of the frames in the file; containers round them, and some begin later than 0.
+
+    Returns:
+        (frames,) seconds.
 
     Raises:
         WriteError: the file does not hold every frame of the scene.

@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the page or the markers, and say where they are.
+    """Write the page or the markers, and print their paths.
+
+    Returns:
+        the exit code.
 
     Raises:
         OutputError: there are no results, or nothing can be written.

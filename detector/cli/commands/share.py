@@ -38,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make what is asked for, and say where it is; 1 if nothing could be made.
+    """Write the films or composites asked for, and print their paths.
+
+    Returns:
+        the exit code: 1 if nothing could be made.
 
     Raises:
         OutputError: there are no results, or something cannot be written.

@@ -16,7 +16,7 @@ DEFAULT_RATE = 25.0
 
 
 def write_markers(report: Report, folder: Path, form: str, rate: float | None = None) -> list[Path]:
-    """Write one file of markers for each recording, and return where they are.
+    """Write one file of markers for each recording.
 
     DaVinci Resolve reads an EDL of colour markers, Premiere a table of tab-separated cells with its own column names,
     Kdenlive lines of a time and a comment. Times are in the recording; of cameras, after the first one watched.
@@ -26,6 +26,9 @@ def write_markers(report: Report, folder: Path, form: str, rate: float | None = 
         folder: where the files go.
         form: one of `MARKER_FORMATS`.
         rate: frames per second of the editor's timeline; that of the clips if omitted, else 25.
+
+    Returns:
+        the paths of the files.
 
     Raises:
         OutputError: they cannot be written.

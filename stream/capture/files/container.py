@@ -73,6 +73,9 @@ class Recording:
 def open_recording(source: str | GrowingFile, options: CaptureOptions, number: int | None = None) -> Recording:
     """Open the recording at or in `source` for its video stream of this number, from 1, or the first.
 
+    Returns:
+        the open recording.
+
     Raises:
         OpenError: it is not there, or not video.
     """
@@ -136,10 +139,13 @@ def refuse_odd_sizes(width: int, height: int, shown: str, max_pixels: int) -> No
 def demux_known(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[Any]]":
     """Yield the packets of `streams`, passing over streams that appear only after opening.
 
+    Yields:
+        the packets, in file order.
+
     Raises:
         av.FFmpegError: reading failed.
         OSError: reading failed.
-    """
+    """  # noqa: DOC201 - a generator's bare return
     try:
         yield from container.demux(*streams)
     except IndexError:
@@ -190,9 +196,12 @@ def open_container(
 ) -> InputContainer:
     """Open the container at or in `source`; its decoders use `hardware` where they can.
 
+    Returns:
+        the open container.
+
     Raises:
         OpenError: it is not there, or not video.
-    """
+    """  # noqa: DOC501 - it makes the OpenError
     address = str(source)
     limits = (options.open_seconds, options.open_seconds) if is_url(address) else None
     if isinstance(source, str) and not is_url(source):

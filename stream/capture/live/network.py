@@ -164,6 +164,9 @@ class NetworkConnection(Connection):
     def _open(self, opened: ExitStack, address: str) -> tuple[InputContainer, SocketWatch]:
         """Open `address`: that of the source, or of the relay to it.
 
+        Returns:
+            the open container, and the watch over its sockets.
+
         Raises:
             HTTPUnauthorizedError: the log-in was refused.
             OpenError: it cannot be opened, for any other reason.

@@ -90,9 +90,12 @@ class _Tap:
 
 
 def probe_camera(name: str, address: str, options: CaptureOptions, seconds: float) -> CameraProbe:
-    """Watch a camera for `seconds` after its first frame, and return what was seen; it never raises.
+    """Watch a camera for `seconds` after its first frame; never raise.
 
     A camera that does not answer is given up after its open limit.
+
+    Returns:
+        what was seen.
     """
     probe = CameraProbe(name)
     tap = _Tap(probe)

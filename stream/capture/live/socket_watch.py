@@ -135,7 +135,10 @@ class SocketWatch:
 
 @contextlib.contextmanager
 def _shared(number: int, inode: int) -> Iterator[socket.socket]:
-    """Give FFmpeg's socket inside the block: a duplicate of descriptor `number`, if that still is the same socket.
+    """Give FFmpeg's socket inside the block: a duplicate of descriptor `number`, if that is still the same socket.
+
+    Yields:
+        the duplicate.
 
     Raises:
         OSError: it is closed, or another one by now, or no socket.

@@ -80,12 +80,15 @@ class ArrivalClock:
         self._held_offset: float | None = None
 
     def feed(self, stamp: float, delivered: float, before: float | None) -> ArrivalTime:
-        """Note a packet; return when it was taken.
+        """Add a packet.
 
         Args:
             stamp: its time stamp.
             delivered: when it was given out.
             before: when the one before it was given out, or None.
+
+        Returns:
+            when its frame was taken.
         """
         self.rate.add(delivered)
         came = delivered

@@ -100,7 +100,7 @@ class CaptureClock:
         capture_utc: float | None = None,
         report: SenderReport | None = None,
     ) -> CaptureTime:
-        """Note the packet with time stamp `stamp`; return when it was taken.
+        """Add the packet with time stamp `stamp`.
 
         Args:
             stamp: in seconds.
@@ -109,6 +109,9 @@ class CaptureClock:
             before: when the packet before it was given out, or None.
             capture_utc: when it was taken by the camera's last sender report and the nominal rate of the stamps.
             report: the sender report that came with it, if a new one did.
+
+        Returns:
+            when its frame was taken.
         """
         if self._began is None:
             self._began = delivered

@@ -38,6 +38,9 @@ def monitor_rtp_losses() -> Iterator[RtpLossMonitor]:
     """Give a monitor of the RTP packets that FFmpeg reports as lost in this thread, inside the block.
 
     FFmpeg reports them only in its log: no packet and hardly any frame carries a mark.
+
+    Yields:
+        the monitor.
     """
     raise_log_level(av.logging.WARNING)
     with av.logging.Capture(local=True) as lines:

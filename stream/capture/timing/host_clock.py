@@ -61,6 +61,9 @@ def read_host_clock(*, kernel: bool = True) -> HostClock:
 
     Args:
         kernel: whether the kernel is asked; some containers forbid it.
+
+    Returns:
+        whether the clock is synchronised, and how well.
     """
     asked = _ask_kernel() if kernel else HostClock()
     return _ask_timedatectl() if asked.synchronised is None else asked

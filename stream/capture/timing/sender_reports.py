@@ -129,11 +129,14 @@ class SenderReports:
         self._announced, self._settling, self._strange = report, None, 0
 
     def feed(self, stamp: float, capture_utc: float) -> bool:
-        """Note what the camera says of one packet; return whether a new report was accepted with it.
+        """Note what the camera says of one packet.
 
         Args:
             stamp: of the packet, in seconds.
             capture_utc: when it was taken, by the last report and the nominal rate of the stamps.
+
+        Returns:
+            whether a new report was accepted with it.
         """
         if self._announced is None:
             return False

@@ -26,10 +26,13 @@ class UsualDelay:
         self._last.clear()
 
     def excess(self, came: float, delay: float) -> float:
-        """Note a frame that came at `came` (steady seconds) after `delay`; return by how much that is unusual.
+        """Note a frame that came at `came` (steady seconds) after `delay`.
 
-        That is 0 unless the last frames were all delayed so, and do not catch up: after a stall of the network or of a
-        busy host each comes less late than the one before.
+        The excess is 0 unless the last frames were all delayed as much, and do not catch up: after a stall of the
+        network or of a busy host each frame comes less late than the one before.
+
+        Returns:
+            seconds by which the delay exceeds the usual one.
         """
         if not self._longest or came - self._longest[-1][0] >= _BUCKET_SECONDS:
             self._longest.append((came, delay))

@@ -114,7 +114,10 @@ class Client:
         self._unsent = memoryview(self._greeting[:_OPENING_BYTES])
 
     def read(self) -> int:
-        """Take in what has come, 4096 bytes at most; return how many, 0 if it hung up.
+        """Take in what has come, 4096 bytes at most.
+
+        Returns:
+            how many bytes came; 0 if the client hung up.
 
         Raises:
             OSError: the connection is broken.

@@ -66,6 +66,9 @@ def may_have_gpu(devices: Path = Path("/dev")) -> bool:
 def environment_report() -> EnvironmentReport:
     """Ask a fresh process what is installed; takes seconds.
 
+    Returns:
+        what is installed, and which devices torch can use.
+
     Raises:
         VerifierError: it does not answer.
     """

@@ -37,7 +37,10 @@ def newest_revision(model: str) -> str:
 
 
 def fetch(model: str, revision: str) -> Snapshot:
-    """Download `model` at `revision` (what is not here yet), with a progress bar on stderr.
+    """Download the missing parts of `model` at `revision`, with a progress bar on stderr.
+
+    Returns:
+        the complete snapshot.
 
     Raises:
         VerifierError: it cannot be fetched, or what came is not whole.

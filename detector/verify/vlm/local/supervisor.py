@@ -68,9 +68,10 @@ class ModelSupervisor:
         """Return scores for these clips; if the process is lost over them, a new one is asked once more.
 
         Raises:
-            ModelLost: twice without an answer, or the process is not started yet after repeated failures.
+            ModelLost: no answer in two attempts, or the process is not started yet after repeated failures.
             MemoryError: the batch is too large for the device.
             VerifierError: the model cannot score these clips.
+            ModelNotLoaded: the model could not be loaded, or not in time.
         """
         with self._counting:
             self.asking += 1
@@ -94,6 +95,9 @@ class ModelSupervisor:
 
     def wait_loaded(self) -> Loaded:
         """Wait until the model is ready.
+
+        Returns:
+            what the worker says of the loaded model.
 
         Raises:
             ModelLost: it could not be loaded.

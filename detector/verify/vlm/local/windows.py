@@ -71,9 +71,12 @@ class KeptWindows(nn.Module):
 
 
 def batch_vision_attention(model: nn.Module) -> int:
-    """Put the classes above in the place of the layers of `model`; return how many attention layers there were.
+    """Replace layers of `model` by the classes above.
 
     Only for the attention backend "sdpa", and for calls with images of one size, as VisionPart makes them.
+
+    Returns:
+        how many attention layers were replaced.
     """
     found = 0
     for parent in list(model.modules()):

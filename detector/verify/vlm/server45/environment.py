@@ -104,9 +104,12 @@ class Environment:
             return None
 
     def make(self, added: Sequence[str] = (), *, again: bool = False) -> bool:
-        """Make it if it is not up to date (or `again`); whether there was anything to do.
+        """Build the environment if it is not up to date, or if `again` is set.
 
-        pip's own settings (PIP_INDEX_URL, pip.conf) hold. Its output goes to stderr.
+        pip's own settings (PIP_INDEX_URL, pip.conf) apply. Its output goes to stderr.
+
+        Returns:
+            whether there was anything to do.
 
         Raises:
             VerifierError: the folder is not ours, or venv or pip failed; what they said stands above on stderr.
@@ -156,6 +159,9 @@ class Environment:
 
     def probe(self, modules: Sequence[str] = ()) -> Probe:
         """Ask the environment's own Python what it holds, and which of `modules` it cannot import; takes seconds.
+
+        Returns:
+            what the environment holds.
 
         Raises:
             VerifierError: its Python does not answer, or torch cannot be imported there.

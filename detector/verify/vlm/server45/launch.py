@@ -40,12 +40,20 @@ class Checked:
 
 
 def check(snapshot: Snapshot, environment: Environment, attention: str, record: Path, *, confirm: bool) -> Checked:
-    """Look at the environment, whether the code is trusted, and what it needs; nothing of it runs.
+    """Check the environment, whether the code is trusted, and what it needs; none of the code runs.
 
-    confirm: record the code as trusted if it is not yet and nothing else is in the way.
+    Args:
+        snapshot: the model's files.
+        environment: in which it would run.
+        attention: the attention backend asked for.
+        record: file of the trusted hashes.
+        confirm: record the code as trusted if it is not yet and nothing else is wrong.
+
+    Returns:
+        what was checked, for `serving`.
 
     Raises:
-        VerifierError: one of these does not do; the message says what to try.
+        VerifierError: one of these checks failed; the message says what to try.
     """
     environment.require()
     files = code_files(snapshot.folder)
@@ -71,7 +79,10 @@ def check(snapshot: Snapshot, environment: Environment, attention: str, record: 
 
 
 def run(checked: Checked, config: ServeConfig, stop: threading.Event) -> int:
-    """Serve until the process ends by itself or `stop` is set; return its exit code.
+    """Serve until the process ends by itself or `stop` is set.
+
+    Returns:
+        the exit code of the process.
 
     Raises:
         VerifierError: the code changed since it was checked, or the process cannot be started.
@@ -86,7 +97,13 @@ def run(checked: Checked, config: ServeConfig, stop: threading.Event) -> int:
 def serving(checked: Checked, config: ServeConfig, output: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run the process that serves a staged copy of the snapshot; it ends with the block, or with this process.
 
-    output: where its stdout goes; the first line there is the endpoint, once it answers.
+    Args:
+        checked: what `check` returned.
+        config: how it serves.
+        output: file descriptor for its stdout; the first line there is the endpoint, once it answers.
+
+    Yields:
+        the running process.
 
     Raises:
         VerifierError: the code changed since it was checked, or the process cannot be started.

@@ -149,7 +149,10 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def stage(snapshot: Path, files: CodeFiles, folder: Path) -> Path:
-    """Lay the snapshot out in `folder` so that what was hashed is what runs: code as checked copies, the rest as links.
+    """Copy the snapshot's code to `folder`, checked again, and link the rest, so that only hashed code runs.
+
+    Returns:
+        `folder`.
 
     Raises:
         VerifierError: a file is no longer what was hashed.
