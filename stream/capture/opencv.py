@@ -1,4 +1,4 @@
-"""The one import of OpenCV: without its thread pool, and with a clear message where the machine lacks a library."""
+"""The only import of OpenCV: without its thread pool, and with a clear message if a library is missing."""
 
 from functools import cache
 from typing import Any
