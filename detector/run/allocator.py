@@ -19,7 +19,7 @@ def share_arenas() -> bool:
     """
     if sys.platform != "linux":
         return False
-    with suppress(OSError, AttributeError):  # another C library
+    with suppress(OSError, AttributeError):  # not glibc
         return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS))
     return False
 
