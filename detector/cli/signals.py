@@ -1,4 +1,4 @@
-"""Signals inside a block: Ctrl-C and SIGTERM ask for a clean end, a second one leaves at once; SIGHUP may reload."""
+"""Signals inside a block: Ctrl-C and SIGTERM ask for a clean end, a second one exits at once; SIGHUP may reload."""
 
 import os
 import select
@@ -10,7 +10,7 @@ from threading import Event
 from types import FrameType
 
 _HANG_UP = getattr(signal, "SIGHUP", None)
-"""Missing on Windows."""
+"""None on Windows."""
 _SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _HANG_UP) if number is not None)
 
 
@@ -35,7 +35,7 @@ def stop_on_signals(stop: Event, reload: Event | None = None) -> Iterator[Event]
         if stop.is_set() and number == _HANG_UP:
             return
         if stop.is_set():
-            # Threads may be deep inside FFmpeg or a model: only this leaves without waiting for them.
+            # Threads may be inside FFmpeg or a model: only this exits without waiting for them.
             os._exit(130)
         stop.set()
         _say(b"\nStopping: finishing what is open. Ctrl-C again leaves now.\n")
@@ -50,7 +50,7 @@ def stop_on_signals(stop: Event, reload: Event | None = None) -> Iterator[Event]
 
 
 def _has_terminal() -> bool:
-    """Whether this process has a controlling terminal, which may hang up."""
+    """Return whether this process has a controlling terminal, which may hang up."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -66,7 +66,7 @@ def _write_nowhere(numbers: Sequence[int]) -> None:
 
 
 def _say(words: bytes) -> None:
-    """Write `words` to stderr if that can be done at once; the work must end also where nobody reads them."""
+    """Write `words` to stderr if that does not block, so that the program ends even if nobody reads them."""
     with suppress(OSError):
         _, ready, _ = select.select([], [sys.stderr], [], 0)
         if ready:

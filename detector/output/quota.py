@@ -39,7 +39,7 @@ class _Entry:
 
     Attributes:
         written: time.time() at which they were last written.
-        state: of the flash.
+        state: state of the flash.
         files: paths in the run's folder.
     """
 

@@ -15,7 +15,7 @@ from detector.output.share import ShareOptions, share_composites, share_films, s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which run, and what to make of it."""
+    """Add the run, and what to make of it."""
     parser.add_argument("run_path", type=folder_of, metavar="DIR", help="the folder given as --out to replay or watch")
     parser.add_argument(
         "--best", type=count_of, default=5, metavar="N", help="of so many flashes (default: %(default)s)"
