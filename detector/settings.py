@@ -177,7 +177,7 @@ class MinicpmSettings(Section, frozen=True, kw_only=True):
     picture_side_pixels: Annotated[int, Meta(ge=112, le=1120)] = 448
     """Images are scaled to the area of a square of this side. 224 costs a quarter of 448."""
     threads: Annotated[int, Meta(ge=0, le=256)] = 0
-    """CPU threads of each of the model's workers; 0: half of the cores for all, so that decoding always has the rest."""
+    """CPU threads of each of the model's workers; 0: half of the cores for all, so that decoding has the rest."""
     load_limit_seconds: PositiveSeconds = 600.0
     """A model that is not ready, or a batch that is not answered, within this time is given up: the process is
     restarted and the batch asked once more."""

@@ -190,15 +190,18 @@ class BatchQueue(FairQueue[P]):
     def next_batch(
         self, size: int, largest: int | None = None, idle: Callable[[], bool] = lambda: True
     ) -> list[P] | None:
-        """Wait until `size` requests wait or the oldest has waited long enough, and hold them; None once closed.
+        """Wait until `size` requests wait or the oldest has waited long enough, and hold them.
 
-        Called with `changed` held, which is released while it waits. May be called from several threads.
+        Call it with `changed` held, which is released while it waits; several threads may call it.
 
         Args:
-            size: at which a batch is full.
-            largest: how many it takes at most where more wait; `size` if omitted.
-            idle: whether somebody is free to answer; only a full batch is handed out while nobody is, since a small
-                one would but wait in another place. Called with `changed` held.
+            size: the size of a full batch.
+            largest: the most requests to take if more wait; `size` if omitted.
+            idle: returns whether a worker is free; while none is, only a full batch is returned, since a small one
+                would only wait in another place. It is called with `changed` held.
+
+        Returns:
+            the requests, or None once closed.
         """
         while not self._closed:
             now = time.monotonic()

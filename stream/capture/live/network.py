@@ -170,7 +170,7 @@ class NetworkConnection(Connection):
         Raises:
             HTTPUnauthorizedError: the log-in was refused.
             OpenError: it cannot be opened, for any other reason.
-        """
+        """  # noqa: DOC501 - it makes the OpenError
         options, hardware = _open_options(address, self._options), hardware_of(self._options)
         if address != self._address:
             options |= {"rtsp_transport": "tcp"}
