@@ -1,4 +1,4 @@
-"""What a codec left of each flash: the file against the same scene coded without any flash."""
+"""Measure what a codec leaves of each flash: compare the file with the same scene coded without flashes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,7 +42,7 @@ def levels_left(scene: Scene, coded: Path, form: ClipFormat, flashes: Sequence[F
 
 
 def _block_luma(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """(frames,) seconds and (frames, rows, columns) levels."""
+    """Return (frames,) seconds and (frames, rows, columns) levels."""
     with open_video(path, options=load_settings().capture) as video:
         frames = [(frame.seconds, block_luma(frame)) for frame in video]
     return np.array([seconds for seconds, _ in frames]), np.stack([grid for _, grid in frames])
