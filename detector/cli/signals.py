@@ -18,12 +18,14 @@ _SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _HANG_UP) 
 def stop_on_signals(stop: Event, reload: Event | None = None) -> Iterator[Event]:
     """Set `stop` on the first signal inside the block; leave the process with code 130 on the second.
 
-    A terminal that is closed may send SIGHUP twice, so a second one of these changes nothing; nor does the first under
-    `nohup`. Where there is no terminal that could close, as under systemd, SIGHUP sets `reload` instead, if given.
-    What would be written to a terminal that is gone goes nowhere. The handlers that were there before are given back
-    when the block ends.
+    A closing terminal may send SIGHUP twice, so the second one is ignored; under `nohup` the first is ignored, too.
+    Where there is no terminal, as under systemd, SIGHUP sets `reload` instead, if given. Output to a terminal that is
+    gone is discarded. The previous handlers are restored when the block ends.
+
+    Yields:
+        `stop`.
     """
-    terminal = _has_terminal()  # asked now: one that hangs up is no longer this process's when the signal comes
+    terminal = _has_terminal()  # asked now: when the signal comes, a closed terminal is no longer this process's
     shown = [number for number in (1, 2) if os.isatty(number)]
 
     def handle(number: int, _frame: FrameType | None) -> None:

@@ -25,9 +25,12 @@ def share_arenas() -> bool:
 
 
 def return_freed_memory() -> bool:
-    """Give free pages of the heap back to the system; return whether any were.
+    """Return free pages of the heap to the system, and say whether there were any.
 
-    Otherwise glibc keeps them while something above them is in use, as after a camera with its buffers is gone.
+    Otherwise glibc keeps them while memory above them is in use, as after the end of a camera with its buffers.
+
+    Returns:
+        whether any pages were returned.
     """
     if sys.platform != "linux":
         return False
