@@ -49,8 +49,11 @@ SUFFIX = {"libvpx": ".webm", "mjpeg": ".avi"}
 class Case:
     """One scene to try.
 
-    about: strength, lookalike or codec. label: which look-alike or coding.
-    form: None = frames directly from the scene; otherwise coded, and read as a file.
+    Attributes:
+        plan: the scene.
+        about: strength, lookalike or codec.
+        label: which look-alike or coding.
+        form: None = frames directly from the scene; otherwise coded, and read as a file.
     """
 
     about: str

@@ -24,7 +24,8 @@ from stream import Frame, open_video
 class FlashResult:
     """The result for one made flash; see storm.truth.FlashTruth for its strength.
 
-    levels_left: levels by which 1 % of the blocks still rise in the coded file; None without coding.
+    Attributes:
+        levels_left: levels by which 1 % of the blocks still rise in the coded file; None without coding.
     """
 
     start: float

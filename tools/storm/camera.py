@@ -33,10 +33,11 @@ def levels_of(light: Plane) -> Plane:
 class Camera:
     """The properties of a camera.
 
-    gain: electronic amplification, 1 in daylight, 4 to 16 at night; shot and read noise grow with it.
-    exposure: share of the frame interval during which a row gathers light.
-    readout: share of the frame interval between the first and the last row (rolling shutter); 0 = all rows at once.
-    grain_pixels: distance over which pixels share their noise (demosaicing, denoising), 0 = none.
+    Attributes:
+        gain: electronic amplification, 1 in daylight, 4 to 16 at night; shot and read noise grow with it.
+        exposure: share of the frame interval during which a row gathers light.
+        readout: share of the frame interval between the first and the last row (rolling shutter); 0 = all at once.
+        grain_pixels: distance over which pixels share their noise (demosaicing, denoising), 0 = none.
     """
 
     gain: float

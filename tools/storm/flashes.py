@@ -26,13 +26,17 @@ WHITE_OUT = 8.0
 class FlashPlan:
     """The plan of one flash: its kind, and the values that are not random.
 
-    kind: sheet (cloud lit from inside), bolt (channel with branches), crawler (channel along the cloud base), distant
-        (small, low), pulses (3 to 6 re-strikes, 40 to 400 ms apart), single (light in one frame only), band (a stroke
-        that a rolling shutter cuts in two), afterglow (light that fades over most of a second), dip (the camera's
-        exposure drops after it), whiteout (a stroke that saturates its part of the sky, and 3 to 5 of a twentieth of
-        its light).
-    at: seconds of its first stroke; rise: levels by which its brightest block rises; x, y: centre, 0..1 from top left;
-    size: width of the lit cloud, 1 = as usual for its kind.
+    Attributes:
+        kind: sheet (cloud lit from inside), bolt (channel with branches), crawler (channel along the cloud base),
+            distant (small, low), pulses (3 to 6 re-strikes, 40 to 400 ms apart), single (light in one frame only), band
+            (a stroke that a rolling shutter cuts in two), afterglow (light that fades over most of a second), dip (the
+            camera's exposure drops after it), whiteout (a stroke that saturates its part of the sky, and 3 to 5 of a
+            twentieth of its light).
+        at: seconds of its first stroke.
+        rise: levels by which its brightest block rises.
+        x: centre, share 0..1 from the left.
+        y: centre, share 0..1 from the top.
+        size: width of the lit cloud, 1 = as usual for its kind.
     """
 
     kind: FlashKind

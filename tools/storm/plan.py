@@ -28,12 +28,16 @@ class PlanError(ValueError):
 class Plan:
     """The content of a scene, its length and its camera. The same plan always gives the same frames.
 
-    size: (width, height) in pixels, both even.
-    rate: frames per second.
-    flashes, lookalikes: those without a time are spread over the clip.
-    rain, wind: 0 = none, 1 = heavy rain, fast clouds.
-    camera: None = one that suits the sky, with a rolling shutter if there is a `band` flash.
-    jitter: deviation of time stamps, as a share of the frame interval; drop: share of frames that never arrive.
+    Attributes:
+        size: (width, height) in pixels, both even.
+        rate: frames per second.
+        flashes: those without a time are spread over the clip.
+        lookalikes: those without a time are spread over the clip.
+        rain: 0 = none, 1 = heavy rain.
+        wind: 0 = none, 1 = fast clouds.
+        camera: None = one that suits the sky, with a rolling shutter if there is a `band` flash.
+        jitter: deviation of time stamps, as a share of the frame interval.
+        drop: share of frames that never arrive.
     """
 
     seconds: float = 10.0

@@ -28,9 +28,11 @@ STRENGTH_SHARE = 0.01
 class FrameLight:
     """The light that flashes add to one frame.
 
-    strength: rise in units of the block's noise that at least 1 % of the blocks reach.
-    peak_strength, rise_levels: the best block's rise, in units of noise and in levels.
-    area: share of the blocks that are lit.
+    Attributes:
+        strength: rise in units of the block's noise that at least 1 % of the blocks reach.
+        peak_strength: the best block's rise in units of noise.
+        rise_levels: the best block's rise in levels.
+        area: share of the blocks that are lit.
     """
 
     strength: float

@@ -24,10 +24,13 @@ class WriteError(Exception):
 class ClipFormat:
     """The coding of a clip.
 
-    codec: an encoder of FFmpeg, e.g. libx264, libx265, mpeg4, mjpeg, libvpx, libvpx-vp9, ffv1.
-    crf: constant quality, lower is better; bit_rate: bits per second instead, held constant as in cheap cameras.
-    preset: the encoder's own word for speed against size; None = a fast one if the encoder has presets.
-    pixel_format: None = the encoder's own first choice near YUV 4:2:0. key_seconds: time between key frames.
+    Attributes:
+        codec: an encoder of FFmpeg, e.g. libx264, libx265, mpeg4, mjpeg, libvpx, libvpx-vp9, ffv1.
+        crf: constant quality, lower is better.
+        bit_rate: bits per second instead, held constant as in cheap cameras.
+        preset: the encoder's own word for speed against size; None = a fast one if the encoder has presets.
+        pixel_format: None = the encoder's own first choice near YUV 4:2:0.
+        key_seconds: time between key frames.
     """
 
     codec: str = "libx264"
