@@ -1,10 +1,10 @@
-"""Where the program begins: Ctrl-C ends it without a traceback also while it is being loaded."""
+"""The program's entry point: Ctrl-C ends it without a traceback, also while it is loading."""
 
 import sys
 
 
 def main() -> int:
-    """Run the command line; its exit code."""
+    """Run the command line, and return its exit code."""
     try:
         from detector.cli.main import main as run
 

@@ -1,4 +1,4 @@
-"""The library: frames in, flashes out, in the caller's own thread; nothing is written, published or started."""
+"""The library: frames in, flashes out, in the caller's thread; it writes, publishes and starts nothing."""
 
 import logging
 import math
@@ -30,9 +30,9 @@ _log = logging.getLogger(__name__)
 
 Colour = Literal["bgr", "rgb"]
 
-# Before a second frame says how long one lasts; no flash can begin in the first.
+# Used until a second frame shows how long one lasts; no flash can begin in the first.
 _FIRST_DURATION_SECONDS = 0.04
-_INTERVALS = 5  # the median of so many ignores a frame that was left out
+_INTERVALS = 5  # the median of these is not affected by a missing frame
 
 
 def find_flashes(
@@ -52,12 +52,12 @@ def find_flashes(
         camera: name of the camera in each flash, 1 to 32 of a-z, 0-9 and '-'; made from the file's name if omitted.
         start: when the first frame was taken, with its time zone; the file's creation time, if any, if omitted.
         verifier: judges candidates; the photometric verifier if omitted. It is not closed here.
-        rejected: also yield what the verifier took for no lightning, with `state` "rejected".
+        rejected: also yield flashes that the verifier rejected, with `state` "rejected".
 
     Raises:
         OpenError: the file does not exist or holds no video.
         VideoError: the recording breaks off; flashes before the break were yielded.
-        ValueError: `camera` is no such name, or `start` has no time zone.
+        ValueError: `camera` is not a valid name, or `start` has no time zone.
     """
     if start is not None and start.utcoffset() is None:
         raise ValueError(f"start {start} has no time zone: give it one, e.g. .replace(tzinfo=datetime.UTC)")
@@ -70,7 +70,7 @@ def find_flashes(
 
 
 def _flashes_of(frames: Iterable[Frame], detector: "Detector") -> Iterator[Flash]:
-    """Yield every revision; those before a break come before its error."""
+    """Yield every revision; those before a break come before the error."""
     try:
         for frame in frames:
             yield from detector.push_frame(frame)
@@ -81,9 +81,9 @@ def _flashes_of(frames: Iterable[Frame], detector: "Detector") -> Iterator[Flash
 
 
 class Detector:
-    """Finds the flashes of one camera in the frames that are pushed.
+    """Find the flashes of one camera in pushed frames.
 
-    Everything happens in the caller's thread: a slow verifier makes `push` slow. One detector serves one thread.
+    Everything happens in the caller's thread: a slow verifier makes `push` slow. Use one detector from one thread.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class Detector:
         region: Region | None = None,
         file: str | None = None,
     ) -> None:
-        """Make a detector that has seen nothing yet.
+        """Create a detector without any frames.
 
         Args:
             camera: name of the camera in each flash, 1 to 32 of a-z, 0-9 and '-'.
-            settings: detection settings; the shipped defaults if omitted. Its verifier section is not read.
+            settings: detection settings; the shipped defaults if omitted. The verifier section is not used.
             verifier: judges candidates; the photometric verifier if omitted. It is not closed here.
-            mask: polygons ((x, y), ...) that are not watched, in shares 0..1 of the upright frame.
-            region: (left, top, right, bottom) that alone is watched, in the same shares.
-            file: what `Flash.file` says, if the frames come from a recording.
+            mask: polygons ((x, y), ...) to leave out, in shares 0..1 of the upright frame.
+            region: (left, top, right, bottom) to watch, in the same shares; the whole frame if omitted.
+            file: value of `Flash.file`, if the frames come from a recording.
 
         Raises:
-            ValueError: `camera` is no such name.
+            ValueError: `camera` is not a valid name.
         """
         if not re.fullmatch(NAME_PATTERN, camera):
             raise ValueError(f"camera {camera!r} must be 1 to 32 of a-z, 0-9 and '-'")
@@ -124,22 +124,22 @@ class Detector:
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
 
     def push(self, image: NDArray[Any], seconds: float, colour: Colour | None = None) -> list[Flash]:
-        """Take the next frame as an array; return the flashes that it begins, ends or revises.
+        """Push the next frame as an array.
 
         The array is not copied: do not write to it again. Pass `image.copy()` if its memory is used for the next frame.
 
         Args:
             image: (height, width) luma, 0 = black and 255 = white, or (height, width, 3) colours; uint8, upright.
-            seconds: when it was taken, on a clock of your own that never goes backwards.
-            colour: order of the colours, which must be said: "bgr" (as OpenCV reads) or "rgb"; None for luma.
+            seconds: capture time on your own clock, which must never go backwards.
+            colour: order of the colour channels, "bgr" (as in OpenCV) or "rgb"; None for luma.
 
         Returns:
-            New revisions of flashes, oldest first: `state` is "detected" at the onset and "confirmed", "rejected" or
+            new revisions of flashes, oldest first: `state` is "detected" at the onset and "confirmed", "rejected" or
             "unverified" at the end, under one `id`.
 
         Raises:
-            ValueError: dtype, shape or `colour` do not fit, the shape is not that of the frame before, or `seconds` is
-                not later than those.
+            ValueError: dtype, shape or `colour` do not fit, the shape differs from that of the previous frame, or
+                `seconds` is not later.
         """
         _check_image(image, colour)
         if self._shape not in (None, image.shape):
@@ -166,15 +166,18 @@ class Detector:
         return self.push_frame(frame)
 
     def push_frame(self, frame: Frame) -> list[Flash]:
-        """Take the next frame of `stream.open_video` or `stream.Camera`; return the flashes as `push` does."""
+        """Push the next frame of `stream.open_video` or `stream.Camera`, and return the flashes as `push` does."""
         self._frames += 1
         self._source.push(frame)
         return self._take()
 
     def finish(self) -> list[Flash]:
-        """End what is open, since no frame follows for now; return its last revisions.
+        """End the open flash, since no frame follows for now.
 
-        Frames may be pushed again afterwards, of another size too: they are not compared with those before.
+        Frames may be pushed again afterwards, also of another size: they are not compared with earlier ones.
+
+        Returns:
+            the last revisions of flashes that were open.
         """
         self._source.finish()
         self._epoch += 1
@@ -194,7 +197,7 @@ class Detector:
 
 
 class _InlineQueue:
-    """Has each candidate judged at once, in the thread that asks."""
+    """A queue that judges each candidate at once, in the caller's thread."""
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
@@ -202,7 +205,7 @@ class _InlineQueue:
     def ask(self, candidate: Candidate, answer: VerdictCallback, *, wait: bool = False) -> None:
         """Call `answer` with the verdict before returning."""
         del wait
-        # Here nobody waits for a first answer: one that will be added to is asked for whole.
+        # Here nobody waits for a first answer, so a verdict that will be extended is requested complete.
         verdict = None if asks_always(self._verifier) else verify_inline(self._verifier, candidate)
         if verdict is None:
             name = self._verifier.name
@@ -215,7 +218,7 @@ class _InlineQueue:
 
 
 def _name_of(source: str | Path) -> str:
-    # A name that is not UTF-8 cannot be in an event as it is.
+    # A name that is not UTF-8 cannot be in an event unchanged.
     name = Path(redact(source) if "://" in str(source) else source).name
     return printable(os.fsencode(name).decode(errors="replace"))
 
@@ -236,7 +239,7 @@ def _check_image(image: object, colour: object) -> None:
 
 
 def _luma_of(image: NDArray[Any], colour: Colour) -> NDArray[np.uint8]:
-    """(height, width) luma of BT.601, full range."""
+    """Return (height, width) luma of BT.601, full range."""
     cv2 = load_opencv()
     luma: NDArray[np.uint8] = cv2.cvtColor(
         np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY if colour == "bgr" else cv2.COLOR_RGB2GRAY
@@ -245,7 +248,7 @@ def _luma_of(image: NDArray[Any], colour: Colour) -> NDArray[np.uint8]:
 
 
 def _rgb_of(image: NDArray[Any], colour: Colour, max_side: int | None) -> NDArray[np.uint8]:
-    """(height, width, 3) RGB, scaled down so that no side exceeds `max_side` pixels."""
+    """Return (height, width, 3) RGB, scaled down so that no side exceeds `max_side` pixels."""
     height, width = image.shape[:2]
     scale = 1.0 if max_side is None else max_side / max(height, width)
     if scale < 1.0:

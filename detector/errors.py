@@ -1,8 +1,8 @@
-"""The error tree of this package, at a glance."""
+"""The errors of this package."""
 
 
 class DetectorError(Exception):
-    """Something the user asked for cannot be done; the message names what, the number and what to try.
+    """A request of the user cannot be fulfilled; the message says what failed, the number and what to try.
 
     * DetectorError
         - UsageError          the command line asks for what does not go together, or for nothing
@@ -18,7 +18,7 @@ class DetectorError(Exception):
 
 
 class UsageError(DetectorError):
-    """The command line asks for what does not go together, or for nothing: exit code 2."""
+    """The command line contains a contradiction, or asks for nothing: exit code 2."""
 
 
 class SettingsError(DetectorError):

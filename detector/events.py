@@ -10,13 +10,13 @@ from detector import __version__
 from stream import Clock, Message, Quality, WireMessage
 
 SOFTWARE = f"lightning-detector {__version__}"
-"""What made an event, as it says itself."""
+"""Name and version of the program, for events."""
 
 FLASH_TYPE = "lightning.flash.v1"
-FLASH_TOPIC = "ev.flash."  # the camera's name follows
+FLASH_TOPIC = "ev.flash."  # followed by the camera's name
 FLASH_SCHEMA = "urn:lightning-detector:flash:1"
 EVENT_SCHEMA = "urn:lightning-detector:flash-message:1"
-"""Of a whole message; FLASH_SCHEMA is that of its `data`."""
+"""URN of the schema of a whole message; FLASH_SCHEMA is that of its `data`."""
 
 State = Literal["detected", "confirmed", "rejected", "unverified"]
 
@@ -25,14 +25,14 @@ QUALITY_WORDS: dict[Quality, str] = {
     "decode_error": "damaged data: the decoder refused, concealed or complained of a part of it, or its scan breaks",
     "interrupted": "reading paused in the middle of a frame, which may be half of one",
 }
-"""The words of `Flash.quality` and what happened to the frames."""
+"""The words of `Flash.quality` and their meaning."""
 
 MODEL_EVIDENCE = {
     "log_odds": "log-odds of Yes over No, before calibration",
     "answer_mass": "probability of Yes and No together; little means that the model wanted to say something else",
     "photometric_probability": "with `photometric+minicpm` and `fused`: what the photometric verifier said first",
 }
-"""Evidence keys of a model's verdict and what they are; those of the photometric verifier stand with its clues."""
+"""Evidence keys of a model's verdict and their meaning; those of the photometric verifier are with its clues."""
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Opinion(msgspec.Struct, frozen=True, kw_only=True):
-    """What one of several verifiers says of a candidate."""
+    """The opinion of one of several verifiers about a candidate."""
 
     verifier: Annotated[str, Meta(description="Name of the verifier.")]
     lightning: Annotated[bool | None, Meta(description="As in the verdict; null where it has no answer.")]
@@ -68,7 +68,7 @@ class Opinion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verifier says of a candidate."""
+    """The verdict of a verifier about a candidate."""
 
     lightning: Annotated[
         bool | None, Meta(description="true: lightning; false: not lightning; null: unverified, see `reason`.")
@@ -102,7 +102,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Media(msgspec.Struct, frozen=True, kw_only=True):
-    """Paths of what is kept of a flash to look at, relative to the run's folder; null where there is none."""
+    """Paths of the media of a flash, relative to the run's folder; null if there is none."""
 
     still: Annotated[
         str | None, Meta(description="JPEG of the lit frame that shows most structure, or else of the brightest one.")
@@ -214,7 +214,7 @@ _CHANGE_ALWAYS = ("revision", "latency_ms", "software", "changed")
 
 
 def changed_keys(before: Flash, after: Flash) -> tuple[str, ...]:
-    """Return what `Flash.changed` says of `after`, the revision that follows `before`."""
+    """Return the value of `Flash.changed` for `after`, the revision that follows `before`."""
     return tuple(_differing(before, after))
 
 
@@ -233,11 +233,11 @@ decode_flash_message = msgspec.json.Decoder(FlashMessage).decode
 
 
 def flash_in(message: WireMessage) -> Flash | None:
-    """Return the flash that a message of the feed tells of; None where it tells of something else."""
+    """Return the flash in a message of the feed; None if the message is about something else."""
     return message.data_as(Flash) if message.topic.startswith(FLASH_TOPIC) else None
 
 
-# Said here, and not taken from docstrings, which msgspec's releases cut differently.
+# Descriptions are data here, not docstrings, which msgspec's releases cut differently.
 _TYPES = {
     "Message_Flash_": "One numbered message of a feed (CloudEvents 1.0), as it is journalled, published and printed.",
     "Flash": "The whole current state of one flash; consumers keep the last revision by `id`. Seconds are on the "
@@ -266,7 +266,7 @@ _MESSAGE_FIELDS = {
 
 
 def event_schema() -> dict[str, Any]:
-    """Return the published JSON Schema (2020-12) of one message about a flash, envelope and all."""
+    """Return the published JSON Schema (2020-12) of one message about a flash, including the envelope."""
     schema = msgspec.json.schema(FlashMessage)
     for name, kind in schema["$defs"].items():
         kind["description"] = _TYPES[name]
@@ -274,7 +274,7 @@ def event_schema() -> dict[str, Any]:
             # msgspec's releases order these differently, too.
             field.get("anyOf", []).sort(key=lambda choice: choice.get("type") == "null")
             if field.get("default") == ():
-                field["default"] = []  # as JSON has it
+                field["default"] = []  # a list, as in JSON
     for name, field in schema["$defs"]["Message_Flash_"]["properties"].items():
         field["description"] = _MESSAGE_FIELDS[name]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": EVENT_SCHEMA} | schema

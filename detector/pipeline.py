@@ -18,8 +18,8 @@ from stream import Frame, utc_text
 
 _log = logging.getLogger(__name__)
 
-_JUDGED_INTERVALS = 5  # the median of so many ignores a frame that was left out
-_MOST = 0.5  # of a file's frames so far
+_JUDGED_INTERVALS = 5  # the median of these is not affected by a missing frame
+_MOST = 0.5  # share of a file's frames so far
 _MOSTLY_DAMAGED = "most frames of this file so far are damaged"
 NOTHING_BEFORE = "it was lit in the first frame: nothing is known of the scene before"
 
@@ -27,29 +27,29 @@ VerdictCallback = Callable[[Candidate, Verdict], None]
 
 
 class CandidateSource(Protocol):
-    """Finds candidates in the frames of one source, as detector.prefilter.prefilter.Prefilter does."""
+    """Finds candidates in the frames of one source, like detector.prefilter.prefilter.Prefilter."""
 
     def push(self, frame: Frame) -> list[Candidate]:
         """Return the candidates that open or close with `frame`."""
         ...
 
     def flush(self) -> list[Candidate]:
-        """Return what is still open at the end of the source, closed."""
+        """Return the candidate that is open at the end of the source, closed."""
         ...
 
 
 class VerifierQueue(Protocol):
-    """Takes closed candidates and answers each, at once or later, in any thread."""
+    """Accepts closed candidates and answers each, at once or later, in any thread."""
 
     def ask(self, candidate: Candidate, answer: VerdictCallback, *, wait: bool = False) -> None:
-        """Have `answer(candidate, verdict)` called once, or again when a late verdict follows; files may `wait`."""
+        """Judge a candidate, and call `answer(candidate, verdict)`, again for a late verdict; files may `wait`."""
         ...
 
 
 class FlashRevisions:
-    """The life of one flash under one id: each call publishes its whole state as the next revision.
+    """The revisions of one flash under one id: each call publishes its whole state as the next revision.
 
-    Confirmed and rejected are final. The clip, which is cut after the verdict, follows as a revision of its own.
+    Confirmed and rejected are final. The clip, which is cut after the verdict, follows as a separate revision.
     """
 
     def __init__(self, publish: Callable[[Flash], None], file: str | None, media: FlashMedia | None = None) -> None:
@@ -60,21 +60,21 @@ class FlashRevisions:
         self._lock = threading.Lock()
 
     def keep(self, media: FlashMedia | None) -> None:
-        """Take the media of the flash, which is over."""
+        """Take the media of the finished flash."""
         self._media = media
 
     def detect(self, candidate: Candidate) -> None:
-        """Publish what is known at the onset."""
+        """Publish the state at the onset."""
         with self._lock:
             self._tell(_flash(candidate, None, Media(), self._file))
 
     def judge(self, candidate: Candidate, verdict: Verdict) -> None:
-        """Publish the verdict, with the media that are there by now."""
+        """Publish the verdict, with the media available now."""
         with self._lock:
             media = Media() if self._media is None else self._media.decide(verdict)
             self._tell(_flash(candidate, verdict, media, self._file))
 
-    # What waits for a clip, detector.output.clip_files.ClipTaker
+    # Implements detector.output.clip_files.ClipTaker
 
     @property
     def flash_id(self) -> str:
@@ -83,26 +83,26 @@ class FlashRevisions:
 
     @property
     def onset_seconds(self) -> float:
-        """Its start on the source's clock."""
+        """Its start in seconds on the source's clock."""
         return self._kept.onset_seconds
 
     @property
     def utc_offset(self) -> float | None:
-        """UTC less the source's clock; None where UTC is not known."""
+        """UTC minus the source's clock, in seconds; None if UTC is unknown."""
         return self._kept.utc_offset
 
     @property
     def clip_name(self) -> str:
-        """Path of its clip in the run's folder, without its ending."""
+        """Path of its clip in the run's folder, without file ending."""
         return self._kept.clip_name
 
     @property
     def wants_clip(self) -> bool:
-        """Whether it was not rejected."""
+        """Whether the flash was not rejected."""
         return self._kept.wants_clip
 
     def attach(self, clip: AttachedClip) -> None:
-        """Add the clip, and publish that where the verdict is known."""
+        """Add the clip, and publish it if the verdict is known."""
         with self._lock:
             media = self._kept.attach(clip)
             if media is not None and self._last is not None and media != self._last.media:
@@ -124,15 +124,15 @@ class FlashRevisions:
 
 
 class SourceDetector:
-    """Finds the flashes of one camera or file.
+    """Find the flashes of one camera or file.
 
     Args:
-        prefilter: fresh, for this source alone.
+        prefilter: a new one, for this source alone.
         verifier: the queue of the verifier, shared by all sources.
-        publish: called with every revision, from this thread, the verifier's or the one that writes clips.
-        media: where stills and clips go, or None.
+        publish: called with every revision, from this thread, the verifier's or the clip writer's.
+        media: writes stills and clips, or None.
         clips: cuts the clips of this source, or None.
-        file: what events call the recording; None for a live camera.
+        file: name of the recording in events; None for a live camera.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class SourceDetector:
         self._file = file
         self._frames = 0
         self._damaged = 0
-        self._intervals: list[float] | None = []  # None once they were judged
+        self._intervals: list[float] | None = []  # None after the check
         self._last_seconds: float | None = None
         self._clips = clips
         self._open: dict[str, tuple[FlashRevisions, float]] = {}
@@ -169,7 +169,7 @@ class SourceDetector:
             self._clips.advance(frame, min((start for _, start in self._open.values()), default=None))
 
     def _judge_rate(self, frame: Frame, intervals: list[float]) -> None:
-        """Say once where frames are too far apart to see how suddenly a light comes."""
+        """Log once if frames are too far apart to show how suddenly a light comes."""
         if self._last_seconds is not None:
             intervals.append(frame.seconds - self._last_seconds)
         self._last_seconds = frame.seconds
@@ -186,7 +186,7 @@ class SourceDetector:
             )
 
     def finish(self) -> None:
-        """The source has ended, or is away for now: close what is open, and cut the clips as far as they came."""
+        """Close the open candidate and cut its clips as far as possible, since the source has ended or is away."""
         for candidate in self._prefilter.flush():
             self._take(candidate)
         if self._clips is not None:
@@ -199,11 +199,11 @@ class SourceDetector:
             record.detect(candidate)
             return
         record, _ = self._open.pop(candidate.id, (FlashRevisions(self._publish, self._file), 0.0))
-        # Taken now: the verifier may keep the candidate long after its source has forgotten these frames.
+        # Taken now: the verifier may keep the candidate long after its source has dropped these frames.
         media = None if self._media is None else self._media.take(candidate)
         record.keep(media)
 
-        # A camera's link may lose packets all the time; a file that is mostly damaged holds nothing to compare with.
+        # A camera's link may lose packets all the time; a mostly damaged file has nothing to compare with.
         unsure = self._file is not None and bool(candidate.quality) and self._damaged > _MOST * self._frames
 
         def answer(judged: Candidate, verdict: Verdict) -> None:
@@ -211,26 +211,26 @@ class SourceDetector:
                 verdict = msgspec.structs.replace(verdict, lightning=None, reason=_MOSTLY_DAMAGED)
             record.judge(judged, _as_far_as_known(judged, verdict))
 
-        # A file has time; a live camera never waits for a verifier.
+        # A file can wait; a live camera never waits for a verifier.
         self._verifier.ask(candidate, answer, wait=self._file is not None)
         if media is not None:
-            media.stage()  # many may wait for a slow verifier: their stills would take the memory
+            media.stage()  # to disk: the stills of many waiting candidates would fill the memory
             if self._clips is not None and media.wants_clip:
                 self._clips.add(record, candidate.start_seconds, candidate.end_seconds)
 
 
 def _as_far_as_known(candidate: Candidate, verdict: Verdict) -> Verdict:
-    """Return `verdict`, without a confirmation where the light was on from the first frame: lamps are so too."""
+    """Return `verdict`, but not a confirmation if the light was on from the first frame, like a lamp."""
     if not verdict.lightning or candidate.context.frames_before:
         return verdict
     return msgspec.structs.replace(verdict, lightning=None, reason=NOTHING_BEFORE)
 
 
 def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, file: str | None) -> Flash:
-    """Return what is known of a candidate; its revision is counted by the caller."""
+    """Return the flash for a candidate; the caller counts its revision."""
     onset = candidate.onset
     state: State = "detected" if verdict is None else verdict.state
-    # The frame whose arrival decided this revision: the onset's for `detected`, the last one seen for the rest.
+    # The frame whose arrival decided this revision: the onset's for `detected`, the last frame for the rest.
     decided = onset if verdict is None else (candidate.after or candidate.peak)
     start_utc = None if onset.utc is None else onset.utc + candidate.start_seconds - onset.seconds
     return Flash(

@@ -1,4 +1,4 @@
-"""Secrets in addresses: {NAME} stands for a variable of the environment, so that no secret stands in a command line."""
+"""Secrets in addresses: {NAME} stands for an environment variable, so that no command line contains a secret."""
 
 import os
 import re
@@ -11,13 +11,13 @@ _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def filled(label: str, url: str, environment: Mapping[str, str] | None = None, *, encode_query: bool = False) -> str:
-    """Return `url` with each {NAME} replaced; what stands before the @ is encoded, as a password may hold any sign.
+    """Return `url` with each {NAME} replaced; the part before the @ is encoded, as a password may hold any sign.
 
     Args:
-        label: what the message of an error begins with.
+        label: start of error messages.
         url: the address as written.
-        environment: where the names are looked up; the process's own if omitted.
-        encode_query: encode what stands behind the ? as well.
+        environment: variables for the names; those of the process if omitted.
+        encode_query: also encode the part after the ?.
 
     Raises:
         SettingsError: a variable is not set.
@@ -36,7 +36,7 @@ def filled(label: str, url: str, environment: Mapping[str, str] | None = None, *
 
 
 def secrets_of(urls: Iterable[str], environment: Mapping[str, str] | None = None) -> frozenset[str]:
-    """Return the values that {NAMES} in `urls` stand for, plain and encoded, to be taken out of logs."""
+    """Return the values of the {NAMES} in `urls`, plain and encoded, to remove them from logs."""
     known = os.environ if environment is None else environment
     found = {known.get(match[1], "") for url in urls for match in _VARIABLE.finditer(url)}
     return frozenset(text for secret in found for text in (secret, quote(secret, safe="")) if len(text) > 2)

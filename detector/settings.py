@@ -1,4 +1,4 @@
-"""Typed settings with their defaults, one class per stage; TOML tables laid over them are checked.
+"""Typed settings with their defaults, one class per section; TOML tables that override them are checked.
 
 The text under a field is its comment in configs/default.toml, which tools/default_settings.py writes from this file; a
 field without one shares that of the field above it.
@@ -28,18 +28,18 @@ def packaged_file(name: str) -> Path:
 
 
 DEFAULT_SETTINGS = packaged_file("default.toml")
-"""Lists every setting with its default and its unit; for people, the program does not read it."""
+"""The file with every setting, its default and its unit; for people, the program does not read it."""
 
 NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
-"""Of sites and cameras, as topics and ids allow."""
+"""Names of sites and cameras, as topics and ids allow."""
 
 PositiveSeconds = Annotated[float, Meta(gt=0, le=3600)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 BUILT_IN_VERIFIERS = ("auto", "none", "photometric", "minicpm", "served", "photometric+minicpm", "fused")
 SERVER_VERIFIERS = ("auto", "served", "fused")
-"""Those that ask the model server at `served.endpoint`, if there is one."""
+"""Verifiers that ask the model server at `served.endpoint`, if there is one."""
 VERIFIER_GROUP = "lightning_detector.verifiers"
-"""Entry points of this group in other packages are verifiers: callables that take the Settings."""
+"""Entry points of this group in other packages are verifiers: callables with the Settings as argument."""
 PictureName = Literal["before", "onset", "peak", "after", "difference", "closeup", "composite"]
 _PICTURES: tuple[PictureName, ...] = ("before", "peak", "after", "difference", "closeup")
 
@@ -52,10 +52,10 @@ def installed_verifiers() -> dict[str, "EntryPoint"]:
 
 
 def check_verifier_name(name: str) -> None:
-    """Check that `name` is a verifier that can be asked for.
+    """Check that `name` is a known verifier.
 
     Raises:
-        ValueError: there is none of that name; lists those that are there.
+        ValueError: there is no verifier of that name; the message lists the known ones.
     """
     if name in BUILT_IN_VERIFIERS:
         return
@@ -70,50 +70,50 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class PrefilterSettings(Section, frozen=True, kw_only=True):
-    """When a moment becomes a candidate."""
+    """Thresholds for candidates."""
 
     gap_seconds: Annotated[float, Meta(gt=0, le=10)] = 0.5
     """A flash is over when it has been dark for this long; pulses closer than this belong to one flash."""
     step_seconds: Annotated[float, Meta(gt=0, le=1)] = 0.05
-    """Light is sudden when most of it came within this time (at low frame rates: since the frame before)."""
+    """Light is sudden if most of it came within this time (at low frame rates: since the previous frame)."""
     min_rise_levels: Annotated[float, Meta(gt=0, le=255)] = 3.0
-    """A block is lit when it rises by at least this many levels (of 0..255) over its background, ..."""
+    """A block is lit if it rises by at least this many levels (of 0..255) above its background, ..."""
     noise_factor: Annotated[float, Meta(ge=0, le=100)] = 4.0
     """... by this many times its own noise (standard deviation of the block's mean), ..."""
     swing_factor: Annotated[float, Meta(ge=0, le=100)] = 1.2
-    """... and by this many times the largest change that it made by itself lately (rain, traffic, flickering lamps)."""
+    """... and by this many times its largest recent change without a flash (rain, traffic, flickering lamps)."""
     min_lit_fraction: Fraction = 0.01
-    """At least this share of the watched frame is lit."""
+    """Least share of the watched frame that is lit."""
     min_positivity: Fraction = 0.9
-    """At least this share of all noticeable change is brighter: added light darkens nothing, what moves does."""
+    """Least share of rises in all noticeable changes: motion darkens some places, added light none."""
     min_fine_positivity: Fraction = 0.9
-    """The same seen five times finer, around what lit up; 0.1 less where a tenth of the frame and more lights up."""
+    """The same at five times finer detail, around the lit blocks; 0.1 less if a tenth of the frame lights up."""
     noise_memory_seconds: PositiveSeconds = 3.0
-    """A camera's noise and swing are remembered for about this long."""
+    """A camera's noise and largest recent change are remembered for about this long."""
     warm_up_seconds: Annotated[float, Meta(gt=0, le=60)] = 1.0
     """Thresholds are up to twice as strict for this long after opening, a reconnect or a cut."""
     max_candidate_seconds: PositiveSeconds = 10.0
-    """A candidate is closed after this long; what still flickers then is a new one."""
+    """A candidate is closed after this long; light that continues is a new candidate."""
 
 
 class VerifierSettings(Section, frozen=True, kw_only=True):
-    """Which verifier judges candidates."""
+    """The verifier that judges candidates."""
 
     kind: str = "auto"
-    """auto (fused where there is a model on a GPU or a model server, else photometric), none, photometric, fused,
-    minicpm, served, photometric+minicpm, or a name that another package offers."""
+    """auto (fused if there is a model on a GPU or a model server, else photometric), none, photometric, fused,
+    minicpm, served, photometric+minicpm, or the name of another package's verifier."""
 
     def __post_init__(self) -> None:
         check_verifier_name(self.kind)
 
 
 class PhotometricSettings(Section, frozen=True, kw_only=True):
-    """When light curve and shape alone are enough to call a candidate lightning."""
+    """Thresholds of the photometric verifier."""
 
     threshold: Fraction = 0.5
     """Lightning from this probability on, ..."""
     damaged_threshold: Fraction = 0.8
-    """... and from this one where frames may be damaged (packet loss makes false flashes)."""
+    """... and from this one if frames may be damaged (packet loss makes false flashes)."""
 
 
 class BatcherSettings(Section, frozen=True, kw_only=True):
@@ -124,41 +124,41 @@ class BatcherSettings(Section, frozen=True, kw_only=True):
     candidates or its oldest has waited `batch_wait_ms`."""
     batch_wait_ms: Annotated[float, Meta(ge=0, le=60_000)] = 200.0
     largest_batch: Annotated[int, Meta(ge=0, le=256)] = 0
-    """While many wait, a batch takes up to so many; 0: 32 for a model on a GPU, else no more than `batch_size`."""
+    """While many wait, a batch takes up to this many; 0: 32 for a model on a GPU, else no more than `batch_size`."""
     deadline_seconds: PositiveSeconds = 30.0
     """A live candidate that has waited longer is published as unverified; its late verdict still follows."""
     stuck_seconds: PositiveSeconds = 1800.0
-    """A verifier silent for longer than this inside one call counts as stuck: nobody waits for it any more."""
+    """A verifier that is silent for longer inside one call counts as stuck, and is not waited for any more."""
     waiting_limit: Annotated[int, Meta(ge=1, le=4096)] = 64
-    """So many candidates wait at most. Beyond it files wait, and live cameras' oldest are published as unverified."""
+    """The most waiting candidates. Beyond it files wait, and live cameras' oldest are published as unverified."""
     picture_side_pixels: Annotated[int, Meta(ge=64, le=2048)] = 640
-    """Waiting candidates keep their frames no larger than this, so that waiting costs little memory."""
+    """Largest side of frames kept by waiting candidates, so that they need little memory."""
 
 
 class QuestionSettings(Section, frozen=True, kw_only=True):
     """What a model is shown and asked."""
 
     prompt: str = "shipped"
-    """What a model is shown and asked (minicpm and served). "shipped", or a file of your own in the same form."""
+    """The images and the question for a model (minicpm and served). "shipped", or your own file in the same form."""
     pictures: Annotated[tuple[PictureName, ...], Meta(min_length=1, max_length=7)] = _PICTURES
-    """Any of before, onset, peak, after, difference (peak less before, amplified), closeup (of a small light, in the
-    frame's own resolution), composite (before, peak and after as red, green and blue), in the order shown. One that
-    repeats another is left out."""
+    """Any of before, onset, peak, after, difference (peak minus before, amplified), closeup (of a small light, in the
+    frame's own resolution), composite (before, peak and after as red, green and blue), in the order shown. An image
+    that repeats another is left out."""
     crop: Literal["none", "lit"] = "none"
     """none: whole frames. lit: only the lit region with a margin."""
     temperature: Annotated[float, Meta(gt=0, le=100)] = 1.0
     """probability = 1 / (1 + exp(-(log_odds - bias) / temperature)); `lightning-detector calibrate` fits both."""
     bias: Annotated[float, Meta(ge=-100, le=100)] = 0.0
     calibrated_for: str = ""
-    """What they were fitted for, as `calibrate` prints it; empty: not fitted. Said at start when it does not match."""
+    """What they were fitted for, as `calibrate` prints it; empty: not fitted. A mismatch is logged at start."""
     threshold: Fraction = 0.5
     """Lightning from this probability on."""
     min_answer_mass: Fraction = 0.1
-    """Below this probability of "Yes" or "No" together the model did not answer the question: unverified."""
+    """If "Yes" and "No" together have less probability, the model did not answer the question: unverified."""
 
 
 class MinicpmSettings(Section, frozen=True, kw_only=True):
-    """Which MiniCPM-V runs beside the cameras, and how."""
+    """The local MiniCPM-V model."""
 
     model: Annotated[str, Meta(min_length=1)] = "openbmb/MiniCPM-V-4.6"
     """A model id of configs/models.toml, another id of the same kind, or a folder that holds a snapshot."""
@@ -177,15 +177,15 @@ class MinicpmSettings(Section, frozen=True, kw_only=True):
     picture_side_pixels: Annotated[int, Meta(ge=112, le=1120)] = 448
     """Images are scaled to the area of a square of this side. 224 costs a quarter of 448."""
     threads: Annotated[int, Meta(ge=0, le=256)] = 0
-    """CPU threads of each of the model's workers; 0: half of the cores for all, so that decoding always has the rest."""
+    """CPU threads of each of the model's workers; 0: half of the cores for all, so that decoding has the rest."""
     load_limit_seconds: PositiveSeconds = 600.0
-    """A model that is not ready, or a batch that is not answered, within this time is given up: the process is
-    restarted and the batch asked once more."""
+    """A model that is not ready, or a batch without an answer, is given up after this time: the process is
+    restarted, and the batch is asked once more."""
     answer_limit_seconds: PositiveSeconds = 300.0
 
 
 class Minicpm45Settings(Section, frozen=True, kw_only=True):
-    """How `serve-45` runs MiniCPM-V 4.5, and for whom."""
+    """MiniCPM-V 4.5, as `serve-45` runs it."""
 
     model: Annotated[str, Meta(min_length=1)] = "openbmb/MiniCPM-V-4_5"
     """What `lightning-detector serve-45` serves: a model id of configs/models.toml, or a folder with a snapshot."""
@@ -200,32 +200,32 @@ class Minicpm45Settings(Section, frozen=True, kw_only=True):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto (by the device), fp32, bf16 or fp16. The weights take 18 GB in 16 bit, 35 GB in fp32."""
     attention: Literal["sdpa", "flash_attention_2"] = "sdpa"
-    """sdpa or flash_attention_2; the model's vision part knows no other."""
+    """sdpa or flash_attention_2; the model's vision part supports no other."""
     threads: Annotated[int, Meta(ge=0, le=256)] = 0
     """CPU threads; 0: half of the cores."""
     pack_frames: Annotated[int, Meta(ge=1, le=6)] = 1
     """Images that share 64 tokens, 1 to 6. Packing saves tokens of the language model (14 GFLOP each), not work on
-    the images (1050 GFLOP each): 4 single images cost about 9.3 TFLOP, 6 packed by 3 about 9.5. A pack is a loss of
-    detail, and packed questions of a batch share only the language model's pass."""
+    the images (1050 GFLOP each): 4 single images cost about 9.3 TFLOP, 6 packed by 3 about 9.5. Packs lose detail,
+    and packed questions of a batch share only the language model's pass."""
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
-    """Where it answers. Any other address than loopback needs a key."""
+    """Address of the server. Any other address than loopback needs a key."""
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8045
     key_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "LIGHTNING_MODEL_KEY"
-    """Environment variable with the key that requests must carry; no key is asked for if it is empty."""
+    """Environment variable with the key that requests must contain; no key is required if it is empty."""
     batch_size: Annotated[int, Meta(ge=1, le=64)] = 4
     """Questions scored together; a batch waits this long to fill."""
     batch_wait_ms: Annotated[float, Meta(ge=0, le=10_000)] = 20.0
     waiting_limit: Annotated[int, Meta(ge=1, le=1024)] = 32
-    """Questions that may wait; further ones are refused with 503 and come again later."""
+    """Questions that may wait; further ones are refused with 503, and clients retry later."""
     request_limit_mb: Annotated[float, Meta(gt=0, le=1000)] = 16.0
     """The largest request and the most images in one."""
     pictures_limit: Annotated[int, Meta(ge=1, le=64)] = 16
     answer_limit_seconds: PositiveSeconds = 120.0
-    """A question that is not answered within this time is given up with 504."""
+    """A question without an answer within this time is given up with 504."""
 
 
 class ServedSettings(Section, frozen=True, kw_only=True):
-    """The model server that is asked with `served`."""
+    """The model server of `served`."""
 
     endpoint: str = ""
     """Base URL of a server that speaks the OpenAI chat protocol, e.g. http://127.0.0.1:8000/v1; several with a comma
@@ -233,23 +233,23 @@ class ServedSettings(Section, frozen=True, kw_only=True):
     model: str = ""
     """The model's name there; empty: the first that the server lists."""
     key_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "LIGHTNING_MODEL_KEY"
-    """Environment variable that holds the server's key, if it wants one."""
+    """Environment variable with the server's key, if it needs one."""
     concurrency: Annotated[int, Meta(ge=1, le=64)] = 4
     """Requests at the same time, to each server."""
     timeout_seconds: PositiveSeconds = 60.0
-    """One request may take this long, its whole answer included; failed ones are tried again so often."""
+    """Time limit of one request, including its whole answer; failed requests are retried this often."""
     retries: Annotated[int, Meta(ge=0, le=10)] = 3
     answer_limit_mb: Annotated[float, Meta(gt=0, le=100)] = 1.0
-    """An answer larger than this (10^6 bytes) is not read; a usual one has some kilobytes."""
+    """A larger answer (10^6 bytes) is not read; a usual one has some kilobytes."""
     extra_json: str = '{"chat_template_kwargs": {"enable_thinking": false}}'
     """A JSON object added to every request."""
 
 
 class CascadeSettings(Section, frozen=True, kw_only=True):
-    """Between which photometric probabilities a candidate is doubtful and goes on to the model."""
+    """The photometric probabilities between which a candidate is doubtful and is passed to the model."""
 
     reject_below: Fraction = 0.1
-    """photometric+minicpm: probabilities below or above these are clear; only those between go to the model. fused:
+    """photometric+minicpm: candidates below or above these are clear; only those between go to the model. fused:
     those below or above are published at once."""
     confirm_above: Fraction = 0.9
 
@@ -259,7 +259,7 @@ class CascadeSettings(Section, frozen=True, kw_only=True):
 
 
 class FusedSettings(Section, frozen=True, kw_only=True):
-    """How `fused` adds the log-odds of the photometric verifier and of the model."""
+    """The weights with which `fused` adds the log-odds of the photometric verifier and of the model."""
 
     photometric_weight: Annotated[float, Meta(ge=0, le=100)] = 1.0
     """log-odds = photometric_weight * photometric log-odds + model_weight * the model's + bias; `lightning-detector
@@ -267,35 +267,35 @@ class FusedSettings(Section, frozen=True, kw_only=True):
     model_weight: Annotated[float, Meta(ge=0, le=100)] = 1.0
     bias: Annotated[float, Meta(ge=-100, le=100)] = 0.0
     calibrated_for: str = ""
-    """What they were fitted for, as `calibrate` prints it. Where it does not match, the photometric verifier decides
-    where it is sure and the model decides the rest."""
+    """What they were fitted for, as `calibrate` prints it. If it does not match, the photometric verifier decides
+    candidates of which it is sure, and the model decides the rest."""
     threshold: Fraction = 0.5
-    """Lightning from this probability on, where both decide."""
+    """Lightning from this probability on, if both decide."""
 
 
 class EvidenceSettings(Section, frozen=True, kw_only=True):
-    """What is kept of each flash in a run's folder."""
+    """The media of each flash in a run's folder."""
 
     clips: bool = True
-    """With --out: whether clips of flashes are kept, from so long before a flash, or from the key frame before that, to
-    so long after it, with their sound. They are copied as they came, or re-encoded where no browser would play them;
+    """With --out: whether clips of flashes are kept, from this long before a flash, or from the key frame before that,
+    to this long after it, with their sound. They are copied unchanged, or re-encoded if no browser would play them;
     flashes whose clips would overlap share one."""
     before_seconds: Annotated[float, Meta(ge=0, le=60)] = 2.0
     after_seconds: Annotated[float, Meta(ge=0, le=60)] = 2.0
     keep_days: Annotated[float, Meta(ge=0, le=36_500)] = 0.0
-    """Stills and clips written longer ago are removed; 0: they are kept for ever. Beyond this size (10^6 bytes; 0: no
-    bound) the oldest go first, of unverified flashes before confirmed ones; the newest always stays."""
+    """Stills and clips written longer ago are removed; 0: they are kept forever. Beyond this size (10^6 bytes; 0: no
+    limit) the oldest are removed first, of unverified flashes before confirmed ones; the newest always stays."""
     keep_megabytes: Annotated[float, Meta(ge=0, le=1e9)] = 20_000.0
 
 
 class SiteSettings(Section, frozen=True, kw_only=True):
-    """Where the cameras are; the site's name is feed.site."""
+    """The place of the cameras; the site's name is feed.site."""
 
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
-    """Degrees north and east (negative: south and west); stills hold them. Without them a still has no place."""
+    """Degrees north and east (negative: south and west), for the EXIF data of stills; without them none is written."""
     longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
     timezone: str = ""
-    """Local times are of this zone, e.g. "Europe/Vienna"; empty: this computer's."""
+    """Time zone of local times, e.g. "Europe/Vienna"; empty: this computer's."""
 
     def __post_init__(self) -> None:
         if (self.latitude is None) != (self.longitude is None):
@@ -308,58 +308,58 @@ class SiteSettings(Section, frozen=True, kw_only=True):
 
 
 class FeedSettings(Section, frozen=True, kw_only=True):
-    """How events are published."""
+    """Publication of events."""
 
     site: Annotated[str, Meta(pattern=NAME_PATTERN)] = "site"
     """This site's name, in every message's `source`."""
     heartbeat_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     """Seconds between heartbeats."""
     endpoint: Annotated[str, Meta(pattern=r"^tcp://[^\s]+:[0-9]+$")] = "tcp://127.0.0.1:5556"
-    """Where `watch` publishes unless --publish says otherwise; history takes the port one up."""
+    """Address on which `watch` publishes unless --publish is given; history takes the port one up."""
     journal: str = ""
-    """File that keeps the messages; empty: the last 64 MB (10^6 bytes) in memory, which a crash or a restart loses."""
+    """File that keeps the messages; empty: the last 64 MB (10^6 bytes) are kept in memory, and lost on a restart."""
     keep_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
-    """Messages older than this, or beyond this size of the journal (10^6 bytes), are forgotten, oldest first."""
+    """Messages that are older, or beyond this size of the journal (10^6 bytes), are deleted, oldest first."""
     keep_megabytes: Annotated[float, Meta(ge=1, le=1_000_000)] = 1000.0
     keys: str = ""
-    """Folder with the keys (`lightning-detector keys`); empty: any program of this machine may subscribe."""
+    """Folder with the keys (`lightning-detector keys`); empty: any program on this machine may subscribe."""
     send_queue_messages: Annotated[int, Meta(ge=10, le=100_000)] = 1000
-    """So many messages wait for one slow subscriber; what goes beyond it fetches from the history."""
+    """Messages that may wait for one slow subscriber; it fetches further ones from the history."""
     requests_per_second: Annotated[float, Meta(ge=1, le=10_000)] = 50.0
-    """What one client may ask of the history on average, twice that at once."""
+    """Average rate of one client's requests to the history; twice as many at once."""
     max_connections: Annotated[int, Meta(ge=10, le=10_000)] = 500
-    """So many connections are open at once, on both ports together (a subscriber has two); then the address or key with
+    """Most open connections, on both ports together (a subscriber has two); beyond it the address or key with
     most of them loses the one that was silent longest."""
     farewell_seconds: Annotated[float, Meta(ge=0, le=60)] = 1.0
-    """When a run ends, its history is still served for this long, so that subscribers miss nothing."""
+    """After the end of a run its history is still served for this long, so that subscribers miss nothing."""
 
 
 class StormSettings(Section, frozen=True, kw_only=True):
-    """When a storm begins and ends."""
+    """The begin and the end of a storm."""
 
     begin_count: Annotated[int, Meta(ge=1, le=1000)] = 2
-    """A storm begins with so many confirmed flashes, one seen by several cameras counted once, ..."""
+    """A storm begins with this many confirmed flashes, one seen by several cameras counted once, ..."""
     begin_minutes: Annotated[float, Meta(gt=0, le=1440)] = 10.0
     """... within this time, ..."""
     quiet_minutes: Annotated[float, Meta(gt=0, le=1440)] = 30.0
     """... and ends this long after its last flash."""
     count_unverified: bool = False
-    """Whether flashes that nobody could judge count too."""
+    """Whether unverified flashes count, too."""
 
 
 class PageSettings(Section, frozen=True, kw_only=True):
     """The live page."""
 
     listen: Annotated[str, Meta(pattern=r"^\S+:[0-9]{1,5}$")] = "127.0.0.1:8046"
-    """Where `page` and `watch --page` answer browsers. Any other address than loopback needs a token."""
+    """Address on which `page` and `watch --page` serve browsers. Any other address than loopback needs a token."""
     token_variable: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "LIGHTNING_PAGE_TOKEN"  # noqa: S105 - a name
-    """Environment variable with the token that browsers and scrapers must show; none is asked for if it is empty."""
+    """Environment variable with the token that browsers and scrapers must present; none is required if it is empty."""
     hosts: tuple[str, ...] = ()
-    """Further names under which the page may be asked for, e.g. of a proxy; IP addresses and localhost always may."""
+    """Further host names of the page, e.g. of a proxy; IP addresses and localhost are always allowed."""
     key: str = ""
     """Client key file with which the page of `watch --page` reads a feed that has keys."""
     snapshot_seconds: Annotated[float, Meta(ge=0, le=3600)] = 4.0
-    """With --out, `watch` writes a small image of each camera into the run's folder so often; 0: never."""
+    """With --out, `watch` writes a small image of each camera into the run's folder at this interval; 0: never."""
     snapshot_side_pixels: Annotated[int, Meta(ge=64, le=1920)] = 480
     """The longer side of these images."""
 
@@ -368,15 +368,15 @@ class MqttSettings(Section, frozen=True, kw_only=True):
     """The MQTT bridge."""
 
     prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = "lightning"
-    """What every topic of `mqtt` begins with."""
+    """Start of every topic of `mqtt`."""
     discovery_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = "homeassistant"
-    """Where Home Assistant looks for devices; its own setting of that name must be the same."""
+    """Topic under which Home Assistant looks for devices; its own setting of that name must be equal."""
     version: Literal["5", "3.1.1"] = "5"
-    """Version of MQTT; 5 tells when the broker refuses a message, 3.1.1 is for brokers that know no other."""
+    """Version of MQTT; with 5 the broker reports refused messages, 3.1.1 is for brokers that support no other."""
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """Everything that can be set."""
+    """All settings."""
 
     capture: CaptureOptions = CaptureOptions()
     prefilter: PrefilterSettings = PrefilterSettings()
@@ -401,7 +401,7 @@ def read_table(path: Path) -> dict[str, Any]:
     """Return the TOML file at `path` as a table.
 
     Raises:
-        SettingsError: it cannot be read or is not TOML.
+        SettingsError: the file cannot be read or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -431,10 +431,10 @@ def parse_override(text: str) -> dict[str, Any]:
 
 
 def load_settings(tables: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> Settings:
-    """Return the defaults with each of `tables` (where it came from, its content) laid over them, in order.
+    """Return the defaults, overridden by each of `tables` (its source, its content) in order.
 
     Raises:
-        SettingsError: a key is unknown or a value is wrong; names the source, the key, the value and what is allowed.
+        SettingsError: a key is unknown or a value is wrong; the message names source, key, value and what is allowed.
     """
     settings = Settings()
     merged: Mapping[str, Any] = msgspec.to_builtins(settings)
@@ -465,12 +465,12 @@ def checked_settings(origin: str, table: Mapping[str, Any]) -> Settings:
 
 
 def in_words(complaint: str) -> str:
-    """Return a complaint of msgspec without the pattern of a name."""
+    """Return an error message of msgspec without the pattern of a name."""
     return complaint.replace(f"`str` matching regex '{NAME_PATTERN}'", "1 to 32 of a-z, 0-9 and '-'")
 
 
 def _explain(message: str, table: Mapping[str, Any]) -> str:
-    """Return the complaint of msgspec, with the key as users write it and the value they gave."""
+    """Return the error message of msgspec, with the key as users write it and the given value."""
     what, _, where = in_words(message).partition(" - at `$")
     path = where.strip("`.")
     unknown = re.search(r"unknown field `(.+?)`", what)

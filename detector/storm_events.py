@@ -1,4 +1,4 @@
-"""Events about storms and groups: their types and what they say."""
+"""Events about storms and groups: their types and their data."""
 
 from typing import Annotated, Literal
 
@@ -8,17 +8,17 @@ from msgspec import Meta
 from detector.events import SOFTWARE
 
 STORM_TYPE = "lightning.storm.v1"
-STORM_TOPIC = "ev.storm."  # the site's name follows
+STORM_TOPIC = "ev.storm."  # followed by the site's name
 STORM_SCHEMA = "urn:lightning-detector:storm:1"
 GROUP_TYPE = "lightning.group.v1"
-GROUP_TOPIC = "ev.group."  # the site's name follows
+GROUP_TOPIC = "ev.group."  # followed by the site's name
 GROUP_SCHEMA = "urn:lightning-detector:group:1"
 
 Trend = Literal["rising", "steady", "falling", "unknown"]
 
 
 class StrongestFlash(msgspec.Struct, frozen=True, kw_only=True):
-    """The flash of a storm that rose most, as the cameras saw it: it need not be the nearest."""
+    """The flash of a storm with the largest rise in a camera, which need not be the nearest."""
 
     flash: Annotated[str, Meta(description="Its id.")]
     camera: Annotated[str, Meta(description="The camera that saw it.")]
@@ -28,7 +28,7 @@ class StrongestFlash(msgspec.Struct, frozen=True, kw_only=True):
 class Storm(msgspec.Struct, frozen=True, kw_only=True):
     """The whole current state of one storm; consumers keep the last revision by `id`.
 
-    Made from light alone: it tells no distance, and is not a safety device.
+    It is made from light alone: it gives no distance, and is not a safety device.
     """
 
     id: Annotated[str, Meta(description="Name of the storm; the same in all its revisions.")]

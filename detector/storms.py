@@ -16,12 +16,12 @@ from stream import utc_text
 UPDATE_SECONDS = 60.0
 """A storm is `updated` at most this often, in event time."""
 LATE_SECONDS = 60.0
-"""Live, a storm ends this long after its all-clear: a flash of 10 s whose verdict waits 30 s would reopen it."""
+"""A live storm stays open this long after its all-clear: a flash of 10 s with a verdict after 30 s would reopen it."""
 RATE_SECONDS = 300.0
-"""The rate is that of this long up to the last flash; its trend compares with as long before."""
+"""The rate covers this time up to the last flash; its trend compares with the same time before."""
 GROUP_BOUND_MS = 500.0
-"""Times with a larger bound join no group: with 5 flashes a minute one in six would agree by chance."""
-_LONGEST_SECONDS = 12.0  # of a flash, and its bounds: no other one can reach farther
+"""Times with a larger bound join no group: at 5 flashes a minute one in six would agree by chance."""
+_LONGEST_SECONDS = 12.0  # longest flash with its time bounds: no other one can overlap from farther away
 _GROUP_CLOCKS = ("rtcp", "arrival")
 
 
@@ -35,7 +35,7 @@ class _Entry(NamedTuple):
 
 
 class _Light(NamedTuple):
-    """One confirmed flash with a bounded UTC, as groups compare it; pulses are (begin, end) in UTC seconds."""
+    """One confirmed flash with a bounded UTC, for comparison in groups; pulses are (begin, end) in UTC seconds."""
 
     member: GroupMember
     seconds: float
@@ -44,7 +44,7 @@ class _Light(NamedTuple):
 
 @dataclass
 class _Known:
-    """A storm as it was published last, and when; `members` are its flashes now, `last` the time of the last."""
+    """A storm as last published, and when; `members` are its current flashes, `last` is the time of the last one."""
 
     storm: Storm
     at: float
@@ -57,11 +57,11 @@ Told = Storm | Group
 
 
 class StormFold:
-    """Folds revisions of flashes, in the order of their journal, into storms and groups.
+    """Fold revisions of flashes, in the order of their journal, into storms and groups.
 
     Args:
-        settings: when a storm begins and ends.
-        site: whose storms they are.
+        settings: rules for the begin and end of a storm.
+        site: the site of the storms.
     """
 
     def __init__(self, settings: StormSettings, site: str) -> None:
@@ -72,18 +72,18 @@ class StormFold:
         self._entries: dict[str, tuple[str, _Entry]] = {}
         self._storms: dict[str, list[_Known]] = {}
         self._now: dict[str, float] = {}
-        self._dormant: dict[str, Storm] = {}  # of the journal, by flashes that a replay which goes on will find again
+        self._dormant: dict[str, Storm] = {}  # storms of the journal, by flashes that a resumed replay will find again
         self._groups: dict[str, Group] = {}
         self._group_of: dict[str, str] = {}
         self._lights: list[tuple[float, str]] = []
         self._light: dict[str, _Light] = {}
 
     def take(self, flash: Flash, site: str | None = None) -> list[Told]:
-        """Return what a revision of a flash makes new, to be published after it.
+        """Return the storms and groups that a revision of a flash changes, to be published after it.
 
         Args:
             flash: the revision.
-            site: whose camera saw it, where that is another site than this one.
+            site: the site of its camera, if that is not this one.
         """
         told: list[Told] = list(self._join_group(flash, site or self._site))
         line, entry = _timeline(flash), _entry(flash)
@@ -96,7 +96,7 @@ class StormFold:
             self._entries[flash.id] = (line, entry)
             self._now[line] = max(self._now.get(line, entry.seconds), entry.seconds)
             if known == (line, entry) and not told:
-                return told  # a revision that adds media or opinions
+                return told  # a revision that only adds media or opinions
             if known is None and entries[-1] is entry and self._goes_on(line, entry):
                 return [*told, *self._due(line)]
         elif known is None and not told:
@@ -111,30 +111,33 @@ class StormFold:
         return [*told, *self._due(line)]
 
     def advance(self, utc: float) -> list[Told]:
-        """Return what is due at this UTC although no flash came: storms that are over, counts that waited."""
+        """Return the changes that are due at this UTC without a flash: storms that ended, counts that waited."""
         if "" not in self._storms:
             return []
         self._now[""] = max(self._now.get("", utc), utc)
         return self._due("", late=LATE_SECONDS)
 
     def finish(self) -> list[Told]:
-        """Return what is left to tell at the end of all recordings: every storm has ended."""
+        """Return the last changes at the end of all recordings: every storm has ended."""
         return [one for line in sorted(self._storms) for one in self._due(line, final=True)]
 
     def restore(
         self, flashes: Iterable[tuple[Flash, str]], storms: Iterable[Storm], groups: Iterable[Group]
     ) -> list[Told]:
-        """Take up what a journal holds, and return what a killed run had still to tell of it.
+        """Continue from what a journal holds.
 
         Args:
-            flashes: every revision, in order, and whose camera saw it.
+            flashes: every revision, in order, and the site of its camera.
             storms: every revision, in order.
             groups: every revision, in order.
+
+        Returns:
+            the storms and groups that a killed run had not published yet.
         """
         due: list[Told] = []
         for flash, site in flashes:
             due = self.take(flash, site)
-        # Flash and group are queued together, so only those of the very last flash can be missing.
+        # Flash and group are queued together, so only groups of the very last flash can be missing.
         told = {one.id: one.revision for one in groups}
         missing: list[Told] = [one for one in due if isinstance(one, Group) and told.get(one.id, 0) < one.revision]
         last = {storm.id: storm for storm in storms}
@@ -183,7 +186,7 @@ class StormFold:
         return self._now[line] if found is None else found[1].seconds
 
     def _goes_on(self, line: str, entry: _Entry) -> bool:
-        """Add the newest flash to the storm that is on, if there is one: nothing before it can change then."""
+        """Add the newest flash to the current storm, if there is one, since nothing earlier can change then."""
         entries = self._lines[line]
         if len(entries) < 2 or entry.seconds - entries[-2].seconds > self._quiet:
             return False
@@ -197,7 +200,7 @@ class StormFold:
     # Storms ---------------------------------------------------------------------------------------------------------
 
     def _review(self, line: str, at: float) -> Iterator[Storm]:
-        """Compare the storms around a moment with those that are known; tell of new ones and of those that go."""
+        """Compare the storms around a time with the known ones, and yield new, changed and removed ones."""
         found = list(self._sessions(self._around(line, at)))
         known = self._storms.setdefault(line, [])
         taken: list[_Known] = []
@@ -225,7 +228,7 @@ class StormFold:
                 )
         around = {entry.id for entry in self._around(line, at)}
         for one in [one for one in known if one not in taken]:
-            if one.members & around or one.members.isdisjoint(self._entries):  # verdicts took away what it began with
+            if one.members & around or one.members.isdisjoint(self._entries):  # verdicts removed its first flashes
                 known.remove(one)
                 yield msgspec.structs.replace(one.storm, state="ended", revision=one.storm.revision + 1, flash_count=0)
 
@@ -250,7 +253,7 @@ class StormFold:
         return told
 
     def _around(self, line: str, at: float) -> list[_Entry]:
-        """Return the flashes that hang together with a moment by gaps no longer than `quiet_minutes`."""
+        """Return the flashes connected with a time by gaps no longer than `quiet_minutes`."""
         entries = self._lines.get(line, [])
         begin = bisect_left(entries, at, key=lambda one: one.seconds)
         end = bisect_right(entries, at, key=lambda one: one.seconds)
@@ -265,7 +268,7 @@ class StormFold:
         return entries[begin:end]
 
     def _sessions(self, entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
-        """Yield the storms in a stretch of flashes: from the first that has enough others within reach."""
+        """Yield the storms in a series of flashes, each from its first flash with enough others within reach."""
         run: list[_Entry] = []
         for entry in [*entries, None]:
             if entry is not None and (not run or entry.seconds - run[-1].seconds <= self._quiet):
@@ -277,7 +280,7 @@ class StormFold:
             run = [] if entry is None else [entry]
 
     def _begin(self, run: Sequence[_Entry]) -> int | None:
-        """Return which flash a storm begins with; several cameras' views of one flash count once."""
+        """Return the index of the first flash of a storm; several cameras' views of one flash count once."""
         strikes: dict[str, int] = {}
         for number, entry in enumerate(run):
             strikes.setdefault(self._strike(entry.id), number)
@@ -324,7 +327,7 @@ class StormFold:
     # Groups ---------------------------------------------------------------------------------------------------------
 
     def _join_group(self, flash: Flash, site: str) -> Iterator[Group]:
-        """Join a flash that is newly confirmed with the nearest one, or group, of other cameras that agrees."""
+        """Join a newly confirmed flash with the nearest flash or group of other cameras that agrees."""
         light = _light(flash, site)
         if light is None or flash.id in self._light:
             return
@@ -355,7 +358,7 @@ class StormFold:
 
 
 def _timeline(flash: Flash) -> str:
-    """Return where its time is comparable: "" where UTC is known, else its own recording."""
+    """Return the timeline of its time: "" if UTC is known, else its own recording."""
     return "" if flash.start_utc is not None else flash.file or flash.camera
 
 
@@ -379,7 +382,7 @@ def _light(flash: Flash, site: str) -> _Light | None:
 
 
 def _agree(one: _Light, other: _Light) -> bool:
-    """Return whether two cameras may have seen one light: one may miss the first pulses, but never their time."""
+    """Return whether two cameras may have seen one flash: one may miss the first pulses, but the times must agree."""
     if (one.member.site, one.member.camera) == (other.member.site, other.member.camera):
         return False
     bound = (one.member.bound_ms + other.member.bound_ms) / 1000
@@ -391,7 +394,7 @@ def _agree(one: _Light, other: _Light) -> bool:
 
 
 def _rate(times: Sequence[float]) -> tuple[float, Trend]:
-    """Return flashes a minute up to the last one, and whether that is more or less than before, beyond chance."""
+    """Return flashes per minute up to the last one, and whether that is significantly more or less than before."""
     last = times[-1]
     recent = sum(last - one < RATE_SECONDS for one in times)
     before = sum(RATE_SECONDS <= last - one < 2 * RATE_SECONDS for one in times)
@@ -404,7 +407,7 @@ def _rate(times: Sequence[float]) -> tuple[float, Trend]:
 
 
 def _content(storm: Storm) -> Storm:
-    """Return a storm without what differs in each message."""
+    """Return a storm without the values that differ in each message."""
     state = "ended" if storm.state == "ended" else "updated"
     return msgspec.structs.replace(storm, state=state, revision=0)
 

@@ -1,4 +1,4 @@
-"""The error tree of this package.
+"""The errors of this package.
 
 * StreamError
     - OpenError           the address is wrong, refused, or not video
@@ -9,14 +9,14 @@
 
 
 class StreamError(Exception):
-    """Reading a source or moving a message failed; the message names who, what, the number and what to try."""
+    """Reading a source or moving a message failed; the text says where, what failed, the number, and what to try."""
 
 
 class OpenError(StreamError):
     """The address is wrong, refused, or not video.
 
     Attributes:
-        permanent: whether trying again soon cannot help.
+        permanent: whether a retry without a change by a person cannot help.
     """
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:

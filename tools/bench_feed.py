@@ -19,7 +19,7 @@ from feed_bench.kills import KillResult, measure_kills
 
 
 def main() -> int:
-    """Run one measurement, print its figures, and return 1 if what must hold did not."""
+    """Run one measurement, print its figures, and return 1 if a requirement did not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = parser.add_subparsers(dest="mode", required=True)
     kills = modes.add_parser("kills", help="kill publisher and subscriber at random; count what is lost and doubled")

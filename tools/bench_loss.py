@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What links that lose packets cost: a made storm through proxies, in three encodings, over TCP and UDP.
+"""Measure the effect of packet loss: a made storm through proxies, in three encodings, over TCP and UDP.
 
 Twelve cameras watch at once: every encoding and transport, once with 1 % of the RTP packets lost at random and once in
-bursts of 150. Printed for each: minutes, share of marked pictures, flashes shown, confirmed, published as unverified,
-neither, and made up. Exit code 1 when one was made up.
+bursts of 150. Printed for each: minutes, share of marked frames, flashes shown, confirmed, published as unverified,
+neither, and invented. Exit code 1 if one was invented.
 """
 
 import argparse
@@ -33,9 +33,9 @@ KINDS = {"1 % lost": RANDOM, "bursts of 150": BURSTS}
 
 
 def main() -> int:
-    """Read the command line, run, and give the exit code."""
+    """Read the command line, run, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    # The clip comes again after 24 s; a light that comes five times in time would be a lamp.
+    # The clip repeats after 24 s; a light that repeats five times would be a lamp.
     parser.add_argument("--seconds", type=float, default=80.0, help="how long all watch (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="what chance decides (default %(default)s)")
     arguments = parser.parse_args()
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def make_links(folder: Path, settings: Settings, seed: int, stack: ExitStack) -> list[Link]:
-    """The twelve links, their servers running."""
+    """Return the twelve links, with their servers running."""
     made, spans = storm(folder, CLIP_SECONDS, FLASHES, "--seed", str(seed))
     links = []
     for encoding, clip in ENCODINGS.items():
@@ -78,7 +78,7 @@ def make_links(folder: Path, settings: Settings, seed: int, stack: ExitStack) ->
 
 
 def row_of(link: Link) -> list[float]:
-    """Minutes, pictures, marked ones, flashes shown, confirmed, unverified, neither, made up."""
+    """Return minutes, frames, marked frames, flashes shown, confirmed, unverified, neither, invented."""
     seen = link.seen
     shown = [span for span in link.shown() if seen.seen_at_all(span)]
     confirmed = [span for span in shown if seen.found(span)]
@@ -91,12 +91,12 @@ def row_of(link: Link) -> list[float]:
 
 
 def total(rows: list[list[float]]) -> list[float]:
-    """The sums of `rows`."""
+    """Return the sums of `rows`."""
     return [sum(column) for column in zip(*rows, strict=True)]
 
 
 def line(name: str, row: list[float]) -> str:
-    """One row of the table."""
+    """Return one row of the table."""
     minutes, pictures, marked, *counts = row
     columns = [f"{number:{width}.0f}" for number, width in zip(counts, (6, 10, 11, 8, 8), strict=True)]
     return f"{name:42} {minutes:7.1f}  {marked / pictures:5.0%} {' '.join(columns)}"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How fast the model stage is on this machine: a full-size model with random weights, no network, no download.
+"""Measure the speed of the model stage on this machine: a full-size model with random weights, without network.
 
     python tools/bench_model.py [--device cuda] [--batch 1 4 8] [--pictures 4] [--side 224 448]
 
-Speed and memory do not depend on what the weights are, so this is what the real ones will cost. Prints one line for
-each combination: milliseconds, host CPU and device milliseconds a clip, operators a batch, clips a second, and the
+Speed and memory do not depend on the values of the weights, so the real ones cost the same. Prints one line for each
+combination: milliseconds, host CPU and device milliseconds per clip, operators per batch, clips per second, and the
 share of the rate that this device reached in a plain matrix product just before.
 """
 
@@ -41,10 +41,10 @@ class Row:
     """One combination.
 
     Attributes:
-        device_ms: a clip, by the card's own clock; None on a CPU.
+        device_ms: per clip, by the card's own clock; None on a CPU.
         operators: of the batch; about one launch each on a card.
-        share: of the measured matrix rate.
-        memory_mib: of the card, or resident of the process.
+        share: share of the measured matrix rate.
+        memory_mib: memory of the card, or resident memory of the process.
     """
 
     batch: int
@@ -60,7 +60,7 @@ class Row:
     memory_mib: float
 
 
-# These only look at memory in another way and launch nothing.
+# These are only views of memory and launch nothing.
 VIEWS = frozenset(
     {
         "view",
@@ -95,20 +95,20 @@ VIEWS = frozenset(
 
 
 class OperatorCounter(TorchDispatchMode):
-    """Counts the operators that run in its block, but those in VIEWS."""
+    """Count the operators that run in its block, except those in VIEWS."""
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operator as it is."""
+        """Run the operator unchanged."""
         self.count += func.overloadpacket.__name__ not in VIEWS
         return func(*args, **(kwargs or {}))
 
 
 def device_ms(work: Callable[[], Any], device: torch.device) -> float | None:
-    """Milliseconds between the first and the last that `work` does on the card; None on a CPU."""
+    """Return the milliseconds between first and last operation of `work` on the card; None on a CPU."""
     if device.type != "cuda":
         return None
     began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -120,7 +120,7 @@ def device_ms(work: Callable[[], Any], device: torch.device) -> float | None:
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating point operations a second of a large matrix product in this precision: the best of several."""
+    """Return floating point operations per second of a large matrix product in this precision: the best of several."""
     side = 8192 if device.type == "cuda" else 1536
     left, right = (torch.randn(side, side, dtype=torch.float32, device=device).to(dtype) for _ in range(2))
     best = 0.0
@@ -130,7 +130,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def timed(work: Callable[[], Any], device: torch.device) -> float:
-    """Seconds that `work` takes, the device's own queue included."""
+    """Return the seconds of `work`, including the device's own queue."""
     began = time.perf_counter()
     work()
     if device.type == "cuda":
@@ -139,7 +139,7 @@ def timed(work: Callable[[], Any], device: torch.device) -> float:
 
 
 def make_scorer(arguments: argparse.Namespace, side: int, model: Any) -> Scorer:
-    """A scorer around `model` as production has it."""
+    """Return a scorer around `model` as in production."""
     images = MiniCPMV4_6ImageProcessorPil(
         **{name: value for name, value in image_settings(arguments.version).items() if "_type" not in name}
     )
@@ -147,10 +147,10 @@ def make_scorer(arguments: argparse.Namespace, side: int, model: Any) -> Scorer:
 
 
 def make_clips(batch: int, pictures: int) -> list[VlmInput]:
-    """So many candidates with 640x360 pictures of noise and as many words as the shipped question has."""
+    """Return candidates with 640x360 images of noise and as many words as the shipped question."""
     dice = np.random.default_rng(0)
     text = read_prompt("shipped").text([NAMES[n % len(NAMES)] for n in range(pictures)])
-    # This tokenizer makes a token of each letter, the real one of about four.
+    # This tokenizer makes a token of each letter, the real one of about four letters.
     text = text[: len(text) // LETTERS_PER_TOKEN]
     return [
         VlmInput([dice.integers(0, 256, (360, 640, 3), dtype=np.uint8) for _ in range(pictures)], text)
@@ -161,7 +161,7 @@ def make_clips(batch: int, pictures: int) -> list[VlmInput]:
 def measure(
     scorer: Scorer, clips: list[VlmInput], device: torch.device, rate: float, repeat: int
 ) -> tuple[float, float, float | None, int, float, float]:
-    """Seconds, CPU seconds and card's ms of a clip, operators of the batch, operations of a clip, share of `rate`."""
+    """Return seconds, CPU seconds and card's ms per clip, operators per batch, operations per clip, share of `rate`."""
     with FlopCounterMode(display=False) as counter:
         scorer.score(clips)  # also warms up
     operations = counter.get_total_flops()
@@ -183,7 +183,7 @@ def measure(
 
 
 def memory_mib(device: torch.device) -> float:
-    """Most that was held on the card, or what the process holds now."""
+    """Return the largest memory on the card, or the current memory of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     resident = Path("/proc/self/status").read_text(encoding="ascii").partition("VmRSS:")[2].split()[0]
@@ -191,7 +191,7 @@ def memory_mib(device: torch.device) -> float:
 
 
 def rows(arguments: argparse.Namespace, device: torch.device, precision: str, rate: float) -> Iterator[Row]:
-    """Each combination as it is done; one that does not fit into memory ends its batch sizes."""
+    """Yield each combination as it is done; one that does not fit into memory ends its batch sizes."""
     dtype = PRECISIONS[precision]
     model = make_model(
         make_config(make_tokenizer(), arguments.version, arguments.size), dtype=dtype, device=str(device)
@@ -223,7 +223,7 @@ def rows(arguments: argparse.Namespace, device: torch.device, precision: str, ra
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--version", choices=("4.6", "4.7"), default="4.6")
     parser.add_argument("--size", choices=("full", "tiny"), default="full")
@@ -243,7 +243,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the results."""
     arguments = parse()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -77,10 +77,14 @@ def main() -> int:
 
 
 def measure(clip: Path, threads: int = 1) -> Cost:
-    """Decode `clip` with so many threads and push each picture in this one.
+    """Decode `clip` with so many threads, and push each frame in this one.
+
+    Returns:
+        the cost of decoding and of the prefilter.
 
     Raises:
-        OpenError, VideoError: it cannot be read.
+        OpenError: it cannot be opened.
+        VideoError: it cannot be read.
     """
     settings = load_settings()
     prefilter = Prefilter("bench", settings.prefilter)

@@ -138,7 +138,10 @@ def join(clip: Path, times: int, folder: Path) -> Path:
 
 
 def run(command: Sequence[str]) -> Cost:
-    """Run `command` to its end and say what it cost, its own children included.
+    """Run `command` to its end.
+
+    Returns:
+        what it cost, its own children included.
 
     Raises:
         RunError: it ended with another code than 0.

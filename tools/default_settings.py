@@ -1,4 +1,4 @@
-"""Print configs/default.toml as it follows from the defaults and the field texts of the settings.
+"""Print configs/default.toml, made from the defaults and the field texts of the settings.
 
 Usage: python tools/default_settings.py > configs/default.toml
 """

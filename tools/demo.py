@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The main job, shown: a made storm is replayed, its flashes are published, received and compared with the truth."""
+"""Demonstrate the program: replay a made storm, publish and receive its flashes, and compare them with the truth."""
 
 import shutil
 import signal
@@ -53,23 +53,23 @@ PLAN = Plan(
         LookalikePlan(kind="exposure_step", at=22.8, strength=0.5),
     ),
 )
-"""Five flashes of different kinds, and between them what is no lightning."""
+"""Five flashes of different kinds, with look-alikes between them."""
 
 
 class DemoError(Exception):
-    """A step of the demo did not work; says which, and what the program said."""
+    """A step of the demo failed; the message says which, and what the program printed."""
 
 
 @dataclass(slots=True)
 class Mail:
-    """What the subscriber has printed so far: the numbers of its messages, and at the end its complaints."""
+    """The subscriber's output so far: the numbers of its messages, and at the end its errors."""
 
     numbers: set[tuple[str, str]] = field(default_factory=set)
     complaints: str = ""
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def read(self, lines: Iterator[bytes]) -> None:
-        """Take each line until the subscriber ends."""
+        """Read each line until the subscriber ends."""
         for line in lines:
             message = msgspec.json.decode(line, type=Message[dict[str, Any]])
             with self.changed:
@@ -77,13 +77,13 @@ class Mail:
                 self.changed.notify_all()
 
     def all_here(self, wanted: set[tuple[str, str]], limit_seconds: float) -> bool:
-        """Whether all of `wanted` came within the limit."""
+        """Return whether all of `wanted` came within the limit."""
         with self.changed:
             return self.changed.wait_for(lambda: wanted <= self.numbers, limit_seconds)
 
 
 def main() -> int:
-    """Make, replay, receive, compare; 0 if every flash was found, none made up and no event lost."""
+    """Make, replay, receive, compare; return 0 if every flash was found, none invented and no event lost."""
     console = Console(width=None if sys.stdout.isatty() else 110)
     try:
         labels = _make(console)
@@ -107,7 +107,7 @@ def main() -> int:
 
 
 def _make(console: Console) -> Labels:
-    """The clip and its labels, in a folder without the leftovers of an earlier run."""
+    """Make the clip and its labels, in a folder without files of an earlier run."""
     FOLDER.mkdir(exist_ok=True)
     shutil.rmtree(FOLDER / "run", ignore_errors=True)
     for old in FOLDER.glob("events.journal*"):
@@ -125,7 +125,7 @@ def _make(console: Console) -> Labels:
 
 @contextmanager
 def _subscriber(endpoint: str) -> Iterator[Mail]:
-    """A subscriber in a process of its own, started before there is anything to receive; ended with the block."""
+    """Run a subscriber in a separate process inside the block, started before there is anything to receive."""
     command = [COMMAND, "subscribe", endpoint, "--json", "--since", "0", "--quiet"]
     mail = Mail()
     with TemporaryFile() as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
@@ -146,7 +146,7 @@ def _subscriber(endpoint: str) -> Iterator[Mail]:
 
 
 def _replay(console: Console, endpoint: str) -> list[FlashMessage]:
-    """Replay the clip with the real command; every event that it published."""
+    """Replay the clip with the real command, and return every event that it published."""
     command = [COMMAND, "replay", str(FOLDER / "storm.mp4"), "--out", str(FOLDER / "run"), "--verifier", "photometric"]
     command += ["--publish", endpoint, "--journal", str(FOLDER / "events.journal"), "--json"]
     shown = " ".join(["lightning-detector", *command[1:]])
@@ -161,7 +161,7 @@ def _replay(console: Console, endpoint: str) -> list[FlashMessage]:
 
 
 def show_flashes(console: Console, labels: Labels, flashes: Sequence[Flash]) -> bool:
-    """The table of truth and result; whether they agree."""
+    """Print the table of truth and result, and return whether they agree."""
     told = sorted((one for one in flashes if one.state == "confirmed"), key=lambda one: one.start_seconds)
     spans = [(one.start_seconds, one.end_seconds or one.start_seconds) for one in told]
     made = [(start, end) for start, end in labels.flashes]
@@ -197,7 +197,7 @@ def _show_files(console: Console) -> None:
 
 
 def _two_free_ports() -> int:
-    """A port that is free with the one above it, which carries the history."""
+    """Return a port that is free together with the one above it, which is for the history."""
     for _ in range(50):
         with socket.socket() as lower, socket.socket() as upper:
             lower.bind(("127.0.0.1", 0))

@@ -21,7 +21,7 @@ def clue_table() -> str:
 
 
 def word_table(heading: tuple[str, str], words: Mapping[str, str]) -> str:
-    """Return a table of words and what they mean."""
+    """Return a table of words and their meaning."""
     return table(heading, ((f"`{word}`", meaning) for word, meaning in words.items()))
 
 
@@ -39,7 +39,7 @@ TABLES = {
 
 
 def with_tables(page: str) -> str:
-    """Return `page` with each table between its two marks written anew."""
+    """Return `page` with each table between its two marks replaced."""
     for name, made in TABLES.items():
         begin, end = f"<!-- {name}: written by tools/evidence_docs.py -->\n", f"<!-- end of {name} -->"
         before, rest = page.split(begin)

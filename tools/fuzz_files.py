@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Replay damaged recordings: nothing may crash, hang, fill the memory or invent a flash.
+"""Replay damaged recordings: the program must not crash, hang, fill the memory or invent a flash.
 
 Each mutant follows from the seed that is printed with it: `--seed S --count 1 --keep DIR` makes it again.
 """
@@ -20,7 +20,7 @@ _SCENES = 6
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="fuzz_files.py", description=__doc__)
     made.add_argument("--count", type=int, default=1000, help="mutants (default %(default)s)")
     made.add_argument("--seed", type=int, default=1, help="of the first; they count up (default %(default)s)")
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Run all mutants; 1 if any did what it must not."""
+    """Run all mutants, and return 1 if any had a fault."""
     given = parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         return _Run(given, Path(folder)).go()
@@ -53,7 +53,7 @@ class _Run:
         self._peak = self._longest = 0.0
 
     def go(self) -> int:
-        """Check that the clips themselves are quiet, then run the mutants."""
+        """Check that the clips themselves contain no flash, then run the mutants."""
         for clean in self._clean.values():
             self._finish(f"undamaged {clean.name}", self._wait(Trial(clean, self._given.seconds)), clean)
         waiting = list(range(self._given.seed, self._given.seed + self._given.count))

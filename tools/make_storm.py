@@ -36,7 +36,7 @@ examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="make_storm.py", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Make the clip; 0 done, 1 it cannot be written, 2 wrong use."""
+    """Make the clip, and return 0 if done, 1 if it cannot be written, 2 for wrong use."""
     made = parser()
     given = made.parse_args()
     try:
@@ -105,7 +105,7 @@ def main() -> int:
 
 
 def add_labels(path: Path, name: str, labels: Labels) -> None:
-    """Set the entry `name` of the labels file at `path`, which is made if it is missing.
+    """Set the entry `name` of the labels file at `path`, which is created if missing.
 
     Raises:
         WriteError: the file cannot be read or written.
@@ -121,7 +121,10 @@ def add_labels(path: Path, name: str, labels: Labels) -> None:
 
 
 def plan_of(given: argparse.Namespace) -> Plan:
-    """The plan that a command line asks for.
+    """Return the plan that a command line asks for.
+
+    Returns:
+        the plan.
 
     Raises:
         PlanError: a value is out of its range, a kind or key unknown.

@@ -3,8 +3,8 @@
 
     python tools/random_snapshot.py OUT_FOLDER [--version 4.6|4.7] [--size tiny|full]
 
-Classes and files are those of the real one. What it answers means nothing; loading, scoring, speed and memory are
-the real thing.
+Classes and files are those of the real snapshot. Its answers have no meaning, but loading, scoring, speed and memory
+are realistic.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConf
 Version = Literal["4.6", "4.7"]
 Size = Literal["tiny", "full"]
 
-# The real tokenizer offers these under these names, and the code that fills in the pictures reads them there.
+# The real tokenizer has these under these names, and the code that inserts the images reads them there.
 MARKS = {
     "image_token": "<|image_pad|>",
     "video_token": "<|video_pad|>",
@@ -91,7 +91,7 @@ LANGUAGE: dict[Size, dict[str, int]] = {
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Bytes, one token each for Yes and No, and the marks."""
+    """Make a tokenizer of bytes, one token each for Yes and No, and the marks."""
     vocabulary = {sign: number for number, sign in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     merges = [("Y", "e"), ("Ye", "s"), ("N", "o")]
     for left, right in merges:
@@ -112,9 +112,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_config(tokenizer: PreTrainedTokenizerFast, version: Version, size: Size) -> Any:
-    """The model's config; the full one in the published size."""
+    """Make the model's config; "full" has the published size."""
     ids = {"image_token_id": tokenizer.image_token_id, "video_token_id": tokenizer.video_token_id}
-    if version == "4.7":  # its positions are laid out by these marks
+    if version == "4.7":  # its positions depend on these marks
         for name in ("image_start", "image_end", "slice_start", "slice_end"):
             ids[f"{name}_id"] = tokenizer.convert_tokens_to_ids(MARKS[f"{name}_token"])
         ids["newline_id"] = tokenizer.encode("\n")[0]
@@ -128,7 +128,7 @@ def make_config(tokenizer: PreTrainedTokenizerFast, version: Version, size: Size
         "mrope_interleaved": True,
         "mrope_section": sections,
     }
-    tied = size == "tiny" or version == "4.6"  # untied makes the 1.55 billion weights that 4.7 has
+    tied = size == "tiny" or version == "4.6"  # untied gives the 1.55 billion weights of 4.7
     language = {"vocab_size": len(tokenizer)} | LANGUAGE[size]
     return AutoConfig.for_model(
         f"minicpmv{version.replace('.', '_')}",
@@ -144,14 +144,14 @@ def make_config(tokenizer: PreTrainedTokenizerFast, version: Version, size: Size
 
 
 def make_model(config: Any, *, seed: int = 0, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Any:
-    """The model with random weights, the same for one seed."""
+    """Make the model with random weights, the same for one seed."""
     torch.manual_seed(seed)
     with torch.device(device):
         return AutoModelForImageTextToText.from_config(config, dtype=dtype)
 
 
 def image_settings(version: Version) -> dict[str, Any]:
-    """What preprocessor_config.json says."""
+    """Return the content of preprocessor_config.json."""
     return {
         "image_processor_type": "MiniCPMV4_6ImageProcessor",
         "processor_class": f"MiniCPMV{version.replace('.', '_')}Processor",
@@ -166,7 +166,7 @@ def image_settings(version: Version) -> dict[str, Any]:
 
 
 def write_snapshot(folder: Path, version: Version = "4.6", *, size: Size = "tiny", seed: int = 0) -> Path:
-    """A snapshot as the hub's repository holds it, in `folder`."""
+    """Write a snapshot like the hub's repository to `folder`, and return it."""
     tokenizer = make_tokenizer()
     model = make_model(make_config(tokenizer, version, size), seed=seed)
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
@@ -177,7 +177,7 @@ def write_snapshot(folder: Path, version: Version = "4.6", *, size: Size = "tiny
 
 
 def write_hub_cache(cache: Path, model_id: str, revision: str, version: Version = "4.6", *, seed: int = 0) -> Path:
-    """The same, laid out in `cache` as the hub's client would have left `model_id` at `revision`."""
+    """Write the same to `cache`, in the layout of the hub's client for `model_id` at `revision`."""
     repository = cache / f"models--{model_id.replace('/', '--')}"
     folder = write_snapshot(repository / "snapshots" / revision, version, seed=seed)
     (repository / "refs").mkdir(parents=True)
@@ -186,7 +186,7 @@ def write_hub_cache(cache: Path, model_id: str, revision: str, version: Version 
 
 
 def main() -> None:
-    """Write one where the command line says."""
+    """Write the snapshot that the command line asks for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="OUT_FOLDER")
     parser.add_argument("--version", choices=("4.6", "4.7"), default="4.6")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Run one camera through a scripted day of faults in a few minutes, and print what it cost.
+"""Run one camera through a scripted day of faults in a few minutes, and print the effects.
 
-A real RTSP server shows made storms through a proxy that loses, damages and delays packets. While it is killed, frozen,
-muted, changed and robbed, the program watches as always: capture, prefilter, photometric verifier. Printed for each
-fault: how soon it was noticed, how soon pictures flowed again, pictures lost and marked. At the end: flashes shown and
-confirmed, false events, memory, threads and open files. Exit code 1 when something did not hold.
+A real RTSP server sends made storms through a proxy that loses, damages and delays packets. While it is killed,
+frozen, muted and changed, the program watches as usual: capture, prefilter, photometric verifier. Printed for each
+fault: how soon it was noticed, how soon frames came again, frames lost and marked. At the end: flashes shown and
+confirmed, false events, memory, threads and open files. Exit code 1 if a requirement did not hold.
 """
 
 import argparse
@@ -41,17 +41,17 @@ GROWN_MB_ALLOWED = 30
 
 @dataclass
 class Watched(Seen):
-    """What the camera's thread saw, and the camera's states with the time of each."""
+    """The frames of the camera's thread, and the camera's states with the time of each."""
 
     states: list[tuple[float, CameraStatus]] = field(default_factory=list)
 
     def first_after(self, moment: float) -> float | None:
-        """Seconds from `moment` to the next picture."""
+        """Return the seconds from `moment` to the next frame."""
         return next((when - moment for when, _ in self.arrivals if when > moment), None)
 
 
 class Stage:
-    """The camera that is hurt: a server, the proxy before it, and the truth of what was shown."""
+    """The camera under test: a server, the proxy before it, and the truth of what was shown."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -71,7 +71,7 @@ class Stage:
         return clip, [(begin, end) for begin, end in spans]
 
     def start(self, size: str | None = None) -> None:
-        """Run the server, with pictures of another `size` if given."""
+        """Run the server, with frames of another `size` if given."""
         self._size = size or self._size
         clip, spans = self._clips[self._size]
         log = self._folder / f"{len(self._shown)}.log"
@@ -81,17 +81,17 @@ class Stage:
         self.server.start()
 
     def sent(self) -> list[float]:
-        """When each picture was taken, UTC."""
+        """Return when each frame was taken, UTC."""
         return [utc for log, _ in self._shown for utc, _ in sent(log)]
 
     def flashes(self, *, partly: bool = False) -> list[Span]:
-        """When each flash was shown, whole or also partly, UTC (begin, end)."""
+        """Return when each flash was shown, completely or also partly, UTC (begin, end)."""
         return sorted(span for log, spans in self._shown for span in flashes_shown(log, spans, partly=partly))
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: how it begins, how it ends, how long it lasts, and whether pictures stop meanwhile."""
+    """A fault: how it begins, how it ends, how long it lasts, and whether frames stop meanwhile."""
 
     name: str
     begin: Callable[[Stage], object]
@@ -101,7 +101,7 @@ class Fault:
 
 
 def lossy(faults: Faults) -> tuple[Callable[[Stage], None], Callable[[Stage], None]]:
-    """The proxy does `faults`, and then nothing."""
+    """Return functions that begin and end `faults` in the proxy."""
     return (
         lambda stage: setattr(stage.mangler, "faults", faults),
         lambda stage: setattr(stage.mangler, "faults", Faults()),
@@ -132,7 +132,7 @@ CYCLE = [
 
 
 def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera, settle_seconds: float) -> str:
-    """Do one fault, wait until pictures flow again, and say what it cost."""
+    """Apply one fault, wait until frames come again, and return its effects."""
     before, begun = len(seen.states), time.time()
     fault.begin(stage)
     time.sleep(fault.seconds)
@@ -153,7 +153,7 @@ def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera, settle_secon
 
 
 def main() -> int:
-    """Read the command line, run, and give the exit code."""
+    """Read the command line, run, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=1, help="how many times the script is run (default 1: 5 minutes)")
     parser.add_argument("--cycles", type=int, help="instead, kill and freeze it so many times in quick succession")
@@ -167,8 +167,8 @@ def main() -> int:
 
 
 def run(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
-    """The whole soak; 0 when all held, else 1."""
-    # In quick succession a freeze shall be seen, and a second connection tried beside the first.
+    """Run the whole soak, and return 0 if all requirements held, else 1."""
+    # Short times, so that a freeze is noticed and a second connection is tried beside the first.
     capture = {"transport": arguments.transport} | ({"stall_seconds": 0.7} if arguments.cycles else {})
     settings = load_settings([("soak", {"capture": capture})])
     seen, me = Watched(), psutil.Process()
@@ -200,14 +200,14 @@ def run(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
 
 
 def resources(me: psutil.Process) -> tuple[float, int, int]:
-    """(memory in MB, threads, open files) of this process."""
+    """Return (memory in MB, threads, open files) of this process."""
     return me.memory_info().rss / 1e6, me.num_threads(), me.num_fds()
 
 
 def summary(
     stage: Stage, seen: Watched, status: CameraStatus, start: tuple[float, int, int], end: tuple[float, int, int]
 ) -> int:
-    """Print the totals; 0 when all held, else 1."""
+    """Print the totals, and return 0 if all requirements held, else 1."""
     shown, begun = stage.flashes(), stage.flashes(partly=True)
     false = [flash for flash in seen.confirmed if not matches(flash, begun)]
     clean = [span for span in shown if seen.whole(span)]

@@ -1,4 +1,4 @@
-"""Consoles for what a command prints."""
+"""Consoles for the output of commands."""
 
 import sys
 from typing import Any
@@ -7,24 +7,24 @@ from rich.console import Console
 
 
 class ResultConsole(Console):
-    """On stdout. What is printed is text, not markup: a file may be called `storm [night].mp4`.
+    """A console on stdout. It prints text, not markup: a file may be called `storm [night].mp4`.
 
-    When its reader has left (head, less) it says so, where Rich would leave with code 1.
+    If its reader has left (head, less) it raises the error, while Rich would exit with code 1.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def on_broken_pipe(self) -> None:
-        """Raise what happened; the command line knows what it means."""
+        """Raise the error; the command line handles it."""
         raise BrokenPipeError
 
 
 def result_console() -> Console:
-    """Return where results go: stdout, in colour only on a terminal; elsewhere no line is broken to a width."""
+    """Return the console for results: stdout, in colour only on a terminal; elsewhere lines are not wrapped."""
     return ResultConsole(width=None if sys.stdout.isatty() else 250)
 
 
 def progress_console() -> Console:
-    """Return where progress and logs go: stderr, in colour only on a terminal. What is printed is text, not markup."""
+    """Return the console for progress and logs: stderr, in colour only on a terminal. It prints text, not markup."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False)

@@ -1,4 +1,4 @@
-"""Checks of what is installed, what is missing and what to do about it."""
+"""Checks of the installation: what is installed, what is missing and what to do about it."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ _MODEL_KINDS = ("minicpm", "photometric+minicpm")
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One finding. ok: true, false where the settings ask for it and it cannot work, null where it is only told."""
+    """One finding. ok: true; false if the settings need it and it cannot work; null if it is only reported."""
 
     name: str
     ok: bool | None
@@ -32,7 +32,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Doctor:
-    """Looks at everything that `settings` may need; asks torch once, in a process of its own."""
+    """Check everything that `settings` may need; torch is asked once, in a separate process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -152,7 +152,7 @@ class Doctor:
         )
 
     def _second_environment(self) -> Check:
-        """Return whether `serve-45` could run; only told, since nothing but that command asks for it."""
+        """Return whether `serve-45` could run; it is only reported, since only that command needs it."""
         wanted = self._settings.minicpm45.environment
         environment = Environment(Path(wanted) if wanted else environment_folder())
         try:
@@ -165,7 +165,7 @@ class Doctor:
         return Check(name="minicpm-4.5", ok=None, text=text)
 
     def verifier_check(self) -> Check:
-        """Return which verifier a run would take, without starting a model."""
+        """Return which verifier a run would use, without starting a model."""
         from detector.verify.factory import choose_verifier, why_no_gpu_model  # noqa: PLC0415 - it builds on doctor's parts
 
         kind = self._settings.verifier.kind
@@ -193,7 +193,7 @@ class Doctor:
             return Check(name="verifier", ok=False, text=redact(error))
 
     def _no_model(self) -> bool | None:
-        """Return what it means that the model cannot run: a failure only where the settings ask for it by name."""
+        """Return the result for a model that cannot run: a failure only if the settings ask for it by name."""
         return False if self._wants_model else None
 
 
@@ -203,7 +203,7 @@ def _hashed_text(folder: Path) -> str:
 
 
 def _told(name: str, look: Callable[[], str]) -> Check:
-    """Return whether a part that every run needs works, or what its import says."""
+    """Return whether a part that every run needs works, or the error of its import."""
     try:
         return Check(name=name, ok=True, text=look())
     except Exception as error:  # noqa: BLE001 - a broken wheel raises anything; what it says is the finding
@@ -220,14 +220,14 @@ def _ffmpeg() -> str:
 def _udp() -> Check:
     try:
         return udp_check(stream.granted_receive_bytes())
-    except ImportError as error:  # what it stands beside needs PyAV, and doctor goes on without
+    except ImportError as error:  # its module needs PyAV, and doctor works without
         return Check(name="udp", ok=None, text=f"not looked at: {error}")
     except OSError as error:
         return Check(name="udp", ok=None, text=f"no UDP socket can be made here: {error}; cameras over TCP need none")
 
 
 def udp_check(granted_bytes: int) -> Check:
-    """Return whether a camera over UDP gets the receive buffer that is asked for."""
+    """Return whether a camera over UDP gets the receive buffer that the program requests."""
     room = f"receive buffer of {granted_bytes / 1e6:.1f} MB"
     if granted_bytes >= stream.RECEIVE_BYTES:
         return Check(name="udp", ok=True, text=room)
@@ -240,7 +240,7 @@ def udp_check(granted_bytes: int) -> Check:
 
 
 def _clock() -> Check:
-    """Return whether this computer's clock is kept; times taken from arrival are no better than it."""
+    """Return whether this computer's clock is synchronised; times by arrival are no better than it."""
     clock = read_host_clock()
     return Check(name="clock", ok=True if clock.synchronised else None, text=str(clock))
 

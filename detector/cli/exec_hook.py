@@ -1,4 +1,4 @@
-"""EventCommand: a program of the user's that is run for each event, with its JSON on standard input."""
+"""EventCommand: run a user's program for each event, with its JSON on standard input."""
 
 import os
 import shlex
@@ -17,10 +17,10 @@ _GRACE_SECONDS = 1.0
 
 
 class EventCommand:
-    """Runs `command` once for each event, `jobs` at a time, each for at most `limit_seconds`.
+    """Run `command` once for each event, `jobs` at a time, each for at most `limit_seconds`.
 
     `run` waits while `jobs` are running. A command that fails or is stopped at its limit is reported by `complain` with
-    the event's name, and counted in `failed`; the next event is not affected. `close` waits for what still runs.
+    the event's name, and counted in `failed`; the next event is not affected. `close` waits for running commands.
 
     Raises:
         DetectorError: the command is empty or its program cannot be found.
@@ -35,19 +35,19 @@ class EventCommand:
         self.failed = 0
 
     def run(self, name: str, body: bytes) -> "Future[None]":
-        """Start the command for the event called `name`, as soon as there is room for it."""
-        self._free.acquire()  # ends: every command has a limit
+        """Start the command for the event `name`, as soon as there is room for it."""
+        self._free.acquire()  # returns, since every command has a limit
         future = self._pool.submit(self._run, name, body)
         future.add_done_callback(lambda _: self._free.release())
         return future
 
     def close(self) -> None:
-        """Wait for what still runs."""
+        """Wait for running commands."""
         self._pool.shutdown()
 
     def _run(self, name: str, body: bytes) -> None:
         try:
-            # A session of its own: Ctrl-C here lets it finish, and at the limit its children end with it.
+            # In its own session: Ctrl-C here lets it finish, and at the limit its children end with it.
             process = subprocess.Popen(self._words, stdin=subprocess.PIPE, start_new_session=True)
         except OSError as error:
             self._fail(f"{name}: cannot run {self._words[0]}: {error.strerror}")
@@ -67,7 +67,7 @@ class EventCommand:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> bool:
-    """Return whether `process` has ended: one that sudo has made another user's may not be asked to."""
+    """Return whether `process` has ended; a process that sudo gave to another user cannot be signalled."""
     for name in ("SIGTERM", "SIGKILL"):
         with suppress(ProcessLookupError, PermissionError):
             _signal_group(process, name)
@@ -80,7 +80,7 @@ def _end(process: "subprocess.Popen[bytes]") -> bool:
 
 
 def _signal_group(process: "subprocess.Popen[bytes]", name: str) -> None:
-    """Send the signal called `name` to `process` and its children; where there are no groups, end it alone."""
+    """Send the signal `name` to `process` and its children; on systems without process groups, end it alone."""
     if hasattr(os, "killpg"):
         os.killpg(process.pid, getattr(signal, name))
     else:

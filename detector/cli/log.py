@@ -9,11 +9,11 @@ from contextlib import suppress
 from detector.output.bounded_writer import BoundedWriter
 from stream import printable, redact
 
-_PATIENCE_SECONDS = 0.5  # then nobody waits any more until the reader goes on
+_PATIENCE_SECONDS = 0.5  # then no caller waits any more until the reader continues
 
 
 class _Redacted(logging.Formatter):
-    """Formats as usual, a message on one line, then takes out what must not be shown, tracebacks included."""
+    """A formatter that puts a message on one line and removes secrets, also from tracebacks."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - a name of the standard library
         return printable(super().formatMessage(record))
@@ -23,10 +23,10 @@ class _Redacted(logging.Formatter):
 
 
 class _Stderr(logging.Handler):
-    """Writes lines to stderr, in a thread of its own.
+    """A log handler that writes lines to stderr in a separate thread.
 
-    A line is there when the call that logged it returns, unless the reader of stderr pauses (a terminal that is held
-    with Ctrl-S, a log service that hangs): that must not hold up a camera. Lines then wait, and those beyond 10,000
+    A line is written when the call that logged it returns, unless the reader of stderr pauses (a terminal stopped
+    with Ctrl-S, a log service that hangs), which must not delay a camera. Lines then wait, and those beyond 10,000
     are counted and left out.
     """
 
@@ -36,7 +36,7 @@ class _Stderr(logging.Handler):
         self._paused = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have the line written, and wait for that as long as the reader reads."""
+        """Write the line, and wait for that as long as the reader reads."""
         if not self._writer.waiting:
             self._paused = False
         if self._writer.add(f"{self.format(record)}\n") and not self._paused:
@@ -48,21 +48,21 @@ def _left_out(missed: int) -> str:
 
 
 def _write(line: str) -> None:
-    """Write to what stderr is at that moment: a live display puts itself there, to keep lines above it."""
+    """Write to the current stderr, which a live display may have replaced to keep lines above it."""
     with suppress(OSError, ValueError):  # the reader has left, or the disk is full
         stderr = sys.stderr
         replaced = stderr is not sys.__stderr__
         if replaced:
             stderr.write(line)
             return
-        # Not through Python's buffer: its lock would be held by a thread that waits, and the program could not end.
+        # Not through Python's buffer: a waiting thread would hold its lock, and the program could not end.
         left = memoryview(line.encode(stderr.encoding, "backslashreplace"))
         while left:
             left = left[os.write(stderr.fileno(), left) :]
 
 
 def log_to_stderr(*, quiet: bool = False) -> None:
-    """Send warnings and errors to stderr, and with `quiet=False` also what a person likes to know."""
+    """Send warnings and errors to stderr, and with `quiet=False` also informative messages."""
     handler = _Stderr()
     formatter = _Redacted("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
@@ -70,5 +70,5 @@ def log_to_stderr(*, quiet: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING if quiet else logging.INFO)
-    # FFmpeg speaks about every lost packet; what matters of it is counted on the camera.
+    # FFmpeg logs every lost packet; the important ones are counted for the camera.
     logging.getLogger("libav").setLevel(logging.CRITICAL)

@@ -19,14 +19,14 @@ from stream import StreamError, printable, redact
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what was typed wrong, without a password in it; --help has the rest."""
+    """A parser that reports an error in one line, without passwords; --help has the rest."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {printable(redact(message))} (see {self.prog} --help)\n")
 
 
 def build_parser(*chosen: str) -> argparse.ArgumentParser:
-    """Return the parser of all commands; it knows the flags of the `chosen` ones only, which alone are imported.
+    """Return the parser of all commands, with the flags of the `chosen` ones, which alone are imported.
 
     Raises:
         StreamError: a library that the command needs cannot be loaded.
@@ -51,7 +51,7 @@ def build_parser(*chosen: str) -> argparse.ArgumentParser:
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
-    """Return the flags in `words`; leaves with code 2 where they are wrong."""
+    """Return the flags in `words`; exit with code 2 if they are wrong."""
     chosen = next((word for word in words if not word.startswith("-")), None)
     parser = build_parser(*([] if chosen is None else [chosen]))
     if chosen is not None and chosen not in COMMANDS:
@@ -62,9 +62,13 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command in `words` (default: the process's arguments) and return its exit code.
+    """Run the command in `words` (default: the process's arguments).
 
-    0 done, 1 something went wrong that the message names, 2 wrong use, 130 ended by Ctrl-C.
+    Returns:
+        the exit code: 0 done, 1 something went wrong that the message names, 2 wrong use, 130 ended by Ctrl-C.
+
+    Raises:
+        OSError: an error of the system that no command explains; a full disk is explained here.
     """
     _replace_what_is_closed()
     _let_no_sign_fail()
@@ -88,21 +92,21 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Return the exit code, once all that was printed is out: at the program's end nobody could explain a failure."""
+    """Run the command, flush stdout so that a failure is still explained, and return the exit code."""
     code = int(arguments.run(arguments))
     sys.stdout.flush()
     return code
 
 
 def _replace_what_is_closed() -> None:
-    """Send what is written to a stream that the shell closed (`>&-`) nowhere."""
+    """Replace streams that the shell closed (`>&-`) by the null device."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for the whole run
 
 
 def _let_no_sign_fail() -> None:
-    """Show `?` for what a terminal cannot show or is no text, as in names of files: it must not end the program."""
+    """Print `?` for characters that a terminal cannot show, or that are not text, instead of failing."""
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")
 
@@ -115,11 +119,11 @@ def _has_left(error: BaseException | None) -> bool:
 
 
 def _reader_has_left() -> int:
-    """Return the exit code where the reader of our output (head, less) has left: no error."""
+    """Return the exit code for a reader of our output (head, less) that has left, which is not an error."""
     _write_no_more()
     return 0
 
 
 def _write_no_more() -> None:
-    """Send what is still written to stdout nowhere, also at the end of the program."""
+    """Discard further output to stdout, also at the end of the program."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

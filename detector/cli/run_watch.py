@@ -188,9 +188,10 @@ def _watch(
     arguments: argparse.Namespace,
     step: Callable[[], None],
 ) -> bool:
-    """Show how the cameras do until the end; return whether it ended because no camera ever answered.
+    """Show the state of the cameras until the end; `step` is called twice a second.
 
-    `step` is called whenever it looks, twice a second.
+    Returns:
+        whether it ended because no camera ever answered.
     """
     started = said = time.monotonic()
     while not stop.wait(_LOOK_SECONDS) and session.failure is None:

@@ -1,4 +1,4 @@
-"""Signals inside a block: Ctrl-C and SIGTERM ask for a clean end, a second one leaves at once; SIGHUP may reload."""
+"""Signals inside a block: Ctrl-C and SIGTERM ask for a clean end, a second one exits at once; SIGHUP may reload."""
 
 import os
 import select
@@ -10,7 +10,7 @@ from threading import Event
 from types import FrameType
 
 _HANG_UP = getattr(signal, "SIGHUP", None)
-"""Missing on Windows."""
+"""None on Windows."""
 _SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _HANG_UP) if number is not None)
 
 
@@ -18,12 +18,14 @@ _SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _HANG_UP) 
 def stop_on_signals(stop: Event, reload: Event | None = None) -> Iterator[Event]:
     """Set `stop` on the first signal inside the block; leave the process with code 130 on the second.
 
-    A terminal that is closed may send SIGHUP twice, so a second one of these changes nothing; nor does the first under
-    `nohup`. Where there is no terminal that could close, as under systemd, SIGHUP sets `reload` instead, if given.
-    What would be written to a terminal that is gone goes nowhere. The handlers that were there before are given back
-    when the block ends.
+    A closing terminal may send SIGHUP twice, so the second one is ignored; under `nohup` the first is ignored, too.
+    Where there is no terminal, as under systemd, SIGHUP sets `reload` instead, if given. Output to a terminal that is
+    gone is discarded. The previous handlers are restored when the block ends.
+
+    Yields:
+        `stop`.
     """
-    terminal = _has_terminal()  # asked now: one that hangs up is no longer this process's when the signal comes
+    terminal = _has_terminal()  # asked now: when the signal comes, a closed terminal is no longer this process's
     shown = [number for number in (1, 2) if os.isatty(number)]
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -35,7 +37,7 @@ def stop_on_signals(stop: Event, reload: Event | None = None) -> Iterator[Event]
         if stop.is_set() and number == _HANG_UP:
             return
         if stop.is_set():
-            # Threads may be deep inside FFmpeg or a model: only this leaves without waiting for them.
+            # Threads may be inside FFmpeg or a model: only this exits without waiting for them.
             os._exit(130)
         stop.set()
         _say(b"\nStopping: finishing what is open. Ctrl-C again leaves now.\n")
@@ -50,7 +52,7 @@ def stop_on_signals(stop: Event, reload: Event | None = None) -> Iterator[Event]
 
 
 def _has_terminal() -> bool:
-    """Whether this process has a controlling terminal, which may hang up."""
+    """Return whether this process has a controlling terminal, which may hang up."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -66,7 +68,7 @@ def _write_nowhere(numbers: Sequence[int]) -> None:
 
 
 def _say(words: bytes) -> None:
-    """Write `words` to stderr if that can be done at once; the work must end also where nobody reads them."""
+    """Write `words` to stderr if that does not block, so that the program ends even if nobody reads them."""
     with suppress(OSError):
         _, ready, _ = select.select([], [sys.stderr], [], 0)
         if ready:

@@ -1,4 +1,4 @@
-"""Parsers of flag values: each refuses what it cannot be, and says what it may be."""
+"""Parsers of flag values: each refuses invalid values with a message about the valid ones."""
 
 import argparse
 import re
@@ -15,9 +15,15 @@ _LATEST_START = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
 def folder_of(text: str) -> Path:
-    """Return a folder, there already or not.
+    """Return the folder that `text` names; it need not exist.
 
-    An empty word, as of a variable that is not set, would be the one we are in.
+    An empty word, as from a variable that is not set, would mean the current folder, and is refused.
+
+    Returns:
+        the folder.
+
+    Raises:
+        ArgumentTypeError: `text` is empty.
     """
     if not text:
         raise argparse.ArgumentTypeError("no folder is named; write . for the one you are in")
@@ -67,7 +73,7 @@ def folders_of(texts: Iterable[str]) -> dict[str, Path]:
 
 
 def recording_at(text: str) -> Path | str:
-    """Return a file or folder, or as text the http(s) URL of a recording or - for standard input."""
+    """Return a file or folder as a path, or as text the http(s) URL of a recording or - for standard input."""
     if text == "-":
         return text
     if "://" in text and not Path(text).exists():
@@ -95,15 +101,15 @@ class StartTime(float):
 
 
 def unzoned_words(flag: str, seconds: float, zone: tzinfo | None) -> str:
-    """Return what a time without a zone was taken for, and how local time is written.
+    """Return a sentence on how a time without a zone was read, and how to write it as local time.
 
     Args:
-        flag: that it was given with.
-        seconds: since 1970, as UTC.
-        zone: of local times; this computer's if None.
+        flag: the flag of the time.
+        seconds: the time as UTC, in seconds since 1970.
+        zone: zone of local times; this computer's if None.
     """
     taken = datetime.fromtimestamp(seconds, UTC)
-    # The same figures as local time, which the user may have meant.
+    # The same digits as local time, which the user may have meant.
     meant = taken.replace(tzinfo=zone) if zone is not None else taken.replace(tzinfo=None).astimezone()
     return (
         f"{flag} has no zone: taken as UTC, {taken:%Y-%m-%dT%H:%M:%S}Z; if it is local time, write {meant.isoformat()}"
@@ -111,7 +117,7 @@ def unzoned_words(flag: str, seconds: float, zone: tzinfo | None) -> str:
 
 
 def start_of(text: str) -> StartTime:
-    """Return the UTC of a recording's first frame, not only its day, in a year in which its last can be told too."""
+    """Return the UTC of a recording's first frame: date and time, in a year that leaves room for its last frame."""
     seconds = utc_of(text)
     with suppress(ValueError):
         date.fromisoformat(text.strip())

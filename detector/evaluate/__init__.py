@@ -1,1 +1,1 @@
-"""Compare results with labels, fit probabilities, and show why a light was found or not."""
+"""Compare results with labels, fit probabilities, and show why a flash was found or not."""

@@ -107,7 +107,10 @@ def judged_flashes(
 
 
 def fit(judged: Sequence[JudgedFlash]) -> Fit:
-    """Fit by Platt scaling (1999), with his targets, which keep the fit finite when the two kinds do not overlap.
+    """Fit by Platt scaling (1999); its smoothed targets keep the fit finite when the two kinds do not overlap.
+
+    Returns:
+        the fit, with the quality before and after it.
 
     Raises:
         LabelsError: too few of a kind, or higher log-odds do not mean lightning at all.

@@ -1,4 +1,4 @@
-"""Is a model better than what is known without it: compared on recordings that the fit has not seen."""
+"""Compare a model with simpler predictors, on recordings that the fit has not seen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from detector.verify.probability import logistic
 
 _STEPS = 100
-_LEAST = 1e-6  # probability, so that one certain error does not cost infinitely much
+_LEAST = 1e-6  # least probability, so that one certain error does not have an infinite loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Quality:
     """How well predictions agree with labels.
 
     Attributes:
-        auc: chance that a flash of lightning is given a higher probability than something else; 0.5 says nothing.
-        brier: mean squared distance of probability from truth.
+        auc: chance that lightning gets a higher probability than something else; 0.5 is no better than guessing.
+        brier: mean squared difference of probability and truth.
         log_loss: mean log loss, nats.
     """
 
@@ -30,15 +30,15 @@ class Quality:
 def compare(
     predictors: Mapping[str, NDArray[np.float64]], truths: NDArray[np.bool_], sources: Sequence[str]
 ) -> dict[str, Quality]:
-    """Return how good each predictor is on recordings that its fit has not seen.
+    """Return the quality of each predictor on recordings that its fit has not seen.
 
-    Each source in turn is left out, a logistic curve is fitted on the others, and its probabilities for the one left
-    out are kept; the figures are of these.
+    Each source in turn is left out, a logistic curve is fitted on the others, and its probabilities for the source left
+    out are kept; the quality is measured on these.
 
     Args:
-        predictors: (flashes, numbers) of each, higher for lightning; several numbers are weighed against each other.
+        predictors: (flashes, values) of each predictor, higher for lightning; several values are weighted by the fit.
         truths: (flashes) whether each was lightning.
-        sources: the recording that each flash is of; of at least two.
+        sources: the recording of each flash; at least two different ones.
     """
     groups = np.array(sources)
     found: dict[str, Quality] = {}
@@ -63,7 +63,7 @@ def quality(probabilities: NDArray[np.float64], truths: NDArray[np.bool_]) -> Qu
 
 
 def smoothed(truths: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return Platt's targets (1999), which keep a fit finite when the two kinds do not overlap."""
+    """Return Platt's smoothed targets (1999), which keep a fit finite if the two kinds do not overlap."""
     lightning, other = int(truths.sum()), int((~truths).sum())
     return np.where(truths, (lightning + 1) / (lightning + 2), 1 / (other + 2))
 
@@ -71,7 +71,7 @@ def smoothed(truths: NDArray[np.bool_]) -> NDArray[np.float64]:
 def fit_logistic(values: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the weight of each column of `values`, and the offset last, of the best logistic curve.
 
-    By Newton's steps on standardised values.
+    It is found by Newton's method on standardised values.
     """
     centre, spread = values.mean(axis=0), values.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)

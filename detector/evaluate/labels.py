@@ -18,16 +18,16 @@ _INSIDE_SECONDS = 0.01
 
 
 class ClipLabels(msgspec.Struct, frozen=True, kw_only=True):
-    """What a clip shows, in seconds of presentation time; an end is exclusive. Further keys are allowed, such as notes.
+    """The labels of a clip, in seconds of presentation time; ends are exclusive. Other keys (notes) are allowed.
 
     Attributes:
         kind: positive or negative.
         flashes: pulses joined over gaps shorter than 0.5 s.
-        pulses: the finer lit runs.
-        ignore: uncertain; neither a hit nor a false alarm there.
-        group: clips of the same footage share one.
+        pulses: the single lit runs.
+        ignore: uncertain times, in which a report is neither a hit nor a false alarm.
+        group: name shared by clips of the same footage.
         category: `class` in the file: the kind of scene, such as "fireworks"; "time-lapse" for one not in real time.
-        seconds: length of the clip, where known.
+        seconds: length of the clip, if known.
     """
 
     kind: Literal["positive", "negative"]
@@ -39,7 +39,7 @@ class ClipLabels(msgspec.Struct, frozen=True, kw_only=True):
     seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for labels that would silently be counted wrongly."""
+        """Raise ValueError for inconsistent labels, which would silently be counted wrongly."""
         for name, intervals in (("flashes", self.flashes), ("pulses", self.pulses), ("ignore", self.ignore)):
             for start, end in intervals:
                 if not start < end:
@@ -49,7 +49,7 @@ class ClipLabels(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def begins_inside(self) -> bool:
-        """Whether the clip begins while a flash is on: its onset cannot be seen, so it is counted apart."""
+        """Whether the clip begins inside a flash: its onset is not visible, so it is counted separately."""
         return any(start <= _INSIDE_SECONDS for start, _ in self.flashes)
 
 
@@ -57,7 +57,7 @@ def read_labels(path: Path) -> dict[str, ClipLabels]:
     """Return the labels of each clip, by file name.
 
     Raises:
-        LabelsError: the file cannot be read or is not labels; names the clip and the field.
+        LabelsError: the file cannot be read or is not labels; the message names the clip and the field.
     """
     clip = None
     labels: dict[str, ClipLabels] = {}
@@ -83,7 +83,7 @@ def read_labels(path: Path) -> dict[str, ClipLabels]:
 
 
 def _refuse_misspelt(keys: Iterable[str]) -> None:
-    """Raise ValidationError for a key like one of ours: as a key of the user's own it would not be counted."""
+    """Raise ValidationError for a key similar to a known one, since a misspelt key would silently not be counted."""
     names = ClipLabels.__struct_encode_fields__
     for key in keys:
         meant = difflib.get_close_matches(key, names, n=1, cutoff=0.8)

@@ -1,4 +1,4 @@
-"""What a model is shown of each candidate, written to look at."""
+"""Write the model's input for each candidate to files, for people to look at."""
 
 from pathlib import Path
 
@@ -9,18 +9,18 @@ from detector.verify.vlm.images import as_array, downscaled
 from detector.verify.vlm.question import Question
 from stream import load_opencv
 
-_JPEG_QUALITY = 95  # as a model server gets them
+_JPEG_QUALITY = 95  # the same as for model servers
 
 
 class ModelImages:
-    """Writes the images and the question of each candidate into a folder, as `minicpm` and `served` would ask them."""
+    """Write the images and the question of each candidate into a folder, as for `minicpm` and `served`."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        """Write into `folder`, which is made if need be.
+        """Write into `folder`, which is created if missing.
 
         Raises:
             SettingsError: the prompt cannot be used.
-            OutputError: the folder cannot be made.
+            OutputError: the folder cannot be created.
         """
         self.written = 0
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Results: the flashes that a run reported, and which labelled clip each is of."""
+"""Results: the flashes that a run reported, and the labelled clip of each."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from stream import camera_name
 
 DEFAULT_STATES = ("confirmed", "unverified")
 _SEVERAL = ""
-"""In place of a clip: the camera name of several."""
+"""In place of a clip: a camera name shared by several clips."""
 
 _Source = tuple[str | None, str]
-_BY_CAMERA = 1_000_000  # weaker than any path
+_BY_CAMERA = 1_000_000  # a match by camera name is weaker than any match by path
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """When a reported flash was, in seconds of presentation time.
+    """The time of a reported flash, in seconds of presentation time.
 
     Attributes:
         interval: from the start to the end of the flash.
@@ -38,7 +38,7 @@ def read_results(path: Path) -> list[Flash]:
     """Return the last revision of each flash in a run's folder, its flashes.jsonl, or the output of `replay --json`.
 
     Raises:
-        LabelsError: it cannot be read, or a line is no event.
+        LabelsError: it cannot be read, or a line is not an event.
     """
     files = (run_files(path) or [path / "flashes.jsonl"]) if path.is_dir() else [path]
     last: dict[str, Flash] = {}
@@ -72,7 +72,7 @@ def by_clip(
     """Return the flashes in one of `states`, for each of `clips` (file names).
 
     Raises:
-        LabelsError: a flash may be of two clips, or two files may be one clip.
+        LabelsError: a flash may belong to two clips, or two files may be one clip.
     """
     flashes = list(flashes)
     found: dict[str, list[Detection]] = {clip: [] for clip in clips}
@@ -92,14 +92,14 @@ def by_clip(
 
 
 def of_other_clips(flashes: Iterable[Flash], clips: Iterable[str]) -> list[Flash]:
-    """Return those of `flashes`, in whatever state, that belong to none of `clips`."""
+    """Return those of `flashes`, in any state, that belong to none of `clips`."""
     flashes = list(flashes)
     clip_of = _clips_of(flashes, set(clips))
     return [flash for flash in flashes if _source_of(flash) not in clip_of]
 
 
 def detection_of(flash: Flash | Candidate) -> Detection:
-    """Return where a flash or candidate is in time."""
+    """Return the times of a flash or candidate."""
     start, end = flash.start_seconds, flash.end_seconds
     begins = [(start + pulse.offset_seconds, pulse.duration_seconds) for pulse in flash.pulses]
     pulses = tuple((begin, begin + seconds) for begin, seconds in begins)
@@ -107,15 +107,15 @@ def detection_of(flash: Flash | Candidate) -> Detection:
 
 
 def _source_of(flash: Flash) -> _Source:
-    """Return what a flash says of its recording: the file and the camera name."""
+    """Return the recording of a flash: the file and the camera name."""
     return flash.file, flash.camera
 
 
 def _clips_of(flashes: Iterable[Flash], clips: Collection[str]) -> dict[_Source, str]:
-    """Return which of `clips` each source of `flashes` is; those that are none are left out.
+    """Return the clip of each source of `flashes`; sources without a clip are left out.
 
-    A clip is known by its file (`night/a.mp4`), else by that without leading folders (`a.mp4`), else by its camera
-    name. Where several files could be one clip, it is the one that needs the fewest folders left out.
+    A clip is recognised by its file (`night/a.mp4`), or by that without leading folders (`a.mp4`), or by its camera
+    name. If several files could be one clip, the one with the fewest folders left out is used.
     """
     by_camera: dict[str, str] = {}
     for clip in clips:

@@ -1,4 +1,4 @@
-"""Detections against labels: recall, precision, splits, false alarms and timing error, matched one to one."""
+"""Compare detections with labels, matched one to one: recall, precision, splits, false alarms and timing errors."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,24 +9,24 @@ from detector.evaluate.results import Detection
 
 COLLAR_SECONDS = 0.1
 PULSE_COLLAR_SECONDS = 0.02
-_MIN_SECONDS = 1e-6  # of a detection
+_MIN_SECONDS = 1e-6  # least duration of a detection
 
 
 @dataclass(frozen=True, slots=True)
 class ClipScore:
-    """How the detections of one clip compare with its labels.
+    """The comparison of one clip's detections with its labels.
 
     Attributes:
         labelled: labelled flashes.
         found: labelled flashes that a detection matches, one to one.
-        false_alarms: detections that overlap no label and nothing to be ignored.
+        false_alarms: detections that overlap no label and no ignored time.
         duplicates: further detections of a labelled flash that another detection matches already.
-        ignored: detections that overlap only what is to be ignored.
+        ignored: detections that overlap only ignored times.
         labelled_pulses: labelled pulses.
         found_pulses: labelled pulses that a detected pulse matches, one to one.
-        onset_errors: detection minus label, seconds, of each match.
+        onset_errors: onset of detection minus label, in seconds, for each match.
         missed: labelled flashes without a match.
-        false_intervals: when the false alarms were.
+        false_intervals: times of the false alarms.
         covered_seconds: time that detections cover.
         seconds: length of the clip; None where unknown.
     """
@@ -51,9 +51,9 @@ class ClipScore:
 
     @property
     def precision(self) -> float | None:
-        """Share of reports that are a flash's only one; None without reports.
+        """Share of reports that match a flash one to one; None without reports.
 
-        Wrong are a false alarm and a further report on a flash: whoever counts flashes counts both.
+        A false alarm and a further report of the same flash are both wrong, since both change the count of flashes.
         """
         reports = self.found + self.duplicates + self.false_alarms
         return self.found / reports if reports else None
@@ -62,7 +62,7 @@ class ClipScore:
     def f1(self) -> float | None:
         """Harmonic mean of recall and precision, 0 where nothing was found; None without labels or reports.
 
-        Chopping a storm into pieces raises recall, and merging flashes raises precision: neither raises this.
+        Splitting a storm into pieces raises recall, and merging flashes raises precision, but neither raises F1.
         """
         both = self.labelled + self.found + self.duplicates + self.false_alarms
         return 2 * self.found / both if both else None
@@ -74,7 +74,7 @@ class ClipScore:
 
     @property
     def false_alarms_per_hour(self) -> float | None:
-        """False alarms per hour of video; None where the length is unknown."""
+        """False alarms per hour of video; None if the length is unknown."""
         return self.false_alarms / (self.seconds / 3600) if self.seconds else None
 
     @property
@@ -89,7 +89,7 @@ class ClipScore:
 
     @property
     def covered_share(self) -> float | None:
-        """Share of the time that reports cover; None where the length is unknown."""
+        """Share of the time that reports cover; None if the length is unknown."""
         return self.covered_seconds / self.seconds if self.seconds else None
 
 
@@ -102,14 +102,17 @@ def score_clip(
 ) -> ClipScore:
     """Compare the detections of one clip with its labels.
 
-    A detection matches a label when their intervals overlap, the label's widened by the collar. Each label and each
-    detection is matched at most once, in order of time, so that most are matched and then the onsets agree best.
+    A detection matches a label if their intervals overlap, the label's extended by the collar. Each label and each
+    detection is matched at most once, in order of time, for the most matches, and among these for the best onsets.
 
     Args:
-        labels: what the clip shows.
-        detections: what was reported of it.
-        collar_seconds: by how much a label is widened on both sides.
-        seconds: length of the clip; what the labels say if omitted.
+        labels: labels of the clip.
+        detections: detections in the clip.
+        collar_seconds: extension of a label on both sides.
+        seconds: length of the clip; that of the labels if omitted.
+
+    Returns:
+        the counts of the clip.
     """
     reports = sorted(detections, key=lambda report: report.interval)
     labelled = sorted(labels.flashes)
@@ -137,7 +140,7 @@ def score_clip(
 
 
 def total(scores: Iterable[ClipScore]) -> ClipScore:
-    """Return all clips as one; its length is None as soon as one clip's is."""
+    """Return the sum of all clips; its length is None if one clip's is."""
     scores = list(scores)
     lengths = [score.seconds for score in scores]
     return ClipScore(
@@ -155,9 +158,9 @@ def total(scores: Iterable[ClipScore]) -> ClipScore:
 
 
 def match(labels: Sequence[Interval], reports: Sequence[Interval], collar_seconds: float) -> list[tuple[int, int]]:
-    """Return pairs (label, report) of two sorted lists, in order, no index twice: as many as possible, onsets near.
+    """Return pairs (label, report) of two sorted lists, in order, each index once: as many as possible, onsets close.
 
-    The lists are matched part by part between moments that nothing covers, so that the time grows with their length.
+    The lists are matched in parts between times that nothing covers, so that the run time is linear in their length.
     """
     intervals = sorted(
         [(start - collar_seconds, end + collar_seconds, 1, 0) for start, end in labels]
@@ -210,10 +213,10 @@ def score_all(
     """Return the score of each labelled clip.
 
     Args:
-        labels: what each clip shows.
-        detections: what was reported of each.
-        collar_seconds: by how much a label is widened on both sides.
-        length: returns a clip's seconds where the labels do not say.
+        labels: labels of each clip.
+        detections: detections in each clip.
+        collar_seconds: extension of a label on both sides.
+        length: returns a clip's seconds if the labels do not state them.
     """
     return {
         clip: score_clip(
@@ -242,6 +245,6 @@ def _joined(intervals: Sequence[Interval]) -> list[Interval]:
 
 
 def _quantile(values: Sequence[float], share: float) -> float | None:
-    """The smallest of `values` that at least `share` of them do not exceed."""
+    """Return the smallest of `values` that at least `share` of them do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None

@@ -1,1 +1,1 @@
-"""Programs that only listen: they subscribe to a feed and touch no camera."""
+"""Programs that subscribe to a feed and never access a camera."""

@@ -50,6 +50,9 @@ def read_back(
         on_heartbeat: called with the endpoint and each heartbeat.
         stop: ends the waiting.
 
+    Returns:
+        where reading of the feed continues.
+
     Raises:
         FeedError: the endpoint or a key is wrong, or the publisher refuses this client.
     """

@@ -1,6 +1,6 @@
-"""The public API under one name, `lightning_detector`, as the wheel installs it beside `detector` and `stream`.
+"""The public API under one name, `lightning_detector`, which the wheel installs beside `detector` and `stream`.
 
-Importing it checks that those two are this program's own, and not modules of the user's that are called the same.
+The import checks that those two belong to this program, and are not a user's modules of the same name.
 """
 
 import sys
@@ -61,11 +61,11 @@ __all__ = [
 ]
 
 _OWN_FILES = {"stream": "feed/message.py", "detector": "events.py"}
-"""A file by which each package is known."""
+"""A file that identifies each package."""
 
 
 def _check(package: str) -> None:
-    """Raise ImportError unless `package` is this program's own; a foreign one is found but not run."""
+    """Raise ImportError unless `package` belongs to this program; a foreign package is located but not run."""
     loaded = sys.modules.get(package)
     if loaded is not None:
         origin = getattr(loaded, "__file__", None)

@@ -1,1 +1,1 @@
-"""What a run writes and prints: its folder, stills, clips, tables and lines."""
+"""The output of a run: its folder, stills, clips, tables and lines."""

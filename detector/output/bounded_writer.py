@@ -1,4 +1,4 @@
-"""BoundedWriter: writes in a thread of its own, so that a reader who pauses holds up nothing else."""
+"""BoundedWriter: write in a separate thread, so that a paused reader delays nothing else."""
 
 import threading
 from collections import deque
@@ -6,25 +6,25 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 ROOM = 10_000
-"""Items that wait for a reader who pauses: about 15 MB of events, 2 MB of log lines."""
+"""Items that may wait for a paused reader: about 15 MB of events, 2 MB of log lines."""
 
 Item = TypeVar("Item")
 
 
 class BoundedWriter(Generic[Item]):
-    """Calls `write` with each item, in order, in a daemon thread; `add` never waits.
+    """Call `write` with each item, in order, in a daemon thread; `add` never waits.
 
-    What `write` raises ends the writing. The thread is a daemon because a write that waits for a reader cannot be
-    called off and must not keep the program from ending.
+    An error of `write` ends the writing. The thread is a daemon because a write that waits for a reader cannot be
+    cancelled and must not keep the program from ending.
 
     Args:
         write: writes one item.
-        name: of the thread.
-        notice: makes an item that tells how many were left out; it follows once all others are written.
+        name: name of the thread.
+        notice: makes an item that says how many were left out; it follows once all others are written.
 
     Attributes:
-        failure: what `write` raised.
-        missed: items left out for want of room; counted anew after each notice.
+        failure: the error of `write`.
+        missed: items left out because there was no room; reset after each notice.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class BoundedWriter(Generic[Item]):
 
     @property
     def waiting(self) -> int:
-        """How many items are not written yet."""
+        """Number of items that are not written yet."""
         return len(self._waiting)
 
     def add(self, item: Item) -> bool:
-        """Have `item` written as soon as possible; return False where there is no room for it."""
+        """Write `item` as soon as possible; return False if there is no room for it."""
         with self._change:
             if len(self._waiting) >= ROOM:
                 self.missed += 1
@@ -57,12 +57,12 @@ class BoundedWriter(Generic[Item]):
             return True
 
     def wait(self, seconds: float) -> bool:
-        """Wait until all is written, for `seconds` at most; return whether it is."""
+        """Wait until all is written, for `seconds` at most, and return whether it is."""
         with self._change:
             return self._change.wait_for(lambda: not self._waiting, seconds)
 
     def close(self, seconds: float) -> int:
-        """End the thread once all is written, waiting for `seconds` at most; return how many items it did not reach."""
+        """End the thread once all is written, after `seconds` at most, and return how many items were not written."""
         with self._change:
             self._closing = True
             self._change.notify_all()

@@ -1,4 +1,4 @@
-"""Clips on disk: written in a thread of their own, one file for all flashes that name it."""
+"""Clips on disk: written in a separate thread, one file for all flashes that share it."""
 
 import logging
 import threading
@@ -15,12 +15,12 @@ from stream import Clip, VideoError, reencode_clip
 
 _log = logging.getLogger(__name__)
 
-_WAITING_BYTES = 256 * 1024 * 1024  # of clips that wait for a slow disk or for re-encoding
-_CLOSE_SECONDS = 600.0  # for what waits at the end of a run; re-encoding takes about as long as the clips last
+_WAITING_BYTES = 256 * 1024 * 1024  # limit for clips that wait for a slow disk or for re-encoding
+_CLOSE_SECONDS = 600.0  # limit at the end of a run; re-encoding takes about as long as the clips last
 
 
 class SharedClip:
-    """The file of a clip: staged until one of its flashes keeps it, removed when the last one drops it."""
+    """The file of a clip: staged until one of its flashes keeps it, removed when the last flash drops it."""
 
     def __init__(self, folder: MediaFolder, name: str, users: Sequence[str]) -> None:
         self._folder = folder
@@ -30,14 +30,14 @@ class SharedClip:
         self._lock = threading.Lock()
 
     def keep(self) -> str | None:
-        """Return its path in the run's folder, now that a flash is to name it; None where it cannot be had."""
+        """Keep the file for a flash, and return its path in the run's folder; None if there is no file."""
         with self._lock:
             if not self._kept:
                 self._kept = self._folder.commit(self._name, "clip")
             return self._name if self._kept else None
 
     def drop(self, flash_id: str) -> None:
-        """Take a flash from those that may name it."""
+        """Remove a flash from those that share the file."""
         with self._lock:
             self._users.discard(flash_id)
             if not self._users:
@@ -47,13 +47,13 @@ class SharedClip:
 
 @dataclass(frozen=True, slots=True)
 class AttachedClip:
-    """What a flash gets once its clip was cut.
+    """The result of cutting a clip, for one flash.
 
     Attributes:
-        media: times of the clip and what is to be said of it; its path follows from `file`.
+        media: times of the clip and notes about it; its path follows from `file`.
         arrival: time.monotonic() of the frame at which it was cut.
-        file: the clip; None where there is none.
-        strip: the frames about the onset; None where there are none.
+        file: the clip; None if there is none.
+        strip: the frames around the onset; None if there are none.
     """
 
     media: Media
@@ -72,26 +72,26 @@ class ClipTaker(Protocol):
 
     @property
     def onset_seconds(self) -> float:
-        """Its start on the source's clock."""
+        """Its start in seconds on the source's clock."""
         ...
 
     @property
     def utc_offset(self) -> float | None:
-        """UTC less the source's clock; None where UTC is not known."""
+        """UTC minus the source's clock, in seconds; None if UTC is unknown."""
         ...
 
     @property
     def clip_name(self) -> str:
-        """Path of its clip in the run's folder, without its ending."""
+        """Path of its clip in the run's folder, without file ending."""
         ...
 
     @property
     def wants_clip(self) -> bool:
-        """Whether it was not rejected meanwhile."""
+        """Whether it has not been rejected."""
         ...
 
     def attach(self, clip: AttachedClip) -> None:
-        """Take the clip, or why there is none."""
+        """Take the clip, or the reason why there is none."""
         ...
 
 
@@ -103,10 +103,10 @@ class _Job:
 
 
 class ClipWriter:
-    """Writes clips in a thread of its own, which starts with the first one.
+    """Write clips in a separate thread, which starts with the first one.
 
-    A clip that no browser plays is re-encoded there first. Where more wait than memory has room for, files wait and
-    a camera's clip is left out; its flash says so.
+    A clip that no browser plays is re-encoded there first. If too many clips wait for memory, replay waits and a
+    camera's clip is left out, which its flash says.
     """
 
     def __init__(self, folder: MediaFolder) -> None:
@@ -118,13 +118,13 @@ class ClipWriter:
         self._thread = threading.Thread(target=self._run, name="clip-writer", daemon=True)
 
     def write(self, clip: Clip, takers: list[tuple[ClipTaker, str | None]], arrival: float, *, wait: bool) -> None:
-        """Have `clip` written and given to each of `takers`, with what is to be said of it.
+        """Write `clip` and give it to each of `takers`, with a note about it.
 
         Args:
             clip: the clip.
-            takers: flashes that are in it, and how it is shorter than set.
+            takers: flashes in the clip, and for each how the clip is shorter than set.
             arrival: time.monotonic() of the frame at which it was cut.
-            wait: wait for room; else the clip is left out where there is none.
+            wait: wait for room; otherwise the clip is left out if there is none.
         """
         size = len(clip.data)
         with self._change:
@@ -142,12 +142,12 @@ class ClipWriter:
             _tell(takers, "no clip: too many clips waited for the disk, or to be re-encoded", arrival)
 
     def drain(self, seconds: float = _CLOSE_SECONDS) -> bool:
-        """Wait until all clips are written, for `seconds` at most; return whether they are."""
+        """Wait until all clips are written, for `seconds` at most, and return whether they are."""
         with self._change:
             return self._change.wait_for(lambda: not self._bytes, seconds)
 
     def close(self, seconds: float = _CLOSE_SECONDS) -> None:
-        """End the thread once all is written, waiting for `seconds` at most."""
+        """End the thread once all is written, after `seconds` at most."""
         with self._change:
             self._closing = True
             self._change.notify_all()
@@ -170,7 +170,7 @@ class ClipWriter:
                 _tell(job.takers, f"no clip: {type(error).__name__}: {error}", job.arrival)
             with self._change:
                 self._bytes -= len(self._jobs.popleft().clip.data)
-                del job  # or the last clip of a storm would stay in memory
+                del job  # otherwise the last clip of a storm would stay in memory
                 self._change.notify_all()
 
     def _write(self, job: _Job) -> None:
@@ -193,7 +193,7 @@ class ClipWriter:
 
 
 def _for_browsers(clip: Clip) -> tuple[Clip, str | None]:
-    """Return a clip that browsers play, and what was done to it, in words."""
+    """Return a clip that browsers play, and the change made to it in words."""
     if clip.container != "mkv":
         return clip, None
     began = time.monotonic()

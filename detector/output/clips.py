@@ -1,4 +1,4 @@
-"""Which clips are cut from one source, and when: after a flash has gone, one for flashes that follow one another."""
+"""Plan the clips of one source: cut after a flash has ended, one for flashes in quick succession."""
 
 import logging
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from stream import Clip, Frame, VideoError
 
 _log = logging.getLogger(__name__)
 
-_SHARED_SECONDS = 30.0  # flashes share a clip up to this length, or as long as one may be by the settings
-_SETTLE_SECONDS = 5.0  # the longest wait for a flash whose time before would overlap
+_SHARED_SECONDS = 30.0  # longest shared clip, unless the settings allow longer ones
+_SETTLE_SECONDS = 5.0  # longest wait for a flash whose clip would overlap
 _TOLERANCE_SECONDS = 0.1
 _NOT_KEPT = (
     "no clip: nothing of its time is kept to cut it from; after a jump of the time stamps or a new connection that "
@@ -22,15 +22,15 @@ _NOT_KEPT = (
 
 
 class ClipSource(Protocol):
-    """A video or camera that keeps its last seconds."""
+    """A video or camera that keeps its last packets."""
 
     def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
-        """Return that time as a video file, or None where it is not kept."""
+        """Return that time as a video file, or None if it is not kept."""
         ...
 
 
 def history_seconds(settings: EvidenceSettings, longest_flash_seconds: float) -> float:
-    """Return how much of a source must be kept so that every clip can be cut from it; 0 where none are wanted."""
+    """Return the seconds of packets to keep of a source so that every clip can be cut; 0 if clips are switched off."""
     if not settings.clips:
         return 0.0
     return _longest(settings, longest_flash_seconds) + _settle(settings) + 1.0
@@ -46,7 +46,7 @@ def _settle(settings: EvidenceSettings) -> float:
 
 @dataclass(slots=True)
 class _Wanted:
-    """A clip that is to be cut, with the flashes that want it and the times that each wants."""
+    """A clip to be cut, with its flashes and the time span that each wants."""
 
     takers: list[tuple[ClipTaker, float, float]] = field(default_factory=list)
 
@@ -60,17 +60,17 @@ class _Wanted:
 
 
 class ClipPlanner:
-    """Cuts the clips of one source: give it each closed flash, each frame, and the end.
+    """Cut the clips of one source: pass each closed flash, each frame, and the end.
 
-    A clip is cut once the time after its flash has come, and a little later if another flash may still share it. It is
-    cut in the caller's thread, where the source still has it; what takes longer is done by `writer`.
+    A clip is cut once the time after its flash has passed, and a little later if another flash may still share it. It
+    is cut in the caller's thread, while the source still has it; `writer` does slower work.
 
     Args:
         source: the video or camera.
-        writer: writes clips, in a thread of its own.
+        writer: writes clips in a separate thread.
         settings: how long clips are.
-        longest_flash_seconds: no flash lasts longer.
-        live: whether it is a camera, which never waits for the writer and whose end is a loss.
+        longest_flash_seconds: upper limit for the duration of a flash.
+        live: whether it is a camera, which never waits for the writer, and whose end is a loss.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class ClipPlanner:
         self._longest = _longest(settings, longest_flash_seconds)
         self._live = live
         self._wanted: _Wanted | None = None
-        self._begin: float | None = None  # of what can be compared: nothing before is this source's to keep
+        self._begin: float | None = None  # start of the current epoch; earlier packets do not belong to it
         self._last: Frame | None = None
 
     def add(self, taker: ClipTaker, start_seconds: float, end_seconds: float) -> None:
-        """Take a flash that is over, with its start and end on the source's clock."""
+        """Add a finished flash, with its start and end on the source's clock."""
         start = start_seconds - self._settings.before_seconds
         end = end_seconds + self._settings.after_seconds
         wanted = self._wanted
@@ -104,11 +104,11 @@ class ClipPlanner:
         wanted.takers.append((taker, start, end))
 
     def advance(self, frame: Frame, open_since: float | None) -> None:
-        """Take the next frame, after the flashes that it closed; cut what is due.
+        """Take the next frame, after the flashes that it closed, and cut the clips that are due.
 
         Args:
             frame: the newest frame.
-            open_since: start of the flash that goes on; None while none does.
+            open_since: start of the open flash; None if there is none.
         """
         last, self._last = self._last, frame
         if self._begin is None:
@@ -127,13 +127,13 @@ class ClipPlanner:
             self._cut(wanted.end, None)
 
     def finish(self) -> None:
-        """The source has ended, or is away for now: cut what is wanted, as far as it has come."""
+        """Cut the wanted clips as far as possible, since the source has ended or is away."""
         if self._last is not None:
             why = "the camera was lost or watching ended" if self._live else None
             self._cut(self._last.seconds + self._last.duration, why)
 
     def _cut(self, until: float, why: str | None) -> None:
-        """Cut the clip that is wanted, up to `until`; `why` that may be too early."""
+        """Cut the wanted clip, up to `until`; `why` says why that may be too early."""
         wanted, self._wanted = self._wanted, None
         if wanted is None:
             return
@@ -163,7 +163,7 @@ class ClipPlanner:
         return 0.0 if self._last is None else self._last.arrival
 
     def _shorter(self, clip: Clip, begins: float, ends: float, why: str | None) -> str | None:
-        """Return how the clip is shorter than set, in words."""
+        """Return in words how the clip is shorter than set."""
         said = []
         late = clip.start_seconds - max(begins, self._begin or 0.0)
         if late > _TOLERANCE_SECONDS:

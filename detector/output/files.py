@@ -1,4 +1,4 @@
-"""How files and stdout are written: whole or not at all, and without waiting in a buffer."""
+"""Write files atomically, and stdout without a buffer."""
 
 import os
 import sys
@@ -9,10 +9,10 @@ from detector.errors import OutputError
 
 
 def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write `chunks` to `path`, one after the other: all of them, or what was there before stays.
+    """Write `chunks` to `path` atomically: all of them, or the previous file stays.
 
     Raises:
-        OSError: it cannot be written; nothing new is left.
+        OSError: the file cannot be written; nothing new is left.
     """
     scratch = path.with_name(f"{path.name}.new")
     try:
@@ -27,24 +27,27 @@ def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
 def open_private(path: str, flags: int) -> int:
     """Open like `os.open`, for `open(opener=...)`: a new file can be read by its owner and group only, less the umask.
 
-    Where lightning strikes, who watches and what a camera sees is nobody else's business.
+    Where a camera stands and what it sees is private.
+
+    Returns:
+        the file descriptor.
     """
     return os.open(path, flags, 0o640)
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder at `path` and what is missing above it; others than owner and group may not enter.
+    """Create the folder at `path` and missing parents, accessible to owner and group only.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be created.
     """
     path.mkdir(parents=True, exist_ok=True, mode=0o750)
 
 
 def write_out(text: bytes) -> None:
-    """Write to stdout at once, others may be reading along; not through Python's buffer.
+    """Write to stdout at once, for programs that read along, and not through Python's buffer.
 
-    Its lock would be held by a thread that waits for a reader, and the program could not end.
+    The buffer's lock would be held by a thread that waits for a reader, and the program could not end.
     """
     left = memoryview(text)
     while left:
@@ -52,10 +55,10 @@ def write_out(text: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise unless a folder can be made or written at `path`.
+    """Raise OutputError unless a folder can be created or written at `path`.
 
     Raises:
-        OutputError: it cannot; nothing has been touched.
+        OutputError: it cannot; nothing was changed.
     """
     there = path
     while not there.exists() and there != there.parent:

@@ -1,4 +1,4 @@
-"""flashes.jsonl: written line by line, whatever becomes of the file and its disk meanwhile, and read."""
+"""flashes.jsonl: write it line by line, even if the disk fails or the file is moved meanwhile, and read it."""
 
 import errno
 import logging
@@ -15,17 +15,17 @@ from detector.output.files import make_folder, open_private
 
 _log = logging.getLogger(__name__)
 
-_ROOM = 10_000  # lines that wait in memory for a disk: about 20 MB
+_ROOM = 10_000  # lines that may wait in memory for a disk: about 20 MB
 
 
 class JsonlWriter:
-    """The file at `path`, to which `catch_up` appends what was given to `hold`.
+    """The file at `path`, to which `catch_up` appends the lines given to `hold`.
 
-    What cannot be written waits in memory and follows, in order, once it can. A file that was moved or deleted
-    meanwhile (put away as old, or replaced by another run at its end) is begun anew.
+    Lines that cannot be written wait in memory and follow later, in order. If the file was moved or deleted meanwhile
+    (archived, or replaced by another run at its end), a new one is started.
 
     Attributes:
-        lost: how many lines were dropped, because too many waited.
+        lost: number of lines that were dropped because too many waited.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class JsonlWriter:
 
     @property
     def waiting(self) -> int:
-        """How many lines are not written yet."""
+        """Number of lines that are not written yet."""
         return len(self._waiting)
 
     @property
@@ -54,10 +54,10 @@ class JsonlWriter:
             self.lost += 1
 
     def catch_up(self) -> None:
-        """Write what waits into the file, which is made where there is none.
+        """Write the waiting lines to the file, which is created if missing.
 
         Raises:
-            OSError: it cannot be written now; it waits.
+            OSError: the file cannot be written now; the lines wait.
         """
         file = self._open()
         while self._waiting:
@@ -65,7 +65,7 @@ class JsonlWriter:
             self._waiting.popleft()
 
     def close(self) -> None:
-        """Close the file; it may be called twice."""
+        """Close the file; a second call does nothing."""
         if self._file is not None:
             self._file.close()
 
@@ -81,7 +81,7 @@ class JsonlWriter:
 
 
 def _is_at(file: FileIO, path: Path) -> bool:
-    """Whether `file` is what lies at `path` now."""
+    """Return whether `file` is still the file at `path`."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -89,18 +89,18 @@ def _is_at(file: FileIO, path: Path) -> bool:
 
 
 def append_line(file: FileIO, line: bytes) -> None:
-    """Write `line` whole or not at all, and on a line of its own: half of one would spoil the next.
+    """Append `line` completely or not at all, on a line of its own, since half a line would damage the next.
 
     Args:
         file: opened for reading and appending, without a buffer.
-        line: with its end.
+        line: with its line end.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the line cannot be written.
     """
     end = os.fstat(file.fileno()).st_size
     if not _ends_a_line(file, end):
-        line = b"\n" + line  # the power failed, or a run was killed, in the midst of the last one
+        line = b"\n" + line  # after a power failure, or a kill in the middle of the last line
     if file.write(line) != len(line):
         file.truncate(end)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -114,7 +114,7 @@ def _ends_a_line(file: FileIO, end: int) -> bool:
 
 
 def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:
-    """Yield each line and its message, without what is none: the last line of a run that was killed while writing."""
+    """Yield each line and its message, without incomplete lines, as a killed run may leave at the end."""
     for line in lines:
         try:
             yield line, decode_flash_message(line)
@@ -123,12 +123,12 @@ def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[bytes, FlashMessage]]:
 
 
 def run_files(folder: Path) -> list[Path]:
-    """Return the files of flashes in a run's folder, in the order of time: flashes.jsonl, or one for each month."""
+    """Return the files of flashes in a run's folder, by time: flashes.jsonl, or one for each month."""
     return sorted(folder.glob("flashes*.jsonl"))
 
 
 def run_lines(folder: Path) -> Iterator[Flash]:
-    """Yield the flashes in a run's folder, each revision that stands there; what cannot be read is left out."""
+    """Yield the flashes in a run's folder, each revision in the files; unreadable lines are left out."""
     for path in run_files(folder):
         try:
             with path.open("rb") as lines:
@@ -139,7 +139,7 @@ def run_lines(folder: Path) -> Iterator[Flash]:
 
 
 def last_revisions(jsonl: Path) -> Iterator[bytes]:
-    """Yield the last line of each flash in `jsonl`; never all are in memory, since it may be the file of years."""
+    """Yield the last line of each flash in `jsonl`, without holding all in memory, since the file may cover years."""
     with jsonl.open("rb") as file:
         places: dict[str, int] = {}
         begin = 0

@@ -1,4 +1,4 @@
-"""What is kept of each flash to look at: stills, a thumbnail, a clip and its strip."""
+"""The media of each flash: stills, a thumbnail, a clip and its strip."""
 
 import logging
 import threading
@@ -25,17 +25,17 @@ _log = logging.getLogger(__name__)
 
 _ENDINGS = {"still": ".jpg", "brightest": ".brightest.jpg", "thumbnail": ".thumb.jpg", "strip": ".strip.jpg"}
 _OF_REJECTED = ("thumbnail",)
-"""What stays of a rejected light: enough for a person to overrule the verdict."""
+"""Media that stay of a rejected flash: enough for a person to overrule the verdict."""
 
 
 class MediaWriter:
-    """Makes and keeps the media of a run, in its folder.
+    """Make and keep the media of a run, in its folder.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         settings: what is kept, and how much.
-        site: what stills say of the place and its local time.
-        on_removed: told what had to go for want of room or because of its age.
+        site: the place and its time zone, for stills.
+        on_removed: called with the media that were deleted because of the quota.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class MediaWriter:
 
     @property
     def lost(self) -> int:
-        """How many stills and clips could not be written."""
+        """Number of stills and clips that could not be written."""
         return self.folder.lost
 
     def take(self, candidate: Candidate) -> "FlashMedia":
-        """Return the stills of a closed candidate; call it while its frames are there. It never raises."""
+        """Return the stills of a closed candidate, whose frames must still be there; never raise."""
         problems: list[str] = []
         stills: dict[StillKind, bytes] = {}
         with _costing_no_event("still", problems):
@@ -67,13 +67,13 @@ class MediaWriter:
         return FlashMedia(self, candidate, stills, tuple(problems))
 
     def planner(self, source: ClipSource, longest_flash_seconds: float, *, live: bool) -> ClipPlanner | None:
-        """Return what cuts the clips of one source; None where no clips are wanted."""
+        """Return the planner of one source's clips; None if clips are switched off."""
         if not self._settings.clips:
             return None
         return ClipPlanner(source, self._clips, self._settings, longest_flash_seconds, live=live)
 
     def keep(self, flash_id: str, state: State, media: Media) -> None:
-        """Count what a flash has by now, and make room where there is too much."""
+        """Count the media that a flash has by now, and delete what exceeds the quota."""
         removed = self._quota.add(flash_id, state, media)
         if removed is not None and self._on_removed is not None:
             self._on_removed(removed)
@@ -83,7 +83,7 @@ class MediaWriter:
         self._clips.drain()
 
     def close(self) -> None:
-        """Write what waits, and end."""
+        """Write the waiting clips, and end."""
         self._clips.close()
 
 
@@ -92,10 +92,10 @@ class FlashMedia:
 
     Attributes:
         flash_id: id of the flash.
-        onset_seconds: its start on the source's clock.
-        utc_offset: UTC less the source's clock; None where UTC is not known.
-        clip_name: path of its clip in the run's folder, without its ending.
-        problems: why a still is missing; logged once, when it would have been committed.
+        onset_seconds: its start in seconds on the source's clock.
+        utc_offset: UTC minus the source's clock, in seconds; None if UTC is unknown.
+        clip_name: path of its clip in the run's folder, without file ending.
+        problems: why a still is missing; logged once, at the commit.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class FlashMedia:
         self._writer = writer
         self._facts = StillFacts(candidate.id, candidate.camera, candidate.peak_rise_levels, shown.utc)
         self._in_memory: dict[str, bytes] = {kind: data for kind, data in stills.items()}  # noqa: C416 - other keys
-        self._there: dict[str, str] = {}  # kind: path in the run's folder, once it is committed
+        self._there: dict[str, str] = {}  # kind: path in the run's folder, once committed
         self._staged: dict[str, str] = {}
         self._state: State | None = None
         self._verdict: Verdict | None = None
@@ -121,22 +121,22 @@ class FlashMedia:
 
     @property
     def wants_clip(self) -> bool:
-        """Whether it was not rejected."""
+        """Whether the flash was not rejected."""
         return self._state != "rejected"
 
     @property
     def in_memory(self) -> bool:
-        """Whether any of it is in memory."""
+        """Whether any of the media are in memory."""
         return bool(self._in_memory)
 
     def stage(self) -> None:
-        """Write it to where it waits for the decision, if that is still to come."""
+        """Write the media to staged files, unless the verdict is there already."""
         with self._lock:
             if self._state is None:
                 self._stage()
 
     def decide(self, verdict: Verdict) -> Media:
-        """Make it part of the run, or all but the thumbnail go, by the verdict; return what is there."""
+        """Commit the media, or discard all but the thumbnail, by the verdict, and return the media that stay."""
         with self._lock:
             if self._state is None and verdict.lightning is not False:
                 for problem in self.problems:
@@ -147,7 +147,7 @@ class FlashMedia:
         return media
 
     def attach(self, clip: AttachedClip) -> Media | None:
-        """Add the clip, or why there is none; return what is there, or None before the verdict."""
+        """Add the clip, or the reason why there is none, and return the media, or None before the verdict."""
         with self._lock:
             self._clip, self._facts_of_clip = clip.file, clip.media
             if clip.strip is not None:
@@ -170,7 +170,7 @@ class FlashMedia:
         self._in_memory.clear()
 
     def _settle(self) -> Media:
-        """Commit or remove each file by the state, and return what is there."""
+        """Commit or remove each file by the state, and return the media that stay."""
         rejected = self._state == "rejected"
         for kind in _ENDINGS:
             if rejected and kind not in _OF_REJECTED:
@@ -224,7 +224,7 @@ class FlashMedia:
                 self._writer.folder.remove(name)
 
     def _described(self, jpeg: bytes) -> bytes | None:
-        """Return the still with what it says of itself; None where that cannot be written down."""
+        """Return the still with its EXIF data; None if these cannot be written."""
         writer = self._writer
         try:
             zone: tzinfo = fixed_zone(self._facts.utc or 0.0, writer.zone)
@@ -236,7 +236,7 @@ class FlashMedia:
 
 @contextmanager
 def _costing_no_event(kind: str, problems: list[str]) -> Iterator[None]:
-    """Add whatever fails inside to `problems`, in words."""
+    """Add errors inside the block to `problems`, in words."""
     try:
         yield
     except (VideoError, OutputError) as error:
@@ -252,7 +252,7 @@ def media_paths(media: Media) -> tuple[str, ...]:
 
 
 def remove_media(folder: Path, media: Media) -> None:
-    """Remove the media of a flash from a run's folder, with the folders left empty, and nothing that lies elsewhere."""
+    """Remove the media of a flash from a run's folder, with emptied folders, and nothing outside it."""
     files = MediaFolder(folder)
     for name in media_paths(media):
         if inside(folder, name) is not None and ".." not in PurePosixPath(name).parts:

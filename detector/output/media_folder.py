@@ -11,17 +11,17 @@ from detector.output.files import make_folder, write_whole
 
 _log = logging.getLogger(__name__)
 
-_UNDECIDED = ".new"  # ends the name of a file until its verdict is there; what a killed run leaves is known by it
+_UNDECIDED = ".new"  # ending of staged files, by which leftovers of a killed run are recognised
 
 
 def media_name(camera: str, flash_id: str, start_seconds: float, utc: float | None) -> str:
-    """Return where the media of a flash lie, relative to the run's folder and without their ending.
+    """Return the path of a flash's media, relative to the run's folder and without file ending.
 
     Args:
         camera: name of the camera.
         flash_id: id of the flash, which keeps names apart.
-        start_seconds: its start on the source's clock, which stands for the time of day where that is not known.
-        utc: its start, seconds since 1970, or None.
+        start_seconds: its start on the source's clock, used if UTC is unknown.
+        utc: its start in seconds since 1970, or None.
     """
     if utc is None:
         return f"{_safe(camera)}/{max(0.0, start_seconds):010.3f}s_{_safe(flash_id)}"
@@ -31,16 +31,16 @@ def media_name(camera: str, flash_id: str, start_seconds: float, utc: float | No
 
 
 def _safe(name: str) -> str:
-    """Return a name that is one part of a path on every system, whatever it holds."""
+    """Return a name that is a single path component on every system."""
     return re.sub(r"[^\w.-]", "_", name).strip(".") or "_"
 
 
 class MediaFolder:
-    """The folder of a run, for media. What fails is logged, and costs the file alone.
+    """The folder of a run, for media. A failure is logged, and affects only the file.
 
     Attributes:
         path: the folder.
-        lost: how many files could not be written.
+        lost: number of files that could not be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +49,7 @@ class MediaFolder:
         self._lock = threading.Lock()
 
     def stage(self, name: str, data: bytes, kind: str) -> str | None:
-        """Write a file under a name that says that nothing is decided; return why it failed, if it did."""
+        """Write a file under its staged name, and return why it failed, if it did."""
         path = self._staged(name)
         try:
             make_folder(path.parent)
@@ -60,7 +60,7 @@ class MediaFolder:
         return None
 
     def commit(self, name: str, kind: str) -> bool:
-        """Give a file that was staged its own name; return whether it has it."""
+        """Rename a staged file to its own name, and return whether it has it."""
         staged = self._staged(name)
         try:
             staged.replace(self.path / name)
@@ -70,7 +70,7 @@ class MediaFolder:
         return True
 
     def write(self, name: str, data: bytes, kind: str) -> bool:
-        """Write a file, whole or not at all; return whether it is there."""
+        """Write a file atomically, and return whether it was written."""
         path = self.path / name
         try:
             make_folder(path.parent)
@@ -83,14 +83,14 @@ class MediaFolder:
         return True
 
     def read(self, name: str) -> bytes | None:
-        """Return a file that is there, staged or not."""
+        """Return the content of a file, staged or not."""
         for path in (self._staged(name), self.path / name):
             with suppress(OSError):
                 return path.read_bytes()
         return None
 
     def remove(self, name: str) -> int:
-        """Remove a file, staged or not, and the folders that it leaves empty; return how many bytes it had."""
+        """Remove a file, staged or not, and the folders that it leaves empty, and return its size in bytes."""
         size = 0
         try:
             for path in (self._staged(name), self.path / name):
@@ -103,7 +103,7 @@ class MediaFolder:
             try:
                 (self.path / parent).rmdir()
             except OSError:
-                break  # something else is in it
+                break  # the folder is not empty
         return size
 
     def count_lost(self, kind: str, why: str) -> None:
@@ -122,6 +122,6 @@ class MediaFolder:
 
 
 def inside(folder: Path, name: str) -> Path | None:
-    """Return where a path that an event names lies; None where it leads out of the folder."""
+    """Return the full path of a name in an event; None if it leads out of the folder."""
     path = (folder / name).resolve()
     return path if path.is_relative_to(folder.resolve()) else None

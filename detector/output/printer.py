@@ -1,4 +1,4 @@
-"""EventPrinter: what goes to stdout while cameras are watched, without holding up anything else."""
+"""EventPrinter: print events to stdout while cameras are watched, without delaying anything else."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ from stream import WireMessage
 
 _log = logging.getLogger(__name__)
 
-_END_SECONDS = 2.0  # for what waits, when the run ends
+_END_SECONDS = 2.0  # limit for waiting events when the run ends
 
 
 class EventPrinter:
-    """Calls `show` with each message, in order. `add` never waits.
+    """Call `show` with each message, in order; `add` never waits.
 
-    A reader who pauses misses what goes beyond 10,000 events. Whatever `show` raises (the disk is full, the reader has
-    left) ends the printing and is logged; where events go `only` here, `check` raises it.
+    A paused reader misses events beyond 10,000. An error of `show` (the disk is full, the reader has left) ends the
+    printing and is logged; if events go `only` here, `check` raises it.
     """
 
     def __init__(self, show: Callable[[WireMessage], None], *, only: bool) -> None:
@@ -32,10 +32,10 @@ class EventPrinter:
             _log.warning("stdout: its reader pauses, and %d events wait; further ones are not printed", ROOM)
 
     def check(self) -> None:
-        """Raise if nobody learns of events any more.
+        """Raise OutputError if events cannot be printed and go nowhere else.
 
         Raises:
-            OutputError: they cannot be printed any more, and go nowhere else.
+            OutputError: events cannot be printed any more, and go nowhere else.
         """
         failure = self._writer.failure
         if self._only and failure is not None:
@@ -43,7 +43,7 @@ class EventPrinter:
 
     @contextmanager
     def running(self) -> "Iterator[EventPrinter]":
-        """Print what waits at the end of the block, for two seconds at most, and `check` if the block did not fail."""
+        """Print waiting events at the end of the block, for two seconds at most, and `check` if it did not fail."""
         try:
             yield self
         finally:

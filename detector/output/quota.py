@@ -1,4 +1,4 @@
-"""How much media a run's folder may hold: what is too old or too much goes, the oldest first."""
+"""The quota of media in a run's folder: the oldest are deleted beyond a size or an age."""
 
 import logging
 import threading
@@ -15,17 +15,17 @@ _log = logging.getLogger(__name__)
 
 _DAY_SECONDS = 86_400.0
 _RANKS: dict[State, int] = {"rejected": 0, "detected": 0, "unverified": 1, "confirmed": 2}
-"""What goes first."""
+"""Order of deletion by state: the lowest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was removed at one time.
+    """Media that were deleted together.
 
     Attributes:
-        flash_ids: flashes whose media went.
-        megabytes: how much that was, 10^6 bytes.
-        why: in words.
+        flash_ids: flashes whose media were deleted.
+        megabytes: their size in 10^6 bytes.
+        why: the reason in words.
     """
 
     flash_ids: tuple[str, ...]
@@ -39,7 +39,7 @@ class _Entry:
 
     Attributes:
         written: time.time() at which they were last written.
-        state: of the flash.
+        state: state of the flash.
         files: paths in the run's folder.
     """
 
@@ -49,10 +49,10 @@ class _Entry:
 
 
 class MediaQuota:
-    """Counts the media in a run's folder and removes the oldest beyond a size or an age.
+    """Count the media in a run's folder, and delete the oldest beyond a size or an age.
 
-    Unverified flashes lose theirs before confirmed ones; the newest flash never does. A file that several flashes name
-    goes with the last of them. What an earlier run left counts too.
+    Media of unverified flashes are deleted before those of confirmed ones, those of the newest flash never. A file
+    that several flashes share is deleted with the last of them. Media of an earlier run count, too.
     """
 
     def __init__(self, folder: MediaFolder, settings: EvidenceSettings) -> None:
@@ -67,13 +67,16 @@ class MediaQuota:
         self._lock = threading.Lock()
 
     def add(self, flash_id: str, state: State, media: Media, now: float | None = None) -> Removed | None:
-        """Count the media that a flash has by now; return what had to go, or None.
+        """Count the media that a flash has by now, and delete what exceeds the limits.
 
         Args:
             flash_id: id of the flash.
-            state: of the flash.
-            media: what it has.
-            now: seconds since 1970, as the clock says if omitted.
+            state: state of the flash.
+            media: its media.
+            now: seconds since 1970; the current time if omitted.
+
+        Returns:
+            what was deleted, or None.
         """
         if not self._limit and not self._age:
             return None
@@ -112,7 +115,7 @@ class MediaQuota:
             self._sizes[name] = size
 
     def _victims(self, now: float) -> Iterator[tuple[str, str]]:
-        """Yield whose media go next, and why, until enough is gone."""
+        """Yield the flashes whose media are to be deleted next, and why, until enough is deleted."""
         while len(self._entries) > 1:
             newest = next(reversed(self._entries))
             old = [key for key, one in self._entries.items() if key != newest and one.files]
@@ -128,7 +131,7 @@ class MediaQuota:
                 return
 
     def _remove(self, flash_id: str) -> int:
-        """Remove the media of a flash that no other flash names; return how many bytes that was."""
+        """Remove the media of a flash that no other flash shares, and return their size in bytes."""
         size = 0
         for name in self._entries.pop(flash_id).files:
             if self._forget(name, flash_id):
@@ -136,7 +139,7 @@ class MediaQuota:
         return size
 
     def _forget(self, name: str, flash_id: str) -> bool:
-        """Take a file from a flash; return whether no other one has it."""
+        """Remove a file from a flash, and return whether no other flash has it."""
         users = self._users.get(name, set())
         users.discard(flash_id)
         if users:

@@ -1,4 +1,4 @@
-"""Pictures and films of a storm to show to others: composites, a reel, short films of single flashes."""
+"""Images and films of a storm for sharing: composites, a reel, short films of single flashes."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,24 +23,24 @@ FilmFormat = Literal["mp4", "webp"]
 Rgb = NDArray[np.uint8]
 
 FOLDER = "share"
-_WASHED_SHARE = 0.3  # of the pixels at full white: what such a still shows is the exposure, not the bolt
+_WASHED_SHARE = 0.3  # of the pixels at full white; such a still shows no structure
 _WHITE = 250
 _FILM_PIXELS = 1280
-_WEBP_PIXELS = 640  # an animated picture of full size would be larger than the film
-_LEAD_SECONDS, _TAIL_SECONDS = 0.5, 0.9  # of a film, about the flash
-_SLOW_LEAD, _SLOW_TAIL = 0.12, 0.2  # what is slowed, about the flash
-_GLOW = 0.86  # of the light of a frame, what still shows in the next one
+_WEBP_PIXELS = 640  # an animated image of full size would be larger than the film
+_LEAD_SECONDS, _TAIL_SECONDS = 0.5, 0.9  # of a film, before and after the flash
+_SLOW_LEAD, _SLOW_TAIL = 0.12, 0.2  # of the slowed part, before and after the flash
+_GLOW = 0.86  # share of a frame's light that is still shown in the next one
 _ENCODERS = ("libx264", "libopenh264", "mpeg4")
 
 
 @dataclass(frozen=True, slots=True)
 class ShareOptions:
-    """What is made.
+    """Options of `share`.
 
     Attributes:
-        best: of so many flashes, the best pictures first.
-        slow: strokes are shown so many times slower.
-        format: of films of single flashes.
+        best: number of flashes, the best stills first.
+        slow: factor by which pulses are slowed.
+        format: format of films of single flashes.
     """
 
     best: int = 5
@@ -56,10 +56,10 @@ def share_composites(report: Report, options: ShareOptions) -> list[Path]:
         options: how many stills.
 
     Returns:
-        The pictures written; none where no camera has two stills that are not washed out.
+        the images written; none if no camera has two stills that are not washed out.
 
     Raises:
-        OutputError: one cannot be written.
+        OutputError: an image cannot be written.
     """
     written = []
     for lane in report.timeline.lanes:
@@ -84,7 +84,7 @@ def share_composites(report: Report, options: ShareOptions) -> list[Path]:
 
 
 def lighten(images: Sequence[Rgb], dark: Rgb) -> Rgb:
-    """Return the brightest of all images at each place, and the dark scene where none adds light.
+    """Return the brightest of all images at each pixel, and the dark scene where none adds light.
 
     Args:
         images: (rows, columns, 3) stills of one view.
@@ -97,23 +97,23 @@ def lighten(images: Sequence[Rgb], dark: Rgb) -> Rgb:
 
 
 def is_washed_out(image: Rgb) -> bool:
-    """Return whether so much of an image is white that it shows no structure."""
+    """Return whether an image is too white to show structure."""
     return bool((image.min(axis=2) >= _WHITE).mean() > _WASHED_SHARE)
 
 
 def share_films(report: Report, options: ShareOptions, only: str | None = None) -> list[Path]:
-    """Write a short film of each of the best flashes, its strokes slowed.
+    """Write a short film of each of the best flashes, with its pulses slowed.
 
     Args:
         report: the run's report.
         options: how many, how slow, which format.
-        only: the id of the one flash that is wanted.
+        only: the id of the only flash to use.
 
     Returns:
-        The films written; flashes without a clip have none.
+        the films written; flashes without a clip have none.
 
     Raises:
-        OutputError: one cannot be written, or there is no flash `only`.
+        OutputError: a film cannot be written, or there is no flash `only`.
     """
     chosen = [one for one in report.confirmed if one.clip.path is not None and one.clip_facts is not None]
     if only is not None:
@@ -131,10 +131,13 @@ def share_films(report: Report, options: ShareOptions, only: str | None = None) 
 
 
 def share_reel(report: Report, options: ShareOptions) -> Path | None:
-    """Write one film of the best flashes in the order of time; None where no flash has a clip.
+    """Write one film of the best flashes, in the order of time.
+
+    Returns:
+        the path of the film, or None if no flash has a clip.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the film cannot be written.
     """
     chosen = [one for one in report.confirmed if one.clip.path is not None and one.clip_facts is not None]
     chosen = sorted(chosen[: options.best], key=lambda one: one.at)
@@ -148,7 +151,7 @@ def share_reel(report: Report, options: ShareOptions) -> Path | None:
 
 
 def _film(report: Report, one: ReportFlash, slow: float, pixels: int) -> Iterator[Rgb]:
-    """The frames of a flash, strokes repeated and their light fading as on a slow screen."""
+    """Yield the frames of a flash, with slowed pulses whose light fades as on a slow screen."""
     facts = one.clip_facts
     if one.clip.path is None or facts is None:
         return
@@ -202,7 +205,7 @@ def _write_film(frames: Iterable[Rgb], rate: float, path: Path) -> None:
 
 
 def _boxed(image: Rgb, wide: int, high: int) -> Rgb:
-    """An image in a frame of another size, with black about it."""
+    """Return an image in another size, with black borders."""
     whole = Image.new("RGB", (wide, high))
     part = Image.fromarray(image)
     part.thumbnail((wide, high))
@@ -230,7 +233,7 @@ def _still(report: Report, one: ReportFlash) -> Rgb | None:
 
 
 def _dark(report: Report, flashes: Sequence[ReportFlash], stills: Sequence[Rgb]) -> Rgb | None:
-    """The scene without lightning: what its stills have in common, else the first frame of a clip."""
+    """Return the scene without lightning: the common part of its stills, or the first frame of a clip."""
     median = dark_median(stills)
     if median is not None or not stills:
         return median
@@ -259,7 +262,7 @@ def _place(report: Report, name: str) -> Path:
 
 
 def _save(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     scratch = path.with_name(f".{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

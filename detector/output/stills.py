@@ -1,4 +1,4 @@
-"""The stills of a candidate as JPEG files that say when, where and of what they were taken."""
+"""The stills of a candidate as JPEG files, with time, place and flash in their EXIF data."""
 
 import io
 from collections.abc import Mapping
@@ -19,18 +19,18 @@ StillKind = Literal["still", "brightest", "thumbnail"]
 
 THUMBNAIL_PIXELS = 256
 _QUALITY, _THUMBNAIL_QUALITY = 92, 80
-_START, _EXIF_MARK, _EXIF_HEAD = b"\xff\xd8", b"\xff\xe1", b"Exif\0\0"  # of JPEG
+_START, _EXIF_MARK, _EXIF_HEAD = b"\xff\xd8", b"\xff\xe1", b"Exif\0\0"  # markers of JPEG
 
 
 @dataclass(frozen=True, slots=True)
 class StillFacts:
-    """What a still says of its flash.
+    """The facts about a flash in a still's EXIF data.
 
     Attributes:
         flash_id: id of the flash.
         camera: name of the camera.
-        rise_levels: highest rise of a block.
-        utc: of the frame shown, seconds since 1970; None where that is not known.
+        rise_levels: highest rise of a block, levels.
+        utc: UTC of the frame in seconds since 1970; None if unknown.
     """
 
     flash_id: str
@@ -40,7 +40,7 @@ class StillFacts:
 
 
 def stills_of(candidate: Candidate) -> dict[StillKind, bytes]:
-    """Return the JPEGs of a candidate: the frame to show, the brightest one where that is another, a thumbnail."""
+    """Return the JPEGs of a candidate: the frame to show, the brightest frame if that is another, a thumbnail."""
     shown = candidate.clear or candidate.peak
     made: dict[StillKind, bytes] = {"still": encode_still(shown)}
     if shown is not candidate.peak:
@@ -53,14 +53,14 @@ def encode_still(frame: Frame, max_side: int | None = None, quality: int = _QUAL
 
     Args:
         frame: the frame.
-        max_side: scaled down so that no side exceeds this many pixels; in full size if omitted.
-        quality: of JPEG, 1..100.
+        max_side: scale down so that no side exceeds this many pixels; full size if omitted.
+        quality: JPEG quality, 1..100.
     """
     return encode_image(frame.rgb(max_side), quality, frame.camera)
 
 
 def encode_image(rgb: np.ndarray, quality: int, who: str) -> bytes:
-    """Return an RGB image as the bytes of a JPEG file; `who` is named where that fails."""
+    """Return an RGB image as the bytes of a JPEG file; `who` names it in errors."""
     cv2 = load_opencv()
     image = np.ascontiguousarray(rgb[..., ::-1])
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -70,7 +70,7 @@ def encode_image(rgb: np.ndarray, quality: int, who: str) -> bytes:
 
 
 def with_exif(jpeg: bytes, facts: StillFacts, verdict: Verdict | None, site: SiteSettings, zone: tzinfo) -> bytes:
-    """Return a JPEG with EXIF: its time to the millisecond with the offset of `zone`, what it shows, and where."""
+    """Return a JPEG with EXIF data: its time to the millisecond with the offset of `zone`, content, and place."""
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = _ascii(_description(facts, verdict))
     exif[ExifTags.Base.Software] = "lightning-detector"
@@ -86,14 +86,14 @@ def with_exif(jpeg: bytes, facts: StillFacts, verdict: Verdict | None, site: Sit
 
 
 def without_exif(jpeg: bytes) -> bytes:
-    """Return a JPEG without the EXIF that stands at its beginning, if any does."""
+    """Return a JPEG without the EXIF data at its beginning, if there are any."""
     if jpeg[2:4] != _EXIF_MARK or jpeg[6:12] != _EXIF_HEAD:
         return jpeg
     return jpeg[:2] + jpeg[4 + int.from_bytes(jpeg[4:6], "big") :]
 
 
 def tile(images: list[np.ndarray], columns: int) -> np.ndarray:
-    """Return images of one size side by side, `columns` in a row; what is left of the last row is black."""
+    """Return images of one size side by side, `columns` in a row; the rest of the last row is black."""
     high, wide = images[0].shape[:2]
     rows = -(-len(images) // columns)
     sheet = np.zeros((rows * high, min(columns, len(images)) * wide, 3), np.uint8)
@@ -104,7 +104,7 @@ def tile(images: list[np.ndarray], columns: int) -> np.ndarray:
 
 
 def read_exif(jpeg: bytes) -> Mapping[int, object]:
-    """Return the EXIF of a JPEG, its time and place laid into one table."""
+    """Return the EXIF data of a JPEG, with those of time and place in one table."""
     with Image.open(io.BytesIO(jpeg)) as image:
         exif = image.getexif()
         return dict(exif) | exif.get_ifd(ExifTags.IFD.Exif) | exif.get_ifd(ExifTags.IFD.GPSInfo)
@@ -144,7 +144,7 @@ def _place(latitude: float, longitude: float) -> dict[int, object]:
 
 
 def _degrees(angle: float) -> tuple[float, float, float]:
-    """Return degrees, minutes and seconds to a ten-thousandth, some millimetres."""
+    """Return degrees, minutes and seconds to a ten-thousandth of a second, some millimetres."""
     ticks = round(abs(angle) * 36_000_000)
     degrees, rest = divmod(ticks, 36_000_000)
     minutes, seconds = divmod(rest, 600_000)

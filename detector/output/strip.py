@@ -1,4 +1,4 @@
-"""The strip of a flash: its frames about the onset as one image, for stepping through them in a page."""
+"""The strip of a flash: the frames around its onset as one image, to step through them in a page."""
 
 import io
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from stream import Clip
 
 COLUMNS = 10
 """Frames in a row of a strip."""
-_AROUND_SECONDS = 0.5  # before the onset and after it
+_AROUND_SECONDS = 0.5  # before and after the onset
 _FRAME_PIXELS = 320
-_MOST_FRAMES = 60  # of cameras with more of them in a second, every second or third one
+_MOST_FRAMES = 60  # at higher rates only every second or third frame
 _QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """The frames about an onset.
+    """The frames around an onset.
 
     Attributes:
         data: the bytes of a JPEG.
-        seconds: times of the frames after the onset, in order; the one of the onset is at 0.
+        seconds: times of the frames after the onset, in order; 0 for the frame of the onset.
     """
 
     data: bytes
@@ -31,7 +31,7 @@ class Strip:
 
 
 def strip_of(clip: Clip, onset_seconds: float) -> Strip | None:
-    """Return the strip of the second around `onset_seconds` (source's clock); None where the clip shows nothing of it.
+    """Return the strip of the second around `onset_seconds` (source's clock); None if the clip does not cover it.
 
     Raises:
         av.FFmpegError: the clip cannot be decoded.

@@ -1,4 +1,4 @@
-"""The flashes of a run as tables: counted, as columns of CSV, and in a terminal."""
+"""The flashes of a run as tables: counts, CSV, and a table in a terminal."""
 
 import csv
 import io
@@ -15,8 +15,8 @@ from detector.output.text import clock_text, plain_utc
 from stream import WireMessage, printable
 
 _GAP = 2  # between two columns
-_LEAST = 20  # the first column is cut to this before another one is left out
-_TAIL = 0.4  # share of a shortened name that its end gets: there it differs from its neighbours
+_LEAST = 20  # least width of the first column before another column is left out
+_TAIL = 0.4  # share of a shortened name for its end, where it differs from its neighbours
 
 CSV_COLUMNS = (
     "id", "camera", "file", "state", "start_utc", "start_seconds", "peak_seconds", "end_seconds", "duration_seconds",
@@ -51,9 +51,9 @@ def csv_rows(flashes: Iterable[Flash]) -> Iterator[bytes]:
 
 
 class FlashCounter:
-    """How many flashes of a run are in each state; `add` each message of the feed.
+    """Count the flashes of a run by state; `add` each message of the feed.
 
-    Only the states of the latest flashes are remembered, so that months of watching need no more memory than a night.
+    Only the states of the latest flashes are kept, so that months of watching need no more memory than a night.
     """
 
     _REMEMBERED = 10_000  # far more than can still get a late verdict
@@ -63,7 +63,7 @@ class FlashCounter:
         self.counts: Counter[str] = Counter()
 
     def add(self, message: WireMessage) -> None:
-        """Take one message of the feed."""
+        """Count one message of the feed."""
         flash = flash_in(message)
         if flash is not None:
             self._take(flash)
@@ -79,21 +79,21 @@ class FlashCounter:
 
     @property
     def found(self) -> int:
-        """How many are not rejected; may be asked from any thread."""
+        """Number of flashes that are not rejected; any thread may read it."""
         return sum(self.counts[state] for state in ("confirmed", "unverified", "detected"))
 
     def summary(self) -> str:
-        """Return how many flashes of each kind there are, in words."""
+        """Return the number of flashes of each kind, in words."""
         counts = self.counts
         order = ("confirmed", "unverified", "detected", "rejected")
         return ", ".join(f"{counts[state]} {state}" for state in order if counts[state]) or "no flashes"
 
 
 class FlashTable(FlashCounter):
-    """Counts flashes, and keeps their last revisions for a table.
+    """Count flashes, and keep their last revisions for a table.
 
     Args:
-        zone: of local times; this computer's if omitted.
+        zone: zone of local times; this computer's if omitted.
     """
 
     def __init__(self, zone: tzinfo | None = None) -> None:
@@ -106,7 +106,7 @@ class FlashTable(FlashCounter):
         self._flashes[flash.id] = flash
 
     def table(self, width: int = 250) -> Table:
-        """Return the flashes that were not rejected, one a row, in the order of the video, `width` columns wide."""
+        """Return the flashes that were not rejected, one per row, in the order of the video, `width` wide."""
         flashes = sorted(
             (flash for flash in self._flashes.values() if flash.state != "rejected"),
             key=lambda flash: (flash.file or "", flash.start_seconds),
@@ -150,13 +150,13 @@ _COLUMNS: dict[str, Callable[[Flash], str]] = {
 def fitted_table(
     columns: Mapping[str, Sequence[str]], width: int, *, left_out: Sequence[str], right: Sequence[str]
 ) -> Table:
-    """Return `columns` side by side in `width`; none is broken or cut but the first, which holds names.
+    """Return `columns` side by side in `width`; only the first, which holds names, may be cut.
 
     Args:
-        columns: cells by head.
-        width: columns of text.
-        left_out: heads to leave out for want of room, the least important first.
-        right: heads of what is aligned to the right.
+        columns: cells by heading.
+        width: characters.
+        left_out: headings to leave out if there is no room, the least important first.
+        right: headings of columns that are aligned to the right.
     """
     shown = {head: max(map(cell_len, (head, *cells))) for head, cells in columns.items()}
     first = next(iter(shown))
@@ -176,7 +176,7 @@ def fitted_table(
 
 
 def shortened(name: str, width: int) -> str:
-    """Return `name` in at most `width` columns of a terminal, with a dot for what is missing in its middle."""
+    """Return `name` in at most `width` characters of a terminal, with an ellipsis for its missing middle."""
     if cell_len(name) <= width:
         return name
     tail = ""

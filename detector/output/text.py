@@ -1,4 +1,4 @@
-"""Flashes and messages as single lines: of `watch`, and of `subscribe` and `history`."""
+"""Flashes and messages as single lines, for `watch`, `subscribe` and `history`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,19 +15,19 @@ from stream import Message, WireMessage, printable
 
 _STYLES = {"detected": "yellow", "confirmed": "bold green", "rejected": "dim", "unverified": "magenta"}
 _GAP = 2  # between two columns
-_NAME_LEAST, _NAME_MOST = 8, 20  # columns of a camera's name
+_NAME_LEAST, _NAME_MOST = 8, 20  # characters of a camera's name
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column of events: its head, its width, whether numbers stand to the right in it, and when it is left out.
+    """A column of events.
 
     Attributes:
-        head: over it.
+        head: its heading.
         width: characters.
-        text_of: what stands in it.
-        right: whether that stands to the right.
-        left_out: those with the highest number go first where a terminal has no room; 0: never.
+        text_of: returns its text for a message.
+        right: whether the text is aligned to the right.
+        left_out: columns with the highest number are left out first if a terminal is too narrow; 0: never.
     """
 
     head: str
@@ -38,11 +38,11 @@ class _Column:
 
 
 class EventLines:
-    """Prints one line for each message, and the column heads before the first, as wide as the terminal allows.
+    """Print one line for each message, and the headings before the first, as wide as the terminal allows.
 
     Args:
-        console: where; what is no terminal gets all columns.
-        zone: of local times; this computer's if omitted.
+        console: where to print; all columns are printed if it is not a terminal.
+        zone: zone of local times; this computer's if omitted.
     """
 
     def __init__(self, console: Console, zone: tzinfo | None = None) -> None:
@@ -51,7 +51,7 @@ class EventLines:
         self._headed = False
 
     def add(self, message: Message[dict[str, Any]]) -> None:
-        """Print `message`; what it lacks stays blank."""
+        """Print `message`, with blanks for missing values."""
         if not self._headed:
             self._headed = True
             heads = [_cell(column.head, column) for column in self._columns]
@@ -66,7 +66,7 @@ class EventLines:
 
 
 def _columns_in(width: int | None, zone: tzinfo | None) -> list[_Column]:
-    """Return the columns that fit into `width`, all where that is None; the camera's name gives way last."""
+    """Return the columns that fit into `width`, all if that is None; the camera's name is shortened last."""
     columns = _event_columns(zone)
     if width is None:
         return columns
@@ -89,9 +89,9 @@ def _cell(text: str, column: _Column) -> str:
 
 
 def _event_columns(zone: tzinfo | None) -> list[_Column]:
-    """Return all columns: number, when, about what, state, start, length in s, rise in levels, probability, id.
+    """Return all columns: number, time, subject, state, start, length in s, rise in levels, probability, id.
 
-    The start is in UTC where that is known, else in seconds of the source's own clock.
+    The start is in UTC if known, otherwise in seconds of the source's own clock.
     """
 
     def start(message: Message[dict[str, Any]]) -> str:
@@ -135,7 +135,7 @@ def clock_text(seconds: float) -> str:
 
 
 def flash_line(message: WireMessage, zone: tzinfo | None = None) -> Text | None:
-    """Return a message as the one line that `watch` prints; None for what is no flash or has no new state.
+    """Return a message as the line that `watch` prints; None if it is not a flash or has no new state.
 
     Args:
         message: any message of the feed.

@@ -1,1 +1,1 @@
-"""Find candidates: sudden added light, measured against what each camera's blocks do by themselves."""
+"""Find candidates: sudden added light, measured against the usual changes of each camera's blocks."""

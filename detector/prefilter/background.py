@@ -1,4 +1,4 @@
-"""The running background of one camera: level, noise and clutter of each block, and the thresholds made of them."""
+"""The running background of one camera: level, noise and clutter of each block, and thresholds derived from them."""
 
 import math
 from collections import deque
@@ -13,27 +13,27 @@ from stream import load_opencv
 
 cv2 = load_opencv()
 
-# However long the pause between two frames, they are one observation of the scene: it counts for this long.
+# Longest time that one observation counts for, however long the pause between two frames.
 MAX_ELAPSED_SECONDS = 0.5
-# Clutter is measured this often: its average over seconds needs no more, and measuring costs as much as three frames.
+# Clutter is measured this often: enough for an average over seconds, and one measurement costs as much as three frames.
 CLUTTER_SECONDS = 0.2
-# Cameras take this long to undo what a bright flash did to their exposure.
+# Cameras take this long to restore the exposure that a bright flash lowered.
 RECOVERY_SECONDS = 2.5
-# Exposure darkens all that is not black already; a lamp that goes out with the flash, or what moves, darkens less.
+# Exposure darkens every block that is not black; a lamp that goes out, or motion, darkens fewer.
 DIPPED_SHARE = 0.2
 
 # Mean of |a - b| over the standard deviation of one of them, for two independent normal values: sqrt(2) * sqrt(2 / pi).
 _MEAN_DIFFERENCE = 1.128
-# Odd, so that a median is a frame's own value, and few, so that it is cheap.
+# Odd, so that the median is the value of one frame; few, so that it is cheap.
 _BACKGROUND_SAMPLES = 9
 
 
 @dataclass(frozen=True, eq=False)
 class MedianBackground:
-    """The median of some frames, computed when first asked for.
+    """The median of some frames, computed on first use.
 
     Attributes:
-        frames: block luma of each, (rows, columns) levels.
+        frames: block luma of each frame, (rows, columns) levels.
     """
 
     frames: tuple[Grid, ...]
@@ -46,12 +46,12 @@ class MedianBackground:
 
 @dataclass(frozen=True, eq=False)
 class BackgroundEstimate:
-    """The background as it is known before one frame.
+    """The background as known before one frame.
 
     Attributes:
         median: the median of about the last second.
-        recent: (rows, columns) block luma of `step_seconds` ago (at low rates: of the frame before).
-        older: (rows, columns) that of three times as long ago, or the oldest that is remembered.
+        recent: (rows, columns) block luma of `step_seconds` ago (at low rates: of the previous frame).
+        older: (rows, columns) block luma of three times as long ago, or the oldest that is kept.
         noise: as `Background.noise`; None while only one frame is known.
         peak_change: as `Background.peak_change`; None while only one frame is known.
     """
@@ -66,14 +66,14 @@ class BackgroundEstimate:
     def ground(self) -> Grid:
         """(rows, columns) expected level of each block without a flash.
 
-        The middle one of the long median and the two frames: where clouds or exposure drift, the median of a second
-        lags behind; where the last frame was partly lit already (a rolling shutter's band), the other two outvote it.
+        The median of three: the median of a second, and the two frames. If clouds or exposure drift, the median of a
+        second lags behind; if the last frame was partly lit (a band of a rolling shutter), the other two outvote it.
         """
         return _middle(self.median.level, self.recent, self.older)
 
 
 class ExposureRecovery:
-    """The time after a flash in which the exposure that it lowered returns.
+    """The return of an exposure that a flash lowered.
 
     A rise to the levels from before the flash is recovery, not light.
     """
@@ -84,7 +84,7 @@ class ExposureRecovery:
 
     @property
     def active(self) -> bool:
-        """Whether a recovery is under way, as far as `level` was asked."""
+        """Whether a recovery is in progress, as of the last call of `level`."""
         return self._level is not None
 
     def level(self, seconds: float) -> Grid | None:
@@ -98,11 +98,11 @@ class ExposureRecovery:
         return level
 
     def begin(self, level: Grid, seconds: float) -> None:
-        """Expect a return to `level`, from before the flash that was last seen at `seconds`."""
+        """Expect a return to `level`, the levels before the flash that was last seen at `seconds`."""
         self._level, self._until = level, seconds + RECOVERY_SECONDS
 
     def begin_if_darker(self, latest: Grid, level: Grid, threshold: Grid, watched: Mask, seconds: float) -> None:
-        """Expect a return to `level` if much of the `latest` frame is darker than that.
+        """Expect a return to `level` if much of the `latest` frame is darker.
 
         Args:
             latest: (rows, columns) block luma after the flash.
@@ -111,32 +111,32 @@ class ExposureRecovery:
             watched: (rows, columns) blocks that count.
             seconds: when the flash was last seen.
         """
-        # Half of what counts as lit is beyond noise in so many blocks, and may look like light when it returns.
+        # Half the threshold is beyond noise in so many blocks, and its return may look like light.
         darker = latest < level - np.float32(0.5) * threshold
         if np.count_nonzero(darker & watched) >= DIPPED_SHARE * np.count_nonzero(watched):
             self.begin(level, seconds)
 
     def stop(self) -> None:
-        """Expect nothing any more."""
+        """End the recovery."""
         self._level = None
 
 
 class Background:
-    """What each block looked like lately, and how much it changes by itself.
+    """The recent level of each block, and how much it changes without a flash.
 
     Attributes:
         noise: (rows, columns) standard deviation of one block mean, levels, from the changes over `step_seconds`.
-        peak_change: (rows, columns) the largest change over `step_seconds` seen lately, fading: what rain, traffic,
-            water or a flickering lamp do all the time is known to the blocks where they do it.
-        clutter_blocks: how many blocks rise suddenly in a frame without an onset, on average.
-        clutter: what changes in a frame without an onset, on average.
+        peak_change: (rows, columns) largest recent change over `step_seconds`, decaying: the usual changes by rain,
+            traffic, water or a flickering lamp in each block.
+        clutter_blocks: average number of blocks that rise suddenly in a frame without an onset.
+        clutter: average change in a frame without an onset.
         recovery: the return of an exposure that a flash lowered.
     """
 
     def __init__(self, *, step_seconds: float, memory_seconds: float) -> None:
         self._step_seconds = step_seconds
         self._memory_seconds = memory_seconds
-        self._span_seconds = 0.9  # half of it is longer than a stroke with its glow: no flash moves the median
+        self._span_seconds = 0.9  # half of it is longer than a pulse with its glow: no flash moves the median
         self._recent: deque[tuple[float, Grid]] = deque()
         self._samples: deque[tuple[float, Grid]] = deque(maxlen=_BACKGROUND_SAMPLES)
         self._learnt_seconds = 0.0
@@ -152,13 +152,13 @@ class Background:
     def level(self) -> Grid | None:
         """(rows, columns) median of up to nine frames of the last second; None right after a restart.
 
-        A flash of a few frames does not move it; dusk, cloud and exposure are followed within half a second.
+        A flash of a few frames does not move it; it follows dusk, clouds and exposure within half a second.
         """
         return None if self._median is None else self._median.level
 
     @property
     def age_seconds(self) -> float:
-        """Seconds of quiet video that the noise was learnt from."""
+        """Seconds of quiet video from which the noise was learned."""
         return self._learnt_seconds
 
     @property
@@ -168,11 +168,11 @@ class Background:
 
     @property
     def remembered(self) -> int:
-        """How many of the last frames can be compared with the next one: few right after a restart."""
+        """Number of last frames that can be compared with the next one: few right after a restart."""
         return len(self._recent)
 
     def restart(self, *, forget_noise: bool) -> None:
-        """Forget the frames, which must not be compared with later ones; with `forget_noise`, the scene too."""
+        """Forget the frames, which must not be compared with later ones; with `forget_noise`, also the noise."""
         self._recent.clear()
         self._samples.clear()
         self._median = None
@@ -188,7 +188,7 @@ class Background:
         self._median = MedianBackground((level,))
 
     def known(self, seconds: float) -> BackgroundEstimate | None:
-        """Return what a frame at `seconds` is compared with, or None right after a restart."""
+        """Return the background for a frame at `seconds`, or None right after a restart."""
         if not self._recent or self._median is None:
             return None
         recent = older = self._recent[0][1]
@@ -201,20 +201,20 @@ class Background:
         return BackgroundEstimate(self._median, recent, older, self.noise, self.peak_change)
 
     def remember(self, seconds: float, grid: Grid) -> None:
-        """Keep `grid` for the steps of the next frames."""
+        """Keep `grid`, with which the next frames are compared."""
         self._recent.append((seconds, grid))
         while len(self._recent) > 3 and self._recent[1][0] <= seconds - 3 * self._step_seconds + 1e-6:
             self._recent.popleft()
 
     def learn(self, seconds: float, grid: Grid, earlier: Grid | None, elapsed: float, *, settled: bool = True) -> None:
-        """Take a quiet frame into the median, and its change since `earlier` into the noise.
+        """Add a quiet frame to the median, and its change since `earlier` to the noise.
 
         Args:
             seconds: time of the frame.
-            grid: (rows, columns) its block luma.
-            earlier: (rows, columns) that of `step_seconds` before; None if unknown.
-            elapsed: seconds since the frame before.
-            settled: False while a flash is open: what exposure does then is not typical of the scene.
+            grid: (rows, columns) block luma of the frame.
+            earlier: (rows, columns) block luma of `step_seconds` before; None if unknown.
+            elapsed: seconds since the previous frame.
+            settled: False while a flash is open, when changes of exposure are not typical of the scene.
         """
         if earlier is not None and elapsed > 0:
             settled = settled and not self.recovery.active
@@ -226,11 +226,11 @@ class Background:
             self._median = MedianBackground(tuple(sample for _, sample in self._samples))
 
     def clutter_due(self, seconds: float) -> bool:
-        """Return whether a frame at `seconds` should be given to `learn_clutter`."""
+        """Return whether a frame at `seconds` should be passed to `learn_clutter`."""
         return seconds - self._clutter_seconds >= CLUTTER_SECONDS - 1e-6
 
     def learn_clutter(self, seconds: float, sudden_blocks: int, change: ChangeBalance) -> None:
-        """Take what a frame without an onset did by itself into the averages."""
+        """Add the changes of a frame without an onset to the averages."""
         elapsed = min(seconds - self._clutter_seconds, MAX_ELAPSED_SECONDS)
         self._clutter_seconds = seconds
         share = min(1.0, elapsed / self._memory_seconds)
@@ -245,10 +245,10 @@ class Background:
             return
         self._learnt_seconds += elapsed
         share = elapsed / min(self._learnt_seconds, self._memory_seconds)
-        # One large change is no noise: it counts for no more than 6 deviations and one level, by which a codec changes
-        # a block of a frame without noise.
+        # One large change is not noise: it counts as at most 6 deviations and one level, a codec's step in a block
+        # without noise.
         limited = np.minimum(cv2.addWeighted(self.noise, 6, self.noise, 0, 1), change)
-        # New grids: an estimate that was handed out stays as it was.
+        # New arrays: an estimate returned before must not change.
         self.noise = cv2.addWeighted(self.noise, 1 - share, limited, share / _MEAN_DIFFERENCE, 0)
         if settled:
             self.peak_change = np.maximum(self.peak_change * math.exp(-elapsed / self._memory_seconds), change)
@@ -256,16 +256,16 @@ class Background:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What one frame is compared with; grids are made when first asked for, which most quiet frames never do.
+    """The thresholds for one frame; grids are computed on first use, which most quiet frames do not need.
 
     Attributes:
-        known: the background and its noise, as they were before the frame.
+        known: the background and its noise before the frame.
         recovery_level: (rows, columns) levels to which an exposure that a flash lowered returns, or None.
-        periodic_level: (rows, columns) levels by which lamps that keep time rise, or None.
+        periodic_level: (rows, columns) levels by which periodic lamps rise, or None.
         watched: (rows, columns) blocks that count.
-        least_rise: levels below which no block's threshold lies.
+        least_rise: least threshold of a block, levels.
         noise_factor: the threshold in multiples of the noise.
-        swing_factor: the threshold in multiples of the largest change lately.
+        swing_factor: the threshold in multiples of the largest recent change.
     """
 
     known: BackgroundEstimate
@@ -278,13 +278,13 @@ class Thresholds:
 
     @cached_property
     def level(self) -> Grid:
-        """(rows, columns) levels of each block without a flash, the recovery of the exposure allowed for."""
+        """(rows, columns) level of each block without a flash, including the recovery of the exposure."""
         ground = self.known.ground
         return ground if self.recovery_level is None else np.maximum(ground, self.recovery_level)
 
     @property
     def lowest(self) -> Grid:
-        """(rows, columns) lower bound of `level`: the middle one of three lies between any two of them."""
+        """(rows, columns) lower bound of `level`: the median of three lies between any two of them."""
         return np.minimum(self.known.recent, self.known.older)
 
     @cached_property
@@ -292,7 +292,7 @@ class Thresholds:
         """(rows, columns) levels of rise that count as lit."""
         noise, peak_change = self.known.noise, self.known.peak_change
         if noise is None or peak_change is None:
-            # Only one frame is known, and exposure settles by several levels from each frame to the next.
+            # Only one frame is known, and a new exposure settles by several levels per frame.
             return np.full(self.watched.shape, 2 * self.least_rise, np.float32)
         threshold = noise * np.float32(self.noise_factor)
         np.maximum(threshold, np.float32(self.least_rise), out=threshold)
@@ -301,7 +301,7 @@ class Thresholds:
 
     @cached_property
     def noise(self) -> Grid:
-        """(rows, columns) standard deviation of one block, levels; 0 while nothing is known."""
+        """(rows, columns) standard deviation of one block, levels; 0 while unknown."""
         return np.zeros(self.watched.shape, np.float32) if self.known.noise is None else self.known.noise
 
 
@@ -314,7 +314,7 @@ def _median(grids: tuple[Grid, ...]) -> Grid:
 
 
 def _median_of_nine(grids: tuple[Grid, ...]) -> Grid:
-    """Return the median in a fifth of the time: laid out so that a block's nine values are one pixel's neighbours."""
+    """Return the median, five times faster by OpenCV: a block's nine values are arranged as one pixel's neighbours."""
     laid_out = np.stack([cv2.merge(grids[first : first + 3]).ravel() for first in (0, 3, 6)])
     median: Grid = cv2.medianBlur(laid_out, 3)[1, 1::3].reshape(grids[0].shape)
     return median

@@ -1,4 +1,4 @@
-"""Block luma: one frame as a grid of block means, and which of its blocks are watched."""
+"""Block luma: one frame as a grid of block means, and the watched blocks of it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from stream import Frame, load_opencv
 
 cv2 = load_opencv()
 
-# The smallest light sought is 1 % of the frame: some twenty such blocks, whose means hold little noise.
+# The smallest flash looked for has 1 % of the frame: some twenty such blocks, whose means have little noise.
 LONG_SIDE_BLOCKS = 64
 SHORT_SIDE_BLOCKS = 36
-# Pixels read of each block: the noise of its mean is then a tenth of a pixel's, far below what codecs leave.
+# Pixels read of each block: the noise of its mean is then a tenth of a pixel's, far below a codec's.
 BLOCK_PIXELS = 90
-# However small the watched area: one block alone may be a hot pixel or an insect.
+# Also in a small watched area: one block alone may be a hot pixel or an insect.
 LEAST_LIT_BLOCKS = 2
 Grid = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -24,15 +24,15 @@ Region = tuple[float, float, float, float]
 
 
 class WatchedArea:
-    """The part of a camera's frames in which flashes are sought.
+    """The part of a camera's frames in which flashes are looked for.
 
     Attributes:
-        blocks: (rows, columns) blocks that are watched; empty before the first `fit`.
-        count: how many these are.
+        blocks: (rows, columns) watched blocks; empty before the first `fit`.
+        count: number of watched blocks.
     """
 
     def __init__(self, mask: Sequence[Polygon] = (), region: Region | None = None) -> None:
-        """Take `mask` and `region` as `watched_blocks` does."""
+        """Watch the part given by `mask` and `region`; see `watched_blocks`."""
         self._mask = tuple(mask)
         self._region = region
         self.blocks: Mask = np.zeros((0, 0), np.bool_)
@@ -44,27 +44,27 @@ class WatchedArea:
         self.count = int(np.count_nonzero(self.blocks))
 
     def blocks_in(self, fraction: float) -> int:
-        """Return how many blocks make up `fraction` of the watched area, but never a single one."""
+        """Return how many blocks make up `fraction` of the watched area, at least two."""
         return max(LEAST_LIT_BLOCKS, round(fraction * self.count))
 
 
 def block_luma(frame: Frame) -> Grid:
-    """Return the upright (rows, columns) block means of `frame`, levels 0..255; at most 64 blocks along, 36 across.
+    """Return the upright (rows, columns) block means of `frame`, levels 0..255; at most 64 by 36 blocks.
 
-    Only some rows are read: a tenth of a large frame, at a tenth of the memory traffic. Sums are exact integers, so
+    Only some rows are read: a tenth of a large frame, with a tenth of the memory traffic. Sums are exact integers, so
     that dark clips keep fractions of a level.
     """
     return mean_luma(frame, SHORT_SIDE_BLOCKS, LONG_SIDE_BLOCKS, pixels=BLOCK_PIXELS)
 
 
 def mean_luma(frame: Frame, short: int, long: int, *, pixels: int) -> Grid:
-    """Return upright means of `frame`, levels 0..255, over a grid of at most `long` blocks along and `short` across.
+    """Return upright means of `frame`, levels 0..255, over a grid of at most `long` by `short` blocks.
 
     Args:
         frame: the frame.
         short: blocks along its shorter side.
         long: blocks along its longer side.
-        pixels: how many of each block suffice; whole rows of it are read, evenly spaced.
+        pixels: number of pixels to read of each block at least, in whole, evenly spaced rows.
     """
     height, width = frame.luma.shape
     rows, columns = (short, long) if width >= height else (long, short)
@@ -77,8 +77,8 @@ def watched_blocks(shape: tuple[int, ...], mask: Sequence[Polygon], region: Regi
 
     Args:
         shape: rows and columns of the grid.
-        mask: polygons ((x, y), ...) in shares 0..1 of the upright frame that are not watched.
-        region: (left, top, right, bottom) in the same shares that alone is watched; None for the whole frame.
+        mask: polygons ((x, y), ...) to leave out, in shares 0..1 of the upright frame.
+        region: (left, top, right, bottom) to watch, in the same shares; None for the whole frame.
     """
     rows, columns = shape
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
@@ -91,7 +91,7 @@ def watched_blocks(shape: tuple[int, ...], mask: Sequence[Polygon], region: Regi
 
 
 def _inside(polygon: Polygon, x: NDArray[np.float64], y: NDArray[np.float64]) -> Mask:
-    """Return which points lie inside, by counting the edges that a ray to the right crosses."""
+    """Return which points are inside, by counting the edges that a ray to the right crosses."""
     inside = np.zeros(x.shape, np.bool_)
     for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
         if y1 == y2:

@@ -1,16 +1,16 @@
-"""Positivity: how much of what changes is light that was added."""
+"""Positivity: the share of rises in the change between two frames."""
 
 from dataclasses import dataclass
 
-# What a scene adds by itself varies by a factor of two from moment to moment; three times as much is no chance.
+# The scene's own changes vary by a factor of two from moment to moment; three times as much is not chance.
 BY_CHANCE, OUTSHINES = 2.0, 3.0
-# A shift is known to a fraction of a pixel only, and leaves some hundredths of a bright edge that came nearer.
+# A shift is known to a fraction of a pixel only, and leaves some hundredths of a bright edge that moved.
 RESIDUAL_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeBalance:
-    """What changed between two frames.
+    """The change between two frames.
 
     Attributes:
         gained: sum of the noticeable rises, levels.
@@ -21,17 +21,17 @@ class ChangeBalance:
     lost: float
 
     def positivity(self) -> float:
-        """Return the share of rises in all noticeable changes, 0..1: added light darkens nothing, what moves does."""
+        """Return the share of rises in all noticeable changes, 0..1: motion darkens some places, added light none."""
         return self.gained / (self.gained + self.lost) if self.gained > 0 else 0.0
 
     def beyond(self, usual: "ChangeBalance | None") -> "ChangeBalance":
-        """Return the balance without those falls that the scene has anyway.
+        """Return the balance without the falls that the scene always has.
 
-        Traffic, trees and rain make a scene darker here and there all the time; the more a light outshines them, the
-        less does that speak against it.
+        Traffic, trees and rain always darken some places; the more a light exceeds these changes, the less do such
+        falls count against it.
 
         Args:
-            usual: what changes there without any light, or None if unknown.
+            usual: the usual change there without light, or None if unknown.
         """
         if usual is None:
             return self
@@ -39,9 +39,9 @@ class ChangeBalance:
         return ChangeBalance(self.gained, max(0.0, self.lost - min(1.0, max(0.0, share)) * usual.lost))
 
     def without_residual(self, whole: "ChangeBalance") -> "ChangeBalance":
-        """Return this balance, which a shift of the frame leaves of `whole`; `NO_CHANGE` where it is too little.
+        """Return this balance, the residual of `whole` after a shift of the frame; `NO_CHANGE` if it is too small.
 
-        Along one bright edge the residual of a shift is as pure as light is.
+        Along one bright edge the residual of a shift has only rises, just as light does.
         """
         return self if self.gained >= RESIDUAL_SHARE * whole.gained else NO_CHANGE
 

@@ -1,4 +1,4 @@
-"""Change between two frames at fine detail: what was added between them, and whether anything moved."""
+"""Change between two frames at fine detail: the light added between them, and whether anything moved."""
 
 import math
 from collections.abc import Sequence
@@ -14,27 +14,27 @@ from stream import Frame, load_opencv
 
 cv2 = load_opencv()
 
-# Five times the blocks of the prefilter each way: what moves within a block shows.
+# Five times the blocks of the prefilter each way: motion within a block becomes visible.
 FINE_ROWS, FINE_COLUMNS = 180, 320
-# Pixels read of each: two rows of a large frame, which is enough at this size, and half the memory traffic or less.
+# Pixels read of each: two rows of a large frame, enough at this size, with at most half the memory traffic.
 FINE_PIXELS = 8
-# No camera dims by more than this after a strike; beyond it the scene itself is gone.
+# No camera dims by more than this after a flash; beyond it the scene itself is gone.
 MOST_DIMMED = 0.6
-# Air and cloud scatter light far about a stroke, ever fainter; what shines by itself ends at its edge, however soft. It
-# is seen the better the fainter one looks, down to what the scene does meanwhile.
+# Air and cloud scatter a stroke's light far, with a slow decay; a lamp or insect ends at its edge. The lower the level
+# at which the extent is measured, the clearer is the difference, down to the scene's own changes.
 REACHED = 0.03
 LEAST_REACHED_LEVELS = 1.0
-# A twentieth of the frame's width is more than the width of a channel and less than that of a cloud.
+# A twentieth of the frame's width: wider than a channel, narrower than a cloud.
 SPECK_SIDE = 15
-EXPLAINED = 0.7  # a shift that explains less may go further than the slopes tell
-SAME_SCENE = 0.5  # phase correlation: 1 for the same frame shifted, about 0.1 where another light hides the scene
-SPECK_CONTRAST = 2.0  # levels; some five times the light, since levels go with about its root
-SPECK_LEVELS = 32.0  # an eighth of full scale: what burns is far brighter than what only reflects
-NEARBY_SIDE = 7  # the strokes of one digit are hardly further than half of that from those of another in its place
-WHITE = 235.0  # near it cameras bend their curve
-LEAST_DETAIL = 1.0  # a level, by which codecs change a frame: what differs by less may be theirs
-GRAIN_STEP = 3  # every third pixel tells the noise well enough; from row to row it lies in other columns
-BLACK = 8.0  # a thirtieth of full scale: darker than this is no scene that could show light
+EXPLAINED = 0.7  # a shift that explains less may be larger than slopes can measure
+SAME_SCENE = 0.5  # phase correlation: 1 for the same frame shifted, about 0.1 if another light hides the scene
+SPECK_CONTRAST = 2.0  # ratio of levels; about five times the light, since levels follow roughly its root
+SPECK_LEVELS = 32.0  # an eighth of full scale: light sources are far brighter than reflections
+NEARBY_SIDE = 7  # more than twice the distance between the lines of two digits in the same place
+WHITE = 235.0  # close to it the response of cameras is not linear
+LEAST_DETAIL = 1.0  # one level: smaller differences may come from the codec
+GRAIN_STEP = 3  # every third pixel is enough to measure noise; columns differ from row to row
+BLACK = 8.0  # a thirtieth of full scale: darker places cannot show light
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class FineChange:
     Attributes:
         before: (rows, columns) float32 levels of the earlier frame, upright.
         difference: (rows, columns) float32 levels gained since, slightly smoothed.
-        noise: standard deviation of the difference by noise alone, levels.
+        noise: standard deviation of the difference from noise alone, levels.
     """
 
     before: Grid
@@ -52,26 +52,26 @@ class FineChange:
     noise: float
 
     def change_balance(self, where: Mask, rise: float) -> ChangeBalance | None:
-        """Return the noticeable changes around `where`, or None where they drown in noise.
+        """Return the noticeable changes around `where`, or None if noise hides them.
 
-        Whatever moves darkens the place that it leaves, but often within one block, whose mean hides it.
+        A moving object darkens the place that it leaves, but often within one block, whose mean hides it.
 
         Args:
             where: blocks of any grid.
             rise: mean rise of these blocks, levels.
         """
-        # Light is uneven: where it is 0.7 of its mean it must still stand out from noise.
+        # Light is uneven: at 0.7 of its mean it must still stand out from noise.
         if 4.0 * self.noise > 0.7 * rise:
             return None
-        # Only what exceeds the noise and two levels, a step of a codec, counts: many pixels just above that must not
+        # Only changes beyond noise and two levels, a codec's step, count: many pixels just above that must not
         # outvote a small light.
         gate, marks = max(2.0, 4.0 * self.noise), self.dilated(where).view(np.uint8)
         return ChangeBalance(_beyond(self.difference, gate, marks), _beyond(-self.difference, gate, marks))
 
     def smoothness(self, where: Mask) -> float | None:
-        """Return the share of the rise in `where` that smoothing over a tenth of the frame leaves: 1 = a wide glow.
+        """Return the share of the rise in `where` left after smoothing over a tenth of the frame: 1 = a wide glow.
 
-        None where noise is most of the difference.
+        Return None if noise is most of the difference.
         """
         rows, columns = self.difference.shape
         side = max(3, min(rows, columns) // 10 | 1)
@@ -84,9 +84,10 @@ class FineChange:
     def glow_extent(self) -> float | None:
         """Return the share 0..1 of the frame whose rise is a tenth of the highest or more, at the size of a few blocks.
 
-        What rises by three hundredths, or by a level where that is more, is counted: cameras and codecs show no less.
-        The count is scaled to a tenth as for a Gaussian spot, whose area grows with the logarithm; what glows further
-        than such a spot has more. None where a level is more than a fifth of the highest rise.
+        Counted are places that rise by three hundredths of the highest rise, or by one level if that is more, since
+        cameras and codecs show no less. The count is scaled to a tenth as for a Gaussian spot, whose area grows with
+        the logarithm; a light with a wider glow gets a larger share. None if one level is more than a fifth of the
+        highest rise.
         """
         blocks = cv2.blur(cv2.resize(self.difference, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA), (3, 3))
         top = float(blocks.max())
@@ -96,11 +97,11 @@ class FineChange:
         return min(1.0, float(np.mean(blocks > least)) * math.log(10.0) / math.log(top / least))
 
     def point_sources(self) -> int:
-        """Return how many separate points came to shine far brighter than their surroundings, in change and in level.
+        """Return the number of separate new points, far brighter than their surroundings in change and in level.
 
-        Drops, glints and texture that moves change as much, but they only reflect what lights their surroundings too.
-        Points that nearly touch are one: cloud and codec break a channel into pieces that lie end to end. Lamps of a
-        town that a shaken camera shows elsewhere, and digits of a clock written into the frame, are not counted:
+        Drops, glints and moving texture change as much, but they only reflect light that reaches their surroundings,
+        too. Points that nearly touch count as one: clouds and codecs break a channel into pieces that lie end to end.
+        Lamps of a town that a shaken camera shows elsewhere, and digits of a clock in the frame, are not counted:
         something as bright was there before, or beside it.
         """
         before = cv2.blur(self.before, (3, 3))
@@ -115,14 +116,14 @@ class FineChange:
         return int(cv2.connectedComponents(joined)[0]) - 1
 
     def gain_likeness(self) -> float:
-        """Return how well a mere change of gain explains where the rise is, 0..1.
+        """Return how well a change of gain alone explains the rise, 0..1.
 
-        Two explanations are compared by the residual that they leave: rise in proportion to the level, and the same
-        rise everywhere. Blocks that are white before or after tell nothing, nor do those that stay black: beside an
-        upright video and around the round image of an all-sky camera there is no scene that could show light.
+        Two explanations are compared by their residuals: a rise in proportion to the level, and the same rise
+        everywhere. Blocks that are white before or after are left out, and so are blocks that stay black: the bars
+        beside an upright video and the corners around an all-sky image cannot show light.
         """
         before, rise = self._coarse()
-        # Any few blocks are in proportion to their levels by chance.
+        # A few blocks may be in proportion to their levels by chance.
         open_ = (before < WHITE) & (before + rise < WHITE)
         open_ &= (before > BLACK) | (np.abs(rise) > LEAST_REACHED_LEVELS)
         before, rise = np.maximum(before[open_], 0), rise[open_]
@@ -134,11 +135,11 @@ class FineChange:
         return max(0.0, 1.0 - float(((rise - np.float32(factor) * before) ** 2).sum()) / uneven)
 
     def unevenness(self) -> float | None:
-        """Return what a fade to white leaves of the rise, over its mean.
+        """Return the residual of the rise after the best fade to white, divided by the mean rise.
 
-        In such a fade every place rises by the same share of its headroom.
-        A fifth of the frame is left out, where something may move or be written, unless it is the light: what is left
-        of the mean counts as well. None where most is white, or nothing rose.
+        In such a fade every place rises by the same share of its headroom. The fifth of the frame with the largest
+        residuals is left out, since something may move or be written there, unless it is the light itself: the loss of
+        mean rise counts as well. None if most of the frame is white, or nothing rose.
         """
         before, rise = self._coarse()
         open_ = (before < WHITE) & (before + rise < WHITE)
@@ -150,27 +151,27 @@ class FineChange:
         return max(float(np.percentile(np.abs(rise - even), 80)), mean - float(even.mean())) / mean
 
     def detail_kept(self, *, turned: bool = False) -> float | None:
-        """Return how alike the fine detail of both frames is, up to 1, whatever the gain; None where one has none.
+        """Return how similar the fine detail of both frames is, up to 1, for any gain; None if a frame has no detail.
 
         Args:
-            turned: whether the camera may have turned meanwhile.
+            turned: whether the camera may have turned between the frames.
         """
         before = cv2.blur(self.before, (3, 3))
         first, second = (grid - _blurred(grid) for grid in (before, before + self.difference))
         if min(_deviation(first), _deviation(second)) <= LEAST_DETAIL:
             return None
         aligned = [first, translated(first, phase_correlation_shift(first, second)[0])] if turned else [first]
-        # A shift may leave nothing of the detail: it is measured by what was there.
+        # A shift may leave no detail, so the detail before is the measure.
         return max(float(np.mean(one * second)) for one in aligned) / (_deviation(first) * _deviation(second))
 
     def stabilised(self, where: Mask) -> "tuple[FineChange, float]":
-        """Return the same change with the shift of the whole frame undone, and the share 0..1 that the shift explains.
+        """Return the change with the shift of the whole frame undone, and the share 0..1 that the shift explains.
 
         Args:
-            where: blocks of any grid, around which the shift is sought.
+            where: blocks of any grid, around which the shift is estimated.
         """
         marks = self.dilated(where)
-        # Edges show the shift as they are; a sky without any only where noise is smoothed away.
+        # Edges show the shift directly; a sky without edges shows it only after smoothing away the noise.
         shift, explained = max((self._aligned(marks, side) for side in (1, SPECK_SIDE)), key=lambda found: found[1])
         before = cv2.blur(self.before, (3, 3))
         far = _shift_of(before, before + self.difference) if explained < EXPLAINED else None
@@ -190,14 +191,14 @@ class FineChange:
     def _aligned(
         self, marks: Mask, side: int, start: Sequence[float] = (0.0, 0.0)
     ) -> tuple[NDArray[np.float64], float]:
-        """Return the shift by detail larger than `side`, and the share it explains; see `estimate_shift`."""
+        """Return the shift of detail larger than `side`, and the share that it explains; see `estimate_shift`."""
         # The difference is smoothed over three pixels already.
         before = cv2.blur(self.before, (side + 2, side + 2))
         now = before + cv2.blur(self.difference, (side, side))
         return estimate_shift(before, now, marks, noise=self.noise / side, start=start)
 
     def residual_after_gain(self, where: Mask) -> float:
-        """Return the mean change in `where`, levels, that no common gain and offset of the whole frame explain."""
+        """Return the mean change in `where`, levels, that no common gain and offset of the whole frame explains."""
         spread = self.before - self.before.mean()
         power = float((spread * spread).sum())
         factor = float((self.difference * spread).sum()) / power if power > 0 else 0.0
@@ -206,7 +207,7 @@ class FineChange:
         return float(np.maximum(np.abs(rest[self.dilated(where)]) - 3.0 * self.noise, 0).mean())
 
     def dilated(self, where: Mask) -> Mask:
-        """Return the pixels of the blocks `where`, with five blocks more on each side."""
+        """Return the pixels of the blocks `where`, extended by five blocks on each side."""
         wide = cv2.dilate(where.view(np.uint8), np.ones((11, 11), np.uint8))
         rows, columns = self.difference.shape
         marks: Mask = cv2.resize(wide, (columns, rows), interpolation=cv2.INTER_NEAREST).view(np.bool_)
@@ -214,20 +215,20 @@ class FineChange:
 
 
 def _beyond(difference: Grid, gate: float, marks: NDArray[np.uint8]) -> float:
-    """Return the sum of what rises beyond `gate` in `marks`."""
+    """Return the sum of the rises beyond `gate` in `marks`."""
     beyond = np.maximum(difference - np.float32(gate), np.float32(0))
     mean, count = cv2.mean(beyond, marks)[0], cv2.countNonZero(marks)
     return float(mean * count)
 
 
 def _shifted_to(before: Grid, now: Grid) -> Grid:
-    """Return `before` shifted as the whole frame was until `now`; as it is where the two do not agree."""
+    """Return `before` shifted as the whole frame was until `now`; unchanged if the two do not agree."""
     shift = _shift_of(before, now)
     return before if shift is None else translated(before, shift)
 
 
 def _shift_of(before: Grid, now: Grid) -> Sequence[float] | None:
-    """Return the shift (x, y), fine pixels, of the whole frame, however far; None where the two do not agree."""
+    """Return the shift (x, y) of the whole frame in fine pixels, of any size; None if the two do not agree."""
     shift, agreement = phase_correlation_shift(before - _blurred(before), now - _blurred(now))
     return shift if agreement >= SAME_SCENE else None
 
@@ -243,7 +244,7 @@ def _blurred(grid: Grid) -> Grid:
 
 
 def change(before: Frame, now: Frame) -> FineChange | None:
-    """Return the change between two frames of one camera, or None when they are of different sizes."""
+    """Return the change between two frames of one camera, or None if their sizes differ."""
     return change_between(fine_luma(before), fine_luma(now)) if before.luma.shape == now.luma.shape else None
 
 
@@ -256,8 +257,8 @@ def change_between(first: Grid, second: Grid) -> FineChange:
     """Return the change between two frames, given as `fine_luma` of each."""
     raw = second - first
     smooth = cv2.blur(raw, (3, 3))
-    # What a 3x3 mean leaves of independent noise is 1/3; what it takes away is the rest.
+    # A 3x3 mean leaves 1/3 of independent noise; the removed part is the rest.
     grain = np.abs((raw - smooth).ravel()[::GRAIN_STEP])
     middle = grain.size // 2
-    median = float(np.partition(grain, middle)[middle])  # a seventh of the time of np.median
+    median = float(np.partition(grain, middle)[middle])  # seven times faster than np.median
     return FineChange(before=first, difference=smooth, noise=1.4826 * median / math.sqrt(8.0 / 9.0) / 3.0)

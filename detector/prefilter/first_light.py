@@ -37,12 +37,15 @@ class FirstLight:
         self._done = False
 
     def push(self, frame: Frame, grid: Grid, *, quiet: bool) -> bool:
-        """Take the next frame; return whether it is time to ask for `candidate`.
+        """Take the next frame.
 
         Args:
             frame: the frame.
-            grid: (rows, columns) its block luma.
-            quiet: whether no candidate is open; light that is seen to come needs no hindsight.
+            grid: (rows, columns) block luma of the frame.
+            quiet: whether no candidate is open; an onset that is seen needs no second look.
+
+        Returns:
+            whether it is time to ask for `candidate`.
         """
         if self._done:
             return False

@@ -8,19 +8,19 @@ from detector.prefilter.blocks import Grid
 from detector.prefilter.fine_change import FineChange, change_between, fine_luma
 from stream import Frame
 
-# Over a quarter of a second and more, what moves by itself has moved as far as it does during most flashes; four such
-# frames reach about a second back, longer than hardly any flash.
+# In a quarter of a second, objects move as far as during most flashes; four such frames reach about a second back,
+# longer than nearly all flashes.
 THIN_SECONDS = 0.25
 THIN_COUNT = 4
 THIN_ROWS = 180
 
 
 class FrameBuffer:
-    """The whole frame that a new one is compared with, and thin copies that tell what the scene does by itself.
+    """The whole frame that a new one is compared with, and thin copies that show the scene's usual changes.
 
     Attributes:
-        reference: the whole frame of `span_seconds` ago or, right after a change, of one frame ago, which showed too
-            little light for an onset; None at an edge. No other whole frame is held.
+        reference: the whole frame of `span_seconds` ago or, right after a change, the previous frame, which had too
+            little light for an onset; None after an epoch change. No other whole frame is kept.
     """
 
     def __init__(self, span_seconds: float) -> None:
@@ -31,7 +31,7 @@ class FrameBuffer:
 
     @property
     def history(self) -> tuple[Frame, ...]:
-        """Thin copies of the last quiet frames, oldest first: some 180 rows each, 350 KB at 1080p."""
+        """Thin copies of the last quiet frames, oldest first: about 180 rows each, 350 KB at 1080p."""
         return tuple(self._thin)
 
     def change_to(self, now: Frame) -> FineChange | None:
@@ -47,7 +47,7 @@ class FrameBuffer:
 
         Args:
             frame: the newest frame.
-            quiet: whether no candidate is open, so that it may enter `history`.
+            quiet: whether no candidate is open, so that the frame may enter `history`.
         """
         if self.reference is None or frame.seconds - self.reference.seconds >= self._span_seconds - 1e-6:
             self._keep(frame)
@@ -56,11 +56,11 @@ class FrameBuffer:
             self._thin.append(replace(frame, luma=luma, color=None))
 
     def resume(self, seconds: float, reference: Frame | None) -> None:
-        """Compare what comes after `seconds` with a frame from before the light that is still on."""
+        """Compare frames after `seconds` with `reference`, from before a light that is still on."""
         self._keep(None if reference is None else replace(reference, seconds=seconds))
 
     def forget(self) -> None:
-        """Forget all frames: they must not be compared with later ones."""
+        """Forget all frames, because they must not be compared with later ones."""
         self._thin.clear()
         self._keep(None)
 
@@ -69,7 +69,7 @@ class FrameBuffer:
 
 
 def spaced_pair(frames: Sequence[Frame], seconds: float) -> tuple[Frame, Frame] | None:
-    """Return two of `frames`, the second the last one, at least `seconds` apart or as far as possible; None of one."""
+    """Return one of `frames` and the last one, at least `seconds` apart or as far as possible; None if there is one."""
     if len(frames) < 2:
         return None
     last = frames[-1]

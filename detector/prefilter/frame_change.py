@@ -1,4 +1,4 @@
-"""First stage: which blocks of a frame rose above the background, how suddenly, and what got darker meanwhile."""
+"""First stage: the blocks of a frame that rose above the background, how suddenly, and those that became darker."""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,23 +14,23 @@ from stream import load_opencv
 
 cv2 = load_opencv()
 
-# This share of the rise over the background came within the last `step_seconds`; a steady climb gives at most half.
+# Share of the rise over the background that came within the last `step_seconds`; a steady climb gives at most half.
 SUDDEN_SHARE = 0.65
-# A block that lit up, or beside one that did, counts down to this share of its threshold: where light is known to be,
-# less is needed to follow it than to find it.
+# A block that lit up, or its neighbour, counts down to this share of its threshold: following a known light needs less
+# than finding it.
 FADING_SHARE = 0.6
-# Of a light that is just as large as required, noise hides a few blocks (of those at its threshold, half): this share
-# is enough if their neighbours glow.
+# Of the smallest light that counts, noise hides a few blocks (half of those at the threshold): this share is enough if
+# the neighbours glow.
 SURE_SHARE = 0.7
-# What changes by less than this share of what counts as lit is exposure or the codec.
+# Changes below this share of the threshold come from exposure or the codec.
 NOTICEABLE_SHARE = 0.5
-# What the scene does by itself is no evidence up to this many times its average: about the spread of such counts,
-# which come in clusters.
+# The scene's own changes are no evidence up to this multiple of their average: about the spread of such counts, which
+# come in clusters.
 CLUTTER_FACTOR = 2.0
 
 
 class ChangeDetector:
-    """Measures what each frame changes against the background of its camera."""
+    """Measure the change of each frame against the background of its camera."""
 
     def __init__(self, settings: PrefilterSettings, background: Background, area: WatchedArea) -> None:
         self._settings = settings
@@ -38,19 +38,19 @@ class ChangeDetector:
         self._area = area
 
     def measure(self, seconds: float, grid: Grid, periodic_level: Grid | None) -> "FrameChange | None":
-        """Return the change of a frame, or None where there is nothing to compare it with.
+        """Return the change of a frame, or None if there is no background yet.
 
         Args:
             seconds: time of the frame.
-            grid: (rows, columns) its block luma.
-            periodic_level: (rows, columns) levels by which lamps that keep time rise, or None.
+            grid: (rows, columns) block luma of the frame.
+            periodic_level: (rows, columns) levels by which periodic lamps rise, or None.
         """
         background, settings = self._background, self._settings
         known, latest = background.known(seconds), background.latest
         if known is None or latest is None:
             return None
-        # Noise learnt from a few frames is only a guess, and cameras settle their exposure after opening: up to twice
-        # as much is required then.
+        # Noise from a few frames is only an estimate, and cameras settle their exposure after opening: up to twice as
+        # much is required then.
         caution = 1.0 + max(0.0, 1.0 - background.age_seconds / settings.warm_up_seconds)
         scene = Thresholds(
             known,
@@ -61,20 +61,20 @@ class ChangeDetector:
             noise_factor=settings.noise_factor * caution,
             swing_factor=settings.swing_factor,
         )
-        # Most frames are dismissed by an upper bound: hardly a block rose, whatever its threshold.
+        # Most frames are dismissed by an upper bound: too few blocks rose, whatever their thresholds.
         lowest = latest if known.recent is latest else np.minimum(known.recent, latest)
         change = FrameChange(
             grid=grid,
             earlier=known.recent,
             scene=scene,
-            # Where blocks jump in every frame (stars, rain, water), light must exceed that.
+            # If blocks jump in every frame (stars, rain, water), light must exceed that.
             least_blocks=self._area.blocks_in(settings.min_lit_fraction * caution)
             + CLUTTER_FACTOR * background.clutter_blocks,
             clutter=background.clutter * CLUTTER_FACTOR,
             most_blocks=int(np.count_nonzero(grid - lowest > SUDDEN_SHARE * scene.least_rise)),
         )
         if not change.calm and change.sudden_blocks < change.least_blocks <= change.above_blocks:
-            # A stroke after a dark frame, where the frame of a moment ago showed the stroke before it.
+            # A pulse after a dark frame, when the frame of `step_seconds` ago showed the previous pulse.
             return change.since(latest)
         return change
 
@@ -87,8 +87,8 @@ class FrameChange:
         grid: (rows, columns) block luma of the frame.
         earlier: (rows, columns) block luma of `step_seconds` ago.
         scene: background and thresholds that the frame is compared with.
-        least_blocks: how many sudden blocks make an onset.
-        clutter: what changes in this scene without any light.
+        least_blocks: least number of sudden blocks for an onset.
+        clutter: usual change of this scene without light.
         most_blocks: upper bound of the blocks that rose, whatever their thresholds.
     """
 
@@ -101,7 +101,7 @@ class FrameChange:
 
     @property
     def calm(self) -> bool:
-        """Whether it is known already that too few blocks rose for an onset."""
+        """Whether too few blocks rose for an onset, as known without further computation."""
         return self.most_blocks < SURE_SHARE * self.least_blocks
 
     @cached_property
@@ -116,12 +116,12 @@ class FrameChange:
 
     @cached_property
     def sudden(self) -> Mask:
-        """(rows, columns) blocks that rose above their threshold just now; where these are few, glowing neighbours too.
+        """(rows, columns) blocks that rose above their threshold suddenly; if these are few, glowing neighbours too.
 
-        Lightning is sudden and adds to what was there: most of the rise over the background came just now. A rise out
-        of a short dark spell (wiper, exposure dip) is no rise over the background.
+        Lightning is sudden and adds to the background: most of the rise came within `step_seconds`. A rise out of a
+        short dark period (wiper, exposure dip) is not a rise over the background.
         """
-        # Of most calm frames that is known without a median.
+        # For most calm frames this is known without a median.
         if self.calm and not (self.grid - self.scene.lowest > self.scene.threshold).any():
             return np.zeros(self.grid.shape, np.bool_)
         just_now = self._came_since(self.earlier)
@@ -135,8 +135,8 @@ class FrameChange:
         return grown
 
     def since(self, earlier: Grid) -> "FrameChange":
-        """Return the same frame against `earlier`, if enough blocks rose since that for an onset; else this change."""
-        # While a flash is open most frames do not: that is known before all is made anew.
+        """Return the change since `earlier`, if enough blocks rose since then for an onset; else this change."""
+        # While a flash is open most frames have too few, as the bound shows before all is computed again.
         if np.count_nonzero(self.above & self._came_since(earlier)) < SURE_SHARE * self.least_blocks:
             return self
         change = replace(self, earlier=earlier)
@@ -153,7 +153,7 @@ class FrameChange:
 
     @cached_property
     def above(self) -> Mask:
-        """(rows, columns) watched blocks above their threshold, since whenever."""
+        """(rows, columns) watched blocks above their threshold, suddenly or not."""
         return (self.rise > self.scene.threshold) & self.scene.watched
 
     @cached_property
@@ -162,11 +162,11 @@ class FrameChange:
         return int(np.count_nonzero(self.above))
 
     def suddenness(self, before: "FrameChange | None") -> float:
-        """Return the share 0..1 of the blocks that came above their threshold with this frame that did so suddenly.
+        """Return the share 0..1 of sudden blocks among those that newly exceeded their threshold with this frame.
 
         Args:
-            before: the change of the frame before, or None. What drifts (clouds, exposure) may be above the threshold
-                anywhere else, and since then.
+            before: the change of the previous frame, or None. Blocks that were above their threshold there, by clouds
+                or exposure, do not count.
         """
         come = self.above if before is None else self.above & (self.sudden | ~before.above)
         count = int(np.count_nonzero(come))
@@ -176,7 +176,7 @@ class FrameChange:
     def positivity(self) -> float:
         """Share of rises in all noticeable changes, 0..1.
 
-        What falls beside the light counts whatever the scene does elsewhere: it may be the light that moved.
+        Falls beside the light always count, whatever the scene does elsewhere: the light may have moved.
         """
         near = cv2.dilate(self.sudden.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         beside = float(np.maximum(-self._noticeable(self.scene.noise)[near], 0).sum())
@@ -186,20 +186,20 @@ class FrameChange:
 
     @cached_property
     def balance(self) -> ChangeBalance:
-        """The noticeable changes since `earlier`, falls by noise alone left out."""
+        """The noticeable changes since `earlier`, without falls from noise alone."""
         return self.balance_beyond(self.scene.noise)
 
     def balance_beyond(self, noise: Grid) -> ChangeBalance:
-        """Return `balance` for another `noise` than what was known before the frame."""
+        """Return `balance` for another `noise` than that known before the frame."""
         changes = self._noticeable(noise)
-        # What noise darkens beyond three deviations in so many blocks (0.0044 deviations each, if it is normal) is no
+        # Falls that noise makes beyond three deviations (0.0044 deviations per block, if it is normal) are not
         # motion.
         by_noise = 0.0044 * 2**0.5 * float(noise[self.scene.watched].sum())
         gained = float(np.maximum(changes, 0).sum())
         return ChangeBalance(gained, max(0.0, gained - float(changes.sum()) - by_noise))
 
     def _noticeable(self, noise: Grid) -> Grid:
-        # Nor less than three standard deviations of the difference of two frames: that would drown light in noise.
+        # Nor less than three standard deviations of the difference of two frames, or noise would hide light.
         least = np.maximum(np.float32(NOTICEABLE_SHARE) * self.scene.threshold, np.float32(3 * 2**0.5) * noise)
         changes: Grid = np.where(self.scene.watched & (np.abs(self.step) > least), self.step, np.float32(0))
         return changes

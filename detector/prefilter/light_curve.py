@@ -1,4 +1,4 @@
-"""The light of one candidate, frame by frame: its samples, pulses, and whether it reached a plateau."""
+"""The light curve of one candidate: its samples, pulses, and whether it reached a plateau."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,37 +9,37 @@ import numpy as np
 from detector.candidate import LightCurve
 from detector.events import Pulse
 
-# Within one lit run a valley parts two pulses when the light fell below this share of the weaker of the two peaks:
-# a re-strike is a pulse of its own long before the glow of the one before is gone.
+# Within one lit run a valley separates two pulses if the light fell below this share of the weaker of the two peaks: a
+# re-strike is a separate pulse long before the glow of the previous one is gone.
 VALLEY_SHARE = 0.5
-# The last 1 % of a pulse's glow does not count as lit: what drifts meanwhile (clouds, exposure) is often as large.
+# The last 1 % of a pulse's glow does not count as lit: drift of clouds or exposure is often as large.
 GLOW_SHARE = 0.01
 # Light that keeps its level for this long, within this share of its peak, is a plateau (a lamp, an exposure step, a
 # cut): continuing current of a flash flickers and lasts 0.1-0.5 s.
 STEADY_SECONDS = 1.0
 STEADY_SHARE = 0.12
-# Light of which so much is left that long after the last sudden rise, steady or not, stays too (headlights, a view
-# that opens): the glow of a stroke halves within tenths of a second. Slow motion stretches it, but it always decays.
+# Light of which so much is left this long after the last sudden rise stays, too, steady or not (headlights, an opening
+# view): the glow of a pulse halves within tenths of a second. Slow motion stretches it, but it always decays.
 STAYING_SHARE = 0.3
-# Strokes jump, and between them the light falls. Light that grows for this long, to this many times what it was,
-# without ever doubling at once or falling by a fifth, is none: a cloud in a time-lapse, a view that opens, exposure.
+# Pulses jump, and between them the light falls. Light that grows for this long, by this factor, without doubling at
+# once or falling by a fifth, is not a flash: a cloud in a time-lapse, an opening view, exposure.
 GROWING_SECONDS = 0.6
 GROWING_FALL = 0.8
 GROWING_TIMES = 3.0
 GROWING_JUMP = 2.0
-# A stroke takes up to some hundredths of a second to rise: at high rates that is several frames.
+# A pulse takes up to some hundredths of a second to rise: at high rates that is several frames.
 RISE_SECONDS = 0.03
-# A steady remainder of less than this share of a pulse is the scene as it is now, not light: it was measured against a
-# scene that has drifted meanwhile.
+# A steady remainder below this share of a pulse is the scene, not light: the scene has drifted since the baseline was
+# measured.
 FAINT_SHARE = 0.1
 FAINT_STEADY_SHARE = 0.03
 # A plateau began where the light was less than this share of it.
 CAME_SHARE = 0.25
-# The eye sums light over about a tenth of a second (Bloch's law). What gives less than this share of the brightest
-# tenth of a flash joins nothing to it: a codec's ghost of the flash, or flicker of black.
+# The eye sums light over about a tenth of a second (Bloch's law). Light below this share of the flash's brightest tenth
+# of a second does not extend the flash: it is a codec's ghost of the flash, or flicker of black.
 SUMMED_SECONDS = 0.1
 JOINING_SHARE = 0.03
-# Unless one place of it is bright: a ghost is as faint everywhere as in sum, a far cell is small and has contrast.
+# Unless one place of it is bright: a ghost is faint everywhere, a distant cell is small and has contrast.
 JOINING_RISE = 0.1
 
 
@@ -48,19 +48,19 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one frame adds to a light curve.
+    """The values of one frame in a light curve.
 
     Attributes:
         seconds: time of the frame on the source's clock.
-        duration: seconds that it lasts.
+        duration: duration of the frame in seconds.
         light: sum of the rises of the lit blocks, levels times blocks.
         peak_rise: highest rise of a block, levels.
         blocks: number of lit blocks.
         positivity: share of rises in all changes where light was added, 0..1; 0 elsewhere.
         centroid: (x, y) of the light, shares 0..1 of the upright frame.
         lit: whether the frame counts as lit.
-        overlap: share of its core that was core in the frame before too (or theirs in it), 0..1.
-        core: (left, top, right, bottom) of its core, shares 0..1; None where it was not measured.
+        overlap: share of the smaller core of this and the previous frame that both have in common, 0..1.
+        core: (left, top, right, bottom) of its core, shares 0..1; None if it was not measured.
         core_centroid: (x, y) of the light in its core, shares 0..1.
     """
 
@@ -78,15 +78,15 @@ class Sample:
 
 
 class LightTrace:
-    """The samples of an open candidate, and the peaks that they are measured by.
+    """The samples of an open candidate, and the peaks that they are compared with.
 
     Attributes:
         samples: one for each frame since the onset.
         peak_light: most light of a lit frame.
-        pulse_light: most light since it last lit up out of the dark.
+        pulse_light: most light since it last lit up from dark.
         dark_from: seconds of the first dark frame since it was last lit; None while it is lit.
-        over_from: as `dark_from`, but runs too weak to join anything to the flash count as dark.
-        run_from: seconds of the first frame of the newest run; a flicker of the dark does not part two.
+        over_from: as `dark_from`, but runs that are too weak to extend the flash count as dark.
+        run_from: seconds of the first frame of the newest run; a short dark flicker does not separate two runs.
     """
 
     def __init__(self) -> None:
@@ -106,13 +106,13 @@ class LightTrace:
 
     @property
     def went_dark(self) -> bool:
-        """Whether the light has gone out, but for a faint steady remainder."""
+        """Whether the light has gone out, except for a faint steady remainder."""
         return self.dark_from is not None or self.light < FAINT_SHARE * self.peak_light
 
     def glows(self, light: float, *, joins: bool) -> bool:
-        """Return whether a frame with so much `light` is lit.
+        """Return whether a frame with this `light` is lit.
 
-        A dark flash is lit again only by a sudden rise; a lit one stays lit down to a last glow.
+        A dark flash is lit again only by a sudden rise; a lit one stays lit down to a faint glow.
 
         Args:
             light: light of the frame, levels times blocks.
@@ -135,7 +135,7 @@ class LightTrace:
             return
         self.dark_from = None
         brightness = self._brightness()
-        # Any frame of a run makes it one that joins: strokes begin weak.
+        # One frame is enough for a run to extend the flash: pulses begin weak.
         if brightness >= JOINING_SHARE * self._brightness_most or sample.peak_rise >= JOINING_RISE * self._rise_most:
             self.over_from = None
         self.peak_light = max(self.peak_light, sample.light)
@@ -143,11 +143,11 @@ class LightTrace:
         self._rise_most = max(self._rise_most, sample.peak_rise)
 
     def flickers(self, seconds: float) -> bool:
-        """Return whether at `seconds` it is lit, or has been dark for so short that the eye does not see it."""
+        """Return whether it is lit at `seconds`, or dark for too short a time to be visible."""
         return self.dark_from is None or seconds - self.dark_from < SUMMED_SECONDS - 1e-6
 
     def _brightness(self) -> float:
-        """Return the light of the newest lit run that the eye sums up, levels times blocks times seconds."""
+        """Return the light of the newest lit run as the eye sums it, levels times blocks times seconds."""
         earliest = self.samples[-1].seconds - SUMMED_SECONDS + 1e-6
         lately = takewhile(lambda sample: sample.lit and sample.seconds > earliest, reversed(self.samples))
         return sum(sample.light * min(sample.duration, SUMMED_SECONDS) for sample in lately)
@@ -173,16 +173,16 @@ class LightSpan:
         return self.high - self.low
 
     def add(self, sample: Sample) -> None:
-        """Take in the next frame."""
+        """Add the next frame."""
         self.low, self.high = min(self.low, sample.light), max(self.high, sample.light)
 
     def restart(self, sample: Sample) -> None:
-        """Begin anew with this frame."""
+        """Start again with this frame."""
         self.since, self.low, self.high = sample.seconds, sample.light, sample.light
 
 
 class PlateauDetector:
-    """Tells since when the light of a candidate is the new normal: a lamp, an exposure step or a cut, not a flash."""
+    """Tell since when the light of a candidate is a plateau: a lamp, an exposure step or a cut, not a flash."""
 
     def __init__(self, trace: LightTrace, onset_seconds: float) -> None:
         """Watch `trace`, whose onset is at `onset_seconds`."""
@@ -193,21 +193,21 @@ class PlateauDetector:
         self._last_rise = onset_seconds
 
     def update(self, *, joins: bool) -> None:
-        """Take in the newest sample of the trace.
+        """Add the newest sample of the trace.
 
         Args:
             joins: whether light of this flash rose suddenly in it.
         """
         trace, sample = self._trace, self._trace.samples[-1]
         self._steady.add(sample)
-        # Beside a white-out every stroke is within that share: light that just rose suddenly is not steady.
+        # Beside a white-out every pulse is within that share: light that just rose suddenly is not steady.
         if joins or not sample.lit or self._steady.spread > STEADY_SHARE * trace.peak_light:
             self._steady.restart(sample)
         if joins or sample.light < STAYING_SHARE * trace.pulse_light:
             self._last_rise = sample.seconds
         self._faint.add(sample)
         bright = self._faint.high > FAINT_SHARE * trace.pulse_light
-        # A glow falls and a stroke rises suddenly; what rises slowly is the scene or the codec.
+        # A glow falls and a pulse rises suddenly; slow rises come from the scene or the codec.
         changed = max(self._faint.high - sample.light, sample.light - self._faint.low if joins else 0.0)
         if bright or changed > FAINT_STEADY_SHARE * trace.pulse_light:
             self._faint.restart(sample)
@@ -219,7 +219,7 @@ class PlateauDetector:
 
     @property
     def faint_since(self) -> float | None:
-        """Seconds since when hardly any light is left, and what is left does not fall; None while there is more."""
+        """Seconds since when the remaining light is faint and does not fall; None while there is more."""
         trace = self._trace
         return self._faint.since if trace.light < FAINT_SHARE * trace.pulse_light else None
 
@@ -236,7 +236,7 @@ class PlateauDetector:
         return min(stays) if stays and not self._is_decaying() else None
 
     def _is_decaying(self) -> bool:
-        """Return whether the light is lower than `STEADY_SECONDS` ago by more than what is steady, and rose never."""
+        """Return whether the light fell in the last `STEADY_SECONDS` by more than a steady light, and never rose."""
         samples = self._trace.samples
         now = samples[-1]
         lately = takewhile(lambda sample: now.seconds - sample.seconds <= STEADY_SECONDS + 1e-6, reversed(samples))
@@ -250,7 +250,10 @@ def trim_plateau(samples: list[Sample], since: float | None) -> list[Sample]:
 
     Args:
         samples: the light curve.
-        since: seconds since when it is a plateau, or None.
+        since: seconds at which the plateau began, or None.
+
+    Returns:
+        the light curve, with the plateau unlit.
     """
     if since is None:
         return samples
@@ -266,8 +269,8 @@ def curve_of(samples: list[Sample], size: int, watched: int) -> LightCurve:
 
     Args:
         samples: the light curve.
-        size: number of blocks that lit up at any time.
-        watched: number of blocks that are watched.
+        size: number of blocks that were lit at any time.
+        watched: number of watched blocks.
     """
     return LightCurve(
         seconds=np.array([s.seconds for s in samples], np.float64),
@@ -283,12 +286,12 @@ def curve_of(samples: list[Sample], size: int, watched: int) -> LightCurve:
 
 
 def pulses_of(samples: list[Sample], size: int, start: float) -> tuple[Pulse, ...]:
-    """Return the lit runs, parted again at deep valleys.
+    """Return the lit runs, split at deep valleys.
 
     Args:
         samples: the light curve.
-        size: number of blocks that lit up at any time.
-        start: seconds from which the offsets count.
+        size: number of blocks that were lit at any time.
+        start: seconds from which offsets are counted.
     """
     pulses = []
     for run in _lit_runs(samples):
@@ -319,7 +322,7 @@ def _lit_runs(samples: list[Sample]) -> list[list[Sample]]:
 
 
 def _parted(run: list[Sample]) -> list[list[Sample]]:
-    """Return `run` parted before each rise out of a valley deeper than `VALLEY_SHARE` of the peaks on both sides."""
+    """Return `run` split before each rise out of a valley deeper than `VALLEY_SHARE` of the peaks on both sides."""
     parts = [[run[0]]]
     peak = valley = run[0].light
     for sample in run[1:]:

@@ -1,4 +1,4 @@
-"""The light of one flash in space: the blocks that it lit, their highest levels, and its core in each frame."""
+"""The lit region of one flash: the blocks that it lit, their highest levels, and its core in each frame."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,20 @@ from stream import load_opencv
 
 cv2 = load_opencv()
 
-# Blocks that rose at least this share of the highest rise are the core of a light: its edge is lost in noise.
+# Blocks that rose by at least this share of the highest rise are the core of a light; noise hides its edge.
 CORE_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a flash is measured against, fixed at its onset.
+    """The levels that a flash is measured against, fixed at its onset.
 
     Attributes:
         level: (rows, columns) levels before the onset.
         threshold: (rows, columns) levels of rise that count as lit.
         watched: (rows, columns) blocks that count.
         min_blocks: a frame with fewer lit blocks is dark.
-        latest: (rows, columns) block luma of the very frame before the onset; None if unknown.
+        latest: (rows, columns) block luma of the last frame before the onset; None if unknown.
     """
 
     level: Grid
@@ -40,12 +40,12 @@ class LitBlocks:
 
     Attributes:
         light: sum of the rises of the lit blocks, levels times blocks.
-        centroid: (x, y) of the light, shares 0..1 of the upright frame; the middle where there is none.
+        centroid: (x, y) of the light, shares 0..1 of the upright frame; the middle if there is none.
         peak_rise: highest rise of a block, levels.
         blocks: number of lit blocks.
-        overlap: share of the core that was core in the frame before too (or theirs in it), 0..1.
-        core: (left, top, right, bottom) of the core, shares 0..1; None where nothing is lit.
-        core_centroid: (x, y) of the light in the core, shares 0..1; None where nothing is lit.
+        overlap: share of the smaller core of this and the previous frame that both have in common, 0..1.
+        core: (left, top, right, bottom) of the core, shares 0..1; None if nothing is lit.
+        core_centroid: (x, y) of the light in the core, shares 0..1; None if nothing is lit.
     """
 
     light: float
@@ -61,7 +61,7 @@ class LitRegion:
     """The blocks that a flash lit, and the highest luma of each.
 
     Attributes:
-        mask: (rows, columns) blocks that lit up at any time.
+        mask: (rows, columns) blocks that were lit at any time.
         peak_map: (rows, columns) highest luma of these; the baseline elsewhere.
     """
 
@@ -74,20 +74,23 @@ class LitRegion:
 
     @property
     def size(self) -> int:
-        """Number of blocks that lit up at any time, at least 1."""
+        """Number of blocks that were lit at any time, at least 1."""
         return max(1, int(np.count_nonzero(self.mask)))
 
     @property
     def box(self) -> Box:
-        """(left, top, right, bottom) of these blocks, shares 0..1; the whole frame where there are none."""
+        """(left, top, right, bottom) of these blocks, shares 0..1; the whole frame if there are none."""
         return _box_of(self.mask) or (0.0, 0.0, 1.0, 1.0)
 
     def update(self, grid: Grid, sudden: Mask | None) -> LitBlocks:
-        """Take in one frame and return its light.
+        """Add one frame.
 
         Args:
-            grid: (rows, columns) its block luma.
-            sudden: (rows, columns) blocks in which light of this flash rose suddenly; None where none did.
+            grid: (rows, columns) block luma of the frame.
+            sudden: (rows, columns) blocks in which light of this flash rose suddenly; None if none did.
+
+        Returns:
+            the light of the frame.
         """
         rise = grid - self._level
         above = rise > self._threshold
@@ -106,13 +109,13 @@ class LitRegion:
         self._core = core
         fewer = min(int(np.count_nonzero(core)), int(np.count_nonzero(before)))
         overlap = float(np.count_nonzero(before & core)) / fewer if fewer else 0.0
-        # The veil of glare around a stroke reaches far: where it is, its core tells.
+        # The glare around a pulse reaches far, so its core gives the place.
         core_centroid = _light_of(np.where(core, added, np.float32(0)))[1]
         return LitBlocks(light, centroid, peak_rise, blocks, overlap, _box_of(core), core_centroid)
 
 
 def _box_of(mask: Mask) -> Box | None:
-    """Return (left, top, right, bottom) of the blocks in `mask`, shares 0..1; None where there are none."""
+    """Return (left, top, right, bottom) of the blocks in `mask`, shares 0..1; None if there are none."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
@@ -126,7 +129,7 @@ def _box_of(mask: Mask) -> Box | None:
 
 
 def _light_of(added: Grid) -> tuple[float, tuple[float, float]]:
-    """Return the sum of `added` and its centroid (x, y), shares 0..1; the middle where there is none."""
+    """Return the sum of `added` and its centroid (x, y), shares 0..1; the middle if there is no light."""
     moments = cv2.moments(added)
     light = moments["m00"]
     if light <= 0:

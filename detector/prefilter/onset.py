@@ -1,4 +1,4 @@
-"""Second stage: whether a change is the onset of a flash, by blocks first and then by fine detail."""
+"""Second stage: decide whether a change is the onset of a flash, by blocks first and then by fine detail."""
 
 import numpy as np
 
@@ -8,15 +8,15 @@ from detector.prefilter.frame_change import FrameChange
 from detector.settings import PrefilterSettings
 from stream import Frame
 
-# Lightning is sudden wherever it is seen. Where light grows slowly, chance alone makes a few of its blocks jump.
+# Lightning is sudden in all its blocks. If light grows slowly, a few of its blocks jump by chance.
 MIN_SIMULTANEOUS_SHARE = 0.5
-# Motion brightens a twentieth of the frame at once, hardly ever a tenth: between these areas the purity that a light
-# needs falls by so much.
+# Motion often brightens a twentieth of the frame at once, rarely a tenth: between these areas the required positivity
+# falls by this much.
 _MOTION_AREAS, _LESS_PURE = (0.05, 0.1), 0.1
 
 
 class OnsetDetector:
-    """Decides whether a frame's change is the onset of a flash."""
+    """Decide whether a frame's change is the onset of a flash."""
 
     def __init__(self, settings: PrefilterSettings, frames: FrameBuffer) -> None:
         self._settings = settings
@@ -24,11 +24,11 @@ class OnsetDetector:
         self._before: FrameChange | None = None
 
     def remember(self, change: FrameChange | None) -> None:
-        """Keep the change of this frame for the next one; None where frames must not be compared."""
+        """Keep the change of this frame for the next one; None if frames must not be compared."""
         self._before = change
 
     def is_onset(self, change: FrameChange) -> bool:
-        """Return whether enough blocks rose, suddenly and together, and hardly any fell."""
+        """Return whether enough blocks rose, suddenly and together, and few fell."""
         return (
             not change.calm
             and change.sudden_blocks >= change.least_blocks
@@ -37,9 +37,9 @@ class OnsetDetector:
         )
 
     def is_added_light(self, frame: Frame, change: FrameChange) -> bool:
-        """Return whether hardly anything got darker around what rose in `frame`, five times finer than blocks.
+        """Return whether nearly all change around the risen blocks in `frame` is rise, five times finer than blocks.
 
-        Asked only about an onset; motion of scene and camera is allowed for, the costliest test last.
+        Used only for an onset; motion of scene and camera is compensated, with the most expensive test last.
         """
         closer = self._frames.change_to(frame)
         rise = float(change.step[change.sudden].mean())
@@ -54,6 +54,6 @@ class OnsetDetector:
         usual = None if pair is None else fine_change.change(*pair)
         if usual is not None and balance.beyond(usual.change_balance(change.sudden, rise)).positivity() >= least:
             return True
-        # A camera that moves, or a sky that turns, darkens as much as it brightens, until the frame is shifted back.
+        # A moving camera or turning sky darkens as much as it brightens, until the shift is undone.
         left = closer.stabilised(change.sudden)[0].change_balance(change.sudden, rise)
         return left is not None and left.positivity() >= least

@@ -1,4 +1,4 @@
-"""Memory of earlier lights of one camera: lamps that keep time, and clutter, which seldom comes singly."""
+"""Memory of earlier lights of one camera: periodic lamps, and clutter, which rarely comes alone."""
 
 import math
 from dataclasses import dataclass
@@ -13,49 +13,49 @@ from stream import load_opencv
 
 cv2 = load_opencv()
 
-# A lamp stays where it is, and noise moves only the faint edge of what it lights, of small lights half of the blocks:
-# so much of the light must fall where the other was lit. Strokes come from all over a storm.
+# A lamp does not move, and noise changes only its faint edge, half of the blocks of a small light: this share of the
+# light must be where the other was lit. Flashes come from all parts of a storm.
 SAME_PLACE = 0.85
-# A lamp is as bright each time, but for noise and mains; strokes of one storm differ by a factor of two and more.
+# A lamp is equally bright each time, except for noise and mains; flashes of one storm differ by a factor of two.
 SAME_STRENGTH = 0.2
 # Relays and thermal flashers keep their period to some hundredths, electronics better.
 SAME_RHYTHM = 0.025
-# A blink or two may go unseen (something passes, a flash outshines it); with more left out, any gap would fit.
+# One or two blinks may be missed (something passes, a flash outshines them); with more left out, any gap would fit.
 PERIODS_IN_A_GAP = 3
-# A gap that one light in ten would keep by chance counts in full, a likelier one for less: a frame tells when a light
-# came on to within its duration only, and seen so coarsely much is in time that is not.
+# A gap that one light in ten would match by chance counts in full, a more likely one counts less: frames give the time
+# of a light only to within their duration, and at low rates many gaps match by chance.
 BY_CHANCE = 0.1
-# Enough for what is seen coarsely: five blinks' worth of a lamp of one second at five frames a second.
+# Enough at low rates: five blinks' worth of a lamp of one second at five frames a second.
 MOST_LIGHTS = 20
-# So many blinks in time are a machine: of the flashes of a storm not one in a thousand has as many behind it by chance.
+# So many matching blinks are a machine: fewer than one flash of a storm in a thousand has as many by chance.
 LEARNT_BLINKS = 5
-# So is a light curve that repeats itself so well: strokes come at intervals that differ by their own size.
+# So is a light curve that repeats this well: intervals between pulses differ by their own length.
 LEARNT_REGULARITY = 0.9
-# A lamp is forgotten after some minutes: lamps are switched off, and then its level only hides flashes.
+# A lamp is forgotten after some minutes: when it is switched off, its level would only hide flashes.
 FORGET_SECONDS = 300.0
-# The next blink may be as much brighter as lights alike may differ, and some noise is on top.
+# The next blink may be brighter by as much as similar lights differ, plus some noise.
 MARGIN = 1.3
-# Fewer frames, a second of most cameras, repeat themselves by chance.
+# Shorter curves, a second of most cameras, repeat by chance.
 PERIODIC_FRAMES = 24
-# Beats of which a curve holds fewer may be chance as well: of strokes some three are often evenly spaced.
+# Fewer periods in a curve may be chance as well: three pulses are often evenly spaced.
 PERIODIC_BEATS = 5
-# What repeats itself is out of step with itself in between; what only fades is like itself a little later.
+# A periodic curve does not match itself half a period later; one that only fades matches itself a little later.
 OUT_OF_STEP = 0.2
-# More than a rolling shutter can part: it shows one stroke in two frames at most.
+# More than the two frames into which a rolling shutter can divide one pulse.
 ROAMS = 2.0
-# A tenth of the light of its brightest place reaches less of the frame than this: nothing about it glows. An insect
-# before the lens, its streak included, covers some hundredths; a stroke lights its cloud, which is larger.
+# If a tenth of its highest rise reaches less of the frame than this, the light has no glow. An insect close to the
+# lens, with its streak, covers some hundredths; a pulse lights its cloud, which is larger.
 ALONE = 0.09
-# Insects stay about a lamp, and traffic about a road, for longer than this.
+# Insects stay around a lamp, and traffic on a road, for longer than this.
 CLUTTER_MEMORY_SECONDS = 60.0
 
 Record = TypeVar("Record")
 
 
 class RecentLights(Generic[Record]):
-    """What is remembered of the last lights of one camera, a record each, oldest first.
+    """Records of the last lights of one camera, oldest first.
 
-    Records are replaced as a whole, so that threads may read while one adds.
+    The records are replaced as a whole, so that threads may read while one adds.
     """
 
     def __init__(self, *, seconds: float = math.inf, most: int | None = None) -> None:
@@ -65,11 +65,11 @@ class RecentLights(Generic[Record]):
         self._records: tuple[tuple[float, Record], ...] = ()
 
     def before(self, start_seconds: float) -> tuple[Record, ...]:
-        """Return the records of lights that a light of `start_seconds` follows."""
+        """Return the records of the lights before `start_seconds`."""
         return tuple(record for _, record in self._recent(start_seconds))
 
     def add(self, start_seconds: float, record: Record) -> None:
-        """Remember a light; what is too old for it, or later, is forgotten."""
+        """Remember a light, and forget those that are too old or later than it."""
         kept = (*self._recent(start_seconds), (start_seconds, record))
         self._records = kept if self._most is None else kept[-self._most :]
 
@@ -78,7 +78,7 @@ class RecentLights(Generic[Record]):
         self._records = ()
 
     def _recent(self, start_seconds: float) -> tuple[tuple[float, Record], ...]:
-        # A clock that is behind what is remembered belongs to another recording.
+        # Records later than the current time belong to another recording.
         return tuple(one for one in self._records if 0 <= start_seconds - one[0] <= self._seconds)
 
 
@@ -91,7 +91,7 @@ class _Light:
 
 
 class PeriodicLights:
-    """Recognises lights of one place, strength and rhythm as a lamp, and learns how far its blocks rise."""
+    """Recognise lights of one place, strength and rhythm as a lamp, and learn how far its blocks rise."""
 
     def __init__(self) -> None:
         self._lights: RecentLights[_Light] = RecentLights(most=MOST_LIGHTS)
@@ -110,17 +110,17 @@ class PeriodicLights:
         return self._level
 
     def add(self, start: float, mask: Mask, rise: Grid, regularity: float, *, within: float) -> float:
-        """Remember a light that is over, and return how many before it had its place, strength and rhythm.
+        """Remember a finished light, and return how many before it had its place, strength and rhythm.
 
         Args:
             start: seconds on the source's clock.
-            mask: (rows, columns) blocks that lit up.
+            mask: (rows, columns) blocks that were lit.
             rise: (rows, columns) levels above the background.
-            regularity: how well its own curve repeats itself, up to 1.
+            regularity: how well its own curve repeats, up to 1.
             within: seconds by which `start` may be late: one frame.
 
         Returns:
-            The number of earlier lights; less where time is so coarse that chance keeps it too.
+            the number of earlier lights; less if the frame rate is so low that gaps match by chance.
         """
         light = _Light(start, within, mask, float(rise[mask].sum()))
         blinks = _blinks(self._lights.before(start), light, rise)
@@ -133,7 +133,7 @@ class PeriodicLights:
 
 
 class ClutterMemory:
-    """Counts the lights of one camera that shone alone or roamed lately: insects, drops and headlights."""
+    """Count the recent lights of one camera that had no glow or moved about: insects, drops and headlights."""
 
     def __init__(self) -> None:
         self._lights: RecentLights[str] = RecentLights(seconds=CLUTTER_MEMORY_SECONDS)
@@ -143,7 +143,7 @@ class ClutterMemory:
         self._lights.forget()
 
     def add(self, candidate: Candidate) -> int:
-        """Remember a light that is over, and return how many of the last minute before it were clutter."""
+        """Remember a finished light, and return how many of the last minute before it were clutter."""
         count = len(self._lights.before(candidate.start_seconds))
         if candidate.roaming > ROAMS or _glow_share(candidate) < ALONE:
             self._lights.add(candidate.start_seconds, candidate.id)
@@ -151,10 +151,10 @@ class ClutterMemory:
 
 
 def autocorrelation_peak(light: NDArray[np.floating]) -> float | None:
-    """Return how well a light curve repeats itself, up to 1; None where it is too short to tell.
+    """Return how well a light curve repeats, up to 1; None if it is too short.
 
-    The highest autocorrelation after it first fell below `OUT_OF_STEP`, over lags of which the curve holds five or
-    more.
+    This is the highest autocorrelation after it first fell below `OUT_OF_STEP`, over lags that the curve contains at
+    least five times.
     """
     if len(light) < PERIODIC_FRAMES:
         return None
@@ -169,12 +169,12 @@ def autocorrelation_peak(light: NDArray[np.floating]) -> float | None:
 
 
 def _blinks(before: tuple[_Light, ...], light: _Light, rise: Grid) -> float:
-    """Return how many lights `before` form a regular series that ends with `light`, counted by what they prove."""
+    """Return how many lights `before` form a regular series that ends with `light`, weighted by their significance."""
     starts = [earlier.start for earlier in before if _alike(earlier, light, rise)] + [light.start]
     gaps = np.diff(starts)[::-1]
     if not len(gaps):
         return 0.0
-    # Of the last gaps only: whatever came long before need not have been in time.
+    # Only the last gaps count: lights long before need not match.
     shortest = float(gaps[:LEARNT_BLINKS].min())
     tolerance = max(SAME_RHYTHM * shortest, light.within)
     least, most, count = 0.0, math.inf, 0
@@ -182,22 +182,22 @@ def _blinks(before: tuple[_Light, ...], light: _Light, rise: Grid) -> float:
         times = round(gap / shortest)
         if not 1 <= times <= PERIODS_IN_A_GAP:
             break
-        # One period has to explain all gaps. Frames of a true one lie less than a frame off, never a whole one.
+        # One period has to explain all gaps. Frames of a true period deviate by less than a frame.
         least, most = max(least, (gap - tolerance) / times), min(most, (gap + tolerance) / times)
         if most - least < 1e-6:
             break
         count += 1
-    # The first gap sets the period: two lights make no rhythm.
+    # The first gap only sets the period: two lights are not a rhythm.
     return count * _worth(2 * tolerance / shortest) if count >= 2 else 0.0
 
 
 def _worth(by_chance: float) -> float:
-    """Return what a blink in time proves, 0..1, where a share of `by_chance` of all lights would seem to be in time."""
+    """Return the weight 0..1 of a matching blink, if a share `by_chance` of all lights would match."""
     return min(1.0, math.log(min(1.0, by_chance)) / math.log(BY_CHANCE))
 
 
 def _alike(earlier: _Light, now: _Light, rise: Grid) -> bool:
-    """Return whether `now`, whose blocks rise by `rise`, shines where `earlier` did, and as strongly."""
+    """Return whether `now`, whose blocks rise by `rise`, has the place and strength of `earlier`."""
     stronger = max(earlier.strength, now.strength)
     if abs(earlier.strength - now.strength) > SAME_STRENGTH * stronger:
         return False

@@ -1,4 +1,4 @@
-"""How much structure the added light of a frame shows: a channel is thin and bright, a lit cloud is neither."""
+"""Structure of the added light of a frame: a channel is thin and bright, a lit cloud is neither."""
 
 import numpy as np
 
@@ -8,21 +8,21 @@ from stream import Frame, load_opencv
 
 cv2 = load_opencv()
 
-# Of 320 by 180 places: a channel is one or two wide with its glow, the edge of a cloud far more.
+# On a grid of 320 by 180, a channel with its glow is one or two pixels wide, the edge of a cloud far more.
 _CHANNEL_SIDE = 5
-# A channel from cloud to ground over a third of the height covers about so much.
+# A channel from cloud to ground over a third of the height covers about this share.
 _CHANNEL_SHARE = 0.004
 _SATURATED_LEVELS = 250.0
 
 
 def structure_of(frame: Frame, before: Grid | None) -> float:
-    """Return how far the thin bright lines of the light that came stand out, in levels; less of a washed-out frame.
+    """Return how far the thin bright lines of the added light stand out, in levels; less for a washed-out frame.
 
-    Lightning only adds light; what moves leaves as many dark lines as bright ones, and so counts for nothing.
+    Lightning only adds light; motion makes as many dark lines as bright ones, which cancel.
 
     Args:
         frame: a lit frame.
-        before: `fine_luma` of a frame without the light; None where there is none.
+        before: `fine_luma` of a frame without the light; None if there is none.
     """
     now = fine_luma(frame)
     if before is None or before.shape != now.shape:

@@ -1,1 +1,1 @@
-"""Long-running work without a command line: replaying recordings, watching cameras."""
+"""Long-running work without a command line: replay of recordings, watching of cameras."""

@@ -1,4 +1,4 @@
-"""The [[camera]] tables of a settings file: read, checked and made ready to open."""
+"""Read and check the [[camera]] tables of a settings file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +21,11 @@ Polygon = tuple[Point, ...]
 _FINE = (180, 320)  # rows and columns in which a share of the frame is counted
 _OWN_SECTIONS = ("capture", "prefilter")  # what one camera may set for itself; the rest serves all cameras together
 
-_SHORT_KEYS = ("transport", "stream", "times", "offset_seconds")  # of [camera.capture], as a camera may write them
+_SHORT_KEYS = ("transport", "stream", "times", "offset_seconds")  # of [camera.capture], allowed in [[camera]] itself
 
 
 class MaskPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of the frame that is not watched: a box (left, top, right, bottom) or a polygon."""
+    """A part of the frame that is not watched: a box (left, top, right, bottom) or a polygon, in shares 0..1."""
 
     box: Box | None = None
     polygon: Annotated[Polygon, Meta(min_length=3)] | None = None
@@ -51,11 +51,11 @@ class CameraEntry:
     """One camera to watch.
 
     Attributes:
-        name: of the camera.
-        address: where it is, with its password.
-        settings: the common ones with this camera's own laid over them.
-        mask: polygons ((x, y), ...) that are not watched, 0..1 of the upright frame.
-        region: (left, top, right, bottom) that alone is watched, 0..1 of the upright frame, or None.
+        name: name of the camera.
+        address: its address, with the password.
+        settings: the common settings, overridden by this camera's own.
+        mask: polygons ((x, y), ...) to leave out, in shares 0..1 of the upright frame.
+        region: (left, top, right, bottom) to watch, in shares 0..1 of the upright frame, or None for all.
     """
 
     name: str
@@ -66,26 +66,27 @@ class CameraEntry:
 
     @property
     def capture(self) -> CaptureOptions:
-        """How it is opened."""
+        """The options to open it with."""
         return self.settings.capture
 
     @property
     def watched_share(self) -> float:
-        """Share of the frame, 0..1, that mask and region leave to be watched."""
+        """Share of the frame, 0..1, that is watched after mask and region."""
         return float(watched_blocks(_FINE, self.mask, self.region).mean())
 
 
 def load_cameras(
     tables: Sequence[tuple[str, Mapping[str, Any]]], environment: Mapping[str, str] | None = None
 ) -> tuple[Settings, tuple[CameraEntry, ...]]:
-    """Return the common settings and the cameras of `tables`, laid over one another.
+    """Return the common settings and the cameras of `tables`; later tables override earlier ones.
 
     Args:
-        tables: where each came from, and its content.
-        environment: where {NAMES} in addresses are looked up; the process's own by default.
+        tables: the source and the content of each table.
+        environment: variables for the {NAMES} in addresses; those of the process by default.
 
     Raises:
-        SettingsError: a key or value is wrong, a name is taken twice or a variable is not set; names the camera.
+        SettingsError: a key or value is wrong, a name is used twice or a variable is not set; the message names the
+            camera.
     """
     common = [(origin, {key: part for key, part in table.items() if key != "camera"}) for origin, table in tables]
     settings = load_settings(common)
@@ -95,7 +96,7 @@ def load_cameras(
             own = {section: getattr(written, section) for section in _OWN_SECTIONS}
             short = {key: getattr(written, key) for key in _SHORT_KEYS}
             own["capture"] = {key: value for key, value in short.items() if value is not None} | own["capture"]
-            # A camera's own settings win over the file that holds it, and flags given later win over both.
+            # A camera's own settings override the file that holds it, and flags override both.
             laid = load_settings([*common[: number + 1], (label, own), *common[number + 1 :]])
             entries.append(_entry(label, written, laid, environment))
     _refuse_same_names(entries)
@@ -156,5 +157,5 @@ def distinct_names(addresses: Sequence[str]) -> list[str]:
 
 
 def joined_name(base: str, number: int) -> str:
-    """Return the camera name `base` with a number behind it, no longer than a name may be."""
+    """Return the camera name `base` with a number appended, within the length limit of names."""
     return f"{base[: 31 - len(str(number))]}-{number}"

@@ -1,4 +1,4 @@
-"""Cameras tried before they are watched: what is wrong with each, and what to set."""
+"""Check cameras before they are watched: what is wrong with each, and what to set."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +15,8 @@ from detector.run.cameras import CameraEntry
 from stream import CameraProbe, load_opencv, probe_camera
 
 KEY_SECONDS = 2.0
-"""From key frame to key frame at most: after a loss nothing is seen until the next one, and clips begin with one."""
-_RATE_LOW = 0.8  # of what the stream states: such a camera drops frames, often by long exposure at night
+"""Longest recommended time between key frames: damage after a loss lasts until the next one, and clips begin there."""
+_RATE_LOW = 0.8  # of the stated rate; below it the camera drops frames, often because of long exposure at night
 _LEAST_FPS = 10.0
 _LATENCY_SECONDS = 5.0
 _BLACK_SHARE, _BLOWN_SHARE = 0.995, 0.25
@@ -29,9 +29,9 @@ class CameraReport:
     """The result for one camera.
 
     Attributes:
-        probe: what was seen.
+        probe: the measurements.
         warnings: what a person should change.
-        image: the file that was written, if any.
+        image: the image file, if one was written.
     """
 
     probe: CameraProbe
@@ -40,11 +40,11 @@ class CameraReport:
 
     @property
     def failed(self) -> bool:
-        """Whether it cannot be watched."""
+        """Whether the camera cannot be watched."""
         return self.probe.error is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the report as a dictionary for JSON."""
         probe = self.probe
         rounded = {
             "fps": round(probe.fps, 2),
@@ -73,12 +73,15 @@ class CameraReport:
 
 
 def check_cameras(cameras: Sequence[CameraEntry], seconds: float, images: Path | None) -> list[CameraReport]:
-    """Try all `cameras` at the same time.
+    """Check all `cameras` at the same time.
 
     Args:
-        cameras: what to try.
+        cameras: the cameras to check.
         seconds: how long each is watched after its first frame.
         images: folder for an image of each with mask and region drawn; None writes none.
+
+    Returns:
+        one report for each camera, in the order of `cameras`.
 
     Raises:
         OutputError: an image cannot be written.
@@ -96,7 +99,7 @@ def check_cameras(cameras: Sequence[CameraEntry], seconds: float, images: Path |
 
 
 def warnings_of(probe: CameraProbe, entry: CameraEntry) -> list[str]:
-    """Return what is not as it should be, with what to set."""
+    """Return the problems of a camera, with what to set."""
     found: list[str] = []
     if entry.watched_share < _LEAST_WATCHED:
         found.append(f"mask and region leave {entry.watched_share:.1%} of the frame")
@@ -134,7 +137,7 @@ def warnings_of(probe: CameraProbe, entry: CameraEntry) -> list[str]:
 
 
 def drawn(image: NDArray[np.uint8], entry: CameraEntry) -> NDArray[np.uint8]:
-    """Return `image` with what is not watched reddened and outlined."""
+    """Return `image` with the parts that are not watched in red and outlined."""
     cv2 = load_opencv()
     height, width = image.shape[:2]
     unwatched = np.zeros((height, width), np.uint8)

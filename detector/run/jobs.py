@@ -87,10 +87,13 @@ def replay_in_processes(
     progress: JobsProgress,
     stop: Event,
 ) -> tuple[Outcome, int]:
-    """Replay `recordings`, `jobs` at once; return what became of it, and how many stills and clips are missing.
+    """Replay `recordings` in `jobs` processes at once.
 
-    A file whose process dies is watched once more, by another one. What was found in a file is told when it and all
-    files before it are over, so that nothing is told twice, and in the same order however many work.
+    A file whose process dies is replayed once more, by another one. The flashes of a file are reported when it and all
+    files before it are finished, so that nothing is reported twice, and in the same order for every `jobs`.
+
+    Returns:
+        the outcome, and how many stills and clips are missing.
 
     Raises:
         DetectorError: the run cannot go on.

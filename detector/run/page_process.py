@@ -1,4 +1,4 @@
-"""The page of `watch --page`: a process of its own, started again whenever it ends."""
+"""The page of `watch --page`: a separate process that is restarted whenever it ends."""
 
 import logging
 import os
@@ -12,18 +12,18 @@ from stream import Backoff
 
 _log = logging.getLogger(__name__)
 
-_END_SECONDS = 5.0  # for its open connections
+_END_SECONDS = 5.0  # grace for its open connections
 
 
 class PageProcess:
-    """Runs `lightning-detector page ...`. Its end, or its hanging, touches no camera: `check` starts it again.
+    """The process of `lightning-detector page ...`. If it ends or hangs, no camera is affected; `check` restarts it.
 
     Args:
-        arguments: of the command `page`.
+        arguments: arguments of the command `page`.
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        # It ends when its standard input does, so also where this process is killed.
+        # It ends when its standard input does, so also if this process is killed.
         self._words = [sys.executable, "-m", "detector", "page", *arguments, "--until-stdin-closes"]
         self._process: subprocess.Popen[bytes] | None = None
         self._backoff = Backoff(1.0, 60.0)
@@ -32,7 +32,7 @@ class PageProcess:
 
     @contextmanager
     def running(self) -> "Iterator[PageProcess]":
-        """Run it while the block lasts."""
+        """Run the process inside the block."""
         try:
             self.check()
             yield self
@@ -40,7 +40,7 @@ class PageProcess:
             self._end()
 
     def check(self) -> None:
-        """Start it, if it does not run and it is time; it never raises."""
+        """Restart the process if it has ended and its pause is over; never raise."""
         now = time.monotonic()
         if self._process is not None:
             code = self._process.poll()

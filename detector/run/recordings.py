@@ -1,4 +1,4 @@
-"""What a replay is told to watch: files, folders of video or of images, recordings on a web server, standard input."""
+"""The inputs of a replay: files, folders of video or of images, recordings on a web server, standard input."""
 
 import logging
 import os
@@ -14,16 +14,16 @@ _log = logging.getLogger(__name__)
 
 _SUFFIXES = (
     "3g2 3gp asf avi divx dv f4v flv m2t m2ts m4v mkv mov mp4 mpeg mpg mts mxf nut ogv trp ts vob webm wmv "
-    "360 dav insv mod tod "  # these containers as GoPro, Dahua, Insta360 and JVC call them
-    "264 265 h264 h265 hevc m2v mjpeg mjpg mpjpeg y4m "  # bare streams
+    "360 dav insv mod tod "  # names of these containers by GoPro, Dahua, Insta360 and JVC
+    "264 265 h264 h265 hevc m2v mjpeg mjpg mpjpeg y4m "  # raw streams
     "gif apng"
 )
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _SUFFIXES.split())
 STANDARD_INPUT = "-"
 
-_LEAST_IMAGES = 10  # in one folder: fewer are snapshots, not what an all-sky camera took
+_LEAST_IMAGES = 10  # in one folder; fewer are snapshots, not a recording of an all-sky camera
 _DIGITS = re.compile(r"\d+")
-_NAMED_SKIPPED = 5  # files that are named in one line
+_NAMED_SKIPPED = 5  # files named in one log line
 
 
 class NoVideoFound(DetectorError):
@@ -36,9 +36,9 @@ class Recording:
 
     Attributes:
         source: its file, its folder of images, its http(s) URL, or `-`.
-        name: what events call it: a name of its own among the recordings of a run.
-        parts: the segments that are read as one recording, where there are several; the first is `source`.
-        camera: the name of its camera, which no other one of a run has; made from the path if empty.
+        name: its name in events, unique among the recordings of a run.
+        parts: the segments that are read as one recording, if there are several; the first is `source`.
+        camera: the name of its camera, unique in a run; made from the path if empty.
     """
 
     source: Path | str
@@ -48,27 +48,27 @@ class Recording:
 
     @property
     def path(self) -> Path:
-        """What a person may be shown as its path."""
+        """The path to show to a person."""
         return self.source if isinstance(self.source, Path) else Path(self.name)
 
 
 def find_videos(
     given: Sequence[Path | str], overwritten: Collection[Path] = (), out: Path | None = None
 ) -> list[Recording]:
-    """Return what is named, and the videos in the folders named (sub-folders too, nothing hidden), each once.
+    """Return the named inputs, and the videos in named folders (with sub-folders, without hidden ones), each once.
 
-    A file in a folder is called by its path in there, another one by its name; if two would be called the same, all
-    are called by their paths as given. A folder in a folder with many images is one recording. A folder that holds the
-    results of a run is left out, since clips of results are no recordings.
+    A file in a folder is named by its path in that folder, other files by their file name; if two names would be equal,
+    all are named by their paths as given. A sub-folder with many images is one recording. A folder with the results of
+    a run is left out, since the clips in it are not recordings.
 
     Args:
         given: files and folders as paths; URLs and `-` as text.
-        overwritten: real paths of clips in `out`; they are no recordings.
-        out: folder of this run's results, which may lie among its recordings.
+        overwritten: real paths of clips in `out`, which are not recordings.
+        out: folder of this run's results, which may be among its recordings.
 
     Raises:
-        NoVideoFound: a folder has none.
-        UsageError: a file that is named would be removed.
+        NoVideoFound: a folder has no videos.
+        UsageError: a named file would be removed.
     """
     found: dict[str, tuple[Path | str, Path]] = {}
     for one in given:
@@ -88,10 +88,10 @@ def find_videos(
 
 
 def join_segments(recordings: Sequence[Recording], options: CaptureOptions) -> list[Recording]:
-    """Return `recordings`, segments of one recording joined: files of one folder, in the order of their names.
+    """Return `recordings` with the segments of one recording joined: files of one folder, in the order of their names.
 
-    They follow each other by the times in their names and their lengths or, without such times, by their numbers. A
-    joined recording is called by its first segment.
+    Segments follow each other by the times in their names and their lengths or, without such times, by their numbers. A
+    joined recording has the name of its first segment.
 
     Args:
         recordings: the files, in order.
@@ -129,7 +129,7 @@ def _follows(earlier: Recording, later: Recording, options: CaptureOptions) -> b
 
 
 def _videos_in(folder: Path, overwritten: Collection[Path], out: Path | None) -> list[Path]:
-    """Return the recordings in a folder; what is none is counted and named in the log."""
+    """Return the recordings in a folder; log the number and names of other files."""
     results, own = results_in(folder), None if out is None else out.resolve()
     if folder.resolve() in results and folder.resolve() != own:
         raise NoVideoFound(
@@ -174,19 +174,19 @@ def _videos_in(folder: Path, overwritten: Collection[Path], out: Path | None) ->
 
 
 def _is_result(file: Path, results: Collection[Path], own: Path | None) -> bool:
-    """Return whether a file lies in a folder of results; recordings may lie in the folder `own` of this run's."""
+    """Return whether a file is in a folder of results; recordings may be in `own`, the folder of this run."""
     above = {folder for folder in results if folder in file.resolve().parents}
     return bool(above) and (above != {own} or file.suffix.lower() not in VIDEO_SUFFIXES)
 
 
 def results_in(folder: Path) -> set[Path]:
-    """Return the folders in `folder`, itself too, that hold the flashes of a run, as real paths."""
+    """Return the folders in `folder`, itself included, that hold the flashes of a run, as real paths."""
     return {file.parent.resolve() for file in folder.rglob("flashes*.jsonl")}
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
     for file in sorted(folder.rglob("*")):
-        # What begins with a dot is no recording: macOS leaves a `._name.mp4` beside each file, trash is hidden too.
+        # Names with a leading dot are not recordings: macOS leaves a `._name.mp4` beside each file.
         if not any(part.startswith(".") for part in file.relative_to(folder).parts) and file.is_file():
             yield file
 
@@ -209,12 +209,12 @@ def _say_skipped(folder: Path, others: Sequence[Path]) -> None:
 
 
 def _name_of(source: str) -> str:
-    """Return what events call a URL, without its secrets, or standard input."""
+    """Return the name in events of a URL, without its secrets, or of standard input."""
     if source == STANDARD_INPUT:
         return "standard input"
     return redact(source).partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 def _as_text(path: Path) -> str:
-    """Return a name fit for a message; an old disk may hold one that is not UTF-8, and a stranger's one anything."""
+    """Return the path as text that is safe in a message; names may be invalid UTF-8 or contain control characters."""
     return printable(os.fsencode(path).decode(errors="replace"))

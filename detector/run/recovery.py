@@ -1,4 +1,4 @@
-"""Flashes that a killed run left without a verdict, found in its journal."""
+"""Find the flashes in a journal that a killed run left without a verdict."""
 
 import logging
 from pathlib import Path
@@ -10,11 +10,11 @@ from stream import HistoryFilter, JournalError, read_history
 
 _log = logging.getLogger(__name__)
 
-_LOOK_BACK = 1000  # messages about flashes: far more than can wait for a verdict at one moment
+_LOOK_BACK = 1000  # messages about flashes; far more than can wait for a verdict at once
 
 
 def recover_unresolved(journal: Path, verdict: Verdict) -> list[Flash]:
-    """Return the next revision, with `verdict`, of each flash that stands as `detected` at the end of `journal`."""
+    """Return the next revision, with `verdict`, of each flash whose last state in `journal` is `detected`."""
     last: dict[str, Flash] = {}
     try:
         for kept in read_history(journal, HistoryFilter(topics=(FLASH_TOPIC,), newest=_LOOK_BACK)):

@@ -1,4 +1,4 @@
-"""Reading the cameras again while they are watched: only what changed is stopped or started."""
+"""Reload the cameras while they are watched: only changed ones are stopped or started."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,19 +17,19 @@ from stream import redact
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = ("capture", "prefilter")
-"""Sections that a reload brings into force, since they belong to a camera; the others do so at the next start."""
+"""Sections that a reload applies, since they belong to a camera; the others apply at the next start."""
 
 
 class CameraReload:
-    """Brings what the settings file says now into force.
+    """Apply the current content of the settings file.
 
     Args:
-        started: settings and cameras of the run, as it was started.
-        read: reads flags and file again.
-        specs: makes what the pool watches.
+        started: settings and cameras with which the run was started.
+        read: reads flags and settings file again.
+        specs: makes the camera specifications for the pool.
         pool: the cameras.
-        session: publishes what happened.
-        snapshots: forgets cameras that are gone.
+        session: publishes the result.
+        snapshots: forgets removed cameras.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class CameraReload:
 
     @property
     def names(self) -> list[str]:
-        """The cameras that are watched now."""
+        """Names of the cameras that are watched now."""
         return [entry.name for entry in self.cameras]
 
     def run(self) -> bool:
-        """Read again and apply; False if the file is wrong, and then everything stays as it was."""
+        """Read and apply the file, and return True; if the file is wrong, change nothing and return False."""
         try:
             settings, cameras = self._read()
         except DetectorError as error:
@@ -79,7 +79,7 @@ class CameraReload:
 
 
 def _changed_sections(before: Settings, after: Settings) -> list[str]:
-    """Return the sections that a reload cannot bring into force."""
+    """Return the changed sections that a reload cannot apply."""
     return [
         field.name
         for field in msgspec.structs.fields(Settings)
@@ -88,5 +88,5 @@ def _changed_sections(before: Settings, after: Settings) -> list[str]:
 
 
 def camera_identity(entry: CameraEntry) -> object:
-    """Return what must stay equal for a camera to go on untouched through a reload."""
+    """Return the values that must stay equal for a camera to continue without interruption."""
     return (entry.name, entry.address, entry.capture, entry.settings.prefilter, entry.mask, entry.region)

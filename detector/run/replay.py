@@ -1,4 +1,4 @@
-"""Replay of recorded files: each is opened, watched to its end and closed before the next."""
+"""Replay of recordings: each is opened, read to its end and closed before the next."""
 
 import errno
 import logging
@@ -35,33 +35,33 @@ AnyVideo = Video | ImageSequence | JoinedVideo
 
 
 class Progress(Protocol):
-    """Hears how a replay goes on, for a person to see."""
+    """Receives the progress of a replay, to show it to a person."""
 
     def begin(self, path: Path, duration_seconds: float | None) -> None:
-        """A file starts."""
+        """Note that a file starts."""
         ...
 
     def advance(self, seconds: float) -> None:
-        """The file has been watched up to `seconds` on its own clock."""
+        """Note that the file was replayed up to `seconds` on its own clock."""
         ...
 
     def end(self, problem: str | None) -> None:
-        """The file is done, or broke off for the reason given."""
+        """Note that the file is finished, or broke off because of `problem`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """How files are replayed.
+    """Options of a replay.
 
     Attributes:
-        capture: how they are opened.
-        realtime: at their own pace, else as fast as they decode.
-        start_utc: UTC of the first frame, seconds since 1970, if known.
-        history_seconds: how much of what was read is kept for clips.
-        follow_seconds: how long to wait at the end of a file that still grows; None where files are whole.
-        stream: number of the one video stream to watch; None for all that differ.
-        cameras: names that no further video stream of a file may get.
+        capture: how files are opened.
+        realtime: replay at the recording's own speed instead of as fast as it decodes.
+        start_utc: UTC of the first frame in seconds since 1970, if known.
+        history_seconds: seconds of packets kept for clips.
+        follow_seconds: how long to wait at the end of a growing file; None if files are complete.
+        stream: number of the only video stream to replay; None for all that differ.
+        cameras: names that further video streams of a file must not get.
     """
 
     capture: CaptureOptions
@@ -75,12 +75,12 @@ class ReplayOptions:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a replay.
+    """The outcome of a replay.
 
     Attributes:
-        problems: one line for each file that could not be watched to its end.
-        tried: how many files it came to.
-        stopped: it was told to stop before the end.
+        problems: one line for each file that could not be replayed to its end.
+        tried: number of files that were tried.
+        stopped: whether it was stopped before the end.
     """
 
     problems: tuple[str, ...]
@@ -96,15 +96,18 @@ def replay_files(
     stop: Event,
     finished: Callable[[Recording, str | None], None] = lambda _recording, _problem: None,
 ) -> Outcome:
-    """Watch each of `recordings`; one that cannot be opened or breaks off keeps no other from being watched.
+    """Replay each of `recordings`; one that cannot be opened or breaks off does not stop the others.
 
     Args:
         recordings: the files, in order.
-        detector_of: makes what finds the flashes, from the camera name, the recording's name and the open video.
+        detector_of: makes the detector from the camera name, the recording's name and the open video.
         options: how they are replayed.
-        progress: hears how it goes on.
+        progress: receives the progress.
         stop: ends the replay once set.
-        finished: told of each that was watched to its end, or why it was not, unless it was stopped.
+        finished: called for each recording that was not stopped, with the problem that ended it early, or None.
+
+    Returns:
+        how many files were tried, and the problems met.
     """
     problems: list[str] = []
     tried = 0
@@ -126,10 +129,10 @@ def replay_files(
 
 
 class _CameraNames:
-    """Names of cameras, each given once.
+    """Unique names of cameras.
 
     Attributes:
-        given: one for each recording.
+        given: the name for each recording.
     """
 
     def __init__(self, addresses: Sequence[str], taken: Collection[str]) -> None:
@@ -137,7 +140,7 @@ class _CameraNames:
         self._taken = {*self.given, *taken}
 
     def of_stream(self, camera: str, number: int) -> str:
-        """Return a name for a video stream of the recording that is called `camera`."""
+        """Return a name for a video stream of the recording whose camera is `camera`."""
         name = joined_name(camera, number)
         while name in self._taken:
             name = joined_name(name, number)
@@ -157,7 +160,7 @@ class _Replay:
     stop: Event
 
     def run(self, names: _CameraNames) -> tuple[bool, str | None]:
-        """Return whether it was not stopped, and what kept it from being watched to its end."""
+        """Replay the recording, and return whether it was not stopped, and the problem that ended it early."""
         try:
             with self._open(self.camera, self.options.stream) as video:
                 numbers = self._streams(video)
@@ -171,7 +174,7 @@ class _Replay:
         except (OpenError, VideoError) as error:
             if self.stop.is_set() and self.options.follow_seconds is not None:
                 self.progress.end(None)
-                return False, None  # it ends where it was when we were stopped
+                return False, None  # a growing input ends early when the run is stopped
             self.progress.end(str(error))
             return True, str(error)
         except Exception as error:
@@ -199,7 +202,7 @@ class _Replay:
         )
 
     def _streams(self, video: AnyVideo) -> tuple[int, ...]:
-        """Return the numbers of the video streams to watch, and say which are left out."""
+        """Return the numbers of the video streams to replay, and log those left out."""
         source, options = self.recording.source, self.options
         if options.stream is not None or video.streams == 1:
             return (options.stream or 1,)
@@ -223,7 +226,7 @@ class _Replay:
 
 
 def _ends_the_run(error: Exception) -> bool:
-    """Return whether it is no failure of one file: the feed, the results or stdout take nothing more."""
+    """Return whether the failure concerns the whole run: the feed, the results or stdout accept nothing more."""
     lost = isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or error.errno == errno.ENOSPC)
     return lost or isinstance(error, StreamError | DetectorError)
 
@@ -238,7 +241,7 @@ def _source(source: Path | str, options: ReplayOptions, stop: Event) -> Path | s
 def _watch(
     video: Iterable[Frame], detector: SourceDetector, options: ReplayOptions, progress: Progress, stop: Event
 ) -> bool:
-    """Return whether it was watched to its end, and not stopped before."""
+    """Pass all frames to the detector, and return whether the video was not stopped before its end."""
     started: float | None = None
     try:
         for frame in video:
@@ -252,8 +255,8 @@ def _watch(
             progress.advance(frame.seconds)
             if stop.is_set():
                 return False
-        # What still grows ends early when the run is stopped.
+        # A growing file ends early when the run is stopped.
         return options.follow_seconds is None or not stop.is_set()
     finally:
-        # Also when the file breaks off: flashes before the break are reported.
+        # Also if the file breaks off: flashes before the break are reported.
         detector.finish()

@@ -1,4 +1,4 @@
-"""Where a replay's results go: its folder, run.json, and the report at the end."""
+"""The results of a replay: its folder, run.json, and the report at the end."""
 
 import logging
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReplayResults:
-    """The folder of a replay's results and what it says of itself.
+    """The folder of a replay's results, and its run.json.
 
     Attributes:
-        folder: takes the flashes.
-        log: run.json.
-        settings: of the run.
-        adds: whether files are added to those that are there.
+        folder: receives the flashes.
+        log: writes run.json.
+        settings: settings of the run.
+        adds: whether files are added to those of an earlier run.
         keeps: whether the earlier run's flashes stay.
     """
 
@@ -37,29 +37,30 @@ class ReplayResults:
     keeps: bool = False
 
     def plan(self, recordings: Sequence[Recording]) -> Plan:
-        """Return what is to be watched, and have what is watched again forgotten."""
+        """Return the recordings to replay, and forget the results of those replayed again."""
         plan = self.log.plan(recordings, add=self.adds)
         self.folder.forget(plan.forgotten)
         return plan
 
     def earlier_flashes(self, plan: Plan) -> list[Flash]:
-        """Return the flashes of an earlier run that stay, where this one goes on with it or adds to it."""
+        """Return the flashes that stay of an earlier run, if this one continues it or adds to it."""
         forgotten = set(plan.forgotten)
         return [flash for flash in run_lines(self.folder.path) if flash.file not in forgotten] if self.keeps else []
 
     def begin(self, recording: Recording, camera: str) -> None:
-        """A recording is being watched; the folder is made with the first one."""
+        """Note that a recording starts; create the folder with the first one."""
         self.folder.begin()
         self.log.begin(recording, camera)
 
     def finish(self, recording: Recording, problem: str | None) -> None:
-        """A recording was watched to its end, or as far as it could be."""
+        """Note that a recording ended, or broke off because of `problem`."""
         self.log.finish(recording, problem)
 
     def end(self) -> tuple[str, OutputError | None] | None:
-        """Write the report; return a line that says where it is and what it holds, and why results are missing.
+        """Write the report.
 
-        None where there was nothing to watch.
+        Returns:
+            a line with the report's path and content, and why results are missing; None if nothing was replayed.
         """
         if not self.folder.begun and not self.log.record.files:
             return None
@@ -67,7 +68,7 @@ class ReplayResults:
         path = self.folder.path
         page, failure = path / "report.html", self.folder.failure
         try:
-            # Loaded when it is due: what draws pages must not keep the first frame waiting.
+            # Loaded late, so that it does not delay the first frame.
             import_module("detector.output.report.page").build_report(path, zone=site_zone(self.settings.site))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the page, the results are there
             _log.debug("%s: the report could not be made", path, exc_info=True)
@@ -79,18 +80,18 @@ class ReplayResults:
 def replay_results(
     out: Path, settings: Settings, *, overwrite: bool = False, resume: bool = False, add: bool = False
 ) -> ReplayResults:
-    """Return where results go.
+    """Return the results of a replay into `out`.
 
     Args:
         out: the folder.
-        settings: of the run.
-        overwrite: what an earlier run left there goes.
-        resume: go on with the earlier run.
+        settings: settings of the run.
+        overwrite: remove the results of an earlier run.
+        resume: continue the earlier run.
         add: add to the earlier run.
 
     Raises:
-        OutputError: the folder cannot be written, or holds flashes that would have to go.
-        UsageError: there is nothing to add to.
+        OutputError: the folder cannot be written, or holds flashes that would be lost.
+        UsageError: there is no earlier run to add to.
     """
     earlier = read_record(out) if resume or add else None
     if add and earlier is None:

@@ -1,4 +1,4 @@
-"""run.json: what a run was made of, so that it can be gone on with, and so that its report can say so."""
+"""run.json: the recordings and settings of a run, so that it can be continued, and for its report."""
 
 import hashlib
 import logging
@@ -22,31 +22,31 @@ _log = logging.getLogger(__name__)
 
 RUN_FILE = "run.json"
 _DECIDING = ("capture", "prefilter", "verifier", "photometric", "question", "minicpm", "served", "cascade", "evidence")
-"""Sections that decide what is found in a file and kept of it."""
+"""Sections that decide which flashes are found in a file, and what is kept of them."""
 
 
 class FileRecord(msgspec.Struct, kw_only=True):
     """A recording of a run."""
 
     name: str
-    """What events call it."""
+    """Its name in events."""
     path: str
     camera: str
     bytes: int
     modified: float
     """Seconds since 1970."""
     settings: str
-    """Names the settings that it was watched with."""
+    """Identifies the settings that it was replayed with."""
     state: Literal["begun", "done", "failed"] = "begun"
     problem: str | None = None
-    """Why it was not watched to its end."""
+    """Why it was not replayed to its end."""
 
 
 class RunRecord(msgspec.Struct, kw_only=True):
-    """The content of run.json; readers ignore keys that they do not know."""
+    """The content of run.json; readers ignore unknown keys."""
 
     run: str
-    """Part of the ids of a replay's flashes: files that are watched again give the same ones."""
+    """Part of the ids of a replay's flashes, so that files replayed again give the same ids."""
     software: str = SOFTWARE
     command: str = "replay"
     started: str = ""
@@ -54,18 +54,18 @@ class RunRecord(msgspec.Struct, kw_only=True):
     verifier: str = ""
     settings: dict[str, Any] = {}
     changed: dict[str, Any] = {}
-    """What differs from the defaults."""
+    """Settings that differ from the defaults."""
     files: list[FileRecord] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What of the inputs is to be watched.
+    """The recordings to replay.
 
     Attributes:
-        recordings: in order, with names and cameras of their own in the whole run.
-        skipped: how many were finished in an earlier run.
-        forgotten: names of recordings that are watched again, whose earlier flashes go.
+        recordings: in order, with unique names and cameras in the whole run.
+        skipped: number of recordings that were finished in an earlier run.
+        forgotten: names of recordings that are replayed again, whose earlier flashes are removed.
     """
 
     recordings: list[Recording]
@@ -74,7 +74,7 @@ class Plan:
 
 
 class RunLog:
-    """run.json of one run, written whenever a file begins or ends; what cannot be written is logged once.
+    """The run.json of one run, written whenever a file begins or ends; a write error is logged once.
 
     Attributes:
         record: its content.
@@ -92,12 +92,12 @@ class RunLog:
         record.changed = _changed(record.settings, msgspec.to_builtins(Settings()))
 
     def plan(self, recordings: Sequence[Recording], *, add: bool = False) -> Plan:
-        """Return what is to be watched: what is finished, and has not changed since, is not watched again.
+        """Return the recordings to replay: those not finished yet, and those that have changed since.
 
         Args:
-            recordings: what the inputs hold.
-            add: a file that lies where an earlier one lay but is another one is added, as from a second card; else it
-                takes the place of that.
+            recordings: the recordings among the inputs.
+            add: whether another file at the path of an earlier one is added, as from a second memory card; otherwise it
+                replaces the earlier one.
         """
         files = self.record.files
         watched: list[Recording] = []
@@ -117,7 +117,7 @@ class RunLog:
         return Plan(watched, skipped, frozenset(forgotten))
 
     def begin(self, recording: Recording, camera: str) -> None:
-        """A recording is being watched, as `camera`."""
+        """Note that a recording starts, as `camera`."""
         size, modified = _state_of(recording)
         self.record.files = [one for one in self.record.files if one.name != recording.name]
         self.record.files.append(
@@ -133,19 +133,19 @@ class RunLog:
         self.write()
 
     def finish(self, recording: Recording, problem: str | None) -> None:
-        """A recording was watched to its end, or as far as it could be."""
+        """Note that a recording ended, or broke off because of `problem`."""
         for one in self.record.files:
             if one.name == recording.name:
                 one.state, one.problem = "done" if problem is None else "failed", problem
                 self.write()
 
     def end(self) -> None:
-        """The run is over."""
+        """Note the end of the run."""
         self.record.ended = _now()
         self.write()
 
     def write(self) -> None:
-        """Write run.json, whole or not at all."""
+        """Write run.json atomically."""
         try:
             make_folder(self._path.parent)
             write_whole(self._path, [msgspec.json.format(msgspec.json.encode(self.record), indent=1)])
@@ -157,7 +157,7 @@ class RunLog:
             self._failed = True
 
     def _named(self, recording: Recording, watched: Sequence[Recording]) -> Recording:
-        """Return a recording that is new to the run under a name and a camera that are not taken."""
+        """Return a new recording with a name and a camera that are unique in the run."""
         names = {one.name for one in self.record.files} | {one.name for one in watched}
         cameras = [*(one.camera for one in self.record.files), *(one.camera for one in watched)]
         name = recording.name
@@ -172,10 +172,10 @@ class RunLog:
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """Return what an earlier run in `folder` was made of; None where there was none.
+    """Return the record of an earlier run in `folder`; None if there is none.
 
     Raises:
-        OutputError: there are flashes, but it is not known of what.
+        OutputError: there are flashes, but no readable record of them.
     """
     try:
         return msgspec.json.decode((folder / RUN_FILE).read_bytes(), type=RunRecord)
@@ -195,7 +195,7 @@ def _same(found: FileRecord, recording: Recording) -> bool:
 
 
 def _state_of(recording: Recording) -> tuple[int, float]:
-    """Return how large it is and when it was written, all segments together; (0, 0) of what is no file."""
+    """Return size and modification time of all segments together; (0, 0) for inputs that are not files."""
     try:
         stats = [path.stat() for path in recording.parts or (recording.path,)]
     except OSError:
@@ -204,7 +204,7 @@ def _state_of(recording: Recording) -> tuple[int, float]:
 
 
 def _text(recording: Recording) -> str:
-    """Return the real path of a file; of what is none, what events call it."""
+    """Return the real path of a file; for other inputs, the name in events."""
     if not isinstance(recording.source, Path):
         return recording.name
     return str(recording.source.resolve()).encode(errors="replace").decode()
@@ -217,7 +217,7 @@ def _digest(settings: Settings) -> str:
 
 
 def _changed(table: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of `table` differs from `defaults`, section by section."""
+    """Return the values of `table` that differ from `defaults`, section by section."""
     found: dict[str, Any] = {}
     for key, value in table.items():
         default = defaults.get(key)

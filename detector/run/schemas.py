@@ -1,4 +1,4 @@
-"""JSON Schemas of what the messages of a feed carry: `dataschema` of a message names the schema of its `data`."""
+"""JSON Schemas of the `data` of feed messages; `dataschema` of a message names its schema."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from detector.run.system_events import (
 from detector.storm_events import GROUP_SCHEMA, GROUP_TYPE, STORM_SCHEMA, STORM_TYPE, Group, Storm
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-"""The newest draft that a validator with default options reads everywhere, ajv among them."""
+"""The newest draft that all common validators, such as ajv, read with default options."""
 
 _KINDS: dict[str, tuple[str, Any]] = {
     FLASH_TYPE: (FLASH_SCHEMA, Flash),
@@ -41,17 +41,17 @@ def _schema(urn: str, data: Any) -> dict[str, Any]:
 
 
 def plain(schema: Any) -> Any:
-    """Return a schema of msgspec in the words of draft 7, the same whatever release made it."""
+    """Return a schema of msgspec in terms of draft 7, equal for all releases of msgspec."""
     if isinstance(schema, list | tuple):
         return [plain(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    # Docstrings are gone under -OO, and cut differently by msgspec's releases.
+    # Docstrings are missing under -OO, and are cut differently by msgspec's releases.
     found = {key: plain(one) for key, one in schema.items() if not (key == "description" and "properties" in schema)}
     if "prefixItems" in found:
         found["items"] = found.pop("prefixItems")
         found["additionalItems"] = False
-    if "$ref" in found and len(found) > 1:  # draft 7 heeds nothing beside a reference
+    if "$ref" in found and len(found) > 1:  # draft 7 ignores keys beside a reference
         found["allOf"] = [{"$ref": found.pop("$ref")}]
     found.get("anyOf", []).sort(key=lambda choice: choice.get("type") == "null")
     return found

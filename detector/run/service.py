@@ -1,4 +1,4 @@
-"""What `watch` is besides watching: status for heartbeats, images for the page, reload, page, service manager."""
+"""Services of `watch` beside the cameras: status for heartbeats, snapshots, reload, page, service manager."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,14 +22,14 @@ MakeSpecs = Callable[[Sequence[CameraEntry], Session, Snapshots | None], list[Ca
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """How a run is kept by others.
+    """Options of the services of a run.
 
     Attributes:
         out: folder of the run, if any.
         journal: file of the feed's journal, if any.
-        page: arguments of the command `page`; None serves none.
+        page: arguments of the command `page`; None serves no page.
         read: reads flags and settings file again.
-        specs: makes what the pool watches.
+        specs: makes the camera specifications for the pool.
     """
 
     out: Path | None
@@ -40,11 +40,11 @@ class ServiceOptions:
 
 
 class WatchService:
-    """Runs the cameras, and all that goes with them; `step` is to be called twice a second.
+    """Run the cameras and the services; call `step` twice a second.
 
     Attributes:
-        status: tells heartbeats how the run does.
-        reload: once set, the next `step` reads the cameras again.
+        status: returns the status for heartbeats.
+        reload: once set, the next `step` reloads the cameras.
     """
 
     def __init__(self, settings: Settings, cameras: Sequence[CameraEntry], options: ServiceOptions) -> None:
@@ -60,12 +60,12 @@ class WatchService:
 
     @property
     def names(self) -> list[str]:
-        """The cameras that are watched now."""
+        """Names of the cameras that are watched now."""
         return [entry.name for entry in self._cameras] if self._reloading is None else self._reloading.names
 
     @contextmanager
     def running(self, session: Session) -> Iterator[CameraPool]:
-        """Watch while the block lasts."""
+        """Watch inside the block."""
         with ExitStack() as stack:
             stack.callback(self._manager.stopping)
             snapshots = None
@@ -91,7 +91,7 @@ class WatchService:
             yield pool
 
     def step(self) -> None:
-        """Do what is due."""
+        """Do the work that is due."""
         self.status.look()
         self._manager.alive()
         if self._page is not None:

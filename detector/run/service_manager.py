@@ -1,4 +1,4 @@
-"""Words to the service manager: systemd's notify protocol, and nothing where there is none."""
+"""Messages to the service manager by systemd's notify protocol; none without systemd."""
 
 import os
 import socket
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 
 class ServiceManager:
-    """Tells systemd (`Type=notify`, `WatchdogSec=`) that the program is ready, alive, reloading or stopping.
+    """Tell systemd (`Type=notify`, `WatchdogSec=`) that the program is ready, alive, reloading or stopping.
 
-    It says nothing where NOTIFY_SOCKET is not set. What cannot be sent is left out: the program works without.
+    It does nothing if NOTIFY_SOCKET is not set. Messages that cannot be sent are dropped.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -22,19 +22,19 @@ class ServiceManager:
         self._next = 0.0
 
     def ready(self, status: str) -> None:
-        """Say that the program does its work."""
+        """Say that the program is ready."""
         self._send(f"READY=1\nSTATUS={status}")
 
     def reloading(self) -> None:
-        """Say that settings are read again; `ready` ends that."""
+        """Say that settings are reloaded; `ready` ends that state."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that the program ends."""
+        """Say that the program is stopping."""
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """Say that the program is alive, if that is due; without it systemd kills and restarts it."""
+        """Say that the program is alive, if that is due; otherwise systemd restarts it."""
         now = time.monotonic()
         if self._every is not None and now >= self._next:
             self._next = now + self._every
@@ -49,4 +49,4 @@ class ServiceManager:
                 out.connect(self._address)
                 out.send(words.encode())
         except OSError:
-            pass  # the next word may arrive
+            pass  # the next message may arrive

@@ -1,4 +1,4 @@
-"""What replay and watch share: the verifier, the feed and the detectors of one run."""
+"""A run, shared by replay and watch: the verifier, the feed and the detectors."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ from detector.verify.factory import choose_verifier
 from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import CameraStatus, FeedOptions, Publisher, WireMessage, read_host_clock
 
-_WATCH_STEP_SECONDS = 1.0  # of the light curve of cameras: a year of one takes some 250 MB
+_WATCH_STEP_SECONDS = 1.0  # step of the light curve of cameras: a year of one camera takes about 250 MB
 _ASKING_NO_MODEL = (NullVerifier.name, PhotometricVerifier.name)
 
 _log = logging.getLogger(__name__)
@@ -53,17 +53,22 @@ def open_session(
     out: Path | None = None,
     stop: Event | None = None,
 ) -> "Iterator[Session]":
-    """Start the verifier and open the feed; at the end, answer what is asked and drain the feed.
+    """Start the verifier and open the feed; at the end, judge the waiting candidates and drain the feed.
 
     Args:
-        settings: of the run.
+        settings: settings of the run.
         publish: how events are published and kept.
         listeners: each is called with every message, after it was committed and published.
-        out: folder of the run, where stills and clips go; None keeps none.
+        out: folder of the run for stills and clips; None keeps none.
         stop: once set, nothing waits for the verifier any longer.
 
+    Yields:
+        the running session.
+
     Raises:
-        VerifierError, FeedError, JournalError: it cannot start; nothing is left running.
+        VerifierError: the verifier cannot start; nothing is left running.
+        FeedError: the feed cannot start; nothing is left running.
+        JournalError: the journal cannot be opened; nothing is left running.
     """
 
     def tell(message: WireMessage) -> None:
@@ -81,19 +86,19 @@ def open_session(
             stack.callback(media.close)
         storms = SiteStorms(feed, settings, publish.journal)
         stack.callback(storms.finish)
-        # Entered last, left first: what it still answers is published before the feed is drained.
+        # Entered last, left first: its last verdicts are published before the feed is drained.
         batcher = stack.enter_context(Batcher(verifier, settings.batcher, stop))
         yield Session(settings, storms, batcher, media, verifier_name=verifier.name, line=line)
 
 
 class Session:
-    """One run: makes the detector of each source and publishes what they find; see `open_session`.
+    """One run: makes the detector of each source and publishes the flashes; see `open_session`.
 
     Attributes:
-        verifier_name: the verifier that was chosen.
+        verifier_name: the chosen verifier.
         line: which verifier was chosen, and why.
-        storms: makes storms and groups of what is published.
-        run: names a replay that may be gone on with; the ids of its flashes follow from it. None for ids of chance.
+        storms: makes storms and groups of the published flashes.
+        run: identifies a replay that may be continued, for the ids of its flashes; None for random ids.
         curves: folder of light curves; None for the run's.
     """
 
@@ -123,20 +128,20 @@ class Session:
         return self.verifier_name not in _ASKING_NO_MODEL
 
     def history_seconds(self, settings: Settings) -> float:
-        """Return how much of a source must be kept so that the longest candidate can be cut from it.
+        """Return the seconds of packets to keep of a source, so that the longest candidate can be cut from it.
 
-        It is 0 where no clips are kept.
+        It is 0 if no clips are kept.
         """
         return 0.0 if self._media is None else history_seconds(settings.evidence, _longest_flash(settings))
 
     def file_detector(self, name: str, file: str, source: ClipSource) -> SourceDetector:
-        """Return a fresh detector for the recording that events call `file`, opened as `source`."""
+        """Return a new detector for the recording whose name in events is `file`, opened as `source`."""
         seed = None if self.run is None else f"{self.run}/{file}"
         prefilter = Prefilter(name, self._settings.prefilter, seed=seed)
         return self._detector(self._recorded(prefilter, name, file), source, self._settings, file)
 
     def camera_detector(self, entry: CameraEntry, source: ClipSource) -> SourceDetector:
-        """Return a fresh detector for a live camera."""
+        """Return a new detector for a live camera."""
         prefilter = Prefilter(entry.name, entry.settings.prefilter, mask=entry.mask, region=entry.region)
         return self._detector(self._recorded(prefilter, entry.name, None), source, entry.settings, None)
 
@@ -156,26 +161,26 @@ class Session:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the feed, if anything did: nothing more can be published then."""
+        """The error that ended the feed, if any: nothing more can be published then."""
         return self._feed.failure
 
     @property
     def lost_media(self) -> int:
-        """How many stills and clips could not be written."""
+        """Number of stills and clips that could not be written."""
         return 0 if self._media is None else self._media.lost
 
     def verifier_status(self) -> dict[str, object]:
-        """Return what heartbeats say of the verifier and the queues; it does not block."""
+        """Return the status of the verifier and the queues for heartbeats, without blocking."""
         return {"name": self.verifier_name, "waiting": self._batcher.waiting, "queued": self._feed.backlog}
 
     def drain(self) -> None:
-        """Wait until everything asked of the verifier is answered, or the run is stopped, and all clips are written."""
+        """Wait until all candidates are judged, or the run is stopped, and all clips are written."""
         self._batcher.drain()
         if self._media is not None:
             self._media.drain()
 
     def take(self, flash: Flash) -> None:
-        """Publish what another process found, and make room for its media where there are too many."""
+        """Publish a flash that another process found, and delete media beyond the quota."""
         self._publish(flash)
         if self._media is not None:
             self._media.keep(flash.id, flash.state, flash.media)
@@ -197,7 +202,7 @@ class Session:
         cameras: Sequence[str],
         detail: str | None = None,
     ) -> None:
-        """Publish that watching `cameras` has started, stopped or was asked to read its cameras again."""
+        """Publish that watching `cameras` has started, stopped, or was asked to reload."""
         data = SystemState(
             state=state,
             cameras=tuple(cameras),
@@ -209,7 +214,7 @@ class Session:
         self._feed.publish(topic=SYSTEM_TOPIC, type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)
 
     def publish_unresolved(self, journal: Path) -> None:
-        """Publish as `unverified` what a killed run left in `journal` without a verdict.
+        """Publish as `unverified` the flashes that a killed run left in `journal` without a verdict.
 
         Subscribers then do not wait for a verdict that will never come.
         """
@@ -223,12 +228,12 @@ class Session:
 
 
 def _longest_flash(settings: Settings) -> float:
-    """Return how long a candidate can last, seconds."""
+    """Return the longest duration of a candidate in seconds."""
     return settings.prefilter.max_candidate_seconds + settings.prefilter.gap_seconds
 
 
 def _publish_removed(feed: Publisher, site: str, line: str, removed: Removed) -> None:
-    """Publish whose stills and clips had to go."""
+    """Publish which stills and clips were deleted."""
     data = SystemState(
         state="media-removed",
         cameras=(),

@@ -1,4 +1,4 @@
-"""Where in a settings file a complaint points to: TOML readers give lines of syntax errors only."""
+"""Line numbers for errors in a settings file: TOML readers give them for syntax errors only."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ _HAS_LINE = re.compile(r"\bline \d+")
 
 
 def with_line(error: SettingsError, path: Path | None) -> SettingsError:
-    """Return `error` with the line of `path` that it is about, where that can be found."""
+    """Return `error` with the line of `path` that it is about, if that can be found."""
     text = str(error)
     if path is None or not text.startswith(str(path)) or _HAS_LINE.search(text):
         return error

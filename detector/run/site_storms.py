@@ -1,4 +1,4 @@
-"""Storms and groups of a run: each flash is published and folded, and what follows from it is published behind it."""
+"""Storms and groups of a run: each flash is published, then the storms and groups that follow from it."""
 
 import logging
 import time
@@ -29,17 +29,17 @@ Data = TypeVar("Data")
 _log = logging.getLogger(__name__)
 
 _MEMORY_SECONDS = 2 * 86_400.0
-"""So far back `watch` knows flashes: a storm longer than two days begins anew when the program starts."""
+"""How far back `watch` knows flashes: a storm longer than two days begins again when the program starts."""
 
 
 class SiteStorms:
-    """Publishes flashes, and the storms and groups that they make; any thread may call it.
+    """Publish flashes, and the storms and groups that they form; any thread may call it.
 
     Args:
         feed: where they are published.
-        settings: of the run.
+        settings: settings of the run.
         journal: file of the feed's journal, if any.
-        site: the name under which storms are told; the feed's if omitted.
+        site: the name of the site in storms; the feed's if omitted.
 
     Attributes:
         feed: where they are published.
@@ -51,18 +51,18 @@ class SiteStorms:
         self._journal = journal
         self._fold = StormFold(settings.storm, self._site)
         self._live = False
-        # One order for feed and fold: a restart that reads the journal then comes to the same storms.
+        # One order for feed and storms, so that a restart that reads the journal gets the same storms.
         self._lock = Lock()
 
     def publish(self, flash: Flash) -> None:
-        """Publish a revision of a flash, and what it makes of storms and groups."""
+        """Publish a revision of a flash, and the resulting changes of storms and groups."""
         topic = FLASH_TOPIC + flash.camera
         with self._lock:
             self.feed.publish(topic=topic, type=FLASH_TYPE, subject=flash.camera, dataschema=FLASH_SCHEMA, data=flash)
             self._tell(self._fold.take(flash))
 
     def relayed(self, topic: str, message: Message[dict[str, Any]]) -> None:
-        """Fold a message that was relayed, if it is about a flash of a camera."""
+        """Add a relayed message to the storms, if it is about a flash of a camera."""
         if topic.startswith(FLASH_TOPIC) and message.type == FLASH_TYPE:
             flash = msgspec.convert(message.data, Flash)
             if flash.file is None:
@@ -70,7 +70,7 @@ class SiteStorms:
                     self._tell(self._fold.take(flash, _site_of(message)))
 
     def resume_live(self) -> None:
-        """Take up the storms of the journal, and from now on end them by this computer's clock."""
+        """Continue the storms of the journal, and end them by this computer's clock from now on."""
         self._live = True
         if self._journal is None:
             return
@@ -83,21 +83,21 @@ class SiteStorms:
             _log.warning("%s: what storm is on is not known: %s", self._journal, error)
 
     def resume_replay(self, flashes: Iterable[Flash]) -> None:
-        """Take up the flashes of a replay that is gone on with."""
+        """Continue with the flashes of a resumed replay."""
         try:
             self._restore([(flash, self._site) for flash in flashes])
         except (JournalError, msgspec.ValidationError) as error:
             _log.warning("%s: what storms were published is not known: %s", self._journal, error)
 
     def step(self) -> None:
-        """Do what is due by the clock; to be called about once a second while watching."""
+        """Do the work that is due by the clock; call it about once a second while watching."""
         now = time.time()
         with self._lock:
             self._tell(self._fold.advance(now))
             self._fold.forget_before(now - _MEMORY_SECONDS)
 
     def finish(self) -> None:
-        """End the storms of recordings; those of cameras go on, and are taken up at the next start."""
+        """End the storms of recordings; those of cameras continue at the next start."""
         if not self._live and self.feed.failure is None:
             with self._lock:
                 self._tell(self._fold.finish())

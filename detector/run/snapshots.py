@@ -1,4 +1,4 @@
-"""Small images of the cameras as they are now, in the run's folder, for the page: never through the feed."""
+"""Small current images of the cameras, in the run's folder, for the page; they never go through the feed."""
 
 import logging
 import threading
@@ -20,18 +20,18 @@ from stream import Frame, load_opencv
 _log = logging.getLogger(__name__)
 
 LIVE = "live"
-"""The folder in a run's own that holds NAME.jpg and NAME.json of each camera."""
+"""The sub-folder of a run's folder that holds NAME.jpg and NAME.json of each camera."""
 _JPEG_QUALITY = 78
-_STEP_SECONDS = 0.4  # a flash of one frame must show: each step keeps its brightest frame
+_STEP_SECONDS = 0.4  # each step keeps its brightest frame, so that a flash of one frame is visible
 _KEPT_SECONDS = 60.0
 _PIXEL_STEP = 32  # every 32nd pixel of every 32nd row: 2000 of a large frame, 15 us
 
 
 class Snapshots:
-    """Writes each camera's image and the brightness of its last minute every `snapshot_seconds`.
+    """Write each camera's image and the brightness of its last minute every `snapshot_seconds`.
 
     A camera's thread only scales the image down; encoding and writing happen in a thread of this object, so that a
-    disk that hangs holds up no camera. What cannot be written is logged once.
+    hanging disk delays no camera. A write error is logged once.
     """
 
     def __init__(self, folder: Path, settings: PageSettings) -> None:
@@ -43,12 +43,12 @@ class Snapshots:
         self._failed = False
 
     def camera(self, name: str) -> Callable[[Frame], None]:
-        """Return what takes each frame of the camera `name`, in its own thread."""
+        """Return a function that takes each frame of the camera `name`, in the camera's thread."""
         return _CameraView(name, self._settings, self._put, self._is_waiting).add
 
     @contextmanager
     def running(self) -> "Iterator[Snapshots]":
-        """Write while the block lasts."""
+        """Write inside the block."""
         thread = threading.Thread(target=self._write_all, name="snapshots", daemon=True)
         thread.start()
         try:
@@ -57,10 +57,10 @@ class Snapshots:
             with self._changed:
                 self._ending = True
                 self._changed.notify()
-            thread.join(2.0)  # a disk that hangs must not keep the program from ending
+            thread.join(2.0)  # a hanging disk must not keep the program from ending
 
     def remove(self, name: str) -> None:
-        """Remove what was written of a camera that is watched no more."""
+        """Remove the files of a camera that is no longer watched."""
         for suffix in (".jpg", ".json"):
             try:
                 (self._folder / f"{name}{suffix}").unlink(missing_ok=True)
@@ -105,7 +105,7 @@ class Snapshots:
 
 
 class _CameraView:
-    """What is kept of one camera between two images; used in the camera's thread."""
+    """The state of one camera between two images; used in the camera's thread."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class _CameraView:
         self._step_ends = self._due = 0.0
 
     def add(self, frame: Frame) -> None:
-        """Take the next frame."""
+        """Add the next frame."""
         now = time.monotonic()
         level = float(frame.levels(frame.luma[::_PIXEL_STEP, ::_PIXEL_STEP]).mean())
         if now >= self._step_ends or not self._levels:

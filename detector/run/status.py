@@ -1,4 +1,4 @@
-"""What a run says of itself in the heartbeats of its feed: cameras, disk, verifier and queues."""
+"""The status of a run in the heartbeats of its feed: cameras, disk, verifier and queues."""
 
 import logging
 import os
@@ -11,16 +11,16 @@ from stream import CameraStatus
 
 _log = logging.getLogger(__name__)
 
-_DISK_SECONDS = 10.0  # between two looks at how full the disk is
+_DISK_SECONDS = 10.0  # between two measurements of free disk space
 
 
 class CameraReading(NamedTuple):
-    """A camera's counters now.
+    """The current counters of a camera.
 
     Attributes:
         status: its state and counters.
-        age_seconds: since its last frame arrived; None where none came yet.
-        utc_error_ms: bound on the error of its last frame's UTC; None where that is unknown.
+        age_seconds: seconds since its last frame arrived; None before the first.
+        utc_error_ms: bound on the error of its last frame's UTC in milliseconds; None if unknown.
     """
 
     status: CameraStatus
@@ -33,7 +33,7 @@ class RunStatus:
 
     Args:
         site: the publisher's name.
-        folders: what is written to, by what it is: their free space is told.
+        folders: folders whose free space is reported, by what they hold.
     """
 
     def __init__(self, site: str, folders: Mapping[str, Path]) -> None:
@@ -46,11 +46,11 @@ class RunStatus:
         self._verifier: Callable[[], dict[str, Any]] | None = None
 
     def attach(self, cameras: Callable[[], Iterable[CameraReading]], verifier: Callable[[], dict[str, Any]]) -> None:
-        """Tell of these from now on; both are called in the publisher's thread and must not block."""
+        """Include these in the status from now on; both are called in the publisher's thread and must not block."""
         self._cameras, self._verifier = cameras, verifier
 
     def look(self) -> None:
-        """Look at how full the disks are, if that is due. A disk that hangs holds up the caller, never the feed."""
+        """Measure the free disk space, if that is due. A hanging disk blocks the caller, never the feed."""
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -79,7 +79,7 @@ class RunStatus:
 
 
 def camera_fields(reading: CameraReading) -> dict[str, Any]:
-    """Return what a heartbeat says of one camera: at most 200 bytes of JSON with its name."""
+    """Return one camera's fields in a heartbeat: at most 200 bytes of JSON with its name."""
     status = reading.status
     return {
         "state": status.state,
@@ -95,14 +95,14 @@ def camera_fields(reading: CameraReading) -> dict[str, Any]:
 
 
 class SiteStatuses:
-    """What a relay tells in its heartbeats: the last status of each site that it receives."""
+    """The status in a relay's heartbeats: the last status of each site that it receives."""
 
     def __init__(self, site: str) -> None:
         self._site = site
         self._sites: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def heard(self, status: Mapping[str, Any]) -> None:
-        """Take a status that came in a heartbeat; a relay's own is taken apart."""
+        """Note the status in a received heartbeat; that of another relay is split into its sites."""
         now = time.monotonic()
         inner = status.get("sites")
         if isinstance(inner, dict):

@@ -1,4 +1,4 @@
-"""Events about cameras and about the program itself: their types and what they say."""
+"""Events about cameras and about the program itself: their types and their data."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from detector.events import SOFTWARE
 from stream import CameraStatus, HostClock, utc_text
 
 CAMERA_TYPE = "lightning.camera.v1"
-CAMERA_TOPIC = "ev.camera."  # the camera's name follows
+CAMERA_TOPIC = "ev.camera."  # followed by the camera's name
 CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
 SYSTEM_TYPE = "lightning.system.v1"
 SYSTEM_TOPIC = "ev.system"
@@ -16,7 +16,7 @@ SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
 
 
 class CameraState(CameraStatus, frozen=True):
-    """What `data` of a camera's message says: its status, and since when in words.
+    """The `data` of a message about a camera: its status, and the time of its last change as text.
 
     Attributes:
         since_utc: UTC of `since`, ISO 8601; null before the first state.
@@ -32,20 +32,20 @@ def camera_state(status: CameraStatus) -> CameraState:
 
 
 class SystemState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run says of itself: that it started or stopped, or removed media that were too old or too many.
+    """The `data` of a message about a run: it started or stopped, or removed media that were too old or too many.
 
-    `reloaded` and `reload_refused` follow a request to read the cameras again; `detail` says what changed, or what is
-    wrong in the file.
+    `reloaded` and `reload_refused` follow a request to reload the cameras; `detail` says what changed, or what is wrong
+    in the file.
 
     Attributes:
         state: what happened.
-        cameras: those that are watched.
-        verifier: which one judges, and why that.
-        host_clock: whether this computer's clock is kept synchronised, its largest error in ms, and what was asked.
+        cameras: the watched cameras.
+        verifier: the verifier, and why it was chosen.
+        host_clock: whether this computer's clock is synchronised, its largest error in ms, and the source of both.
         flashes: ids of the flashes whose media were removed.
-        megabytes: how much that was, 10^6 bytes.
+        megabytes: size of the removed media, in 10^6 bytes.
         reason: why they were removed, in words.
-        software: what says so.
+        software: name and version of the program.
     """
 
     state: Literal["started", "stopped", "reloaded", "reload_refused", "media-removed"]

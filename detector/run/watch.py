@@ -1,4 +1,4 @@
-"""Many live cameras, each in a thread of its own that never disturbs another."""
+"""Watch live cameras, each in a thread of its own, so that none affects another."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ from stream import Camera, CameraStatus, CaptureOptions, FeedError, Frame
 
 _log = logging.getLogger(__name__)
 
-# A fault in our own code, not the camera's: wait, so that it cannot fill the log or eat a core.
+# Pause after a fault in our own code, so that it neither fills the log nor uses a whole core.
 _RESTART_SECONDS = 5.0
 
 
@@ -22,13 +22,13 @@ class CameraSpec:
     """One camera to watch.
 
     Attributes:
-        name: of the camera.
-        address: with its credentials.
+        name: name of the camera.
+        address: its address, with credentials.
         options: how it is opened.
-        make_detector: makes what finds its flashes.
-        history_seconds: how much of what came is kept for clips.
-        on_frame: also takes each frame, after its flashes were looked for.
-        identity: a camera whose identity is the same after a reload goes on untouched; None never is.
+        make_detector: makes the detector of its flashes.
+        history_seconds: seconds of packets kept for clips.
+        on_frame: called with each frame after detection.
+        identity: a camera with an equal identity after a reload continues without interruption; None never is equal.
     """
 
     name: str
@@ -46,7 +46,7 @@ class CameraSpec:
 class CameraWorker:
     """The thread of one camera: capture, prefilter and publication of its flashes.
 
-    Whatever goes wrong in it is logged and kept in `fault`, and the camera is taken up again.
+    An error in it is logged and kept in `fault`, and the camera is started again.
     """
 
     def __init__(self, spec: CameraSpec, on_state: Callable[[CameraStatus], None]) -> None:
@@ -63,18 +63,18 @@ class CameraWorker:
 
     @property
     def status(self) -> CameraStatus:
-        """The camera's state and counters now."""
+        """The camera's current state and counters."""
         return self._camera.status
 
     @property
     def reading(self) -> CameraReading:
-        """The camera's state and counters now, with the age of its last frame; any thread may read it."""
+        """The camera's current state and counters, with the age of its last frame; any thread may read it."""
         age = None if self._arrival is None else max(0.0, time.monotonic() - self._arrival)
         return CameraReading(self._camera.status, age, self._utc_error_ms)
 
     @property
     def identity(self) -> object:
-        """What it watches and how."""
+        """The identity of its camera specification."""
         return self._spec.identity
 
     def start(self) -> None:
@@ -82,13 +82,13 @@ class CameraWorker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; returns at once."""
+        """Ask the thread to end, and return at once."""
         self._stop.set()
         self._camera.stop()
 
     def join(self, timeout_seconds: float) -> bool:
-        """Wait for the thread's end; whether it has ended."""
-        if self._thread.ident is not None:  # it was started
+        """Wait for the thread, and return whether it has ended."""
+        if self._thread.ident is not None:  # the thread was started
             self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
@@ -103,9 +103,9 @@ class CameraWorker:
         )
 
     def _tell(self, status: CameraStatus) -> None:
-        """Pass on what became of the camera; called in the thread that takes its frames."""
+        """Pass on a change of the camera's state; called in the thread that takes its frames."""
         if status.state == "down" and self._detector is not None:
-            # A stroke may have cut its power, for days: what it showed last must not wait for its return.
+            # Lightning may have cut its power for days: its last flash must not wait for its return.
             self._detector.finish()
         self._on_state(status)
 
@@ -114,7 +114,7 @@ class CameraWorker:
             try:
                 self._watch_once()
             except FeedError as error:
-                # Without a feed nothing can be reported; the owner sees that too and ends the run.
+                # Without a feed nothing can be reported; the owner notices that, too, and ends the run.
                 self.fault = error
                 _log.error("%s: %s", self.name, error)
             except Exception as error:  # noqa: BLE001 - one camera's fault must neither end it nor touch the others
@@ -139,7 +139,7 @@ class CameraWorker:
 
 @dataclass(frozen=True, slots=True)
 class PoolChanges:
-    """What a reload did, by names of cameras."""
+    """The changes of a reload, by names of cameras."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -154,10 +154,10 @@ class PoolChanges:
 
 
 class CameraPool:
-    """All cameras of a run, each watched by a worker of its own while the block of `running` lasts.
+    """All cameras of a run, each watched by its own worker inside the block of `running`.
 
     Attributes:
-        workers: one for each camera; another list after each `replace`.
+        workers: one for each camera; a new list after each `replace`.
     """
 
     def __init__(self, cameras: Sequence[CameraSpec], on_state: Callable[[CameraStatus], None]) -> None:
@@ -165,7 +165,7 @@ class CameraPool:
         self.workers = [CameraWorker(camera, on_state) for camera in cameras]
 
     def replace(self, cameras: Sequence[CameraSpec]) -> PoolChanges:
-        """Watch `cameras` from now on. Those whose identity stays are not touched; call it inside `running`."""
+        """Watch `cameras` from now on. Those with an equal identity are not interrupted; call it inside `running`."""
         before = {worker.name: worker for worker in self.workers}
         after: list[CameraWorker] = []
         begun: list[CameraWorker] = []
@@ -177,7 +177,7 @@ class CameraPool:
                 begun.append(CameraWorker(spec, self._on_state))
                 after.append(begun[-1])
         gone = [worker for worker in self.workers if worker not in after]
-        # The old one of a camera goes first: many cameras serve few connections.
+        # A camera's old worker ends first: many cameras serve few connections.
         _stop_all(gone)
         self.workers = after
         for worker in begun:

@@ -1,1 +1,1 @@
-"""Judge candidates: verifiers, and how candidates of all cameras share one."""
+"""Judge candidates: verifiers, and batches that let all cameras share one."""

@@ -1,6 +1,6 @@
-"""Dynamic batching: requests of many sources, handed out in fair batches under a size and a wait limit.
+"""Dynamic batching: requests of many sources, in fair batches with limits of size and wait.
 
-Standard library only: MiniCPM-V 4.5's server uses it in an environment that holds little else.
+Standard library only: MiniCPM-V 4.5's server uses it in an environment with few packages.
 """
 
 import threading
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Generic, TypeVar
 
-_LONGEST_WAIT_SECONDS = 60.0  # threading takes no infinite timeout
+_LONGEST_WAIT_SECONDS = 60.0  # threading accepts no infinite timeout
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -19,10 +19,10 @@ class PendingRequest:
     """One request that waits for its batch or is being answered.
 
     Attributes:
-        source: who asked; sources take turns.
-        asked: when it was asked (monotonic seconds).
-        deadline: when it is answered without a result (monotonic seconds); infinity where the asker waits.
-        expired: whether it was.
+        source: the source of the request; sources take turns.
+        asked: when it was made, in monotonic seconds.
+        deadline: when it is answered without a result, in monotonic seconds; infinity if the source waits.
+        expired: whether it was answered without a result.
     """
 
     source: str
@@ -32,12 +32,12 @@ class PendingRequest:
 
     @property
     def droppable(self) -> bool:
-        """Whether nobody waits for it, so that it may be dropped."""
+        """Whether nothing waits for it, so that it may be dropped."""
         return self.deadline != float("inf")
 
     @property
     def optional(self) -> bool:
-        """Whether it only adds to an answer that was given: it comes after all others and is dropped first."""
+        """Whether it only adds to a previous answer, so that it comes after all others and is dropped first."""
         return False
 
 
@@ -45,10 +45,9 @@ P = TypeVar("P", bound=PendingRequest)
 
 
 class FairQueue(Generic[P]):
-    """Requests that wait and requests that are held by whoever answers them.
+    """Waiting requests, and requests held by the workers that answer them.
 
-    Oldest first within a source, one source after the other, optional ones after the others. Not locked: its owner
-    locks.
+    Oldest first within a source, sources in turn, optional ones after the others. It has no lock: its owner locks.
     """
 
     def __init__(self) -> None:
@@ -66,36 +65,36 @@ class FairQueue(Generic[P]):
 
     @property
     def waiting_count(self) -> int:
-        """How many are in no batch yet."""
+        """Number of requests that are in no batch yet."""
         return sum(map(len, chain(self._waiting.values(), self._optional.values())))
 
     @property
     def optional_count(self) -> int:
-        """How many of them are optional."""
+        """Number of optional ones among them."""
         return sum(map(len, self._optional.values()))
 
     @property
     def oldest_waiting(self) -> float:
-        """When the oldest of them was asked (monotonic seconds), or infinity."""
+        """When the oldest of them was made, in monotonic seconds, or infinity."""
         lines = chain(self._waiting.values(), self._optional.values())
         return min((requests[0].asked for requests in lines), default=float("inf"))
 
     @property
     def next_deadline(self) -> float:
-        """The earliest deadline of those not yet expired (monotonic seconds), or infinity."""
+        """The earliest deadline of those not yet expired, in monotonic seconds, or infinity."""
         return min((request.deadline for request in self if not request.expired), default=float("inf"))
 
     @property
     def all_expired(self) -> bool:
-        """Whether each has been answered without a result."""
+        """Whether all have been answered without a result."""
         return all(request.expired for request in self)
 
     def add(self, request: P) -> None:
-        """Append a request behind the others of its source."""
+        """Append a request after the others of its source."""
         self._line_of(request).setdefault(request.source, deque()).append(request)
 
     def hold(self, limit: int) -> list[P]:
-        """Hold and return a further batch of at most `limit`: one of each source in turn, optional ones last."""
+        """Hold and return another batch of at most `limit`: one of each source in turn, optional ones last."""
         batch: list[P] = []
         for waiting in (self._waiting, self._optional):
             while waiting and len(batch) < limit:
@@ -107,14 +106,14 @@ class FairQueue(Generic[P]):
         return batch
 
     def release(self, request: P) -> bool:
-        """Let go of a held request; False if it was taken from there before."""
+        """Release a held request, and return False if it was removed before."""
         if request in self._held:
             self._held.remove(request)
             return True
         return False
 
     def withdraw(self, request: P) -> bool:
-        """Take a waiting request out; False if it is in a batch already, or was taken before."""
+        """Remove a waiting request, and return False if it is in a batch already, or was removed before."""
         waiting = self._line_of(request)
         requests = waiting.get(request.source)
         if requests is None or request not in requests:
@@ -133,9 +132,10 @@ class FairQueue(Generic[P]):
         return late
 
     def drop_oldest_of_busiest(self) -> P | None:
-        """Take out the oldest droppable request of the source with most of them waiting; None if there is none.
+        """Remove the oldest droppable request of the source with most of them waiting; optional requests first.
 
-        Optional ones go first.
+        Returns:
+            the request, or None if there is none.
         """
         for waiting in (self._optional, self._waiting):
             droppable = [[one for one in requests if one.droppable] for requests in waiting.values()]
@@ -146,14 +146,14 @@ class FairQueue(Generic[P]):
         return None
 
     def take_waiting(self) -> list[P]:
-        """Take out all that wait."""
+        """Remove and return all waiting requests."""
         requests = list(chain(*self._waiting.values(), *self._optional.values()))
         self._waiting.clear()
         self._optional.clear()
         return requests
 
     def take_held(self) -> list[P]:
-        """Take out all that are held."""
+        """Remove and return all held requests."""
         requests, self._held = self._held, []
         return requests
 
@@ -167,7 +167,7 @@ class BatchQueue(FairQueue[P]):
     Several batches may be held at once.
 
     Attributes:
-        changed: guards the queue and all that its owner keeps beside it; notified when either changes.
+        changed: guards the queue and its owner's related state; notified when either changes.
     """
 
     def __init__(self, batch_wait_seconds: float) -> None:
@@ -178,26 +178,29 @@ class BatchQueue(FairQueue[P]):
 
     @property
     def closed(self) -> bool:
-        """Whether no further batch is handed out."""
+        """Whether no further batch is returned."""
         return self._closed
 
     def close(self) -> None:
-        """Hand out no further batch. Called with `changed` held."""
+        """Return no further batch; call it with `changed` held."""
         self._closed = True
         self.changed.notify_all()
 
     def next_batch(
         self, size: int, largest: int | None = None, idle: Callable[[], bool] = lambda: True
     ) -> list[P] | None:
-        """Wait until `size` requests wait or the oldest has waited long enough, and hold them; None once closed.
+        """Wait until `size` requests wait or the oldest has waited long enough, and hold them.
 
-        Called with `changed` held, which is released while it waits. May be called from several threads.
+        Call it with `changed` held, which is released while it waits; several threads may call it.
 
         Args:
-            size: at which a batch is full.
-            largest: how many it takes at most where more wait; `size` if omitted.
-            idle: whether somebody is free to answer; only a full batch is handed out while nobody is, since a small
-                one would but wait in another place. Called with `changed` held.
+            size: the size of a full batch.
+            largest: the most requests to take if more wait; `size` if omitted.
+            idle: returns whether a worker is free; while none is, only a full batch is returned, since a small one
+                would only wait in another place. It is called with `changed` held.
+
+        Returns:
+            the requests, or None once closed.
         """
         while not self._closed:
             now = time.monotonic()

@@ -103,11 +103,12 @@ class Batcher:
             batcher.drain()
 
     A ParallelVerifier is called from as many threads as it asks for: the next batches are prepared while its workers
-    are busy, and grow while many candidates wait. `answer(candidate, verdict)` is called exactly once, or, for a live candidate past its deadline, first with an
-    unverified verdict and again with the late one. A verifier that answers inline is asked at once, in order; a slow
-    one in a thread of its own, and then `answer` runs in another thread of this object, with the candidate's frames
-    downscaled. A SecondOpinion is asked about its inline verdicts, too, when nothing else waits: what it adds is
-    answered again. A verifier that raises, runs out of memory or falls silent costs the answer, never the candidate.
+    are busy, and grow while many candidates wait. `answer(candidate, verdict)` is called exactly once, or, for a live
+    candidate past its deadline, first with an unverified verdict and again with the late one. A verifier that answers
+    inline is asked at once, in order; a slow one in a thread of its own, and then `answer` runs in another thread of
+    this object, with the candidate's frames downscaled. A SecondOpinion is asked about its inline verdicts, too, when
+    nothing else waits: its additions are answered again. If a verifier raises, runs out of memory or falls silent, the
+    candidate is answered as unverified.
 
     What `answer` raises in that thread is raised again from the next `ask` of a file, `drain` or the end of the block;
     a live camera's is logged too, and never raised in the thread of another. Once `stop` is set, neither a file nor
@@ -315,9 +316,12 @@ class Batcher:
                     self._changed.wait(min(self._queue.next_deadline - now, self._next_stuck_at(now) - now, 60.0))
 
     def _expire(self, now: float) -> bool:
-        """Put an unverified answer out for each candidate past its deadline.
+        """Answer each candidate past its deadline as unverified.
 
-        For all of a call that is stuck, too, and for those that wait once no worker is left that is not.
+        So are all candidates of a call that is stuck and, once all workers are stuck, the waiting ones.
+
+        Returns:
+            whether any candidate was answered.
         """
         given_up = [pending for call in self._calls.values() if self._stuck_at(call) <= now for pending in call.batch]
         nobody_left = self._is_stuck(now)

@@ -1,4 +1,4 @@
-"""Which verifier the settings ask for: one of ours, or another package's by the name of its entry point."""
+"""Make the verifier that the settings ask for: a built-in one, or another package's by the name of its entry point."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,10 +26,10 @@ _UNSEEN_GPU = "no GPU that torch can see"
 def choose_verifier(settings: Settings) -> tuple[Verifier, str]:
     """Return the verifier that `settings` ask for, and a line that says which it is and why.
 
-    A model begins to load in the background; `close` the verifier in any case (a Batcher does).
+    A model starts to load in the background; always `close` the verifier (a Batcher does).
 
     Raises:
-        VerifierError: the one asked for by name cannot work here; says what is missing and what to do.
+        VerifierError: a verifier asked for by name cannot work here; the message says what is missing and what to do.
         SettingsError: the prompt file cannot be used.
     """
     kind = settings.verifier.kind
@@ -40,10 +40,10 @@ def choose_verifier(settings: Settings) -> tuple[Verifier, str]:
 def why_no_gpu_model(
     settings: Settings, report: EnvironmentReport | None = None, devices: Path = Path("/dev")
 ) -> str | None:
-    """Return why `auto` does not ask a model here, in some words; None when it does.
+    """Return in some words why `auto` does not ask a model here; None if it does.
 
-    Without a GPU nothing else is worth installing or fetching. Torch is asked only if the rest is there, and not at all
-    where its `report` is known.
+    Without a GPU nothing else is worth installing or fetching. Torch is asked only if the other parts exist, and not
+    if its `report` is known.
     """
     if report is None and not may_have_gpu(devices):
         return "no GPU"
@@ -127,7 +127,7 @@ def _served(settings: Settings, why: str = "asked for") -> tuple["ServedVerifier
 def _installed(name: str, settings: Settings) -> tuple[Verifier, str]:
     """Make the verifier that another package offers under `name`: a callable that takes the settings."""
     point = installed_verifiers().get(name)
-    if point is None:  # the settings were checked; it was uninstalled since
+    if point is None:  # uninstalled since the settings were checked
         raise VerifierError(f"verifier {name}: no installed package offers it (entry point group {VERIFIER_GROUP})")
     package = "another package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
     try:

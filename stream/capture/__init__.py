@@ -1,1 +1,1 @@
-"""Frames in: recordings, cameras and devices, each frame with its time."""
+"""Video capture: recordings, network cameras and local devices, each frame with its time."""

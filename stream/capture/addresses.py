@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 _IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
 _IP_HOST = rf"(?:{_IPV4}|\[[\w:.%]{{2,60}}\])(?::\d*)?/"
 _PORT = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
-# NAME:PORT/ may also be a user and the beginning of a password, if an @ and another host follow.
+# NAME:PORT/ may also be a user and the start of a password, if an @ and another host follow.
 _OTHER_HOST = rf"\S{{0,300}}@(?:{_IPV4}|\[|[\w.-]+:\d|[\w-]+\.[\w.-]+/)"
 _HOST = rf"(?P<host>(?:(?<=://)|(?<=@)){_IP_HOST}|(?<=://)[\w.-]{{1,253}}:{_PORT}/(?!{_OTHER_HOST}))"
 # A password may hold any character: it ends at the last @ before an IP address, or else at the last @ of the word.
@@ -17,17 +17,17 @@ _USER = rf"(?<=://)(?:[^\s/?#:]*:{_PASSWORD}|[^\s/?#]*@)"
 # Without a scheme, `user:` must begin a word: footage/10:30@roof.mp4 is a file.
 _IN_FILE = re.compile(rf"{_HOST}|{_USER}|(?<![\w.+/-])[\w.+-]+:(?!//){_PASSWORD}")
 _IN_URL = re.compile(rf"{_HOST}|{_USER}|(?<![\w.+-])[\w.+-]+:(?!//){_PASSWORD}")
-# Behind the last @ of a word is only the host; searching no further keeps long texts fast.
+# Only the host follows the last @ of a word; searching no further keeps long texts fast.
 _TO_LAST_HOST = re.compile(r"(?<!\S)\S*@\S{0,300}")
 _HIDDEN = (
     r"(?:u|usr|user|username|login\w{0,20}|account|p|pw|psw|pwd|pass|passwd|password|"
     r"token|key|apikey|auth|secret|sig|signature)="
 )
-# Some cameras take them in the path: /user=admin_password=secret_channel=1_stream=0.sdp
+# Some cameras take the login in the path: /user=admin_password=secret_channel=1_stream=0.sdp
 _SECRET = re.compile(
     rf"(?i)([?&/_;])({_HIDDEN})[^&\s]*?(?=['\",:)]{{0,9}}(?:[&\s]|$)|_(?:channel|stream|subtype)=|[_;]{_HIDDEN})"
 )
-# From the first address on, even without a scheme; a path of files may hold user=3.mp4.
+# Only after the first address, even one without a scheme: a file's path may hold user=3.mp4.
 _ADDRESS = re.compile(rf"(?is)(?:[a-z]{{2}}:/|\*@|(?<![\w./-]){_IPV4}[:/]|[?&;]{_HIDDEN}).*")
 _HOST_AND_PATH = re.compile(r"([^/?#]*?)(?::\d*)?(?=[/?#]|$)([^?#]*).*")
 _MASKED = re.compile(r"(?<![^\W_])[^\W_]+=\*{3}|\*{3}@")
@@ -37,7 +37,7 @@ _NOT_NAME = re.compile(r"[^a-z0-9]+")
 def redact(text: object) -> str:
     """Return `str(text)` as valid UTF-8, with user names, passwords and tokens of every address replaced by ***.
 
-    Use it on everything that leaves the program: FFmpeg's and PyAV's errors hold the whole URL.
+    Use it on everything that leaves the program: FFmpeg's and PyAV's errors contain the whole URL.
     """
     return _masked(str(text).encode(errors="backslashreplace").decode())
 
@@ -58,7 +58,7 @@ def is_url(address: str) -> bool:
 
 
 def in_one_word(address: str) -> str:
-    """Return `address`, a URL with its blanks escaped: what follows a blank would not be recognised as part of it."""
+    """Return the URL `address` with its blanks escaped, so that all of it is recognised as one address."""
     return re.sub(r"\s", "%20", address) if is_url(address) else address
 
 

@@ -1,7 +1,7 @@
-"""What an address may open: the protocols of each kind of address, and the formats that are read.
+"""Allow lists: the protocols that each kind of address may use, and the formats that are read.
 
 Everything that FFmpeg opens gets these lists. A format that makes FFmpeg open further files or hosts by itself
-(playlists, concat scripts, session descriptions) is on none of them, whatever the name or the server says it is.
+(playlists, concat scripts, session descriptions) is on none of them, whatever name or type it claims.
 """
 
 from stream.capture.addresses import is_url, redact
@@ -19,16 +19,16 @@ PROTOCOLS = {
     "srt": "srt,udp",
     "tcp": "tcp",
 }
-"""By scheme: what FFmpeg may speak to reach such an address, itself included."""
+"""By scheme of the address: the protocols that FFmpeg may use, the scheme itself included."""
 
 FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpegtsraw,mpeg,flv,live_flv,asf,mxf,mxf_opatom,ogg,nut,dv,wtv,rm,dhav,gxf,nsv,"
     "h264,hevc,vvc,av1,obu,ivf,m4v,mpegvideo,h263,vc1,vc1test,dirac,cavsvideo,mjpeg,mjpeg_2000,smjpeg,mpjpeg,"
     "yuv4mpegpipe,gif,apng,rtsp,rtp,"
-    # Single images and sound, which are refused by what they are called.
+    # Single images and sound: opened so that the refusal can name them.
     "jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe,mp3,wav,aac,ac3,flac"
 )
-"""Formats that hold their video themselves."""
+"""Formats that contain their video themselves."""
 
 _IMAGES = {
     b"\xff\xd8\xff": "JPEG",
@@ -50,10 +50,10 @@ _SCRIPTS = {
 
 
 def open_options(address: str) -> dict[str, str]:
-    """Return FFmpeg's options that keep it to what `address`, a path or URL, may open.
+    """Return the FFmpeg options that limit it to what `address`, a path or URL, may open.
 
     Raises:
-        OpenError: nothing may be opened by such an address.
+        OpenError: addresses of this kind are not allowed.
     """
     if not is_url(address):
         return {"protocol_whitelist": "file", "format_whitelist": FORMATS}
@@ -65,12 +65,12 @@ def open_options(address: str) -> dict[str, str]:
         )
     options = {"protocol_whitelist": PROTOCOLS[scheme], "format_whitelist": FORMATS}
     if scheme in ("http", "https"):
-        options["max_redirects"] = "0"  # where a server sends us is checked by us
+        options["max_redirects"] = "0"  # the program itself checks and follows redirects
     return options
 
 
 def kind_of_refused(head: bytes) -> str | None:
-    """Return what a file that begins with `head` is, in words, where it is nothing that is read as video."""
+    """Return in words what a file that begins with `head` is, if it is a kind that is not read as video, or None."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     for begin, what in _SCRIPTS.items():
         if start.startswith(begin):

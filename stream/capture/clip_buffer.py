@@ -1,4 +1,4 @@
-"""The last seconds of a source's packets, from which clips are cut without re-encoding."""
+"""A buffer of a source's last packets, from which clips are cut without re-encoding."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from av.video.stream import VideoStream
 from stream.capture.clip_writer import Clip, decode_time, packet_time, write_clip
 
 HISTORY_BYTES = 64 * 1024 * 1024
-"""A burst of 4K must not take the memory of the detector."""
-_SHORT_SECONDS = 0.1  # so much of the end of a clip is left out where more would be too much
-_JUMP_SECONDS = 1.0  # of the time stamps: packets before it can no longer be found by their time
+"""Bytes kept at most, so that a burst of 4K video does not exhaust the memory."""
+_SHORT_SECONDS = 0.1  # a clip may end this much early rather than later than asked for
+_JUMP_SECONDS = 1.0  # a larger jump of the time stamps: packets before it cannot be found by their time
 
 
 class ClipBuffer:
-    """Keeps the packets of the last seconds, from a key frame on, with their sound, in bounded memory.
+    """Keep the packets of the last seconds, from a key frame on, with their sound, in bounded memory.
 
     Attributes:
-        complaint: why there are no clips and what to do, once key frames were too far apart for them.
+        complaint: why there are no clips and what to do, if key frames are too far apart for clips.
     """
 
     def __init__(
@@ -31,12 +31,12 @@ class ClipBuffer:
         source: VideoStream | VideoCodecContext | None,
         limit_bytes: int = HISTORY_BYTES,
     ) -> None:
-        """Begin with nothing kept.
+        """Create an empty buffer.
 
         Args:
-            keep_seconds: how much is kept; 0 = nothing.
+            keep_seconds: seconds to keep; 0 keeps nothing.
             source: the stream of the packets, or their decoder for live packets that carry their parameter sets.
-            limit_bytes: the most that is kept, of frames and sound together.
+            limit_bytes: bytes to keep at most, of frames and sound together.
         """
         self.complaint: str | None = None
         self._limit_bytes = limit_bytes
@@ -45,21 +45,21 @@ class ClipBuffer:
         self._packets: deque[av.Packet[VideoStream]] = deque()
         self._sounds: deque[av.Packet[AudioStream]] = deque()
         self._bytes = 0
-        self._offset: float | None = None  # seconds on the source's clock less the time stamp
+        self._offset: float | None = None  # seconds on the source's clock minus the time stamp
 
     @property
     def keeps(self) -> bool:
-        """Return whether anything is kept at all."""
+        """Whether packets are kept at all."""
         return bool(self._keep_seconds)
 
     @property
     def outlives_its_source(self) -> bool:
-        """Return whether clips can still be cut when the connection of the packets is closed."""
+        """Whether clips can still be cut after the connection of the packets is closed."""
         return isinstance(self._source, VideoCodecContext)
 
     @property
     def kept_seconds(self) -> float:
-        """Return how much is kept."""
+        """Seconds that are kept."""
         return packet_time(self._packets[-1]) - packet_time(self._packets[0]) if self._packets else 0.0
 
     def add(self, packet: "av.Packet[VideoStream]") -> None:
@@ -75,7 +75,7 @@ class ClipBuffer:
         self._keep_within_limit()
 
     def add_sound(self, packet: "av.Packet[AudioStream]") -> None:
-        """Keep `packet`, of the sound in the same container, for as long as the frames of its time."""
+        """Keep the sound packet `packet` of the same container as long as the frames of its time."""
         if not self._keep_seconds or not packet.size or packet.pts is None:
             return
         self._sounds.append(packet)
@@ -83,7 +83,7 @@ class ClipBuffer:
         self._keep_within_limit()
 
     def forget_sound(self) -> None:
-        """Drop all sound: its stamps, or its source, are no longer good."""
+        """Drop all sound, because its time stamps or its source are no longer valid."""
         self._bytes -= sum(packet.size for packet in self._sounds)
         self._sounds.clear()
 
@@ -99,16 +99,16 @@ class ClipBuffer:
     def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
         """Return the frames from the key frame before `start_seconds` to `end_seconds` (source's clock) as a file.
 
-        Their sound is included if it was added and the container takes it.
-        None where nothing of that time is kept any more.
+        Their sound is included if it was added and the container supports it.
+        Return None if nothing of that time is kept any more.
 
         Args:
             start_seconds: the clip begins with the last key frame up to this time, or with the first one kept.
-            end_seconds: it ends with the last frame before this time.
-            utc_offset: UTC (seconds since 1970) less the source's clock, for the file's creation time.
+            end_seconds: the clip ends with the last frame before this time.
+            utc_offset: UTC (seconds since 1970) minus the source's clock, for the file's creation time.
 
         Raises:
-            VideoError: no container takes them.
+            VideoError: no container supports the packets.
         """
         if self._source is None or self._offset is None:
             return None
@@ -121,7 +121,7 @@ class ClipBuffer:
         return write_clip(chosen, sounds, self._source, self._offset, created)
 
     def _begin_at(self, stamp: float) -> None:
-        """Drop packets before the jump to `stamp`; those after it came while its first frame was decoded."""
+        """Drop packets before the jump to `stamp`; those after it came while the first frame after it was decoded."""
         after = islice(self._packets, _before_jump(self._packets, stamp), None)
         self._packets = deque(dropwhile(lambda packet: not packet.is_keyframe, after))
         self._sounds = deque(islice(self._sounds, _before_jump(self._sounds, stamp), None))
@@ -146,7 +146,7 @@ class ClipBuffer:
             self._forget_group()
 
     def _forget_group(self) -> None:
-        """Drop packets up to the next key frame, or all where there is none."""
+        """Drop packets up to the next key frame, or all if there is none."""
         if self._packets:
             self._bytes -= self._packets.popleft().size
         while self._packets and not self._packets[0].is_keyframe:
@@ -164,7 +164,7 @@ class ClipBuffer:
         inside = [number for number in range(first, len(packets)) if packet_time(packets[number]) < end]
         if not inside:
             return []
-        # The last frames may lean on one that is shown after the end: without both the clip may end nearer to it.
+        # The last frames may refer to one that is shown after the end; without both the clip may end closer to it.
         whole = packets[first : inside[-1] + 1]
         beyond = next((number for number, packet in enumerate(whole) if packet_time(packet) >= end), None)
         if not beyond:
@@ -179,7 +179,7 @@ def _end_of(packet: "av.Packet[Any]") -> float:
 
 
 def _before_jump(packets: Sequence["av.Packet[Any]"], stamp: float) -> int:
-    """Return how many packets come before the last jump to about `stamp`; all, without such a jump."""
+    """Return how many packets come before the last jump to about `stamp`; all if there is no such jump."""
     for number in range(len(packets) - 1, 0, -1):
         before, after = packets[number - 1], packets[number]
         if abs(decode_time(after) - decode_time(before)) > _JUMP_SECONDS >= abs(packet_time(after) - stamp):

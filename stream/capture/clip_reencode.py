@@ -1,4 +1,4 @@
-"""Re-encode a clip whose frames no browser plays as they came."""
+"""Re-encode a clip whose codec no browser plays."""
 
 import io
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from stream.errors import VideoError
 
 _QUALITY = {"preset": "veryfast", "crf": "20"}
 _TICK = Fraction(1, 90_000)
-_KEY_SECONDS = 0.5  # stepping back and forth in it is quick
+_KEY_SECONDS = 0.5  # between key frames, so that seeking is quick
 _SOUND_RATE = 48_000
-_FULL_RANGE = 2  # of FFmpeg: 0..255
-_INDEX_BYTES = 262_144  # ahead of the frames: a clip of two minutes at 60 frames a second takes some 200 KB
+_FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG: 0..255
+_INDEX_BYTES = 262_144  # reserved ahead of the frames: two minutes at 60 frames a second take some 200 KB
 
 
 def reencode_clip(clip: Clip) -> Clip:
-    """Return `clip` as H.264 in MP4, its sound as AAC; two threads do it, so that decoding cameras goes on.
+    """Return `clip` as H.264 in MP4, its sound as AAC; use two threads only, so that cameras can still be decoded.
 
     Raises:
-        VideoError: not one of its frames can be decoded.
+        VideoError: none of its frames can be decoded.
     """
     file = io.BytesIO()
     try:
@@ -44,14 +44,14 @@ def reencode_clip(clip: Clip) -> Clip:
 
 
 def _encode(source: Any, output: Any) -> int:
-    """Return how many frames were encoded."""
+    """Encode the source into the output, and return how many frames were encoded."""
     video, sound = source.streams.video[0], (source.streams.audio or (None,))[0]
     frames = _decoded(source, (video,) if sound is None else (video, sound))
     encoder: Any = None
     speaker = None if sound is None else output.add_stream("aac", rate=_SOUND_RATE)
     resampler = AudioResampler("fltp", "stereo", _SOUND_RATE)
     count, last = 0, -1
-    waiting: list[Any] = []  # sound before the first frame: all streams must be there before the first packet
+    waiting: list[Any] = []  # sound before the first frame: all streams must exist before the first packet
     for frame in frames:
         if isinstance(frame, av.AudioFrame):
             waiting += resampler.resample(frame)
@@ -88,13 +88,13 @@ def _video_encoder(output: Any, video: Any, frame: Any) -> Any:
 
 
 def _limited(frame: Any, width: int, height: int) -> Any:
-    """Return `frame` in that size and in the range of video, 16..235, which players take all H.264 for."""
+    """Return `frame` in this size and in limited range, 16..235, which players assume for all H.264."""
     full = _FULL_RANGE if frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj") else 1
     return frame.reformat(width=width, height=height, format="yuv420p", src_color_range=full, dst_color_range=1)
 
 
 def _decoded(source: Any, streams: tuple[Any, ...]) -> Iterator[Any]:
-    """Yield the frames that decode; what does not is left out."""
+    """Yield the frames that can be decoded, and skip the rest."""
     for packet in source.demux(*streams):
         try:
             yield from packet.decode()

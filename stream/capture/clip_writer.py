@@ -1,4 +1,4 @@
-"""Clips: packets of a source written as the bytes of a file, as they came, with what a player needs ahead."""
+"""Clips: a source's packets written unchanged as the bytes of a file, with its index first."""
 
 import heapq
 import io
@@ -21,9 +21,9 @@ from stream.errors import VideoError
 _FORMS = {"mp4": "mp4", "webm": "webm", "mkv": "matroska"}
 _WEB_CODECS = ("vp8", "vp9", "av1")
 _PLAYED_CODECS = ("h264", "hevc", *_WEB_CODECS)
-"""What browsers play; of others a copy is only good for being re-encoded."""
-_TRANSPORT_STREAM_CODECS = ("h264", "hevc", "vvc", "mpeg4", "mpeg2video", "mpeg1video")  # FFmpeg finds no others there
-_INDEX_BYTES = 16_384  # room for an MP4's index ahead of its frames, beside what each packet takes there
+"""Codecs that browsers play; a clip in another codec has to be re-encoded."""
+_TRANSPORT_STREAM_CODECS = ("h264", "hevc", "vvc", "mpeg4", "mpeg2video", "mpeg1video")  # those that FFmpeg finds there
+_INDEX_BYTES = 16_384  # reserved for an MP4's index ahead of its frames, apart from the entries of packets
 _INDEX_BYTES_A_PACKET = 48  # size, chunk, duration, shift and key frame: 4 to 8 bytes each
 
 
@@ -33,12 +33,12 @@ class Clip:
 
     Attributes:
         data: the bytes of a whole file.
-        container: "mp4", "webm" or, for what browsers do not play, "mkv".
-        start_seconds: of its first frame on the source's own clock; a key frame, at or before the time asked for, or
-            later where less is kept.
-        end_seconds: of the end of its last frame on the same clock.
+        container: "mp4", "webm" or, for codecs that browsers do not play, "mkv".
+        start_seconds: time of its first frame on the source's own clock; a key frame, at or before the time asked for,
+            or later if less is kept.
+        end_seconds: end of its last frame on the same clock.
         codec: FFmpeg's name of the codec of its frames.
-        created_utc: UTC of its first frame, seconds since 1970; None where it is not known.
+        created_utc: UTC of its first frame, in seconds since 1970; None if unknown.
     """
 
     data: bytes
@@ -56,17 +56,20 @@ def write_clip(
     offset: float,
     created_utc: float | None,
 ) -> Clip:
-    """Return packets as they came in the first container that takes them; without their sound if that is refused.
+    """Write packets unchanged to the first container that supports them; without their sound if that is refused.
 
     Args:
-        packets: of the frames, the first one of a key frame.
-        sounds: of the sound; none from before the first frame.
+        packets: packets of the frames, beginning with a key frame.
+        sounds: packets of the sound; none from before the first frame.
         source: the stream of the packets, or their decoder for live packets that carry their parameter sets.
-        offset: the source's clock less the time stamps, seconds.
-        created_utc: UTC of the first frame, seconds since 1970, if known.
+        offset: the source's clock minus the time stamps, in seconds.
+        created_utc: UTC of the first frame in seconds since 1970, if known.
+
+    Returns:
+        the clip.
 
     Raises:
-        VideoError: no container takes them.
+        VideoError: no container supports them.
     """
     codec = _codec_name(source)
     last = max(packets, key=packet_time)
@@ -88,7 +91,7 @@ def _codec_name(source: VideoStream | VideoCodecContext) -> str:
 
 
 def _containers(codec: str) -> tuple[str, ...]:
-    """Return what to try, the best first."""
+    """Return the containers to try, the best first."""
     if codec not in _PLAYED_CODECS:
         return ("mkv",)
     if codec == "vp8":
@@ -109,8 +112,8 @@ def _write(
         if form == "mp4":
             raise ValueError(f"MP4 needs more than live packets of {source.name} hold")
         return _mux(packets, form, lambda output: _live_stream(output, source), created_utc, sounds)
-    # Such packets carry their parameter sets inside. FFmpeg finds them in a transport stream, and can then write
-    # them at the beginning of a file, where MP4 needs them.
+    # These packets carry their parameter sets. FFmpeg finds them in a transport stream, and can then write
+    # them at the start of a file, where MP4 needs them.
     with av.open(io.BytesIO(_as_transport_stream(packets, source)), "r", format="mpegts") as stream:
         if not stream.streams.video:
             raise ValueError(f"its packets are not recognised as {source.name}")
@@ -144,7 +147,7 @@ def _mux(
 ) -> bytes:
     """Return the bytes of a file; `sounds` holds none from before the first frame."""
     file = io.BytesIO()
-    # The index goes first, so that a player or browser shows the first frame before it has the last.
+    # The index goes first, so that a player shows the first frame before it has loaded the last.
     room = _INDEX_BYTES + _INDEX_BYTES_A_PACKET * (len(packets) + len(sounds))
     with av.open(file, "w", format=form, options={"moov_size": str(room)} if form == "mp4" else {}) as output:
         if created_utc is not None:
@@ -161,7 +164,7 @@ def _mux(
             copy = _copy(packet, streams.get(packet.stream, stream))
             if begin is None:
                 begin = (packet.pts if packet.pts is not None else packet.dts or 0) * packet.time_base
-            # A clip begins at 0: players show nothing for as long as the first stamp says.
+            # A clip begins at 0: players show nothing until the first time stamp.
             ahead = round(begin / packet.time_base)
             copy.pts = None if packet.pts is None else packet.pts - ahead
             copy.dts = None if packet.dts is None else packet.dts - ahead
@@ -170,7 +173,7 @@ def _mux(
 
 
 def _copy(packet: "av.Packet[Any]", stream: Any, ahead: bytes = b"") -> "av.Packet[Any]":
-    """Return a copy for `stream`: writing changes a packet, and the kept one may be needed again."""
+    """Return a copy for `stream`: writing changes a packet, and the original may be needed again."""
     copy = av.Packet(ahead + bytes(packet))
     copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
     copy.duration = packet.duration
@@ -180,7 +183,7 @@ def _copy(packet: "av.Packet[Any]", stream: Any, ahead: bytes = b"") -> "av.Pack
 
 
 def _moved(packet: "av.Packet[AudioStream]", seconds: float) -> "av.Packet[AudioStream]":
-    """Return a copy of `packet`, so much later."""
+    """Return a copy of `packet`, `seconds` later."""
     copy = _copy(packet, packet.stream)
     ticks = round(seconds / packet.time_base)
     copy.pts = None if packet.pts is None else packet.pts + ticks
@@ -189,11 +192,11 @@ def _moved(packet: "av.Packet[AudioStream]", seconds: float) -> "av.Packet[Audio
 
 
 def packet_time(packet: "av.Packet[Any]") -> float:
-    """Return its presentation time in seconds of its time stamps."""
+    """Return the packet's presentation time in seconds, by its time stamps."""
     stamp = packet.pts if packet.pts is not None else packet.dts
     return float((stamp or 0) * packet.time_base)
 
 
 def decode_time(packet: "av.Packet[Any]") -> float:
-    """Return its decoding time in seconds of its time stamps."""
+    """Return the packet's decoding time in seconds, by its time stamps."""
     return packet_time(packet) if packet.dts is None else float(packet.dts * packet.time_base)

@@ -1,4 +1,4 @@
-"""How frames are decoded: by hardware, or with less work, where that is asked for."""
+"""Options of decoding: by hardware, or with less work."""
 
 import logging
 import threading
@@ -16,28 +16,28 @@ from stream.capture.options import CaptureOptions, HardwareKind
 log = logging.getLogger(__name__)
 
 _TRIED: tuple[HardwareKind, ...] = ("cuda", "qsv", "drm")  # by `auto`, in this order
-_PROBED_CODECS = ("h264", "hevc", "av1")  # a device that decodes none of them is of no use for cameras
-_FAST = {"skip_loop_filter": "all"}  # takes a tenth to a third of the work on H.264
+_PROBED_CODECS = ("h264", "hevc", "av1")  # a device that decodes none of them is useless for cameras
+_FAST = {"skip_loop_filter": "all"}  # saves a tenth to a third of the work on H.264
 
 _lock = threading.Lock()
 
 
 def recipe_of(options: CaptureOptions) -> dict[str, str]:
-    """Return FFmpeg's options for decoders, as `options.fast` and `options.max_pixels` ask."""
+    """Return FFmpeg's options for decoders, by `options.fast` and `options.max_pixels`."""
     return {"max_pixels": str(options.max_pixels)} | (_FAST if options.fast else {})
 
 
 def hardware_of(options: CaptureOptions) -> HWAccel | None:
-    """Return what av.open is told to decode in hardware; None for the CPU.
+    """Return the hardware decoding for av.open; None for the CPU.
 
-    Where hardware is asked for and cannot be had here, the log says why, once for a process.
+    If the requested hardware is not available, the log says why, once per process.
     """
     kind = hardware_kind(options.hwaccel)
     return None if kind == "none" else HWAccel(kind)
 
 
 def hardware_kind(asked: HardwareKind) -> HardwareKind:
-    """Return the kind of hardware that decodes here; "none" where what is asked for cannot be had, which is logged."""
+    """Return the kind of hardware that decodes here; "none" if the requested one is not available, which is logged."""
     if asked == "none":
         return "none"
     with _lock:
@@ -45,9 +45,9 @@ def hardware_kind(asked: HardwareKind) -> HardwareKind:
 
 
 def in_hardware(codec: VideoCodecContext, options: CaptureOptions, shown: str) -> bool:
-    """Return whether `codec`, of the opened source `shown`, decodes in hardware; log where that was hoped for."""
+    """Return whether `codec`, of the opened source `shown`, decodes in hardware; log it if that was requested."""
     if codec.is_hwaccel:
-        codec.thread_count = 1  # the device works in parallel by itself
+        codec.thread_count = 1  # the device itself works in parallel
         return True
     if hardware_kind(options.hwaccel) != "none":
         log.warning("%s: no hardware decodes its %s; the CPU does", shown, codec.name)
@@ -70,7 +70,7 @@ def _kind_for(asked: HardwareKind) -> HardwareKind:
 
 
 def _why_not(kind: str) -> str | None:
-    """Return why no codec is decoded by hardware of this kind; None if one is."""
+    """Return why hardware of this kind decodes no codec; None if it does."""
     if kind not in hwdevices_available():
         return "this FFmpeg is built without it"
     reason = "this FFmpeg decodes nothing with it"
@@ -78,7 +78,7 @@ def _why_not(kind: str) -> str | None:
         with av.logging.Capture(local=True) as lines:
             try:
                 HWAccel(kind).create(Codec(name, "r"))
-            except NotImplementedError:  # the decoder has no such way
+            except NotImplementedError:  # the decoder does not support it
                 continue
             except (av.FFmpegError, OSError, ValueError) as error:
                 told = [line.strip() for _, _, line in lines if line.strip()]

@@ -1,4 +1,4 @@
-"""FFmpeg's log: what decoders complain of, which no packet and hardly any frame tells."""
+"""FFmpeg's log: the decoders' complaints, which packets and nearly all frames do not show."""
 
 import logging
 import re
@@ -6,7 +6,7 @@ import threading
 
 import av.logging
 
-# These decoders conceal what they could not decode, and say so; their other complaints are common in sound streams.
+# These decoders conceal damage and log it; their other complaints are common in undamaged streams.
 _CONCEALING = frozenset(
     {"h264", "mpeg1video", "mpeg2video", "mpeg4", "h263", "flv", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"}
 )
@@ -15,27 +15,27 @@ _HARMLESS = re.compile(r"APP fields|app: |invalid len|unsupported|not supported|
 
 
 def raise_log_level(level: int) -> None:
-    """Have FFmpeg log at least `level`, which is a setting of the whole process, and keep it away from stderr."""
+    """Have FFmpeg log at least `level`, a setting of the whole process, and keep its log off stderr."""
     logging.getLogger("libav").setLevel(logging.CRITICAL)
-    av.logging.set_skip_repeated(False)  # two in a row may read the same
+    av.logging.set_skip_repeated(False)  # two complaints in a row may have the same text
     before = av.logging.get_level()
     if before is None or before < level:
         av.logging.set_level(level)
 
 
 def is_damage(codec: str, level: int, line: str) -> bool:
-    """Return whether a line in the log of the decoder `codec` says that data was damaged."""
+    """Return whether a log line of the decoder `codec` says that data was damaged."""
     if codec in _CONCEALING:
         return _CONCEALED.search(line) is not None
     return level <= av.logging.ERROR and _HARMLESS.search(line) is None
 
 
 class DecoderComplaints:
-    """Counts what all decoders of this process complain of: their threads do not say which of them it was.
+    """Count the complaints of all decoders in this process: the log does not say which decoder it was.
 
     Attributes:
         count: complaints so far.
-        users: how many want them counted.
+        users: number of open users.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class DecoderComplaints:
         self._lines: list[tuple[int, str, str]] = []
 
     def open(self) -> None:
-        """Begin to count; call `close` once for each call."""
+        """Start counting; call `close` once for each call."""
         raise_log_level(av.logging.INFO)
         with self._lock:
             self.users += 1
@@ -63,7 +63,7 @@ class DecoderComplaints:
                 self._capture, self._lines = None, []
 
     def update(self) -> int:
-        """Count what was logged since the last call; return all complaints so far."""
+        """Count the complaints logged since the last call, and return the total so far."""
         if self._lines:
             with self._lock:
                 taken = self._lines[:]
@@ -73,4 +73,4 @@ class DecoderComplaints:
 
 
 complaints = DecoderComplaints()
-"""The one counter of this process: FFmpeg's log is one as well."""
+"""The counter of this process; FFmpeg's log is shared by the whole process, too."""

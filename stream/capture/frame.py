@@ -1,4 +1,4 @@
-"""Frame: one video frame and when it was taken."""
+"""Frame: one decoded video frame and its times."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,22 +12,22 @@ from stream.capture.status import Clock, Quality
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One decoded video frame and when it was taken.
+    """One decoded video frame and its times.
 
     Attributes:
         camera: name of the source.
         number: counts this source's frames from 0, over all reconnects.
-        seconds: position on this source's own clock; never goes backwards.
+        seconds: time on this source's own clock; never goes backwards.
         duration: seconds until the next frame is expected, from the stream (never a guess of 30 fps).
         luma: (height, width) uint8, or uint16 for more than 8 bits; a view of the decoder's own memory, not upright.
         black: level in `luma` that stands for black (16 for limited-range 8 bit).
         white: level in `luma` that stands for white (235 for limited-range 8 bit).
         arrival: time.monotonic() at which its packet reached this process.
-        utc: seconds since 1970 at the camera, or None where unknown.
+        utc: capture time in seconds since 1970, or None if unknown.
         clock: where `utc` comes from: rtcp, arrival, file or none.
-        utc_error_ms: bound on the error of `utc`, or None where that is unknown.
+        utc_error_ms: bound on the error of `utc` in milliseconds, or None if unknown.
         epoch: rises where frames before and after must not be compared: a reconnect, a change of size, a jump in time.
-        quality: why this frame may be damaged, e.g. ("packet_loss",); empty when nothing is known against it.
+        quality: why this frame may be damaged, e.g. ("packet_loss",); empty if no damage is known.
         rotation: degrees counter-clockwise that turn `luma` upright: 0, 90, 180 or 270.
         color: makes the upright RGB image; see `rgb`.
     """
@@ -57,7 +57,7 @@ class Frame:
             raise ValueError(f"rotation must be 0, 90, 180 or 270 degrees, got {self.rotation}")
 
     def levels(self, luma: NDArray[Any], pixels: int = 1) -> NDArray[np.float32]:
-        """Return raw luma values on the common scale: 0 = black, 255 = white, for every depth and range.
+        """Return raw luma values as levels: 0 = black, 255 = white, for every bit depth and range.
 
         Args:
             luma: raw values of any shape.

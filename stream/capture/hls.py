@@ -1,4 +1,4 @@
-"""Playlists of HLS (.m3u8): their segments as one stream of bytes, so that FFmpeg itself never sees a playlist."""
+"""HLS playlists (.m3u8): their segments as one stream of bytes, so that FFmpeg itself never reads a playlist."""
 
 import http.client
 import logging
@@ -18,22 +18,22 @@ from stream.errors import OpenError
 
 log = logging.getLogger(__name__)
 
-_LIMIT_BYTES = 4 << 20  # of a playlist
-_LIVE_SEGMENTS = 3  # from the end of a live playlist: closer to it, segments may be missing (RFC 8216, 6.3.3)
-_PATIENCE_TARGETS = 5.0  # a live playlist without news for so many segments has ended
-_MOST_MISSING = 10  # segments in a row that cannot be read
+_LIMIT_BYTES = 4 << 20  # largest playlist
+_LIVE_SEGMENTS = 3  # start this far from the end of a live playlist (RFC 8216, 6.3.3)
+_PATIENCE_TARGETS = 5.0  # a live playlist unchanged for this many segment durations has ended
+_MOST_MISSING = 10  # unreadable segments in a row
 _POLL_SECONDS = 0.1
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a stream.
+    """One segment of a stream.
 
     Attributes:
-        url: where it is, absolute.
-        span: (first byte, number of bytes) in there, or None for all.
-        seconds: stated length; 0 for what stands before the first frame.
+        url: its absolute URL.
+        span: (first byte, number of bytes) in the resource, or None for all of it.
+        seconds: stated length; 0 for an initialisation section.
     """
 
     url: str
@@ -43,13 +43,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Playlist:
-    """A media playlist, or one that lists others.
+    """A media playlist, or a master playlist.
 
     Attributes:
         variants: (bits per second, URL) of other playlists with the same content.
         first: number of the first segment.
-        segments: the segments, each with what stands before its first frame, if that is new with it.
-        target_seconds: longest segment.
+        segments: the segments, each after its initialisation section if that is new.
+        target_seconds: length of the longest segment.
         ended: whether nothing will be added.
         encrypted: how its segments are encrypted, if they are.
     """
@@ -63,18 +63,18 @@ class Playlist:
 
 
 def is_playlist(address: str) -> bool:
-    """Return whether a path or URL is named as a playlist; what else it might be is never taken for one."""
-    # A mistyped address is refused where it is opened.
+    """Return whether a path or URL has the name of a playlist; files with other names are never read as one."""
+    # A mistyped address is refused when it is opened.
     path = address.partition("?")[0].partition("#")[0] if is_url(address) else address
     return path.lower().endswith((".m3u8", ".m3u"))
 
 
 def parse_playlist(text: str, base: str) -> Playlist:
-    """Return what a playlist that was read at `base` says.
+    """Return the playlist in `text`, which was read at `base`.
 
     Raises:
-        ValueError: it is no playlist, or a number in it is none.
-        KeyError: a tag lacks what it must hold.
+        ValueError: `text` is not a playlist, or contains a malformed number.
+        KeyError: a tag lacks a required attribute.
     """
     lines = [line.strip() for line in text.lstrip("\ufeff").splitlines()]
     if not lines or not lines[0].startswith("#EXTM3U"):
@@ -97,7 +97,7 @@ def parse_playlist(text: str, base: str) -> Playlist:
 
 
 class _Parser:
-    """Takes the lines of a playlist one by one; what it holds afterwards is as in Playlist."""
+    """Parse the lines of a playlist one by one; the attributes are those of Playlist."""
 
     def __init__(self, base: str) -> None:
         self.variants: list[tuple[int, str]] = []
@@ -175,10 +175,10 @@ def _span(text: str | None, start: int) -> tuple[int, int] | None:
 
 
 class HlsReader:
-    """The bytes of a playlist's segments in order, like a pipe; `str()` returns its address.
+    """The bytes of a playlist's segments in order, like a pipe; `str()` returns the address.
 
     Attributes:
-        ended: whether the playlist is complete: a recording.
+        ended: whether the playlist is complete, and so a recording.
     """
 
     def __init__(self, address: str, options: CaptureOptions, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -186,11 +186,11 @@ class HlsReader:
 
         Args:
             address: URL or path of the playlist.
-            options: time limits, and whom to trust.
-            stopped: asked while it waits; the stream ends once it returns true.
+            options: time limits and TLS options.
+            stopped: called while it waits; the stream ends once it returns true.
 
         Raises:
-            OpenError: there is none, or its segments are encrypted.
+            OpenError: there is no playlist, or its segments are encrypted.
         """
         self._address = address
         self._options = options
@@ -198,7 +198,7 @@ class HlsReader:
         self._folder = None if is_url(address) else Path(address).resolve().parent
         self._url = address if self._folder is None else Path(address).resolve().as_uri()
         self._open: http.client.HTTPResponse | BinaryIO | None = None
-        self._left: int | None = None  # bytes of the open segment, where its length is stated
+        self._left: int | None = None  # bytes left of the open segment, if its length is stated
         self._due: deque[Segment] = deque()
         self._missing = 0
         self._loaded = 0.0
@@ -244,7 +244,7 @@ class HlsReader:
         return b""
 
     def close(self) -> None:
-        """Close what is open; it may be called twice."""
+        """Close the open segment; a second call does nothing."""
         self._close_segment()
 
     def _read_open(self, size: int) -> bytes:
@@ -265,7 +265,7 @@ class HlsReader:
             self._open = None
 
     def _begin_next(self) -> bool:
-        """Open the next segment, waiting for it where the playlist grows; return whether the stream goes on."""
+        """Open the next segment, wait for it if the playlist grows, and return whether the stream continues."""
         while not self._due:
             if self.ended or time.monotonic() - self._last_news > _PATIENCE_TARGETS * self._target_seconds:
                 return False
@@ -288,7 +288,7 @@ class HlsReader:
         return True
 
     def _add(self, playlist: Playlist) -> None:
-        """Put the segments that are new in `playlist` behind those that are due."""
+        """Append the segments that are new in `playlist` to those that are due."""
         for number, (segment, head) in enumerate(playlist.segments, start=playlist.first):
             if number >= self._next:
                 self._due.extend([segment] if head is None else [head, segment])
@@ -307,14 +307,14 @@ class HlsReader:
         return parse_playlist(data.decode("utf-8", "replace"), self._url)
 
     def _reach(self, url: str, span: tuple[int, int] | None) -> http.client.HTTPResponse | BinaryIO:
-        """Open what stands at `url`: http(s) anywhere allowed, files only beside a playlist that is a file."""
+        """Open `url`: http(s) at allowed hosts, files only beside a playlist that is a file."""
         scheme = urlsplit(url).scheme
         if scheme != "file":
             answer, came_from = fetch(url, self._allowed, self._options, span)
             if url == self._url:
                 self._url = came_from
             if span is not None and answer.status == 200:
-                _skip(answer, span[0])  # this server knows no parts
+                _skip(answer, span[0])  # this server does not support ranges
             return answer
         path = Path(unquote(urlsplit(url).path)).resolve()
         if self._folder is None or not path.is_relative_to(self._folder):

@@ -1,4 +1,4 @@
-"""The luma plane of decoded frames, in place where the format has one, and RGB images on demand."""
+"""The luma plane of decoded frames, without a copy if the format has one, and RGB images on demand."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,20 @@ _FULL_RANGE = 2  # AVCOL_RANGE_JPEG; 1 is limited, 0 unspecified
 _FULL_RANGE_GREY = frozenset(
     {"mjpeg", "png", "apng", "ffv1", "rawvideo", "gif", "qtrle", "jpeg2000", "jpegls", "huffyuv"}
 )
-# One byte of each pair is luma: where it starts.
+# One byte of each pair is luma; the offset of the first one.
 _PACKED = {"yuyv422": 0, "yvyu422": 0, "uyvy422": 1}
-_HIGH_BITS = ("p0", "p2", "p4")  # P010 and its kin keep 10 or 12 bits in the upper part of 16
+_HIGH_BITS = ("p0", "p2", "p4")  # P010 and similar formats keep 10 or 12 bits in the upper part of 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where luma lies in frames of one format, and which values stand for black and white.
+    """The memory layout of luma in frames of one format, and its values of black and white.
 
     Attributes:
-        convert: whether frames are converted to full-range planar YUV first, for want of a luma plane.
+        convert: whether frames are converted to full-range planar YUV first, because they have no luma plane.
         wide: whether a value takes two bytes.
-        start: byte of the first value in a row.
-        step: bytes from value to value, of 8-bit formats.
+        start: offset of the first value in a row, in bytes.
+        step: bytes from value to value in 8-bit formats.
         black: value of black.
         white: value of white.
     """
@@ -41,7 +41,7 @@ _NO_PLANE = _Layout(convert=True, wide=False, start=0, step=1, black=0, white=25
 
 
 class LumaReader:
-    """Reads the luma plane of one stream's frames; caches the layout of the last format."""
+    """A reader of the luma plane of one stream's frames; it caches the layout of the last format."""
 
     def __init__(self, codec: str) -> None:
         self._codec = codec
@@ -67,7 +67,7 @@ class LumaReader:
             luma = np.frombuffer(memoryview(plane), np.uint8).reshape(height, abs(stride))[
                 :, layout.start : end : layout.step
             ]
-        # A negative stride means that the rows lie in memory from the bottom up.
+        # A negative stride means that the rows are in memory from the bottom up.
         return (luma[::-1] if stride < 0 else luma), layout.black, layout.white
 
 

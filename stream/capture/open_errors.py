@@ -22,19 +22,19 @@ _REFUSED = {
 }
 
 
-# FFmpeg's error where a format is on no list of ours.
+# FFmpeg's error for a format that is not on the allow lists.
 _HINTS: dict[type[Exception], str] = {
     av.error.ArgumentError: " (with a playlist or another text, by which other hosts might be opened)"
 }
 
 
 def explain_open_error(address: str, error: Exception, *, silent_seconds: float | None = None) -> OpenError:
-    """Return the OpenError that says why `address` did not open; `permanent` where only a person can help.
+    """Return the OpenError that says why `address` did not open; it is `permanent` if only a person can help.
 
     Args:
-        address: of the source.
-        error: what FFmpeg or PyAV raised.
-        silent_seconds: how long its server was waited for without an answer; None where it answered.
+        address: address of the source.
+        error: the error raised by FFmpeg or PyAV.
+        silent_seconds: seconds that its server did not answer; None if it answered.
     """
     shown = redact(address)
     for kind, words in _REFUSED.items():
@@ -53,7 +53,7 @@ def explain_open_error(address: str, error: Exception, *, silent_seconds: float 
 
 def _explain_network(address: str, error: Exception, silent_seconds: float | None) -> str:
     host = host_of(address)
-    # Where a character of the password ends the host too early, part of the password would be shown as the host.
+    # If a character of the password ends the host too early, part of the password would be shown as the host.
     meant = host == host_of(redact(address))
     where = f"{host}:{port_of(address)}" if meant else "what stands for its host"
     if isinstance(error, ConnectionRefusedError):
@@ -80,7 +80,7 @@ def _explain_host(host: str | None, *, meant: bool) -> str:
 
 
 def unknown_host(host: str | None) -> bool:
-    """Return whether the name of a host cannot be resolved now."""
+    """Return whether the host's name cannot be resolved now."""
     try:
         socket.getaddrinfo(host, None)
     except (OSError, UnicodeError):
@@ -97,7 +97,7 @@ def _has_possible_port(address: str) -> bool:
 
 
 def port_of(address: str) -> int:
-    """Return the TCP port of a URL, or 0 if it cannot be known."""
+    """Return the TCP port of a URL, or 0 if it is unknown."""
     defaults = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
     try:
         parts = urlsplit(address)
@@ -127,5 +127,5 @@ def _head_of(path: str) -> bytes:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the reason in `error` without the address, which FFmpeg's and PyAV's errors hold with its password."""
+    """Return the reason in `error` without the address, which FFmpeg's and PyAV's errors contain with its password."""
     return redact(getattr(error, "strerror", None) or error)

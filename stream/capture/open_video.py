@@ -25,17 +25,20 @@ def open_video(
             for frame in video: ...
 
     Args:
-        path_or_url: the recording; a folder is one of images, at the times in their EXIF data or names. A GrowingFile
+        path_or_url: the recording; a folder is read as images, at the times in their EXIF data or names. A GrowingFile
             is read while it is written, and closed with the video; an MP4 with its index at the end can be read only
             once it is complete.
-        name: of the camera that made it; made from the address if omitted.
+        name: name of the camera; made from the address if omitted.
         options: how it is opened; the defaults if omitted.
         start_utc: seconds since 1970 at its first frame; the container's creation time, if any, if omitted.
-        history_seconds: how much of what was read is kept for `Video.cut`; 0 = nothing.
-        stream: number, from 1, of its video stream; the first if omitted. `choose_streams` tells which differ.
+        history_seconds: seconds of packets kept for `Video.cut`; 0 keeps nothing.
+        stream: number, from 1, of the video stream; the first if omitted. `choose_streams` finds those that differ.
+
+    Returns:
+        a Video, or an ImageSequence for a folder of images or an animation.
 
     Raises:
-        OpenError: there is no such file, or it is not video; one line that says what it is.
+        OpenError: there is no such file, or it is not video; the message says in one line what it is.
     """
     source = path_or_url if isinstance(path_or_url, GrowingFile) else str(path_or_url)
     name = name or camera_name(str(source))

@@ -1,4 +1,4 @@
-"""The one import of OpenCV: without its thread pool, and with a clear message where the machine lacks a library."""
+"""The only import of OpenCV: without its thread pool, and with a clear message if a library is missing."""
 
 from functools import cache
 from typing import Any
@@ -8,9 +8,12 @@ from stream.errors import OpenError
 
 @cache
 def load_opencv() -> Any:
-    """Import OpenCV, in which nothing is divided among threads from now on, and return it.
+    """Import OpenCV, and switch its thread pool off.
 
-    Its pool's threads spin while they wait for work, and our grids are so small that they wait all the time.
+    The pool's threads spin while they wait for work, and on small grids they wait most of the time.
+
+    Returns:
+        the module `cv2`.
 
     Raises:
         OpenError: it cannot be loaded; the message names what to install.

@@ -1,4 +1,4 @@
-"""Capture options: how cameras and files are opened, watched and opened again."""
+"""Capture options: how cameras and files are opened, watched and reopened."""
 
 from typing import Annotated, Literal
 
@@ -11,28 +11,29 @@ HardwareKind = Literal["none", "auto", "cuda", "qsv", "drm"]
 
 
 class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How sources are opened, watched and opened again. Every field has a default and is checked.
+    """Options for opening, watching and reopening sources. Every field has a default and is checked.
 
     Attributes:
         transport: RTP transport of an RTSP camera: tcp, udp, or auto (TCP; UDP where a camera has no TCP).
-        stream: number, from 1, of the video stream of a camera that is watched, where it sends several.
+        stream: number, from 1, of the video stream to watch, if a camera sends several.
         open_seconds: limit for connecting, and again for detecting what the stream is.
         stall_seconds: silence after which a camera counts as stalled; a new connection is tried beside the old one.
         retry_first_seconds: wait before the first new attempt after a loss; it doubles from attempt to attempt.
-        retry_quick_seconds: longest wait while the camera has been away for up to two minutes; then a 75th of the time
-            away.
+        retry_quick_seconds: longest wait while the camera has been away for up to two minutes; after that the longest
+            is a 75th of the time away.
         retry_slow_seconds: longest wait ever.
         retry_refused_seconds: wait after a wrong password or path: cameras lock accounts.
         reorder_packets: RTP packets that may wait for a late one.
         reorder_seconds: how long they may wait; a lost packet delays frames by this much.
-        jump_seconds: a step of the time stamps beyond this, and unusual for the stream, starts a new epoch.
+        jump_seconds: a step of the time stamps that is longer than this, and unusual for the stream, starts a new
+            epoch.
         backlog_seconds: frames of a live camera that may wait for a slow program before some are skipped.
         late_seconds: a live frame handled later than this after its arrival counts as late.
-        latency_allowance_ms: time a camera may take from exposure to sending; part of the error bound of times taken
-            from arrival.
-        times: whose clock tells when frames were taken: auto (the camera's where it can be trusted), camera or arrival.
-        offset_seconds: constant latency that is known; it is subtracted from all times.
-        host_clock_error_ms: by how much this computer's clock may be off where nothing keeps it synchronised.
+        latency_allowance_ms: time that a camera may take from exposure to sending; part of the error bound of times by
+            arrival.
+        times: the clock that gives frame times: auto (the camera's if it can be trusted), camera or arrival.
+        offset_seconds: known constant latency; it is subtracted from all times.
+        host_clock_error_ms: error bound of this computer's clock while nothing keeps it synchronised.
         frame_limit_mb: megabytes that a live source may send without completing a frame.
         file_threads: decoder threads for a file; 0 = one per core.
         live_threads: decoder threads for a camera; more than one delays its frames.
@@ -41,11 +42,11 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         hwaccel: hardware that decodes: none, auto (the first that works here), cuda, qsv or drm; where it cannot be had
             the CPU decodes, and the log says why.
         max_failed_fraction: a file of which more than this share does not decode is reported as damaged.
-        max_pixels: frames of more pixels are refused, for want of memory; 8K has 33 million.
-        history_megabytes: so much of what came last each source keeps to cut clips from (10^6 bytes); where that is
-            less than they need, clips are shorter, and say so.
+        max_pixels: frames with more pixels are refused, to protect memory; 8K has 33 million.
+        history_megabytes: how much of the last packets each source keeps for clips (10^6 bytes); if that is too little,
+            clips are shorter, and a warning says so.
         sound: whether clips of an RTSP camera have its sound, which is read over a session of its own; sound that MP4
-            does not take (G.711) is left out.
+            does not support (G.711) is left out.
         tls_verify: whether the certificates of rtsps and https sources are checked.
         tls_ca_file: certificates to check against; empty = the system's.
 
@@ -84,7 +85,7 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     @property
     def history_bytes(self) -> int:
-        """Return `history_megabytes` in bytes."""
+        """`history_megabytes` in bytes."""
         return round(self.history_megabytes * 1e6)
 
     def __post_init__(self) -> None:
@@ -97,11 +98,11 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 def tls_options(address: str, options: CaptureOptions) -> dict[str, str]:
-    """Return FFmpeg's options on trust for an rtsps or https `address`; none for any other."""
+    """Return FFmpeg's TLS options for an rtsps or https `address`; none for any other."""
     if address.partition("://")[0].lower() not in ("rtsps", "https"):
         return {}
     import ssl  # noqa: PLC0415 - 20 ms of start-up that only these sources need
 
-    # The FFmpeg inside PyAV does not know where a system keeps its certificates; Python does.
+    # PyAV's FFmpeg does not know where the system keeps its certificates; Python does.
     trusted = options.tls_ca_file or ssl.get_default_verify_paths().cafile
     return {"tls_verify": str(int(options.tls_verify))} | ({"ca_file": trusted} if trusted else {})

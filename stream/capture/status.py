@@ -1,4 +1,4 @@
-"""The state of a camera, and the words for how far its frames can be trusted; imports neither NumPy nor PyAV."""
+"""The state of a camera, and the words for the quality of its frames; imports neither NumPy nor PyAV."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ import msgspec
 Clock = Literal["rtcp", "arrival", "file", "none"]
 """Where the UTC of a frame comes from."""
 Quality = Literal["packet_loss", "decode_error", "interrupted"]
-"""Why a frame may not be trusted; these words leave the program in events."""
+"""Why a frame may be damaged; these words appear in events."""
 State = Literal["connecting", "live", "stalled", "down"]
 
 
@@ -15,18 +15,18 @@ class CameraStatus(msgspec.Struct, frozen=True):
     """The state and counters of a camera.
 
     Attributes:
-        camera: its name.
+        camera: name of the camera.
         state: connecting (never live so far), live, stalled (connected, but no frame within the limit) or down.
         since: seconds since 1970 when this state began.
         last_error: why it was last lost or refused, without secrets.
-        refused: whether only a person can help: wrong password or path.
+        refused: whether only a person can help, as with a wrong password or path.
         frames: frames delivered so far.
         attempts: connections tried so far.
-        reconnects: times that it came back.
+        reconnects: times that the camera came back.
         damaged: frames delivered that may be damaged.
         late: frames delivered that were handled late.
         skipped: frames left out because the program was too slow.
-        fps: frames per second lately.
+        fps: recent frames per second.
         size: (width, height) of its frames in pixels.
         clock: where the UTC of its frames comes from.
         clock_problem: what is wrong with its clock or its time stamps, and what to set.

@@ -1,4 +1,4 @@
-"""Reading of http and https by ourselves: which hosts an answer may send us to is decided here, not by a server."""
+"""Read http and https: this module, not a server, decides which hosts a redirect or playlist may lead to."""
 
 import errno
 import http.client
@@ -21,19 +21,19 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class WebError(OSError):
-    """Something on the web cannot be read, or must not be."""
+    """A web address cannot be read, or is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """Which hosts what was read at one address may send us to.
+    """The hosts that content read at one address may lead to.
 
-    Hosts of the whole internet; that host itself; and, where its address is private or of this computer, others of the
-    same kind. Link-local addresses, where clouds hand out their keys, never unless it is the same host.
+    Allowed are public hosts, the host itself and, if its address is private or local, others of the same kind.
+    Link-local addresses, where cloud services offer their keys, are allowed only for the same host.
 
     Attributes:
-        host: of the address; None for a file.
-        kinds: of its addresses.
+        host: host of the address; None for a file.
+        kinds: kinds of its IP addresses.
     """
 
     host: str | None
@@ -41,17 +41,17 @@ class Neighbourhood:
 
     @classmethod
     def of(cls, url: str | None) -> "Neighbourhood":
-        """Return that of a URL, or of a file."""
+        """Return the hosts allowed for a URL, or for a file."""
         if url is None:
             return cls(None, frozenset())
         host = urlsplit(url).hostname or ""
         return cls(host, frozenset(_kind_of(address) for address in _addresses(host, urlsplit(url).port or 80)))
 
     def address_for(self, host: str, port: int) -> str:
-        """Return the IP address at which `host` is to be reached.
+        """Return the IP address for a connection to `host`.
 
         Raises:
-            WebError: it must not be reached, or has none.
+            WebError: the host is not allowed, or has no address.
         """
         addresses = _addresses(host, port)
         for address in addresses:
@@ -81,7 +81,7 @@ def _kind_of(address: _Address) -> str:
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection to an address that was checked, whatever its name is resolved to afterwards."""
+    """A connection to a checked IP address, whatever the host's name resolves to later."""
 
     def __init__(self, host: str, port: int, address: str, timeout: float, context: ssl.SSLContext | None) -> None:
         super().__init__(host, port, timeout=timeout)
@@ -89,7 +89,7 @@ class _Connection(http.client.HTTPConnection):
         self._context = context
 
     def connect(self) -> None:
-        """Connect."""
+        """Connect to the checked address."""
         plain = socket.create_connection((self._checked, self.port), self.timeout)
         self.sock = plain if self._context is None else self._context.wrap_socket(plain, server_hostname=self.host)
 
@@ -97,16 +97,19 @@ class _Connection(http.client.HTTPConnection):
 def fetch(
     url: str, allowed: Neighbourhood, options: CaptureOptions, span: tuple[int, int] | None = None
 ) -> tuple[http.client.HTTPResponse, str]:
-    """Return the answer to a request for `url`, and the URL it came from; redirects are followed where `allowed`.
+    """Request `url`, and follow redirects to `allowed` hosts.
 
     Args:
-        url: of http or https.
+        url: an http or https URL.
         allowed: hosts that may be asked.
-        options: time limits, and whom to trust.
+        options: time limits and TLS options.
         span: (first byte, number of bytes); all if omitted.
 
+    Returns:
+        the answer, and the URL that it came from.
+
     Raises:
-        WebError: there is no such thing, or it must not be asked for.
+        WebError: the resource does not exist, or the host is not allowed.
     """
     for _ in range(_MOST_REDIRECTS + 1):
         answer = _ask(url, allowed, options, span)
@@ -163,15 +166,15 @@ def _tls(options: CaptureOptions) -> ssl.SSLContext:
 
 
 def may_be_redirect(address: str, error: Exception) -> bool:
-    """Return whether FFmpeg, which is not allowed to follow redirects, failed at `address` as it does at one."""
+    """Return whether FFmpeg, which must not follow redirects, failed at `address` as it does at a redirect."""
     return address.partition("://")[0].lower() in _DEFAULT_PORTS and getattr(error, "errno", None) == errno.EIO
 
 
 def redirected(url: str, options: CaptureOptions) -> str | None:
-    """Return where `url` is to be read if its server redirects within itself; None where it does not redirect.
+    """Return the URL that the server redirects `url` to within itself; None if it does not redirect.
 
     Raises:
-        OpenError: it redirects to another host.
+        OpenError: the server redirects to another host.
     """
     begun = urlsplit(url)
     for _ in range(_MOST_REDIRECTS):

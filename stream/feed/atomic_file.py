@@ -11,19 +11,19 @@ _WINDOWS = os.name == "nt"
 def write_atomically(
     path: Path, content: bytes, *, mode: int = 0o666, overwrite: bool = True, sync: bool = True
 ) -> None:
-    """Write `content` to `path`, so that a reader, a kill or a full disk never leaves half of it.
+    """Write `content` to `path` atomically: a reader, a kill or a full disk never sees or leaves half of it.
 
-    A temporary file beside `path` is written, put on disk and renamed. A kill may leave it (`.NAME.XXXXXXXX.new`).
+    A temporary file beside `path` is written, synced and renamed. A kill may leave it behind (`.NAME.XXXXXXXX.new`).
 
     Args:
         path: the file; its folder exists.
-        content: all of it.
+        content: the whole content.
         mode: permissions, less the umask; 0o600 for secrets.
-        overwrite: replace a file that is there; otherwise it stays, and FileExistsError is raised.
-        sync: wait until it is on disk, so that a power cut leaves the old or the new content.
+        overwrite: replace an existing file; otherwise it stays, and FileExistsError is raised.
+        sync: wait until the content is on disk, so that a power cut leaves the old or the new content.
 
     Raises:
-        OSError: it cannot be written; what was there before is unchanged.
+        OSError: the file cannot be written; a previous file is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -36,9 +36,9 @@ def write_atomically(
         if overwrite:
             temporary.replace(path)
         elif _WINDOWS:
-            temporary.rename(path)  # refuses to overwrite there
+            temporary.rename(path)  # Windows refuses to overwrite
         else:
-            path.hardlink_to(temporary)  # refuses to overwrite, which a rename does not
+            path.hardlink_to(temporary)  # unlike a rename, it refuses to overwrite
             temporary.unlink()
     except BaseException:
         with suppress(OSError):
@@ -49,7 +49,7 @@ def write_atomically(
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the new name on disk, too; file systems that cannot do so are left alone."""
+    """Sync the folder, so that the new name is on disk; ignore file systems that cannot."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""How far a subscriber has come in each feed, and the file that keeps it."""
+"""A subscriber's cursors, and the file that keeps them."""
 
 import os
 import time
@@ -11,22 +11,22 @@ from stream.feed.atomic_file import write_atomically
 from stream.feed.reassembly import Cursor
 
 _FEEDS_REMEMBERED = 100
-_SYNC_SECONDS = 1.0  # every message waiting for the disk would make catching up a hundred times slower
+_SYNC_SECONDS = 1.0  # a sync for every message would make catching up a hundred times slower
 
 
 class CursorState(msgspec.Struct, kw_only=True):
-    """The feed last seen at each endpoint, and the place reached in each feed.
+    """The feed last seen at each endpoint, and the cursor in each feed.
 
     Attributes:
         endpoints: feed id by endpoint.
-        feeds: place by feed id; the feed used last stands last.
+        feeds: cursor by feed id; the feed used last comes last.
     """
 
     endpoints: dict[str, str] = {}
     feeds: dict[str, Cursor] = {}
 
     def reach(self, endpoint: str, feed: str, cursor: Cursor) -> None:
-        """Note that everything of `feed` up to `cursor` came from `endpoint`; the feed unused longest may go."""
+        """Note that all of `feed` up to `cursor` came from `endpoint`; the feed unused longest may be forgotten."""
         self.endpoints[endpoint] = feed
         self.feeds.pop(feed, None)
         self.feeds[feed] = cursor
@@ -48,7 +48,7 @@ class CursorFile:
         self._synced = float("-inf")
 
     def read(self) -> CursorState:
-        """Return what the file says, or an empty state if there is none yet."""
+        """Return the state in the file, or an empty state if there is no file yet."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=CursorState)
         except FileNotFoundError:
@@ -64,7 +64,7 @@ class CursorFile:
             raise FeedError(f"{self._path}: not a cursor file ({error}); delete it to start anew") from error
 
     def write(self, state: CursorState) -> None:
-        """Replace the file whole. A kill loses nothing; the writes of the last second may not outlive a power cut."""
+        """Replace the file atomically. A kill loses nothing; a power cut may lose the writes of the last second."""
         sync = time.monotonic() - self._synced >= _SYNC_SECONDS
         try:
             write_atomically(self._path, msgspec.json.encode(state), mode=0o640, sync=sync)

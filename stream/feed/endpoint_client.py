@@ -1,4 +1,4 @@
-"""A subscriber's sockets to one endpoint: when to ask its history, and whether the publisher is there."""
+"""A subscriber's sockets to one endpoint: requests to its history, and whether the publisher answers."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from stream.feed.protocol import EVENT_TOPIC, HEARTBEAT_TOPIC, Endpoint, encode,
 from stream.feed.reassembly import NoticeKind, Reassembler, Received, SubscriberNotice
 
 _ANSWER_SECONDS = 2.0
-_PAUSE_SECONDS = 0.5  # between a request that got no answer and the next
+_PAUSE_SECONDS = 0.5  # from a request without an answer to the next
 _AWAY_HEARTBEATS = 3
 _RECEIVE_QUEUE = 10_000
 _REPLY_BYTES = 64 * 2**20
@@ -28,18 +28,18 @@ _REFUSED = {
 _NO_PUBLISHER = (
     "connections are taken there and closed at once; is it a forwarder (ssh, Docker) without a publisher behind it?"
 )
-# A publisher that is just ending breaks off, too: only several breaks in a row mean a refusal.
+# An ending publisher breaks connections, too: only several breaks in a row mean a refusal.
 _CERTAIN_REFUSALS = {int(zmq.Event.HANDSHAKE_FAILED_AUTH), int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL)}
 _MAX_BREAKS = 3
 _GREETING_SECONDS = 1.0
 
 
 class EndpointClient:
-    """One endpoint as a subscriber sees it; made, used and closed in one thread.
+    """A subscriber's connection to one endpoint; created, used and closed in one thread.
 
     Attributes:
-        endpoint: its address.
-        reassembler: puts what comes from it into order.
+        endpoint: address of the publisher.
+        reassembler: puts the messages in order.
         away: whether nothing was heard for three heartbeats.
 
     Raises:
@@ -81,10 +81,13 @@ class EndpointClient:
         return [self._events, self._monitor] + ([self._dealer] if self._dealer else [])
 
     def pump(self) -> list[Received]:
-        """Receive what has come, request what is missing, and return the messages that are in order.
+        """Receive what has come, and request what is missing.
 
-        It waits only where a connection is broken off before first contact, to tell a forwarder from a publisher:
-        1 s to connect and 1 s for a greeting at most.
+        It waits only if a connection breaks before first contact, to tell a forwarder from a publisher: at most 1 s to
+        connect and 1 s for a greeting.
+
+        Returns:
+            the messages that are in order.
         """
         given: list[Received] = []
         for _ in range(_BURST):
@@ -118,7 +121,7 @@ class EndpointClient:
             zmq.TCP_KEEPALIVE: 1,
             zmq.IPV6: int(self._address.host.startswith("[")),
         }
-        if kind == zmq.SUB:  # of a history socket, a missing answer tells sooner that the connection is gone
+        if kind == zmq.SUB:  # on a history socket, a missing answer shows sooner that the connection is gone
             options |= {zmq.HEARTBEAT_IVL: 2000, zmq.HEARTBEAT_TIMEOUT: 6000}
         for option, value in options.items():
             socket.setsockopt(option, value)
@@ -137,7 +140,7 @@ class EndpointClient:
             if self.reassembler.history_failed:
                 self._ask_at = time.monotonic() + _PAUSE_SECONDS
         if self._waiting and time.monotonic() > self._answer_by:
-            self._drop_dealer()  # so that what is queued in it is not sent later
+            self._drop_dealer()  # so that its queued requests are not sent later
             self._ask_at = time.monotonic() + _PAUSE_SECONDS
         return given
 
@@ -182,7 +185,7 @@ class EndpointClient:
             self._tell("away", f"nothing heard for {silent:.0f} s; waiting for the publisher to come back")
 
     def _check_handshakes(self) -> None:
-        before = self._refusals  # breaks that came since count as one: they may all be older than the publisher
+        before = self._refusals  # later breaks count as one: all may be older than the publisher
         while (frames := _receive(self._monitor)) is not None:
             event = int(parse_monitor_message(frames)["event"])
             why = _REFUSED.get(event)
@@ -202,9 +205,9 @@ class EndpointClient:
 
 
 def _greets(address: Endpoint) -> bool:
-    """Return whether a ZeroMQ program answers there; it sends first, a forwarder without a target closes.
+    """Return whether a ZeroMQ program answers at `address`: it sends first, while a forwarder without a target closes.
 
-    One that sends nothing within the limit is taken for a publisher that is far away.
+    A program that sends nothing within the limit is taken for a distant publisher.
     """
     try:
         with create_connection((address.host.strip("[]"), address.port), _GREETING_SECONDS) as probe:

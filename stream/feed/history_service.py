@@ -1,4 +1,4 @@
-"""Answer what clients ask of a feed. How often each may ask is the gateway's business."""
+"""Answer clients' requests to a feed. The gateway limits how often each may ask."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ class HistoryService:
     Attributes:
         answered: requests answered.
         refused: requests answered with an error.
-        status: what heartbeats carry of the program's own.
+        status: the program's own part of the heartbeats.
     """
 
     def __init__(

@@ -14,8 +14,8 @@ from stream.feed.journal_lock import JournalLock
 from stream.feed.message import WireMessage
 
 _FORMAT = 1
-_APPLICATION = 0x4C467631  # "LFv1": tells our files from other SQLite databases
-_PRUNE_ROWS = 2000  # per step, so that pruning never holds up a message for long
+_APPLICATION = 0x4C467631  # "LFv1": marks our files among SQLite databases
+_PRUNE_ROWS = 2000  # per step, so that pruning never delays a message for long
 _TABLES = """
 create table if not exists meta(key text primary key, value text not null);
 create table if not exists message(
@@ -35,7 +35,7 @@ class Retention:
 
 
 class RelayPosition(NamedTuple):
-    """The message of another feed that was relayed; how far a relay has come is kept with what it relayed."""
+    """A relayed message's place in its own feed; stored with the message, so that a relay knows how far it has come."""
 
     feed: str
     run: str
@@ -48,9 +48,9 @@ class JournalRecord(WireMessage):
 
     Attributes:
         id: the message's id.
-        subject: the camera or site that it is about.
+        subject: the camera or site that the message is about.
         published_utc: when it was published, in seconds since 1970.
-        upstream: of a relayed message, its place in the feed that it came from; not given by `Journal.since`.
+        upstream: for a relayed message, its place in the feed that it came from; not read by `Journal.since`.
     """
 
     id: str
@@ -72,10 +72,10 @@ class Journal:
     """Numbered messages in the SQLite file at `path`, or in memory.
 
     Commits are on disk when `append` returns (WAL, synchronous FULL). One publisher at a time holds a journal; any
-    number of readers may look. Belongs to the thread that opened it.
+    number of readers may read it. A journal belongs to the thread that opened it.
 
     Raises:
-        JournalError: from every method, when the file cannot be opened, read or written.
+        JournalError: from every method, if the file cannot be opened, read or written.
     """
 
     def __init__(self, path: Path | None, *, busy_seconds: float = 0.25) -> None:
@@ -95,7 +95,7 @@ class Journal:
             raise
 
     def append(self, records: Sequence[JournalRecord]) -> None:
-        """Write `records`, numbered on from `last`, all or none; they are on disk when this returns."""
+        """Write `records`, numbered on from `last`, all or none; they are on disk on return."""
         rows = [(one.sequence, one.id, one.topic, one.subject, one.published_utc, one.body) for one in records]
         upstreams = [record.upstream for record in records if record.upstream]
         with self._explained("write"), self._transaction() as database:
@@ -105,7 +105,7 @@ class Journal:
         self.first = min(self.first, records[0].sequence)
 
     def reserve(self, sequence: int) -> None:
-        """Never give numbers up to `sequence` again, although they could not be written."""
+        """Reserve the numbers up to `sequence`, although their messages could not be written."""
         if self._lock is not None:
             self._lock.reserve(self.feed, sequence)
 
@@ -136,14 +136,17 @@ class Journal:
         return None if row is None else float(row[0])
 
     def prune_age(self, before_utc: float, *, young: int | None = None, most: int = _PRUNE_ROWS) -> int:
-        """Delete the oldest messages that were published before `before_utc`; return how many.
+        """Delete the oldest messages that were published before `before_utc`.
 
-        Only the oldest are deleted, so a clock that steps back keeps messages longer, never shorter than later ones.
+        Only the oldest are deleted, so a clock that steps back keeps messages longer, never shorter.
 
         Args:
             before_utc: seconds since 1970.
             young: messages from this number on stay, whatever the clock said when they were published.
-            most: how many are deleted at once.
+            most: the most messages deleted in one call.
+
+        Returns:
+            how many were deleted.
         """
         boundary = min(self.first + most, self.last + 1 if young is None else young)
         with self._explained("prune"):
@@ -153,13 +156,13 @@ class Journal:
         return self._delete_below(boundary if kept is None else kept)
 
     def prune_size(self, megabytes: float) -> int:
-        """Delete the oldest messages, 2000 at most, if the file is larger than this; return how many."""
+        """Delete the oldest messages, 2000 at most, if the file is larger than `megabytes`, and return how many."""
         with self._explained("prune"):
             boundary = self._boundary_by_size(megabytes * 1e6)
         return self._delete_below(min(boundary, self.first + _PRUNE_ROWS))
 
     def restore_if_gone(self) -> bool:
-        """Write the file again if it was deleted or replaced while open; return whether it was."""
+        """Write the file again if it was deleted or replaced while open, and return whether it was."""
         if self._path is None or self._inode_now() == self._inode:
             return False
         with self._explained("restore"):
@@ -168,7 +171,7 @@ class Journal:
                 fresh = self._connect()
                 self._open.backup(fresh)
             except sqlite3.Error:
-                self._path.unlink(missing_ok=True)  # the next try would put half a journal aside, over another's file
+                self._path.unlink(missing_ok=True)  # the next attempt would move half a journal over another file
                 raise
             self._open.close()
             self._database = fresh
@@ -177,7 +180,7 @@ class Journal:
         return True
 
     def close(self) -> None:
-        """Release the file; a second call does nothing."""
+        """Close the file; a second call does nothing."""
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -192,7 +195,7 @@ class Journal:
 
     @property
     def name(self) -> str:
-        """Its path, for messages to people."""
+        """The path, for messages to people."""
         return str(self._path or "journal in memory")
 
     @property
@@ -210,8 +213,8 @@ class Journal:
 
     def _connect(self) -> sqlite3.Connection:
         if self._path is not None:
-            # SQLite would let everybody read a new file; its -wal and -shm take the modes of the file itself.
-            with suppress(OSError):  # SQLite says why
+            # SQLite would let everybody read a new file; -wal and -shm take the mode of the file itself.
+            with suppress(OSError):  # SQLite will report the error
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640))
         database = sqlite3.connect(self._path or ":memory:", isolation_level=None, timeout=self._busy_seconds)
         for pragma in (
@@ -236,13 +239,13 @@ class Journal:
         return str(database.execute("select value from meta where key = 'feed'").fetchone()[0])
 
     def _first_kept(self) -> int:
-        """Return the oldest number kept, or last + 1."""
+        """Return the oldest number kept, or last + 1 if none is."""
         with self._explained("read"):
             first = self._open.execute("select min(sequence) from message").fetchone()[0]
         return int(first or self.last + 1)
 
     def _last_kept(self) -> int:
-        """Return the last number ever written, although its message may be pruned by now."""
+        """Return the last number ever written; its message may be pruned by now."""
         with self._explained("read"):
             last = self._open.execute("select max(sequence) from message").fetchone()[0]
             given = self._open.execute("select seq from sqlite_sequence where name = 'message'").fetchone()
@@ -254,13 +257,13 @@ class Journal:
         with self._explained("prune"):
             with self._transaction() as database:
                 removed = database.execute("delete from message where sequence < ?", (boundary,)).rowcount
-            # As a script: `execute` would stop after the first page, since the statement gives no rows.
+            # As a script: `execute` would stop after the first page, since the statement returns no rows.
             self._open.executescript("pragma incremental_vacuum")
             self.first = self._first_kept()
         return removed
 
     def _boundary_by_size(self, limit_bytes: float) -> int:
-        """Return the number below which messages must go to fit `limit_bytes`, judged by the average message."""
+        """Return the number below which messages must be deleted to fit `limit_bytes`, by their average size."""
         pages, free, page_bytes = (
             self._open.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )
@@ -321,7 +324,7 @@ def _advice(error: sqlite3.Error) -> str:
 
 
 def _put_aside(path: Path) -> None:
-    """Rename what lies at `path`; a stray -wal would damage the new database."""
+    """Rename the file at `path` and its companions; a stray -wal would damage the new database."""
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     if path.exists():

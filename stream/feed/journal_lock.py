@@ -1,4 +1,4 @@
-"""Whose journal it is now, and which numbers were given while it could not be written: two files beside it."""
+"""The lock of a journal, and the numbers given while it could not be written: two files beside it."""
 
 import os
 from contextlib import ExitStack, suppress
@@ -9,14 +9,15 @@ from filelock import FileLock, Timeout
 
 from stream.errors import JournalError
 
-_WIDTH = 64  # written at once and then only overwritten: that works on a full disk, too
+_WIDTH = 64  # bytes, allocated once and then overwritten: this works on a full disk, too
 
 
 class JournalLock:
     """Hold the journal at `path` for one publisher.
 
-    `FILE.lock` is locked; the system frees it when the process ends or is killed. `FILE.holder` says who has it and the
-    last number given without getting into the journal. Windows lets nobody read a locked file, hence two.
+    `FILE.lock` is locked; the system frees it when the process ends or is killed. `FILE.holder` names the holder and
+    the last number given without reaching the journal. There are two files because Windows lets nobody read a locked
+    file.
 
     Raises:
         JournalError: another publisher holds it, or the folder or its disk cannot be written.
@@ -31,7 +32,7 @@ class JournalLock:
             lock = FileLock(path.with_name(path.name + ".lock"), timeout=0, mode=0o640, thread_local=False)
             try:
                 self._file: BinaryIO = stack.enter_context(_opened(holder))
-                lock.acquire()  # second: it would create a folder that is missing
+                lock.acquire()  # last: it would create a missing folder, which opening the holder refuses
                 stack.callback(lock.release)
             except Timeout:
                 raise JournalError(
@@ -52,11 +53,11 @@ class JournalLock:
             self._stack = stack.pop_all()
 
     def reserved(self, feed: str) -> int:
-        """Return the last number of `feed` that was given without getting into the journal, or 0."""
+        """Return the last number of `feed` that was given without reaching the journal, or 0."""
         return self._reserved[1] if self._reserved[0] == feed else 0
 
     def reserve(self, feed: str, number: int) -> None:
-        """Note that `number` of `feed` was given; never raises, since the disk is in trouble already."""
+        """Note that `number` of `feed` was given; never raise, since the disk fails already."""
         self._reserved = (feed, number)
         with suppress(OSError):
             self._write()

@@ -16,16 +16,16 @@ _PAGE = 500  # messages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFilter:
-    """Which messages to read; a field that is empty or None matches any.
+    """A choice of messages; a field that is empty or None matches any.
 
     Attributes:
-        since: only numbers above this.
-        begin_utc: published at or after this, in seconds since 1970.
-        end_utc: published before this, in seconds since 1970.
-        cameras: about one of these.
-        states: whose data.state is one of these.
-        topics: whose topic starts with one of these.
-        newest: of all that match, only the last so many.
+        since: only messages numbered above this.
+        begin_utc: only messages published at or after this, in seconds since 1970.
+        end_utc: only messages published before this, in seconds since 1970.
+        cameras: only messages about one of these.
+        states: only messages whose data.state is one of these.
+        topics: only messages whose topic starts with one of these.
+        newest: only the last so many of all that match.
     """
 
     since: int = 0
@@ -40,8 +40,8 @@ class HistoryFilter:
 def read_history(path: Path, wanted: HistoryFilter) -> Iterator[JournalRecord]:
     """Yield the messages in the journal at `path` that match `wanted`, oldest first.
 
-    Messages written after the first was read are left out. The file is read in pages, so that a reader that pauses does
-    not keep the publisher's files from shrinking.
+    Messages written after the first was read are left out. The file is read in pages, so that a paused reader does not
+    keep the publisher's files from shrinking.
 
     Raises:
         JournalError: the file is missing, not a journal, or cannot be read.
@@ -60,7 +60,7 @@ def read_history(path: Path, wanted: HistoryFilter) -> Iterator[JournalRecord]:
 
 def _pages(database: sqlite3.Connection, wanted: HistoryFilter) -> Iterator[JournalRecord]:
     conditions, values = _conditions(wanted)
-    # Only fixed text is put together in these queries; every value is bound.
+    # These queries are composed of fixed text only; every value is bound.
     matching = f"select sequence from message where {conditions} order by sequence desc limit ?"  # noqa: S608
     limit = -1 if wanted.newest is None else wanted.newest
     first, last = database.execute(
@@ -81,7 +81,7 @@ def _pages(database: sqlite3.Connection, wanted: HistoryFilter) -> Iterator[Jour
 
 
 def _conditions(wanted: HistoryFilter) -> tuple[str, list[object]]:
-    """Return the filter in SQL, and the values bound in it."""
+    """Return the filter as SQL, and the values to bind."""
     parts: list[tuple[str, list[object]]] = [("sequence > ?", [wanted.since])]
     if wanted.begin_utc is not None:
         parts.append(("published >= ?", [wanted.begin_utc]))

@@ -1,8 +1,8 @@
-"""CURVE keys: the server's, the clients', and who may connect.
+"""CURVE keys of the server and the clients, and the list of clients that may connect.
 
 A folder holds `server.toml` (0600: the pair), `clients/NAME.toml` (public keys of those who may connect) and
-`revoked/NAME.toml`. A client's secret is written only into the file that is handed to it, together with the server's
-public key. Keys are in Z85 text, as everywhere in ZeroMQ.
+`revoked/NAME.toml`. A client's secret is written only to the file that the client receives, together with the
+server's public key. Keys are in Z85 text, as everywhere in ZeroMQ.
 """
 
 import errno
@@ -42,7 +42,7 @@ class ClientKeys:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One client that was given access; `revoked` is when it was revoked, or None."""
+    """One client that was given access; `revoked` is when its access was revoked, or None."""
 
     name: str
     public: str
@@ -52,6 +52,9 @@ class Client:
 
 def make_server_keys(folder: Path) -> ServerKeys:
     """Create the publisher's key pair in `folder`.
+
+    Returns:
+        the new keys.
 
     Raises:
         FeedError: there is one already, or the folder cannot be written.
@@ -81,7 +84,10 @@ def read_server_keys(folder: Path) -> ServerKeys:
 
 
 def make_client_keys(folder: Path, name: str, file: Path) -> ClientKeys:
-    """Create a key pair for client `name`, allow it in `folder` and write what the client needs into `file` (0600).
+    """Create a key pair for client `name`, allow it in `folder`, and write the client's key file to `file` (0600).
+
+    Returns:
+        the new keys.
 
     Raises:
         FeedError: the name is taken or not a name, or a file cannot be written.
@@ -98,13 +104,13 @@ def make_client_keys(folder: Path, name: str, file: Path) -> ClientKeys:
     try:
         allow_client(folder, name, keys.public)
     except FeedError:
-        file.unlink()  # it opens nothing
+        file.unlink()  # the key gives no access
         raise
     return keys
 
 
 def read_client_keys(file: Path) -> ClientKeys:
-    """Return the key in a file that a client was handed.
+    """Return the key in a client's key file.
 
     Raises:
         FeedError: the file is missing, readable by others or not a client's key.
@@ -165,7 +171,7 @@ def list_clients(folder: Path) -> list[Client]:
 
 
 class AllowList:
-    """Who may connect; `refresh` reads the folder again."""
+    """The clients that may connect; `refresh` reads the folder again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -178,7 +184,10 @@ class AllowList:
         return self._names
 
     def refresh(self) -> set[str]:
-        """Read the folder again; return the names of clients that lost access.
+        """Read the folder again.
+
+        Returns:
+            the names of the clients that lost access.
 
         Raises:
             FeedError: a file in the folder is not a client's.
@@ -211,7 +220,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write(file: Path, text: str, mode: int = 0o600) -> None:
-    """Create `file` whole or not at all: with half a key in its folder no publisher would start."""
+    """Create `file` atomically: with half a key in its folder no publisher would start."""
     _make_folder(file.parent)
     try:
         write_atomically(file, text.encode(), mode=mode, overwrite=False)
@@ -223,7 +232,7 @@ def _write(file: Path, text: str, mode: int = 0o600) -> None:
 def _read_secret(file: Path) -> dict[str, object]:
     table = _read(file)
     mode = stat.S_IMODE(file.stat().st_mode)
-    if mode & 0o077 and os.name != "nt":  # Windows has no such bits
+    if mode & 0o077 and os.name != "nt":  # Windows has no such permission bits
         raise FeedError(f"{file}: this secret key can be read by others (mode {mode:04o}); chmod 600 {file}")
     return table
 

@@ -1,4 +1,4 @@
-"""How a feed is published and kept, and what it has done so far."""
+"""Options of a feed, and counters of its publisher."""
 
 import math
 from collections.abc import Callable
@@ -8,27 +8,27 @@ from typing import Any
 
 from stream.feed.journal import Retention
 
-_MEMORY_MEGABYTES = 64.0  # about 28,000 messages about flashes: nights of storm, for subscribers that come late
+_MEMORY_MEGABYTES = 64.0  # about 28,000 flash messages: nights of storm, for subscribers that come late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedOptions:
-    """How a feed is published and kept. Each field has a default; `dataclasses.replace` gives variants.
+    """Options of a feed. Each field has a default; `dataclasses.replace` gives variants.
 
     Attributes:
         site: this publisher's name in every message's `source`.
-        endpoint: tcp://HOST:PORT, history one port up; None publishes nowhere, and messages are still numbered.
-        journal: the SQLite file; None keeps messages in memory (a new feed each time, and no message is `durable`).
+        endpoint: tcp://HOST:PORT, history one port up; None publishes nowhere, but still numbers messages.
+        journal: the SQLite file; None keeps messages in memory (a new feed at each start, and no message is `durable`).
         heartbeat_seconds: time between heartbeats.
         keep_days: older messages are deleted.
         keep_megabytes: beyond this size the oldest messages are deleted; in memory 64 MB at most.
-        send_queue_messages: how many may wait for one slow subscriber before it has to ask the history.
-        requests_per_second: what one client may ask of the history on average.
-        max_connections: how many connections are open at once, on both ports together; a subscriber has two.
+        send_queue_messages: messages that may wait for one slow subscriber; beyond it the subscriber asks the history.
+        requests_per_second: requests to the history that one client may send on average.
+        max_connections: open connections, on both ports together; a subscriber has two.
         keys: folder of the CURVE keys (`make_server_keys`); None lets every program of this machine connect.
         insecure: publish to other machines without keys.
         farewell_seconds: how long history is still served when the feed ends.
-        status: what the program says of itself in a heartbeat every two seconds; it must not block.
+        status: returns the program's status for a heartbeat every two seconds; it must not block.
     """
 
     site: str = "site"
@@ -47,14 +47,14 @@ class FeedOptions:
 
     @property
     def retention(self) -> Retention:
-        """How long messages are kept; without a journal, within what memory allows."""
+        """The retention of messages; without a journal, limited by memory."""
         most = math.inf if self.journal else _MEMORY_MEGABYTES
         return Retention(self.keep_days, min(self.keep_megabytes, most))
 
 
 @dataclass(slots=True)
 class FeedCounters:
-    """What a publisher has done so far; written by its thread only.
+    """Counters of a publisher; written by its thread only.
 
     Attributes:
         published: messages published.
@@ -62,8 +62,8 @@ class FeedCounters:
         pruned: messages deleted because they were past retention.
         requests_answered: history requests answered.
         requests_refused: history requests answered with an error.
-        requests_dropped: history requests left without an answer, since they came too often.
-        replies_unread: answers dropped, because their client does not read.
+        requests_dropped: history requests without an answer because they came too often.
+        replies_unread: answers dropped because their client does not read.
         connections: open connections, as of a second ago.
         connections_refused: connections refused or ended for what their client did, by reason.
         gateway_restarts: how often the process that serves subscribers was replaced.

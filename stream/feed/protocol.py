@@ -1,4 +1,4 @@
-"""The event feed as bytes: endpoints, topics, heartbeats, requests and replies (docs/feed.md in code)."""
+"""The wire protocol of the event feed: endpoints, topics, heartbeats, requests and replies (docs/feed.md)."""
 
 import ipaddress
 import re
@@ -15,7 +15,7 @@ from stream.feed.message import WireMessage
 PROTOCOL = 1
 HEARTBEAT_TOPIC = b"hb"
 EVENT_TOPIC = b"ev."
-REQUEST_BYTES = 4096  # a request is some tens of bytes; libzmq closes the connection of whoever sends more
+REQUEST_BYTES = 4096  # a request has some tens of bytes; a client that sends more is disconnected
 PAGE_MESSAGES = 500
 PAGE_BYTES = 256 * 1024
 
@@ -24,7 +24,7 @@ _TOPIC = re.compile(r"ev(\.[a-z0-9-]{1,32}){1,3}")
 
 
 class Endpoint(NamedTuple):
-    """Where a feed is published; its history is one port up."""
+    """The address of a feed; its history is one port up."""
 
     host: str
     port: int
@@ -41,7 +41,7 @@ class Endpoint(NamedTuple):
 
     @property
     def loopback(self) -> bool:
-        """Whether only programs of this machine can reach it."""
+        """Whether only programs on this machine can reach it."""
         ip = self._ip
         return self.host in {"localhost", "lo"} or (ip is not None and ip.is_loopback)
 
@@ -61,6 +61,9 @@ class Endpoint(NamedTuple):
 
 def parse_endpoint(text: str) -> Endpoint:
     """Parse `tcp://HOST:PORT`.
+
+    Returns:
+        the endpoint.
 
     Raises:
         FeedError: it is not of that form, or leaves no port for the history.
@@ -86,7 +89,7 @@ def check_topic(topic: str) -> str:
 
 
 class FeedPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a feed stands: its id, this run of its publisher, and the numbers of its messages.
+    """The state of a feed: its id, this run of its publisher, and the numbers of its messages.
 
     `run_first` is the first number of this run and `run_seconds` its age; `first` is the oldest message still kept
     (last + 1 when there is none).
@@ -101,9 +104,9 @@ class FeedPosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(FeedPosition, frozen=True, kw_only=True):
-    """What the publisher sends every `heartbeat_seconds`; `durable` is false while it cannot write its journal.
+    """The publisher's message every `heartbeat_seconds`; `durable` is false while it cannot write its journal.
 
-    `status` says how the program that publishes does, in its own words; it is there every two seconds at most.
+    `status` is the publishing program's own status; it is included every two seconds at most.
     """
 
     time: str
@@ -113,7 +116,7 @@ class Heartbeat(FeedPosition, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks of the history socket; `request` comes back in the reply, to tell late replies apart."""
+    """A client's request to the history socket; `request` is returned in the reply, to recognise late replies."""
 
     op: Literal["since", "info", "schema"]
     sequence: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
@@ -125,7 +128,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Reply(Heartbeat, frozen=True, kw_only=True):
     """The first frame of an answer.
 
-    `count` messages of three frames each follow it (`since`), or one frame (`schema`). Where `error` is there, nothing
+    `count` messages of three frames each follow it (`since`), or one frame (`schema`). If `error` is set, nothing
     follows: it says why the request could not be answered.
     """
 
@@ -166,7 +169,7 @@ def unpack_all(frames: Sequence[bytes]) -> list[WireMessage]:
 
 @dataclass(frozen=True, slots=True)
 class FeedCapabilities:
-    """What the installed ZeroMQ can do.
+    """The abilities of the installed ZeroMQ.
 
     Attributes:
         zeromq: version of libzmq.

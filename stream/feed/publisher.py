@@ -1,4 +1,4 @@
-"""The publishing side of the event feed. Journal first, then subscribers; the history, one port up, fills gaps."""
+"""The publishing side of the event feed: journal first, then subscribers; the history, one port up, fills gaps."""
 
 import queue
 import selectors
@@ -17,28 +17,28 @@ from stream.feed.protocol import check_topic
 from stream.feed.publisher_loop import OnMessage, PublisherLoop
 from stream.feed.sequencer import OutgoingMessage
 
-_MAX_QUEUED = 100_000  # messages; far beyond any storm: only a disk that hangs for minutes gets there
-_END_SECONDS = 120.0  # to write what is queued when the publisher ends
+_MAX_QUEUED = 100_000  # messages; far beyond any storm: reached only if the disk hangs for minutes
+_END_SECONDS = 120.0  # limit for writing the queued messages when the publisher ends
 _BATCH = 200  # messages per commit
 
 
 class Publisher:
-    """Publish messages, each numbered and on disk before anyone sees it.
+    """Publish messages; each is numbered and on disk before any subscriber sees it.
 
         with Publisher(options, schema, on_message=print_line) as feed:
             feed.publish(topic="ev.flash.roof", type="lightning.flash.v1", subject="roof", dataschema=URN, data=flash)
 
-    One thread owns the journal; a process of its own (`stream.feed.gateway`) serves whoever connects. Leaving the block
-    publishes what is queued and ends both. What the thread raises is raised from `publish` and from leaving the block.
+    One thread owns the journal; a separate process (`stream.feed.gateway`) serves the clients. Leaving the block
+    publishes the queued messages and ends both. An error in the thread is raised by `publish` and on leaving the block.
 
     Args:
         options: how to publish.
         schema: JSON Schema of the messages, for clients that ask.
         data_schemas: JSON Schema of the `data` of each type of message, for clients that ask.
-        on_message: called in the publisher's thread with each message after it was published.
+        on_message: called in the publisher's thread with each message after its publication.
 
     Attributes:
-        counters: what was done so far.
+        counters: counts of what was done so far.
         feed: the journal's id, once entered.
         upstreams: how far each other feed was relayed into this journal before the start.
 
@@ -80,7 +80,7 @@ class Publisher:
         self._enqueue(OutgoingMessage(check_topic(topic), type, subject, dataschema, data))
 
     def relay(self, topic: str, message: Message[Any], upstream: RelayPosition) -> None:
-        """Queue a message of another feed: it keeps its id, source, time and origin, and gets a number here.
+        """Queue a message of another feed: it keeps its id, source, time and origin, and gets a new number here.
 
         A message whose id is in the journal already is left out.
 
@@ -100,12 +100,12 @@ class Publisher:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the publisher's thread early; None while it runs."""
+        """The error that ended the publisher's thread early; None while it runs."""
         return self._failure
 
     @property
     def backlog(self) -> int:
-        """How many messages are queued and not in the journal yet."""
+        """Number of messages that are queued and not in the journal yet."""
         return self._outgoing.qsize()
 
     @property
@@ -116,7 +116,7 @@ class Publisher:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._started.wait()  # the thread sets it when it runs and when it fails
+        self._started.wait()  # set by the thread when it runs or has failed
         if self._failure is not None:
             self._thread.join()
             self._close_wake()
@@ -161,7 +161,7 @@ class Publisher:
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):  # the buffer is full: it wakes anyway
+        with suppress(BlockingIOError):  # the buffer is full: the thread wakes anyway
             self._wake_in.send(b"x")
 
     def _close_wake(self) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stream.feed.gateway.process import Gateway
 
 _LOG = logging.getLogger("stream.feed")
-_REQUESTS_PER_STEP = 5  # then events come first again
+_REQUESTS_PER_STEP = 5  # before events are published again
 _MAINTENANCE_SECONDS = 5.0
 _MORE_TO_PRUNE_SECONDS = 0.05
 _DRAIN_HEARTBEATS = 5
@@ -29,13 +29,13 @@ OnMessage = Callable[[WireMessage], None]
 
 
 class PublisherLoop:
-    """Own the journal and the gateway of a publisher; made, used and closed in its thread.
+    """The owner of a publisher's journal and gateway; created, used and closed in the publisher's thread.
 
     Args:
         options: how to publish.
         schema: JSON Schema of the messages, for clients that ask.
         on_message: called with each message after it was published.
-        counters: what is counted here.
+        counters: updated here.
         data_schemas: JSON Schema of the `data` of each type of message, for clients that ask.
 
     Attributes:
@@ -100,7 +100,7 @@ class PublisherLoop:
         self.selector.close()
 
     def wait(self, limit_seconds: float = 60.0) -> None:
-        """Sleep until there is something to do, at most `limit_seconds`."""
+        """Wait until there is something to do, at most `limit_seconds`."""
         now = time.monotonic()
         due = min(now + limit_seconds, self._next_maintenance)
         if self._gateway is not None:
@@ -108,7 +108,7 @@ class PublisherLoop:
         self.selector.select(max(0.0, due - now))
 
     def step(self, messages: list[OutgoingMessage]) -> None:
-        """Publish `messages`, answer some requests, and do what is due: heartbeat, journal maintenance."""
+        """Publish `messages`, answer some requests, send a heartbeat if it is due, and maintain the journal."""
         if messages:
             for wire in self._sequencer.add(messages):
                 if self._gateway is not None:
@@ -166,5 +166,5 @@ def _endpoint(options: FeedOptions) -> Endpoint | None:
 
 
 def _gateway_module() -> Any:
-    """Return what serves whoever connects: loaded only where somebody may, since ZeroMQ takes time to load."""
+    """Return the gateway's module; it is loaded only if a port is opened, since ZeroMQ takes time to load."""
     return import_module("stream.feed.gateway.process")

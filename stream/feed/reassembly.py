@@ -1,4 +1,4 @@
-"""Put what one endpoint sends into order, each message once and none missing. No sockets, no clock."""
+"""Put the messages of one endpoint in order, each once and none missing. No sockets, no clock."""
 
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -19,7 +19,7 @@ from stream.feed.protocol import (
     unpack_all,
 )
 
-_MAX_AHEAD = 1000  # messages kept that came before the missing ones in front of them
+_MAX_AHEAD = 1000  # messages kept while earlier ones are still missing
 
 NoticeKind = Literal[
     "connected",
@@ -42,8 +42,8 @@ class SubscriberNotice(NamedTuple):
 
     Attributes:
         endpoint: the endpoint, or "" for the cursor file.
-        kind: what changed.
-        text: the same for a person.
+        kind: the change.
+        text: the change in words for a person.
     """
 
     endpoint: str
@@ -52,7 +52,7 @@ class SubscriberNotice(NamedTuple):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """How far one feed was received: the last number, and the publisher's run that gave it (None: unknown)."""
+    """How far a subscriber has come in one feed: the last number, and the run that gave it (None: unknown)."""
 
     run: str | None
     sequence: int
@@ -65,7 +65,7 @@ class Received(NamedTuple):
         endpoint: where it came from.
         wire: the message as it was published.
         from_history: whether it was fetched from the history.
-        cursor: the place after it.
+        cursor: the place after this message.
     """
 
     endpoint: str
@@ -75,12 +75,12 @@ class Received(NamedTuple):
 
     @property
     def topic(self) -> str:
-        """Its topic."""
+        """The topic."""
         return self.wire.topic
 
     @property
     def sequence(self) -> int:
-        """Its number in its feed."""
+        """The number in its feed."""
         return self.wire.sequence
 
     @property
@@ -98,7 +98,7 @@ class StartPosition(NamedTuple):
     """Where to begin.
 
     Attributes:
-        since: behind this number; None: with what comes.
+        since: begin after this number; None: with the next message.
         feed: the feed last received from this endpoint, if any.
         waited: returns for how many seconds this subscriber has been waiting.
     """
@@ -111,21 +111,21 @@ class StartPosition(NamedTuple):
 class Reassembler:
     """Turn the frames of one endpoint into messages in order, each once.
 
-    A feed never met before starts behind number `since`; if that is None, with what comes next, or with the first
-    message of a publisher that started while this side was waiting already. A feed that replaces another at the same
-    endpoint starts from its first message.
+    A new feed starts after number `since`; if that is None, with the next message, or with the first message of a
+    publisher that started while this side was waiting already. A feed that replaces another at the same endpoint starts
+    from its first message.
 
     Args:
         endpoint: the endpoint's address, for notices.
-        cursors: the place reached, by feed id; shared between the endpoints of a subscriber, so that two that carry the
-            same feed give each message once.
+        cursors: by feed id; shared between the endpoints of a subscriber, so that two endpoints with the same feed give
+            each message once.
         start: where to begin.
         notify: called with each notice.
         on_heartbeat: called with the endpoint and each heartbeat.
 
     Attributes:
         feed: id of the feed received now.
-        started: where this feed was taken up.
+        started: where receiving of this feed began.
         history_failed: whether the last answer said that the history cannot be read now.
         heartbeat_seconds: the publisher's interval, once known.
     """
@@ -156,7 +156,7 @@ class Reassembler:
         self.heartbeat_seconds: float | None = None
 
     def next_request(self) -> Request | None:
-        """Return what to ask of the history now, None if nothing is missing; answers to earlier requests are void."""
+        """Return the next request to the history, or None if nothing is missing; earlier requests become void."""
         cursor = self._cursors.get(self.feed) if self.feed else None
         if cursor is None:
             return self._ask(op="info") if self._unsure else None
@@ -167,7 +167,7 @@ class Reassembler:
         return self._ask(op="since", sequence=cursor.sequence, limit=max(1, min(PAGE_MESSAGES, missing)))
 
     def on_event(self, frames: Sequence[bytes]) -> list[Received]:
-        """Take frames from the PUB socket; return the messages that are in order now."""
+        """Take frames from the PUB socket, and return the messages that are in order now."""
         try:
             if frames[0] == HEARTBEAT_TOPIC:
                 heartbeat = decode_heartbeat(frames[2])
@@ -179,7 +179,7 @@ class Reassembler:
                     self._target = max(self._target, heartbeat.last)
                 return []
             if not frames[0].startswith(EVENT_TOPIC):
-                return []  # a kind of frame that a later version may add
+                return []  # a kind of frame from a later version
             wire = unpack(frames)
             message = wire.message
         except (ValueError, IndexError) as error:
@@ -188,7 +188,7 @@ class Reassembler:
         return self._live(wire, message)
 
     def on_reply(self, frames: Sequence[bytes]) -> list[Received]:
-        """Take an answer of the history; return the messages that are in order now."""
+        """Take an answer of the history, and return the messages that are in order now."""
         try:
             reply = decode_reply(frames[0])
             rows = unpack_all(frames[1:]) if reply.op == "since" else []
@@ -204,7 +204,7 @@ class Reassembler:
         before = self.feed, self._sequence
         self._learn(reply)
         if reply.error or reply.op != "since" or before != (self.feed, self._sequence):
-            return []  # no answer to what has to be asked now: the feed is another, or its numbers went back
+            return []  # not an answer to the next question: another feed, or its numbers went back
         given = self._give_page(reply, rows)
         return given + self._give_ahead()
 
@@ -230,7 +230,7 @@ class Reassembler:
         return []
 
     def _known(self, feed: str, run: str) -> bool:
-        """Return whether this is the present feed and run; if not, only an answer tells a new run from a late frame."""
+        """Return whether this is the current feed and run; if not, only an answer tells a new run from a late frame."""
         cursor = self._cursors.get(feed)
         if feed == self.feed and cursor is not None and cursor.run == run:
             return True
@@ -258,7 +258,7 @@ class Reassembler:
         self._target = max(self._target, position.last)
 
     def _switch(self, feed: str, run: str, now: int) -> None:
-        """Follow another feed; where to start in it depends on whether it, or another one here, was met before."""
+        """Switch to another feed; where it starts depends on whether it, or another one here, was received before."""
         if self.feed not in {None, feed}:
             self._tell("new_feed", f"a new feed ({feed} instead of {self.feed}); starting with its first message")
         if feed not in self._cursors:
@@ -299,6 +299,9 @@ class Reassembler:
     def _give(self, wire: WireMessage, *, from_history: bool) -> Received:
         """Move the cursor to this message.
 
+        Returns:
+            the message with the cursor after it.
+
         Raises:
             ValueError: its body is not a message; the cursor stays.
         """
@@ -309,7 +312,7 @@ class Reassembler:
         return Received(self._endpoint, wire, from_history, cursor)
 
     def _skip_to(self, sequence: int) -> None:
-        """Go on behind `sequence`: what the history no longer has is lost."""
+        """Continue after `sequence`: messages that the history no longer has are lost."""
         feed = self.feed or ""
         cursor = self._cursors[feed]
         if sequence > cursor.sequence:

@@ -1,4 +1,4 @@
-"""Which messages of a journal are old, and when they may be deleted: slowly, and not because a clock was set wrong."""
+"""Retention of a journal's messages: delete old ones slowly, and none because a clock was set wrong."""
 
 import logging
 import time
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from stream.feed.journal import Journal, Retention
 
 _LOG = logging.getLogger("stream.feed")
-_FIRST_SECONDS = 3600.0  # of a run, in which nothing is deleted for its age: time to see that the clock is wrong
-_AT_ONCE = 100  # messages for age in one step, 1.7 million a day in steps of 5 s
+_FIRST_SECONDS = 3600.0  # of a run, without deletion by age: time to notice a wrong clock
+_AT_ONCE = 100  # messages deleted by age in one step: 1.7 million a day in steps of 5 s
 _LOG_SECONDS = 600.0
 _DAY_SECONDS = 86400.0
 
@@ -16,14 +16,14 @@ _DAY_SECONDS = 86400.0
 class Pruner:
     """Delete what is past retention, step by step.
 
-    Age is counted from the newest message that was there at the start, plus the time that this run has lasted by a
-    clock that nobody sets. So a start with a clock two months ahead deletes no more than one with the right time, and
-    after a pause of two months messages are kept for two months longer, unless they fill the journal.
+    Age is counted from the newest message present at the start, plus the time that this run has lasted by a monotonic
+    clock. So a start with a clock two months ahead deletes no more than one with the right time, and after a pause of
+    two months messages are kept for two months longer, unless they fill the journal.
 
     Args:
-        journal: whose messages.
-        clock: seconds since 1970.
-        monotonic: seconds that only pass.
+        journal: the journal to prune.
+        clock: returns seconds since 1970.
+        monotonic: returns monotonic seconds.
 
     Attributes:
         pruned: messages deleted so far.
@@ -45,11 +45,14 @@ class Pruner:
 
     @property
     def run_seconds(self) -> float:
-        """How long this run has lasted."""
+        """Seconds that this run has lasted."""
         return self._monotonic() - self._began
 
     def step(self, retention: Retention) -> bool:
-        """Delete some messages; return whether more are there that make the journal too large.
+        """Delete some messages.
+
+        Returns:
+            whether the journal is still too large.
 
         Raises:
             JournalError: the journal cannot be written.
@@ -65,7 +68,7 @@ class Pruner:
         now = self._clock()
         if self._newest is not None:
             now = min(now, self._newest + self.run_seconds)
-        # What this run published is no older than the run, though the clock may have been set since (1970 at boot).
+        # Messages of this run are no older than the run, even if the clock was set since (1970 at boot).
         young = self._run_first if self.run_seconds < days * _DAY_SECONDS else None
         removed = self._journal.prune_age(now - days * _DAY_SECONDS, young=young, most=_AT_ONCE)
         self.pruned += removed
@@ -82,7 +85,7 @@ class Pruner:
             self._unlogged = 0
 
     def _compare_clock(self) -> None:
-        """Log once if the clock and the newest message do not fit."""
+        """Log once if the clock and the newest message disagree."""
         if self._compared or self._newest is None:
             return
         self._compared = True

@@ -17,7 +17,7 @@ from stream.feed.retention import Pruner
 
 _LOG = logging.getLogger("stream.feed")
 _RETRY_SECONDS = 1.0
-_MAX_HELD = 20_000  # messages in memory while the journal cannot be written; then the oldest are dropped
+_MAX_HELD = 20_000  # messages in memory while the journal cannot be written; beyond it the oldest are dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class OutgoingMessage:
     Attributes:
         topic: where to publish it.
         type: CloudEvents type.
-        subject: the camera or site that it is about.
+        subject: the camera or site that the message is about.
         dataschema: URN of the schema of `data`.
         data: what msgspec can encode as JSON.
-        original: of a relayed message, its envelope in the feed that it came from.
-        upstream: of a relayed message, its place in that feed.
+        original: for a relayed message, its envelope in the feed that it came from.
+        upstream: for a relayed message, its place in that feed.
     """
 
     topic: str
@@ -85,12 +85,12 @@ class Sequencer:
 
     @property
     def pruned(self) -> int:
-        """How many messages were deleted because they were past retention."""
+        """Number of messages deleted because they were past retention."""
         return self._pruner.pruned
 
     @property
     def position(self) -> FeedPosition:
-        """The feed's id, run and numbers now."""
+        """The feed's current id, run and numbers."""
         first = self._journal.first
         if first > self._journal.last and self._held:
             first = self._held[0].sequence
@@ -104,9 +104,12 @@ class Sequencer:
         )
 
     def add(self, messages: Sequence[OutgoingMessage]) -> Sequence[WireMessage]:
-        """Number and store `messages`; return those to publish.
+        """Number and store `messages`.
 
         A relayed message whose id is in the journal already is left out.
+
+        Returns:
+            the messages to publish.
         """
         self.recover()
         messages = self._without_known(messages)
@@ -163,7 +166,7 @@ class Sequencer:
         self._failing = False
 
     def maintain(self, retention: Retention) -> bool:
-        """Restore a deleted journal file and prune one step; return whether the next step is due at once."""
+        """Restore a deleted journal file, prune one step, and return whether the next step is due at once."""
         self.recover()
         if self._failing:
             return False
@@ -179,7 +182,7 @@ class Sequencer:
             return False
 
     def close(self) -> None:
-        """Try once more to write what is held, log what is lost, and close the journal."""
+        """Try once more to write the held messages, log lost ones, and close the journal."""
         self.recover(now=True)
         if self._held:
             _LOG.error(
@@ -204,7 +207,7 @@ class Sequencer:
         try:
             return self._journal.knows(message_id)
         except JournalError:
-            return False  # unreadable now: publishing a message twice is better than losing it
+            return False  # unreadable now: better to publish a message twice than to lose it
 
     def _stored(self, sequence: int, limit: int) -> Iterator[JournalRecord]:
         yield from self._journal.since(sequence, limit)

@@ -1,4 +1,4 @@
-"""What a program says of itself in the heartbeats of its feed."""
+"""The status of a program in the heartbeats of its feed."""
 
 import logging
 import time
@@ -11,15 +11,15 @@ from msgspec import UNSET, UnsetType
 _log = logging.getLogger("stream.feed")
 
 STATUS_SECONDS = 2.0
-"""Between two heartbeats that carry a status: each goes to every subscriber, however many cameras it lists."""
-_SLACK_SECONDS = 0.05  # a heartbeat that comes a little early still counts
+"""Time between two heartbeats with a status; each goes to every subscriber, however many cameras it lists."""
+_SLACK_SECONDS = 0.05  # a heartbeat that comes this early still counts
 
 
 class StatusSource:
-    """Ask `ask` for the status to publish, every STATUS_SECONDS at most; use it in the publisher's thread.
+    """A source of the status, asked every STATUS_SECONDS at most; used in the publisher's thread.
 
-    `ask` must neither block nor wait: no event is published meanwhile. What it raises, or returns that is no JSON, is
-    logged once and costs the status, never the heartbeat.
+    `ask` must not block: no event is published meanwhile. If it raises, or returns what is not JSON, the error is
+    logged once, and the heartbeat has no status.
     """
 
     def __init__(self, ask: Callable[[], dict[str, Any] | None] | None) -> None:
@@ -28,7 +28,7 @@ class StatusSource:
         self._failed = False
 
     def due(self) -> dict[str, Any] | UnsetType:
-        """Return the status now, or UNSET where it is not due or there is none."""
+        """Return the status, or UNSET if it is not due or there is none."""
         now = time.monotonic()
         if self._ask is None or now - self._asked < STATUS_SECONDS - _SLACK_SECONDS:
             return UNSET

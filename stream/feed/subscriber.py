@@ -23,7 +23,7 @@ from stream.feed.reassembly import Cursor, Reassembler, Received, StartPosition,
 _LOG = logging.getLogger("stream.subscriber")
 _POLL_SECONDS = 0.2  # between checks of stop, silence and late answers
 _GOOD_NEWS = {"connected", "back", "disk_well", "place_well"}
-_MAX_PENDING = 2000  # messages received and not yet taken; beyond it they stay with the publisher
+_MAX_PENDING = 2000  # messages received and not yet taken; further ones stay with the publisher
 
 
 def log_notice(notice: SubscriberNotice) -> None:
@@ -33,12 +33,12 @@ def log_notice(notice: SubscriberNotice) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriberOptions:
-    """What to receive, and from where on.
+    """Options of a subscriber: what to receive, and where to start.
 
     Attributes:
-        since: on first contact with a feed start behind this number (0: everything); None starts with what comes.
-        cursor: a file that keeps the place between runs; None keeps it in memory. It wins over `since`.
-        cursors: places to start from, by feed id, e.g. kept by the caller together with what it did.
+        since: on first contact with a feed, start after this number (0: everything); None starts with the next message.
+        cursor: a file that keeps the cursor between runs; None keeps it in memory. It takes precedence over `since`.
+        cursors: cursors to start from, by feed id, e.g. stored by the caller together with its results.
         cameras: only messages about these cameras; empty: all.
         states: only messages whose data.state is one of these; empty: all.
         keys: client key files (`make_client_keys`): one for all endpoints, or one for each.
@@ -65,7 +65,7 @@ class SubscriberOptions:
 
 
 class _Receiver:
-    """What both subscribers share: endpoint clients, pending messages, and the place reached. Never blocks."""
+    """The shared part of both subscribers: endpoint clients, pending messages and cursors. It never blocks."""
 
     def __init__(self, endpoints: Sequence[str], options: SubscriberOptions) -> None:
         if not endpoints:
@@ -78,7 +78,7 @@ class _Receiver:
         self._cursors = {**options.cursors, **self._state.feeds}
         self._pending: deque[Received] = deque()
         self._unkept = False
-        self._trouble = False  # with the cursor file
+        self._trouble = False  # whether the cursor file failed
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.clients: list[EndpointClient] = []
         try:
@@ -91,25 +91,25 @@ class _Receiver:
             raise
 
     def pump(self) -> None:
-        """Receive what has come; while many messages are pending the rest stays with the publisher."""
+        """Receive messages; while many are pending the rest stays with the publisher."""
         for client in self.clients:
             if len(self._pending) < _MAX_PENDING:
                 self._pending += client.pump()
                 self._keep_start(client)
 
     def take(self) -> Received | None:
-        """Return the next pending message that the caller wants, if any; the one before counts as dealt with."""
+        """Return the next pending message that the caller wants, if any; the previous one counts as processed."""
         self.settle()
         while self._pending:
             received = self._pending.popleft()
             self._reach(received)
             if self._options.wants(received):
                 return received
-        self.settle()  # nothing that came since was wanted
+        self.settle()  # none of the messages since was wanted
         return None
 
     def settle(self) -> None:
-        """Keep the place behind the message taken last, and behind what was not wanted."""
+        """Keep the cursor after the message taken last and the unwanted ones that follow it."""
         if self._unkept:
             self._keep()
 
@@ -118,7 +118,7 @@ class _Receiver:
         return [socket for client in self.clients for socket in client.sockets()]
 
     def poller(self) -> zmq.Poller:
-        """Return a poller of `sockets`; they change when a history request had no answer."""
+        """Return a poller of `sockets`; these change after a history request without an answer."""
         poller = zmq.Poller()
         for socket in self.sockets():
             poller.register(socket, zmq.POLLIN)
@@ -134,7 +134,7 @@ class _Receiver:
         return time.monotonic() - self._began
 
     def _keep_start(self, client: EndpointClient) -> None:
-        """Keep where a feed was taken up, so that a restart before its first message misses nothing."""
+        """Keep where receiving of a feed began, so that a restart before its first message misses nothing."""
         reassembler = client.reassembler
         if reassembler.feed and reassembler.started and self._state.endpoints.get(client.endpoint) != reassembler.feed:
             self._state.reach(
@@ -143,7 +143,7 @@ class _Receiver:
             self._keep()
 
     def _keep(self) -> None:
-        """Write the place to the cursor file; where that fails, messages go on and it is tried with each of them."""
+        """Write the cursor file; if that fails, messages continue and each tries again."""
         self._unkept = False
         if self._file is None:
             return
@@ -168,14 +168,14 @@ class _Receiver:
 
 
 class Subscriber:
-    """Messages of one or more feeds, in order, each once, through restarts of either side.
+    """A subscriber to one or more feeds: messages in order, each once, through restarts of either side.
 
         with Subscriber("tcp://127.0.0.1:5556", since=0) as events:
             for event in events:
                 print(event.message.subject, event.message.data["state"])
 
-    Asking for the next message says that the one before was dealt with: only then its place is kept, so a program that
-    dies in between gets that one again. Use it from one thread; any thread may call `stop`.
+    A request for the next message confirms the previous one: only then its cursor is kept, so a program that dies in
+    between receives that message again. Use a subscriber from one thread; any thread may call `stop`.
 
     Raises:
         FeedError: an endpoint, key or cursor file is wrong, or a publisher refused this client at first contact.
@@ -189,7 +189,7 @@ class Subscriber:
 
     @property
     def away(self) -> list[str]:
-        """The endpoints from which nothing is heard now."""
+        """The endpoints that are silent now."""
         return (
             [client.endpoint for client in self._receiver.clients if client.away]
             if self._receiver
@@ -197,7 +197,7 @@ class Subscriber:
         )
 
     def receive(self, timeout_seconds: float | None = None) -> Received | None:
-        """Return the next message, or None if none came in time or `stop` was called."""
+        """Return the next message, or None if none came within `timeout_seconds` or `stop` was called."""
         receiver = self._opened()
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while not self._stopped.is_set():
@@ -219,7 +219,7 @@ class Subscriber:
         self._stopped.set()
 
     def close(self) -> None:
-        """Keep the place behind the message received last and close the sockets; a second call does nothing."""
+        """Keep the cursor after the message received last, and close the sockets; a second call does nothing."""
         if self._receiver is not None:
             self._receiver.settle()
             self._receiver.close()
@@ -242,7 +242,7 @@ class Subscriber:
         self.close()
 
     def _abandon(self) -> None:
-        """Close, and leave the message received last as not dealt with."""
+        """Close, and leave the message received last as not processed."""
         if self._receiver is not None:
             self._receiver.close()
             self._receiver = None

@@ -1,1 +1,1 @@
-"""What bench_accuracy.py runs: the grid of made scenes, one trial of each, and what is printed and drawn of them."""
+"""Parts of bench_accuracy.py: the grid of made scenes, the trial of each, and tables and plots of the results."""

@@ -1,4 +1,4 @@
-"""What a codec left of each flash: the file against the same scene coded without any flash."""
+"""Measure what a codec leaves of each flash: compare the file with the same scene coded without flashes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +15,16 @@ from stream import open_video
 
 
 def levels_left(scene: Scene, coded: Path, form: ClipFormat, flashes: Sequence[FlashTruth]) -> list[float]:
-    """The levels by which 1 % of the blocks rise in the file, each flash in its best frame.
+    """Measure the levels by which 1 % of the blocks rise in the file, each flash in its best frame.
 
-    coded: the file of `scene` in this `form`. Beside it the same scene without flashes is written.
+    Args:
+        scene: the scene.
+        coded: its file. The same scene without flashes is written beside it.
+        form: how both are coded.
+        flashes: the flashes to measure.
+
+    Returns:
+        levels, one for each flash.
     """
     if not flashes:
         return []
@@ -35,7 +42,7 @@ def levels_left(scene: Scene, coded: Path, form: ClipFormat, flashes: Sequence[F
 
 
 def _block_luma(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """(frames,) seconds and (frames, rows, columns) levels."""
+    """Return (frames,) seconds and (frames, rows, columns) levels."""
     with open_video(path, options=load_settings().capture) as video:
         frames = [(frame.seconds, block_luma(frame)) for frame in video]
     return np.array([seconds for seconds, _ in frames]), np.stack([grid for _, grid in frames])

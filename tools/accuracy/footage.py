@@ -1,4 +1,4 @@
-"""Real clips, where they are at hand: candidates and confirmed flashes against labels, and results kept beside them."""
+"""Real clips, if available: candidates and confirmed flashes against labels, and results kept beside the clips."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -19,18 +19,18 @@ from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import open_video
 
 GOLDEN = "golden.json"
-"""Beside labels.json: what was found in each clip, to be found again after a change that shall decide nothing else."""
+"""File beside labels.json with the flashes found in each clip, for changes that must not change decisions."""
 
 
 class GoldenFlash(msgspec.Struct, frozen=True):
-    """One flash of a clip as it was found.
+    """One found flash of a clip.
 
     Attributes:
-        state: what the photometric verifier said.
+        state: state by the photometric verifier.
         start: seconds of presentation time.
         end: seconds of presentation time.
-        pulses: (offset, duration, rise in levels) of each.
-        probability: of lightning, to 1e-4.
+        pulses: (offset, duration, rise in levels) of each pulse.
+        probability: probability of lightning, to 1e-4.
     """
 
     state: State
@@ -42,14 +42,14 @@ class GoldenFlash(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class WatchedClip:
-    """One real clip: all its candidates, and those confirmed, against its labels.
+    """One real clip: all its candidates, and the confirmed ones, against its labels.
 
     Attributes:
         name: the file's name.
-        labels: what it shows.
+        labels: its labels.
         candidates: score of every candidate.
         confirmed: score of the confirmed ones.
-        flashes: what was found, for comparison with earlier results.
+        flashes: the flashes found, for comparison with earlier results.
     """
 
     name: str
@@ -71,7 +71,7 @@ def labelled_clips(folder: Path) -> list[Path]:
 
 
 def watch_clip(path: Path) -> WatchedClip:
-    """Return what is found in a clip, compared with the labels.json beside it."""
+    """Return the flashes found in a clip, compared with the labels.json beside it."""
     labels = read_labels(path.parent / "labels.json")[path.name]
     settings = load_settings()
     prefilter = Prefilter(path.name, settings.prefilter)
@@ -95,7 +95,7 @@ def watch_clip(path: Path) -> WatchedClip:
 
 
 def read_golden(folder: Path) -> dict[str, tuple[GoldenFlash, ...]] | None:
-    """Return the results kept beside the clips; None where there are none."""
+    """Return the results kept beside the clips; None if there are none."""
     path = folder / GOLDEN
     if not path.is_file():
         return None
@@ -103,19 +103,19 @@ def read_golden(folder: Path) -> dict[str, tuple[GoldenFlash, ...]] | None:
 
 
 def write_golden(folder: Path, clips: Iterable[WatchedClip]) -> Path:
-    """Keep the results of `clips` beside them; return the file."""
+    """Write the results of `clips` beside them, and return the file."""
     path = folder / GOLDEN
     path.write_bytes(msgspec.json.format(msgspec.json.encode({clip.name: clip.flashes for clip in clips}), indent=1))
     return path
 
 
 def real_time(clips: Iterable[WatchedClip]) -> list[WatchedClip]:
-    """Return the clips that flashes can be counted in: real time, and not begun inside a flash."""
+    """Return the clips in which flashes can be counted: in real time, and not beginning inside a flash."""
     return [clip for clip in clips if clip.labels.category != "time-lapse" and not clip.labels.begins_inside]
 
 
 def footage_table(clips: Sequence[WatchedClip]) -> Table:
-    """Return a table clip by clip, and the total of those in real time that do not begin inside a flash."""
+    """Return a table of the clips, with the total of those in real time that do not begin inside a flash."""
     table = Table(title="Real clips (flashes found / labelled; false alarms)")
     columns = (
         "labelled",

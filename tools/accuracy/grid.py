@@ -19,15 +19,15 @@ EXPOSURES = {"night": (1.0,), "dusk": (0.8, 0.4), "day": (0.25, 0.08)}
 READOUTS = (0.0, 0.3, 0.85)
 RATES = (5, 10, 15, 25, 29.97, 50, 60)
 WEATHER = ("quiet", "rain", "clouds")
-"""Scenes in which nothing happens but the weather, beside the look-alikes."""
+"""Scenes with only the weather, beside the look-alikes."""
 NATURAL = ("headlights", "exposure_step", "ir_cut", "aircraft", "insects", "shake", "cut", "sun", *WEATHER)
-"""What every camera meets; the rest (fireworks, blinking lamps, flicker, an editor's fades) is rarer and harder."""
+"""Look-alikes that every camera sees; the rest (fireworks, blinking lamps, flicker, fades) is rarer and harder."""
 PER_MINUTE = {"aircraft": 5, "fireworks": 7, "lamp": 5, "flicker": 4, "headlights": 10, "ir_cut": 4, "sun": 4}
 PER_MINUTE |= {"exposure_step": 5, "cut": 8, "dip_to_white": 8}
-"""How often they come, 12 where nothing is said. What the camera does itself never overlaps, nor do two suns, and a
-place between two cuts is shown for more than a second: a single frame of it would be a flash for any person too."""
+"""Occurrences per minute, 12 by default. Actions of the camera itself never overlap, nor do two suns, and a place
+between two cuts is shown for more than a second, since a single frame of it would be a flash for a person, too."""
 LAMPLIT = ("headlights", "aircraft", "insects", "fireworks", "lamp")
-"""Look-alikes that mean little by day."""
+"""Look-alikes that are faint by day."""
 SCENE_SECONDS = 60.0
 CODED_SECONDS = 20.0
 CODED_RATES = (15, 25, 30)
@@ -49,8 +49,11 @@ SUFFIX = {"libvpx": ".webm", "mjpeg": ".avi"}
 class Case:
     """One scene to try.
 
-    about: strength, lookalike or codec. label: which look-alike or coding.
-    form: None = pictures straight from the scene; else coded, and read as a file.
+    Attributes:
+        plan: the scene.
+        about: strength, lookalike or codec.
+        label: which look-alike or coding.
+        form: None = frames directly from the scene; otherwise coded, and read as a file.
     """
 
     about: str
@@ -60,20 +63,20 @@ class Case:
 
     @property
     def command(self) -> str:
-        """What makes the same clip again."""
+        """The command that makes the same clip again."""
         form = self.form or ClipFormat(codec="ffv1")
         return make_command(self.plan, form, Path("again" + (SUFFIX.get(form.codec, ".mkv"))))
 
 
 def strength_cases(count: int, seed: int) -> Iterator[Case]:
-    """Scenes of six flashes each, of every kind, from below the noise to far above it."""
+    """Yield scenes of six flashes each, of every kind, from below the noise to far above it."""
     for number in range(count):
         rng = dice(seed, "strength", number)
         yield Case("strength", "direct", _stormy(rng, _seed(seed, 1, number), float(rng.choice(RATES)), SIZE))
 
 
 def lookalike_cases(hours: float, seed: int) -> Iterator[Case]:
-    """Quiet scenes of a minute, the hours shared evenly by all look-alikes and kinds of weather."""
+    """Yield quiet scenes of a minute, the hours divided evenly among all look-alikes and kinds of weather."""
     labels = [*LOOKALIKE_KINDS, *WEATHER]
     for number in range(max(len(labels), math.ceil(hours * 3600 / SCENE_SECONDS))):
         label = labels[number % len(labels)]
@@ -82,7 +85,7 @@ def lookalike_cases(hours: float, seed: int) -> Iterator[Case]:
 
 
 def codec_cases(each: int, seed: int) -> Iterator[Case]:
-    """Storms and quiet scenes through every codec and bit rate."""
+    """Yield storms and quiet scenes in every codec and bit rate."""
     for place, (label, form) in enumerate(FORMS.items()):
         for number in range(each):
             rng = dice(seed, "codec", 1000 * place + number)
@@ -136,7 +139,7 @@ def _quiet(rng: np.random.Generator, seed: int, label: str, *, coded: bool = Fal
 
 
 def make_command(plan: Plan, form: ClipFormat, path: Path) -> str:
-    """The make_storm.py command line that gives this plan in this form."""
+    """Return the make_storm.py command line that gives this plan in this form."""
     words = [f"tools/make_storm.py {path} --seconds {plan.seconds:g} --size {plan.size[0]}x{plan.size[1]}"]
     words.append(f"--rate {float(plan.rate):g} --sky {plan.sky} --land {plan.land} --seed {plan.seed}")
     words.append(f"--rain {plan.rain:g} --wind {plan.wind:g}")

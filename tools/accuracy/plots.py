@@ -1,4 +1,4 @@
-"""The two curves as pictures: recall against strength, false alarms per hour by look-alike."""
+"""Two plots: recall against strength, false alarms per hour by look-alike."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,12 +9,12 @@ import numpy as np
 
 from accuracy.trial import FlashResult, Trial
 
-mpl.use("Agg")  # no screen is needed
+mpl.use("Agg")  # without a screen
 import matplotlib.pyplot as plt
 
 
 def draw_recall(flashes: Sequence[FlashResult], path: Path) -> None:
-    """Recall of candidates and of confirmed flashes against strength, with 95 % (Wilson) bounds."""
+    """Plot recall of candidates and of confirmed flashes against strength, with 95 % (Wilson) bounds."""
     edges = np.geomspace(0.5, 100, 16)
     figure, axes = plt.subplots(figsize=(8, 5))
     for name, chosen in (("found", "found"), ("confirmed", "confirmed")):
@@ -40,7 +40,7 @@ def draw_recall(flashes: Sequence[FlashResult], path: Path) -> None:
 
 
 def draw_alarms(trials: Sequence[Trial], path: Path) -> None:
-    """False alarms per camera-hour, candidates and confirmed, by look-alike."""
+    """Plot false alarms per camera-hour, candidates and confirmed, by look-alike."""
     labels = sorted({trial.case.label for trial in trials})
     figure, axes = plt.subplots(figsize=(8, 5))
     place = np.arange(len(labels))

@@ -1,4 +1,4 @@
-"""What is printed of many trials: recall against strength, false alarms per hour, and who was confirmed."""
+"""Tables of many trials: recall against strength, false alarms per hour, and verdicts."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, float("inf"))
 
 
 def recall_table(flashes: Sequence[FlashResult]) -> Table:
-    """Flashes found and confirmed, by strength."""
+    """Return flashes found and confirmed, by strength."""
     table = Table(title="Recall against strength (rise over block noise reached by 1 % of the frame)")
     for column in ("strength", "flashes", "found", "confirmed", "onset within a frame"):
         table.add_column(column, justify="right")
@@ -27,7 +27,7 @@ def recall_table(flashes: Sequence[FlashResult]) -> Table:
 
 
 def kind_table(flashes: Sequence[FlashResult]) -> Table:
-    """The same by kind, for strengths of 5 and more."""
+    """Return the same by kind, for strengths of 5 and more."""
     table = Table(title="Recall by kind (strength 5 and more)")
     for column in ("kind", "flashes", "found", "confirmed", "onset within a frame"):
         table.add_column(column, justify="right")
@@ -38,7 +38,7 @@ def kind_table(flashes: Sequence[FlashResult]) -> Table:
 
 
 def alarm_table(trials: Iterable[Trial]) -> Table:
-    """False alarms per camera-hour by look-alike."""
+    """Return false alarms per camera-hour by look-alike."""
     table = Table(title="False alarms in scenes without lightning")
     for column in ("look-alike", "camera-hours", "candidates", "candidates/hour", "confirmed", "confirmed/hour"):
         table.add_column(column, justify="right")
@@ -53,7 +53,7 @@ def alarm_table(trials: Iterable[Trial]) -> Table:
 
 
 def codec_table(trials: Iterable[Trial]) -> Table:
-    """Recall by codec and bit rate, also of those flashes alone that the file still shows, and false alarms."""
+    """Return recall by codec and bit rate, also of only the flashes that the file still shows, and false alarms."""
     table = Table(title=f"Coded clips (shown: 1 % of the picture still rises by {FLOOR_LEVELS:g} levels in the file)")
     for column in ("coding", "flashes", "found", "confirmed", "onset within a frame"):
         table.add_column(column, justify="right")
@@ -69,7 +69,7 @@ def codec_table(trials: Iterable[Trial]) -> Table:
 
 
 def confusion_table(trials: Iterable[Trial]) -> Table:
-    """What the photometric verifier said of the candidates it was shown."""
+    """Return the verdicts of the photometric verifier about its candidates."""
     table = Table(title="Photometric verifier: what it said of each candidate")
     for column in ("candidate is", "confirmed", "rejected"):
         table.add_column(column, justify="right")

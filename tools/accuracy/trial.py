@@ -1,4 +1,4 @@
-"""One trial: a scene through prefilter and photometric verifier, and what came of each flash and each alarm."""
+"""One trial: a scene through prefilter and photometric verifier, and the result for each flash and each alarm."""
 
 import tempfile
 import time
@@ -22,9 +22,10 @@ from stream import Frame, open_video
 
 @dataclass(frozen=True, slots=True)
 class FlashResult:
-    """What came of one flash that was made; see storm.truth.FlashTruth for its strength.
+    """The result for one made flash; see storm.truth.FlashTruth for its strength.
 
-    levels_left: by which 1 % of the blocks still rise in the coded file; None where nothing was coded.
+    Attributes:
+        levels_left: levels by which 1 % of the blocks still rise in the coded file; None without coding.
     """
 
     start: float
@@ -43,7 +44,7 @@ class FlashResult:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """A candidate where there was no flash."""
+    """A candidate without a flash."""
 
     start: float
     end: float
@@ -54,7 +55,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One scene tried. seconds: its length; prefilter_us: the prefilter's time per frame."""
+    """One tried scene. seconds: its length; prefilter_us: the prefilter's time per frame in microseconds."""
 
     case: Case
     seconds: float
@@ -80,7 +81,7 @@ def run(case: Case) -> Trial:
 
 
 def watch(frames: Iterable[Frame]) -> tuple[list[Candidate], float]:
-    """The closed candidates and the prefilter's microseconds per frame."""
+    """Return the closed candidates and the prefilter's microseconds per frame."""
     prefilter = Prefilter("bench", load_settings().prefilter)
     candidates: list[Candidate] = []
     spent, count = 0.0, 0
@@ -129,7 +130,7 @@ def _compare(case: Case, labels: Labels, left: Sequence[float | None], found: li
 
 
 def _matched(details: list[FlashTruth], found: list[Candidate]) -> dict[int, int]:
-    """Which candidate reports which flash; one that is too faint to be asked for takes no report from one that is."""
+    """Return the candidate that reports each flash; a flash that is too faint to count takes no report from another."""
     pairs: dict[int, int] = {}
     for visible in (True, False):
         flashes = [place for place, detail in enumerate(details) if detail.visible == visible]

@@ -1,6 +1,6 @@
-"""A verifier of your own, for `--verifier wide-glow`: light over much of the sky is lightning.
+"""An example of your own verifier, for `--verifier wide-glow`: light over much of the sky is lightning.
 
-Installed with a package whose pyproject.toml offers it:
+It is installed with a package whose pyproject.toml declares it:
 
     [project.entry-points."lightning_detector.verifiers"]
     wide-glow = "own_verifier:WideGlow"
@@ -17,7 +17,7 @@ class WideGlow:
     """Judges by the share of the frame that lit up."""
 
     name = "wide-glow"
-    inline = True  # answers within a millisecond; leave it out for a slow one, which is then asked in batches
+    inline = True  # answers within a millisecond; leave it out for a slow verifier, which is then asked in batches
 
     def __init__(self, settings: Settings) -> None:
         self._threshold = settings.photometric.threshold
@@ -27,7 +27,7 @@ class WideGlow:
         return [self._judge(candidate.lit_fraction) for candidate in candidates]
 
     def close(self) -> None:
-        """Do nothing: it holds nothing."""
+        """Do nothing: there is nothing to free."""
 
     def _judge(self, lit: float) -> Verdict:
         probability = lit / (lit + 0.05)

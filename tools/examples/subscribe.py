@@ -1,4 +1,4 @@
-"""A whole subscriber with nothing but pyzmq: events in order, each once. Run: subscribe.py tcp://HOST:PORT [LAST]."""
+"""A complete subscriber that needs only pyzmq: events in order, each once. Run: subscribe.py tcp://HOST:PORT [LAST]."""
 
 import json
 import sys
@@ -15,25 +15,25 @@ events.subscribe(b"hb")
 
 
 def catch_up() -> bool:
-    """Fetch one page of what follows `last`; True if there is more."""
+    """Fetch one page of messages after `last`, and return True if there are more."""
     global feed, run, last  # noqa: PLW0603 - a script's state
     with context.socket(zmq.REQ) as history:
         history.linger = 0
         history.connect(f"{host}:{int(port) + 1}")
         history.send_json({"op": "since", "sequence": last})
         if not history.poll(2000):
-            return False  # nobody there: the next heartbeat brings us back here
+            return False  # no answer: the next heartbeat tries again
         head, *rows = history.recv_multipart()
     head = json.loads(head)
     known, feed, run = (feed, run), head["feed"], head["run"]
-    if known not in {(None, None), (feed, run)}:  # another journal, or one put back from an older copy
+    if known not in {(None, None), (feed, run)}:  # another journal, or one restored from an older copy
         last = 0 if known[0] != feed else min(last, head["run_first"] - 1)
         return True
     for number, body in zip(rows[1::3], rows[2::3], strict=True):
         last = int.from_bytes(number, "big")
         print(body.decode(), flush=True)
     if not rows and "error" not in head:
-        last = head["last"]  # what is missing is no longer kept there
+        last = head["last"]  # the missing messages are no longer kept
     return last < head["last"] and "error" not in head
 
 

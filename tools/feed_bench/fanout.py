@@ -1,4 +1,4 @@
-"""Many subscribers with CURVE, one of them dead: how long a message takes from `publish` to each of the others."""
+"""Measure many subscribers with CURVE, one of them dead: the time from `publish` to each of the others."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ _LIMIT_MS = 10.0
 
 @dataclass(frozen=True)
 class FanoutResult:
-    """What came of it."""
+    """The result of the measurement."""
 
     subscribers: int
     received: int
@@ -30,11 +30,11 @@ class FanoutResult:
 
     @property
     def holds(self) -> bool:
-        """The 99th percentile is under 10 ms, and hardly anything had to be fetched from the history."""
+        """Whether the 99th percentile is under 10 ms, and very few messages were fetched from the history."""
         return self.p99_ms < _LIMIT_MS and self.received > 0.9 * self.expected
 
     def lines(self) -> list[str]:
-        """The figures."""
+        """Return the figures as lines."""
         return [
             f"{self.subscribers} subscribers with CURVE, one of them dead; the others received {self.received}",
             "from publish to receipt, with the journal on disk in between:",
@@ -44,7 +44,7 @@ class FanoutResult:
 
 
 def measure_fanout(folder: Path, endpoint: str, subscribers: int, rate: float, seconds: float) -> FanoutResult:
-    """Publish `rate` messages a second for `seconds` to `subscribers`, of which one is frozen from the start."""
+    """Publish `rate` messages per second for `seconds` to `subscribers`, one of them frozen from the start."""
     keys, key = folder / "keys", folder / "client.key"
     make_server_keys(keys)
     make_client_keys(keys, "bench", key)

@@ -1,4 +1,4 @@
-"""Freeze a subscriber, let it go on, and see whether it catches up; watch the publisher's memory meanwhile."""
+"""Freeze a subscriber, let it continue, and check that it catches up; measure the publisher's memory meanwhile."""
 
 import signal
 import time
@@ -13,7 +13,7 @@ from stream import HistoryFilter, read_history
 
 @dataclass(frozen=True)
 class FreezeResult:
-    """What came of it."""
+    """The result of the measurement."""
 
     frozen_seconds: float
     committed: int
@@ -26,12 +26,12 @@ class FreezeResult:
 
     @property
     def holds(self) -> bool:
-        """Everything arrived once, and the publisher grew by less than 20 MB."""
+        """Whether everything arrived once, and the publisher grew by less than 20 MB."""
         grown = self.memory_most_mb - self.memory_before_mb
         return self.committed > 0 and not self.missing and not self.doubled and grown < 20
 
     def lines(self) -> list[str]:
-        """The figures."""
+        """Return the figures as lines."""
         return [
             f"frozen for {self.frozen_seconds:g} s",
             f"{self.behind} messages behind, caught up in {self.caught_up_seconds:.1f} s",
@@ -41,7 +41,7 @@ class FreezeResult:
 
 
 def measure_freeze(folder: Path, endpoint: str, seconds: float, rate: float) -> FreezeResult:
-    """Freeze (SIGSTOP) a subscriber for `seconds` while `rate` messages a second are published."""
+    """Freeze (SIGSTOP) a subscriber for `seconds` while `rate` messages per second are published."""
     journal, kept = folder / "journal.db", folder / "kept"
     publisher = start("publish", endpoint, journal, rate)
     subscriber = start("keep", endpoint, kept)

@@ -1,4 +1,4 @@
-"""Let strangers loose on a publisher, and watch its memory and how an honest client fares meanwhile."""
+"""Attack a publisher with malformed traffic, and measure its memory and the delays of an honest client meanwhile."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from stream import make_client_keys, make_server_keys, parse_endpoint
 from stream.feed.keys import ClientKeys, read_client_keys
 
 _STRANGERS = 4
-_QUIET_SECONDS = 5.0  # before they come, for comparison: other programs cost time, too
+_QUIET_SECONDS = 5.0  # before the attack, for comparison: other programs cost time, too
 _ASK_SECONDS = 0.05
 _MEMORY_MB = 50.0
 _P99_MS = 100.0
@@ -26,7 +26,7 @@ _P99_MS = 100.0
 
 @dataclass(frozen=True)
 class FuzzResult:
-    """What came of it."""
+    """The result of the measurement."""
 
     seed: int
     curve: bool
@@ -43,7 +43,7 @@ class FuzzResult:
 
     @property
     def holds(self) -> bool:
-        """The publisher lives, its memory stays, and the honest client hardly notices."""
+        """Whether the publisher survives, its memory is stable, and the honest client is hardly affected."""
         return (
             self.alive
             and self.memory_most_mb - self.memory_before_mb < _MEMORY_MB
@@ -53,7 +53,7 @@ class FuzzResult:
         )
 
     def lines(self) -> list[str]:
-        """The figures."""
+        """Return the figures as lines."""
         sent = ", ".join(f"{name} {count}" for name, count in sorted(self.frames.items()))
         return [
             f"seed {self.seed}, {'CURVE' if self.curve else 'no keys'}, {self.seconds:.0f} s",
@@ -67,17 +67,17 @@ class FuzzResult:
 
 
 def spread(found: list[float]) -> str:
-    """Return the middle and the end of some times as text."""
+    """Return median and percentiles of some times as text."""
     return f"p50 {percentile(found, 50):.1f} ms, p99 {percentile(found, 99):.1f} ms"
 
 
 def percentile(found: list[float], which: float) -> float:
-    """Return a percentile, infinity of nothing."""
+    """Return a percentile, or infinity for an empty list."""
     return float(np.percentile(found, which)) if found else float("inf")
 
 
 def measure_fuzz(folder: Path, endpoint: str, frames: int, rate: float, seed: int, *, curve: bool) -> FuzzResult:
-    """Send about `frames` frames from four processes to a publisher of `rate` messages a second."""
+    """Send about `frames` frames from four processes to a publisher of `rate` messages per second."""
     keys, key = folder / "keys", folder / "client.key"
     if curve:
         make_server_keys(keys)
@@ -150,7 +150,7 @@ class Honest:
         self._thread.start()
 
     def wait_served(self) -> None:
-        """Return once it got an answer and a message."""
+        """Wait until the client got an answer and a message."""
         deadline = time.monotonic() + 30
         while not (self.asked_ms and self.heard_ms):
             if time.monotonic() > deadline:
@@ -158,7 +158,7 @@ class Honest:
             time.sleep(0.05)
 
     def forget(self) -> None:
-        """Begin to count anew."""
+        """Reset the counts."""
         self.asked_ms, self.heard_ms, self.unanswered = [], [], 0
 
     def end(self) -> None:

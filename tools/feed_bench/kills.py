@@ -15,7 +15,7 @@ from stream import HistoryFilter, read_history
 
 @dataclass(frozen=True)
 class KillResult:
-    """What came of it."""
+    """The result of the measurement."""
 
     publisher_kills: int
     subscriber_kills: int
@@ -29,11 +29,11 @@ class KillResult:
 
     @property
     def holds(self) -> bool:
-        """Nothing lost, nothing twice, all in order."""
+        """Whether nothing was lost or doubled, and all was in order."""
         return self.committed > 0 and not (self.lost or self.doubled or self.swapped)
 
     def lines(self) -> list[str]:
-        """The figures."""
+        """Return the figures as lines."""
         return [
             f"publisher killed {self.publisher_kills} times, subscriber {self.subscriber_kills} times",
             f"over {self.seconds:.0f} s",
@@ -44,7 +44,7 @@ class KillResult:
 
 
 def measure_kills(folder: Path, endpoint: str, kills: int, rate: float, seed: int) -> KillResult:
-    """Kill the publisher `kills` times at `rate` messages a second, and the subscriber now and then."""
+    """Kill the publisher `kills` times at `rate` messages per second, and the subscriber now and then."""
     dice = random.Random(seed)
     journal, kept, bare = folder / "journal.db", folder / "kept", folder / "plain"
     began = time.monotonic()
@@ -81,8 +81,8 @@ def _replace(process: "subprocess.Popen[bytes]", role: str, *words: object) -> "
 
 
 def _last(journal: Path) -> int:
-    """The last number in the journal."""
-    with suppress(Exception):  # it is not there yet
+    """Return the last number in the journal."""
+    with suppress(Exception):  # there is no journal yet
         for kept in read_history(journal, HistoryFilter(since=0, newest=1)):
             return kept.sequence
     return 0

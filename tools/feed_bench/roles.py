@@ -1,4 +1,4 @@
-"""The processes of a measurement: a publisher, a subscriber that keeps what it got, plain sockets beside it."""
+"""The processes of a measurement: a publisher, a subscriber that records its messages, plain sockets beside it."""
 
 import json
 import os
@@ -20,16 +20,16 @@ PADDING = "x" * 500  # about the size of a real event
 
 
 def start(role: str, *words: object) -> "subprocess.Popen[bytes]":
-    """This file as a process of its own, in the given role."""
+    """Run this file as a separate process, in the given role."""
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "feed_bench.roles", role, *map(str, words)], cwd=Path(__file__).parents[1]
     )
 
 
 def publish(endpoint: str, journal: str, rate: str, keys: str = "", latencies: str = "") -> None:
-    """Publish at `rate` a second until SIGUSR1, then only serve, until SIGTERM.
+    """Publish at `rate` per second until SIGUSR1, then only serve, until SIGTERM.
 
-    At SIGUSR1 it writes how long each message took, in ms, until it was on disk and handed to ZeroMQ.
+    At SIGUSR1 it writes for each message the time in ms until it was on disk and passed to ZeroMQ.
     """
     quiet, end = threading.Event(), threading.Event()
     signal.signal(signal.SIGUSR1, lambda *_: quiet.set())
@@ -58,7 +58,7 @@ def publish(endpoint: str, journal: str, rate: str, keys: str = "", latencies: s
 
 
 def keep(endpoint: str, kept: str) -> None:
-    """Append `feed run sequence id` of each message to a file; begin where the file ends."""
+    """Append `feed run sequence id` of each message to a file; continue where the file ends."""
     path = Path(kept)
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     if lines and not lines[-1].endswith("\n"):
@@ -87,7 +87,7 @@ def plain(endpoint: str, kept: str) -> None:
 
 
 def many(endpoint: str, count: str, key: str, latencies: str) -> None:
-    """`count` SUB sockets with CURVE; on SIGTERM write each message's latency in ms, as JSON."""
+    """Run `count` SUB sockets with CURVE; on SIGTERM write each message's latency in ms, as JSON."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     keys = read_client_keys(Path(key))

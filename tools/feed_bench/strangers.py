@@ -1,6 +1,6 @@
-"""Clients that break the rules of ZMTP on purpose: what `bench_feed.py fuzz` lets loose on a publisher, by a seed.
+"""Clients that break the rules of ZMTP on purpose, for the attacks of `bench_feed.py fuzz`, by a seed.
 
-Each attack opens one connection, sends frames until it is cut off or has enough, and returns how many it sent.
+Each attack opens one connection, sends frames until it is disconnected or finished, and returns how many it sent.
 """
 
 import json
@@ -29,12 +29,12 @@ _TYPES = (b"SUB", b"DEALER")  # by port: events, history
 
 
 class Stranger:
-    """One connection to a port, up to where it breaks the rules.
+    """One connection to a port, up to the point where it breaks the rules.
 
     Args:
-        host: of the publisher.
+        host: host of the publisher.
         port: its port.
-        history: whether that is the history's.
+        history: whether it is the port of the history.
         keys: a key that has access, or None for NULL.
     """
 
@@ -46,7 +46,7 @@ class Stranger:
         self._shared = b""
 
     def shake_hands(self) -> None:
-        """Do the handshake as it should be."""
+        """Do a correct handshake."""
         mechanism = b"CURVE" if self._keys else b"NULL"
         self.socket.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x01" + mechanism.ljust(20, b"\0") + bytes(32))
         self._receive(64)
@@ -58,7 +58,7 @@ class Stranger:
         self._receive_frame()
 
     def wrap(self, body: bytes, flags: int) -> bytes:
-        """Return one frame, encrypted where the connection is."""
+        """Return one frame, encrypted if the connection is."""
         if not self._shared:
             return framed(body, flags)
         number = self._next()
@@ -68,7 +68,7 @@ class Stranger:
         )
 
     def hang_up(self, *, reset: bool) -> None:
-        """Close the connection, with a TCP reset if asked."""
+        """Close the connection, with a TCP reset if requested."""
         if reset:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
@@ -147,7 +147,7 @@ def wrong_handshake(stranger: Stranger, dice: random.Random) -> int:
 
 
 def malformed(stranger: Stranger, dice: random.Random) -> int:
-    """After a right handshake send frames of which some are damaged."""
+    """After a correct handshake send frames, some of them damaged."""
     stranger.shake_hands()
     frames = []
     for _ in range(dice.randrange(1, 200)):
@@ -178,7 +178,7 @@ def endless(stranger: Stranger, dice: random.Random) -> int:
 
 
 def subscriptions(stranger: Stranger, dice: random.Random) -> int:
-    """Subscribe to ever more topics."""
+    """Subscribe to more and more topics."""
     stranger.shake_hands()
     count = 0
     for _ in range(10):
@@ -216,7 +216,7 @@ def unread(stranger: Stranger, dice: random.Random) -> int:
 
 
 def noise(stranger: Stranger, dice: random.Random) -> int:
-    """Send bytes that are no ZeroMQ at all."""
+    """Send bytes that are not ZeroMQ."""
     stranger.socket.sendall(dice.randbytes(dice.randrange(1, 5000)))
     return 1
 

@@ -21,7 +21,7 @@ class Kind:
     Attributes:
         suffix: the file's ending, which chooses the container.
         codec: an encoder of FFmpeg.
-        options: of the encoder.
+        options: options of the encoder.
         pixels: pixel format.
     """
 
@@ -46,7 +46,7 @@ KINDS = (
 
 
 def make_scene(folder: Path, seed: int) -> Path:
-    """Write a scene without lightning, hardly compressed, to `folder`; return the file."""
+    """Write a scene without lightning, with little compression, to `folder`, and return the file."""
     path = folder / f"scene-{seed}.mkv"
     plan = Plan(
         seconds=_SECONDS,
@@ -69,7 +69,7 @@ def encode(scene: Path, kind: Kind) -> Path:
         stream.width, stream.height = _SIZE
         stream.pix_fmt = kind.pixels
         stream.bit_rate = 3_000_000
-        stream.thread_count = 1  # with more, FFmpeg's JPEGs restart in each row, which hides what damage does
+        stream.thread_count = 1  # with more, FFmpeg's JPEGs restart in each row, which limits damage
         for frame in _frames(scene):
             container.mux(stream.encode(frame.reformat(format=kind.pixels)))
         container.mux(stream.encode(None))
@@ -79,5 +79,5 @@ def encode(scene: Path, kind: Kind) -> Path:
 def _frames(scene: Path) -> Iterator[VideoFrame]:
     with av.open(str(scene)) as source:
         for frame in source.decode(video=0):
-            frame.pict_type = PictureType.NONE  # key frames where the encoder wants them
+            frame.pict_type = PictureType.NONE  # the encoder chooses the key frames
             yield frame

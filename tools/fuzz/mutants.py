@@ -1,10 +1,10 @@
-"""Damage to files: what broken disks, cables, memory cards and copies do to bytes."""
+"""Damage to files, as by broken disks, cables, memory cards and copies."""
 
 from collections.abc import Callable
 from random import Random
 
 _HEAD = 4096  # bytes that hold most containers' headers
-_HEAD_SHARE = 0.15  # of the mutants are damaged there
+_HEAD_SHARE = 0.15  # share of the mutants that are damaged there
 _LONGEST_RUN = 4096
 
 

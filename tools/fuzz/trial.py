@@ -1,4 +1,4 @@
-"""One replay in a forked process: its exit code, what it said, its memory and its time."""
+"""One replay in a forked process: its exit code, its messages, its memory and its time."""
 
 import os
 import signal
@@ -16,15 +16,15 @@ from detector.verify.photometric import verifier as _verifier  # noqa: F401 - th
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one replay.
+    """The outcome of one replay.
 
     Attributes:
-        code: exit code; negative where a signal ended it.
-        errors: what stood on stderr.
+        code: exit code; negative if a signal ended it.
+        errors: output on stderr.
         confirmed: flashes confirmed.
-        peak_mb: most memory held.
-        seconds: how long it took.
-        hung: it was ended because it did not end by itself.
+        peak_mb: most memory used, in MB.
+        seconds: duration.
+        hung: whether it was killed because it did not end by itself.
     """
 
     code: int
@@ -35,7 +35,7 @@ class Outcome:
     hung: bool
 
     def faults(self, limit_mb: float) -> list[str]:
-        """Return what must not have happened."""
+        """Return the faults of the outcome."""
         found = []
         if "Traceback" in self.errors:
             found.append("traceback")
@@ -60,7 +60,7 @@ class Trial:
     """
 
     def __init__(self, path: Path, limit_seconds: float) -> None:
-        """Start it; it is killed after `limit_seconds`."""
+        """Start the replay; it is killed after `limit_seconds`."""
         self.path = path
         self._out, self._err = path.with_suffix(".out"), path.with_suffix(".err")
         self._began = time.monotonic()
@@ -84,7 +84,7 @@ class Trial:
             os._exit(code)
 
     def outcome(self) -> Outcome | None:
-        """Return what became of it; None while it runs."""
+        """Return the outcome; None while it runs."""
         ended, status, usage = os.wait4(self._child, os.WNOHANG)
         seconds = time.monotonic() - self._began
         if not ended:

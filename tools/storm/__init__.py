@@ -1,4 +1,4 @@
-"""Made storm clips with exact truth: the light of a scene, the camera that sees it, its labels and the file writer."""
+"""Made storm clips with exact truth: the light of a scene, its camera, its labels and the file writer."""
 
 from storm.camera import Camera
 from storm.flashes import FLASH_KINDS, FlashPlan

@@ -11,7 +11,7 @@ Path = NDArray[np.float64]
 
 
 def jagged(start: tuple[float, float], end: tuple[float, float], rng: np.random.Generator, rough: float = 0.16) -> Path:
-    """A path from `start` to `end` by halving it seven times, each new point moved aside by a share of its length."""
+    """Return a path from `start` to `end`, halved seven times, each new point moved aside by a share of its length."""
     path = np.array([start, end], np.float64)
     for _ in range(7):
         step = np.diff(path, axis=0)
@@ -26,7 +26,7 @@ def jagged(start: tuple[float, float], end: tuple[float, float], rng: np.random.
 def draw_bolt(
     shape: tuple[int, int], start: tuple[float, float], end: tuple[float, float], rng: np.random.Generator
 ) -> Plane:
-    """(height, width) float32 in 0..1: the channel from `start` to `end` (x, y in pixels) with its branches."""
+    """Return (height, width) float32 in 0..1: the channel from `start` to `end` (x, y in pixels) with its branches."""
     unit = max(1.0, shape[0] / 360)
     main = jagged(start, end, rng)
     lines = [(main, 1.0, 1.3 * unit)]
@@ -46,18 +46,18 @@ def draw_bolt(
 
 
 def _branch(parent: Path, root: int, length: float, rng: np.random.Generator) -> Path:
-    """A side path that leaves `parent` at point `root`, turned 20 to 55 degrees off the way ahead."""
+    """Return a side path that leaves `parent` at point `root`, turned 20 to 55 degrees from its direction."""
     ahead = parent[min(root + 12, len(parent) - 1)] - parent[root - 6]
     angle = np.arctan2(ahead[1], ahead[0]) + np.radians(rng.uniform(20, 55)) * rng.choice((-1, 1))
     way = np.array([np.cos(angle), np.sin(angle)])
     if way[1] < 0 < parent[-1][1] - parent[0][1] - abs(parent[-1][0] - parent[0][0]):
-        way[1] *= -1  # what comes down does not branch upwards
+        way[1] *= -1  # a downward channel does not branch upwards
     tip = parent[root] + length * way
     return jagged((float(parent[root][0]), float(parent[root][1])), (float(tip[0]), float(tip[1])), rng)
 
 
 def _stroke(shape: tuple[int, int], path: Path, thick: float) -> Plane:
-    """The path drawn with `thick` pixels; thinner than a pixel becomes fainter."""
+    """Return the path drawn with `thick` pixels; below one pixel it becomes fainter."""
     picture = np.zeros(shape, np.uint8)
     points = np.round(path * 8).astype(np.int32)
     cv2.polylines(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from storm.texture import Plane, dice
 
 TOE = 0.004
-"""Light below this is shown linearly, above it by a square root: close to the curve of BT.709, and quick."""
+"""Light below this is shown linearly, above it by a square root: close to the curve of BT.709, and fast."""
 _SCALE = 255.0 / (np.sqrt(1 + TOE) - np.sqrt(TOE))
 WELL_ELECTRONS = 10_000.0
 READ_ELECTRONS = 3.0
@@ -18,25 +18,26 @@ BANK_TILES = 3
 
 
 def light_of(levels: Any) -> Any:
-    """The linear light (1 = white) that the camera shows as `levels` (0..255)."""
+    """Return the linear light (1 = white) that the camera shows as `levels` (0..255)."""
     root = np.asarray(levels, np.float64) / _SCALE + np.sqrt(TOE)
     return root * root - TOE
 
 
 def levels_of(light: Plane) -> Plane:
-    """(height, width) linear light as levels 0..255, without noise."""
+    """Return (height, width) levels 0..255 of linear light, without noise."""
     shown = np.sqrt(np.maximum(light, 0) + np.float32(TOE)) - np.float32(np.sqrt(TOE))
     return np.asarray(np.minimum(shown * np.float32(_SCALE), 255), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """How the light becomes pictures.
+    """The properties of a camera.
 
-    gain: electronic amplification, 1 in daylight, 4 to 16 at night; shot and read noise grow with it.
-    exposure: share of the frame interval during which a row gathers light.
-    readout: share of the frame interval between the first and the last row (rolling shutter); 0 = all rows at once.
-    grain_pixels: how far neighbouring pixels share their noise (demosaicing, denoising), 0 = not at all.
+    Attributes:
+        gain: electronic amplification, 1 in daylight, 4 to 16 at night; shot and read noise grow with it.
+        exposure: share of the frame interval during which a row gathers light.
+        readout: share of the frame interval between the first and the last row (rolling shutter); 0 = all at once.
+        grain_pixels: distance over which pixels share their noise (demosaicing, denoising), 0 = none.
     """
 
     gain: float
@@ -54,7 +55,7 @@ class Camera:
 
 
 class Sensor:
-    """Turns linear light into noisy 8-bit luma of limited range (16..235), the same for the same seed and frame."""
+    """Convert linear light to noisy 8-bit luma of limited range (16..235), the same for the same seed and frame."""
 
     def __init__(self, camera: Camera, shape: tuple[int, int], seed: int) -> None:
         self.camera = camera
@@ -65,7 +66,7 @@ class Sensor:
         self._shot = np.float32(camera.gain / WELL_ELECTRONS)
 
     def luma(self, light: Plane, frame: int) -> NDArray[np.uint8]:
-        """(height, width) uint8 of the light that frame number `frame` gathered."""
+        """Return (height, width) uint8 of the light that frame number `frame` gathered."""
         if self.camera.gain > 0:
             height, width = self._shape
             rng = dice(self._seed, "noise", frame)
@@ -79,20 +80,20 @@ class Sensor:
         return np.asarray(np.minimum(levels, 235), np.uint8)
 
     def noise_levels(self, light: Plane) -> Plane:
-        """(height, width) standard deviation of each pixel, in levels of 0..255."""
+        """Return (height, width) standard deviation of each pixel, in levels of 0..255."""
         spread = np.sqrt(np.maximum(light, 0) * self._shot + self._read)
         slope = _SCALE / (2 * np.sqrt(np.maximum(light, 0) + TOE))
         return np.asarray(spread * slope, np.float32)
 
     def block_share(self, grid: tuple[int, int]) -> float:
-        """How much of the pixels' noise is left in the mean of one block of a grid of (columns, rows)."""
+        """Return the share of the pixels' noise left in the mean of one block of a grid of (columns, rows)."""
         height, width = self._shape
         means = cv2.resize(self._bank[:height, :width], grid, interpolation=cv2.INTER_AREA)
         return float(np.std(means))
 
 
 def _noise_bank(camera: Camera, shape: tuple[int, int], rng: np.random.Generator) -> Plane:
-    """A large sheet of unit noise; a frame cuts its noise out at a random place, which is ten times faster."""
+    """Return a large array of unit noise; a frame cuts its noise from a random place, which is ten times faster."""
     size = (BANK_TILES * shape[0], BANK_TILES * shape[1])
     bank = rng.standard_normal(size, dtype=np.float32)
     if camera.grain_pixels > 0:

@@ -9,7 +9,7 @@ from storm.texture import blob
 
 
 class ExposureStep(Lookalike):
-    """The camera changes its exposure within a few frames, and some seconds later goes back as suddenly."""
+    """The camera changes its exposure within a few frames, and some seconds later returns as suddenly."""
 
     def prepare(self) -> None:
         self.seconds = float(self.rng.uniform(2.5, 6))
@@ -23,7 +23,7 @@ class ExposureStep(Lookalike):
 
 
 class IrCut(Lookalike):
-    """The camera swings its infra-red filter: dark for a moment, too bright, then grey and lit by its own lamps."""
+    """The camera switches its infra-red filter: dark for a moment, too bright, then grey and lit by its own lamps."""
 
     def prepare(self) -> None:
         self.seconds = float(self.rng.uniform(4, 8))
@@ -45,7 +45,7 @@ class IrCut(Lookalike):
 
 
 class Cut(Lookalike):
-    """An edited clip: another place for some seconds, with nothing between."""
+    """An edited clip: another place for some seconds, without a transition."""
 
     seconds = 3.0
 
@@ -54,7 +54,7 @@ class Cut(Lookalike):
 
 
 class DipToWhite(Lookalike):
-    """An editor's transition: the picture fades to white and back, to the same place or to another for some seconds."""
+    """An editor's transition: the frame fades to white and back, to the same place or to another for some seconds."""
 
     def prepare(self) -> None:
         self._takes = float(self.rng.uniform(0.1, 0.5))
@@ -84,7 +84,7 @@ class Shake(Lookalike):
 
 
 class Flicker(Lookalike):
-    """Mains light beats with the frame rate: the whole picture waxes and wanes by some percent."""
+    """Mains light beats with the frame rate: the whole frame varies by some percent."""
 
     seconds = 12.0
 

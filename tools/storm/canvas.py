@@ -1,4 +1,4 @@
-"""Canvas: the light of one frame while it is being put together, with its colour when that is asked for."""
+"""Canvas: the light of one frame while it is composed, with its colour if requested."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ Tint = tuple[float, float]
 
 
 class Canvas:
-    """Adds light: `light` is (height, width) linear; colour is kept at half size as light-weighted Cb and Cr."""
+    """A sum of light: `light` is (height, width) linear; colour is kept at half size as light-weighted Cb and Cr."""
 
     def __init__(self, light: Plane, chroma: tuple[Plane, Plane] | None) -> None:
         self.light = light
@@ -25,7 +25,7 @@ class Canvas:
         return self.light.shape[0], self.light.shape[1]
 
     def add(self, plane: Plane, tint: Tint = (0.0, 0.0)) -> None:
-        """Add light over the whole picture."""
+        """Add light over the whole frame."""
         cv2.add(self.light, plane, self.light)
         if self._total is not None:
             half = plane[::2, ::2]
@@ -66,7 +66,7 @@ class Canvas:
             self._total = None if self._total is None else [part * np.float32(gain) for part in self._total]
 
     def shift(self, right: float, down: float) -> None:
-        """Move the whole picture by pixels; what comes in at the edge repeats the edge."""
+        """Move the whole frame by pixels; the edge is repeated."""
         if right == 0 and down == 0:
             return
         self.light = _moved(self.light, right, down)
@@ -74,7 +74,7 @@ class Canvas:
             self._total = [_moved(total, right / 2, down / 2) for total in self._total]
 
     def chroma(self, luma: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """(height / 2, width / 2) uint8 Cb and Cr for the finished luma; colour fades out towards white."""
+        """Return (height / 2, width / 2) uint8 Cb and Cr for the finished luma; colour fades towards white."""
         if self._total is None:
             raise ValueError("this canvas was made without colour")
         shown = (luma[::2, ::2].astype(np.float32) - 16) * np.float32(224 / 219)

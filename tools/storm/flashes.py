@@ -1,4 +1,4 @@
-"""Flashes: where each kind puts its light, and how the light runs in time."""
+"""Flashes: the light of each kind in space and in time."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -16,23 +16,27 @@ FlashKind = Literal["sheet", "bolt", "crawler", "distant", "pulses", "single", "
 FLASH_KINDS: tuple[FlashKind, ...] = get_args(FlashKind)
 CALIBRATION_GRID = (32, 18)
 STROKE_SECONDS = 0.002
-"""Light of a return stroke fades within milliseconds; less than any frame."""
+"""Light of a return stroke fades within milliseconds, less than any frame."""
 DEEPEST_DIP = 0.35
 WHITE_OUT = 8.0
-"""Light of a white-out's first stroke over what would give its rise; the weaker ones give about that."""
+"""Light of a white-out's first stroke, in multiples of what gives its rise; the weaker ones have about that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlashPlan:
-    """One flash to be: its kind, and what is to be fixed rather than left to chance.
+    """The plan of one flash: its kind, and the values that are not random.
 
-    kind: sheet (cloud lit from inside), bolt (channel with branches), crawler (channel along the cloud base), distant
-        (small, low), pulses (3 to 6 re-strikes, 40 to 400 ms apart), single (light in one frame only), band (a stroke
-        that a rolling shutter cuts in two), afterglow (light that fades over most of a second), dip (the camera's
-        exposure drops after it), whiteout (a stroke that saturates its part of the sky, and 3 to 5 of a twentieth of
-        its light).
-    at: seconds of its first stroke; rise: levels by which its brightest block rises; x, y: centre, 0..1 from top left;
-    size: width of the lit cloud, 1 = as usual for its kind.
+    Attributes:
+        kind: sheet (cloud lit from inside), bolt (channel with branches), crawler (channel along the cloud base),
+            distant (small, low), pulses (3 to 6 re-strikes, 40 to 400 ms apart), single (light in one frame only), band
+            (a stroke that a rolling shutter cuts in two), afterglow (light that fades over most of a second), dip (the
+            camera's exposure drops after it), whiteout (a stroke that saturates its part of the sky, and 3 to 5 of a
+            twentieth of its light).
+        at: seconds of its first stroke.
+        rise: levels by which its brightest block rises.
+        x: centre, share 0..1 from the left.
+        y: centre, share 0..1 from the top.
+        size: width of the lit cloud, 1 = as usual for its kind.
     """
 
     kind: FlashKind
@@ -46,7 +50,7 @@ class FlashPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flash:
-    """A flash ready to be seen: `field` (height, width) is its light at the peak, `course` its run in time."""
+    """A flash for rendering: `field` (height, width) is its light at the peak, `course` its light over time."""
 
     plan: FlashPlan
     field: Plane
@@ -56,7 +60,7 @@ class Flash:
 
 
 def make_flash(plan: FlashPlan, world: World, shutter: Shutter, seed: int, number: int) -> Flash:
-    """The flash that `plan` (with its time set) asks for, in front of `world` and seen through `shutter`."""
+    """Make the flash of `plan` (with its time set), in front of `world` and seen through `shutter`."""
     rng = dice(seed, "flash", number)
     at = _settled(plan, shutter, rng)
     plan = replace(plan, at=at)
@@ -74,14 +78,14 @@ def make_flash(plan: FlashPlan, world: World, shutter: Shutter, seed: int, numbe
     brightest = shutter.brightest(course)
     course = course.scaled((WHITE_OUT if plan.kind == "whiteout" else 1) / brightest) if brightest > 0 else course
     violet = float(rng.uniform(0.3, 1.0))
-    # An exposure control gives back the mean that it is set for, and goes no lower.
+    # An exposure control restores the mean that it is set for, and goes no lower.
     brighter = float(field.mean()) / max(float(world.light(at).mean()), 1e-6)
     dip = min(DEEPEST_DIP, brighter / (1 + brighter)) if plan.kind == "dip" else 0.0
     return Flash(plan, field, course, (0.10 + 0.10 * violet, 0.06 * violet), dip)
 
 
 def _settled(plan: FlashPlan, shutter: Shutter, rng: np.random.Generator) -> float:
-    """The moment of the first stroke: kinds that are about the shutter need it at the right part of a frame."""
+    """Return the time of the first stroke: kinds about the shutter need it at the right part of a frame."""
     at = plan.at or 0.0
     if plan.kind == "single":
         return shutter.inside_one_frame(at)
@@ -91,7 +95,7 @@ def _settled(plan: FlashPlan, shutter: Shutter, rng: np.random.Generator) -> flo
 
 
 def _shapes(plan: FlashPlan, world: World, rng: np.random.Generator) -> tuple[Plane, Plane | None]:
-    """Light in the clouds (and a little on the ground), and the channel itself where it can be seen."""
+    """Return the light in the clouds (and a little on the ground), and the channel itself if it is visible."""
     height, width = world.shape
     sky = world.horizon * height
     low = plan.kind == "distant"
@@ -123,7 +127,7 @@ def _shapes(plan: FlashPlan, world: World, rng: np.random.Generator) -> tuple[Pl
 
 
 def _course(plan: FlashPlan, rng: np.random.Generator, frame_seconds: float) -> Course:
-    """The strokes of the flash, the strongest about as bright as light 1 over a whole frame."""
+    """Return the strokes of the flash, the strongest about as bright as light 1 over a whole frame."""
     at = plan.at or 0.0
     default = {"pulses": int(rng.integers(3, 7)), "sheet": int(rng.integers(1, 4)), "bolt": int(rng.integers(1, 4))}
     default |= {"whiteout": int(rng.integers(4, 7))}

@@ -16,7 +16,7 @@ class Lamps:
         self.tinted: tuple[Plane, Plane] = (np.zeros(shape, np.float32), np.zeros(shape, np.float32))
 
     def lamp(self, place: tuple[float, float], radius: float, level: float, rng: np.random.Generator) -> None:
-        """One round lamp at `place` (x, y in pixels)."""
+        """Add one round lamp at `place` (x, y in pixels)."""
         height, width = self.light.shape
         reach = max(2, round(3 * radius))
         x, y = (round(value) for value in place)
@@ -27,7 +27,7 @@ class Lamps:
     def windows(
         self, sides: tuple[int, int], heights: tuple[float, float], bright: float, rng: np.random.Generator
     ) -> None:
-        """The lit windows of one house: `sides` in pixels, `heights` top and bottom as shares of the picture."""
+        """Add the lit windows of one house: `sides` in pixels, `heights` top and bottom as shares of the frame."""
         height = self.light.shape[0]
         pane = max(1, round(height / 300))
         step = 3 * pane
@@ -53,7 +53,7 @@ class Lamps:
 
 
 def _glowing(plane: Plane, radius: float) -> Plane:
-    """`plane` with its own blur added; both signs alike, since a colour difference is negative where a colour lacks."""
+    """Return `plane` with its own blur added, for both signs, since a colour difference may be negative."""
     spread = blurred(np.maximum(plane, 0), radius) - blurred(np.maximum(-plane, 0), radius)
     return np.asarray(plane + np.float32(0.8) * spread, np.float32)
 

@@ -9,7 +9,7 @@ from storm.texture import blob
 
 
 class Headlights(Lookalike):
-    """A car comes nearer along the ground: two lamps, their glow on road and air, then it turns away."""
+    """A car approaches along the ground: two lamps, their glow on road and air, then it turns away."""
 
     def prepare(self) -> None:
         height, width = self.shape
@@ -23,9 +23,9 @@ class Headlights(Lookalike):
         height, width = self.shape
         share = since / self.seconds
         near = 0.08 + share**3
-        # the beams sweep past within a few tenths of a second: the part that is mistaken for a flash
+        # the beams sweep past within a few tenths of a second: this part resembles a flash
         sweep = 1 + 2.5 * np.exp(-(((share - self._turn) / 0.05) ** 2))
-        come = min(1.0, since / 0.5)  # out of the haze, not switched on
+        come = min(1.0, since / 0.5)  # it appears out of the haze, and is not switched on
         fade = come if share < self._turn else max(0.0, 1 - (share - self._turn) / (1 - self._turn))
         level = self.plan.strength * self.around.lamplight * near * sweep * fade
         x = self._from + (self._to - self._from) * share
@@ -53,13 +53,13 @@ class Aircraft(Lookalike):
         size = max(0.6, self.shape[0] / 400)
         level = self.plan.strength * self.around.lamplight
         canvas.spot((x, y), size, 0.03 * level, (-0.1, 0.35))
-        for strobe in (0.0, 0.12):  # a strobe lasts less than any exposure: it is seen if it falls into one
+        for strobe in (0.0, 0.12):  # a strobe is shorter than any exposure: visible if it falls into one
             if (since - strobe) % self._period > self._period - self.around.open_seconds:
                 canvas.spot((x, y), 1.6 * size, 0.9 * level)
 
 
 class Insects(Lookalike):
-    """Insects close to the lens, out of focus and quick: bright at night in the camera's own lamps, dark by day."""
+    """Insects close to the lens, out of focus and fast: bright at night in the camera's own lamps, dark by day."""
 
     def prepare(self) -> None:
         height, width = self.shape
@@ -79,7 +79,7 @@ class Insects(Lookalike):
             first, last = max(start, since), min(start + lasts, since + self.around.open_seconds)
             if last <= first:
                 continue
-            # while the shutter is open it draws a streak, the fainter the longer
+            # while the shutter is open it draws a streak; a longer streak is fainter
             count = int(np.clip(np.hypot(*speed) * (last - first) / radius, 1, 16))
             share = shade * level * (last - first) / self.around.open_seconds / count
             for moment in np.linspace(first, last, count + 2)[1:-1] - start:
@@ -88,7 +88,7 @@ class Insects(Lookalike):
 
 
 class Fireworks(Lookalike):
-    """Rockets burst into coloured sparks with tails that fall and die; smoke and clouds glow for a moment."""
+    """Rockets burst into coloured sparks with falling, fading tails; smoke and clouds glow for a moment."""
 
     seconds = 8.0
 
@@ -125,7 +125,7 @@ class Fireworks(Lookalike):
 
 
 class Lamp(Lookalike):
-    """A lamp that blinks on and off for ever (hazard lights, a broken street lamp), with its glow."""
+    """A lamp that blinks on and off forever (hazard lights, a broken street lamp), with its glow."""
 
     seconds = 12.0
 
@@ -144,7 +144,7 @@ class Lamp(Lookalike):
 
 
 class Sun(Lookalike):
-    """The sun (at night the moon) comes through a gap in the clouds: a wide part of the view brightens and fades."""
+    """The sun (at night the moon) shines through a gap in the clouds: a wide part of the view brightens and fades."""
 
     seconds = 8.0
 

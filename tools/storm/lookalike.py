@@ -1,4 +1,4 @@
-"""What every look-alike is: a plan, a time, and the few ways in which it can touch a frame."""
+"""The base of look-alikes: a plan, a time, and the ways in which they change a frame."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -23,12 +23,12 @@ LookalikeKind = Literal[
 ]
 LOOKALIKE_KINDS: tuple[LookalikeKind, ...] = get_args(LookalikeKind)
 LAMPLIGHT = {"night": 1.0, "dusk": 0.4, "day": 0.06}
-"""How bright lamps look: by day the camera's exposure is shorter, and the same lamp hardly shows."""
+"""Brightness of lamps: by day the camera's exposure is shorter, and the same lamp is faint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookalikePlan:
-    """One look-alike to be: its kind, its start in seconds (None = left to the schedule), its strength (1 = usual)."""
+    """The plan of one look-alike: kind, start in seconds (None = set by the schedule), strength (1 = usual)."""
 
     kind: LookalikeKind
     at: float | None = None
@@ -37,7 +37,7 @@ class LookalikePlan:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where a look-alike happens: (height, width), the sky, and for how many seconds the shutter is open."""
+    """The scene of a look-alike: (height, width), the sky, and the seconds that the shutter is open."""
 
     shape: tuple[int, int]
     sky: str
@@ -45,12 +45,12 @@ class Surroundings:
 
     @property
     def lamplight(self) -> float:
-        """How bright lamps look under this sky."""
+        """Brightness of lamps under this sky."""
         return LAMPLIGHT[self.sky]
 
 
 class Lookalike:
-    """What happens between `start` and `end` (seconds); each kind overrides the part that it acts on."""
+    """A change between `start` and `end` (seconds); each kind overrides the methods that it needs."""
 
     seconds = 4.0
 
@@ -64,27 +64,27 @@ class Lookalike:
         self.end = self.start + self.seconds
 
     def prepare(self) -> None:
-        """Roll the dice once."""
+        """Draw the random numbers once."""
 
     def draw(self, since: float, canvas: Canvas) -> None:
         """Add this kind's light, `since` seconds after its start."""
 
     def gain(self, since: float) -> float:  # noqa: ARG002 - the neutral answer
-        """By what the camera's exposure differs from usual."""
+        """Return the factor of the camera's exposure."""
         return 1.0
 
     def shift(self, since: float) -> tuple[float, float]:  # noqa: ARG002 - the neutral answer
-        """By how many pixels the picture is displaced (right, down)."""
+        """Return the displacement of the frame in pixels (right, down)."""
         return 0.0, 0.0
 
     def grey(self, since: float) -> bool:  # noqa: ARG002 - the neutral answer
-        """Whether the picture has lost its colour."""
+        """Return whether the frame has lost its colour."""
         return False
 
     def white(self, since: float) -> float:  # noqa: ARG002 - the neutral answer
-        """Which share of the way to white an editor took every pixel, 0..1."""
+        """Return the share of the way to white that an editor faded every pixel, 0..1."""
         return 0.0
 
     def elsewhere(self, since: float) -> bool:  # noqa: ARG002 - the neutral answer
-        """Whether the picture shows another place (after a cut)."""
+        """Return whether the frame shows another place (after a cut)."""
         return False

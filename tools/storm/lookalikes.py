@@ -1,4 +1,4 @@
-"""Look-alikes: what is bright, sudden or moving and is not lightning; every kind by its name."""
+"""Look-alikes: bright, sudden or moving things that are not lightning; every kind by its name."""
 
 from storm.camera_tricks import Cut, DipToWhite, ExposureStep, Flicker, IrCut, Shake
 from storm.lights import Aircraft, Fireworks, Headlights, Insects, Lamp, Sun
@@ -24,5 +24,5 @@ __all__ = ["LOOKALIKE_KINDS", "Lookalike", "LookalikeKind", "LookalikePlan", "Su
 
 
 def make_lookalike(plan: LookalikePlan, around: Surroundings, seed: int, number: int) -> Lookalike:
-    """The look-alike that `plan` (with its time set) asks for."""
+    """Make the look-alike of `plan` (with its time set)."""
     return _KINDS[plan.kind](plan, around, dice(seed, "lookalike", number))

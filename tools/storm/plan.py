@@ -1,4 +1,4 @@
-"""Plan: everything that decides a scene, checked; and how flashes and look-alikes are written on a command line."""
+"""Plan: all values that decide a scene, checked; and the command-line form of flashes and look-alikes."""
 
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -21,19 +21,23 @@ ROLLING_READOUT = 0.85
 
 
 class PlanError(ValueError):
-    """A scene cannot be made as asked; the message names the setting, its value and what is allowed."""
+    """A scene cannot be made as requested; the message names the setting, its value and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be seen, for how long, and by which camera. The same plan always gives the same pictures.
+    """The content of a scene, its length and its camera. The same plan always gives the same frames.
 
-    size: (width, height) in pixels, both even.
-    rate: frames per second.
-    flashes, lookalikes: what happens; those without a time of their own are spread over the clip.
-    rain, wind: 0 = none, 1 = heavy rain, fast clouds.
-    camera: None = one that suits the sky, with a rolling shutter if a `band` flash is asked for.
-    jitter: how far time stamps stray, as a share of the frame interval; drop: share of frames that never arrive.
+    Attributes:
+        size: (width, height) in pixels, both even.
+        rate: frames per second.
+        flashes: those without a time are spread over the clip.
+        lookalikes: those without a time are spread over the clip.
+        rain: 0 = none, 1 = heavy rain.
+        wind: 0 = none, 1 = fast clouds.
+        camera: None = one that suits the sky, with a rolling shutter if there is a `band` flash.
+        jitter: deviation of time stamps, as a share of the frame interval.
+        drop: share of frames that never arrive.
     """
 
     seconds: float = 10.0
@@ -69,7 +73,7 @@ class Plan:
         return self.size[1], self.size[0]
 
     def the_camera(self) -> Camera:
-        """The camera asked for, or the one that suits the sky."""
+        """Return the camera of the plan, or the one that suits the sky."""
         if self.camera is not None:
             return self.camera
         suits = CAMERAS[self.sky]
@@ -86,7 +90,10 @@ Happening = TypeVar("Happening", FlashPlan, LookalikePlan)
 
 
 def parse_flash(text: str) -> FlashPlan:
-    """`KIND[@SECONDS][:KEY=VALUE,...]`, e.g. `bolt@3.2:rise=60,pulses=3`.
+    """Parse `KIND[@SECONDS][:KEY=VALUE,...]`, e.g. `bolt@3.2:rise=60,pulses=3`.
+
+    Returns:
+        the flash.
 
     Raises:
         PlanError: the kind or a key is unknown, or a value is not a number.
@@ -95,7 +102,10 @@ def parse_flash(text: str) -> FlashPlan:
 
 
 def parse_lookalike(text: str) -> LookalikePlan:
-    """`KIND[@SECONDS][:KEY=VALUE,...]`, e.g. `headlights@5:strength=0.5`.
+    """Parse `KIND[@SECONDS][:KEY=VALUE,...]`, e.g. `headlights@5:strength=0.5`.
+
+    Returns:
+        the look-alike.
 
     Raises:
         PlanError: the kind or a key is unknown, or a value is not a number.

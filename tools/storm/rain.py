@@ -1,4 +1,4 @@
-"""Rain: streaks that catch the light that is there."""
+"""Rain: streaks that reflect the light around them."""
 
 import cv2
 import numpy as np
@@ -9,12 +9,12 @@ from storm.texture import Plane, blurred, dice
 from storm.world import World
 
 GLINT = {"night": 0.45, "dusk": 0.25, "day": 0.10}
-"""How much brighter than the light behind it a drop is: at night it stands before the dark and near a lamp."""
+"""Brightness of a drop relative to the light behind it: at night it is before the dark and near a lamp."""
 NOISE_SAMPLES = 16
 
 
 class Rain:
-    """Falling streaks, new in every frame; in the dark they show only near lamps."""
+    """Falling streaks, new in every frame; in the dark they are visible only near lamps."""
 
     def __init__(self, shape: tuple[int, int], amount: float, world: World, seed: int) -> None:
         self._shape = shape
@@ -29,7 +29,7 @@ class Rain:
         canvas.add(self._drops(number))
 
     def noise_levels(self, light: Plane, grid: tuple[int, int]) -> Plane:
-        """(rows, columns) how much rain makes the blocks of a scene of `light` vary from frame to frame, in levels."""
+        """Return (rows, columns) levels by which rain makes the blocks of a scene of `light` vary."""
         shown = [levels_of(light + self._drops(number)) for number in range(NOISE_SAMPLES)]
         blocks = [cv2.resize(one, grid, interpolation=cv2.INTER_AREA) for one in shown]
         return np.asarray(np.std(blocks, axis=0), np.float32)
@@ -42,7 +42,7 @@ class Rain:
 
 
 def _streaks(shape: tuple[int, int], amount: float, rng: np.random.Generator) -> Plane:
-    """(2 height, 2 width) streaks of many lengths, slightly aslant."""
+    """Return (2 height, 2 width) streaks of many lengths, slightly slanted."""
     height, width = shape
     picture = np.zeros((2 * height, 2 * width), np.uint8)
     slant = float(rng.normal(0, 0.12))

@@ -1,4 +1,4 @@
-"""Scene: a plan made visible, frame by frame, and the truth about it."""
+"""Scene: the frames of a plan, and their truth."""
 
 from collections.abc import Iterator
 from functools import cached_property, partial
@@ -25,7 +25,7 @@ WHITE_LUMA, NO_CHROMA = 235, 128
 
 
 class Scene:
-    """The pictures of a plan, any of them at any time, and their truth.
+    """The frames of a plan, in any order, and their truth.
 
     seconds_of: (frames,) time stamp of each frame. `luma(number)` is the fast way; `yuv` and `rgb` add colour.
     """
@@ -55,11 +55,11 @@ class Scene:
         return World(self.plan.shape, (sky, "hills"), self.plan.wind, self.plan.seed + 1)
 
     def luma(self, number: int) -> NDArray[np.uint8]:
-        """(height, width) uint8 luma of limited range (16 = black, 235 = white)."""
+        """Return (height, width) uint8 luma of limited range (16 = black, 235 = white)."""
         return self._edited(self._sensor.luma(self._canvas(number, color=False).light, number), number, WHITE_LUMA)
 
     def yuv(self, number: int) -> NDArray[np.uint8]:
-        """(height * 3 / 2, width) uint8: planar YUV 4:2:0, as encoders take it."""
+        """Return (height * 3 / 2, width) uint8: planar YUV 4:2:0, for encoders."""
         canvas = self._canvas(number, color=True)
         luma = self._sensor.luma(canvas.light, number)
         planes = canvas.chroma(luma)
@@ -74,16 +74,16 @@ class Scene:
         return whole
 
     def rgb(self, number: int) -> NDArray[np.uint8]:
-        """(height, width, 3) uint8."""
+        """Return (height, width, 3) uint8 RGB."""
         return np.asarray(cv2.cvtColor(self.yuv(number), cv2.COLOR_YUV2RGB_I420), np.uint8)
 
     def frames(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Every frame in order: seconds and planar YUV 4:2:0."""
+        """Yield every frame in order: seconds and planar YUV 4:2:0."""
         for number, seconds in enumerate(self.seconds_of):
             yield float(seconds), self.yuv(number)
 
     def stream_frames(self, camera: str = "storm") -> Iterator[Frame]:
-        """Every frame in order as a source would give it, luma straight from the scene: no codec, no waiting."""
+        """Yield every frame in order like a source, with luma directly from the scene, without a codec or waiting."""
         for number, seconds in enumerate(self.seconds_of):
             yield Frame(
                 camera,
@@ -95,7 +95,7 @@ class Scene:
             )
 
     def truth(self, seconds_of: NDArray[np.float64] | None = None) -> Labels:
-        """The labels of this scene; `seconds_of` are a written clip's own time stamps, where they differ."""
+        """Return the labels of this scene; `seconds_of` are a written clip's own time stamps, if they differ."""
         times = self.seconds_of if seconds_of is None else seconds_of
         if len(times) != len(self):
             raise ValueError(f"the scene has {len(self)} frames, but {len(times)} time stamps were given")
@@ -120,10 +120,10 @@ class Scene:
 
     @cached_property
     def _added(self) -> dict[int, FrameLight]:
-        """What flashes add to each frame that they reach."""
+        """The light that flashes add to each frame that they reach."""
         added: dict[int, FrameLight] = {}
         share = self._sensor.block_share(GRID)
-        # Rain is noise as well: what it does to a block from frame to frame is what a flash has to stand out from.
+        # Rain is noise as well: a flash must stand out from its changes in a block from frame to frame.
         rain = self._rain.noise_levels(self._world.light(0.0), GRID) if self._rain is not None else np.float32(0)
         for number in range(len(self)):
             if not any(weight is not None for weight in self._weights(number)):
@@ -136,7 +136,7 @@ class Scene:
         return added
 
     def _canvas(self, number: int, *, color: bool, flashes: bool = True) -> Canvas:
-        """The light of frame `number`, before the sensor adds its noise."""
+        """Return the light of frame `number`, before the sensor adds its noise."""
         seconds = float(self.seconds_of[number])
         acting = self._acting(number)
         world = self._elsewhere if any(one.elsewhere(since) for one, since in acting) else self._world
@@ -157,7 +157,7 @@ class Scene:
         return canvas
 
     def _edited(self, plane: NDArray[np.uint8], number: int, white: int) -> NDArray[np.uint8]:
-        """`plane` as an editor leaves it, who may have faded it towards `white`."""
+        """Return `plane` after an editor, who may have faded it towards `white`."""
         share = max((one.white(since) for one, since in self._acting(number)), default=0.0)
         if share == 0:
             return plane
@@ -168,12 +168,12 @@ class Scene:
         return [(one, seconds - one.start) for one in self._lookalikes if one.start <= seconds < one.end]
 
     def _weights(self, number: int) -> list[NDArray[np.float32] | None]:
-        """For each flash the light that each row gathers in this frame, or None where there is none."""
+        """Return for each flash the light that each row gathers in this frame, or None if there is none."""
         return [self._shutter.gathered(flash.course, number) for flash in self._flashes]
 
     @cached_property
     def _seen(self) -> list[float]:
-        """When each flash is first in a picture: a camera answers only to what it has seen (inf: it never sees it)."""
+        """The time at which each flash is first in a frame: a camera reacts only to what it has seen (inf: never)."""
         seen = []
         for flash in self._flashes:
             at = flash.plan.at or 0.0
@@ -184,7 +184,7 @@ class Scene:
         return seen
 
     def _dip(self, seconds: float) -> float:
-        """How the camera's exposure stands after strong flashes: it drops a little later and recovers slowly."""
+        """Return the factor of the exposure after strong flashes: it drops a little later and recovers slowly."""
         gain = 1.0
         for flash, seen in zip(self._flashes, self._seen, strict=True):
             since = seconds - seen - DIP_DELAY_SECONDS

@@ -1,4 +1,4 @@
-"""When things happen: frame times, and a place in time for every happening that has none."""
+"""Times: those of frames, and of flashes and look-alikes without a time."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -18,12 +18,12 @@ Happening = TypeVar("Happening", FlashPlan, LookalikePlan)
 
 
 def exact_rate(rate: float | Fraction) -> Fraction:
-    """29.97 and its kin as the fraction they stand for (30000/1001)."""
+    """Return rates like 29.97 as their exact fraction (30000/1001)."""
     return rate if isinstance(rate, Fraction) else Fraction(rate).limit_denominator(1001)
 
 
 def frame_times(plan: Plan) -> NDArray[np.float64]:
-    """Seconds of every frame; rising. Constant rate: number / rate, exactly; else whole ticks of `TICKS_PER_SECOND`."""
+    """Return the rising seconds of all frames. Constant rate: number / rate, exactly; else whole `TICKS_PER_SECOND`."""
     rate = exact_rate(plan.rate)
     count = max(1, round(plan.seconds * float(rate)))
     times = np.arange(count) * rate.denominator / rate.numerator
@@ -38,22 +38,25 @@ def frame_times(plan: Plan) -> NDArray[np.float64]:
 
 
 def scheduled(plan: Plan) -> tuple[list[FlashPlan], list[LookalikePlan]]:
-    """The plan's happenings, each with a time, in the order asked for.
+    """Give each flash and look-alike of the plan a time.
+
+    Returns:
+        flashes and look-alikes, in the order asked for.
 
     Raises:
-        PlanError: a happening is set outside the clip.
+        PlanError: one is set outside the clip.
     """
     rng = dice(plan.seed, "schedule")
     return _spread(list(plan.flashes), plan.seconds, rng), _spread(list(plan.lookalikes), plan.seconds, rng)
 
 
 def _spread(happenings: list[Happening], seconds: float, rng: np.random.Generator) -> list[Happening]:
-    """Those without a time share the clip evenly, each somewhere in the middle half of its own part."""
+    """Return all with a time: those without one share the clip evenly, each in the middle half of its part."""
     for one in happenings:
         if one.at is not None and not 0 <= one.at < seconds:
             raise PlanError(f"{one.kind} at {one.at:g} s: outside the clip of {seconds:g} s")
     free = [index for index, one in enumerate(happenings) if one.at is None]
-    lead = min(1.2, seconds / 4)  # a detector needs a moment to know the place
+    lead = min(1.2, seconds / 4)  # a detector needs some time to learn the scene
     part = (seconds - lead) / max(1, len(free))
     for turn, index in enumerate(free):
         at = lead + part * (turn + float(rng.uniform(0.1, 0.5)))

@@ -1,4 +1,4 @@
-"""Fractal textures and the dice: everything random in a scene comes from here, by seed and purpose."""
+"""Fractal textures and random numbers: all randomness of a scene comes from here, by seed and purpose."""
 
 import zlib
 from typing import Any
@@ -12,15 +12,21 @@ Plane = NDArray[np.float32]
 
 
 def dice(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
-    """Random numbers that depend on nothing but the seed, the purpose and a number."""
+    """Return random numbers that depend only on the seed, the purpose and a number."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode()), number])
 
 
 def fractal(shape: tuple[int, int], rng: np.random.Generator, *, slope: float = 1.7, stretch: float = 1.0) -> Plane:
-    """(height, width) cloud-like noise in 0..1 that joins without a seam at its edges.
+    """Make cloud-like noise that joins without a seam at its edges.
 
-    slope: how fast amplitude falls with spatial frequency; clouds lie near 5/3 (Kolmogorov), smaller is rougher.
-    stretch: how much longer than high the structures are.
+    Args:
+        shape: (height, width) in pixels.
+        rng: source of randomness.
+        slope: how fast amplitude falls with spatial frequency; clouds have about 5/3 (Kolmogorov), smaller is rougher.
+        stretch: how much longer than high the structures are.
+
+    Returns:
+        (height, width) values in 0..1.
     """
     height, width = shape
     spectrum = np.fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
@@ -36,7 +42,7 @@ def fractal(shape: tuple[int, int], rng: np.random.Generator, *, slope: float = 
 
 
 def ridge(width: int, rng: np.random.Generator, *, slope: float = 2.0) -> NDArray[np.float32]:
-    """(width,) outline of hills or treetops in 0..1."""
+    """Return the (width,) outline of hills or treetops in 0..1."""
     frequency = np.fft.rfftfreq(2 * width) * 2 * width
     frequency[0] = 1.0
     spectrum = np.fft.rfft(rng.standard_normal(2 * width)) * frequency ** -(slope / 2 + 0.5)
@@ -46,13 +52,13 @@ def ridge(width: int, rng: np.random.Generator, *, slope: float = 2.0) -> NDArra
 
 
 def smooth_step(value: Any, low: float, high: float) -> Any:
-    """0 below `low`, 1 above `high`, and a soft S between."""
+    """Return 0 below `low`, 1 above `high`, and a smooth S between."""
     share = np.clip((value - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
 
 
 def blob(shape: tuple[int, int], centre: tuple[float, float], sigma: tuple[float, float]) -> Plane:
-    """A soft spot of height 1; `centre` (x, y) and `sigma` (x, y) in pixels."""
+    """Return a soft spot of height 1; `centre` (x, y) and `sigma` (x, y) in pixels."""
     height, width = shape
     across = np.exp(-0.5 * ((np.arange(width) - centre[0]) / sigma[0]) ** 2)
     down = np.exp(-0.5 * ((np.arange(height) - centre[1]) / sigma[1]) ** 2)
@@ -60,7 +66,7 @@ def blob(shape: tuple[int, int], centre: tuple[float, float], sigma: tuple[float
 
 
 def blurred(plane: Plane, sigma: float) -> Plane:
-    """`plane` with a Gaussian blur of `sigma` pixels; wide blurs are made on a smaller picture."""
+    """Return `plane` with a Gaussian blur of `sigma` pixels; wide blurs are computed on a smaller array."""
     if sigma <= 6:
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
     step = sigma / 3

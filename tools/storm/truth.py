@@ -1,4 +1,4 @@
-"""Truth: from the light that flashes add to each frame to labels of flashes, pulses and what is too faint to count."""
+"""Truth: from the light that flashes add to each frame to labels of flashes, pulses and light too faint to count."""
 
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -12,25 +12,27 @@ GRID = (64, 36)
 GAP_SECONDS = 0.5
 """Pulses closer than this are one flash."""
 FLOOR_LEVELS = 3.0
-"""A block is lit when a flash raises it by at least this many levels (of 0..255) ..."""
+"""A block is lit if a flash raises it by at least this many levels (of 0..255) ..."""
 FLOOR_NOISE = 3.0
 """... and by at least this many times its own noise ..."""
 LIT_SHARE = 0.005
-"""... and a frame is lit when this share of its blocks is: about what a person labelling real clips can see."""
+"""... and a frame is lit if this share of its blocks is: about what a person labelling real clips can see."""
 FAINT_LEVELS = 0.5
 """Below the floor but above this, light is neither hit nor false alarm: it goes to `ignore`."""
 NOISE_FLOOR_LEVELS = 0.29
-"""No block's noise counts as less: the rounding error of 8-bit levels (1 / sqrt 12) does not average out."""
+"""Least noise of a block: the rounding error of 8-bit levels (1 / sqrt 12) does not average out."""
 STRENGTH_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class FrameLight:
-    """What flashes add to one frame.
+    """The light that flashes add to one frame.
 
-    strength: rise in units of the block's noise that at least 1 % of the blocks reach.
-    peak_strength, rise_levels: the best block's rise, in units of noise and in levels.
-    area: share of the blocks that are lit.
+    Attributes:
+        strength: rise in units of the block's noise that at least 1 % of the blocks reach.
+        peak_strength: the best block's rise in units of noise.
+        rise_levels: the best block's rise in levels.
+        area: share of the blocks that are lit.
     """
 
     strength: float
@@ -45,7 +47,7 @@ class FrameLight:
 
     @property
     def faint(self) -> bool:
-        """Whether there is light at all."""
+        """Whether there is any light."""
         return self.rise_levels >= FAINT_LEVELS
 
 
@@ -53,7 +55,7 @@ DARK = FrameLight(0.0, 0.0, 0.0, 0.0)
 
 
 def frame_light(rise: NDArray[np.float32], noise: NDArray[np.float32]) -> FrameLight:
-    """`rise` and `noise`: (rows, columns) levels of each block."""
+    """Return the light of a frame from the (rows, columns) levels of `rise` and `noise` of each block."""
     noise = np.maximum(noise, NOISE_FLOOR_LEVELS)
     ratio = rise / noise
     lit = (rise >= FLOOR_LEVELS) & (ratio >= FLOOR_NOISE)
@@ -64,7 +66,7 @@ def frame_light(rise: NDArray[np.float32], noise: NDArray[np.float32]) -> FrameL
 
 @dataclass(frozen=True, slots=True)
 class FlashTruth:
-    """One flash, visible or too faint to be asked for: when, what it was made as, and how strong."""
+    """One flash, visible or too faint to count: its times, its kind, and its strength."""
 
     start: float
     end: float
@@ -89,7 +91,7 @@ class Labels:
     details: list[FlashTruth]
 
     def as_json(self) -> dict[str, Any]:
-        """A table ready for json.dump."""
+        """Return a table for json.dump."""
         return asdict(self)
 
 
@@ -98,7 +100,7 @@ Span = tuple[int, int]
 
 
 class Timeline:
-    """Joins lit frames into pulses and flashes on the clip's own time stamps."""
+    """Join lit frames to pulses and flashes on the clip's own time stamps."""
 
     def __init__(self, times: NDArray[np.float64], frame_seconds: float, light: dict[int, FrameLight]) -> None:
         self._times = times
@@ -106,11 +108,11 @@ class Timeline:
         self._light = light
 
     def seconds(self, span: Span) -> list[float]:
-        """Start of the first frame and end of the last one."""
+        """Return the start of the first frame and the end of the last one."""
         return [round(float(self._times[span[0]]), 6), round(float(self._times[span[1]]) + self._frame, 6)]
 
     def runs(self, *, lit: bool) -> list[Span]:
-        """Neighbouring frames that are lit (or, if not `lit`, at least faintly so)."""
+        """Return runs of neighbouring frames that are lit (or, if not `lit`, at least faintly so)."""
         numbers = sorted(number for number, light in self._light.items() if (light.lit if lit else light.faint))
         spans: list[Span] = []
         for number in numbers:
@@ -121,10 +123,13 @@ class Timeline:
         return spans
 
     def joined(self, spans: list[Span]) -> list[Span]:
-        """Runs joined over gaps shorter than `GAP_SECONDS`; light too faint to count parts a gap in two.
+        """Join runs over gaps shorter than `GAP_SECONDS`; light too faint to count divides a gap in two.
 
-        Who sees the faint stroke between two others reports one flash, who does not reports two: both are right, and a
-        second report on one flash is no false alarm, but one report on two flashes would be a miss.
+        A detector that sees the faint pulse between two others reports one flash, one that does not reports two: both
+        are right, and a second report of one flash is no false alarm, but one report of two flashes would be a miss.
+
+        Returns:
+            the flashes.
         """
         flashes: list[Span] = []
         for span in spans:
@@ -135,13 +140,13 @@ class Timeline:
         return flashes
 
     def _darkest(self, last: int, first: int) -> float:
-        """The longest time without any light between two frames, in seconds."""
+        """Return the longest time without any light between two frames, in seconds."""
         faint = [number for number in range(last + 1, first) if self._light.get(number, DARK).faint]
         stops = pairwise([last, *faint, first])
         return max(float(self._times[after] - self._times[before]) - self._frame for before, after in stops)
 
     def outside(self, spans: list[Span], flashes: list[Span]) -> list[Span]:
-        """The parts of `spans` that lie in no flash."""
+        """Return the parts of `spans` outside all flashes."""
         inside = {number for first, last in flashes for number in range(first, last + 1)}
         parts: list[Span] = []
         for first, last in spans:
@@ -155,7 +160,7 @@ class Timeline:
         return parts
 
     def peak(self, span: Span) -> FrameLight:
-        """The highest of each value over the frames of `span`."""
+        """Return the highest of each value over the frames of `span`."""
         lights = [self._light.get(number, DARK) for number in range(span[0], span[1] + 1)]
         return FrameLight(
             max(light.strength for light in lights),

@@ -22,7 +22,7 @@ LAND_TINT: Tint = (-0.06, 0.01)
 
 
 class World:
-    """What stands still and what drifts. `light(seconds)` is the whole picture without happenings."""
+    """The static and drifting parts of a scene. `light(seconds)` is the frame without flashes and look-alikes."""
 
     def __init__(self, shape: tuple[int, int], look: tuple[str, str], wind: float, seed: int) -> None:
         self.shape = shape
@@ -45,7 +45,7 @@ class World:
         self.chroma = self._chroma(up)
 
     def cloud(self, seconds: float) -> Plane:
-        """(height, width) how thick the cloud is, 0..1."""
+        """Return the (height, width) thickness of the clouds, 0..1."""
         low, high = (
             _shifted(layer, speed * seconds, self.shape[1])
             for layer, speed in zip(self._layers, self._speed, strict=True)
@@ -53,13 +53,13 @@ class World:
         return np.asarray(cv2.addWeighted(low, 0.65, high, 0.35, 0), np.float32)
 
     def light(self, seconds: float) -> Plane:
-        """(height, width) linear light of the world, without what happens in it."""
+        """Return (height, width) linear light of the scene, without flashes and look-alikes."""
         base, change = self._cloud_gain
         cloud = cv2.addWeighted(self.cloud(seconds), change, self.sky_mask, 0, base)
         return np.asarray(cv2.add(cv2.multiply(self._sky, cloud), self._fixed), np.float32)
 
     def _outline(self, rng: np.random.Generator) -> Plane:
-        """1 where the sky is seen, 0 where land, trees or houses stand before it."""
+        """Return 1 where the sky is visible, 0 where land, trees or houses cover it."""
         height, width = self.shape
         if self.land == "none":
             return np.ones(self.shape, np.float32)
@@ -74,7 +74,7 @@ class World:
         return np.asarray(np.clip(top[None, :] * height - rows, 0, 1), np.float32)
 
     def _light_lamps(self, rng: np.random.Generator) -> Lamps:
-        """Windows, street lamps and far lights, with their glow."""
+        """Add windows, street lamps and distant lights, with their glow."""
         lamps = Lamps(self.shape)
         if self.land == "none" or self.sky == "day":
             return lamps
@@ -83,7 +83,7 @@ class World:
         for left, right, tall in self._houses:
             lamps.windows((left, right), (self.horizon - tall, self.horizon + 0.02), bright, rng)
         for _ in range({"city": 150, "hills": 14, "trees": 6}[self.land]):
-            down = float(rng.random()) ** 1.5  # most lights lie far away, near the horizon, small and faint
+            down = float(rng.random()) ** 1.5  # most lights are far away, near the horizon, small and faint
             place = (float(rng.uniform(0, width)), height * (self.horizon + 0.02 + (0.95 - self.horizon) * down))
             lamps.lamp(place, height * (0.0016 + 0.002 * down), bright * float(rng.uniform(0.05, 0.4)), rng)
         for _ in range(9 if self.land == "city" else 2):
@@ -93,7 +93,7 @@ class World:
         return lamps
 
     def _chroma(self, up: NDArray[np.float32]) -> tuple[Plane, Plane]:
-        """(height / 2, width / 2) Cb and Cr as shares of the luma, of everything that stands still."""
+        """Return (height / 2, width / 2) Cb and Cr of all static parts, as shares of the luma."""
         total = self._fixed + self._sky + np.float32(1e-4)
         share = self._lamps.light / total
         planes = []
@@ -105,7 +105,7 @@ class World:
 
 
 def _houses(width: int, rng: np.random.Generator) -> list[tuple[int, int, float]]:
-    """Left, right (pixels) and height (share of the picture) of the houses of a skyline; few are tall."""
+    """Return left, right (pixels) and height (share of the frame) of the houses of a skyline; few are tall."""
     houses = []
     left = 0
     while left < width:
@@ -117,7 +117,7 @@ def _houses(width: int, rng: np.random.Generator) -> list[tuple[int, int, float]
 
 
 def _cloud_layer(shape: tuple[int, int], rng: np.random.Generator, slope: float) -> Plane:
-    """(height, 2 width + ...) clouds seen in perspective: flatter and denser towards the horizon; joins sideways."""
+    """Return (height, 2 width + ...) clouds in perspective: flatter and denser towards the horizon; the sides join."""
     height, width = shape
     tile = fractal((2 * height, 2 * width), rng, slope=slope, stretch=1.6)
     down = np.linspace(0, 1, height, dtype=np.float32)
@@ -129,7 +129,7 @@ def _cloud_layer(shape: tuple[int, int], rng: np.random.Generator, slope: float)
 
 
 def _shifted(layer: Plane, shift: float, width: int) -> Plane:
-    """`width` columns of the layer, from `shift` pixels on, between pixels by interpolation."""
+    """Return `width` columns of the layer, from `shift` pixels on, interpolated between pixels."""
     period = layer.shape[1] - width - 1
     whole, part = divmod(shift % period, 1.0)
     left = int(whole)

@@ -1,4 +1,4 @@
-"""Writes a scene to a video file in any codec and container that PyAV has."""
+"""Write a scene to a video file in any codec and container of PyAV."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,17 +17,20 @@ from storm.truth import Labels
 
 
 class WriteError(Exception):
-    """A clip cannot be written; names the file, the codec and what FFmpeg said."""
+    """A clip cannot be written; the message names the file, the codec and FFmpeg's error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFormat:
-    """How a clip is coded.
+    """The coding of a clip.
 
-    codec: an encoder of FFmpeg, e.g. libx264, libx265, mpeg4, mjpeg, libvpx, libvpx-vp9, ffv1.
-    crf: constant quality, lower is better; bit_rate: bits per second instead, held constant as cheap cameras do.
-    preset: the encoder's own word for speed against size; None = a quick one where the encoder has presets.
-    pixel_format: None = the encoder's own first choice near YUV 4:2:0. key_seconds: time between key frames.
+    Attributes:
+        codec: an encoder of FFmpeg, e.g. libx264, libx265, mpeg4, mjpeg, libvpx, libvpx-vp9, ffv1.
+        crf: constant quality, lower is better.
+        bit_rate: bits per second instead, held constant as in cheap cameras.
+        preset: the encoder's own word for speed against size; None = a fast one if the encoder has presets.
+        pixel_format: None = the encoder's own first choice near YUV 4:2:0.
+        key_seconds: time between key frames.
     """
 
     codec: str = "libx264"
@@ -38,7 +41,7 @@ class ClipFormat:
     key_seconds: float = 2.0
 
     def options(self) -> dict[str, str]:
-        """The encoder's own options."""
+        """Return the encoder's own options."""
         options: dict[str, str] = {}
         if self.codec in ("libx264", "libx265"):
             options["preset"] = self.preset or ("veryfast" if self.codec == "libx264" else "ultrafast")
@@ -58,9 +61,16 @@ class ClipFormat:
 def write_clip(
     scene: Scene, path: Path, form: ClipFormat | None = None, progress: Callable[[int], None] | None = None
 ) -> Labels:
-    """Write the scene to `path` (the container follows from its ending) and give its labels on the file's own clock.
+    """Write the scene to `path`; the container follows from the file's ending.
 
-    progress: called with the number of each frame written.
+    Args:
+        scene: the scene.
+        path: the file.
+        form: how it is coded; the defaults if omitted.
+        progress: called with the number of each frame written.
+
+    Returns:
+        its labels, on the file's own clock.
 
     Raises:
         WriteError: codec, container or pixel format is unknown or does not fit, or the file cannot be written.
@@ -83,7 +93,10 @@ def write_clip(
 
 
 def stamps_of(path: Path, scene: Scene) -> NDArray[np.float64]:
-    """(frames,) time stamps of the frames in the file; containers round them, and some begin later than 0.
+    """Return the time stamps of the frames in the file; containers round them, and some begin later than 0.
+
+    Returns:
+        (frames,) seconds.
 
     Raises:
         WriteError: the file does not hold every frame of the scene.
@@ -95,7 +108,7 @@ def stamps_of(path: Path, scene: Scene) -> NDArray[np.float64]:
         base = stream.time_base
     if len(packets) != len(scene):
         raise WriteError(f"{path}: {len(packets)} frames written of {len(scene)}; try another codec or container")
-    if base is None or any(tick is None for tick in ticks):  # AVI stores none: its frames follow each other at the rate
+    if base is None or any(tick is None for tick in ticks):  # AVI stores none: its frames have a constant rate
         return scene.seconds_of
     return np.array(sorted(float(tick * base) for tick in ticks if tick is not None))
 
@@ -117,22 +130,22 @@ def _stream(container: Any, scene: Scene, form: ClipFormat) -> Any:
     if form.bit_rate is not None:
         stream.codec_context.bit_rate = form.bit_rate
     elif form.crf is None and form.codec in ("mpeg4", "mpeg2video", "mjpeg", "libvpx", "libvpx-vp9"):
-        # these begin at 200 kbit/s or less when nothing is said, which no camera sends
+        # these use 200 kbit/s or less by default, which no camera sends
         stream.codec_context.bit_rate = 40 * scene.plan.size[0] * scene.plan.size[1] // 4
     return stream
 
 
 def _pixel_format(codec: str) -> str:
-    """The encoder's format nearest to what a camera gives: 8-bit YUV 4:2:0 where it has that."""
+    """Return the encoder's format closest to that of cameras: 8-bit YUV 4:2:0 if it has that."""
     if codec == "mjpeg":
-        return "yuvj420p"  # it names the other one too, but refuses it: JPEG is full range
+        return "yuvj420p"  # it also lists the other format, but refuses it: JPEG is full range
     offered = [one.name for one in av.Codec(codec, "w").video_formats or []]
     return offered[0] if offered and "yuv420p" not in offered else "yuv420p"
 
 
 @contextmanager
 def _explained(path: Path, form: ClipFormat) -> Iterator[None]:
-    """FFmpeg's refusals as one sentence; a file half written is removed."""
+    """Raise FFmpeg's errors as one sentence, and remove a half-written file."""
     try:
         yield
     except (av.error.FFmpegError, ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""The commands, a module each; here is what can be said of them without importing any."""
+"""The commands, one module each, and their descriptions, which need no import of the modules."""
 
 COMMANDS = {
     "calibrate": "Fit a model's temperature and bias on labelled clips, and print them as settings.",
@@ -22,4 +22,4 @@ COMMANDS = {
     "tune": "Draw a recording's light curve with what was found and the thresholds, and propose settings.",
     "watch": "Watch cameras for lightning and publish every flash on the event feed, until stopped.",
 }
-"""What each command does, in one line: the first of its module's docstring."""
+"""The description of each command in one line: the first line of its module's docstring."""

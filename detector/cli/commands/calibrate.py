@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read both, compare, fit and print the settings.
+    """Read labels and results, compare them, fit and print the settings.
+
+    Returns:
+        the exit code.
 
     Raises:
         LabelsError: a file cannot be used, no fit is possible, or the model is no better than brightness.

@@ -19,11 +19,11 @@ from detector.cli.types import folder_of, seconds_of
 from detector.run.check_cameras import CameraReport, check_cameras
 from stream import redact
 
-_SECONDS = 6.0  # two sender reports, and key frames 4 s apart, come within this
+_SECONDS = 6.0  # long enough for two sender reports, and for key frames 4 s apart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which cameras, how long, where images go."""
+    """Add the cameras, the time and the folder for images."""
     parser.add_argument("cameras", nargs="*", metavar="URL", help="cameras to try; or use --config with [[camera]]")
     parser.add_argument(
         "--pictures", type=folder_of, metavar="DIR", help="write NAME.jpg of each, with mask and region drawn"
@@ -40,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Try the cameras and print what was seen; 1 if one fails."""
+    """Try the cameras, print the results, and return 1 if one fails."""
     _, cameras = settings_and_cameras(arguments)
     log_to_stderr(quiet=True)
-    logging.getLogger("stream").setLevel(logging.CRITICAL)  # what it would say is in the results
+    logging.getLogger("stream").setLevel(logging.CRITICAL)  # the results contain its messages
     if not arguments.json:
         progress_console().print(f"trying {len(cameras)} cameras for {arguments.seconds:g} s")
     reports = check_cameras(cameras, arguments.seconds, arguments.pictures)

@@ -13,12 +13,12 @@ from detector.cli.main import build_parser
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the shell."""
+    """Add the argument for the shell."""
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="whose script to print")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the script of the shell."""
+    """Print the completion script of the shell."""
     parser = build_parser(*COMMANDS)
     _complete_files(parser)
     print(shtab.complete(parser, shell=arguments.shell))
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _complete_files(parser: argparse.ArgumentParser) -> None:
-    """Let every value without a list of choices be completed as a file name."""
+    """Complete every value without a list of choices as a file name."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask for them
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             for command in action.choices.values():

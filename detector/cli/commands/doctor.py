@@ -23,7 +23,7 @@ _MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("--", "dim")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to look at, and how to print it."""
+    """Add the choice of checks and the form of output."""
     parser.add_argument("--smoke", action="store_true", help="load the model and check its answers, speed and memory")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     add_verifier_arguments(parser)
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look, print each finding as it comes; 1 if one that is needed fails."""
+    """Run the checks, print each finding as it comes, and return 1 if a needed one fails."""
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     doctor = Doctor(settings)
     console = result_console()
@@ -86,7 +86,7 @@ def _served_checks(settings: Settings) -> Iterator[Check]:
 
 
 def _verified(test: SmokeTest, snapshot: Snapshot) -> str:
-    """Keep that the model passed here, and say which line to contribute."""
+    """Record that the model passed here, and return the line to contribute."""
     loaded = test.loaded
     if snapshot.revision is None or snapshot.model not in known_models() or loaded is None:
         return "a model of your own: nothing to contribute"

@@ -16,7 +16,7 @@ from stream import HistoryFilter, JournalRecord, read_history
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which journal, which messages, which form."""
+    """Add the journal, the choice of messages and the form of output."""
     parser.add_argument("journal", type=Path, metavar="JOURNAL", help="the file given as --journal to watch or replay")
     add_filter_arguments(parser)
     parser.add_argument("--since", type=number_of, default=0, metavar="N", help="only messages behind number N")
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print them, oldest first; finding none is no failure."""
+    """Print the messages, oldest first; an empty result is not a failure."""
     wanted = HistoryFilter(
         since=arguments.since,
         begin_utc=arguments.begin,

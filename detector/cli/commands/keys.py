@@ -19,7 +19,7 @@ from stream import allow_client, list_clients, make_client_keys, make_server_key
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One action, and the folder."""
+    """Add the actions and the folder."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     added = {
         name: actions.add_parser(name, help=text)
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it, and say what was done."""
+    """Run the action, and print what was done."""
     folder = _folder(arguments)
     match arguments.action:
         case "server":

@@ -20,7 +20,7 @@ _MISSING = "this needs more: pip install 'lightning-detector[mqtt]'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which feed, which broker, what for."""
+    """Add the feed, the broker and what to publish."""
     parser.add_argument("endpoint", metavar="ENDPOINT", help="a feed, e.g. tcp://127.0.0.1:5556, or that of a relay")
     parser.add_argument(
         "--broker",
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Bridge until told to end."""
+    """Run the bridge until stopped."""
     settings = settings_of(arguments).mqtt
     try:
         from detector.integrations.mqtt.bridge import Bridge, BridgeOptions  # noqa: PLC0415 - of the extra `mqtt`

@@ -16,13 +16,13 @@ from detector.verify.vlm.local.snapshot import damaged_files, is_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model, and the settings."""
+    """Add the model and the settings."""
     add_verifier_arguments(parser)
     add_settings_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Resolve, fetch, say where it is."""
+    """Resolve and fetch the snapshot, and print its folder."""
     minicpm = lay_verifier_arguments(settings_of(arguments), arguments).minicpm
     if is_folder(minicpm.model):
         raise VerifierError(f"--model {minicpm.model} is a folder: there is nothing to fetch; give a model id")

@@ -23,11 +23,11 @@ from detector.run.site_storms import SiteStorms
 from detector.run.status import SiteStatuses
 from stream import Cursor, Heartbeat, Publisher, Received, RelayPosition, Subscriber, SubscriberOptions, parse_endpoint
 
-_BACKLOG = 5000  # messages on their way into the journal
+_BACKLOG = 5000  # messages queued for the journal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """From where, to where."""
+    """Add the feeds to receive and where to publish."""
     parser.add_argument("endpoints", nargs="+", metavar="ENDPOINT", help="the feeds to merge")
     parser.add_argument(
         "--key", action="append", default=[], type=Path, metavar="FILE", help="client key: one for all, or one for each"
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Relay until told to end."""
+    """Relay until stopped."""
     settings = settings_of(arguments)
     sites = SiteStatuses(settings.feed.site)
     options = replace(publish_options(settings, arguments), status=sites.tell)
@@ -73,9 +73,14 @@ def run(arguments: argparse.Namespace) -> int:
 def relay(
     subscriber: Subscriber, feed: Publisher, stop: Event, deadline: float | None, storms: SiteStorms | None = None
 ) -> None:
-    """Publish on `feed` what `subscriber` receives, until `stop` or `deadline` (monotonic seconds).
+    """Publish on `feed` the messages that `subscriber` receives.
 
-    `storms`, if given, makes storms and groups of it.
+    Args:
+        subscriber: receives the feeds.
+        feed: publishes the messages.
+        stop: ends the relay once set.
+        deadline: end in monotonic seconds, if any.
+        storms: makes storms and groups of the messages, if given.
 
     Raises:
         FeedError: `feed` has ended.
@@ -90,18 +95,18 @@ def relay(
             storms.step()
         feed.check()
         while feed.backlog > _BACKLOG and not stop.wait(0.02):
-            feed.check()  # a slow disk here: what comes waits with its publisher
+            feed.check()  # the disk is slow: further messages wait at their publisher
 
 
 def _is_at(endpoint: str, published: str) -> bool:
-    """Whether `endpoint` is the one that this program will publish on."""
+    """Return whether `endpoint` is the one that this program will publish on."""
     one, own = parse_endpoint(endpoint), parse_endpoint(published)
     here = one.loopback and (own.loopback or own.everywhere)
     return one.port == own.port and (one.host == own.host or here)
 
 
 def _where_it_ended(feed: Publisher, keys: list[Path], sites: SiteStatuses) -> SubscriberOptions:
-    """Go on behind what the journal has of each feed; feeds it does not know, from their first message."""
+    """Continue after the journal's last message of each feed, and at the first message of unknown feeds."""
     cursors = {upstream.feed: Cursor(upstream.run or None, upstream.sequence) for upstream in feed.upstreams}
 
     def heard(_endpoint: str, heartbeat: Heartbeat) -> None:

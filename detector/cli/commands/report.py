@@ -17,7 +17,7 @@ from detector.output.report.source import read_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which run, which of its flashes, which form."""
+    """Add the run, the choice of flashes and the form of output."""
     parser.add_argument(
         "run_path", type=Path, metavar="DIR|JOURNAL", help="the folder given as --out, or the file given as --journal"
     )
@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the page or the markers, and say where they are.
+    """Write the page or the markers, and print their paths.
+
+    Returns:
+        the exit code.
 
     Raises:
         OutputError: there are no results, or nothing can be written.
@@ -67,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def zone_of(text: str) -> ZoneInfo:
-    """Return a time zone by its name in the IANA database."""
+    """Return the time zone with this name in the IANA database."""
     try:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

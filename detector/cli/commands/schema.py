@@ -9,7 +9,7 @@ from detector.run.schemas import data_schemas
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which one."""
+    """Add the choice of the schema."""
     parser.add_argument(
         "--type",
         choices=sorted(data_schemas()),
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print it, indented."""
+    """Print the schema, indented."""
     schema = event_schema() if arguments.type is None else data_schemas()[arguments.type]
     print(msgspec.json.format(msgspec.json.encode(schema), indent=2).decode())
     return 0

@@ -53,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read both, compare and print the scores.
+    """Read labels and results, compare them and print the scores.
+
+    Returns:
+        the exit code.
 
     Raises:
         LabelsError: a file or an argument cannot be used.

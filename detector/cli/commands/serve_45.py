@@ -23,7 +23,7 @@ from detector.verify.vlm.server45.trust import listing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which snapshot, where, and whether its code is trusted."""
+    """Add the snapshot, the address, and whether its code is trusted."""
     parser.add_argument("--model", metavar="ID|DIR", help="model id, or a folder with a snapshot")
     parser.add_argument("--model-revision", metavar="SHA", help="40-digit commit; wins over MINICPM_REVISION")
     parser.add_argument("--attn", metavar="BACKEND", help="sdpa (shipped) or flash_attention_2")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check everything, then serve until stopped; prints the endpoint once it answers."""
+    """Check everything, serve until stopped, and print the endpoint once it answers."""
     settings = lay_serve_45_arguments(settings_of(arguments), arguments)
     asked = settings.minicpm45
     environment = Environment(Path(asked.environment) if asked.environment else environment_folder())
@@ -63,7 +63,7 @@ def _say(*lines: str) -> None:
 
 
 def _check_address(asked: Minicpm45Settings) -> None:
-    """Raise if others could ask without a key, or if the address cannot be had: loading takes minutes."""
+    """Raise if other machines could ask without a key, or if the address cannot be used: loading takes minutes."""
     if asked.host not in {"127.0.0.1", "::1", "localhost"} and not model_key(asked.key_variable):
         raise VerifierError(
             f"--host {asked.host} can be reached from other machines; put a key into {asked.key_variable}, here and at "
@@ -80,7 +80,7 @@ def _check_address(asked: Minicpm45Settings) -> None:
 
 
 def _smoke(checked: Checked, config: ServeConfig, settings: Settings) -> int:
-    """Print each finding as it comes; 1 if one is not as it must be."""
+    """Print each finding as it comes, and return 1 if one failed."""
     passed = True
     for finding in findings(checked, config, settings):
         passed = passed and finding.ok

@@ -10,7 +10,7 @@ from detector.verify.vlm.server45.paths import environment_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where, what else goes in, and whether only to look."""
+    """Add the folder, further packages, and the option to check only."""
     parser.add_argument("--environment", type=Path, metavar="DIR", help="its folder (default: in your data folder)")
     parser.add_argument(
         "--with",
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make or check it, and print what it holds."""
+    """Make or check the environment, and print its content."""
     environment = Environment(arguments.environment or environment_folder())
     if arguments.check:
         environment.require()

@@ -15,7 +15,7 @@ from detector.output.share import ShareOptions, share_composites, share_films, s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which run, and what to make of it."""
+    """Add the run, and what to make of it."""
     parser.add_argument("run_path", type=folder_of, metavar="DIR", help="the folder given as --out to replay or watch")
     parser.add_argument(
         "--best", type=count_of, default=5, metavar="N", help="of so many flashes (default: %(default)s)"
@@ -38,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make what is asked for, and say where it is; 1 if nothing could be made.
+    """Write the films or composites asked for, and print their paths.
+
+    Returns:
+        the exit code: 1 if nothing could be made.
 
     Raises:
         OutputError: there are no results, or something cannot be written.

@@ -23,7 +23,7 @@ Sink = Callable[[Received], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where from, what, and what to do with it."""
+    """Add the feeds, the choice of messages, and what to do with them."""
     parser.add_argument("endpoints", nargs="+", metavar="ENDPOINT", help="a feed, e.g. tcp://127.0.0.1:5556")
     parser.add_argument("--json", action="store_true", help="print each message as a line of JSON, as it was published")
     parser.add_argument(
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Receive until told to end; 1 if --count messages did not come within --seconds, or an --exec run failed."""
+    """Receive until stopped; return 1 if --count messages did not come within --seconds, or an --exec run failed."""
     console = progress_console()
 
     def complain(text: str) -> None:
@@ -78,7 +78,7 @@ def _receive(
     stopped: Callable[[], bool],
     arguments: argparse.Namespace,
 ) -> int:
-    """Hand what comes to `sink` until it is time to end; return how many came."""
+    """Pass messages to `sink` until the end, and return how many came."""
     deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     came = 0
     while not stopped() and (arguments.count is None or came < arguments.count):
@@ -109,7 +109,7 @@ def _options(arguments: argparse.Namespace, complain: Callable[[str], None]) -> 
 
 
 def _sink(arguments: argparse.Namespace, command: EventCommand | None) -> Sink:
-    """Return what is done with each message."""
+    """Return a function that handles each message."""
     if arguments.json:
         show: Sink = _print_json
     else:
@@ -123,7 +123,7 @@ def _sink(arguments: argparse.Namespace, command: EventCommand | None) -> Sink:
         if command is not None:
             future = command.run(f"message {received.sequence} ({received.message.subject})", received.body)
             if arguments.exec_jobs == 1:
-                future.result()  # in order, and the place is kept only behind what was run
+                future.result()  # in order, so that the cursor is kept only after the command ran
 
     return take
 

@@ -27,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read the whole file, draw, print what was found and what to try.
+    """Read the whole file, draw its curves, and print what was found and what to try.
+
+    Returns:
+        the exit code.
 
     Raises:
         StreamError: the file cannot be opened; or it breaks off, after all before the break has been shown.

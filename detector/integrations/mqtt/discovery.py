@@ -6,16 +6,16 @@ from detector import __version__
 from detector.integrations.mqtt.states import LIT_SECONDS, camera_base
 
 WARNING = "Sees light, not distance. Not a safety device."
-"""Shown as the model of each device: who builds an automation on it must read it."""
+"""Shown as the model of each device, so that anybody who builds an automation on it reads it."""
 
 
 def device_id(site: str, camera: str | None = None) -> str:
-    """Return the name of a device; names of sites and cameras hold no underscore, so that none is made twice."""
+    """Return the name of a device; it is unique, since names of sites and cameras contain no underscore."""
     return f"lightning_{site}" if camera is None else f"lightning_{site}_{camera}"
 
 
 def config_topic(prefix: str, device: str) -> str:
-    """Return where the configuration of a device is published."""
+    """Return the topic of a device's configuration."""
     return f"{prefix}/device/{device}/config"
 
 
@@ -23,10 +23,10 @@ def camera_device(prefix: str, status: str, site: str, camera: str, *, stills: b
     """Return the configuration of a camera's device.
 
     Args:
-        prefix: of the topics of states.
-        status: topic that says whether the bridge is there.
-        site: whose camera it is.
-        camera: its name.
+        prefix: prefix of the state topics.
+        status: topic that says whether the bridge is connected.
+        site: site of the camera.
+        camera: name of the camera.
         stills: whether stills are published.
     """
     device, base = device_id(site, camera), camera_base(prefix, site, camera)

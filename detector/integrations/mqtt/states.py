@@ -1,4 +1,4 @@
-"""The states of cameras and sites, as topics and payloads: a fold over a feed, without sockets."""
+"""The states of cameras and sites as topics and payloads, folded from a feed, without sockets."""
 
 import time
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ from detector.storm_events import STORM_TYPE, Storm
 from stream import Heartbeat, Received, utc_text
 
 LIT_SECONDS = 30
-"""So long after a flash was confirmed its camera's `flash` is ON."""
+"""Seconds that a camera's `flash` stays ON after a confirmed flash."""
 COUNT_SECONDS = 600.0
-"""`flashes_10_min` counts those of so long."""
+"""Seconds over which `flashes_10_min` counts."""
 UNKNOWN = b"None"
-"""What home automation takes for a value that is not known."""
+"""The payload for an unknown value in home automation."""
 _URN = "urn:lightning-detector:"
 _LARGEST_STILL = 5_000_000
 
 
 @dataclass(slots=True)
 class _CameraFlashes:
-    """Confirmed flashes of one camera: the recent ones by id, the last one, when one was told last, and its still."""
+    """Confirmed flashes of one camera: the recent ones by id, the last one, the time of its message, and its still."""
 
     recent: dict[str, float] = field(default_factory=dict)
     last: float | None = None
@@ -34,14 +34,14 @@ class _CameraFlashes:
 
 
 class States:
-    """What is known of the cameras and sites of a feed.
+    """The known state of the cameras and sites of a feed.
 
     Args:
-        prefix: of all topics.
-        folders: of `--out`, where stills lie.
+        prefix: prefix of all topics.
+        folders: folders of `--out`, which contain stills.
 
     Attributes:
-        listened: time.monotonic() of when the feed was listened to last; silence counts only up to then.
+        listened: time.monotonic() of the last read from the feed; silence counts only up to then.
     """
 
     def __init__(self, prefix: str, folders: RunFolders) -> None:
@@ -53,11 +53,11 @@ class States:
         self.listened = time.monotonic()
 
     def hear(self, endpoint: str, heartbeat: Heartbeat) -> None:
-        """Take a heartbeat."""
+        """Process a heartbeat."""
         self._board.hear(endpoint, heartbeat)
 
     def add(self, received: Received) -> None:
-        """Take a message; one whose words are of a later version changes nothing."""
+        """Process a message; one with words of a later version changes nothing."""
         self._board.add(received)
         site = received.message.source.removeprefix(_URN)
         try:
@@ -69,7 +69,7 @@ class States:
             return
 
     def cameras(self) -> list[tuple[str, str]]:
-        """Return site and name of each camera that is watched."""
+        """Return site and name of each watched camera."""
         return [(camera.site, camera.name) for camera in self._board.camera_list()]
 
     def sites(self) -> list[str]:
@@ -101,7 +101,7 @@ class States:
         return found
 
     def _is_heard(self, site: str) -> bool:
-        """Whether a publisher is heard; a site of a relay's own storms has none, and is there with any other."""
+        """Return whether a site's publisher is heard; that of a relay's own storms has none, and needs any other."""
         own = self._board.sites.get(site)
         return any(not one.away(self.listened) for one in ([own] if own else self._board.sites.values()))
 
@@ -138,7 +138,7 @@ class States:
             del storms[next(iter(storms))]
 
     def _storm(self, site: str) -> Storm | None:
-        """Return the storm that is on, or else the last one; none that another took in, or verdicts took back."""
+        """Return the current storm, or the last one, without those merged into others or left without flashes."""
         real = [one for one in self._storms.get(site, {}).values() if one.flash_count and one.merged_into is None]
         return max(
             real, key=lambda one: (one.state != "ended", one.last_utc or "", one.last_seconds or 0.0), default=None
@@ -146,12 +146,12 @@ class States:
 
 
 def camera_base(prefix: str, site: str, camera: str) -> str:
-    """Return what the topics of a camera begin with."""
+    """Return the prefix of a camera's topics."""
     return f"{prefix}/{site}/camera/{camera}"
 
 
 def event_topic(prefix: str, received: Received) -> str:
-    """Return where an event is published, e.g. PREFIX/SITE/event/flash/CAMERA; never retained."""
+    """Return the topic of an event, e.g. PREFIX/SITE/event/flash/CAMERA; never retained."""
     site = received.message.source.removeprefix(_URN)
     return f"{prefix}/{site}/event/{received.topic.removeprefix('ev.').replace('.', '/')}"
 

@@ -1,1 +1,1 @@
-"""The live page of one site or several: what a feed says, for browsers, monitors and other programs."""
+"""The live page of one site or several: the state of feeds for browsers, monitors and other programs."""

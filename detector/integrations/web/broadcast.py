@@ -1,15 +1,15 @@
-"""News for browsers: server-sent events, one queue for each that listens."""
+"""Server-sent events for browsers, with one queue for each listener."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 MOST_LISTENERS = 200
-_WAITING = 64  # events; a browser that reads slower is told to ask for everything again
+_WAITING = 64  # events; a slower browser is told to request everything again
 _KEEP_ALIVE_SECONDS = 15.0
 
 
 class Broadcast:
-    """Hands each event to every listener; a slow one costs itself events, and nobody else anything."""
+    """Pass each event to every listener; a slow listener misses events and delays no other."""
 
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[bytes | None]] = set()
@@ -17,11 +17,11 @@ class Broadcast:
 
     @property
     def listeners(self) -> int:
-        """How many listen now."""
+        """Number of current listeners."""
         return len(self._queues)
 
     def send(self, kind: str, body: bytes) -> None:
-        """Hand an event to all; `body` is one line of JSON."""
+        """Send an event to all; `body` is one line of JSON."""
         event = b"event: %s\ndata: %s\n\n" % (kind.encode(), body)
         for queue in self._queues:
             self._put(queue, event)

@@ -1,4 +1,4 @@
-"""The light curve of a flash's clip, measured when somebody opens it."""
+"""The light curve of a flash's clip, measured when the clip is opened."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,17 +9,17 @@ import numpy as np
 from detector.events import Flash
 from stream import Frame, StreamError, open_video
 
-_MOST_FRAMES = 1500  # a minute at 25 a second: longer clips are cut off, so that no request costs more
+_MOST_FRAMES = 1500  # a minute at 25 per second; the rest is left out, to limit the cost of a request
 _STEP = 4  # every 4th pixel of every 4th row
 
 
 def clip_curve(path: Path, flash: Flash, media: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the mean level where the flash was, at each frame of its clip; None where the clip cannot be read.
+    """Return the mean level at the place of the flash, for each frame of its clip; None if the clip cannot be read.
 
     Args:
         path: the clip.
-        flash: whose clip it is.
-        media: of its event; `clip_start_seconds` says when the clip begins, if the event has it.
+        flash: the flash of the clip.
+        media: media of its event; `clip_start_seconds` is the start of the clip, if the event has it.
     """
     seconds: list[float] = []
     levels: list[float] = []
@@ -58,5 +58,5 @@ def _level(frame: Frame, box: tuple[float, float, float, float]) -> float:
 
 
 def _onset(times: "np.ndarray[Any, Any]", levels: "np.ndarray[Any, Any]") -> float:
-    """The time of the steepest rise: where an event does not say when its clip begins."""
+    """Return the time of the steepest rise, for events that do not state the start of the clip."""
     return float(times[int(np.argmax(np.diff(levels, prepend=levels[0])))])

@@ -1,4 +1,4 @@
-"""The thread that listens to one feed for the page."""
+"""The thread that receives one feed for the page."""
 
 import logging
 import threading
@@ -11,12 +11,12 @@ from stream import Backoff, Cursor, FeedError, Heartbeat, Received, Subscriber, 
 _log = logging.getLogger(__name__)
 
 HISTORY_MESSAGES = 5000
-"""So many messages before the present are read at the start: a night of storm, and 10 MB."""
+"""Earlier messages to read at the start: a night of storm, 10 MB."""
 _POLL_SECONDS = 0.5
 
 
 class FeedReader:
-    """Reads one endpoint, from some time before now on, and hands everything on.
+    """Read one endpoint, beginning with some earlier messages, and pass everything on.
 
     Args:
         endpoint: the feed.
@@ -24,9 +24,9 @@ class FeedReader:
         on_begin: called with endpoint, feed and its last number before the first message.
         on_message: called with each message.
         on_heartbeat: called with the endpoint and each heartbeat.
-        on_trouble: called with the endpoint and why it cannot be heard; None once it can.
+        on_trouble: called with the endpoint and why it cannot be received; None once it can.
 
-    All are called in this object's thread.
+    All callbacks are called in this object's thread.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class FeedReader:
         self._thread = threading.Thread(target=self._run, name=f"feed {endpoint}", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -71,7 +71,7 @@ class FeedReader:
             self._stop.wait(backoff.next_wait())
 
     def _find_out(self) -> Heartbeat | None:
-        """Wait for the first heartbeat, which says where the feed stands."""
+        """Wait for the first heartbeat, which contains the state of the feed."""
         with Subscriber(self.endpoint, options=self._options(on_heartbeat=self._note_first)) as events:
             while self._first is None and not self._stop.is_set():
                 events.receive(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Files of runs' folders that the page may hand out: images and clips, nothing else and nothing outside."""
+"""Files in runs' folders that the page may serve: images and clips only, and nothing outside."""
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -19,7 +19,7 @@ MEDIA_TYPES = {
     ".ts": "video/mp2t",
 }
 LIVE = "live"
-"""The folder in a run's own to which `watch` writes NAME.jpg and NAME.json of each camera."""
+"""The sub-folder of a run's folder to which `watch` writes NAME.jpg and NAME.json of each camera."""
 _ABOUT_BYTES = 64_000
 ANY_SITE = ""
 
@@ -40,9 +40,9 @@ class RunFolders:
         return dict(self._folders)
 
     def file(self, site: str, name: str) -> Path | None:
-        """Return the image or clip that a site's folder calls `name`; None where there is none to hand out.
+        """Return the image or clip `name` in a site's folder; None if there is none to serve.
 
-        Links that lead out of the folder, hidden names and other kinds of files are not handed out.
+        Links that lead out of the folder, hidden names and other kinds of files are not served.
         """
         folder = self.folder(site)
         path = PurePosixPath(name)
@@ -57,17 +57,17 @@ class RunFolders:
             return None
 
     def address(self, site: str, name: object) -> str | None:
-        """Return where browsers find what an event of `site` names; None where it is not there."""
+        """Return the address for browsers of a file that an event of `site` names; None if it does not exist."""
         if not isinstance(name, str) or self.file(site, name) is None:
             return None
         return f"/media/{quote(site, safe='')}/{quote(name)}"
 
     def snapshot(self, site: str, camera: str) -> Path | None:
-        """Return the last small image of a camera."""
+        """Return the last snapshot of a camera."""
         return self.file(site, f"{LIVE}/{camera}.jpg")
 
     def about_snapshot(self, site: str, camera: str) -> dict[str, Any]:
-        """Return what `watch` wrote beside that image; empty where there is nothing."""
+        """Return the data that `watch` wrote beside the snapshot; empty if there are none."""
         image = self.snapshot(site, camera)
         if image is None:
             return {}

@@ -1,4 +1,4 @@
-"""Who may ask, and for what: Host, Origin, token and method, before any answer is made."""
+"""Access control of the page: Host, Origin, token and method, checked before any answer."""
 
 import hmac
 import ipaddress
@@ -29,15 +29,15 @@ _COOKIE_SECONDS = 30 * 86_400
 
 
 class Guard:
-    """Refuses what does not come from a browser or program that may ask; adds the headers of safety.
+    """Refuse requests that are not allowed, and add security headers to the answers.
 
-    A page of another site that resolves its own name to this address (DNS rebinding) shows its name in Host, and a
-    script of another site its own in Origin or Sec-Fetch-Site: both are refused, with a token or without.
+    A page of another site that resolves its own name to this address (DNS rebinding) has its name in Host, and a script
+    of another site has its own in Origin or Sec-Fetch-Site: both are refused, with a token or without.
 
     Args:
-        app: answers what is admitted.
-        hosts: names under which the page may be asked for, besides IP addresses and localhost.
-        token: what must be shown: as `Authorization: Bearer`, or once as ?token=, which leaves a cookie; None: nothing.
+        app: answers the admitted requests.
+        hosts: names under which the page may be requested, besides IP addresses and localhost.
+        token: required as `Authorization: Bearer`, or once as ?token=, which sets a cookie; None requires nothing.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str] = (), token: str | None = None) -> None:
@@ -116,7 +116,7 @@ class Guard:
 
 
 def _is_from_elsewhere(headers: dict[str, str], host: str, path: str) -> bool:
-    """Whether a page of another site asks; links from there to the pages themselves are no harm."""
+    """Return whether a page of another site asks; its links to the pages themselves are allowed."""
     if "origin" in headers:
         try:
             origin = urlsplit(headers["origin"]).netloc
@@ -128,7 +128,7 @@ def _is_from_elsewhere(headers: dict[str, str], host: str, path: str) -> bool:
 
 
 def _cookie_of(token: str) -> str:
-    """Return what the cookie holds: not the token itself."""
+    """Return the value of the cookie, which is not the token itself."""
     return hmac.new(token.encode(), b"cookie of the live page", "sha256").hexdigest()
 
 

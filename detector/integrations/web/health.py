@@ -1,4 +1,4 @@
-"""Whether all is well: cameras, journal, verifier, disk and the feed itself."""
+"""The health of a site: cameras, journal, verifier, disk and the feed itself."""
 
 import time
 from typing import Any, Literal
@@ -7,14 +7,14 @@ from detector.integrations.web.board import Board, CameraState, SiteState
 
 Mark = Literal["ok", "warn", "bad"]
 
-_CONNECTING_SECONDS = 15.0  # so long a camera may take at first
-_STALE_FRAME_SECONDS = 8.0  # a heartbeat says every 2 s how old the last frame is; `stalled` comes after 6 s
+_CONNECTING_SECONDS = 15.0  # time that a camera may take to connect at first
+_STALE_FRAME_SECONDS = 8.0  # heartbeats give the age of the last frame every 2 s; `stalled` comes after 6 s
 _FREE_BAD_MB, _FREE_WARN_MB = 200, 2000
-_WAITING_WARN = 10  # candidates: the verifier falls behind
+_WAITING_WARN = 10  # waiting candidates that show that the verifier falls behind
 
 
 def camera_mark(camera: CameraState, site: SiteState, now: float) -> tuple[Mark, str]:
-    """Return how a camera does, and in words."""
+    """Return the mark of a camera, and the reason in words."""
     state, age = camera.state, camera.age(now)
     why = camera.event.get("last_error")
     if site.away(now):
@@ -31,7 +31,7 @@ def camera_mark(camera: CameraState, site: SiteState, now: float) -> tuple[Mark,
 
 
 def site_marks(site: SiteState, now: float) -> dict[str, dict[str, Any]]:
-    """Return how journal, disk and verifier of a site do: each with `mark` and `text`."""
+    """Return the state of a site's journal, disk and verifier: each with `mark` and `text`."""
     if site.away(now):
         lost = {"mark": "bad", "text": "not known"}
         return {
@@ -76,7 +76,7 @@ def _verifier(told: object) -> dict[str, Any]:
 
 
 def health(board: Board) -> tuple[bool, dict[str, Any]]:
-    """Return whether all is well, and everything in detail, as /health answers."""
+    """Return whether everything is healthy, and the details for /health."""
     now = time.monotonic()
     sites: dict[str, Any] = {}
     well = bool(board.sites)
@@ -95,7 +95,7 @@ def health(board: Board) -> tuple[bool, dict[str, Any]]:
                 }
         all_marks = [one["mark"] for one in (*marks.values(), *cameras.values())]
         relays = isinstance(site.status.get("sites"), dict)
-        # Without a word about any camera nothing is known to be watched.
+        # Without data about any camera, nothing is known to be watched.
         fine = "bad" not in all_marks and (bool(cameras) or relays)
         well = well and fine
         sites[name] = {"ok": fine, **marks, "cameras": cameras}

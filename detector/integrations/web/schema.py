@@ -73,7 +73,7 @@ def _list_of(name: str, items: dict[str, Any]) -> dict[str, Any]:
 
 
 def openapi() -> dict[str, Any]:
-    """Return the description of everything that may be asked for."""
+    """Return the description of all requests."""
     site = _query("site", _TEXT, "Only of this site.")
     return {
         "openapi": "3.1.0",

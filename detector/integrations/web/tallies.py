@@ -36,13 +36,13 @@ class Histogram:
 
 
 class Tallies:
-    """What happened since this page began.
+    """The counts since this page began.
 
     Attributes:
-        flashes: how many flashes came into a state, by (site, camera, state).
+        flashes: number of flashes that reached a state, by (site, camera, state).
         detected: seconds from a frame's arrival to the event `detected`, by site.
         verdicts: seconds from the last frame of a flash to its verdict, by site.
-        probabilities: of lightning, by site.
+        probabilities: probabilities of lightning, by site.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Tallies:
         self.probabilities: dict[str, Histogram] = {}
 
     def flash(self, site: str, flash: Flash, *, first: bool) -> None:
-        """Count a revision; `first` where it brings the flash into its state."""
+        """Count a revision; `first` says that it brings the flash into its state."""
         if not first:
             return
         self.flashes[site, flash.camera, flash.state] += 1

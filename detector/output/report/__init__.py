@@ -1,1 +1,1 @@
-"""The report of a run: one page with the storm's flashes, its light curve and what decided each verdict."""
+"""The report of a run: one page with the flashes, the light curve and the reason of each verdict."""

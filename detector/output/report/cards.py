@@ -1,4 +1,4 @@
-"""What the template writes of one flash: its card, its small curve, its image."""
+"""One flash in the template: its card, its small curve, its image."""
 
 import base64
 import io
@@ -34,12 +34,12 @@ class Spark:
 
 @dataclass(frozen=True)
 class Card:
-    """A flash as the template writes it.
+    """A flash for the template.
 
     Attributes:
         image: the address of a small image.
         also: the same flash, seen by other cameras.
-        base: how the page calls the run's folder: "" or a path that ends in a slash.
+        base: path from the page to the run's folder: "" or a path that ends in a slash.
     """
 
     one: ReportFlash
@@ -55,7 +55,7 @@ class Card:
         object.__setattr__(self, "id", self.one.flash.id)
 
     def time(self, digits: int = 0) -> str:
-        """Return when it began, in local time or, where that is unknown, in the recording."""
+        """Return the start in local time or, if that is unknown, in the recording."""
         utc = self.one.utc
         return (
             in_recording(self.one.flash.start_seconds, digits) if utc is None else time_of_day(utc, self.zone, digits)
@@ -63,7 +63,7 @@ class Card:
 
     @property
     def other(self) -> str:
-        """When it began in UTC."""
+        """The start in UTC."""
         return "" if self.one.utc is None else f"{time_of_day(self.one.utc)} UTC"
 
     @property
@@ -93,10 +93,10 @@ class Card:
 
     @cached_property
     def rise(self) -> int:
-        """The greatest rise in whole levels."""
+        """The largest rise in whole levels."""
         return round(self.one.flash.peak_rise_levels)
 
-    def __getattr__(self, name: str) -> Any:  # what the card shows of the flash as it is
+    def __getattr__(self, name: str) -> Any:  # the card shows other values of the flash unchanged
         return (
             getattr(self.one, name)
             if hasattr(type(self.one), name) or name in _OF_ONE
@@ -108,12 +108,12 @@ _OF_ONE = frozenset(ReportFlash.__dataclass_fields__)
 
 
 def address_of(file: MediaFile, base: str) -> str | None:
-    """Return the address of a file in the run's folder, which the page calls `base`; None where there is none."""
+    """Return the address of a file in the run's folder, whose path from the page is `base`; None if there is none."""
     return None if file.path is None else quote(base + file.path)
 
 
 class CardImages:
-    """The images of cards: the run's thumbnails, else small copies of the stills, beside the page or in it."""
+    """The images of cards: the run's thumbnails, or small copies of the stills, beside the page or in it."""
 
     def __init__(self, results: RunResults, base: str, assets: Path | None) -> None:
         self.base = base
@@ -121,7 +121,7 @@ class CardImages:
         self._assets = assets
 
     def address(self, one: ReportFlash) -> str | None:
-        """Return the address of a small image of a flash; None where there is none."""
+        """Return the address of a small image of a flash; None if there is none."""
         source = one.thumbnail.path or one.still.path
         if source is None:
             return None
@@ -139,7 +139,7 @@ class CardImages:
                 make_folder(small.parent)
                 write_whole(small, [_jpeg(image)])
         except OSError:
-            return quote(self.base + source)  # no room for a copy: the still itself does
+            return quote(self.base + source)  # no room for a copy, so the still itself is used
         return quote(f"{ASSET_FOLDER}/stills/{small.name}")
 
     def _inline(self, path: Path) -> str | None:
@@ -154,7 +154,7 @@ def _jpeg(image: Image.Image) -> bytes:
 
 
 def spark_of(one: ReportFlash, report: Report) -> Spark | None:
-    """Return the small curve of a flash; None where no curve was recorded."""
+    """Return the small curve of a flash; None if no curve was recorded."""
     curve = spark_curve(one, report.timeline)
     if curve is None or len(curve.seconds) < 2:
         return None

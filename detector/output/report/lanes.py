@@ -1,4 +1,4 @@
-"""The report's time axis: which camera has which lane, what was watched when, and where a flash stands."""
+"""The report's time axis: the lane of each camera, the times that were watched, and the place of each flash."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,19 +12,19 @@ from detector.output.report.source import RunResults, utc_of
 from stream import Clock
 
 _COUNTER = re.compile(r"[-_. ]*\d+$")  # `west-ridge-0002`: the second file of one camera
-_JOINED_SECONDS = 0.5  # stretches that are parted by less are one
+_JOINED_SECONDS = 0.5  # spans with a smaller gap are one
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One file, or what a live camera was watched without a gap.
+    """One file, or a span in which a live camera was watched without a gap.
 
     Attributes:
         lane: the camera's name in the report.
         name: the file's name; None for a live camera.
         begin, end: on the report's axis.
         clock: where its times come from.
-        known: whether it was recorded when it was watched; False where only its flashes are known.
+        known: whether the watched time was recorded; False if only its flashes are known.
     """
 
     lane: str
@@ -40,8 +40,8 @@ class Timeline:
     """The axis of a report.
 
     Attributes:
-        timed: whether the axis is UTC; else recordings lie one after the other from 0 on.
-        lanes: the cameras' names, in the order in which they come.
+        timed: whether the axis is UTC; otherwise recordings follow one another from 0 on.
+        lanes: the cameras' names, in order of appearance.
         recordings: in the order of time.
         watched: whether the times that were watched are known.
         begin, end: the whole axis.
@@ -62,24 +62,24 @@ class Timeline:
         return self.lane_of.get(flash.camera, flash.camera)
 
     def utc(self, flash: Flash) -> float | None:
-        """Return when a flash began, seconds since 1970; None where that is unknown."""
+        """Return the start of a flash in seconds since 1970; None if unknown."""
         return utc_of(flash)
 
     def at(self, flash: Flash) -> float:
-        """Return where a flash begins on the axis."""
+        """Return the start of a flash on the axis."""
         utc = utc_of(flash)
         if self.timed and utc is not None:
             return utc
         return flash.start_seconds + self.offset_of.get((flash.camera, flash.file), 0.0)
 
     def piece_begin(self, piece: CurvePiece) -> float:
-        """Return where a stretch begins on the axis."""
+        """Return the start of a piece on the axis."""
         if self.timed and piece.utc_offset is not None:
             return piece.begin + piece.utc_offset
         return piece.begin + self.offset_of.get((piece.camera, piece.file), 0.0)
 
     def pieces(self, flash: Flash) -> list[CurvePiece]:
-        """Return the stretches of a flash's recording in which it lies."""
+        """Return the pieces of a flash's recording that contain it."""
         return [
             piece
             for piece in self.curves
@@ -89,7 +89,7 @@ class Timeline:
         ]
 
     def unwatched(self, begin: float, end: float) -> float:
-        """Return how many seconds between two times no camera was watched."""
+        """Return the seconds between two times in which no camera was watched."""
         missing, at = 0.0, begin
         for recording in sorted(self.recordings, key=lambda one: one.begin):
             if recording.end <= at or recording.begin >= end:
@@ -145,7 +145,7 @@ _Key = tuple[str, str | None]
 
 
 def _spans(results: RunResults, *, timed: bool) -> dict[_Key, list[tuple[float, float]]]:
-    """By camera and file the stretches watched, joined; of sources without curves the time of their flashes."""
+    """Return the watched spans, joined, by camera and file; for sources without curves, the spans of their flashes."""
     found: dict[_Key, list[tuple[float, float]]] = {}
     for piece in results.curves:
         offset = piece.utc_offset if timed and piece.utc_offset is not None else 0.0
@@ -172,7 +172,7 @@ def _joined(spans: Sequence[tuple[float, float]], gap: float | None) -> list[tup
 
 
 def _laid_out(spans: Mapping[_Key, Sequence[tuple[float, float]]]) -> dict[_Key, float]:
-    """What must be added to each recording's seconds so that they lie one after the other."""
+    """Return the offset of each recording's seconds so that recordings follow one another."""
     offsets: dict[_Key, float] = {}
     at = 0.0
     for key, of in spans.items():
@@ -183,7 +183,7 @@ def _laid_out(spans: Mapping[_Key, Sequence[tuple[float, float]]]) -> dict[_Key,
 
 
 def _lanes(placed: Mapping[_Key, Sequence[tuple[float, float]]]) -> dict[str, str]:
-    """The lane of each camera: files that differ only in a counter and never overlap are of one camera."""
+    """Return the lane of each camera: files that differ only in a counter and never overlap belong to one camera."""
     by_stem: dict[str, list[_Key]] = {}
     for key in placed:
         camera, file = key
@@ -199,5 +199,5 @@ def _lanes(placed: Mapping[_Key, Sequence[tuple[float, float]]]) -> dict[str, st
 
 
 def recording_name(recording: Recording) -> str:
-    """Return what a reader calls a recording."""
+    """Return the name of a recording for a reader."""
     return recording.lane if recording.name is None else PurePath(recording.name).name

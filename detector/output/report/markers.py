@@ -16,10 +16,10 @@ DEFAULT_RATE = 25.0
 
 
 def write_markers(report: Report, folder: Path, form: str, rate: float | None = None) -> list[Path]:
-    """Write one file of markers for each recording, and return where they are.
+    """Write one file of markers for each recording.
 
     DaVinci Resolve reads an EDL of colour markers, Premiere a table of tab-separated cells with its own column names,
-    Kdenlive lines of a time and a comment. Times are in the recording; of cameras, after the first one watched.
+    Kdenlive lines of a time and a comment. Times are in the recording; for cameras, after the first watched frame.
 
     Args:
         report: the run's report.
@@ -27,8 +27,11 @@ def write_markers(report: Report, folder: Path, form: str, rate: float | None = 
         form: one of `MARKER_FORMATS`.
         rate: frames per second of the editor's timeline; that of the clips if omitted, else 25.
 
+    Returns:
+        the paths of the files.
+
     Raises:
-        OutputError: they cannot be written.
+        OutputError: the files cannot be written.
     """
     sources: dict[str, list[ReportFlash]] = {}
     for one in report.flashes:
@@ -51,7 +54,7 @@ def markers_text(flashes: Sequence[ReportFlash], form: str, rate: float) -> str:
     """Return the content of a file of markers for one recording.
 
     Args:
-        flashes: those of the recording, in the order of time.
+        flashes: flashes of the recording, in the order of time.
         form: one of `MARKER_FORMATS`.
         rate: frames per second.
     """
@@ -66,7 +69,7 @@ def _resolve(flashes: Sequence[ReportFlash], rate: float, first: float) -> Itera
     yield "TITLE: Lightning\nFCM: NON-DROP FRAME\n\n"
     for number, one in enumerate(flashes, 1):
         begin, frames = _frames(one, rate, first)
-        # Resolve's timelines begin at one hour unless that is changed.
+        # Resolve's timelines begin at one hour by default.
         codes = [timecode(at, rate, hours=1) for at in (begin, begin + frames)]
         color = f"ResolveColor{_COLORS[one.flash.state]}"
         yield f"{number:03d}  001      V     C        {codes[0]} {codes[1]} {codes[0]} {codes[1]}\n"
@@ -92,12 +95,12 @@ def _kdenlive(flashes: Sequence[ReportFlash], _rate: float, first: float) -> Ite
 
 
 def _frames(one: ReportFlash, rate: float, first: float) -> tuple[int, int]:
-    """The flash's first frame and how many it lasts, in frames of the editor's timeline."""
+    """Return the flash's first frame and its duration, in frames of the editor's timeline."""
     return round((one.flash.start_seconds - first) * rate), max(1, round(one.duration * rate))
 
 
 def timecode(frame: int, rate: float, hours: int = 0) -> str:
-    """Return a frame's number as hh:mm:ss:ff, counted without drops."""
+    """Return a frame's number as hh:mm:ss:ff, non-drop."""
     whole = max(1, round(rate))
     seconds, frames = divmod(frame, whole)
     return f"{seconds // 3600 + hours:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{frames:02d}"

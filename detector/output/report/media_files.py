@@ -1,4 +1,4 @@
-"""The media of a run as the report shows them: what is there, small copies, how much structure a still shows."""
+"""The media of a run in the report: existing files, small copies, and the structure of stills."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from stream import load_opencv
 cv2 = load_opencv()
 
 THUMBNAIL_PIXELS = 640
-_TOPHAT_PIXELS = 9  # at 640 wide: a channel is thinner, a lit cloud is not
+_TOPHAT_PIXELS = 9  # of 640 across: a channel is thinner, a lit cloud is not
 _BEST_SHARE = 0.004
 BOLT_LEVELS = 45.0
-"""A still of which the best 0.4 % stand out by so much from their surroundings shows a channel."""
-_STILLS_FOR_MEDIAN = 3  # fewer do not tell what is always there
-_ALIGNED_CLIPS = 24  # decoding more than these to find their onset would take a minute
+"""A still shows a channel if its best 0.4 % of pixels stand out from their surroundings by this many levels."""
+_STILLS_FOR_MEDIAN = 3  # fewer do not show the permanent lights
+_ALIGNED_CLIPS = 24  # decoding more clips to find their onsets would take a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class MediaFile:
     """One file of a flash: its path in the run's folder, or why there is none.
 
     Attributes:
-        path: relative to the run's folder; None where there is no file to show.
-        removed: whether the event names a file that is not there any more.
+        path: relative to the run's folder; None if there is no file to show.
+        removed: whether the event names a file that does not exist any more.
     """
 
     path: str | None = None
@@ -38,7 +38,7 @@ class MediaFile:
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """A clip's times: its start in seconds after the onset (so below 0), its length, its frames per second."""
+    """A clip's start in seconds after the onset (so below 0), its length in seconds, and its frames per second."""
 
     start: float
     length: float
@@ -46,7 +46,7 @@ class ClipFacts:
 
 
 def media_file(folder: Path, name: str | None) -> MediaFile:
-    """Return what there is of a path that an event names; one that leads out of the folder counts as removed."""
+    """Return the file that an event names; one that leads out of the folder counts as removed."""
     if name is None:
         return MediaFile()
     path = (folder / name).resolve()
@@ -56,7 +56,7 @@ def media_file(folder: Path, name: str | None) -> MediaFile:
 
 
 def small_image(path: Path, pixels: int = THUMBNAIL_PIXELS) -> Image.Image | None:
-    """Return the image at `path`, at most `pixels` wide and high; None where it cannot be read."""
+    """Return the image at `path`, at most `pixels` wide and high; None if it cannot be read."""
     try:
         with Image.open(path) as image:
             image.draft("RGB", (pixels, pixels))
@@ -70,11 +70,11 @@ def small_image(path: Path, pixels: int = THUMBNAIL_PIXELS) -> Image.Image | Non
 def structure_levels(images: Mapping[str, Image.Image], views: Mapping[str, str]) -> dict[str, float]:
     """Return how far thin bright lines stand out in each still, in levels.
 
-    Of each view what is always there, such as street lamps, is taken away first.
+    Permanent lights of each view, such as street lamps, are removed first.
 
     Args:
         images: small stills by flash id.
-        views: which camera each was taken by, by flash id.
+        views: the camera of each still, by flash id.
     """
     found: dict[str, float] = {}
     for view in sorted({views[key] for key in images}):
@@ -91,7 +91,7 @@ def structure_levels(images: Mapping[str, Image.Image], views: Mapping[str, str]
 
 
 def dark_median(images: Sequence[NDArray[np.uint8]], most: int = 24) -> NDArray[np.uint8] | None:
-    """Return what a view shows without lightning: the lower third of its stills, place by place; None of too few."""
+    """Return a view without lightning: the lower third of its stills at each pixel; None if there are too few."""
     if len(images) < _STILLS_FOR_MEDIAN:
         return None
     chosen = [images[n] for n in np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)]
@@ -109,21 +109,21 @@ def _structure(added: NDArray[np.uint8]) -> float:
 
 
 def picture_score(flash: Flash, structure: float | None) -> float:
-    """Return how much the picture of a flash is worth looking at; only the order of a run's flashes has meaning."""
+    """Return a score of how interesting the still of a flash is; only the order within a run has meaning."""
     return (structure or 0.0) + flash.peak_rise_levels / 4 + 8 * flash.lit_fraction + 2 * min(len(flash.pulses), 10)
 
 
 def clip_facts(
     folder: Path, clips: Iterable[tuple[Flash, str]], starts: Mapping[str, float], after_seconds: float = 2.0
 ) -> dict[str, ClipFacts]:
-    """Return the times of each clip by flash id; one that cannot be read is left out.
+    """Return the times of each clip by flash id; unreadable clips are left out.
 
     Args:
         folder: the run's folder.
-        clips: flashes, and where their clips are in it.
-        starts: when clips begin, seconds after the onset, by flash id; where that was not recorded and clips are few,
-            the onset is looked for in the frames.
-        after_seconds: what else is taken to lie between a flash's end and its clip's.
+        clips: flashes, and the paths of their clips in it.
+        starts: start of each clip in seconds after the onset, by flash id; if a start was not recorded and clips are
+            few, the onset is located in the frames.
+        after_seconds: assumed time between a flash's end and its clip's, in other cases.
     """
     chosen = list(clips)
     found = {}
@@ -146,7 +146,7 @@ def clip_facts(
 
 
 def _read_clip(path: Path, flash: Flash, *, look: bool) -> tuple[float | None, float, float] | None:
-    """The onset in seconds of the clip (None: not looked for), its length and its rate; None without video."""
+    """Return the onset in seconds of the clip (None: not located), its length and its rate; None without video."""
     with av.open(str(path)) as container:
         if not container.streams.video:
             return None
@@ -163,7 +163,7 @@ def _read_clip(path: Path, flash: Flash, *, look: bool) -> tuple[float | None, f
 
 
 def _levels(frames: Iterable[av.VideoFrame], flash: Flash) -> tuple[list[float], list[float]]:
-    """Times, and mean luma where the flash was."""
+    """Return the times of frames, and the mean luma at the place of the flash."""
     left, top, right, bottom = flash.box
     times, levels = [], []
     for frame in frames:
@@ -177,13 +177,13 @@ def _levels(frames: Iterable[av.VideoFrame], flash: Flash) -> tuple[list[float],
 
 
 def _onset(times: Sequence[float], levels: Sequence[float], flash: Flash) -> float | None:
-    """The time whose jumps agree best with those of the flash's pulses."""
+    """Return the time at which the jumps of luma agree best with the flash's pulses."""
     if len(times) < 2:
         return None
     seconds = np.array(times)
     gained = np.maximum(np.diff(np.array(levels), prepend=levels[0]), 0.0)
     weight = {pulse.offset_seconds: pulse.rise_levels for pulse in flash.pulses} or {0.0: 1.0}
-    weight[0.0] = 2 * weight.get(0.0, 1.0)  # where later pulses do not show, the first one decides
+    weight[0.0] = 2 * weight.get(0.0, 1.0)  # if later pulses are not visible, the first one decides
     step = float(np.median(np.diff(seconds)))
 
     def score(begin: float) -> float:

@@ -28,7 +28,10 @@ _POLICY = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src
 
 
 def build_report(path: Path, *, zone: tzinfo | None = None, inline: bool = False, target: Path | None = None) -> Path:
-    """Write report.html for a run's folder or a journal, and return where it is; see `write_report`.
+    """Write report.html for a run's folder or a journal; see `write_report`.
+
+    Returns:
+        the path of the page.
 
     Raises:
         OutputError: there are no results, or the page cannot be written.
@@ -40,13 +43,16 @@ def build_report(path: Path, *, zone: tzinfo | None = None, inline: bool = False
 def write_report(
     results: RunResults, *, zone: tzinfo | None = None, inline: bool = False, target: Path | None = None
 ) -> Path:
-    """Write the page of what a run left, and return where it is.
+    """Write the report page of a run's results.
 
     Args:
         results: as `read_run` gives them.
         zone: the local time zone; this machine's if omitted.
         inline: put styles, scripts and small stills into the page itself; clips stay links.
         target: the page's file; report.html in the run's folder if omitted.
+
+    Returns:
+        the path of the page.
 
     Raises:
         OutputError: the page cannot be written.

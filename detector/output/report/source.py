@@ -1,4 +1,4 @@
-"""Reading what a run left: its flashes, its light curves and what it says of itself."""
+"""Read the results of a run: its flashes, its light curves and run.json."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from stream import HistoryFilter, read_history
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """What a run left.
+    """The results of a run.
 
     Attributes:
-        folder: where its media lie and the report goes.
-        flashes: each once, in its last revision; `detected` ones are those of a run that was killed.
-        curves: what was watched, with its brightness; empty for runs that recorded none.
+        folder: folder of its media, in which the report is written.
+        flashes: each once, in its last revision; `detected` ones come from a killed run.
+        curves: the watched time with its brightness; empty for runs that recorded none.
         flash_curves: by flash id.
-        about: the content of run.json; empty where there is none.
+        about: the content of run.json; empty if there is none.
     """
 
     folder: Path
@@ -73,7 +73,7 @@ def _from_folder(folder: Path) -> dict[str, Flash]:
                     try:
                         flash = decode_flash_message(line).data
                     except msgspec.DecodeError:
-                        continue  # a killed run may have left half a line
+                        continue  # a killed run may leave half a line
                     last[flash.id] = flash
         except OSError as error:
             raise OutputError(f"{file}: cannot be read: {error.strerror}") from error
@@ -102,7 +102,7 @@ def _overlaps(piece: CurvePiece, begin: float | None, end: float | None) -> bool
 
 
 def utc_of(flash: Flash) -> float | None:
-    """Return when a flash began, seconds since 1970; None where that is unknown."""
+    """Return the start of a flash in seconds since 1970; None if unknown."""
     if flash.start_utc is None:
         return None
     return datetime.fromisoformat(flash.start_utc).timestamp()

@@ -1,4 +1,4 @@
-"""Small drawings of the pages, as paths of 12 by 12 units."""
+"""Icons of the pages, as paths of 12 by 12 units."""
 
 ICONS = {
     "confirmed": "M6 0 12 6 6 12 0 6Z",
@@ -23,4 +23,4 @@ ICONS = {
 }  # fmt: skip
 """Paths of 12 by 12 units, for the page's symbols."""
 LINED = ("prev", "next", "close", "sun", "moon", "plus", "minus", "down", "fwd", "back", "link", "clock")
-"""Those that are drawn as lines."""
+"""Icons that are drawn as lines."""

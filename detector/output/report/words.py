@@ -1,4 +1,4 @@
-"""Words for what was measured: states, reasons for lightning, doubts, clocks and times."""
+"""Words for measurements: states, reasons for lightning, doubts, clocks and times."""
 
 import re
 from collections.abc import Mapping
@@ -8,20 +8,20 @@ from datetime import UTC, datetime, tzinfo
 from detector.events import Flash
 
 STATES = ("confirmed", "unverified", "rejected", "detected")
-_TOLD_FROM = 0.2  # of what a clue can cost; less is no doubt worth a reader's time
-_NUMBERS = re.compile(r" \([^()]*\)")  # `(steadiness 0.93)` behind a doubt in a verdict's reason
+_TOLD_FROM = 0.2  # share of a clue's greatest cost; smaller doubts are not shown
+_NUMBERS = re.compile(r" \([^()]*\)")  # `(steadiness 0.93)` after a doubt in a verdict's reason
 
 
 @dataclass(frozen=True, slots=True)
 class ClueReading:
-    """How a clue's value reads: at `against` and beyond it is a full doubt, at `clear` and beyond none."""
+    """The scale of a clue's value: a full doubt at `against` and beyond, none at `clear` and beyond."""
 
     doubt: str
     against: float
     clear: float
 
     def weight(self, value: float) -> float:
-        """Return how much of the doubt `value` raises, 0..1."""
+        """Return the share 0..1 of the doubt that `value` raises."""
         return min(1.0, max(0.0, (value - self.clear) / (self.against - self.clear)))
 
 
@@ -101,7 +101,7 @@ _TIMED = {
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What spoke against lightning: in words, with the clue behind it, its value and its weight 0..1."""
+    """A reason against lightning: in words, with its clue, the clue's value and its weight 0..1."""
 
     words: str
     clue: str
@@ -110,11 +110,11 @@ class Doubt:
 
 
 def reasons(flash: Flash, *, bolt: bool | None) -> tuple[str, ...]:
-    """Return what speaks for lightning, the most telling first.
+    """Return the reasons for lightning, the strongest first.
 
     Args:
         flash: the flash.
-        bolt: whether its still shows thin bright lines; None where there is no still.
+        bolt: whether its still shows thin bright lines; None if there is no still.
     """
     clues = {} if flash.verdict is None else flash.verdict.evidence
     lit = flash.lit_fraction
@@ -138,7 +138,7 @@ def reasons(flash: Flash, *, bolt: bool | None) -> tuple[str, ...]:
 
 
 def doubts(flash: Flash) -> tuple[Doubt, ...]:
-    """Return what spoke against lightning, the heaviest first."""
+    """Return the reasons against lightning, the strongest first."""
     if flash.verdict is None:
         return ()
     found = [
@@ -150,7 +150,7 @@ def doubts(flash: Flash) -> tuple[Doubt, ...]:
 
 
 def told_reasons(flash: Flash) -> tuple[str, ...]:
-    """Return the verdict's own reason as a list of words without numbers: why it was rejected, or not judged."""
+    """Return the verdict's own reason as a list of phrases without numbers: why it was rejected, or not judged."""
     reason = None if flash.verdict is None else flash.verdict.reason
     if reason is None:
         return tuple(one.words for one in doubts(flash)) or ("no reason was given",)
@@ -158,26 +158,26 @@ def told_reasons(flash: Flash) -> tuple[str, ...]:
 
 
 def clock_words(clock: str, error_ms: float | None) -> str:
-    """Return how good the times are, in a line."""
+    """Return the accuracy of the times in one line."""
     if clock in ("rtcp", "arrival") and error_ms is not None:
         return f"{_CLOCKS[clock]}: within {error_ms:.0f} ms"
     return _CLOCKS.get(clock, clock)
 
 
 def how_timed(clock: str) -> tuple[str, ...]:
-    """Return how the times came about, in paragraphs."""
+    """Return in paragraphs how the times were obtained."""
     return _TIMED.get(clock, ())
 
 
 def percent(share: float) -> str:
-    """Return a share 0..1 as a percentage that never claims certainty or nothing."""
+    """Return a share 0..1 as a percentage that is never 0 or 100."""
     if share < 0.01:
         return "under 1\N{NO-BREAK SPACE}%"
     return f"{round(share * 100)}\N{NO-BREAK SPACE}%"
 
 
 def length(seconds: float) -> str:
-    """Return a length of time as a person says it."""
+    """Return a duration in everyday words."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     whole = round(seconds)

@@ -1,1 +1,1 @@
-"""The verifier that adds up physical reasons; needs no model."""
+"""The photometric verifier, which adds up physical clues and needs no model."""

@@ -1,17 +1,17 @@
-"""Light added to a scene, place by place, where an image shows its colour."""
+"""Light added to a scene, pixel by pixel, where an image shows its colour."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Levels: from here on a place may be brighter, or of another colour, than the image shows.
+# Levels: from here on a pixel may be brighter, or of another colour, than the image shows.
 SATURATED = 245.0
 # Fewer pixels of a small image show noise rather than a colour.
 MIN_PIXELS = 20
 # Levels: a smaller rise is mostly noise of the camera and of coding.
 _LIT_LEVELS = 8.0
-# Levels: a darker place shows no colour of its own.
+# Levels: a darker pixel shows no colour of its own.
 DARK = 8.0
 
 Colours = NDArray[np.float32]
@@ -20,14 +20,14 @@ Colours = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class AddedLight:
-    """Light added to the places that lit up and are not saturated.
+    """Light added to the pixels that lit up and are not saturated.
 
     Attributes:
-        before: (places, 3) light of the scene.
-        light: (places, 3) light added.
-        total: (places,) sum of `light` over the channels.
-        scene_green: how green the whole scene is, 0 where it is dark.
-        white_share: share of the lit places left out because they are saturated, 0..1.
+        before: (pixels, 3) light of the scene.
+        light: (pixels, 3) light added.
+        total: (pixels,) sum of `light` over the channels.
+        scene_green: greenness of the whole scene, 0 where it is dark.
+        white_share: share of the lit pixels left out because they are saturated, 0..1.
     """
 
     before: Colours
@@ -38,17 +38,17 @@ class AddedLight:
 
     @property
     def green(self) -> NDArray[np.float32]:
-        """(places,) how green the added light is: green less the mean of red and blue, over the sum of all three.
+        """(pixels,) greenness of the added light: green minus the mean of red and blue, over the sum of all three.
 
-        Reduced by the green of the place before, as leaves are green in any light, and never more than the place shows
-        now: what turns white was violet before, or has lost its violet to overexposure.
+        It is reduced by the greenness of the pixel before, since leaves are green in any light, and limited to that of
+        the pixel now: a pixel that turns white was violet before, or has lost its violet to overexposure.
         """
         green: NDArray[np.float32] = np.minimum(_green(self.light), _green(self.before + self.light))
         return green - np.maximum(_green(self.before), 0)
 
 
 def added_light(before: Colours, now: Colours) -> AddedLight | None:
-    """Return the light that `now` adds to `before`; None where too few places show its colour.
+    """Return the light that `now` adds to `before`; None if too few pixels show its colour.
 
     Args:
         before: (rows, columns, 3) levels.

@@ -1,4 +1,4 @@
-"""Clue: one measured reason for or against lightning, with its key, its bounds and what it costs."""
+"""Clue: one measured reason for or against lightning, with its key, its bounds and its cost."""
 
 import math
 from collections.abc import Callable
@@ -11,19 +11,19 @@ Measure = Callable[[CandidateFeatures], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Clue:
-    """A measure of a candidate and what its value says, in log-odds, ln(p / (1 - p)), of lightning.
+    """A measure of a candidate, and the log-odds of lightning, ln(p / (1 - p)), that its value adds.
 
-    Between `against` and `clear` the log-odds are linear, beyond either they are constant.
+    Between `against` and `clear` the log-odds are linear, outside they are constant.
 
     Attributes:
         key: name in a verdict's evidence; users rely on it.
-        meaning: what the value is, for docs/evidence.md.
+        meaning: description of the value, for docs/evidence.md.
         doubt: what a value near `against` suggests, for a verdict's reason.
         against: value at which `cost` is subtracted.
-        clear: value at which `favour` is added; may lie on either side of `against`.
+        clear: value at which `favour` is added; it may be on either side of `against`.
         cost: log-odds subtracted at `against`, 0 or more.
         favour: log-odds added at `clear`, 0 or more.
-        measure: the function that measures it; None where it cannot be measured.
+        measure: the function that measures it; it returns None if it cannot measure the candidate.
     """
 
     key: str
@@ -45,11 +45,11 @@ class Clue:
             raise ValueError(f"cost {self.cost:g} and favour {self.favour:g} must be 0 or more")
 
     def __call__(self, features: CandidateFeatures) -> float | None:
-        """Return the value for a candidate; None where it cannot be measured."""
+        """Return the value for a candidate; None if it cannot be measured."""
         return self.measure(features)
 
     def log_odds(self, value: float) -> float:
-        """Return what `value` adds to the log-odds of lightning."""
+        """Return the log-odds of lightning that `value` adds."""
         share = min(1.0, max(0.0, (value - self.against) / (self.clear - self.against)))
         return share * self.favour - (1.0 - share) * self.cost
 

@@ -1,24 +1,24 @@
-"""What cannot be confirmed: light that was not seen to end, or seen too seldom to tell how it came and went."""
+"""Candidates that cannot be confirmed: the end was not seen, or too few frames show the course of the light."""
 
 import numpy as np
 
 from detector.candidate import SLOW_SECONDS, Candidate
 
-# Light that has not yet fallen by a fifth may as well be a lamp that was just switched on.
+# Light that has not yet fallen by a fifth may be a lamp that was just switched on.
 LEAST_FALL = 0.2
 SLOW = "its frames are too far apart to show how it came and went"
 CUT_OFF = "the recording ended before it went out"
 
 
 def why_unsure(candidate: Candidate) -> str | None:
-    """Return why `candidate` can be no more than `unverified`, however like lightning it is; None where it can."""
+    """Return why `candidate` must stay `unverified`, however similar to lightning; None if it may be confirmed."""
     if candidate.frame_interval >= SLOW_SECONDS:
         return SLOW
     return CUT_OFF if candidate.context.cut_off and largest_fall(candidate) < LEAST_FALL else None
 
 
 def largest_fall(candidate: Candidate) -> float:
-    """Return how far its light ever fell back after a peak, 0..1, risen again or not: lamps do not flicker."""
+    """Return the largest fall of its light after a peak, 0..1, even if it rose again: lamps do not flicker."""
     rise = candidate.curve.rise
     top = np.maximum.accumulate(rise) if len(rise) else rise
     fallen = np.divide(top - rise, top, out=np.zeros_like(top), where=top > 0)

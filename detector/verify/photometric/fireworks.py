@@ -1,13 +1,13 @@
-"""Recent fireworks: which lights of the last minutes were swarms of sparks."""
+"""Memory of recent fireworks: the lights of the last minutes that were swarms of sparks."""
 
 from dataclasses import dataclass
 
 from detector.candidate import Candidate
 from detector.prefilter.recurrence import RecentLights
 
-# Point sources of a swarm of burning sparks; a channel that cloud or codec breaks hardly ever has as many.
+# Least point sources of a swarm of sparks; a channel that clouds or the codec break rarely has as many.
 SWARM_POINT_SOURCES = 17.0
-# A swarm burns out; lamps that come to shine because the exposure rose stay.
+# A swarm burns out; lamps that become visible because the exposure rose stay.
 BURNT_OUT = 0.8
 # A show pauses for less than this.
 SHOW_MEMORY_SECONDS = 300.0
@@ -20,15 +20,15 @@ class _Light:
 
 
 class FireworkMemory:
-    """Remembers which recent lights of each camera were swarms of sparks."""
+    """Remember which recent lights of each camera were swarms of sparks."""
 
     def __init__(self) -> None:
         self._cameras: dict[str, RecentLights[_Light]] = {}
 
     def swarms_before(self, candidate: Candidate) -> float:
-        """Return how many lights of the last minutes were swarms, if these are half of all or more; else 0.
+        """Return how many lights of the last minutes were swarms, if these are at least half of all; else 0.
 
-        A storm may have a stroke or two that look like one, but not every other.
+        A storm may have one or two flashes that look like swarms, but not every second one.
         """
         memory = self._cameras.get(candidate.camera)
         recent = () if memory is None else memory.before(candidate.start_seconds)
@@ -42,7 +42,7 @@ class FireworkMemory:
 
         Args:
             candidate: the candidate.
-            point_sources: how many separate points shone by themselves.
+            point_sources: number of separate light sources.
             decay_fraction: how far its light fell back, 0..1.
         """
         swarm = point_sources >= SWARM_POINT_SOURCES and decay_fraction >= BURNT_OUT

@@ -1,4 +1,4 @@
-"""The clues of the photometric verifier, in the order of a verdict's evidence, and their weights."""
+"""The clues of the photometric verifier, in the order of a verdict's evidence, and changes to their weights."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ CLUES: tuple[Clue, ...] = (
 
 
 class Weight(TypedDict, total=False):
-    """What may be changed of a clue; see Clue."""
+    """Values of a clue that may be changed; see Clue."""
 
     against: float
     clear: float
@@ -56,18 +56,18 @@ class Weight(TypedDict, total=False):
 
 
 Weights = Mapping[str, Weight] | Sequence[Clue]
-"""Changes by evidence key to the shipped clues, or all clues that shall count."""
+"""Changes to the shipped clues by evidence key, or all clues to use."""
 
 
 def weighted(weights: Weights) -> tuple[Clue, ...]:
     """Return the clues that `weights` asks for.
 
     Args:
-        weights: by evidence key, the bounds, cost or favour to change; cost 0 and favour 0 make a clue count for
-            nothing. Or a list of all clues, in the order of the evidence.
+        weights: by evidence key, the bounds, cost or favour to change; cost 0 and favour 0 switch a clue off. Or a
+            list of all clues, in the order of the evidence.
 
     Raises:
-        SettingsError: a key or field is unknown, a value cannot be used, or a key is there twice.
+        SettingsError: a key or field is unknown, a value cannot be used, or a key occurs twice.
     """
     if not isinstance(weights, Mapping):
         return _without_doubles(weights)

@@ -1,4 +1,4 @@
-"""Where the sky is in a scene, and how much of a light it shows."""
+"""Find the sky in a scene, and how much of a light it shows."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,20 +9,20 @@ from stream import load_opencv
 
 cv2 = load_opencv()
 
-# Sky and cloud change by less from block to block, and roofs, trees and ridges by more: of levels above black.
+# Sky and cloud change by less from block to block, roofs, trees and ridges by more: ratio of levels above black.
 _STEP, _ABOVE_BLACK = 0.07, 20.0
 # Share of the frame: less may be an eave or a porch's ceiling, which a lamp lights, or a caption.
 _MIN_SHARE = 1 / 3
 # Levels: a fainter light may have lit the sky by less than coding keeps.
 _MIN_RISE = 15.0
-# Levels: what coding and noise leave of no light at all.
+# Levels: rise from coding and noise alone.
 _NO_LIGHT = 1.0
 
 
 def sky_of(scene: Grid) -> NDArray[np.bool_]:
-    """Return which blocks are sky: joined to the upper edge without a step, less a border of one block.
+    """Return which blocks are sky: connected to the upper edge without a step, minus a border of one block.
 
-    All False where they are black, or darker than what lies below, as no sky is but a ceiling or an eave.
+    All are False if the region is black, or darker than the part below: a ceiling or an eave, not a sky.
 
     Args:
         scene: (rows, columns) levels.
@@ -46,7 +46,7 @@ def sky_of(scene: Grid) -> NDArray[np.bool_]:
 def share_in_sky(scene: Grid, peak: Grid) -> float | None:
     """Return the light added to the sky's brightest part over that of the brightest place of all, 0..1.
 
-    None where the sky is not known or gets darker meanwhile, as after an earlier stroke, or where the light is faint.
+    None if the sky is not found or became darker meanwhile, as after an earlier pulse, or if the light is faint.
 
     Args:
         scene: (rows, columns) levels without the light.

@@ -1,4 +1,4 @@
-"""Verification by physical clues alone: the embedded default, which needs no model."""
+"""Verification by physical clues alone: the built-in default, which needs no model."""
 
 import time
 from collections.abc import Sequence
@@ -13,23 +13,23 @@ from detector.verify.photometric.fireworks import FireworkMemory
 from detector.verify.photometric.registry import CLUES, Weights, weighted
 from detector.verify.probability import logistic
 
-# Before any clue: a candidate has already passed the prefilter.
+# Log-odds before any clue: a candidate has already passed the prefilter.
 PRIOR_LOG_ODDS = 1.5
-# A rejected light's reason names so many doubts, the strongest that matter: one log-odds is a factor of 2.7.
+# Number of doubts in the reason of a rejected flash, and the least log-odds of each: one is a factor of 2.7.
 MAX_DOUBTS, MIN_DOUBT_LOG_ODDS = 3, 1.0
-# Where frames are further apart than a flash lasts, a lamp that was on for a moment looks the same.
+# If frames are further apart than a flash lasts, a lamp that was on for a moment looks the same.
 MOST_WHERE_SLOW = 0.7
 DAMAGED = "its frames are damaged, and what is left of one may look like this"
 
 
 class PhotometricVerifier:
-    """Adds up what each clue says for or against lightning.
+    """Add up the log-odds of all clues for or against lightning.
 
-    The lights of each camera count for those after them: judge the candidates of a camera in their order.
+    Earlier lights of a camera influence later ones: judge the candidates of a camera in order.
     """
 
     name = "photometric"
-    inline = True  # some tens of milliseconds, and events stay in the order of the video
+    inline = True  # takes tens of milliseconds, and events stay in the order of the video
 
     def __init__(self, settings: PhotometricSettings, weights: Weights = CLUES) -> None:
         """Make a verifier.
@@ -37,10 +37,10 @@ class PhotometricVerifier:
         Args:
             settings: the thresholds on its probability.
             weights: changes to the bounds, cost and favour of clues by evidence key, for example
-                `{"specks": {"cost": 2.0}}`; or the list of all clues that shall count.
+                `{"specks": {"cost": 2.0}}`; or the list of all clues to use.
 
         Raises:
-            SettingsError: `weights` names an unknown clue or holds a value that cannot be used.
+            SettingsError: `weights` names an unknown clue or contains a value that cannot be used.
         """
         self._settings = settings
         self._clues = weighted(weights)
@@ -81,7 +81,7 @@ class PhotometricVerifier:
         if doubtful:
             reason = unsure
         elif not lightning:
-            # More is asked of damaged frames than of others.
+            # Damaged frames need a higher probability than others.
             reason = DAMAGED if probability >= settings.threshold else _doubts(costs)
         return Verdict(
             lightning=None if doubtful else lightning,

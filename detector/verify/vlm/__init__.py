@@ -1,1 +1,1 @@
-"""Verifiers that ask a vision-language model: MiniCPM-V here, in a second environment, or on a server."""
+"""Verifiers that ask a vision-language model: MiniCPM-V locally, in a second environment, or on a server."""

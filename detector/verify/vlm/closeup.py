@@ -11,25 +11,25 @@ from stream import Frame, load_opencv
 Box = tuple[float, float, float, float]
 
 _CORE_SHARE = 0.5  # of the strongest block's rise
-_SMALL_SHARE = 0.3  # of either side of the frame; a larger light is seen in the whole frame
-_CLOSEUP_MARGIN = 2.0  # the close-up's side over the light's: what surrounds it tells a lamp from a bolt
-_CLOSEUP_MIN_SHARE = 0.12  # of the frame's side: below it, coding leaves blurs only
-_CLOSEUP_SIDE = 448  # pixels that its larger side has at least, so that details are not lost in the model's scaling
+_SMALL_SHARE = 0.3  # of either side of the frame; a larger light is visible in the whole frame
+_CLOSEUP_MARGIN = 2.0  # side of the close-up over that of the light: the surroundings tell a lamp from a bolt
+_CLOSEUP_MIN_SHARE = 0.12  # of the frame's side; smaller cuts show only coding blur
+_CLOSEUP_SIDE = 448  # least pixels of its larger side, so that the model's scaling keeps details
 
-_CROP_MARGIN = 0.5  # of the lit region's own size, on each side: the model should see what surrounds the light
+_CROP_MARGIN = 0.5  # of the lit region's size, on each side: the model should see the surroundings
 _CROP_MIN_SHARE = 0.25  # of the image's side
 
 
 def closeup_frame(candidate: Candidate, peak: Frame, side_pixels: int) -> Frame | None:
-    """Return the strongest light of `peak` in grey, as large as the frame holds it; None where it is not small.
+    """Return the strongest light of `peak` in grey, in full resolution; None if it is not small.
 
-    It keeps the frame's proportions, so that a model takes it in one batch with the whole frames. It is cut from the
-    luma, which is there in full size: colours would have to be computed for the whole frame first.
+    It keeps the frame's proportions, so that it fits into one batch with the whole frames. It is cut from the luma,
+    which exists in full size: colours would have to be computed for the whole frame first.
 
     Args:
-        candidate: whose light it is.
-        peak: the frame to cut it from.
-        side_pixels: the most that a side may have.
+        candidate: the candidate with the light.
+        peak: the frame to cut from.
+        side_pixels: the most pixels of a side.
     """
     left, top, right, bottom = core_box(candidate)
     extent = max(right - left, bottom - top)
@@ -41,14 +41,14 @@ def closeup_frame(candidate: Candidate, peak: Frame, side_pixels: int) -> Frame 
     levels = peak.luma[rows[0] : rows[1], columns[0] : columns[1]].astype(np.float32)
     grey = np.clip((levels - peak.black) * (255.0 / (peak.white - peak.black)), 0, 255).astype(np.uint8)
     image = np.repeat(_sized(grey, side_pixels)[:, :, None], 3, axis=2)
-    # The colours must not hold the decoder's frame.
+    # The colours must not keep the decoder's frame alive.
     return replace(peak, luma=np.ascontiguousarray(image[..., 0]), color=lambda _max_side: image)
 
 
 def core_box(candidate: Candidate) -> Box:
     """Return the box of the blocks around the strongest light that rose at least half as much, in shares.
 
-    The candidate's own box holds all blocks that lit up at any time: a faint one far away widens it to the whole frame.
+    The candidate's own box contains all blocks that were ever lit: a faint one far away extends it to the whole frame.
     """
     # Smoothed, so that a moving edge, which is as strong but one block wide, is not taken for the light.
     rise = load_opencv().blur(candidate.peak_map - candidate.background, (3, 3))
@@ -76,7 +76,7 @@ def _around(centre: float, share: float, length: int) -> tuple[int, int]:
 
 
 def _sized(grey: NDArray[np.uint8], side_pixels: int) -> NDArray[np.uint8]:
-    """Return the cut-out with its larger side between what a model needs and `side_pixels`."""
+    """Return the cut-out, scaled so that its larger side is between _CLOSEUP_SIDE and `side_pixels`."""
     height, width = grey.shape
     longest = max(height, width)
     wanted = min(max(longest, _CLOSEUP_SIDE), side_pixels)

@@ -1,4 +1,4 @@
-"""The images of a candidate that a model is shown, and candidates downscaled to wait for one."""
+"""The images of a candidate for a model, and downscaled candidates that wait for one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,32 +16,32 @@ RgbImage = NDArray[np.uint8]
 """(height, width, 3) uint8 RGB, upright."""
 
 Remark = Literal["before_lifted", "before_black", "after_lit", "after_dark", "peak_white"]
-"""What the question should say about the images beside naming them."""
+"""Remarks about the images that the question should contain."""
 
-DIFFERENCE_PERCENTILE = 99.5  # of the pixels' rises becomes white: a few hot ones must not decide the gain
-MAX_GAIN = 16.0  # a fainter rise than 16 levels is not blown up to full white: it would be noise
+DIFFERENCE_PERCENTILE = 99.5  # of the pixels' rises becomes white: a few hot pixels must not decide the gain
+MAX_GAIN = 16.0  # a rise below 16 levels is not amplified to full white: it would be noise
 
-_NEARLY_BLACK = 24.0  # levels: a screen, and a model, shows nothing of a frame of which 99 percent lie below
-_LIFTED_TO = 96.0  # where these 99 percent then end
+_NEARLY_BLACK = 24.0  # levels: a frame with 99 percent of its pixels below shows nothing
+_LIFTED_TO = 96.0  # level of that percentile after brightening
 _MAX_LIFT = 12.0
-_FLAT = 10.0  # levels between its darkest and its lightest parts: to lift it would show the coding's blocks only
-_SAME_LEVELS = 2.5  # mean distance of two images of one content; coding noise between frames makes 0.5 to 2
-_SAME_ANYWHERE = 24  # and of nearly all pixels
-_FEW = 0.005  # of all numbers of an image
+_FLAT = 10.0  # levels between its darkest and lightest parts: brightening would show coding blocks only
+_SAME_LEVELS = 2.5  # mean difference of two images with the same content; coding noise makes 0.5 to 2
+_SAME_ANYWHERE = 24  # the same for nearly every pixel
+_FEW = 0.005  # share of all values of an image
 _STILL_LIT = 0.2  # of the peak's own rise, around its strongest light, ...
-_STILL_LIT_LEVELS = 2.0  # ... and at least so much
-_SAME_SHAPE = 0.95  # correlation from which a difference shows what the peak shows, ...
-_SAME_SHAPE_GAIN = 2.0  # ... unless it is so much brighter that it shows more
+_STILL_LIT_LEVELS = 2.0  # ... and at least this many levels
+_SAME_SHAPE = 0.95  # correlation from which a difference shows the same as the peak, ...
+_SAME_SHAPE_GAIN = 2.0  # ... unless it is brighter by this factor and so shows more
 _THUMBNAIL_STEP = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Difference:
-    """The light added between two images of one size: computed where it is needed, on a model's device if there is one.
+    """The light added between two images of one size, computed on use, on the model's device if there is one.
 
     Attributes:
         before: without the light.
-        peak: with it.
+        peak: with the light.
     """
 
     before: RgbImage
@@ -49,16 +49,16 @@ class Difference:
 
 
 VlmImage = RgbImage | Difference
-"""An image that a model is shown."""
+"""An image for a model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateImages:
-    """What there is to show of a candidate.
+    """The images of a candidate for a model.
 
     Attributes:
         images: by name, in the order shown.
-        remarks: what must be said about them.
+        remarks: remarks about them for the question.
     """
 
     images: dict[PictureName, VlmImage]
@@ -66,14 +66,14 @@ class CandidateImages:
 
 
 def as_array(image: VlmImage) -> RgbImage:
-    """Return the image itself, computed if it is not there yet."""
+    """Return the image itself, computed if necessary."""
     return amplified_difference(image.before, image.peak) if isinstance(image, Difference) else image
 
 
 def downscaled(candidate: Candidate, side_pixels: int) -> Candidate:
     """Return the candidate with frames of at most `side_pixels`, free of the decoder's memory, for a model.
 
-    A close-up of a small lit region is taken before: a distant bolt is a few pixels wide and would be gone.
+    A close-up of a small lit region is cut before: a distant bolt is a few pixels wide and would be lost.
     """
     made: dict[int, Frame] = {}
 
@@ -98,8 +98,8 @@ def downscaled(candidate: Candidate, side_pixels: int) -> Candidate:
 def images_of(candidate: Candidate, names: Sequence[PictureName], *, crop: bool, side_pixels: int) -> CandidateImages:
     """Return the named images that this candidate has, in order, no side above `side_pixels`.
 
-    Left out are those that a source's edge cut off, those that repeat another, and a frame before that is black; the
-    remarks say so. The peak is always there: the brightest frame of the flash that is not white all over.
+    Left out are images missing at the edge of a source, those that repeat another, and a black frame before; the
+    remarks say so. The peak is always included: the brightest frame of the flash that is not completely white.
     """
     peak_frame = _shown_peak(candidate)
     peak = peak_frame.rgb(side_pixels)
@@ -122,7 +122,7 @@ def images_of(candidate: Candidate, names: Sequence[PictureName], *, crop: bool,
 def _moments(
     candidate: Candidate, peak: RgbImage, side_pixels: int
 ) -> tuple[dict[PictureName, VlmImage], dict[Remark, PictureName]]:
-    """Return the frames worth showing and the difference, and what to say of which of them."""
+    """Return the frames and the difference to show, and the remarks about them."""
     found: dict[PictureName, VlmImage] = {"peak": peak}
     remarks: dict[Remark, PictureName] = {}
     before, onset, after = (
@@ -151,7 +151,7 @@ def _moments(
 def amplified_difference(before: RgbImage, peak: RgbImage) -> RgbImage:
     """Return the light added between two images of one size, amplified until its brightest half percent is white."""
     cv2 = load_opencv()
-    rise = cv2.subtract(peak, before)  # saturates at 0: only what became brighter
+    rise = cv2.subtract(peak, before)  # saturates at 0: only rises
     top = float(np.percentile(rise.max(axis=2), DIFFERENCE_PERCENTILE))
     gain = min(255.0 / max(top, 1.0), MAX_GAIN)
     return np.asarray(cv2.convertScaleAbs(rise, alpha=gain), dtype=np.uint8)
@@ -166,7 +166,7 @@ def composite(before: RgbImage, peak: RgbImage, after: RgbImage) -> RgbImage:
 
 
 def same(one: RgbImage, other: RgbImage, step: int = _THUMBNAIL_STEP) -> bool:
-    """Return whether two images of one size show the same, but for the noise of coding."""
+    """Return whether two images of one size show the same, except for coding noise."""
     if one is other:
         return True
     distance = load_opencv().absdiff(_thumbnail(one, step), _thumbnail(other, step))
@@ -175,7 +175,7 @@ def same(one: RgbImage, other: RgbImage, step: int = _THUMBNAIL_STEP) -> bool:
 
 
 def _shown_peak(candidate: Candidate) -> Frame:
-    """Return the frame to show as the brightest: from within the flash, and not white all over where there is one."""
+    """Return the frame to show as the brightest: from within the flash, and not completely white if possible."""
     for frame in (candidate.clear, candidate.peak):
         if frame is not None and _is_within(candidate, frame):
             return frame
@@ -183,18 +183,18 @@ def _shown_peak(candidate: Candidate) -> Frame:
 
 
 def _is_within(candidate: Candidate, frame: Frame) -> bool:
-    """Return whether a frame is of the flash itself; a steady light that came with it is no part of it."""
+    """Return whether a frame belongs to the flash itself, and not to a steady light that came with it."""
     return candidate.start_seconds - frame.duration / 2 <= frame.seconds < candidate.end_seconds
 
 
 def _of_size(frame: Frame | None, like: RgbImage, side_pixels: int) -> RgbImage | None:
-    """Return the frame's image; None of another size than `like`, which a reconnect makes: another view."""
+    """Return the frame's image; None if its size differs from `like`, as another view after a reconnect."""
     image = None if frame is None else frame.rgb(side_pixels)
     return image if image is not None and image.shape == like.shape else None
 
 
 def _lifted(image: RgbImage) -> tuple[RgbImage | None, Remark | None]:
-    """Return an image of which nothing can be seen brightened, and what to say; no image where nothing is in it."""
+    """Return a dark image brightened, and the remark about it; no image if it shows nothing."""
     levels = _thumbnail(image).ravel()
     few, most = int(0.05 * (levels.size - 1)), int(0.99 * (levels.size - 1))
     sorted_there = np.partition(levels, (few, most))
@@ -208,7 +208,7 @@ def _lifted(image: RgbImage) -> tuple[RgbImage | None, Remark | None]:
 
 
 def _difference_repeats(before: RgbImage, peak: RgbImage) -> bool:
-    """Return whether the difference would show what the peak shows, as it does of a light in a dark scene."""
+    """Return whether the difference would show the same as the peak, as for a light in a dark scene."""
     small_before, small_peak = _thumbnail(before), _thumbnail(peak)
     shown = amplified_difference(small_before, small_peak)
     one, other = (image.sum(axis=2, dtype=np.float32).ravel() for image in (small_peak, shown))

@@ -1,4 +1,4 @@
-"""The model servers that `served` asks: one, or several with the same model, the least loaded first."""
+"""The model servers of `served`: one, or several with the same model, the least loaded first."""
 
 import asyncio
 import logging
@@ -23,12 +23,12 @@ _CONNECT_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 20.0
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
-_REQUEST_IS_WRONG = (400, 413, 422)  # another server with the same model would say the same
+_REQUEST_IS_WRONG = (400, 413, 422)  # another server with the same model would answer the same
 _NEXT_ADDRESS = re.compile(r"\s*,\s*(?=https?://)")
 
 
 Ask = Callable[[str, str, dict[str, Any] | None], Awaitable[bytes]]
-"""Asks one server with method, path and body, and returns its good answer."""
+"""Asks one server with method, path and body, and returns its successful answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Reply:
 
     @property
     def excerpt(self) -> str:
-        """The beginning of its text, in one line of printable signs."""
+        """The start of its text, in one line of printable characters."""
         text = " ".join(self.content[:800].decode("utf-8", "replace").split())[:200]
         return "".join(sign if sign.isprintable() else "?" for sign in text)
 
@@ -51,12 +51,12 @@ class Endpoint:
 
     Attributes:
         address: its base URL, without secrets.
-        client: asks it.
-        running: requests that it has not answered.
-        asked: requests that it was given so far.
-        away_until: before this moment (monotonic seconds) it is left out; 0 while it answers.
-        known: whether it was found to have the model.
-        answer_ids: token ids of Yes and No, where it can be asked for these.
+        client: HTTP client for it.
+        running: requests without an answer yet.
+        asked: requests sent so far.
+        away_until: until when it is left out, in monotonic seconds; 0 while it answers.
+        known: whether it is known to have the model.
+        answer_ids: token ids of Yes and No, if it can be asked for these.
     """
 
     def __init__(self, url: str, served: ServedSettings, key: str) -> None:
@@ -71,7 +71,7 @@ class Endpoint:
 
     @property
     def answers(self) -> bool:
-        """Whether it may be asked: it answered, or its time of being left out is over."""
+        """Whether it may be asked: it answers, or its pause is over."""
         return self.away_until <= time.monotonic()
 
     @property
@@ -81,14 +81,14 @@ class Endpoint:
 
 
 class ModelServers:
-    """Asks one of several servers, the one with the fewest requests under way.
+    """Ask one of several servers, the one with the fewest current requests.
 
-    A server that fails is left out for a growing while and then given one request, while the others do its work. It is
-    used in one event loop.
+    A server that fails is left out for a growing time and then gets one request, while the others do its work. Use it
+    in one event loop.
 
     Attributes:
         all: the servers, in the order of the settings.
-        changed: told when one of them has answered or failed.
+        changed: notified when one of them has answered or failed.
 
     Raises:
         VerifierError: there is no endpoint, or its address or key cannot be used.
@@ -102,7 +102,7 @@ class ModelServers:
                     f"verifier served: endpoint {redact(url)!r} is not the base URL of a model server; "
                     "give one with --endpoint, e.g. --endpoint http://127.0.0.1:8000/v1"
                 )
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines for each request carry the whole address
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines for each request contain the whole address
         key = model_key(served.key_variable)
         self.all = [Endpoint(url, served, key) for url in dict.fromkeys(urls)]
         self._settings = served
@@ -110,12 +110,12 @@ class ModelServers:
 
     @property
     def text(self) -> str:
-        """Return their addresses, and which of them do not answer."""
+        """The addresses, and which of them do not answer."""
         words = [one.address + (" (does not answer)" if one.on_trial else "") for one in self.all]
         return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         for endpoint in self.all:
             await endpoint.client.aclose()
 
@@ -126,23 +126,24 @@ class ModelServers:
         body: Callable[[Endpoint], dict[str, Any] | None],
         introduce: Callable[[Endpoint, Ask], Awaitable[object]],
     ) -> tuple[bytes, Endpoint]:
-        """Return a server's good answer, and whose it is; tried again where that can help.
+        """Return a server's successful answer, and the server; retry if that can help.
 
-        Where another server answers it is asked at once; where none does, after growing, random pauses.
+        If another server answers, it is asked at once; if none does, requests are repeated after growing, random
+        pauses.
 
         Args:
-            method: of the request.
-            path: below the base URL.
-            body: makes what the server is sent.
+            method: HTTP method of the request.
+            path: path below the base URL.
+            body: makes the body for a server.
             introduce: awaited before the first request to a server that did not answer at the start.
 
         Raises:
-            VerifierError: no answer can be had.
+            VerifierError: no server gives an answer.
         """
         return await self._request(self.all, method, path, body, introduce)
 
     async def request_one(self, endpoint: Endpoint, method: str, path: str, body: dict[str, Any] | None) -> bytes:
-        """Return this server's good answer; tried again after growing, random pauses where that can help.
+        """Return this server's successful answer; retry after growing, random pauses if that can help.
 
         Raises:
             VerifierError: it cannot be had.
@@ -195,7 +196,7 @@ class ModelServers:
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def ask_beside(self, endpoint: Endpoint, method: str, url: str, body: dict[str, Any] | None) -> bytes:
-        """Return whatever this server answers at a whole URL, asked once.
+        """Return this server's answer at a complete URL, asked once.
 
         Raises:
             TimeoutError: it did not end in time.
@@ -250,9 +251,9 @@ class ModelServers:
         return redact(f"model server {endpoint.address}/{path} failed {tries} times: {said}{hint}")
 
     def least_loaded(self, among: Sequence[Endpoint], failed: set[Endpoint]) -> Endpoint | None:
-        """Return which of `among` is asked next; None while all that may be asked are busy.
+        """Return the server of `among` to ask next; None while all available ones are busy.
 
-        Those that `failed` this request are asked again only where the others are away.
+        Servers that `failed` this request are asked again only if the others are away.
         """
         answering = [one for one in among if one.answers]
         fresh = [one for one in answering if one not in failed]
@@ -262,14 +263,14 @@ class ModelServers:
         return min(free, key=lambda one: (one.running, one.asked), default=None)
 
     def leave_out(self, endpoint: Endpoint, said: str, wanted_pause: float = 0.0) -> None:
-        """Ask the others for a while, longer each time."""
+        """Leave a server out for a time, longer each time."""
         if not endpoint.on_trial and len(self.all) > 1:
             _log.warning("model server %s is left out until it answers again: %s", endpoint.address, redact(said))
         endpoint.away_until = time.monotonic() + max(wanted_pause, endpoint.backoff.next_wait())
 
 
 class _Turn:
-    """One request's place at the least loaded of some servers, kept until it is answered.
+    """One request's place at the least loaded of some servers, kept until its answer.
 
     Attributes:
         endpoint: the server.
@@ -298,14 +299,14 @@ class _Turn:
             self._servers.changed.notify_all()
 
     def answered(self) -> None:
-        """Take note that the server answered."""
+        """Note that the server answered."""
         if self.endpoint.on_trial and len(self._servers.all) > 1:
             _log.info("model server %s answers again", self.endpoint.address)
         self.endpoint.away_until = 0.0
         self.endpoint.backoff.reset()
 
     def failed(self, said: str, wanted_pause: float) -> None:
-        """Leave the server out; requests that were under way together count as one failure."""
+        """Leave the server out; requests sent together count as one failure."""
         self._failed.add(self.endpoint)
         if self.endpoint.away_until <= self._was_away:
             self._servers.leave_out(self.endpoint, said, wanted_pause)
@@ -315,7 +316,7 @@ def model_key(variable: str, environment: Mapping[str, str] = os.environ) -> str
     """Return the key in the environment variable `variable`, stripped; empty if there is none.
 
     Raises:
-        VerifierError: it cannot be sent; the message never holds it.
+        VerifierError: the key cannot be sent; the message never contains it.
     """
     key = environment.get(variable, "").strip()
     if not (key.isascii() and key.isprintable()):
@@ -328,7 +329,7 @@ def model_key(variable: str, environment: Mapping[str, str] = os.environ) -> str
 
 def _client(url: str, served: ServedSettings, key: str) -> httpx.AsyncClient:
     try:
-        _ = urlsplit(url).port  # refuses a port above 65535, which the client would choke on while it asks
+        _ = urlsplit(url).port  # refuses a port above 65535, on which the client would fail later
         return httpx.AsyncClient(
             base_url=url,
             timeout=httpx.Timeout(served.timeout_seconds, connect=_CONNECT_SECONDS),
@@ -343,6 +344,6 @@ def _client(url: str, served: ServedSettings, key: str) -> httpx.AsyncClient:
 
 
 def _retry_after(headers: httpx.Headers) -> float:
-    """Return the pause that the server asks for, in seconds, at most the longest."""
+    """Return the pause in seconds that the server asks for, limited to the longest."""
     asked = headers.get("Retry-After", "")
     return min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdigit() else 0.0

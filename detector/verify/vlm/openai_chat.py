@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol, as far as it is needed: a question as a request, a reply as a score."""
+"""The needed part of the OpenAI chat protocol: a question as a request, a reply as a score."""
 
 import base64
 import math
@@ -13,9 +13,9 @@ from detector.verify.vlm.question import Score, VlmInput
 from stream import load_opencv
 
 ANSWERS = ("Yes", "No")
-_TOP_WORDS = 20  # as many of the likeliest first words as the protocol gives
+_TOP_WORDS = 20  # the most alternatives of the first word that the protocol allows
 _JPEG_QUALITY = 95
-_ROUNDING = 0.01  # by which servers' probabilities may exceed 1
+_ROUNDING = 0.01  # by which servers' probabilities, and their sum, may exceed 1
 
 
 class _TopWord(msgspec.Struct):
@@ -45,7 +45,7 @@ class ServedModel(msgspec.Struct):
     """A model of a server's list."""
 
     id: str
-    revision: str | None = None  # `serve-45` tells it; the protocol itself has no place for it
+    revision: str | None = None  # an extension of `serve-45`; the protocol itself has no such field
 
 
 class _Models(msgspec.Struct):
@@ -65,12 +65,12 @@ class _Version(msgspec.Struct):
 
 
 def request_body(model: str, vlm_input: VlmInput, answer_ids: Sequence[int] = ()) -> dict[str, Any]:
-    """Return the request that asks `model` this question for one word and how likely it and others were.
+    """Return the request that asks `model` this question, for one word with the probabilities of alternatives.
 
     Args:
         model: its id on the server.
         vlm_input: images and question.
-        answer_ids: token ids of Yes and No; asks vLLM for just these, however unlikely they are.
+        answer_ids: token ids of Yes and No, to ask vLLM for exactly these, however unlikely they are.
     """
     content: list[dict[str, Any]] = [
         {"type": "image_url", "image_url": {"url": _data_url(image)}} for image in vlm_input.arrays()
@@ -88,7 +88,7 @@ def request_body(model: str, vlm_input: VlmInput, answer_ids: Sequence[int] = ()
 
 
 def has_version(reply: bytes) -> bool:
-    """Return whether this is how vLLM answers /version; others have no such address."""
+    """Return whether `reply` is vLLM's answer to /version; other servers have no such address."""
     try:
         msgspec.json.decode(reply, type=_Version)
     except (msgspec.DecodeError, RecursionError):
@@ -97,7 +97,7 @@ def has_version(reply: bytes) -> bool:
 
 
 def tokens_in(reply: bytes) -> list[int]:
-    """Return the token ids in a server's answer to /tokenize; none if it is of another kind."""
+    """Return the token ids in a server's answer to /tokenize; none if it has another form."""
     try:
         return msgspec.json.decode(reply, type=_Tokens).tokens
     except (msgspec.DecodeError, RecursionError):
@@ -107,12 +107,11 @@ def tokens_in(reply: bytes) -> list[int]:
 def score_in(reply: bytes, endpoint: str) -> Score:
     """Return log-odds of Yes over No, and the probability of either, from the first word of a server's reply.
 
-    A word that is not among the listed ones counts as just as likely as the least likely listed one: it is at most
-    that.
+    A word that is not listed counts as likely as the least likely listed one, which is an upper bound.
 
     Raises:
-        NoLogprobs: the server gives none.
-        VerifierError: it is no reply of this protocol, or its log-probabilities are none.
+        NoLogprobs: the server gives no log-probabilities.
+        VerifierError: it is not a reply of this protocol, or its log-probabilities are invalid.
     """
     try:
         choices = msgspec.json.decode(reply, type=_Completion).choices
@@ -152,7 +151,7 @@ def first_model_in(reply: bytes, endpoint: str) -> ServedModel:
     """Return the first model of a server's list.
 
     Raises:
-        VerifierError: it is no list of models, or an empty one.
+        VerifierError: it is not a list of models, or it is empty.
     """
     try:
         listed = msgspec.json.decode(reply, type=_Models).data

@@ -1,6 +1,6 @@
-"""What a model is shown of a candidate and asked about it, and the verdict made from its answer.
+"""The question to a model about a candidate, and the verdict from its answer.
 
-The question comes from a prompt file, with a version that verdicts carry.
+The question comes from a prompt file, whose version is part of verdicts.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from detector.verify.vlm.images import CandidateImages, Remark, RgbImage, VlmIma
 
 SHIPPED = "shipped"
 _ALWAYS_NAMED: tuple[PictureName, ...] = ("before", "onset", "peak", "after", "difference")
-# Models mark images and turns with tokens of these forms: in a question they would break its structure.
+# Models mark images and turns with tokens of these forms; in a question they would break its structure.
 _CONTROL = re.compile(r"<\|[^|]*\|>|</?(?:image|slice|think|image_id)>")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VlmInput:
-    """What a model gets of one candidate.
+    """A model's input for one candidate.
 
     Attributes:
         images: in the order shown.
@@ -46,12 +46,12 @@ class VlmInput:
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which model answers, and how.
+    """The identity of a model and of the settings that change its answers.
 
     Attributes:
         verifier: name of the verifier that asks it.
         model: its id.
-        revision: its commit; None where it is unknown.
+        revision: its commit; None if unknown.
         mode: settings that change its answers.
     """
 
@@ -74,14 +74,14 @@ class Score(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A question, as the prompt file holds it.
+    """A question as in the prompt file.
 
     Attributes:
-        version: the file's own.
-        question: text with a place, {pictures}, for the sentences about the images.
+        version: version of the file.
+        question: text with a placeholder, {pictures}, for the sentences about the images.
         pictures: a sentence for each kind of image.
         remarks: a sentence for each Remark about the images.
-        fingerprint: start of the file's hash; tells two files of one version apart.
+        fingerprint: start of the file's hash, which distinguishes two files of one version.
     """
 
     version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
@@ -92,13 +92,13 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def label(self) -> str:
-        """Return version and fingerprint, as verdicts carry it, e.g. 1-9f86d081."""
+        """Version and fingerprint as in verdicts, e.g. 1-9f86d081."""
         return f"{self.version}-{self.fingerprint}"
 
     def text(self, shown: Iterable[PictureName], remarks: Iterable[Remark] = ()) -> str:
-        """Return the question about images of these kinds, in this order, with what must be said about them.
+        """Return the question about images of these kinds, in this order, with the remarks about them.
 
-        Images are numbered from 0, as the models' own marks before them are.
+        Images are numbered from 0, like the models' own marks before them.
         """
         names = [self.pictures[name].replace("{number}", str(number)) for number, name in enumerate(shown)]
         said = [self.remarks[remark] for remark in remarks if remark in self.remarks]
@@ -134,12 +134,12 @@ class Question:
         return VlmInput(list(shown.images.values()), self.prompt.text(shown.images, shown.remarks))
 
     def calibration_key(self, identity: ModelIdentity) -> str:
-        """Return all that a fitted temperature and bias hold for, in one line."""
+        """Return in one line everything that a fitted temperature and bias are valid for."""
         shown = "+".join(self._settings.pictures)
         return f"{identity.model}@{identity.revision or '?'} prompt {self.prompt.label} {shown} {identity.mode}"
 
     def calibration_note(self, identity: ModelIdentity) -> str:
-        """Return how far the probabilities can be trusted, for the line logged at start."""
+        """Return how reliable the probabilities are, for the line logged at start."""
         key = self.calibration_key(identity)
         if not self._settings.calibrated_for:
             return "probabilities not calibrated"
@@ -154,7 +154,7 @@ class Question:
             identity: which model answered.
             log_odds: of Yes over No.
             answer_mass: probability of either, 0..1.
-            seconds: how long it took.
+            seconds: duration of the answer.
         """
         settings = self._settings
         lightning: bool | None = None
@@ -184,7 +184,7 @@ class Question:
         )
 
     def unanswered(self, identity: ModelIdentity, reason: str) -> Verdict:
-        """Return the verdict when no answer came."""
+        """Return the verdict if no answer came."""
         return Verdict(
             lightning=None,
             probability=None,
@@ -200,7 +200,7 @@ def read_prompt(where: str) -> Prompt:
     """Return the prompt in the file `where`, or the shipped one.
 
     Raises:
-        SettingsError: the file cannot be read, lacks a part, or holds a model's control tokens.
+        SettingsError: the file cannot be read, lacks a part, or contains a model's control tokens.
     """
     path = Path(__file__).with_name("prompt.toml") if where == SHIPPED else Path(where)
     try:

@@ -63,10 +63,16 @@ class ServedVerifier:
         return self._question.calibration_key(self._identity)
 
     def check(self, why: str = "asked for") -> str:
-        """Find the model if none is set, ask each server about a grey image, and return a line: who answers, and `why`.
+        """Find the model if none is set, and ask each server about a grey image.
+
+        Args:
+            why: the reason to use a server, for the line.
+
+        Returns:
+            a line that says which model answers, and `why`.
 
         Raises:
-            VerifierError: no server is there, or all refuse or give no probabilities.
+            VerifierError: no server answers, or all refuse or give no probabilities.
         """
         if not self._run(self._check()):
             raise VerifierError(f"{self._servers.text}: stopped before the server answered")
@@ -185,7 +191,10 @@ class ServedVerifier:
         return found
 
     async def _introduce(self, endpoint: Endpoint, ask: Ask) -> bool:
-        """Find out whether a server has the model and gives probabilities, and how it is best asked; return True.
+        """Check that a server has the model and gives probabilities, and find out how to ask it best.
+
+        Returns:
+            True.
 
         Raises:
             VerifierError: it does not.

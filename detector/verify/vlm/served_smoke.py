@@ -1,4 +1,4 @@
-"""The smoke check of a model server: does it answer doctor's questions sanely, and how fast."""
+"""The smoke check of a model server: whether it answers doctor's questions plausibly, and how fast."""
 
 import time
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from detector.verify.vlm.served import ServedVerifier
 
 
 def served_findings(settings: Settings) -> Iterator[Finding]:
-    """Yield what the server at `served.endpoint` answers to black, white and flashing clips.
+    """Yield findings about the answers of `served.endpoint` to black, white and flashing clips.
 
     Raises:
-        VerifierError: it is not there, refuses, or gives no probabilities.
+        VerifierError: the server does not answer, refuses, or gives no probabilities.
     """
     verifier = ServedVerifier(settings)
     try:

@@ -1,1 +1,1 @@
-"""Recordings: containers, growing files, and what FFmpeg does not tell of them."""
+"""Recordings: containers, growing files and image folders, with the damage and times that FFmpeg does not report."""

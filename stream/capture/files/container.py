@@ -1,4 +1,4 @@
-"""Open a recording, read its packets, and tell what its container states of itself."""
+"""Open a recording, read its packets, and read what its container states."""
 
 import logging
 import re
@@ -32,16 +32,16 @@ from stream.errors import OpenError
 
 log = logging.getLogger(__name__)
 
-DEFAULT_RATE = 25.0  # frames per second, where the recording states none
+DEFAULT_RATE = 25.0  # frames per second, if the recording states none
 _REFUSED_SIZE = re.compile(r"size (\d+)x(\d+) exceeds specified max pixel count")
-LEAST_SIDE = 16  # pixels; the verifiers look at shapes, of which fewer show none
+LEAST_SIDE = 16  # pixels; smaller frames show no shapes to the verifiers
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).timestamp()  # containers without a date say 1904 or 1970
 _CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """An opened recording and what it states of itself.
+    """An opened recording and what its container states.
 
     Attributes:
         container: the opened container.
@@ -49,9 +49,9 @@ class Recording:
         sound: its first sound stream, if any.
         frame_rate: frames per second as stated or guessed by the container.
         duration_seconds: from the first frame to the end of the last, if stated.
-        measured: streams that `duration_seconds` is stated for together.
+        measured: streams to which `duration_seconds` applies together.
         duration_slack_seconds: how much of that duration may be missing before the recording counts as cut short.
-        opened: closes what was opened.
+        opened: closes everything that was opened.
     """
 
     container: InputContainer
@@ -64,14 +64,17 @@ class Recording:
     opened: ExitStack
 
     def close(self) -> None:
-        """Free the decoder and the file."""
-        # Decoder threads that still run while their context is freed may wait for the interpreter for ever.
+        """Close the decoder and the file."""
+        # Decoder threads that still run while their context is freed may wait forever for the interpreter.
         self.stream.codec_context.flush_buffers()
         self.opened.close()
 
 
 def open_recording(source: str | GrowingFile, options: CaptureOptions, number: int | None = None) -> Recording:
-    """Open the recording at or in `source` for its video stream of this number, from 1, or the first.
+    """Open the recording `source` and choose its video stream `number`, counted from 1, or the first.
+
+    Returns:
+        the open recording.
 
     Raises:
         OpenError: it is not there, or not video.
@@ -108,16 +111,16 @@ def open_recording(source: str | GrowingFile, options: CaptureOptions, number: i
 
 
 def refuse_odd_sizes(width: int, height: int, shown: str, max_pixels: int) -> None:
-    """Raise OpenError where frames are too large for memory or too small to judge; 0 stands for a size not yet known.
+    """Raise OpenError if frames are too large for memory or too small to judge.
 
     Args:
-        width: in pixels.
-        height: in pixels.
+        width: in pixels; 0 if unknown.
+        height: in pixels; 0 if unknown.
         shown: names the source in the error.
-        max_pixels: of `CaptureOptions`.
+        max_pixels: see `CaptureOptions`.
 
     Raises:
-        OpenError: they are.
+        OpenError: the frames are too large or too small.
     """
     if width * height > max_pixels:
         raise OpenError(
@@ -134,21 +137,24 @@ def refuse_odd_sizes(width: int, height: int, shown: str, max_pixels: int) -> No
 
 
 def demux_known(container: InputContainer, *streams: Stream) -> "Iterator[av.Packet[Any]]":
-    """Yield the packets of `streams`, passing over streams that appear only after opening.
+    """Yield the packets of `streams`, and skip streams that appear only after opening.
+
+    Yields:
+        the packets, in file order.
 
     Raises:
         av.FFmpegError: reading failed.
         OSError: reading failed.
-    """
+    """  # noqa: DOC201 - a generator's bare return
     try:
         yield from container.demux(*streams)
     except IndexError:
-        # At the end, PyAV 18 flushes the known streams and then stumbles over those that appeared since opening.
+        # At the end, PyAV 18 flushes the known streams and then fails on those that appeared after opening.
         return
 
 
 def refuse_what_is_not_a_file(address: str, *, may_be_empty: bool = False) -> None:
-    """Raise OpenError unless `address` is a URL or a file with content; FFmpeg would wait on a pipe for ever.
+    """Raise OpenError unless `address` is a URL or a file with content; FFmpeg would wait forever on a pipe.
 
     Args:
         address: path or URL.
@@ -177,10 +183,10 @@ def refuse_what_is_not_a_file(address: str, *, may_be_empty: bool = False) -> No
 
 
 def readable(source: str | GrowingFile, options: CaptureOptions) -> "str | GrowingFile | HlsReader":
-    """Return what to open for `source`: a playlist is read by ourselves.
+    """Return the object to open for `source`: a reader of its own for a playlist.
 
     Raises:
-        OpenError: it is a playlist, and cannot be read.
+        OpenError: the playlist cannot be read.
     """
     return HlsReader(source, options) if isinstance(source, str) and is_playlist(source) else source
 
@@ -190,18 +196,21 @@ def open_container(
 ) -> InputContainer:
     """Open the container at or in `source`; its decoders use `hardware` where they can.
 
+    Returns:
+        the open container.
+
     Raises:
         OpenError: it is not there, or not video.
-    """
+    """  # noqa: DOC501 - it makes the OpenError
     address = str(source)
     limits = (options.open_seconds, options.open_seconds) if is_url(address) else None
     if isinstance(source, str) and not is_url(source):
-        source = f"file:{source}"  # a path may hold what looks like a protocol
-    # FFmpeg decodes some frames to learn what they are.
+        source = f"file:{source}"  # a path may begin like a protocol
+        # FFmpeg decodes some frames to detect their format.
     limited = {"max_pixels": str(options.max_pixels)}
     asked = open_options(address) | tls_options(address, options) | limited
     if isinstance(source, HlsReader):
-        asked, limits = {"format_whitelist": FORMATS} | limited, None  # it has time limits of its own
+        asked, limits = {"format_whitelist": FORMATS} | limited, None  # the reader has time limits of its own
     try:
         raise_log_level(av.logging.ERROR)
         with av.logging.Capture(local=True) as lines:
@@ -224,15 +233,15 @@ def open_container(
 
 
 def is_still(container: InputContainer) -> bool:
-    """Return whether it is a single image, by FFmpeg's name for its format."""
+    """Return whether `container` is a single image, by FFmpeg's name for its format."""
     return container.format.name.startswith("image2") or container.format.name.endswith("_pipe")
 
 
 def video_streams(container: InputContainer, shown: str) -> list[VideoStream]:
-    """Return its video streams, cover images left out; `shown` names the source in errors.
+    """Return the video streams of `container` without cover images; `shown` names the source in errors.
 
     Raises:
-        OpenError: it holds none.
+        OpenError: there is none.
     """
     if is_still(container):
         raise OpenError(f"{shown}: is a still image, not a video", permanent=True)
@@ -244,10 +253,10 @@ def video_streams(container: InputContainer, shown: str) -> list[VideoStream]:
 
 
 def video_stream(container: InputContainer, shown: str, number: int | None = None) -> VideoStream:
-    """Return its video stream of this number, from 1, or the first; `shown` names the source in errors.
+    """Return the video stream `number`, counted from 1, or the first; `shown` names the source in errors.
 
     Raises:
-        OpenError: it holds none of that number, or no decoder for it is there.
+        OpenError: there is no such stream, or no decoder for it.
     """
     streams = video_streams(container, shown)
     if number is not None and number > len(streams):
@@ -260,12 +269,12 @@ def video_stream(container: InputContainer, shown: str, number: int | None = Non
 
 
 def has_time_stamps(container: InputContainer) -> bool:
-    """Return whether it says when each frame is shown; bare streams of H.264, H.265 or JPEGs do not."""
+    """Return whether `container` states the time of each frame; raw streams of H.264, H.265 or JPEGs do not."""
     return av.format.Flags.no_timestamps not in av.format.Flags(container.format.flags)
 
 
 def frame_rate(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return frames per second as stated or guessed by the container; a bare stream may state it in its codec."""
+    """Return frames per second as stated or guessed by the container; a raw stream may state it in its codec."""
     own = None if has_time_stamps(container) else stream.codec_context.framerate
     rate = own or stream.average_rate or stream.guessed_rate
     return float(rate) if rate else None
@@ -275,7 +284,7 @@ def stated_duration(container: InputContainer, stream: VideoStream) -> float | N
     """Return seconds from the first frame to the end of the last as the container states them."""
     stated = _CLOCK_TIME.fullmatch(stream.metadata.get("DURATION", ""))
     if container.format.name == "avi" and stream.frames and stream.average_rate:
-        return float(stream.frames / stream.average_rate)  # its duration shrinks with the file
+        return float(stream.frames / stream.average_rate)  # the stated duration shrinks with a cut file
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if stated:
@@ -284,7 +293,7 @@ def stated_duration(container: InputContainer, stream: VideoStream) -> float | N
 
 
 def whole_duration(container: InputContainer) -> float | None:
-    """Return seconds to the end of its last stream, which may be sound, as the container states them."""
+    """Return the seconds to the end of the last stream, which may be sound, as the container states them."""
     return None if container.duration is None else _from_its_start(container, container.duration / av.time_base)
 
 
@@ -295,13 +304,13 @@ def _from_its_start(container: InputContainer, seconds: float) -> float:
 
 
 def creation_time(container: InputContainer, stream: VideoStream, length_seconds: float | None) -> float | None:
-    """Return UTC at its beginning as the recording states it, in seconds since 1970, or None if not trustworthy.
+    """Return the UTC of the recording's start as it states it, in seconds since 1970, or None if not trustworthy.
 
     Some devices write other times: local time without a zone (AVI) or as if it were UTC (GoPro), which is ignored, and
     the time of the end (Android), from which `length_seconds` are subtracted.
     """
     tags = container.metadata | stream.metadata
-    if "GoPro" in tags.get("handler_name", ""):  # older ones write its length before it
+    if "GoPro" in tags.get("handler_name", ""):  # older cameras write the length of the name before it
         return None
     for key in ("com.apple.quicktime.creationdate", "creation_time", "DATE_UTC"):
         try:
@@ -319,15 +328,15 @@ def creation_time(container: InputContainer, stream: VideoStream, length_seconds
 
 
 class FileUtc:
-    """Maps seconds of a recording to UTC, from the user's start time or the container's creation time.
+    """Map seconds of a recording to UTC, from the user's start time or the container's creation time.
 
     Attributes:
-        clock: file, or none where neither is known.
-        error_ms: bound on the error, or None where that is unknown.
+        clock: file, or none if neither is known.
+        error_ms: bound on the error in milliseconds, or None if unknown.
     """
 
     def __init__(self, address: str, recording: Recording, start_utc: float | None) -> None:
-        """Begin before the first frame; `address` names the recording in the log."""
+        """Read the start time of `recording`; `address` names it in the log."""
         rate = recording.frame_rate or DEFAULT_RATE
         self._address = address
         self._first_utc = start_utc
@@ -346,7 +355,12 @@ class FileUtc:
             )
 
     def at(self, seconds: float, *, stepped_back: bool) -> float | None:
-        """Return UTC at `seconds`, in seconds since 1970; stepped_back: the time stamps began anew somewhere."""
+        """Return UTC at `seconds`, in seconds since 1970.
+
+        Args:
+            seconds: on the source's clock.
+            stepped_back: whether the time stamps jumped back somewhere.
+        """
         if stepped_back and self.error_ms is not None:
             self.error_ms = None
             log.warning(
@@ -356,6 +370,6 @@ class FileUtc:
                 seconds,
             )
         if self._first_utc is not None:
-            # The user's time is that of the first frame; sound, or frames without their key frame, may come before.
+            # The user's time is that of the first frame; sound, or frames without their key frame, may come earlier.
             self._start_utc, self._first_utc = self._first_utc - seconds, None
         return None if self._start_utc is None else self._start_utc + seconds

@@ -1,4 +1,4 @@
-"""Which frames of a recording may be damaged: from the packet that its decoder complains of to the next key frame."""
+"""Mark the damaged frames of a recording: from the packet that its decoder complains about to the next key frame."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ from av.video.stream import VideoStream
 from stream.capture.ffmpeg_log import complaints, is_damage
 from stream.capture.files.jpeg_tables import JpegTables
 
-_KEPT_PACKETS = 600  # of them frames may still come out, or a complaint be sought in them
-_KEPT_ALONE = 80  # the same of frames that need no others: more than any decoder has threads for
+_KEPT_PACKETS = 600  # packets kept to locate a complaint, or until their frames come out
+_KEPT_ALONE = 80  # the same for codecs without prediction: more than any decoder has threads
 _KEPT_BYTES = 64 << 20
-_CHECKS = 3  # of one group, before a complaint that does not come again is taken as it is
-_CARRIED_FRAMES = 300  # without a key frame; streams that have none repair themselves block by block
+_CHECKS = 3  # searches in one group, before a complaint that cannot be reproduced is accepted
+_CARRIED_FRAMES = 300  # marked without a key frame; streams without key frames repair themselves block by block
 _THREADS_SLACK = 2  # packets beyond the number of threads after which a decoder may still complain
 
 
@@ -29,7 +29,7 @@ class _Group:
         start: number of its first packet.
         packets: its packets; empty where they were too many to keep.
         damaged_from: number of the first damaged packet, if any is known.
-        checks: how often a complaint was sought in it.
+        checks: how often the group was searched for a complaint.
         whole: whether all its packets are kept.
     """
 
@@ -45,36 +45,36 @@ class _Group:
 
 
 class DamageMarks:
-    """Tells which frames of one decoder may be damaged.
+    """Tell which frames of one decoder may be damaged.
 
-    Decoders conceal damage and tell of it in their log only, with several threads some packets late and in no order.
-    After a complaint the packets since the key frame are decoded again by a single thread, which names the packet:
-    the marks are the same whatever the number of threads. In codecs that predict from frame to frame a damaged packet
-    marks all frames up to the next key frame, in others its own.
+    Decoders conceal damage and report it only in their log; with several threads the report comes some packets late
+    and in no order. After a complaint the packets since the key frame are decoded again by a single thread, which
+    identifies the packet: the marks are the same for every number of threads. In codecs that predict from frame to
+    frame a damaged packet marks all frames up to the next key frame, in others only its own.
 
     Attributes:
-        hits: frames that are damaged themselves, not only marked for those before them.
+        hits: frames that are damaged themselves, not only marked because of earlier ones.
     """
 
     def __init__(self, codec: VideoCodecContext) -> None:
-        """Watch `codec`, which has decoded nothing yet."""
+        """Watch the decoder `codec`, which has decoded nothing yet."""
         self._codec = codec
         self._alone = codec.codec.intra_only
         self._kept_limit = _KEPT_ALONE if self._alone else _KEPT_PACKETS
         self._tables = JpegTables() if codec.name == "mjpeg" else None
         self._groups: deque[_Group] = deque()
-        self._numbers: dict[int, int] = {}  # of packets whose frames have not come out, by time stamp
+        self._numbers: dict[int, int] = {}  # numbers of packets whose frames have not come out, by time stamp
         self._last = -1
         self._kept = self._kept_bytes = 0
-        self._carried = 0  # frames that are still marked for what came before
+        self._carried = 0  # following frames to mark because of earlier damage
         self.hits = 0
         complaints.open()
-        # Also where nobody closes the video: what is logged would be kept for ever.
+        # Also if nobody closes the video: the log would be kept forever.
         self._stop_listening = finalize(self, complaints.close)
         self._heard = complaints.update()
 
     def close(self) -> None:
-        """Stop listening; it may be called twice."""
+        """Stop listening; a second call does nothing."""
         self._stop_listening()
 
     def add(self, packet: "av.Packet[VideoStream]") -> None:
@@ -98,7 +98,7 @@ class DamageMarks:
         self._forget()
 
     def listen(self, *, failed: bool = False) -> None:
-        """Find the damaged packet if the decoder complained, or `failed`, since the packet before."""
+        """Find the damaged packet if the decoder complained, or `failed`, since the previous packet."""
         heard = complaints.update()
         if heard == self._heard and not failed:
             return
@@ -131,12 +131,12 @@ class DamageMarks:
         return hit
 
     def add_hit(self) -> None:
-        """Note that the last frame is damaged, for a reason that only its look tells."""
+        """Note that the last frame is damaged, as only its content shows."""
         self.hits += 1
         self._carry()
 
     def _carry(self) -> None:
-        """Mark the next frames, too, where they are made from those before."""
+        """Mark the next frames, too, if they are predicted from earlier ones."""
         self._carried = 0 if self._alone else _CARRIED_FRAMES
 
     def _end(self, group: _Group) -> int:
@@ -154,7 +154,7 @@ class DamageMarks:
                 oldest.packets, oldest.whole = [], False
 
     def _seek(self, group: _Group) -> int | None:
-        """Return the place in `group` of the first packet of which a decoder complains, if there is one."""
+        """Return the index in `group` of the first packet that a decoder complains about, if there is one."""
         checker = _same_decoder(self._codec)
         with av.logging.Capture(local=True) as lines:
             for place, packet in enumerate(group.packets):
@@ -169,7 +169,7 @@ class DamageMarks:
 
 
 def _same_decoder(codec: VideoCodecContext) -> VideoCodecContext:
-    """Return a decoder like `codec` with one thread, in which the packet before a complaint is its reason."""
+    """Return a decoder like `codec` with one thread, so that a complaint belongs to the packet before it."""
     same: VideoCodecContext = VideoCodecContext.create(codec.name, "r")  # type: ignore[assignment]
     same.thread_type = "NONE"
     same.thread_count = 1

@@ -1,4 +1,4 @@
-"""Recordings that are read once, as they come: a file that is still being written, and standard input."""
+"""Recordings that are read once, while they are written: a growing file, and standard input."""
 
 import os
 import select
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _POLL_SECONDS = 0.1
-_BOX_HEAD = struct.Struct(">I4sQ")  # size, kind, and the size again where four bytes do not hold it
+_BOX_HEAD = struct.Struct(">I4sQ")  # size, kind, and a long size if four bytes are too few
 
 
 class GrowingFile:
@@ -26,7 +26,7 @@ class GrowingFile:
         Args:
             path: the file.
             patience_seconds: the file ends once nothing was added for this long.
-            stopped: asked before each read; the file ends once it returns true.
+            stopped: called before each read; the file ends once it returns true.
         """
         self._path = path
         self._patience_seconds = patience_seconds
@@ -37,7 +37,7 @@ class GrowingFile:
         return str(self._path)
 
     def is_finished_mp4(self) -> bool:
-        """Return whether it is a complete MP4 with its index behind its media data, which cannot be read as a pipe."""
+        """Return whether the file is a complete MP4 with its index at the end, which cannot be read as a pipe."""
         try:
             with self._path.open("rb") as file:
                 total, position, media = file.seek(0, SEEK_END), 0, False
@@ -47,18 +47,18 @@ class GrowingFile:
                     if size == 1:
                         size = large
                     position += size
-                    if kind == b"moov" or size < 8:  # a box without a size goes on to the end
+                    if kind == b"moov" or size < 8:  # a box without a size extends to the end
                         return media and size >= 8 and position <= total
                     media |= kind == b"mdat"
         except OSError:
-            return False  # whoever opens it says why
+            return False  # opening it will report the error
         return False
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes and at least one; none at the end.
 
         Raises:
-            OSError: it cannot be opened or read.
+            OSError: the file cannot be opened or read.
         """
         if self._file is None:
             self._file = self._path.open("rb")
@@ -77,21 +77,21 @@ class GrowingFile:
 
 
 class StandardInput(GrowingFile):
-    """The bytes that another program writes to this one; `str()` says so."""
+    """The bytes that another program writes to this one; `str()` names them."""
 
     def __init__(self, stopped: Callable[[], bool]) -> None:
-        """Prepare to read; `stopped` is asked while nothing comes, which ends it once it returns true."""
+        """Prepare to read; `stopped` is called while nothing comes, and ends the input once it returns true."""
         super().__init__(Path("standard input"), 0.0, stopped)
         self._number = sys.stdin.fileno()
 
     def is_finished_mp4(self) -> bool:
-        """Return False: what comes is not known yet."""
+        """Return False: the content is not known yet."""
         return False
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes and at least one; none at the end."""
         while not self._stopped():
-            # Windows waits for sockets only: there a stop is seen when something comes.
+            # Windows can only wait for sockets: there a stop is noticed when the next bytes come.
             if sys.platform == "win32" or select.select([self._number], [], [], _POLL_SECONDS)[0]:
                 return os.read(self._number, size)
         return b""

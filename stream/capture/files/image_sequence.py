@@ -24,23 +24,23 @@ from stream.errors import OpenError, VideoError
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-"""Endings of single images."""
+"""File endings of single images."""
 
-_ASSUMED_SECONDS = 1.0  # from image to image, where nothing tells
+_ASSUMED_SECONDS = 1.0  # from image to image, if no times are known
 _JUMP_INTERVALS = 5.0  # an image later than this many usual intervals begins a new epoch
-_HEAD_BYTES = 256 * 1024  # of an image, where its size stands
-_CHUNK_FRAMES = 32  # of an animation that are in memory at a time
+_HEAD_BYTES = 256 * 1024  # start of an image file, which contains its size in pixels
+_CHUNK_FRAMES = 32  # frames of an animation in memory at a time
 
 Image = NDArray[Any]
 
 
 class ImageSequence(ABC):
-    """A recording made of images; reads like a `Video`, and each iteration begins anew.
+    """A recording made of images; it is used like a `Video`, and each iteration starts from the first image.
 
     Attributes:
-        name: of the camera.
-        address: path.
-        codec: ending of the images.
+        name: name of the camera.
+        address: path of the folder or file.
+        codec: file ending of the images.
         frame_rate: None: images state none.
         duration_seconds: from the first image to the end of the last.
         size: (width, height) of the last image in pixels.
@@ -71,7 +71,7 @@ class ImageSequence(ABC):
         self.close()
 
     def close(self) -> None:
-        """Refuse to be iterated again; nothing stays open."""
+        """Refuse further iterations; nothing stays open."""
         self._closed = True
 
     def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
@@ -81,13 +81,13 @@ class ImageSequence(ABC):
 
     @abstractmethod
     def _images(self) -> Iterator[tuple[Image | None, float, float]]:
-        """Yield each image or None where it cannot be read, its time and its duration in seconds."""
+        """Yield each image, or None if it cannot be read, with its time and duration in seconds."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every image as a frame.
 
         Raises:
-            VideoError: some images could not be read, after all others; or it is closed.
+            VideoError: after the last image, if some could not be read; or the sequence is closed.
         """
         if self._closed:
             raise VideoError(f"{self.address}: is closed; open it again with open_video")
@@ -129,10 +129,10 @@ class ImageFolder(ImageSequence):
     """The images of a folder, at the times in their EXIF data or names."""
 
     def __init__(self, folder: Path, name: str, start_utc: float | None, max_pixels: int) -> None:
-        """Find the images; none is decoded.
+        """Find the images without decoding any.
 
         Raises:
-            OpenError: there are none.
+            OpenError: there are no images.
         """
         images = [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
         images = sorted((file for file in images if not file.name.startswith(".")), key=_natural)
@@ -164,7 +164,7 @@ class ImageFolder(ImageSequence):
     def _images(self) -> Iterator[tuple[Image | None, float, float]]:
         cv2 = load_opencv()
         for seconds, file in self._files:
-            # Not imread, which takes no name that is not UTF-8 and prints to stderr.
+            # Not imread, which refuses names that are not UTF-8 and prints to stderr.
             try:
                 data = np.frombuffer(file.read_bytes(), np.uint8)
             except OSError:
@@ -178,10 +178,10 @@ class Animation(ImageSequence):
     """An animated image, which FFmpeg does not read."""
 
     def __init__(self, path: Path, name: str, start_utc: float | None, max_pixels: int) -> None:
-        """Look whether it is an animation.
+        """Check that OpenCV can read the animation.
 
         Raises:
-            OpenError: this OpenCV reads none.
+            OpenError: this OpenCV reads no animations.
         """
         super().__init__(path, name, start_utc, max_pixels)
         if not hasattr(load_opencv(), "imreadanimation"):
@@ -216,7 +216,7 @@ def is_animation(path: Path) -> bool:
 
 
 def _pixels_of(head: bytes) -> int:
-    """Return how many pixels an image has by its beginning, before any is decoded; 0 where that is not found."""
+    """Return the number of pixels that the start of an image file states; 0 if it is not found."""
     if head.startswith(b"\x89PNG"):
         return int.from_bytes(head[16:20], "big") * int.from_bytes(head[20:24], "big")
     if head[8:16] == b"WEBPVP8X":
@@ -232,7 +232,7 @@ def _pixels_of(head: bytes) -> int:
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    """Return a key by which a2 stands before a10."""
+    """Return a sort key that puts a2 before a10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 

@@ -1,4 +1,4 @@
-"""When an image was taken: from its EXIF data or from the digits of its name."""
+"""Times of images, from their EXIF data or from the digits of their names."""
 
 import re
 import struct
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-_HEAD_BYTES = 128 * 1024  # EXIF stands at the beginning, in at most 64 KB
+_HEAD_BYTES = 128 * 1024  # EXIF data are at the start, in at most 64 KB
 _EXIF = b"Exif\0\0"
 _EXIF_POINTER, _TAKEN, _SUBSECONDS, _OFFSET = 0x8769, 0x9003, 0x9291, 0x9011
-_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8}  # bytes of a value, by its kind
+_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8}  # bytes of a value, by its type
 _MOST_ENTRIES = 1000
 
 _DATE_IN_NAME = re.compile(
@@ -20,9 +20,9 @@ _EPOCH_IN_NAME = re.compile(r"(?<!\d)(1\d{9})[._]?(\d{3}|\d{6})?(?!\d)")
 
 
 def times_of(images: Sequence[Path]) -> tuple[list[float] | None, str]:
-    """Return when each of `images` was taken, in seconds of its own clock, and where that is from.
+    """Return when each of `images` was taken, in seconds of the camera's own clock, and the source of the times.
 
-    The times of all come from one place, "EXIF data" or "names"; None where neither has them all.
+    All times come from one source, "EXIF data" or "names"; None if neither has them all.
     """
     for read, place in ((exif_time, "EXIF data"), (name_time, "names")):
         times: list[float] = []
@@ -57,7 +57,7 @@ def _fraction(digits: str | None) -> float:
 
 
 def exif_time(path: Path) -> float | None:
-    """Return when EXIF says that an image was taken, in seconds since 1970; as if it were UTC where it has no zone."""
+    """Return an image's EXIF time in seconds since 1970, read as if it were UTC if it has no zone."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -65,7 +65,7 @@ def exif_time(path: Path) -> float | None:
         return None
     begin = head.find(_EXIF)
     if begin < 0:
-        begin = head.find(b"eXIf") - 2  # the chunk of a PNG holds the same without the name
+        begin = head.find(b"eXIf") - 2  # a PNG chunk holds the same data without the name
         if begin < 0:
             return None
     try:
@@ -90,7 +90,7 @@ def _text(value: bytes) -> str:
 
 
 def _tags(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (tag, value) of the first directory and of the one for exposures."""
+    """Yield (tag, value) of the first directory and of the Exif directory."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
         return

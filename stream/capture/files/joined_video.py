@@ -1,4 +1,4 @@
-"""Segments that a recorder cut one recording into, read as one."""
+"""The segments of a recorder, read as one recording."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -19,17 +19,17 @@ from stream.errors import OpenError, VideoError
 
 log = logging.getLogger(__name__)
 
-# Names are written to the second, at the opening or closing of a file.
+# Times in names have whole seconds, of the opening or closing of a file.
 SAME_SECONDS = 2.0
 
 
 def gap_after(earlier: Path, length_seconds: float | None, later: Path) -> float | None:
-    """Return the seconds that are missing between two segments by the times in their names; None without such times.
+    """Return the seconds missing between two segments, by the times in their names; None if a name has no time.
 
     Args:
         earlier: the first segment.
-        length_seconds: how long it is.
-        later: the second one.
+        length_seconds: length of the first segment.
+        later: the second segment.
     """
     times = name_time(earlier), name_time(later)
     if times[0] is None or times[1] is None or length_seconds is None or times[0] == times[1]:
@@ -39,15 +39,15 @@ def gap_after(earlier: Path, length_seconds: float | None, later: Path) -> float
 
 
 class JoinedVideo:
-    """Segments read as one recording: time, numbers and epochs go on from one to the next; it reads like a `Video`.
+    """Segments read as one recording, used like a `Video`: time, numbers and epochs continue from one to the next.
 
     Attributes:
-        name: of the camera.
+        name: name of the camera.
         address: path of the first segment, and how many follow.
-        codec: of the first segment.
-        frame_rate: of the first segment.
+        codec: codec of the first segment.
+        frame_rate: frame rate of the first segment.
         duration_seconds: None: the segments are opened one after the other.
-        streams: of the first segment.
+        streams: number of video streams in the first segment.
         damaged: frames so far that may be damaged.
     """
 
@@ -60,10 +60,10 @@ class JoinedVideo:
         history_seconds: float = 0.0,
         stream: int | None = None,
     ) -> None:
-        """Open the first of `parts`; the rest as in `open_video`.
+        """Open the first of `parts`; for the other arguments see `open_video`.
 
         Raises:
-            OpenError: it is not there, or not video.
+            OpenError: the first segment does not exist, or is not video.
         """
         self.name = name or camera_name(str(parts[0]))
         self.address = f"{redact(parts[0])} (+{len(parts) - 1})"
@@ -81,17 +81,17 @@ class JoinedVideo:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Return (width, height) of the frames in pixels."""
+        """(width, height) of the frames in pixels."""
         return self._video.size
 
     @property
     def clock(self) -> Clock:
-        """Return where the frames' UTC comes from."""
+        """Where the frames' UTC comes from."""
         return "file" if self._start_utc is not None else self._video.clock
 
     @property
     def damaged(self) -> int:
-        """Return how many frames may be damaged so far."""
+        """Number of frames that may be damaged so far."""
         return self._damaged_before + self._video.damaged
 
     def __enter__(self) -> Self:
@@ -101,11 +101,11 @@ class JoinedVideo:
         self.close()
 
     def close(self) -> None:
-        """Close the segment that is open; it may be called twice."""
+        """Close the open segment; a second call does nothing."""
         self._video.close()
 
     def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
-        """Return what was read of that time as a file, as far as it lies in the segment that is read."""
+        """Return the part of that time that lies in the current segment as a file, as far as it was read."""
         shift = self._shift
         own = None if utc_offset is None else utc_offset + shift
         clip = self._video.cut(start_seconds - shift, end_seconds - shift, own)
@@ -117,7 +117,7 @@ class JoinedVideo:
         """Yield every frame of every segment, in order; may be iterated once.
 
         Raises:
-            VideoError: after the last frame, for the segments that could not be read to their end; or it is read again.
+            VideoError: after the last frame, if segments could not be read to their end; or on a second iteration.
         """
         if self._begun:
             raise VideoError(f"{self.address}: segments are read once; open them again")

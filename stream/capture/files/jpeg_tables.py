@@ -1,21 +1,21 @@
-"""The tables before a JPEG's data: a flipped bit in one changes the whole frame, and no decoder can tell."""
+"""Damage in a JPEG's tables: a flipped bit there changes the whole frame, and no decoder can detect it."""
 
 _MARKER = 0xFF
-_TABLES = frozenset({0xDB, 0xDD, 0xDA, *range(0xC0, 0xC4)})  # codes (C4) may differ a little in sound frames
+_TABLES = frozenset({0xDB, 0xDD, 0xDA, *range(0xC0, 0xC4)})  # Huffman codes (C4) differ a little in intact frames
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 _SCAN = 0xDA
 _FEW_BYTES = 3  # a change of quality changes nearly all of a table
 
 
 class JpegTables:
-    """Compares the tables of each frame of a stream with those of the last frame that was in order."""
+    """Compare the tables of each frame of a stream with those of the last intact frame."""
 
     def __init__(self) -> None:
         self._reference = b""
         self._previous = b""
 
     def are_damaged(self, data: bytes | memoryview) -> bool:
-        """Return whether a few bytes only differ from the tables of the frame before, and not for good.
+        """Return whether only a few bytes differ from the tables of the last intact frame, and not for good.
 
         Args:
             data: one coded frame.
@@ -29,7 +29,7 @@ class JpegTables:
 
 
 def _tables_of(data: bytes | memoryview) -> bytes:
-    """Return the segments of `data` that say how it is coded, one after the other, up to its scan."""
+    """Return the segments of `data` that describe its coding, one after the other, up to its scan."""
     found, at = bytearray(), 2
     while at + 4 <= len(data) and data[at] == _MARKER:
         kind = data[at + 1]
@@ -46,7 +46,7 @@ def _tables_of(data: bytes | memoryview) -> bytes:
 
 
 def _differing(one: bytes, other: bytes) -> int:
-    """Return how many bytes differ; -1 where the lengths do."""
+    """Return how many bytes differ; -1 if the lengths do."""
     if len(one) != len(other):
         return -1
     return 0 if one == other else sum(a != b for a, b in zip(one, other, strict=True))

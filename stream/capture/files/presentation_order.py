@@ -1,4 +1,4 @@
-"""Presentation times of frames whose packets carry those of decoding: AVI, and files that were made from one."""
+"""Presentation times for packets that carry decoding times: AVI, and files that were made from AVI."""
 
 import heapq
 from abc import ABC, abstractmethod
@@ -9,17 +9,17 @@ import av
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-EXAMINED_PACKETS = 32  # enough for B-frames to show themselves, and 1.3 s of a camera
+EXAMINED_PACKETS = 32  # enough to contain B-frames; 1.3 s of a camera
 _FEWEST_PACKETS = 3
-_WAITING_LIMIT = 64  # packets whose frames have not come out; more means that the decoder swallowed some
+_WAITING_LIMIT = 64  # packets whose frames have not come out; more means that the decoder dropped some
 _REORDERED = (PictureType.B, PictureType.BI)  # may be shown before frames that were decoded earlier
 
 
 def stamps_follow_decoding(packets: "Sequence[av.Packet[VideoStream]]") -> bool:
-    """Return whether the stamps of the first `packets`, of a decoder that reorders frames, rise from each to the next.
+    """Return whether the time stamps of the first `packets`, of a codec that reorders frames, always rise.
 
-    Either none of them is a B-frame, and the order of decoding is that of showing, or their stamps are those of
-    decoding: ASF files, and Matroska files made of AVI without decoding.
+    Then either none of them is a B-frame, and decoding and presentation order are the same, or the stamps are decoding
+    times: ASF files, and Matroska files made from AVI without decoding.
     """
     coded = [packet for packet in packets if packet.size]
     stamps = [packet.pts for packet in coded if packet.pts is not None]
@@ -29,14 +29,14 @@ def stamps_follow_decoding(packets: "Sequence[av.Packet[VideoStream]]") -> bool:
 
 
 class PresentationOrder(ABC):
-    """Gives each packet the time stamp at which its frame is shown, once the frame came out.
+    """Give each packet the presentation time of its frame, once the frame came out.
 
-    The stamp of a packet is wrong where there are B-frames, but no two packets share one: it identifies the packet of
-    a frame.
+    The stamp of a packet is wrong if there are B-frames, but no two packets share one: it identifies the packet of a
+    frame.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[int, av.Packet[VideoStream]] = {}  # by the stamp they came with, in order of decoding
+        self._waiting: dict[int, av.Packet[VideoStream]] = {}  # by their original stamp, in decoding order
         self._shown: set[int] = set()
 
     @abstractmethod
@@ -44,7 +44,7 @@ class PresentationOrder(ABC):
         """Return the time stamp at which `frame`, the next to come out, is shown."""
 
     def _forget(self, stamp: int) -> None:
-        """Note that the frame of the packet that came with `stamp` never comes out."""
+        """Note that the packet with the original stamp `stamp` gives no frame."""
         del self._waiting[stamp]
 
     def add(self, packet: "av.Packet[VideoStream]") -> None:
@@ -64,7 +64,7 @@ class PresentationOrder(ABC):
         return stamp
 
     def settled(self) -> Iterator["av.Packet[VideoStream]"]:
-        """Yield the packets whose stamps are final by now, each once, in order of decoding."""
+        """Yield the packets whose stamps are final by now, each once, in decoding order."""
         for stamp, packet in list(self._waiting.items()):
             if stamp in self._shown:
                 self._shown.remove(stamp)
@@ -76,14 +76,14 @@ class PresentationOrder(ABC):
                 return
 
     def _give_up_before(self, stamp: int) -> None:
-        """Drop packets decoded before this frame whose frames did not come out: they never will."""
+        """Drop packets decoded before this frame whose frames have not come out: they never will."""
         for earlier in list(takewhile(lambda waiting: waiting != stamp, self._waiting)):
             if earlier not in self._shown:
                 self._forget(earlier)
 
 
 class AviOrder(PresentationOrder):
-    """The order of an AVI file, which holds frames in the order of decoding and no times: the decoder counts them."""
+    """The order of an AVI file, which has frames in decoding order and no times: the decoder counts them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,19 +91,19 @@ class AviOrder(PresentationOrder):
         self._step = 1
 
     def _shown_at(self, frame: VideoFrame) -> int:
-        # It is shown when it comes out. What comes out after the last packet has no stamp.
+        # A frame is shown when it comes out. Frames that come out after the last packet have no stamp.
         stamp = self._last + self._step if frame.dts is None else frame.dts
         self._last, self._step = stamp, max(1, stamp - self._last)
         return stamp
 
 
 class StampOrder(PresentationOrder):
-    """The order of a file with the stamps of decoding: frames are shown at these stamps, the smallest first."""
+    """The order of a file with decoding times: frames are shown at these stamps, the smallest first."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._free: list[int] = []  # a heap of stamps at which no frame was shown so far
-        self._gone: set[int] = set()  # those of them that belong to frames which never come out
+        self._free: list[int] = []  # a heap of stamps without a frame so far
+        self._gone: set[int] = set()  # those of them that belong to frames that never come out
 
     def add(self, packet: "av.Packet[VideoStream]") -> None:
         """Note that `packet` is decoded next."""

@@ -1,4 +1,4 @@
-"""Breaks in a frame's scan: levels that are off from one coded block on, of which the decoder does not complain."""
+"""Breaks in a frame's scan: levels that are wrong from one coded block on, without a complaint of the decoder."""
 
 from typing import Any
 
@@ -6,50 +6,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROWS = 4  # pixel rows read on each side of the border between two rows of blocks
-_MIN_STEP = 1.5  # levels; less lights nothing
-_MAX_STEP = 30.0  # levels beyond which a border counts no more: garbage blocks must not outweigh the others
-_MIN_RATIO = 1.6  # of the step to the spread of all borders; in sound footage one of 10,000 frames has it by chance
-_AGREEMENT = 0.8  # of the borders on the path of a break
-_AGREEMENT_ALONE = 0.9  # the same where the path runs along one side only
+_MIN_STEP = 1.5  # levels; a smaller step cannot look like light
+_MAX_STEP = 30.0  # levels at which a border's weight ends: garbage blocks must not outweigh the others
+_MIN_RATIO = 1.6  # of the step to the spread of all borders; one in 10,000 intact frames reaches it by chance
+_AGREEMENT = 0.8  # share of the borders on the path of a break
+_AGREEMENT_ALONE = 0.9  # the same if the path runs along one side only
 _CLEAR_RATIO = 2.5
-_AGREEMENT_FAINT = 0.95  # below that ratio
+_AGREEMENT_FAINT = 0.95  # below that ratio of step to spread
 _STRONG = 3.5  # spreads
-_SHARP = 0.75  # of a step that the two rows of pixels at the border must show
-_TOLERANCE = 0.35  # of the step: how far a border may stray
-_NOISE_SHARE = 0.1  # of a frame in what is known of the spread of borders
-_RESTLESS = 4.0  # spreads beyond which a border shows other blocks than before
-_MIN_OTHER = 2.5  # levels beyond which this can be said
-_CONTRAST = 25.0  # levels between dark and bright blocks from which light and damage can be told apart
-_QUIET = 0.1  # of the borders in a row may be restless by themselves
-_TORN = 0.6  # of the borders behind a tear are restless
-_STRAY = 1.5  # spreads that a border on the path may stray in any case
-_FEW = 3  # rows of blocks below a tear; half the columns of the smallest frame
-_PATH = 8  # borders that a path must have; a shorter break lights next to nothing
-_SIDE = 5  # borders of a side that counts by itself: on fewer, garbage may hide where a break begins
+_SHARP = 0.75  # share of a step that lies between the two pixel rows at the border
+_TOLERANCE = 0.35  # share of the step by which a border may deviate
+_NOISE_SHARE = 0.1  # weight of a new frame in the running spread of borders
+_RESTLESS = 4.0  # spreads beyond which a border counts as changed
+_MIN_OTHER = 2.5  # levels that such a change has at least
+_CONTRAST = 25.0  # levels between dark and bright blocks that tell light from damage
+_QUIET = 0.1  # share of the borders in a row that may have changed without a tear
+_TORN = 0.6  # share of the borders behind a tear that have changed
+_STRAY = 1.5  # spreads by which a border on the path may always deviate
+_FEW = 3  # least rows of blocks below a tear; half the columns of the smallest frame
+_PATH = 8  # least borders of a path; a shorter break changes too little to matter
+_SIDE = 5  # least borders of a side that counts alone: on fewer, garbage may hide where a break begins
 
 _CODED_BLOCKS = {"yuvj420p": (16, 16), "yuv420p": (16, 16), "yuvj422p": (8, 16), "yuv422p": (8, 16)}
 """(rows, columns) of pixels that are coded together, by pixel format."""
 _ONE_BLOCK = (8, 8)
 _SCANNED = frozenset({"mjpeg", "mjpegb", "amv", "mpeg1video", "mpeg2video"})
-"""Codecs that code each block's level as the difference from the block before, so that an error runs on."""
+"""Codecs that code each block's level as the difference from the previous block, so that an error propagates."""
 
 Borders = NDArray[np.float32]
 
 
 class ScanBreaks:
-    """Finds frames of one stream whose levels step at one coded block and stay off from there to the end of the scan.
+    """Find frames of one stream whose levels step at one coded block and stay wrong from there to the end of the scan.
 
-    In JPEG and MPEG-2 the mean of a block is coded as its difference from the block before. A flipped bit in one
-    leaves no error for the decoder to see, but shifts all blocks behind it, row by row, to the end of the picture or to
+    In JPEG and MPEG-2 the mean of a block is coded as its difference from the previous block. A flipped bit in one
+    leaves no error for the decoder to detect, but shifts all blocks after it, row by row, to the end of the frame or to
     the next restart. The edge of that area follows the borders of the blocks and lies one row lower on the left than on
-    the right of the block where it began, or lies around the rest of one row. No light does that: a rolling shutter
-    cuts along a straight row, and other light knows no blocks.
+    the right of the block where it began, or surrounds the rest of one row. No light does that: a rolling shutter
+    cuts along a straight row, and other light does not follow block borders.
     """
 
     def __init__(self, codec: str) -> None:
-        """Watch frames of `codec`, FFmpeg's name."""
+        """Watch frames of `codec`, named as in FFmpeg."""
         self.possible = codec in _SCANNED
-        self._reference: Borders | None = None  # of the last frame that is not known as damaged
+        self._reference: Borders | None = None  # of the last frame that is not known to be damaged
         self._previous: Borders | None = None
         self._marked = False
         self._noise = 0.0
@@ -60,7 +60,7 @@ class ScanBreaks:
         Args:
             luma: (height, width) uint8.
             pixels: FFmpeg's name of the pixel format.
-            damaged: the frame is known as damaged anyway: the next is not compared with it.
+            damaged: whether the frame is known to be damaged already, so that the next is not compared with it.
         """
         if not self.possible or luma.dtype != np.uint8:
             return False
@@ -68,7 +68,7 @@ class ScanBreaks:
         change = _change(borders, self._reference)
         broken = self._is_broken(change, self._reference)
         if broken and self._marked and not self._is_broken(_change(borders, self._previous), self._previous):
-            # Two frames that differ from the reference in the same way: it is the reference that was damaged.
+            # Two frames differ from the reference in the same way: so the reference was damaged.
             broken = False
         self._previous, self._marked = borders, broken or damaged
         if not self._marked:
@@ -89,10 +89,10 @@ class ScanBreaks:
 
 
 def _borders(luma: NDArray[Any], high: int, wide: int) -> Borders | None:
-    """Return the steps of level across the lower borders of the coded blocks, (3, rows - 1, columns).
+    """Return the level steps across the lower borders of the coded blocks, (3, rows - 1, columns).
 
-    First of the means of some pixel rows on each side, then of the two rows that touch, then the mean of the rows below
-    the border itself. None for too few blocks.
+    The first plane is from the means of some pixel rows on each side, the second from the two adjacent rows; the third
+    is is the mean of the rows below the border itself. None if there are too few blocks.
     """
     rows, columns = (luma.shape[0] - _ROWS) // high, luma.shape[1] // wide
     if rows < 1 or columns < 2 * _FEW:
@@ -112,14 +112,14 @@ def _borders(luma: NDArray[Any], high: int, wide: int) -> Borders | None:
 
 
 def _change(borders: Borders | None, reference: Borders | None) -> Borders | None:
-    """Return the steps that are new; None where frames cannot be compared."""
+    """Return the steps that are new; None if the frames cannot be compared."""
     if borders is None or reference is None or borders.shape != reference.shape:
         return None
     return borders - reference
 
 
 def _spread(change: Borders) -> float:
-    """Return the levels that most steps stray by, as a standard deviation."""
+    """Return the spread of most steps in levels, as a standard deviation."""
     return 1.48 * float(np.median(np.abs(change[0]))) + 0.05
 
 
@@ -129,8 +129,8 @@ def _is_raised(change: Borders, reference: Borders) -> bool:
     Light raises bright places more than dark ones; only in a frame without contrast the two look alike.
 
     Args:
-        change: (rows - 1, columns) levels gained.
-        reference: levels before.
+        change: (rows - 1, columns) rise in levels.
+        reference: (rows - 1, columns) levels before.
     """
     low, middle, high = np.percentile(change, (5, 50, 95))
     dark, bright = np.percentile(reference, (10, 90))
@@ -138,9 +138,9 @@ def _is_raised(change: Borders, reference: Borders) -> bool:
 
 
 def _tears(change: Borders, noise: float) -> bool:
-    """Return whether all is as before up to one block and hardly anything is behind it: blocks were lost or added.
+    """Return whether borders are unchanged up to one block and nearly all changed after it: blocks were lost or added.
 
-    What follows is then shown in the wrong place.
+    The blocks that follow are then shown in the wrong place.
     """
     restless = np.abs(change[0]) > max(_MIN_OTHER, _RESTLESS * noise)
     lines = np.flatnonzero(restless.mean(axis=1) > _QUIET)
@@ -158,15 +158,15 @@ def _tears(change: Borders, noise: float) -> bool:
 
 
 def _breaks(change: Borders, noise: float) -> bool:
-    """Return whether steps that are new lie along the path of a break.
+    """Return whether new steps lie along the path of a break.
 
     Args:
-        change: (3, rows - 1, columns) changes of what `_borders` gives.
-        noise: levels that steps stray by themselves.
+        change: (3, rows - 1, columns) change of the result of `_borders`.
+        noise: usual spread of the steps in levels.
     """
     columns = change.shape[2]
     padded = np.pad(np.clip(change[:2], -_MAX_STEP, _MAX_STEP), ((0, 0), (1, 1), (0, 0)))
-    # Sums over the borders left of each column and from it on, (rows + 1, columns).
+    # Sums over the borders left of each column, and from the column on, (rows + 1, columns).
     left = np.pad(np.cumsum(padded[0], axis=1)[:, :-1], ((0, 0), (1, 0)))
     right = padded[0].sum(axis=1, keepdims=True) - left
     there = np.ones((len(left), 1), np.float32)
@@ -191,9 +191,9 @@ def _is_break(on: list[Borders], off: list[Borders], noise: float) -> bool:
     """Return whether steps have the form of a break.
 
     Args:
-        on: (2, borders) steps along its path, by side of the row of blocks where it begins.
-        off: the same of the other borders of this row.
-        noise: levels that steps stray by themselves.
+        on: (2, borders) steps along its path, for each side of the row of blocks where it begins.
+        off: the same for the other borders of this row.
+        noise: usual spread of the steps in levels.
     """
     if not on:
         return False
@@ -204,13 +204,13 @@ def _is_break(on: list[Borders], off: list[Borders], noise: float) -> bool:
     stray = max(_TOLERANCE * abs(step), _STRAY * noise)
     beyond = (path - step) * np.sign(step)
     alike = float(np.mean(np.abs(beyond) <= stray))
-    # A strong one may end in black or white, where its steps differ.
+    # A strong break may end in black or white, where its steps differ.
     strong = abs(step) > _STRONG * noise and float(np.mean(beyond >= -stray)) >= _AGREEMENT_ALONE
     if abs(step) < _CLEAR_RATIO * noise and alike < _AGREEMENT_FAINT:
         return False
     return bool(
         (strong or alike >= (_AGREEMENT if len(on) > 1 else _AGREEMENT_ALONE))
-        # The whole step lies between two rows of pixels: an edge a row beside the blocks' border is something else.
+        # The whole step lies between two rows of pixels: an edge one row beside the border is something else.
         and _SHARP <= float(np.median(touching)) / step <= 1 / _SHARP
         and all(abs(float(np.median(part[0])) - step) <= stray for part in on if part.shape[1] >= _SIDE)
         and all(abs(float(np.median(part[0]))) <= stray for part in off if part.shape[1] >= _SIDE)

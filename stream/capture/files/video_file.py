@@ -42,9 +42,9 @@ from stream.errors import OpenError, VideoError
 
 log = logging.getLogger(__name__)
 
-_OTHER_LENGTH, _LEAST_SECONDS = 0.1, 0.5  # a length further from the stated one, by share and in seconds, is said
-_LAST_PART_BYTES = 512  # of a closing boundary and its headers
-_FEW_PACKETS = 50  # below this many, a failed share says little
+_OTHER_LENGTH, _LEAST_SECONDS = 0.1, 0.5  # share and seconds: larger differences from the stated length are logged
+_LAST_PART_BYTES = 512  # a closing boundary and its headers
+_FEW_PACKETS = 50  # with fewer packets, the failed share means little
 
 
 class Video:
@@ -53,12 +53,12 @@ class Video:
     A second iteration reads the recording again from its beginning and ends the first.
 
     Attributes:
-        name: of the camera.
+        name: name of the camera.
         address: path or URL, without secrets.
         codec: FFmpeg's name of the codec.
         frame_rate: frames per second as stated by the container, if at all.
         duration_seconds: from the first frame to the end of the last as stated by the container, if at all.
-        streams: how many video streams the recording holds; one of them is read.
+        streams: number of video streams in the recording; one of them is read.
     """
 
     def __init__(
@@ -91,17 +91,17 @@ class Video:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Return (width, height) of the frames in pixels, as stored; it may change within a recording."""
+        """(width, height) of the frames in pixels, as stored; it may change within a recording."""
         return self._pass.frames.size
 
     @property
     def clock(self) -> Clock:
-        """Return where the frames' UTC comes from: file or none."""
+        """Where the frames' UTC comes from: file or none."""
         return self._pass.frames.utc.clock
 
     @property
     def damaged(self) -> int:
-        """Return how many frames of this iteration may be damaged so far."""
+        """Number of frames of this iteration that may be damaged so far."""
         return self._pass.frames.damaged
 
     def __enter__(self) -> Self:
@@ -117,12 +117,12 @@ class Video:
             self._source.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield every frame, in order. Damaged places only mark frames: `Frame.quality` holds "decode_error" then.
+        """Yield every frame, in order. Damaged frames are only marked: their `Frame.quality` contains "decode_error".
 
         Raises:
             OpenError: a second iteration finds the recording gone.
-            VideoError: after the last good frame, the recording breaks off before its stated end or too much of it
-                does not decode; or it was closed, or is read again.
+            VideoError: after the last good frame, if the recording breaks off before its stated end or too much of it
+                does not decode; or the video was closed, or is iterated again.
         """
         current = self._pass = self._next_pass()
         for packet in current.packets():
@@ -132,12 +132,12 @@ class Video:
         current.check_complete()
 
     def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
-        """Return what was read of that time (the source's clock) as a file, from the key frame before it on.
+        """Return the packets of that time (the source's clock) as a file, from the key frame before it on.
 
-        Call it while iterating. None where it is not kept any more.
+        Call it while iterating. Return None if they are not kept any more.
 
         Raises:
-            VideoError: no container takes it.
+            VideoError: no container supports the packets.
         """
         return self._pass.clips.cut(start_seconds, end_seconds, utc_offset)
 
@@ -169,14 +169,14 @@ class Video:
 
 
 class _Pass:
-    """One reading of a recording from beginning to end.
+    """One pass over a recording from beginning to end.
 
     Attributes:
         recording: opened for this pass only.
-        frames: makes its frames.
-        clips: its last packets.
-        begun: whether it is iterated.
-        closed: whether its recording is closed.
+        frames: builds the frames.
+        clips: the last packets.
+        begun: whether the iteration has begun.
+        closed: whether the recording is closed.
         read_error: why reading ended early, if it did.
     """
 
@@ -214,13 +214,13 @@ class _Pass:
             self.recording.close()
 
     def packets(self) -> "Iterator[av.Packet[Any]]":
-        """Yield the video packets; sound goes to the clips, and other streams only tell how far the data reaches."""
+        """Yield the video packets; sound goes to the clips, and other streams only show how far the data reaches."""
         recording, video = self.recording, self.recording.stream.index
         wanted = recording.measured
         if self._sound is not None and self._sound not in wanted:
             wanted = (*wanted, self._sound)
         packets = self._examined(demux_known(recording.container, *wanted))
-        while not self.closed:  # reading from a closed container would end the process
+        while not self.closed:  # reading from a closed container would crash the process
             try:
                 packet = next(packets)
             except StopIteration:
@@ -246,7 +246,7 @@ class _Pass:
         )
 
     def _examined(self, packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":
-        """Yield `packets`; before that, look whether the stamps of the first ones are those of decoding."""
+        """Yield `packets`, after checking whether the time stamps of the first ones are decoding times."""
         stream = self.recording.stream
         if self.frames.order is not None or not stream.codec_context.has_b_frames:
             yield from packets
@@ -266,7 +266,7 @@ class _Pass:
             yield from packets
 
     def decode(self, packet: "av.Packet[Any] | None") -> Iterator[Frame]:
-        """Yield the frames that come out when `packet` goes in; None flushes the decoder."""
+        """Yield the frames that the decoder returns for `packet`; None flushes the decoder."""
         if packet is not None:
             self._damage.add(packet)
         try:
@@ -282,7 +282,7 @@ class _Pass:
             yield frame
 
     def check_complete(self) -> None:
-        """Raise VideoError where the recording did not hold what it promised."""
+        """Raise VideoError if the recording was shorter than stated, or too much of it did not decode."""
         if not self.frames.count:
             why = self.read_error or "no data"
             if self._grows:
@@ -320,7 +320,7 @@ class _Pass:
             raise VideoError(f"{self._address}: {share:.0%} of {self._packets} frames would not decode: damaged file")
 
     def _is_end(self, error: Exception) -> bool:
-        """Return whether reading failed at the end: FFmpeg looks for a further part behind the last of an MPJPEG."""
+        """Return whether reading failed at the end: FFmpeg looks for a further part after the last one of an MPJPEG."""
         container = self.recording.container
         at_end = container.size - self._read_bytes <= _LAST_PART_BYTES
         return container.format.name == "mpjpeg" and isinstance(error, av.error.InvalidDataError) and at_end
@@ -339,7 +339,7 @@ class _Extent:
     """How far the data of a recording reaches.
 
     Attributes:
-        frames_end: end of the last frame in seconds on the source's clock.
+        frames_end: end of the last frame, in seconds on the source's clock.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -347,7 +347,7 @@ class _Extent:
         self._tick = float(recording.stream.time_base or 0)
         self._measured = recording.measured
         self._last_pts = -1
-        self._other_end = 0.0  # on the container's clock
+        self._other_end = 0.0  # in seconds on the container's clock
 
     def add_video(self, packet: "av.Packet[Any]") -> None:
         """Note a video packet, whether or not it decodes."""
@@ -360,20 +360,20 @@ class _Extent:
             self._other_end = max(self._other_end, float((packet.pts or 0) * packet.time_base))
 
     def reached(self, origin_seconds: float) -> float:
-        """Return the seconds to which data came, decoded or not; `origin_seconds` is the time stamp of 0 seconds."""
+        """Return the end of the data in seconds, decoded or not; `origin_seconds` is the time stamp of 0 seconds."""
         return max(self.frames_end, max(self._last_pts * self._tick, self._other_end) - origin_seconds)
 
 
 class _FrameBuilder:
-    """Makes the frames of a recording from decoded ones: number, time, size, rotation and damage.
+    """Build the frames of a recording from decoded ones: number, time, size, rotation and damage.
 
     Attributes:
-        count: frames made so far.
+        count: frames built so far.
         damaged: those of them that may be damaged.
-        damage: tells which they are.
-        size: (width, height) of the last one.
-        order: presentation times, where packets carry those of decoding.
-        utc: maps its seconds to UTC.
+        damage: tells which frames may be damaged.
+        size: (width, height) of the last frame in pixels.
+        order: presentation times, if packets carry decoding times.
+        utc: maps seconds of the recording to UTC.
     """
 
     def __init__(
@@ -400,11 +400,11 @@ class _FrameBuilder:
 
     @property
     def origin_seconds(self) -> float:
-        """Return the time stamp that stands for 0 seconds."""
+        """The time stamp of 0 seconds."""
         return self._timeline.origin
 
     def build(self, decoded: VideoFrame, clips: ClipBuffer) -> Frame:
-        """Return the next frame, made of `decoded`, and tell `clips` its time."""
+        """Return the next frame, built from `decoded`, and tell `clips` its time."""
         duration = decoded.duration * self._tick if decoded.duration else self._default_duration
         ticks = decoded.pts if self.order is None else self.order.stamp_of(decoded)
         stamp = None if ticks is None else ticks * self._tick

@@ -1,4 +1,4 @@
-"""Which of several video streams in one recording show scenes of their own."""
+"""Choose among several video streams in one recording: those with different scenes."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,11 +18,11 @@ from stream.capture.opencv import load_opencv
 from stream.capture.options import CaptureOptions
 
 _COMPARED_FRAMES = 8  # of each stream, from its beginning
-_COMPARED_PACKETS = 400  # among which they must be
+_COMPARED_PACKETS = 400  # packets read to find these frames
 _GRID = (64, 36)  # columns and rows to which a frame is averaged
-# Detail of one scene agrees though it was coded twice; that of two scenes, or their noise, agrees by a few percent.
+# Detail of one scene agrees even if coded twice; that of two scenes, or their noise, agrees by a few percent.
 _SAME_DETAIL = 0.5
-_LEAST_DETAIL_LEVELS = 0.3  # with less, detail is what the coder made of nothing
+_LEAST_DETAIL_LEVELS = 0.3  # less detail than this is coding noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class StreamChoice:
     """The video streams of a recording.
 
     Attributes:
-        watched: numbers, from 1, of those that differ in content; of one scene's renditions the largest.
-        left_out: a line for each other one that says why.
+        watched: numbers, from 1, of the streams that differ in content; the largest one of each scene.
+        left_out: for each other stream, a line that says why.
     """
 
     watched: tuple[int, ...]
@@ -40,12 +40,12 @@ class StreamChoice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sample:
-    """What a stream shows.
+    """The first frames of a stream, reduced to a grid.
 
     Attributes:
-        number: of the stream.
-        pixels: of a frame.
-        frames: (frames, rows, columns) levels of its first ones.
+        number: number of the stream.
+        pixels: number of pixels of a frame.
+        frames: (frames, rows, columns) levels of the first frames.
     """
 
     number: int
@@ -54,10 +54,10 @@ class _Sample:
 
 
 def choose_streams(source: str, options: CaptureOptions) -> StreamChoice:
-    """Return which video streams of the recording at `source` to watch; reads its beginning.
+    """Return which video streams of the recording `source` to watch, by their first frames.
 
     Raises:
-        OpenError: it is not there, or not video.
+        OpenError: the recording does not exist, or is not video.
     """
     shown = redact(source)
     read = readable(source, options)
@@ -121,7 +121,7 @@ def _show_same(first: _Sample, second: _Sample) -> bool:
 
 
 def _detail(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what differs from its surroundings: two skies are both bright above, but not alike in detail."""
+    """Return the difference from the surroundings: two skies are both bright above, but differ in detail."""
     cv2 = load_opencv()
     fine: NDArray[np.float32] = np.stack([frame - cv2.blur(frame, (7, 7)) for frame in frames])
     level: NDArray[np.float32] = fine - fine.mean()

@@ -1,1 +1,1 @@
-"""Cameras that are watched for months: connections, reconnection, devices."""
+"""Live cameras: connections, reconnection, local devices."""

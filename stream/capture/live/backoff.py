@@ -1,18 +1,18 @@
-"""Waits between attempts that fail: growing and random; and when a lost camera is tried again."""
+"""Growing, random waits between failed attempts, and the schedule by which a lost camera is tried again."""
 
 import random
 
 from stream.capture.options import CaptureOptions
 
-_QUICK_SHARE = 75.0  # waits grow to this part of the time away: 8 s after ten minutes
-_REFUSALS_WHILE_STARTING = 3  # of a camera that delivered frames before; more mean a wrong password or path
+_QUICK_SHARE = 75.0  # waits grow to a 75th of the time away: 8 s after ten minutes
+_REFUSALS_WHILE_STARTING = 3  # by a camera that delivered frames before; more mean a wrong password or path
 _STEADY_SECONDS = 5.0  # a camera lost again sooner than this never really came back
 
 
 class Backoff:
-    """Growing, random waits between attempts that fail.
+    """Growing, random waits between failed attempts.
 
-    The n-th wait in a row lies between half of and the whole of `first_seconds * 2 ** (n - 1)`, capped: clients that
+    The n-th wait in a row lies between half and all of `first_seconds * 2 ** (n - 1)`, capped, so that clients that
     failed together do not all return together.
 
     Attributes:
@@ -20,7 +20,7 @@ class Backoff:
     """
 
     def __init__(self, first_seconds: float, longest_seconds: float) -> None:
-        """Begin without failures.
+        """Start without failures.
 
         Args:
             first_seconds: the first wait, before it is randomised.
@@ -47,7 +47,7 @@ class Backoff:
         return with_jitter(min(doubled, longest))
 
     def reset(self) -> None:
-        """Begin again with the first wait: an attempt succeeded."""
+        """Start again with the first wait, after an attempt that succeeded."""
         self.failures = 0
 
 
@@ -57,12 +57,12 @@ def with_jitter(seconds: float) -> float:
 
 
 class ReconnectSchedule:
-    """When a lost camera is tried again: soon, then ever later, latest where a person has to help.
+    """The time of the next attempt to reach a lost camera: soon, then later, and latest if a person has to help.
 
-    All times are seconds of one steady clock.
+    All times are seconds of one monotonic clock.
 
     Attributes:
-        due: when the next attempt may begin.
+        due: earliest time of the next attempt.
     """
 
     def __init__(self, options: CaptureOptions) -> None:
@@ -77,7 +77,7 @@ class ReconnectSchedule:
         self._live_since = now
 
     def lost(self, now: float, last_frame: float) -> None:
-        """Plan the next attempt: the camera is lost, its last frame came at `last_frame`."""
+        """Plan the next attempt for a camera that is lost since its last frame at `last_frame`."""
         if self._live_since is not None and last_frame - self._live_since >= _STEADY_SECONDS:
             self._away_since = last_frame
             self._backoff.reset()
@@ -86,11 +86,11 @@ class ReconnectSchedule:
         self._plan(now, refused=False)
 
     def failed(self, now: float, *, refused: bool) -> None:
-        """Plan the next attempt after one that failed.
+        """Plan the next attempt after a failed one.
 
         Args:
-            now: when it failed.
-            refused: the camera answered and said no.
+            now: when the attempt failed.
+            refused: whether the camera answered and refused.
         """
         if self._away_since is None:
             self._away_since = now
@@ -98,7 +98,7 @@ class ReconnectSchedule:
 
     def _plan(self, now: float, *, refused: bool) -> None:
         away = 0.0 if self._away_since is None else now - self._away_since
-        # One that delivered frames before may refuse while it starts; one that never did is set up wrong.
+        # A camera that delivered frames before may refuse while it starts; one that never did is set up wrong.
         wrong = refused and (self._live_since is None or self._backoff.failures > _REFUSALS_WHILE_STARTING)
         wait = self._backoff.next_wait(max(self._options.retry_quick_seconds, away / _QUICK_SHARE))
         self.due = now + (with_jitter(self._options.retry_refused_seconds) if wrong else wait)

@@ -1,4 +1,4 @@
-"""A live source: opened, watched, and reopened with growing waits; its state and counters."""
+"""A live camera: opened, watched, and reopened with growing waits; its state and counters."""
 
 import logging
 import threading
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
 _STALLED_LIMITS = 5.0  # stall limits after which a silent old connection is given up
 _JOIN_SECONDS = 2.8
-_EARLIER_SECONDS = 1.0  # so much of a new connection; by then all clips of the one before are cut
-_SKIPPED_LOG_SECONDS = 60.0  # between two warnings that frames are skipped
+_EARLIER_SECONDS = 1.0  # after the start of a new connection all clips of the previous one are cut
+_SKIPPED_LOG_SECONDS = 60.0  # between two warnings about skipped frames
 
 
 class Camera:
@@ -44,7 +44,7 @@ class Camera:
     connection is kept and a second one is tried beside it: the first to deliver a frame is used from then on.
 
     Attributes:
-        name: of the camera.
+        name: name of the camera.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Camera:
         history_seconds: float = 0.0,
         tap: Callable[[Item], None] | None = None,
     ) -> None:
-        """Prepare to connect, which the iteration does.
+        """Prepare to connect; the iteration connects.
 
         Args:
             name: of the camera.
@@ -65,7 +65,7 @@ class Camera:
             options: how it is opened and watched; the defaults if omitted.
             on_state: called from the iterating thread at every change of state, and at most once a minute while frames
                 are skipped.
-            history_seconds: how much of what came is kept for `cut`; 0 = nothing.
+            history_seconds: seconds of packets kept for `cut`; 0 keeps nothing.
             tap: called from the iterating thread with each item of its connections, before it is decoded.
         """
         options = options or CaptureOptions()
@@ -93,21 +93,21 @@ class Camera:
         self._own_login = threading.Event()
         wanted = options.sound and history_seconds > 0 and self._address.lower().startswith(("rtsp://", "rtsps://"))
         self._sound = CameraSound(name, self._address, options) if wanted else None
-        self._earlier: ClipBuffer | None = None  # of the connection before, for a flash that it was lost in
+        self._earlier: ClipBuffer | None = None  # of the previous connection, if it was lost during a flash
 
     @property
     def status(self) -> CameraStatus:
-        """Return its state and counters; may be read from any thread."""
+        """The camera's state and counters; may be read from any thread."""
         return self._status
 
     def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
-        """Return what came in that time (the camera's clock) as a file, from the key frame before it on.
+        """Return the packets of that time (the camera's clock) as a file, from the key frame before it on.
 
-        At most the last `history_seconds`, and of the connection before the present one only what ends before that.
-        None where it is not kept any more.
+        At most the last `history_seconds` are kept, and of the previous connection only clips that end before this one.
+        Return None if the packets are not kept any more.
 
         Raises:
-            VideoError: no container takes it.
+            VideoError: no container supports the packets.
         """
         decoder = self._current.decoder if self._current is not None else None
         clip = None if decoder is None else decoder.clips.cut(start_seconds, end_seconds, utc_offset)
@@ -116,7 +116,7 @@ class Camera:
         return clip
 
     def stop(self) -> None:
-        """End the iteration; may be called from any thread; return at once."""
+        """End the iteration and return at once; any thread may call it."""
         self._stopped.set()
         self._queue.wake()
 
@@ -129,12 +129,12 @@ class Camera:
     def close(self) -> None:
         """Stop, and wait for the reading threads.
 
-        A thread that FFmpeg blocks in an unanswered open is left behind; it ends by itself within the open limit.
+        A thread that FFmpeg blocks in an unanswered open is not waited for; it ends by itself within the open limit.
         """
         self.stop()
         until = time.monotonic() + _JOIN_SECONDS
         if self._iterating not in (None, threading.get_ident()):
-            self._idle.wait(_JOIN_SECONDS)  # the decoder must not lose its stream in the middle of a frame
+            self._idle.wait(_JOIN_SECONDS)  # the decoder must not lose its stream while it decodes a frame
         self._drop_all()
         for connection in self._released:
             if not connection.join(max(0.0, until - time.monotonic())):
@@ -142,7 +142,7 @@ class Camera:
         self._released.clear()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield every frame from now on, over all reconnects, until `stop`."""
+        """Yield every frame, over all reconnects, until `stop` is called."""
         self._iterating = threading.get_ident()
         self._idle.clear()
         try:
@@ -241,7 +241,7 @@ class Camera:
             self._on_state(status)
 
     def _take_over(self, attempt: "_Attempt") -> None:
-        """Use `attempt` from now on: it delivers frames."""
+        """Use `attempt` from now on, since it delivers frames."""
         if self._current is not None:
             self._keep_clips(self._current)
             self._drop(self._current)
@@ -262,9 +262,9 @@ class Camera:
         if current is not None:
             silent = now - current.last_frame
             if silent > limit and self._queue.waiting:
-                return  # items wait: the program may be slow, not the camera silent
+                return  # items wait: the program is slow, the camera is not silent
             if silent <= limit:
-                if fresh is not None:  # the old connection woke up first
+                if fresh is not None:  # the old connection delivered first
                     self._drop(fresh)
                     self._fresh = None
                 return
@@ -326,9 +326,9 @@ class Camera:
         return None
 
     def _keep_clips(self, attempt: "_Attempt") -> None:
-        """Keep what came over a connection that is given up: a flash that it was lost in has its clip cut now."""
+        """Keep the packets of a connection that is given up, so that a flash during the loss still gets its clip."""
         decoder = attempt.decoder
-        # A stream that holds the parameter sets itself goes with its connection.
+        # Parameter sets that are only in the stream are lost with its connection.
         self._earlier = None if decoder is None or not decoder.clips.outlives_its_source else decoder.clips
 
     def _drop(self, attempt: "_Attempt") -> None:
@@ -351,8 +351,8 @@ class _Attempt:
 
     Attributes:
         connection: reads the source.
-        last_frame: time.monotonic() of its last frame, or of its beginning.
-        decoder: once it is open.
+        last_frame: time.monotonic() of its last frame, or of its start.
+        decoder: set once the connection is open.
     """
 
     connection: Connection

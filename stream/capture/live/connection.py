@@ -1,4 +1,4 @@
-"""A connection to a live source: a thread that reads it, and the items it delivers."""
+"""A connection to a live source: the thread that reads it, and the items that it delivers."""
 
 import contextlib
 import threading
@@ -23,12 +23,12 @@ class Connected:
 
     Attributes:
         frame_seconds: expected time from frame to frame; a guess without `stamps`.
-        codec: decodes its packets; None where frames come decoded.
-        time_base: seconds that one tick of the time stamps stands for.
-        template: its stream, where that holds the parameter sets and the packets do not (RTMP, FLV, MP4).
-        stamps: whether its frames carry time stamps; else their arrival stands for them.
-        timed: whether their arrival tells when they were taken; not where they waited somewhere for seconds.
-        streams: how many video streams it sends; one of them is read.
+        codec: decodes the packets; None if frames arrive decoded.
+        time_base: seconds per tick of the time stamps.
+        template: the stream, if it holds the parameter sets and the packets do not (RTMP, FLV, MP4).
+        stamps: whether frames carry time stamps; otherwise their arrival is used.
+        timed: whether arrival shows when frames were taken; not if they waited somewhere for seconds.
+        streams: number of video streams that the source sends; one of them is read.
     """
 
     frame_seconds: float
@@ -42,18 +42,18 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One coded frame as it came.
+    """One coded frame as it arrived.
 
     Attributes:
-        packet: the frame.
-        arrival: time.monotonic() when it came; at the latest, if `delayed`.
-        utc_minus_arrival: what to add to `arrival` for UTC.
+        packet: the coded frame.
+        arrival: time.monotonic() at its arrival; an upper bound if `delayed`.
+        utc_minus_arrival: seconds to add to `arrival` for UTC.
         lost: RTP packets reported lost while it was read.
-        interrupted: whether reading had paused before or in it.
-        delayed: whether it was given out late, because no frame followed it.
-        capture_utc: when it was taken by the camera's RTCP sender reports, or None.
-        report: the sender report that came just now, or None.
-        before: time.monotonic() when the packet before it came, or None; this one's first bytes came then.
+        interrupted: whether reading paused before or within it.
+        delayed: whether FFmpeg returned it late, because no frame followed it.
+        capture_utc: capture time by the camera's RTCP sender reports, or None.
+        report: the sender report that arrived with it, or None.
+        before: time.monotonic() at the arrival of the previous packet, when this one's first bytes came; or None.
     """
 
     packet: "av.Packet[VideoStream]"
@@ -68,20 +68,20 @@ class Packet:
 
     @property
     def key(self) -> bool:
-        """Return whether decoding may begin here."""
+        """Whether decoding may begin here."""
         return self.packet.is_keyframe
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrame:
-    """One frame that came decoded.
+    """One frame that arrived decoded.
 
     Attributes:
         frame: the frame.
-        arrival: time.monotonic() when it came.
-        utc_minus_arrival: what to add to `arrival` for UTC.
+        arrival: time.monotonic() at its arrival.
+        utc_minus_arrival: seconds to add to `arrival` for UTC.
         key: whether reading may begin here.
-        delayed: whether it was given out late.
+        delayed: whether it was returned late.
     """
 
     frame: VideoFrame
@@ -93,10 +93,10 @@ class DecodedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection is over.
+    """The connection has ended.
 
     Attributes:
-        error: why; None when the other side closed it.
+        error: the reason; None if the other side closed it.
     """
 
     error: StreamError | None
@@ -104,11 +104,11 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """One packet of sound as it came.
+    """One packet of sound as it arrived.
 
     Attributes:
-        packet: the sound.
-        arrival: time.monotonic() when it came.
+        packet: the coded sound.
+        arrival: time.monotonic() at its arrival.
     """
 
     packet: "av.Packet[AudioStream]"
@@ -119,9 +119,9 @@ Item = Connected | Packet | DecodedFrame | Disconnected
 
 
 class Connection(ABC):
-    """Reads one source in a thread of its own and delivers its items, a `Disconnected` last, until released.
+    """A reader of one source in its own thread; it delivers items, a `Disconnected` last, until released.
 
-    What it opened is closed only after `release`: the decoding thread may rely on it until then.
+    Its container is closed only after `release`: the decoding thread may rely on it until then.
     """
 
     def __init__(self, name: str, address: str, deliver: Callable[["Connection", Item], None]) -> None:
@@ -139,11 +139,11 @@ class Connection(ABC):
         self._thread.start()
 
     def release(self) -> None:
-        """Ask it to end; return at once."""
+        """Ask the thread to end, and return at once."""
         self._release_asked.set()
 
     def join(self, seconds: float) -> bool:
-        """Wait for its thread, and return whether it has ended."""
+        """Wait for the thread, and return whether it has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -152,10 +152,10 @@ class Connection(ABC):
         """Open the source and deliver its items until it ends or is released.
 
         Args:
-            opened: takes what is to be closed afterwards.
+            opened: closes afterwards what is entered here.
 
         Raises:
-            StreamError: why it ended, unless the other side closed it.
+            StreamError: the reason of the end, unless the other side closed the connection.
         """
 
     def _run(self) -> None:

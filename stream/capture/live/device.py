@@ -1,4 +1,4 @@
-"""A camera of this computer (a number or /dev/videoN), read through OpenCV."""
+"""A local camera (a number or /dev/videoN), read through OpenCV."""
 
 import re
 import sys
@@ -23,7 +23,7 @@ def is_device(address: str) -> bool:
 
 
 class DeviceConnection(Connection):
-    """Reads one local camera. Devices give no time: a frame's time is its arrival."""
+    """A reader of one local camera. Devices give no time: a frame's time is its arrival."""
 
     def _read(self, opened: ExitStack) -> None:
         cv2 = load_opencv()

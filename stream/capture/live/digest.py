@@ -1,4 +1,4 @@
-"""RTSP and HTTP authentication that FFmpeg does not know: digests with SHA-256, and several offers at once."""
+"""RTSP and HTTP authentication that FFmpeg does not support: digests with SHA-256, and several challenges at once."""
 
 import base64
 import hashlib
@@ -13,14 +13,14 @@ _PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a server asks for in one WWW-Authenticate header.
+    """A server's challenge in one WWW-Authenticate header.
 
     Attributes:
         scheme: digest or basic, in lower case.
-        algorithm: of a digest as written, e.g. SHA-256; empty means MD5.
-        realm: what the password is for.
-        nonce: of the server.
-        opaque: to be given back, or None.
+        algorithm: algorithm of a digest as written, e.g. SHA-256; empty means MD5.
+        realm: the realm that the password belongs to.
+        nonce: the server's nonce.
+        opaque: returned unchanged in the answer, or None.
         qop: whether the quality of protection `auth` is offered.
     """
 
@@ -33,12 +33,12 @@ class Challenge:
 
     @property
     def name(self) -> str:
-        """Return it for people."""
+        """The scheme's name, for messages to people."""
         return self.scheme.capitalize() if self.scheme != "digest" else f"{self.algorithm or 'MD5'} digest"
 
     @property
     def is_supported(self) -> bool:
-        """Return whether it can be answered here."""
+        """Whether this module can answer it."""
         return self.scheme == "basic" or (self.scheme == "digest" and self._hash_name() in _HASHES)
 
     def _hash_name(self) -> str:
@@ -48,11 +48,11 @@ class Challenge:
         """Return the Authorization header's value.
 
         Args:
-            user: of the account.
-            password: of the account.
-            method: of the request, e.g. DESCRIBE.
-            uri: of the request, as written in its first line.
-            count: how many requests were answered with this nonce, this one included.
+            user: user name.
+            password: password.
+            method: method of the request, e.g. DESCRIBE.
+            uri: URI of the request, as written in its first line.
+            count: number of requests answered with this nonce, this one included.
             client: the client's own nonce; random if omitted.
         """
         if self.scheme == "basic":
@@ -81,7 +81,7 @@ class Challenge:
 
 
 def read_challenges(headers: Sequence[str]) -> list[Challenge]:
-    """Return what the WWW-Authenticate headers (their values) ask for, the strongest first."""
+    """Return the challenges in the values of the WWW-Authenticate headers, the strongest first."""
     found = []
     for value in headers:
         scheme, _, rest = value.strip().partition(" ")

@@ -1,4 +1,4 @@
-"""A connection to a network camera: a thread that opens it and reads its packets."""
+"""A connection to a network camera: the thread that opens it and reads its packets."""
 
 import socket
 import struct
@@ -30,31 +30,31 @@ from stream.capture.timing.sender_reports import SenderReport
 from stream.capture.web import may_be_redirect, redirected
 from stream.errors import OpenError, StreamError
 
-# A read without data for this long returns, so that a stop is seen; the connection is kept.
+# A read without data for this long returns, so that a stop is noticed; the connection is kept.
 READ_SECONDS = 2.3
-# Receive buffer of a UDP socket: a key frame comes in one burst and overflows the usual 0.2 MB of a busy system.
+# Receive buffer of a UDP socket: the burst of a key frame overflows the usual 0.2 MB on a busy system.
 RECEIVE_BYTES = 4 << 20
 
-_SHORT_ANSWER_BYTES = 4096  # less is no video: a few replies at most
+_SHORT_ANSWER_BYTES = 4096  # less is not video: a few replies at most
 
 _RTSP = ("rtsp", "rtsps")
-_CONFIGURATION_RECORD = b"\x01"  # first byte of parameter sets of H.264 and H.265 kept apart from the packets
-_RECORDINGS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")  # a live one has no known size
-_MOST_AHEAD_SECONDS = 60.0  # of a playlist's packets; stamps further away begin anew
-_NO_STAMPS: Any = Flags.no_timestamps.value  # an int, whatever PyAV's types say
+_CONFIGURATION_RECORD = b"\x01"  # first byte of H.264 and H.265 parameter sets kept apart from the packets
+_RECORDINGS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")  # live if their size is unknown
+_MOST_AHEAD_SECONDS = 60.0  # for a playlist's packets; larger steps of the time stamps restart the pace
+_NO_STAMPS: Any = Flags.no_timestamps.value  # an int, although PyAV's types say otherwise
 _NTP_TO_UNIX = 2_208_988_800  # seconds from 1900 to 1970
 _ARRIVAL_BASE = Fraction(1, 1_000_000)  # time base of stamps made from arrival
 
 
 def granted_receive_bytes() -> int:
-    """Return how many of RECEIVE_BYTES a UDP socket gets here; Linux grants up to net.core.rmem_max.
+    """Return how many of RECEIVE_BYTES this system grants a UDP socket; Linux grants up to net.core.rmem_max.
 
     Raises:
-        OSError: there is no such socket here.
+        OSError: this system has no such socket.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-        # Linux reports twice what it grants; the rest is for its own bookkeeping (socket(7)).
+        # Linux reports twice the granted size; half of it is for its own bookkeeping (socket(7)).
         return min(RECEIVE_BYTES, probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
 
 
@@ -63,9 +63,9 @@ _OWN_STREAM = "give the camera's own stream: rtsp://..., or http://... for MJPEG
 
 
 class NetworkConnection(Connection):
-    """Reads the packets of one network stream.
+    """A reader of the packets of one network stream.
 
-    FFmpeg cannot be interrupted while it opens; a thread that was released then ends by itself within the limits of
+    FFmpeg cannot be interrupted while it opens; a thread that is released meanwhile ends by itself within the limits of
     `options`.
     """
 
@@ -80,11 +80,11 @@ class NetworkConnection(Connection):
         """Start reading.
 
         Args:
-            name: of the camera.
-            address: its URL.
+            name: name of the camera.
+            address: URL of the camera.
             options: how it is opened.
             deliver: called with this connection and each item, from its thread.
-            own_login: set where FFmpeg is known not to be able to log in there; set here when that is found out.
+            own_login: set if FFmpeg is known to be unable to log in there; set here when that is found out.
         """
         self._own_login = own_login or threading.Event()
         self._name = name
@@ -94,7 +94,7 @@ class NetworkConnection(Connection):
         super().__init__(name, address, deliver)
 
     def release(self) -> None:
-        """Ask it to end; return at once."""
+        """Ask the thread to end, and return at once."""
         super().release()
         if self._watch is not None:
             self._watch.release()
@@ -104,7 +104,7 @@ class NetworkConnection(Connection):
         return SocketWatch(self._name, host_of(address) or "", port_of(address), limit).watching()
 
     def _refuse_endless(self, watch: SocketWatch) -> None:
-        """Raise StreamError where the source sent more than the limit without completing a frame."""
+        """Raise StreamError if the source sent more than the limit without completing a frame."""
         if watch.tripped:
             raise StreamError(
                 f"{redact(self._address)}: {self._options.frame_limit_mb:g} MB came without a frame that ends; "
@@ -112,7 +112,7 @@ class NetworkConnection(Connection):
             )
 
     def _enter(self, opened: ExitStack) -> tuple[InputContainer, SocketWatch]:
-        """Open the source: by FFmpeg alone, or where it cannot log in, over a connection that is logged in here."""
+        """Open the source by FFmpeg alone or, if FFmpeg cannot log in, over a connection that is logged in here."""
         if not is_url(self._address):
             raise OpenError(
                 f"{redact(self._address)}: not a camera: give a URL like rtsp://..., a device number or /dev/videoN; "
@@ -162,12 +162,15 @@ class NetworkConnection(Connection):
         return container, watch
 
     def _open(self, opened: ExitStack, address: str) -> tuple[InputContainer, SocketWatch]:
-        """Open `address`: that of the source, or of the relay to it.
+        """Open `address`, which is that of the source or of the local relay to it.
+
+        Returns:
+            the open container, and the watch over its sockets.
 
         Raises:
             HTTPUnauthorizedError: the log-in was refused.
             OpenError: it cannot be opened, for any other reason.
-        """
+        """  # noqa: DOC501 - it makes the OpenError
         options, hardware = _open_options(address, self._options), hardware_of(self._options)
         if address != self._address:
             options |= {"rtsp_transport": "tcp"}
@@ -214,7 +217,7 @@ class NetworkConnection(Connection):
             try:
                 packet = next(packets)
             except av.error.ExitError:
-                # Nothing came for a while: the connection is kept, and the camera decides about it.
+                # Nothing came for a while: the connection is kept, and `Camera` decides about it.
                 interrupted = True
                 packets = container.demux(stream)
                 continue
@@ -234,10 +237,10 @@ class NetworkConnection(Connection):
             arrival = time.monotonic()
             delayed = arrival - began > 0.95 * READ_SECONDS
             if delayed:
-                # FFmpeg gives a frame out when the next one begins: this one came before the silence.
+                # FFmpeg returns a frame when the next one begins: this one came before the silence.
                 arrival = began
             if not stamps:
-                # Such as JPEGs over HTTP: FFmpeg would number them at 25 a second, whatever their rate.
+                # Such as JPEGs over HTTP: FFmpeg would stamp them at 25 a second, whatever their rate.
                 packet.time_base = _ARRIVAL_BASE
                 packet.pts = packet.dts = round(arrival / _ARRIVAL_BASE)
             self._deliver(
@@ -262,7 +265,7 @@ class NetworkConnection(Connection):
         return OpenError(f"{redact(self._address)}: is {what}; {instead}", permanent=True)
 
     def _prepare(self, container: InputContainer, *, stamps: bool) -> VideoStream:
-        """Choose the stream and its decoder's threads, and report that the source answered."""
+        """Choose the stream and the number of decoder threads, and report that the source answered."""
         if not container.streams.video:
             raise OpenError(f"{redact(self._address)}: sends no video; check the path", permanent=True)
         streams, number = container.streams.video, self._options.stream
@@ -309,7 +312,7 @@ class NetworkConnection(Connection):
 
 
 class _Pace:
-    """Gives out the packets of a playlist one by one: segments come as bursts, some seconds apart."""
+    """Pace the packets of a playlist: its segments come in bursts, some seconds apart."""
 
     def __init__(self, released: threading.Event) -> None:
         self._released = released
@@ -321,7 +324,7 @@ class _Pace:
             return
         stamp, now = float(packet.dts * packet.time_base), time.monotonic()
         if self._origin is None or abs(self._origin + stamp - now) > _MOST_AHEAD_SECONDS:
-            self._origin = now - stamp  # the first one, or the first after a break
+            self._origin = now - stamp  # the first packet, or the first after a break
         self._released.wait(max(0.0, self._origin + stamp - now))
 
 
@@ -332,14 +335,14 @@ def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
 
 
 def rtsp_options(address: str, options: CaptureOptions, media: str) -> dict[str, str]:
-    """Return how a session with an RTSP camera is opened for one kind of media, "video" or "audio"."""
+    """Return FFmpeg's options for an RTSP session with one kind of media, "video" or "audio"."""
     chosen = {
         "allowed_media_types": media,
-        "reorder_queue_size": str(options.reorder_packets),  # set, so that losses over TCP are reported too
+        "reorder_queue_size": str(options.reorder_packets),  # without it losses over TCP are not reported
         "max_delay": str(round(options.reorder_seconds * 1e6)),
         "buffer_size": str(RECEIVE_BYTES),
-        "fpsprobesize": "0",  # a second faster to the first frame
-        "timeout": str(round(options.open_seconds * 1e6)),  # bounds closing, which the read limit does not
+        "fpsprobesize": "0",  # the first frame comes a second earlier
+        "timeout": str(round(options.open_seconds * 1e6)),  # also limits closing, unlike the read limit
     }
     if options.transport == "auto":
         chosen["rtsp_flags"] = "prefer_tcp"

@@ -1,4 +1,4 @@
-"""The queue from the connections of one camera to the thread that decodes: in order, and of limited length."""
+"""A bounded queue from the connections of one camera to the decoding thread."""
 
 import queue
 import threading
@@ -9,10 +9,10 @@ _LEAST_ROOM = 50  # items
 
 
 class PacketQueue:
-    """A queue from reading threads to the one that decodes.
+    """A queue from reading threads to the decoding thread.
 
-    A program that falls behind by more than `backlog_seconds` of frames misses some: each connection then skips up to a
-    key frame that finds at least half of the queue free.
+    If the program falls behind by more than `backlog_seconds` of frames, frames are skipped: each connection continues
+    at a key frame that finds at least half of the queue free.
 
     Attributes:
         skipped: frames left out.
@@ -23,12 +23,12 @@ class PacketQueue:
         self._backlog_seconds = backlog_seconds
         self._room = _LEAST_ROOM
         self._skipping: set[Connection] = set()
-        self._put_lock = threading.Lock()  # a silent connection and the one beside it may both put
+        self._put_lock = threading.Lock()  # a silent connection and a new one beside it may both put
         self._entries: queue.SimpleQueue[tuple[Connection, Item] | None] = queue.SimpleQueue()
 
     @property
     def waiting(self) -> int:
-        """Return how many items wait."""
+        """Number of waiting items."""
         return self._entries.qsize()
 
     def put(self, connection: Connection, item: Item) -> None:

@@ -1,4 +1,4 @@
-"""Look at a camera for some seconds: what it sends, how it times it, and one image."""
+"""Probe a camera for some seconds: its stream, its times, and one image."""
 
 import time
 from dataclasses import dataclass, field
@@ -14,30 +14,31 @@ from stream.capture.live.connection import Connected, Item, Packet
 from stream.capture.options import CaptureOptions
 from stream.capture.status import Clock
 
-_IMAGE_AFTER_SECONDS = 1.0  # the first frames of a camera may still adjust
+_IMAGE_AFTER_SECONDS = 1.0  # a camera may still adjust its exposure in the first frames
 
 
 @dataclass(slots=True)
 class CameraProbe:
-    """What was seen of a camera.
+    """The result of probing a camera.
 
     Attributes:
-        name: of the camera.
-        error: why there is no frame; None where there is one.
-        codec: name of its codec; "" where frames come decoded.
+        name: name of the camera.
+        error: why there is no frame; None if there is one.
+        codec: name of its codec; "" if frames arrive decoded.
         size: (width, height) of a frame in pixels.
-        stated_fps: frames a second as the stream says; None where it does not.
-        fps: as they came.
-        megabits: a second.
-        first_frame_seconds: from asking to the first frame.
-        key_seconds: the longest time from key frame to key frame; None where fewer than two came.
-        reports: RTCP sender reports that came.
+        stated_fps: frames per second as the stream states; None if it does not.
+        fps: measured frames per second.
+        megabits: measured megabits per second.
+        first_frame_seconds: from the start to the first frame.
+        key_seconds: the longest time between key frames; None if fewer than two came.
+        reports: RTCP sender reports received.
         clock: where the UTC of frames comes from.
-        utc_error_ms: its bound.
-        latency_seconds: from a frame's time by the camera's own clock to its arrival, by this computer's; None without.
-        clock_problem: what is wrong with its clock.
+        utc_error_ms: bound on the error of UTC in milliseconds.
+        latency_seconds: from capture by the camera's own clock to arrival by this computer's; None without such a
+            clock.
+        clock_problem: what is wrong with the camera's clock.
         damaged: frames that may be damaged.
-        frames: frames that came.
+        frames: frames received.
         image: one frame, (height, width, 3) uint8, upright.
         level: mean luma of that frame, 0..255.
         dark_share: share of its pixels below 8.
@@ -68,7 +69,7 @@ class CameraProbe:
 
 @dataclass(slots=True)
 class _Tap:
-    """Counts what comes, before it is decoded."""
+    """Count packets before they are decoded."""
 
     probe: CameraProbe
     bytes: int = 0
@@ -90,9 +91,12 @@ class _Tap:
 
 
 def probe_camera(name: str, address: str, options: CaptureOptions, seconds: float) -> CameraProbe:
-    """Watch a camera for `seconds` after its first frame, and return what was seen; it never raises.
+    """Watch a camera for `seconds` after its first frame; never raise.
 
     A camera that does not answer is given up after its open limit.
+
+    Returns:
+        what was seen.
     """
     probe = CameraProbe(name)
     tap = _Tap(probe)

@@ -1,4 +1,4 @@
-"""Why a camera refused a log-in that FFmpeg made: a wrong password, or a kind of log-in that FFmpeg does not know."""
+"""Find out why a camera refused FFmpeg's log-in: a wrong password, or a scheme that FFmpeg does not support."""
 
 import contextlib
 import re
@@ -19,14 +19,14 @@ _TLS_SCHEMES = ("https", "rtsps")
 
 
 def offers_in(head: str) -> list[Challenge]:
-    """Return what the head of an answer asks for, the strongest first."""
+    """Return the challenges in the head of an answer, the strongest first."""
     return read_challenges(_AUTHENTICATE.findall(head))
 
 
 def explain_refusal(address: str, options: CaptureOptions) -> OpenError:
-    """Return why the camera at `address` (http, https or rtsps) refused the log-in that FFmpeg made.
+    """Return why the camera at `address` (http, https or rtsps) refused FFmpeg's log-in.
 
-    The camera is asked once more, without password, what it wants.
+    The camera is asked once more, without password, for its challenges.
     """
     shown = redact(address)
     offered: list[Challenge] = []

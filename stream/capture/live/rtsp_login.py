@@ -1,4 +1,4 @@
-"""A connection to an RTSP camera that is logged in here, and a relay through which FFmpeg uses it."""
+"""An RTSP log-in that FFmpeg does not support, and a local relay through which FFmpeg uses the connection."""
 
 import contextlib
 import re
@@ -24,11 +24,11 @@ _AUTHORIZATION = re.compile(rb"(?im)^authorization:.*\r\n")
 class RtspLogin:
     """A connection to an RTSP camera, on which requests are signed here.
 
-    FFmpeg knows digests with MD5 only. A camera that asks for SHA-256 is reached through a relay on this computer:
-    FFmpeg's requests are signed on their way, and what the camera sends passes through as it is.
+    FFmpeg supports digests with MD5 only. A camera that asks for SHA-256 is reached through a relay on this computer:
+    it signs FFmpeg's requests and passes the camera's data on unchanged.
 
     Attributes:
-        challenge: what the camera accepted.
+        challenge: the challenge whose answer the camera accepted.
     """
 
     def __init__(self, address: str, seconds: float) -> None:
@@ -36,10 +36,10 @@ class RtspLogin:
 
         Args:
             address: rtsp://USER:PASSWORD@HOST/PATH.
-            seconds: limit for connecting and for each answer.
+            seconds: time limit for connecting and for each answer.
 
         Raises:
-            OpenError: the user name or password is wrong, or the camera asks for something unknown.
+            OpenError: the user name or password is wrong, or the camera asks for an unknown scheme.
             StreamError: the camera does not answer.
         """
         parts = urlsplit(address)
@@ -74,7 +74,7 @@ class RtspLogin:
                 permanent=True,
             )
         for number, one in enumerate(possible):
-            if number:  # each refusal may have brought a new nonce
+            if number:  # each refusal may contain a new nonce
                 fresh = [other for other in offers_in(head) if other.name == one.name]
                 one = fresh[0] if fresh else one  # noqa: PLW2901 - the same offer
             self._count = 0
@@ -88,7 +88,7 @@ class RtspLogin:
         )
 
     def _ask(self, challenge: Challenge | None) -> tuple[int, str]:
-        """Send DESCRIBE, signed or not; return the status and head of the answer."""
+        """Send DESCRIBE, signed or not, and return the status and head of the answer."""
         uri = self._base + self._tail
         request = f"DESCRIBE {uri} RTSP/1.0\r\nCSeq: {1 + self._count}\r\nAccept: application/sdp\r\n"
         if challenge is not None:
@@ -125,7 +125,7 @@ class RtspLogin:
 
     @contextlib.contextmanager
     def relayed(self, name: str) -> Iterator[str]:
-        """Give the address, on this computer, at which FFmpeg reaches the camera inside the block."""
+        """Give the local address at which FFmpeg reaches the camera inside the block."""
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
             local = f"rtsp://127.0.0.1:{port}"
@@ -150,7 +150,7 @@ class RtspLogin:
 
 
 class _Relay:
-    """Carries one client's requests to the camera, signed, and all that the camera sends back as it is."""
+    """A relay that signs one client's requests to the camera and returns the camera's data unchanged."""
 
     def __init__(
         self, login: RtspLogin, camera: socket.socket, server: socket.socket, local: bytes, base: bytes
@@ -164,7 +164,7 @@ class _Relay:
         self._client: socket.socket | None = None
 
     def stop(self) -> None:
-        """End both directions; `run` returns soon."""
+        """End both directions, so that `run` returns soon."""
         self._stopped.set()
         for one in (self._camera, self._client):
             with contextlib.suppress(OSError):
@@ -172,7 +172,7 @@ class _Relay:
                     one.shutdown(socket.SHUT_RDWR)
 
     def run(self) -> None:
-        """Wait for the client and carry until either side ends."""
+        """Wait for the client, and relay until either side ends."""
         while not self._stopped.is_set():
             try:
                 self._client = self._server.accept()[0]
@@ -217,7 +217,7 @@ class _Relay:
 
 
 def _message_size(data: bytes) -> int | None:
-    """Return the size of the RTCP packet or request at the beginning of `data`, or None while it is not known."""
+    """Return the size of the RTCP packet or request at the start of `data`, or None while it is unknown."""
     if data.startswith(b"$"):
         return 4 + int.from_bytes(data[2:4]) if len(data) >= 4 else None
     end = data.find(_END)

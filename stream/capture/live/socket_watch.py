@@ -1,4 +1,4 @@
-"""Watches the TCP socket that FFmpeg reads: how much came, and an end to reads that would not end."""
+"""Watch the TCP socket that FFmpeg reads: count its bytes, and end reads that would not end."""
 
 import contextlib
 import errno
@@ -11,26 +11,26 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-_TICK_SECONDS = 0.02  # a fast link brings 40 MB within it, and FFmpeg doubles its buffer for them
-_SEARCH_SECONDS = 0.02  # while it connects: much may come within a tick
+_TICK_SECONDS = 0.02  # a fast link brings 40 MB in this time, and FFmpeg doubles its buffer for them
+_SEARCH_SECONDS = 0.02  # while it connects: much may arrive within a tick
 _SEARCH_GROWTH = 1.05
-_LONGEST_SEARCH_SECONDS = 1.0  # where the source led FFmpeg to another host
-_GRACE_SECONDS = 1.5  # FFmpeg's own way out, with a goodbye to the camera, comes first
+_LONGEST_SEARCH_SECONDS = 1.0  # if the source redirected FFmpeg to another host
+_GRACE_SECONDS = 1.5  # FFmpeg first gets time to end the session with the camera by itself
 _RECEIVED_AT = 128  # tcpi_bytes_received in Linux's struct tcp_info
 _DESCRIPTORS = Path("/proc/self/fd")
 
 _NOT_THAT_SOCKET = "another one by now, or no socket"
 
-_claimed: set[int] = set()  # inodes of sockets that other watches watch
+_claimed: set[int] = set()  # inodes of the sockets of other watches
 _claim_lock = threading.Lock()
 
 
 class SocketWatch:
-    """Bounds what one connection takes in without completing a frame, in a thread of its own.
+    """Limit the bytes that one connection receives without completing a frame, in a thread of its own.
 
-    FFmpeg collects a frame that never ends without a limit, and cannot be interrupted while data comes. Its socket can:
-    it is shut down when more than the limit came since the last `reset`, or when a read goes on long after `release`.
-    Linux only; elsewhere, and over UDP, nothing is bounded.
+    FFmpeg collects an endless frame without a limit, and cannot be interrupted while data comes. So its socket is shut
+    down when more than the limit came since the last `reset`, or when a read continues long after `release`. Linux
+    only; on other systems, and over UDP, there is no limit.
 
     Attributes:
         tripped: whether the limit was exceeded, and the socket shut down.
@@ -40,17 +40,17 @@ class SocketWatch:
         """Prepare to watch the next connection of this process to `host`.
 
         Args:
-            name: of the camera.
+            name: name of the camera.
             host: name or address.
             port: TCP port.
-            limit_bytes: what may come without a frame.
+            limit_bytes: the most bytes without a complete frame.
         """
         self.tripped = False
         self._host = host
         self._port = port
         self._limit_bytes = limit_bytes
         self._number = -1
-        self._inode = 0  # of the socket that is watched; 0 while there is none
+        self._inode = 0  # of the watched socket; 0 while there is none
         self._received = 0
         self._counted_from = 0
         self._released = threading.Event()
@@ -59,7 +59,7 @@ class SocketWatch:
 
     @property
     def received(self) -> int | None:
-        """Return how many bytes came over the last socket, or None where none was found."""
+        """Bytes received over the last socket, or None if none was found."""
         return self._received if self._number >= 0 else None
 
     def reset(self) -> None:
@@ -67,7 +67,7 @@ class SocketWatch:
         self._counted_from = self._received
 
     def release(self) -> None:
-        """Ask the connection to end: soon its socket is shut down."""
+        """Ask the connection to end; its socket is shut down soon."""
         self._released.set()
 
     @contextlib.contextmanager
@@ -135,10 +135,13 @@ class SocketWatch:
 
 @contextlib.contextmanager
 def _shared(number: int, inode: int) -> Iterator[socket.socket]:
-    """Give FFmpeg's socket inside the block: a duplicate of descriptor `number`, if that still is the same socket.
+    """Give FFmpeg's socket inside the block: a duplicate of descriptor `number`, if that is still the same socket.
+
+    Yields:
+        the duplicate.
 
     Raises:
-        OSError: it is closed, or another one by now, or no socket.
+        OSError: the descriptor is closed, reused for another socket, or not a socket.
     """
     copy = os.dup(number)
     status = os.fstat(copy)

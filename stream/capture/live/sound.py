@@ -1,6 +1,6 @@
-"""The sound of an RTSP camera, for its clips: read over a session of its own, so that it never touches the frames.
+"""The sound of an RTSP camera, for its clips, read over a session of its own.
 
-In one session with the frames it would shift their time stamps and hide that they have stopped.
+In one session with the frames it would shift their time stamps, and hide that they have stopped.
 """
 
 import contextlib
@@ -20,35 +20,35 @@ from stream.errors import OpenError, StreamError
 
 log = logging.getLogger(__name__)
 
-_WAITING = 1000  # packets: some 20 s of sound
+_WAITING = 1000  # packets; about 20 s of sound
 _RETRY_SECONDS = 30.0
-_SETTLE_SECONDS = 1.0  # of sound: the first packets come in a burst
+_SETTLE_SECONDS = 1.0  # of sound; the first packets come in a burst
 _RESET_SECONDS = 0.5  # a delay that changes by more is a jump of the time stamps
 
 _Waiting = deque[tuple[Connection, Item | Sound]]
 
 
 class _Delay:
-    """The least delay from time stamp to arrival of one kind of packets: theirs whom nothing held up."""
+    """The least delay from time stamp to arrival of one kind of packets: that of packets that did not wait."""
 
     def __init__(self) -> None:
         self.least: float | None = None
         self._since = 0.0
 
     def add(self, stamp: float, arrival: float) -> None:
-        """Take one packet."""
+        """Add one packet."""
         delay = arrival - stamp
         if self.least is None or delay > self.least + 10 * _RESET_SECONDS or delay < self.least - _RESET_SECONDS:
             self.least, self._since = delay, arrival
         self.least = min(self.least, delay)
 
     def settled(self, now: float) -> bool:
-        """Return whether it has been measured for long enough."""
+        """Return whether the delay has been measured for long enough."""
         return self.least is not None and now - self._since >= _SETTLE_SECONDS
 
 
 class SoundConnection(Connection):
-    """Reads the sound of one RTSP camera."""
+    """A reader of the sound of one RTSP camera."""
 
     def __init__(self, name: str, address: str, options: CaptureOptions, waiting: _Waiting) -> None:
         self._options = options
@@ -82,10 +82,10 @@ class SoundConnection(Connection):
 
 
 class CameraSound:
-    """Brings the sound of a camera to its clips, as long as frames come; what goes wrong costs the sound alone.
+    """Add the sound of a camera to its clips while frames come; a failure affects only the sound.
 
-    Its packets get stamps of the frames' clock by when both arrive; that is right to some hundredths of a second.
-    Everything is called from the thread that takes the frames.
+    Sound packets get stamps of the frames' clock by the arrival of both; that is exact to some hundredths of a second.
+    All methods are called from the thread that takes the frames.
     """
 
     def __init__(self, name: str, address: str, options: CaptureOptions) -> None:
@@ -99,7 +99,7 @@ class CameraSound:
         self._shift: float | None = None
 
     def advance(self, clips: ClipBuffer, stamp: float, arrival: float) -> list[Connection]:
-        """Give `clips` what came, now that a frame with time stamp `stamp` arrived; return what is released."""
+        """Add new sound to `clips` when a frame with time stamp `stamp` arrived, and return released connections."""
         self._frames.add(stamp, arrival)
         if self._connection is None and arrival >= self._due:
             self._connection = SoundConnection(self._name, self._address, self._options, self._waiting)
@@ -115,7 +115,7 @@ class CameraSound:
         return released
 
     def close(self, clips: ClipBuffer | None = None) -> list[Connection]:
-        """End it; return what is released."""
+        """End the session, and return released connections."""
         if clips is not None:
             clips.forget_sound()
         connection, self._connection = self._connection, None

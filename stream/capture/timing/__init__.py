@@ -1,1 +1,1 @@
-"""When a frame was taken, and whether it can be trusted."""
+"""Timing: when a frame was taken, and whether it may be damaged."""

@@ -1,4 +1,4 @@
-"""When frames were taken by their arrival: by the fastest packets while time stamps can be trusted, else one by one."""
+"""Capture times by arrival: from the fastest packets while time stamps can be trusted, else for each frame alone."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -9,30 +9,30 @@ from stream.capture.timing.rate_meter import RateMeter
 
 _ENVELOPE_SECONDS = 30.0
 _WARM_UP_SECONDS = 5.0
-_WARM_UP_ERROR = 0.1  # the envelope's first seconds were up to 98 ms off under heavy jitter
-_BURST_SECONDS = 1.0  # a connection often begins with frames that waited in the sender's buffer or for a busy host
+_WARM_UP_ERROR = 0.1  # seconds; the envelope's first seconds were up to 98 ms wrong under heavy jitter
+_BURST_SECONDS = 1.0  # a connection often begins with frames that waited at the sender or for a busy host
 _BURST_FRAMES = 10
-_BURST_SHARE = 0.3  # of their stamped time: frames that come within less had waited
-_STEP_SECONDS = 1.0  # frames that wait for later ones (B-frames) step back by less; packets come no sooner by more
+_BURST_SHARE = 0.3  # of their stamped time; frames that arrive within less had waited
+_STEP_SECONDS = 1.0  # B-frames step back by less, and packets arrive early by less
 _STEPS_WINDOW = 10.0
-_MOST_STEPS = 3  # in that window: more than a clock that is set, or a camera that reboots
-_QUEUE_SECONDS = 2.0  # no camera and no network hold frames back for longer
-_SOONEST_SECONDS = 1.0  # the fastest packet of all came within: frames come sooner than ever
-_FIRST_FRAMES = 12  # enough to see stamps that hardly move
+_MOST_STEPS = 3  # in that window; more than from a set clock or a rebooting camera
+_QUEUE_SECONDS = 2.0  # no camera or network delays frames for longer
+_SOONEST_SECONDS = 1.0  # if the fastest packet of all came this recently, delays still shrink
+_FIRST_FRAMES = 12  # enough to recognise stamps that hardly advance
 _FIRST_SECONDS = 0.4
-_STILL_SHARE = 0.2  # stamps that move by less than this share of the time
+_STILL_SHARE = 0.2  # of the passed time; stamps that advance by less stand still
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivalTime:
-    """When a frame was taken, by this computer's steady clock.
+    """The capture time of a frame, by this computer's monotonic clock.
 
     Attributes:
         arrival: the best estimate.
-        early: the frame may have been taken earlier than that by so many seconds.
-        late: or later, by so many.
-        came: when its first packet came, which is never before it was taken.
-        stamp: its time stamp.
+        early: seconds by which the frame may have been taken earlier.
+        late: seconds by which it may have been taken later.
+        came: arrival of its first packet, which is never before its capture.
+        stamp: its time stamp in seconds.
     """
 
     arrival: float
@@ -43,26 +43,26 @@ class ArrivalTime:
 
 
 class ArrivalClock:
-    """Learns from one connection's packets how its time stamps map to this computer's steady clock.
+    """The mapping of one connection's time stamps to this computer's monotonic clock, learned from its packets.
 
-    While the stamps advance as frames arrive, time is the lower envelope of arrival minus stamp over 30 s: the packets
-    that came fastest. Where they advance at another rate (a camera that delivers fewer frames than it stamps, a wrong
-    unit, stamps that stand still) each frame has the time at which it came. The change is sought in buckets.
+    While the stamps advance as frames arrive, time is the lower envelope of arrival minus stamp over 30 s, which the
+    fastest packets define. If they advance at another rate (a camera that delivers fewer frames than it stamps, a wrong
+    unit, stamps that stand still), each frame gets its own arrival time. The rate is measured in buckets.
 
     Attributes:
         stamps_hold: whether the stamps are used.
-        stamped_share: stamped seconds for each second of arrival, as measured when the stamps were given up.
-        restarts: how often the stamps stepped, so that what was learned about them is void.
+        stamped_share: stamped seconds per second of arrival, as measured when the stamps were given up.
+        restarts: how often the stamps stepped, so that earlier measurements became void.
     """
 
     def __init__(self, frame_seconds: float, allowance: float, *, stamps: bool, held_back: bool) -> None:
-        """Begin without measurements.
+        """Start without measurements.
 
         Args:
             frame_seconds: time from frame to frame as the source states it.
             allowance: seconds that a camera may take from exposure to sending.
-            stamps: False where arrival stands for the time stamps.
-            held_back: whether FFmpeg gives a packet out only when the next begins.
+            stamps: False if arrival is used instead of time stamps.
+            held_back: whether FFmpeg returns a packet only when the next begins.
         """
         self.stamps_hold = stamps
         self.stamped_share = 1.0
@@ -80,17 +80,20 @@ class ArrivalClock:
         self._held_offset: float | None = None
 
     def feed(self, stamp: float, delivered: float, before: float | None) -> ArrivalTime:
-        """Note a packet; return when it was taken.
+        """Add a packet.
 
         Args:
-            stamp: its time stamp.
-            delivered: when it was given out.
-            before: when the one before it was given out, or None.
+            stamp: its time stamp in seconds.
+            delivered: when FFmpeg returned it, in monotonic seconds.
+            before: when FFmpeg returned the previous one, or None.
+
+        Returns:
+            when its frame was taken.
         """
         self.rate.add(delivered)
         came = delivered
         if self._held_back:
-            # This packet was complete when the next frame's first bytes came; its own came with the one before.
+            # This packet was complete when the next frame's first bytes came; its own came with the previous one.
             came = delivered - self.rate.frame_seconds if before is None else before
         if self._stamps:
             self._watch_steps(stamp, came)
@@ -103,7 +106,7 @@ class ArrivalClock:
         return self._time(stamp, came)
 
     def note_step(self, came: float) -> None:
-        """Note that the stamps stepped, or that a frame shown later has no later stamp: give them up if often."""
+        """Note that the stamps stepped, or that a frame shown later has no later stamp; give them up if often."""
         self._steps.append(came)
         while self._steps[0] < came - _STEPS_WINDOW:
             self._steps.popleft()
@@ -113,12 +116,12 @@ class ArrivalClock:
 
     @property
     def settled(self) -> bool:
-        """Return whether enough came to trust the fastest packets: those of the beginning may all have waited."""
+        """Whether there are enough packets to trust the fastest: the first ones may all have waited."""
         return self._settled
 
     @property
     def in_order(self) -> bool:
-        """Return whether the stamps say at all when a frame was taken."""
+        """Whether the stamps can say when a frame was taken."""
         return self.stamps_hold or len(self._steps) <= _MOST_STEPS
 
     def _push(self, came: float, offset: float) -> None:
@@ -129,7 +132,7 @@ class ArrivalClock:
             self._envelope.popleft()
 
     def _watch_steps(self, stamp: float, came: float) -> None:
-        """Begin anew where the stamps stepped: back, or forward beyond what any packet was ever ahead."""
+        """Restart if the stamps stepped back, or forward by more than any packet was ever early."""
         if self._recent and (
             stamp < self._recent[-1][1] - _STEP_SECONDS
             or (self._envelope and came - stamp < self._envelope[0][1] - _STEP_SECONDS)
@@ -149,7 +152,7 @@ class ArrivalClock:
         self._held_offset = None
 
     def _note_burst(self) -> None:
-        """Count time anew while a connection begins with frames that had waited."""
+        """Restart the warm-up while a connection begins with frames that had waited."""
         if self._known_since is None or self._settled:
             return
         came, stamp = self._recent[-1]
@@ -161,10 +164,10 @@ class ArrivalClock:
                 self._known_since = came, stamp
 
     def _judge(self, offset: float) -> None:
-        """Decide after a bucket whether the stamps advance as frames arrive."""
+        """Decide after each bucket whether the stamps advance as frames arrive."""
         slope = self._meter.slope()
         if slope < 0 and not (self._settled and self._came_soonest_lately()):
-            return  # frames come ever sooner, but not sooner than before: a queue empties
+            return  # delays shrink, but not below the least so far: a queue empties
         if self.stamps_hold and slope:
             self._give_stamps_up(1.0 - slope, offset)
         elif not self.stamps_hold and self._meter.is_steady() and not self._stepped_lately():
@@ -177,7 +180,7 @@ class ArrivalClock:
         return self._recent[-1][0] - self._envelope[0][0] < _SOONEST_SECONDS
 
     def _judge_beginning(self) -> None:
-        """See at once where the first stamps stand still or have a wrong unit: half a second must not be lost."""
+        """Recognise stamps that stand still or have a wrong unit after the first frames, within half a second."""
         if not self.stamps_hold or self._settled or len(self._recent) < _FIRST_FRAMES:
             return
         came = self._recent[-1][0] - self._recent[0][0]
@@ -202,7 +205,7 @@ class ArrivalClock:
         if not self.stamps_hold:
             queued = 0.0
             if self._held_offset is not None:
-                # Frames may come ever later because they queue on their way, until the queue were longer than any.
+                # Growing delays may be a queue on the way, until the queue would be longer than any can be.
                 growth = offset - self._held_offset
                 if 0.0 < growth <= _QUEUE_SECONDS:
                     queued = growth
@@ -215,14 +218,14 @@ class ArrivalClock:
         return ArrivalTime(arrival, early, max(0.0, came - arrival) + frame, came, stamp)
 
     def _beginning(self) -> float:
-        """Return by how much the first packets may all have come late."""
+        """Return the seconds by which the first packets may all have been late."""
         if not self._stamps or self._settled:
             return 0.0
         if self._known_since is None or not self._recent:
             return _BURST_SECONDS
         came, stamp = self._recent[-1]
         passed = came - self._known_since[0]
-        # On a starved host time passes without a frame; a sender's buffer comes without time passing.
+        # A busy host lets time pass without a frame; a sender's buffer arrives without time passing.
         known = min(passed, stamp - self._known_since[1]) if self.stamps_hold else passed
         if known >= _WARM_UP_SECONDS:
             return 0.0

@@ -1,21 +1,21 @@
-"""The rate at which frames arrive, and how late the last one may have come."""
+"""The rate at which frames arrive, and how late the last one may be."""
 
 from collections import deque
 
-_RATE_FRAMES = 26  # after so many the rate is known
-_CATCHING_UP = 0.8  # of the time from frame to frame: closer frames had waited
-_DECAY_SECONDS = 3.0  # of a delay, while frames come at their rate
-_DECAY_SHARE = 0.1  # at most so much at one frame: a second stall must not hide the first
+_RATE_FRAMES = 26  # frames after which the rate is known
+_CATCHING_UP = 0.8  # of the time from frame to frame; closer frames had waited
+_DECAY_SECONDS = 3.0  # time constant of a delay's decay while frames come at their rate
+_DECAY_SHARE = 0.1  # largest decay at one frame: a second stall must not hide the first
 
 
 class ArrivalRate:
-    """The rate of frames by their arrival, and how late the last one may have come.
+    """The rate of frames by their arrival, and how late the last one may be.
 
-    A gap may be a stall of the network: then frames waited, and each that comes faster than the rate makes up for some
-    of the delay. It may be the camera's own as well: while frames come at their rate, the delay decays within seconds.
+    A gap may be a stall of the network: then frames waited, and each that comes faster than the rate reduces the delay.
+    It may also be the camera's own gap: while frames come at their rate, the delay decays within seconds.
 
     Attributes:
-        frame_seconds: time from frame to frame; as given at first.
+        frame_seconds: time from frame to frame; at first the given one.
         late_seconds: how long the last frame may have waited on its way.
     """
 
@@ -27,11 +27,11 @@ class ArrivalRate:
 
     @property
     def known(self) -> bool:
-        """Return whether enough frames came to measure the rate."""
+        """Whether there are enough frames to measure the rate."""
         return len(self._sent) == _RATE_FRAMES
 
     def add(self, arrival: float) -> None:
-        """Note a frame that came at `arrival` (steady seconds)."""
+        """Add a frame that came at `arrival`, in monotonic seconds."""
         if self.known:
             gap = arrival - self._arrival
             if gap >= _CATCHING_UP * self.frame_seconds:

@@ -1,4 +1,4 @@
-"""When a live frame was taken: UTC, the clock it comes from, and a bound on its error."""
+"""The capture time of a live frame: UTC, the clock that it comes from, and a bound on its error."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -20,25 +20,25 @@ from stream.capture.timing.clock_problems import (
 from stream.capture.timing.host_clock import HostClockError
 from stream.capture.timing.sender_reports import Announced, Report, ReportedTime, SenderReport, SenderReports
 
-_AHEAD_SECONDS = 0.1  # frames cannot arrive before they are taken, but for what a busy host does to arrival
+_AHEAD_SECONDS = 0.1  # tolerance for busy hosts: frames cannot arrive before they are taken
 _BEHIND_SECONDS = 2.0  # no camera delays frames for longer; a clock further behind is wrong
-_SURPLUS_SECONDS = 0.25  # beyond the allowance: then the camera is as likely late as its clock is wrong
+_SURPLUS_SECONDS = 0.25  # beyond the allowance; the camera is then as likely late as its clock is wrong
 _DRIFT_WINDOW_SECONDS = 900.0
-_DRIFT_SECONDS = 0.2  # moved against the host by more than this within the window: 220 ppm, no NTP does that
+_DRIFT_SECONDS = 0.2  # larger drift against the host within the window, 220 ppm, is not NTP's
 _HOST_STEP_SECONDS = 0.05  # this computer's clock was set
 _MISFITS = 3
 _NO_REPORT_SECONDS = 30.0
-_UNCONFIRMED_SECONDS = 0.25  # of one report alone, where the camera's clock is asked for
+_UNCONFIRMED_SECONDS = 0.25  # error of a single report, if the camera's clock is required
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureTime:
-    """When a frame was taken.
+    """The capture time of a frame.
 
     Attributes:
         utc: seconds since 1970.
         clock: where it comes from: rtcp or arrival.
-        error_ms: the true time lies within this of `utc`.
+        error_ms: bound on the error of `utc` in milliseconds.
     """
 
     utc: float
@@ -47,11 +47,11 @@ class CaptureTime:
 
 
 class CaptureClock:
-    """Learns from one connection's packets when each was taken.
+    """The capture times of one connection's packets.
 
-    There are two sources: the camera's own clock, from its RTCP sender reports, and the host's, from arrival. The
-    second shows whether the first can be true: frames arrive after they are taken, but not long after. Until a second
-    report agrees with the first, the bound is what arrival leaves possible.
+    There are two sources: the camera's own clock, from its RTCP sender reports, and the host's clock, from arrival. The
+    second shows whether the first can be true: frames arrive after their capture, but not long after. Until a second
+    report agrees with the first, the error bound is that of arrival.
 
     Attributes:
         arrival: times by arrival, and whether the time stamps can be trusted.
@@ -67,14 +67,14 @@ class CaptureClock:
         held_back: bool = True,
         host: HostClockError | None = None,
     ) -> None:
-        """Begin without measurements.
+        """Start without measurements.
 
         Args:
             frame_seconds: time from frame to frame as the source states it.
-            options: which clock is asked for, the latency that is known and that is allowed for.
-            stamps: False where arrival stands for the time stamps.
-            held_back: whether FFmpeg gives a packet out only when the next begins.
-            host: the error of this computer's clock; asked of the system if omitted.
+            options: the clock to use, the known latency and the latency allowance.
+            stamps: False if arrival is used instead of time stamps.
+            held_back: whether FFmpeg returns a packet only when the next begins.
+            host: the error of this computer's clock; read from the system if omitted.
         """
         self.problem: ClockProblem | None = None
         self._times = options.times
@@ -100,15 +100,18 @@ class CaptureClock:
         capture_utc: float | None = None,
         report: SenderReport | None = None,
     ) -> CaptureTime:
-        """Note the packet with time stamp `stamp`; return when it was taken.
+        """Add the packet with time stamp `stamp`.
 
         Args:
             stamp: in seconds.
-            delivered: when it was given out, by a steady clock.
-            utc_minus_arrival: what to add to the steady clock for UTC.
-            before: when the packet before it was given out, or None.
-            capture_utc: when it was taken by the camera's last sender report and the nominal rate of the stamps.
+            delivered: when FFmpeg returned it, in monotonic seconds.
+            utc_minus_arrival: seconds to add to the monotonic clock for UTC.
+            before: when FFmpeg returned the previous packet, or None.
+            capture_utc: capture time by the camera's last sender report and the nominal rate of the stamps.
             report: the sender report that came with it, if a new one did.
+
+        Returns:
+            when its frame was taken.
         """
         if self._began is None:
             self._began = delivered
@@ -132,7 +135,7 @@ class CaptureClock:
         return CaptureTime(taken.utc - self._latency, taken.clock, taken.error_ms)
 
     def announce(self, delivered: float, utc_minus_arrival: float, report: SenderReport) -> None:
-        """Note a sender report that came with a packet without time stamp."""
+        """Note a sender report that came with a packet without a time stamp."""
         if self._times != "arrival":
             self._reports.announce(Announced(report, None, delivered, delivered + utc_minus_arrival))
 
@@ -148,20 +151,20 @@ class CaptureClock:
         if self._times == "camera":
             return CaptureTime(reported.utc, "rtcp", 1000 * (reported.error + _UNCONFIRMED_SECONDS))
         if not self.arrival.stamps_hold and self._reports.rate == 1.0:
-            return by_arrival  # one report, and the rate of the stamps is not known yet
+            return by_arrival  # a single report: the rate of the stamps is not known yet
         if utc - early <= reported.utc <= utc + late:
             return CaptureTime(reported.utc, "rtcp", 1000 * max(reported.utc - utc + early, utc + late - reported.utc))
         return by_arrival
 
     def _surplus(self) -> float:
-        """Return the error that arrival shows: frames that come before they were taken, or later than a camera may."""
+        """Return the error that arrival reveals: frames that arrive before their capture, or later than allowed."""
         gap = min(self._reports.gaps, default=0.0)
         if self._times == "camera":
             return 0.0
         return gap if gap > self._allowance + _SURPLUS_SECONDS else max(0.0, -gap)
 
     def _judge(self, arrived: ArrivalTime, utc_minus_arrival: float) -> ClockProblem | None:
-        """Return what a report that was just accepted shows to be wrong with the camera's clock."""
+        """Return the problem of the camera's clock that a report accepted just now reveals, if any."""
         reports = self._reports
         if reports.unset_utc is not None:
             return unset(reports.unset_utc)
@@ -174,7 +177,7 @@ class CaptureClock:
         return self._compare(arrived, utc_minus_arrival, reports.last)
 
     def _compare(self, arrived: ArrivalTime, utc_minus_arrival: float, last: Report) -> ClockProblem | None:
-        """Return how the camera's clock differs from this computer's; one report alone says too little."""
+        """Return how the camera's clock differs from this computer's, unless there is only one report."""
         if len(self._reports.gaps) < 2:
             self._differences.clear()
             return None
@@ -194,7 +197,7 @@ class CaptureClock:
         return drifting() if max(values) - min(values) > _DRIFT_SECONDS else None
 
     def _problem(self, now: float) -> ClockProblem | None:
-        """Return what to tell: wrong stamps first, as they are the reason for much else."""
+        """Return the problem to report: wrong stamps first, since they cause other problems."""
         if self._times == "arrival" or not self._stamps:
             return None
         if not self.arrival.stamps_hold:

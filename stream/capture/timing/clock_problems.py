@@ -1,4 +1,4 @@
-"""What can be wrong with a camera's clock or its time stamps, in words that say what to set."""
+"""Problems of a camera's clock or time stamps, in words that say what to set."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ Kind = Literal["unset", "stuck", "misfit", "ahead", "behind", "drift", "stamps",
 _ARRIVAL = "times are taken from arrival instead"
 _NTP = "set its time and a time server (NTP) on the camera"
 _STILL_SHARE = 0.002
-_UNIT_SHARES = (0.2, 5.0)  # stamped seconds for a real one; beyond them the unit may be wrong
+_UNIT_SHARES = (0.2, 5.0)  # stamped seconds per real second; outside, the unit may be wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class ClockProblem:
     """One problem.
 
     Attributes:
-        kind: told once for each camera.
+        kind: identifies the problem; it is reported once for each camera.
         text: what is wrong and what to do.
     """
 
@@ -26,7 +26,7 @@ class ClockProblem:
 
 
 def unset(utc: float) -> ClockProblem:
-    """Return that the camera's clock was never set: it says `utc`, seconds since 1970."""
+    """Return the problem that the camera's clock was never set: it says `utc`, in seconds since 1970."""
     try:
         said = f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d}"
     except (OverflowError, OSError, ValueError):
@@ -35,14 +35,14 @@ def unset(utc: float) -> ClockProblem:
 
 
 def stuck() -> ClockProblem:
-    """Return that every report gives the same time."""
+    """Return the problem that every report gives the same time."""
     return ClockProblem(
         "stuck", f"the camera's clock stands still: {_ARRIVAL}; restart the camera or update its firmware"
     )
 
 
 def misfit() -> ClockProblem:
-    """Return that the reports fit no time stamps."""
+    """Return the problem that the reports fit no time stamps."""
     return ClockProblem(
         "misfit",
         f"the camera's sender reports do not fit its time stamps: {_ARRIVAL}; a newer firmware may mend it, "
@@ -51,22 +51,22 @@ def misfit() -> ClockProblem:
 
 
 def ahead(seconds: float, *, host_synchronised: bool | None) -> ClockProblem:
-    """Return that the camera's clock is ahead of this computer's."""
+    """Return the problem that the camera's clock is ahead of this computer's."""
     return _apart("ahead", f"{_spoken(seconds)} ahead of", seconds, host_synchronised=host_synchronised)
 
 
 def behind(seconds: float, *, host_synchronised: bool | None) -> ClockProblem:
-    """Return that the camera's clock is behind this computer's."""
+    """Return the problem that the camera's clock is behind this computer's."""
     return _apart("behind", f"{_spoken(seconds)} behind", seconds, host_synchronised=host_synchronised)
 
 
 def drifting() -> ClockProblem:
-    """Return that the camera's clock runs at another rate than this computer's."""
+    """Return the problem that the camera's clock runs at another rate than this computer's."""
     return ClockProblem("drift", f"the camera's clock drifts against this host's: {_ARRIVAL}; {_NTP}")
 
 
 def stamps_wrong(share: float) -> ClockProblem:
-    """Return that time stamps advance by `share` seconds for each second of arrival."""
+    """Return the problem that time stamps advance by `share` seconds per second of arrival."""
     if share < _STILL_SHARE:
         what = "its time stamps stand still or jump about"
     elif not _UNIT_SHARES[0] <= share <= _UNIT_SHARES[1]:
@@ -83,7 +83,7 @@ def stamps_wrong(share: float) -> ClockProblem:
 
 
 def no_reports(seconds: float) -> ClockProblem:
-    """Return that the camera's clock is asked for, but the camera does not tell it."""
+    """Return the problem that the camera's clock is required, but the camera sends no reports."""
     return ClockProblem(
         "no reports",
         f'it sent no RTCP sender report in {seconds:.0f} s, so times = "camera" has nothing to go by: {_ARRIVAL}',

@@ -1,4 +1,4 @@
-"""Which live frames may be damaged: from an RTP packet that FFmpeg logs as lost to the next whole key frame."""
+"""Mark live frames that may be damaged: from an RTP packet that FFmpeg logs as lost to the next whole key frame."""
 
 import re
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ _TOO_LATE = "RTP: dropping old packet"
 
 
 class RtpLossMonitor:
-    """Counts the RTP packets that FFmpeg logs as lost in one thread."""
+    """Count the RTP packets that FFmpeg logs as lost in one thread."""
 
     def __init__(self, lines: list[tuple[int, str, str]]) -> None:
-        """Count in `lines`, to which the log of FFmpeg is appended; they are consumed."""
+        """Count in `lines`, to which FFmpeg's log is appended; the lines are consumed."""
         self._lines = lines
 
     def take(self) -> int:
@@ -37,7 +37,10 @@ class RtpLossMonitor:
 def monitor_rtp_losses() -> Iterator[RtpLossMonitor]:
     """Give a monitor of the RTP packets that FFmpeg reports as lost in this thread, inside the block.
 
-    FFmpeg reports them only in its log: no packet and hardly any frame carries a mark.
+    FFmpeg reports them only in its log: packets and nearly all frames carry no mark.
+
+    Yields:
+        the monitor.
     """
     raise_log_level(av.logging.WARNING)
     with av.logging.Capture(local=True) as lines:
@@ -45,11 +48,10 @@ def monitor_rtp_losses() -> Iterator[RtpLossMonitor]:
 
 
 class CorruptionState:
-    """Why the frames of one stream may be damaged now.
+    """The reasons why the frames of one stream may be damaged now.
 
-    A loss marks its packet and all that follow, up to a key frame that came whole. It is reported with the packet
-    before or at the gap, so the packet after it is not yet known to be whole: a key frame directly after a loss does
-    not clear the marks.
+    A loss marks its packet and all that follow, up to an undamaged key frame. It is reported with the packet before or
+    at the gap, so the packet after it may be damaged, too: a key frame directly after a loss does not clear the marks.
     """
 
     def __init__(self) -> None:
@@ -57,13 +59,13 @@ class CorruptionState:
         self._gap_before = False
 
     def packet(self, *, key: bool, lost: int, broken: bool = False, interrupted: bool = False) -> tuple[Quality, ...]:
-        """Return the reasons that hold for this packet.
+        """Return the reasons that apply to this packet.
 
         Args:
-            key: it starts a key frame.
+            key: whether it starts a key frame.
             lost: RTP packets reported lost while it was read.
-            broken: it is marked corrupt.
-            interrupted: reading paused in the middle, so that it may be half a frame.
+            broken: whether it is marked corrupt.
+            interrupted: whether reading paused within it, so that it may be half a frame.
         """
         gap = bool(lost or broken or interrupted)
         if key and not gap and not self._gap_before:
@@ -78,7 +80,7 @@ class CorruptionState:
         return self._reasons
 
     def decoder_failed(self) -> tuple[Quality, ...]:
-        """Note that the decoder refused a packet or marked a frame; return the reasons that hold from now on."""
+        """Note that the decoder refused a packet or marked a frame, and return the reasons that apply from now on."""
         self._add("decode_error")
         return self._reasons
 

@@ -17,12 +17,12 @@ from stream.capture.timing.capture_clock import CaptureClock, CaptureTime
 from stream.capture.timing.corruption import CorruptionState
 from stream.capture.timing.host_clock import HostClockError
 
-# Missing parts are copied from the frame before. By default FFmpeg fills gaps in key frames from their edges, which
-# makes large bright areas.
+# Missing parts are copied from the previous frame. By default FFmpeg fills gaps in key frames from their edges,
+# which makes large bright areas.
 _CONCEALMENT = {"ec": "guess_mvs+deblock+favor_inter"}
-_WHOLE_CODECS = ("mjpeg",)  # FFmpeg gives their packets out complete; others when the next begins
-_OTHER_RATE = 0.1  # a measured rate that differs by more from the stated one replaces it
-_WAITING_LIMIT = 64  # packets whose frames have not come out; more means that the decoder swallowed them
+_WHOLE_CODECS = ("mjpeg",)  # FFmpeg returns their packets when complete, others when the next begins
+_OTHER_RATE = 0.1  # a measured rate that differs from the stated one by a larger share replaces it
+_WAITING_LIMIT = 64  # packets whose frames have not come out; more means that the decoder dropped them
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class StampedFrame:
     Attributes:
         frame: the decoded frame.
         stamp: its time stamp in seconds, or None.
-        arrival: time.monotonic() at which its packet came.
+        arrival: time.monotonic() at the arrival of its packet.
         quality: why it may be damaged.
-        position: where it stands on a timeline that goes on by arrival while stamps are wrong; its stamp if omitted.
-        taken: when it was taken, or None where that is not known.
+        position: seconds on a timeline that continues by arrival while stamps are wrong; its stamp if omitted.
+        taken: its capture time, or None if unknown.
     """
 
     frame: VideoFrame
@@ -48,7 +48,7 @@ class StampedFrame:
 
 @dataclass(frozen=True, slots=True)
 class _PacketFacts:
-    """What is known of a packet whose frame has not come out."""
+    """Facts about a packet whose frame has not come out."""
 
     arrival: float
     quality: tuple[Quality, ...]
@@ -56,16 +56,16 @@ class _PacketFacts:
 
 
 class LiveDecoder:
-    """Decodes one connection's packets.
+    """The decoder of one connection's packets.
 
     Attributes:
-        clips: its last packets.
-        clock: maps its time stamps to UTC.
-        luma: reads the luma of its frames.
-        frame_seconds: time from frame to frame, as stated or, where that is wrong, as measured.
-        size: (width, height) of its frames in pixels; set with the first.
-        rotation: degrees counter-clockwise that turn its frames upright.
-        timed: whether anything tells when its frames were taken.
+        clips: the last packets.
+        clock: maps time stamps to UTC.
+        luma: reads the luma of frames.
+        frame_seconds: time from frame to frame, as stated or, if that is wrong, as measured.
+        size: (width, height) of the frames in pixels; set with the first.
+        rotation: degrees counter-clockwise that turn the frames upright.
+        timed: whether the capture times of frames are known.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class LiveDecoder:
         """Prepare to decode.
 
         Args:
-            opened: what the source said of itself.
-            options: how it is decoded, and whose clock is asked.
-            history_seconds: how much is kept for clips.
-            host: the error of this computer's clock; asked of the system if omitted.
+            opened: the facts that the source stated.
+            options: how it is decoded, and which clock is used.
+            history_seconds: seconds of packets kept for clips.
+            host: the error of this computer's clock; read from the system if omitted.
         """
         name = opened.codec.name if opened.codec else "rawvideo"
         self.clips = ClipBuffer(history_seconds, opened.template or opened.codec, options.history_bytes)
@@ -107,9 +107,9 @@ class LiveDecoder:
         self._placed: tuple[float, float] | None = None
 
     def decode(self, item: Packet | DecodedFrame) -> Iterator[StampedFrame]:
-        """Yield the frames that come out when `item` goes in; none where the decoder refuses it."""
+        """Yield the frames that the decoder returns for `item`; none if it refuses the packet."""
         if isinstance(item, DecodedFrame):
-            # Devices give no time: the frame's arrival stands for it.
+            # Devices give no time: the frame's arrival is used instead.
             taken = self.clock.feed(item.arrival, item.arrival, item.utc_minus_arrival)
             self._measure_rate()
             yield StampedFrame(item.frame, item.arrival, item.arrival, (), taken=taken)
@@ -133,7 +133,7 @@ class LiveDecoder:
             self._corruption.decoder_failed()
             return
         for frame in frames:
-            # The first frame after PLAY has no time stamp: later frames need it, but it is not shown.
+            # The first frame after PLAY has no time stamp: later frames need it, but it is not returned.
             if frame.pts is None:
                 continue
             if self._shown_pts is not None and frame.pts <= self._shown_pts:
@@ -147,7 +147,7 @@ class LiveDecoder:
             yield StampedFrame(frame, stamp, known.arrival, marks, self._position(stamp, known.arrival), known.taken)
 
     def _time(self, item: Packet) -> CaptureTime | None:
-        """Return when a packet's frame was taken; None without a time stamp."""
+        """Return the capture time of a packet's frame; None without a time stamp."""
         if item.packet.pts is None:
             if item.report is not None:
                 self.clock.announce(item.arrival, item.utc_minus_arrival, item.report)
@@ -164,7 +164,7 @@ class LiveDecoder:
         return taken
 
     def _measure_rate(self) -> None:
-        """Take the measured time from frame to frame where none is stated, or a wrong one."""
+        """Use the measured time from frame to frame if none is stated, or a wrong one."""
         rate = self.clock.arrival.rate
         if not self._stamps:
             self.frame_seconds = rate.frame_seconds
@@ -175,7 +175,8 @@ class LiveDecoder:
     def _position(self, stamp: float, arrival: float) -> float:
         """Return the place of the frame with `stamp` on a timeline that wrong stamps neither stop nor stretch.
 
-        Where the stamps are given up it goes on by arrival, and back to them when they hold again, without a step.
+        While the stamps are given up, it continues by arrival; when they are valid again, it returns to them without a
+        step.
         """
         by_arrival = self._stamps and not self.clock.arrival.stamps_hold
         source = arrival if by_arrival else stamp

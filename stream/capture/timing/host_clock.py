@@ -1,4 +1,4 @@
-"""Whether this computer's clock is synchronised, and by how much it may be off."""
+"""This computer's clock: whether it is synchronised, and the bound on its error."""
 
 import ctypes
 import shutil
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-_STA_UNSYNC = 0x0040  # linux/timex.h: nothing keeps the clock
-_TIME_ERROR = 5  # adjtimex's answer for the same
+_STA_UNSYNC = 0x0040  # linux/timex.h: the clock is not synchronised
+_TIME_ERROR = 5  # adjtimex's return value for the same
 _REREAD_SECONDS = 30.0
 _COMMAND_SECONDS = 2.0
 
@@ -25,18 +25,18 @@ class _Timex(ctypes.Structure):
         ("maxerror", ctypes.c_long),
         ("esterror", ctypes.c_long),
         ("status", ctypes.c_int),
-        ("rest", ctypes.c_char * 256),  # more than any version of the kernel writes
+        ("rest", ctypes.c_char * 256),  # more than any kernel version writes
     )
 
 
 @dataclass(frozen=True, slots=True)
 class HostClock:
-    """What the operating system says of its clock.
+    """The operating system's report about its clock.
 
     Attributes:
-        synchronised: whether something (chrony, ntpd, systemd-timesyncd) keeps it; None where that is not known.
-        error_ms: the largest error that the system admits, or None where nothing is known.
-        source: what was asked: adjtimex or timedatectl, or None.
+        synchronised: whether a service (chrony, ntpd, systemd-timesyncd) synchronises it; None if unknown.
+        error_ms: the largest error that the system states, in milliseconds, or None if unknown.
+        source: where the report comes from: adjtimex or timedatectl, or None.
     """
 
     synchronised: bool | None = None
@@ -44,7 +44,7 @@ class HostClock:
     source: Literal["adjtimex", "timedatectl"] | None = None
 
     def __str__(self) -> str:
-        """Return it in words, with what to do."""
+        """Return the report in words, with what to do."""
         if self.synchronised:
             error = "" if self.error_ms is None else f", to {self.error_ms:.0f} ms at worst"
             return f"synchronised{error} ({self.source})"
@@ -57,10 +57,13 @@ class HostClock:
 
 
 def read_host_clock(*, kernel: bool = True) -> HostClock:
-    """Ask the operating system about its clock: the kernel (adjtimex), or else timedatectl.
+    """Ask the operating system about its clock: the kernel (adjtimex), or otherwise timedatectl.
 
     Args:
         kernel: whether the kernel is asked; some containers forbid it.
+
+    Returns:
+        whether the clock is synchronised, and its error.
     """
     asked = _ask_kernel() if kernel else HostClock()
     return _ask_timedatectl() if asked.synchronised is None else asked
@@ -74,7 +77,7 @@ def _ask_kernel() -> HostClock:
         state: int = ctypes.CDLL(None).adjtimex(ctypes.byref(answer))
     except (OSError, AttributeError):
         return HostClock()
-    if state < 0:  # forbidden, in some containers
+    if state < 0:  # forbidden in some containers
         return HostClock()
     if state == _TIME_ERROR or answer.status & _STA_UNSYNC:
         return HostClock(synchronised=False, source="adjtimex")
@@ -112,12 +115,12 @@ class HostClockError:
         read: Callable[[], HostClock] = read_host_clock,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin without an answer.
+        """Start without a reading.
 
         Args:
-            unsynchronised_ms: what stands for the error of a clock that is not synchronised.
+            unsynchronised_ms: assumed error of a clock that is not synchronised.
             read: asks the operating system.
-            now: a steady clock.
+            now: returns monotonic seconds.
         """
         self.synchronised: bool | None = None
         self._unsynchronised_ms = unsynchronised_ms
@@ -127,7 +130,7 @@ class HostClockError:
         self._error_ms = 0.0
 
     def ms(self) -> float:
-        """Return the bound in milliseconds; 0 where a synchronised clock's error is not stated."""
+        """Return the bound in milliseconds; 0 if a synchronised clock's error is not stated."""
         now = self._now()
         if now - self._read_at >= _REREAD_SECONDS:
             self._read_at = now

@@ -1,15 +1,15 @@
-"""Whether a clock keeps its distance from arrival: a straight line through the fastest packets of each 0.4 s."""
+"""Measure the rate of a clock against arrival: a straight line through the fastest packets of each 0.4 s."""
 
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
 _BUCKET_SECONDS = 0.4
-_BUCKET_FRAMES = 3  # at least so many in a bucket: the fastest of one is no minimum
+_BUCKET_FRAMES = 3  # least frames in a bucket: the fastest of one is not a minimum
 _STALL_SECONDS = 1.0
 _STALL_FRAMES = 5.0
 _MOST_BUCKETS = 20
-# (buckets, least slope, least rise in seconds): the steeper, the sooner it is certain.
+# (buckets, least slope, least rise in seconds): a steeper line is certain sooner.
 _WINDOWS = ((4, 0.2, 0.2), (10, 0.04, 0.12), (_MOST_BUCKETS, 0.008, 0.06))
 _CERTAIN = 5.0  # the rise in standard deviations of the points from their line; jitter alone stays below
 
@@ -21,7 +21,7 @@ class Line:
     Attributes:
         slope: seconds gained per second of arrival.
         rise: seconds gained from the first bucket to the last.
-        spread: standard deviation of the buckets from it, in seconds.
+        spread: standard deviation of the buckets from the line, in seconds.
     """
 
     slope: float
@@ -30,10 +30,10 @@ class Line:
 
 
 class RateMeter:
-    """Measures in buckets how an offset (arrival less another clock) moves.
+    """Measure in buckets how an offset (arrival minus another clock) changes.
 
-    Network jitter only ever delays, so the least offset of a bucket is the one to trust; a stall leaves a hole and a
-    burst comes back to the least. An offset that moves along a line means that the clocks run at different rates.
+    Network jitter only delays, so the least offset of a bucket is the most reliable; a stall leaves a gap, and a burst
+    returns to the least offset. An offset that moves along a line means that the clocks run at different rates.
     """
 
     def __init__(self) -> None:
@@ -42,21 +42,21 @@ class RateMeter:
         self._count = 0
         self._least = (0.0, 0.0)
         self._last = 0.0
-        self._interval = 0.0  # between frames, in the last bucket
+        self._interval = 0.0  # seconds between frames in the last bucket
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Remove all measurements."""
         self._buckets.clear()
         self._began = None
 
     def add(self, arrival: float, offset: float) -> bool:
-        """Note a frame; return whether a bucket was completed, so that `slope` may have changed."""
+        """Add a frame, and return whether a bucket was completed, so that `slope` may have changed."""
         gap, self._last = arrival - self._last, arrival
         if self._began is None:
             self._open(arrival, offset)
             return False
         if gap > max(_STALL_SECONDS, _STALL_FRAMES * self._interval):
-            self.clear()  # a stall is no rate, and one point far from the others makes any line
+            self.clear()  # a stall is not a rate, and one outlier would dominate the line
             return False
         if arrival - self._began < _BUCKET_SECONDS or self._count < _BUCKET_FRAMES:
             self._count += 1
@@ -72,7 +72,7 @@ class RateMeter:
         self._began, self._count, self._least = arrival, 1, (arrival, offset)
 
     def slope(self) -> float:
-        """Return seconds gained per second of arrival; 0 unless that is certain."""
+        """Return the seconds gained per second of arrival; 0 unless certain."""
         for count, least_slope, least_rise in _WINDOWS:
             line = self._line(count)
             if line is None:
@@ -83,7 +83,7 @@ class RateMeter:
         return 0.0
 
     def is_steady(self) -> bool:
-        """Return whether the longest window is full and shows no certain movement."""
+        """Return whether the longest window is full and shows no certain drift."""
         line = self._line(_MOST_BUCKETS)
         _, least_slope, least_rise = _WINDOWS[-1]
         return line is not None and (abs(line.slope) < least_slope / 2 or abs(line.rise) < least_rise / 2)

@@ -1,4 +1,4 @@
-"""When frames were taken by the camera's own clock: its RTCP sender reports, and whether they hold together."""
+"""Capture times by the camera's own clock, from its RTCP sender reports, and whether these are consistent."""
 
 import math
 from collections import deque
@@ -8,19 +8,19 @@ from stream.capture.timing.rate_meter import RateMeter
 from stream.capture.timing.usual_delay import UsualDelay
 
 _SAME_OFFSET_SECONDS = 0.002  # two frames after one report agree within this
-_BASE_ERROR = 0.003  # reports of a steady camera were never further apart
-_AGREEMENT_SECONDS = 0.05  # a report further from what the one before foretold does not confirm it
+_BASE_ERROR = 0.003  # seconds; reports of a steady camera never differed by more
+_AGREEMENT_SECONDS = 0.05  # a report that differs more from the previous one's prediction does not confirm it
 _CARELESS_SECONDS = 0.0025
-_STEADY_RATE = 0.001  # a rate nearer to 1 is 1: crystals differ by 0.0002 at most
-_RATES = (0.5, 30.0)  # real seconds for a stamped one; beyond it stamps have a wrong unit
-_RATE_SLACK_SECONDS = 0.3  # arrival and reports tell the same time between two reports, but for this
-_SET_AFTER = 1_000_000_000.0  # 2001: a clock before it was never set (1900, 1970, 2000 and the uptime)
+_STEADY_RATE = 0.001  # a rate closer to 1 counts as 1: crystals differ by 0.0002 at most
+_RATES = (0.5, 30.0)  # real seconds per stamped second; outside, stamps have a wrong unit
+_RATE_SLACK_SECONDS = 0.3  # tolerated difference of the time between two reports by arrival and by the reports
+_SET_AFTER = 1_000_000_000.0  # 2001; an earlier clock was never set (1900, 1970, 2000 or the uptime)
 _SET_BEFORE = 4_102_444_800.0  # 2100
-_EARLY_SECONDS = 0.05  # by which a frame may come sooner than any before it, on a busy host
-_TICKS = 90_000  # of RTP's time stamps of video, in a second
+_EARLY_SECONDS = 0.05  # a frame may arrive this much earlier than any before it, on a busy host
+_TICKS = 90_000  # ticks per second of RTP's time stamps for video
 _WRAP_SECONDS = 2**32 / _TICKS
-_STRANGE_PACKETS = 10  # after so many the stamps must have stepped
-_UNUSUAL_SECONDS = 0.01  # a delay longer by more than any lately
+_STRANGE_PACKETS = 10  # after so many misfits the stamps must have stepped
+_UNUSUAL_SECONDS = 0.01  # excess over the longest recent delay that counts as unusual
 _STILL_SECONDS = 0.005
 _MISFIT_SECONDS = 1.0
 
@@ -30,10 +30,10 @@ class Report:
     """One sender report on the time axis of the stamps.
 
     Attributes:
-        stamp: the time stamp that it names, in seconds.
-        utc: the camera's time at that stamp.
-        came: when it came, by this computer's steady clock.
-        gap: UTC by arrival less the camera's, in seconds.
+        stamp: the time stamp that it refers to, in seconds.
+        utc: the camera's time at that stamp, in seconds since 1970.
+        came: when it arrived, by this computer's monotonic clock.
+        gap: UTC by arrival minus the camera's, in seconds.
     """
 
     stamp: float
@@ -44,7 +44,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class SenderReport:
-    """What an RTCP sender report says.
+    """The content of an RTCP sender report.
 
     Attributes:
         utc: the camera's time, in seconds since 1970.
@@ -60,10 +60,10 @@ class Announced:
     """A report that came with a packet.
 
     Attributes:
-        report: what it says.
-        stamp: of the packet, in seconds, or None.
-        came: when the packet's first bytes came, by this computer's steady clock.
-        came_utc: the same in UTC.
+        report: the content of the report.
+        stamp: time stamp of the packet in seconds, or None.
+        came: when the packet's first bytes came, by this computer's monotonic clock.
+        came_utc: the same in UTC, in seconds since 1970.
     """
 
     report: SenderReport
@@ -74,11 +74,11 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class ReportedTime:
-    """When a frame was taken by the camera's clock.
+    """The capture time of a frame by the camera's clock.
 
     Attributes:
         utc: seconds since 1970.
-        error: the reports hold together within so many seconds.
+        error: seconds within which the reports agree.
         confirmed: whether a second report agreed with the first, and nothing has contradicted it since.
     """
 
@@ -88,18 +88,18 @@ class ReportedTime:
 
 
 class SenderReports:
-    """Learns from the sender reports of one connection how its time stamps map to the camera's UTC.
+    """The mapping of one connection's time stamps to the camera's UTC, learned from its sender reports.
 
-    Between reports time goes on at the rate that the last two told: 1 where the stamps are honest, more where the
-    camera delivers fewer frames than it stamps. A report that the one before had foretold confirms both.
+    Between reports time continues at the rate of the last two: 1 if the stamps are right, more if the camera delivers
+    fewer frames than it stamps. A report that agrees with the prediction of the previous one confirms both.
 
     Attributes:
-        last: the last report that was accepted, or None.
-        unset_utc: what the camera last gave as its time, if its clock was never set.
+        last: the last accepted report, or None.
+        unset_utc: the camera's last stated time, if its clock was never set.
         stuck: whether its time stands still from report to report.
-        misfits: reports in a row whose distance from arrival jumped.
-        gaps: arrival less the camera's time at each of the last reports that hold together, in seconds.
-        rate: real seconds for a stamped one.
+        misfits: reports in a row whose gap to arrival jumped.
+        gaps: arrival minus the camera's time at each of the last consistent reports, in seconds.
+        rate: real seconds per stamped second.
     """
 
     def __init__(self) -> None:
@@ -120,20 +120,23 @@ class SenderReports:
         self._delays = UsualDelay()
 
     def restart(self) -> None:
-        """Forget reports about time stamps that have stepped since."""
+        """Forget all reports, because the time stamps have stepped."""
         self.last = self._announced = self._settling = self._zero = None
         self._begin()
 
     def announce(self, report: Announced) -> None:
-        """Note a new report. Its packet may still carry the time of the one before; those that follow show its own."""
+        """Note a new report. Its packet may still carry the time of the one before; later packets carry its own."""
         self._announced, self._settling, self._strange = report, None, 0
 
     def feed(self, stamp: float, capture_utc: float) -> bool:
-        """Note what the camera says of one packet; return whether a new report was accepted with it.
+        """Note the camera's time of one packet.
 
         Args:
-            stamp: of the packet, in seconds.
-            capture_utc: when it was taken, by the last report and the nominal rate of the stamps.
+            stamp: time stamp of the packet in seconds.
+            capture_utc: capture time by the last report and the nominal rate of the stamps.
+
+        Returns:
+            whether a new report was accepted with it.
         """
         if self._announced is None:
             return False
@@ -151,10 +154,10 @@ class SenderReports:
         return True
 
     def _belongs(self, report: SenderReport, offset: float) -> bool:
-        """Return whether `offset` follows from this report, and not from the one before.
+        """Return whether `offset` follows from this report, and not from the previous one.
 
-        The RTP time of the stamp 0 is one number for the whole connection: what follows from another report gives
-        another one.
+        The RTP time of the stamp 0 is one number for the whole connection: an offset of another report gives a
+        different number.
         """
         zero = (report.ticks / _TICKS - (report.utc - offset)) % _WRAP_SECONDS
         off = abs(zero - self._zero) if self._zero is not None else 0.0
@@ -184,21 +187,21 @@ class SenderReports:
         measured = moved / stamped
         self._meter.clear()
         if error > _AGREEMENT_SECONDS and abs(moved - arrived) > _RATE_SLACK_SECONDS + 0.05 * arrived:
-            self._begin()  # the camera's clock was set, or it stands still: no measure of a rate
+            self._begin()  # the camera's clock was set, or stands still: the rate cannot be measured
         elif not _RATES[0] <= measured <= _RATES[1]:
             self._begin()
         else:
             self.rate = 1.0 if abs(measured - 1.0) < _STEADY_RATE else measured
             if error > _AGREEMENT_SECONDS:
                 self._agreeing = 0
-                self._errors.clear()  # the rate was not known; now it is
+                self._errors.clear()  # they were measured before the rate was known
             else:
                 self._agreeing += 1
                 self._errors.append(error)
         self.gaps.append(report.gap)
 
     def _begin(self) -> None:
-        """Begin anew: what came before does not fit."""
+        """Start again, since earlier reports do not fit."""
         self.rate, self._agreeing = 1.0, 0
         self._errors.clear()
         self.gaps.clear()
@@ -207,7 +210,7 @@ class SenderReports:
         self._least_gap = math.inf
 
     def at(self, stamp: float, came: float, came_utc: float) -> ReportedTime | None:
-        """Return when the frame with `stamp`, which came at `came`, was taken; None without a usable report."""
+        """Return the capture time of the frame with `stamp` that arrived at `came`; None without a usable report."""
         if self.last is None or self.stuck:
             return None
         utc = self.last.utc + self.rate * (stamp - self.last.stamp)
@@ -215,10 +218,10 @@ class SenderReports:
         if self._agreeing and self._is_contradicted(came, gap):
             self._agreeing = 0
         error = max(self._errors, default=0.0)
-        # Two reports that differ by more than crystals do were stamped carelessly: frames are as well.
+        # Two reports that differ by more than crystals do were stamped inexactly: so are frames.
         error *= 2.0 if error > _CARELESS_SECONDS else 1.0
         if self._delays.excess(came, gap) > _UNUSUAL_SECONDS:
-            # A delay longer than any lately may be frames that are left out since the last report.
+            # A delay longer than any recent one may come from frames left out since the last report.
             error = max(error, gap - min(self._least_gap, gap))
         return ReportedTime(utc, _BASE_ERROR + error, self._agreeing > 0)
 
@@ -226,14 +229,14 @@ class SenderReports:
         """Return whether arrival shows that the camera's rate has changed since the last report.
 
         Args:
-            came: when a frame came, by this computer's steady clock.
-            gap: UTC by its arrival less UTC by the last report.
+            came: when a frame arrived, by this computer's monotonic clock.
+            gap: UTC by its arrival minus UTC by the last report, in seconds.
         """
         if gap < min(self._least_gap, 0.0) - _EARLY_SECONDS:
-            return True  # it would have come before it was taken
+            return True  # the frame would have arrived before its capture
         measured = self._meter.add(came, gap)
         slope = self._meter.slope() if measured else 0.0
         lower = gap < self._least_gap
         self._least_gap = min(self._least_gap, gap)
-        # Ever later: the camera delivers fewer frames. Ever sooner, and sooner than ever: it delivers more.
+        # Growing delays: the camera delivers fewer frames. Delays that shrink below the least so far: it delivers more.
         return slope > 0 or (slope < 0 and lower)

@@ -1,4 +1,4 @@
-"""The timeline of a source: seconds that never go backwards, epochs, and the frames of a live camera placed on it."""
+"""The timeline of a source: seconds that never go backwards, epochs, and the frames of a live camera on it."""
 
 from functools import partial
 
@@ -8,30 +8,30 @@ from stream.capture.options import CaptureOptions
 from stream.capture.timing.clock_problems import ClockProblem
 from stream.capture.timing.decoder import LiveDecoder, StampedFrame
 
-_JITTER_SECONDS = 0.25  # stamps step back by less where they jitter, by more where they begin anew
+_JITTER_SECONDS = 0.25  # stamps step back by less if they jitter, by more if they restart
 # A frame moves the smoothed time by this share of its deviation: jitter of 50 ms is averaged over four seconds.
 _JITTER_GAIN = 0.01
 
 
 class MonotonicTimeline:
-    """Places each frame on its source's own clock.
+    """A source's own clock, on which each frame is placed.
 
-    Seconds follow the stream's time stamps; where those jump back, wrap or are missing, they continue from the last
-    frame. From the first small step back on they follow the stamps' average: the stamps jitter. A new epoch begins at
-    every larger step back, at a step forward beyond `jump_seconds` that is also unusual for this stream (a time-lapse
-    with a frame every five seconds does not jump), and after `restart`.
+    Seconds follow the stream's time stamps; if those jump back, wrap or are missing, they continue from the last frame.
+    After the first small step back the stamps jitter, and seconds follow their average. A new epoch begins at every
+    larger step back, at a step forward beyond `jump_seconds` that is also unusual for this stream (a time-lapse with a
+    frame every five seconds does not jump), and after `restart`.
 
     Attributes:
         epoch: rises where frames before and after must not be compared.
-        stepped_back: whether time stamps ever jumped back or wrapped; only a live source's host knows how long it took.
+        stepped_back: whether time stamps ever jumped back or wrapped, so that the time between them is unknown.
     """
 
     def __init__(self, jump_seconds: float, origin: float | None = None) -> None:
-        """Begin before the first frame.
+        """Start before the first frame.
 
         Args:
             jump_seconds: longest step forward within an epoch.
-            origin: the time stamp that stands for 0 seconds; that of the first frame if omitted.
+            origin: the time stamp of 0 seconds; that of the first frame if omitted.
         """
         self.epoch = 0
         self.stepped_back = False
@@ -46,24 +46,24 @@ class MonotonicTimeline:
 
     @property
     def origin(self) -> float:
-        """Return what to subtract from a time stamp to get seconds, as of the last frame."""
+        """The offset to subtract from a time stamp to get seconds, as of the last frame."""
         return self._origin or 0.0
 
     def restart(self) -> None:
-        """Expect a frame of a new connection, whose time stamps are unrelated to those before."""
+        """Expect a frame of a new connection, whose time stamps are unrelated to earlier ones."""
         self._restarted = self._seconds is not None
 
     def new_epoch(self) -> None:
-        """Begin an epoch with the next frame: it differs for a reason that is not light, e.g. another size."""
+        """Begin an epoch with the next frame, which differs for another reason than light, e.g. its size."""
         self.epoch += 1
 
     def place(self, stamp: float | None, duration: float, now: float | None = None) -> float:
         """Return the seconds of the frame with time stamp `stamp`.
 
         Args:
-            stamp: in seconds, None where the stream has none.
+            stamp: in seconds; None if the stream has none.
             duration: usual time from frame to frame in seconds.
-            now: a steady host clock, for live sources: the time passed there is the time passed across a jump.
+            now: for live sources, the host's monotonic clock, which measures the time across a jump.
         """
         if self._seconds is None:
             return self._begin(stamp, now)
@@ -80,7 +80,7 @@ class MonotonicTimeline:
         return self._step_to(stamp, self._seconds + passed, live=now is not None)
 
     def _step_to(self, stamp: float, rebased: float, *, live: bool) -> float:
-        """Follow the stamp, or go on at `rebased` seconds where it is unrelated to the one before."""
+        """Follow the stamp, or continue at `rebased` seconds if it is unrelated to the previous one."""
         step = stamp - (stamp if self._stamp is None else self._stamp)
         limit = max(self._jump_seconds, 5 * self._usual_step)
         self._usual_step = max(step, 0.0)
@@ -99,13 +99,13 @@ class MonotonicTimeline:
         """Follow the average of stamps that jitter; the last frame was at `before` seconds."""
         stamped = stamp - self.origin
         if self._smoother is None:
-            # Of the two frames around the first step back, one came as much too high as the other too low.
+            # Of the two frames around the first step back, one stamp was as much too high as the other too low.
             self._smoother = _JitterSmoother((before + stamped - duration) / 2, duration)
         self._stamp = stamp
         return self._advance(self._smoother.place(stamped))
 
     def _is_jitter(self, stamp: float, duration: float) -> bool:
-        """Return whether the stamps are known to jitter, or do so with this small step back."""
+        """Return whether the stamps are known to jitter, or show it by this small step back."""
         if self._stamp is None or self._seconds is None:
             return False
         if abs(stamp - self.origin - self._seconds) >= self._jump_seconds:
@@ -115,9 +115,9 @@ class MonotonicTimeline:
         return least < step < (0.0 if self._smoother is None else self._jump_seconds)
 
     def _is_repeated(self, stamp: float) -> bool:
-        """Return whether the last frame had this time stamp: nothing is missing, and later stamps hold.
+        """Return whether the last frame had this time stamp, so that nothing is missing and later stamps are valid.
 
-        False where stamps stood still for long: later frames would have to wait for their time.
+        Return False if stamps stood still for long: later frames would have to wait for their time.
         """
         if self._stamp is None or self._seconds is None or self._restarted or self._smoother is not None:
             return False
@@ -142,22 +142,22 @@ class MonotonicTimeline:
 
 
 class _JitterSmoother:
-    """The average course of time stamps that jitter; it neither gains nor loses time against them."""
+    """A moving average of time stamps that jitter; it neither gains nor loses time against them."""
 
     def __init__(self, seconds: float, duration: float) -> None:
-        """Begin after the frame at `seconds`, with frames `duration` seconds apart by what the stream says."""
+        """Start after the frame at `seconds`, with frames `duration` seconds apart, as the stream states."""
         self._seconds = seconds
         self._begin_seconds = seconds
         self._duration = duration
         self._frames = 0
 
     def place(self, stamped: float) -> float:
-        """Return the seconds of the next frame, which its stamp puts at `stamped`."""
+        """Return the seconds of the next frame, whose stamp says `stamped`."""
         self._frames += 1
         expected = self._seconds + self._step(stamped)
-        # At first the plain average of all frames so far.
+        # At first, the plain average of all frames so far.
         seconds = expected + max(_JITTER_GAIN, 1.0 / (self._frames + 1)) * (stamped - expected)
-        # Where the rate varies, the stamp itself is the better guess.
+        # If the rate varies, the stamp itself is the better estimate.
         self._seconds = min(max(seconds, stamped - 0.5 * _JITTER_SECONDS), stamped + 0.5 * _JITTER_SECONDS)
         return self._seconds
 
@@ -174,7 +174,7 @@ class _JitterSmoother:
 
 
 class FrameAssembler:
-    """Makes the frames of one camera from those of all its connections: one count, one clock, rising epochs.
+    """Build the frames of one camera from those of all its connections: one count, one clock, rising epochs.
 
     Attributes:
         clock_problem: what is wrong with the camera's clock or its time stamps.
@@ -191,16 +191,16 @@ class FrameAssembler:
 
     @property
     def fps(self) -> float:
-        """Return frames per second lately."""
+        """Recent frames per second."""
         return 1.0 / self._interval if self._interval else 0.0
 
     def reconnected(self) -> None:
-        """Expect the next frame over a new connection."""
+        """Expect the next frame from a new connection."""
         self._timeline.restart()
         self._last_arrival = None
 
     def frame(self, stamped: StampedFrame, decoder: LiveDecoder) -> Frame:
-        """Return the camera's next frame, made of `stamped` from `decoder`."""
+        """Return the camera's next frame, built from `stamped` of `decoder`."""
         decoded = stamped.frame
         shape = decoded.width, decoded.height, decoded.format.name
         changed = shape != self._shape

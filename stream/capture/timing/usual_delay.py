@@ -1,19 +1,19 @@
-"""How long frames were ever delayed on their way lately: a longer delay may be a clock that has gone wrong."""
+"""The usual delay of frames on their way: a longer delay may mean that a clock is wrong."""
 
 import math
 from collections import deque
 
 _BUCKET_SECONDS = 0.5
-_RECENT_SECONDS = 5.0  # what is compared must not be its own measure; reports come as often
+_RECENT_SECONDS = 5.0  # left out, so that a delay is not compared with itself; reports come as often
 _FRAMES = 4
 _MEMORY_SECONDS = 60.0
 
 
 class UsualDelay:
-    """The longest delay of frames in the last minute, less the last five seconds.
+    """The longest delay of frames in the last minute without the last five seconds.
 
-    On a quiet network frames are delayed by milliseconds, so that a camera which begins to deliver fewer frames than it
-    stamps shows at once; on one with jitter the same delay means nothing.
+    On a quiet network frames are delayed by milliseconds, so a camera that begins to deliver fewer frames than it
+    stamps is noticed at once; on a network with jitter the same delay means nothing.
     """
 
     def __init__(self) -> None:
@@ -21,15 +21,18 @@ class UsualDelay:
         self._last: deque[tuple[float, float]] = deque(maxlen=_FRAMES)
 
     def clear(self) -> None:
-        """Forget all delays: they were measured by a clock that was set since."""
+        """Forget all delays, because the clock that measured them was set."""
         self._longest.clear()
         self._last.clear()
 
     def excess(self, came: float, delay: float) -> float:
-        """Note a frame that came at `came` (steady seconds) after `delay`; return by how much that is unusual.
+        """Note a frame that arrived at `came`, in monotonic seconds, after `delay` seconds.
 
-        That is 0 unless the last frames were all delayed so, and do not catch up: after a stall of the network or of a
-        busy host each comes less late than the one before.
+        The excess is 0 unless the last frames were all delayed as much, and do not catch up: after a stall of the
+        network or of a busy host each frame comes less late than the one before.
+
+        Returns:
+            seconds by which the delay exceeds the usual one.
         """
         if not self._longest or came - self._longest[-1][0] >= _BUCKET_SECONDS:
             self._longest.append((came, delay))

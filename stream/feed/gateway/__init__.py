@@ -1,1 +1,1 @@
-"""The publisher's door to the network: a process of its own that speaks ZMTP with strangers, within fixed limits."""
+"""The publisher's gateway to the network: a separate process that serves untrusted ZMTP clients within fixed limits."""

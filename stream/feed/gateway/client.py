@@ -1,4 +1,4 @@
-"""One client's connection, within limits: its handshake, its messages one by one, and what waits to be sent to it."""
+"""One client's connection, within limits: its handshake, its requests, and the messages queued for it."""
 
 import re
 import socket
@@ -25,19 +25,19 @@ from stream.feed.gateway.zmtp import (
 )
 from stream.feed.protocol import REQUEST_BYTES
 
-READ_BYTES = 4096  # at once
-_OPENING_BYTES = 11  # of the greeting: the rest follows the client's, which then has said what it is
-_SEND_BYTES = 64 * 1024  # of small messages at once
-MAX_PARTS = 8  # of a request, which is one or two
-SUBSCRIPTIONS_AT_ONCE = 100  # then ten a second
+READ_BYTES = 4096  # per read
+_OPENING_BYTES = 11  # of our greeting, sent at once; the rest follows the client's greeting
+_SEND_BYTES = 64 * 1024  # small messages sent together
+MAX_PARTS = 8  # frames of a request; ours have one or two
+SUBSCRIPTIONS_AT_ONCE = 100  # after that, ten per second
 _SUBSCRIPTIONS_PER_SECOND = 10.0
 _CONTEXT_BYTES = 16  # of a PING, by RFC 37
-# Whatever begins a topic that is published; other subscriptions match nothing and are not kept.
+# Prefixes of published topics; other subscriptions match nothing and are not kept.
 _SUBSCRIPTION = re.compile(rb"|hb?|ev?|ev\.[a-z0-9.-]{0,98}")
 
 
 class Role(Enum):
-    """What a port is for, with its own socket type and those it talks to."""
+    """The purpose of a port, with its socket type and those of its clients."""
 
     EVENTS = (b"PUB", (b"SUB", b"XSUB"))
     HISTORY = (b"ROUTER", (b"REQ", b"DEALER", b"ROUTER"))
@@ -48,7 +48,7 @@ class Role(Enum):
 
 
 class Outgoing:
-    """One message to be sent, its bytes made once for all clients that share them."""
+    """One message to be sent; its bytes are made once for all clients that share them."""
 
     def __init__(self, frames: Sequence[bytes]) -> None:
         self._frames = parts(frames)
@@ -65,27 +65,27 @@ class Outgoing:
 
 
 class Client:
-    """One connection; opens nothing and waits for nothing.
+    """One connection; it opens nothing and never waits.
 
     Args:
-        number: its own in this process.
+        number: identifies the connection in this process.
         connection: the accepted socket, non-blocking.
-        peer: who it comes from, for fairness and the log: its address, and once its key is known the key's name.
-        role: which port it came to.
-        mechanism: how it is secured.
+        peer: the client's address or, once its key is known, the key's name; for fairness and the log.
+        role: the port that it connected to.
+        mechanism: how the connection is secured.
 
     Attributes:
         ready: whether the handshake is done.
         requests: complete requests that wait, oldest first.
-        prefixes: what it subscribed to.
-        began: when it connected, monotonic seconds.
-        heard: when it last sent something.
-        stuck_since: when it last took something while more waited; None while nothing waits.
-        asked: whether an answer to it is being made.
-        resume_at: it is not read before this time, monotonic seconds.
+        prefixes: topic prefixes that it subscribed to.
+        began: when it connected, in monotonic seconds.
+        heard: when it last sent something, in monotonic seconds.
+        stuck_since: when it last received something while more waited; None while nothing waits.
+        asked: whether an answer to it is being prepared.
+        resume_at: it is not read before this time, in monotonic seconds.
         greeted: whether its greeting came.
         has_more: whether complete frames wait that `messages` did not take.
-        mask: what the server waits for: `selectors` events, kept here by the server.
+        mask: the `selectors` events that the server waits for; set by the server.
     """
 
     def __init__(self, number: int, connection: socket.socket, peer: str, role: Role, mechanism: Mechanism) -> None:
@@ -114,7 +114,10 @@ class Client:
         self._unsent = memoryview(self._greeting[:_OPENING_BYTES])
 
     def read(self) -> int:
-        """Take in what has come, 4096 bytes at most; return how many, 0 if it hung up.
+        """Read at most 4096 bytes.
+
+        Returns:
+            how many bytes were read; 0 if the client hung up.
 
         Raises:
             OSError: the connection is broken.
@@ -125,7 +128,7 @@ class Client:
         return len(data)
 
     def messages(self, most: int) -> Iterator[list[bytes]]:
-        """Yield complete messages among the next `most` frames; handshake, heartbeats and subscriptions are dealt with.
+        """Yield the complete messages among the next `most` frames; handle handshake, heartbeats and subscriptions.
 
         Raises:
             ProtocolError: the client broke a rule.
@@ -156,12 +159,12 @@ class Client:
 
     @property
     def queued(self) -> int:
-        """How many messages wait to be sent."""
+        """Number of messages that wait to be sent."""
         return len(self._queue)
 
     @property
     def held_bytes(self) -> int:
-        """How much memory is held by what waits to be sent."""
+        """Bytes of memory held by the messages that wait to be sent."""
         return self._queued_bytes + len(self._unsent)
 
     @property
@@ -170,12 +173,12 @@ class Client:
         return bool(self._unsent or self._queue or self._pong is not None)
 
     def queue(self, message: Outgoing) -> None:
-        """Put `message` behind what waits to be sent."""
+        """Append `message` to those that wait to be sent."""
         self._queue.append(message)
         self._queued_bytes += message.size
 
     def flush(self) -> None:
-        """Send what the connection takes now.
+        """Send as much as the connection accepts now.
 
         Raises:
             OSError: the connection is broken.
@@ -193,7 +196,7 @@ class Client:
             self.stuck_since = time.monotonic()
 
     def tell_not_allowed(self) -> None:
-        """Queue the handshake's refusal of a key, as a ZeroMQ publisher gives it."""
+        """Queue the handshake's refusal of a key, as a ZeroMQ publisher sends it."""
         self._unsent = memoryview(bytes(self._unsent) + wire(Frame(command(b"ERROR", b"\x03400"), command=True)))
 
     def _load(self) -> bool:
@@ -239,7 +242,7 @@ class Client:
     def _obey(self, body: bytes) -> None:
         name, data = split_command(body)
         if name == b"PING":
-            self._pong = data[2 : 2 + _CONTEXT_BYTES]  # a second one before it was sent replaces the first
+            self._pong = data[2 : 2 + _CONTEXT_BYTES]  # a second PING replaces one that was not answered yet
         elif name == b"SUBSCRIBE":
             self._subscribe(data, wanted=True)
         elif name == b"CANCEL":

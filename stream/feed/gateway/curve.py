@@ -1,7 +1,7 @@
-"""CurveZMQ (ZeroMQ RFC 26) from the server's side: who has an allowed key gets in, and all traffic is encrypted.
+"""CurveZMQ (ZeroMQ RFC 26), server side: only clients with an allowed key connect, and all traffic is encrypted.
 
-The cookie is random instead of encrypted state: the server keeps a connection's state anyway, for 3 s at most until
-the client has proved its key.
+The cookie is random instead of encrypted state: the server keeps the state of a connection anyway, for 3 s at most
+until the client has proved its key.
 """
 
 import secrets
@@ -39,7 +39,7 @@ _MORE, _COMMAND = 1, 2
 
 
 class Curve:
-    """One connection's keys.
+    """The keys of one connection.
 
     Args:
         public: the server's public key, 32 bytes.
@@ -69,7 +69,7 @@ class Curve:
 
         Raises:
             NotAllowedError: the client has proved its key, and the key has no access.
-            ProtocolError: it has not proved it, or breaks the rules.
+            ProtocolError: the client has not proved its key, or breaks the protocol.
         """
         name, data = split_command(body)
         try:
@@ -79,7 +79,7 @@ class Curve:
                 reply = self._ready(data, socket_type)
             else:
                 raise ProtocolError("it broke the rules of the handshake")
-        except (CryptoError, ValueError) as error:  # ValueError: a length is wrong
+        except (CryptoError, ValueError) as error:  # ValueError: a wrong length
             raise ProtocolError(NO_HANDSHAKE) from error
         return wire(Frame(reply, command=True))
 
@@ -87,7 +87,7 @@ class Curve:
         """Return the frame inside a MESSAGE.
 
         Raises:
-            ProtocolError: it is none, was altered, or came before.
+            ProtocolError: it is not a MESSAGE, was altered, or came before.
         """
         body = frame.body
         if len(body) < self.overhead_bytes or not body.startswith(_MESSAGE):
@@ -103,7 +103,7 @@ class Curve:
         return Frame(plain[1:], bool(plain[0] & _MORE), bool(plain[0] & _COMMAND))
 
     def seal(self, frames: Sequence[Frame]) -> bytes:
-        """Return `frames` encrypted, as bytes to send now: each has the next number."""
+        """Return `frames` encrypted, as bytes to send in this order: each takes the next nonce."""
         sealed = []
         for frame in frames:
             flags = (_MORE if frame.more else 0) | (_COMMAND if frame.command else 0)

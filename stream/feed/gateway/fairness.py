@@ -1,4 +1,4 @@
-"""Who is served next, and how often: turns among peers, and allowances."""
+"""Fairness among clients: turns among peers, and rate limits."""
 
 import time
 from collections import OrderedDict, deque
@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 
 class Allowance:
-    """Tokens that come back at `per_second`, `burst` at most.
+    """A token bucket: tokens return at `per_second`, up to `burst`.
 
     Args:
-        per_second: how many come back each second.
-        burst: how many can be saved up.
-        clock: monotonic seconds.
+        per_second: tokens returned each second.
+        burst: the most tokens that can be saved.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, per_second: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,7 +22,7 @@ class Allowance:
         self._at = clock()
 
     def take(self) -> bool:
-        """Take a token; return whether there was one."""
+        """Take a token if there is one, and return whether there was."""
         now = self._clock()
         self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
         self._at = now
@@ -33,7 +33,7 @@ class Allowance:
 
 
 class Turns:
-    """Clients that wait to be served: peers take turns, and the clients of a peer take turns within it.
+    """Clients that wait to be served: peers take turns, and so do the clients of one peer.
 
     A peer that opens a hundred connections is served no more often than one with a single connection.
     """
@@ -43,13 +43,13 @@ class Turns:
         self._waiting: set[int] = set()
 
     def add(self, peer: str, client: int) -> None:
-        """Let `client` of `peer` wait behind the others; once is enough."""
+        """Queue `client` of `peer` behind the others; a client that waits already keeps its place."""
         if client not in self._waiting:
             self._waiting.add(client)
             self._peers.setdefault(peer, deque()).append(client)
 
     def next(self) -> int | None:
-        """Return the client whose turn it is, or None if nobody waits; it has to be added again."""
+        """Remove and return the client whose turn it is, or None if no client waits."""
         if not self._peers:
             return None
         peer, clients = self._peers.popitem(last=False)

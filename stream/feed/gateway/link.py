@@ -1,11 +1,11 @@
-"""What the publisher and its gateway say to each other, over a socket pair."""
+"""Messages between the publisher and its gateway, over a socket pair."""
 
 import socket
 
 import msgspec
 
 _CHUNK_BYTES = 256 * 1024
-_HEAD_BYTES = 4  # the length of what follows
+_HEAD_BYTES = 4  # length of the message that follows
 
 
 class _Said(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -13,14 +13,14 @@ class _Said(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Setup(_Said, frozen=True):
-    """To the gateway, first: how it serves.
+    """First message to the gateway: its settings.
 
     Attributes:
-        public: the server's key, 32 bytes; empty without keys.
+        public: the server's public key, 32 bytes; empty without keys.
         secret: its secret key.
-        requests_per_second: what one client may ask on average.
-        send_queue_messages: how many may wait for one slow subscriber.
-        max_connections: on both ports together.
+        requests_per_second: requests that one client may send on average.
+        send_queue_messages: messages that may wait for one slow subscriber.
+        max_connections: open connections on both ports together.
     """
 
     public: bytes
@@ -31,7 +31,7 @@ class Setup(_Said, frozen=True):
 
 
 class Allow(_Said, frozen=True):
-    """To the gateway: names of those who may connect, by public key; everyone else's connections end."""
+    """To the gateway: names of the clients that may connect, by public key; all other connections end."""
 
     names: dict[bytes, str]
 
@@ -50,26 +50,26 @@ class Answer(_Said, frozen=True):
 
 
 class End(_Said, frozen=True):
-    """To the gateway: send what waits, for so long at most, and end."""
+    """To the gateway: send the waiting messages within this time, and end."""
 
     linger_seconds: float
 
 
 class Request(_Said, frozen=True):
-    """From the gateway: what a client asks of the history; exactly one answer is due."""
+    """From the gateway: a client's request to the history; it needs exactly one answer."""
 
     client: int
     frames: list[bytes]
 
 
 class Report(_Said, frozen=True):
-    """From the gateway, once a second and soon after a refusal: that it lives, and what came about since the last.
+    """From the gateway, once a second and soon after a refusal: a sign of life, and counts since the last report.
 
     Attributes:
         connections: open connections.
-        refused: of each reason for ending a connection, how often, and the last such peer.
-        dropped: requests left without an answer, since they came too often.
-        unread: answers dropped, because their client does not read.
+        refused: for each reason to end a connection, how often, and the last such peer.
+        dropped: requests without an answer because they came too often.
+        unread: answers dropped because their client does not read.
     """
 
     connections: int
@@ -100,7 +100,7 @@ class Link:
 
     @property
     def unsent_bytes(self) -> int:
-        """How much the other end has not taken yet."""
+        """Bytes that the other end has not taken yet."""
         return len(self._unsent)
 
     def send(self, said: ToGateway | FromGateway) -> None:
@@ -109,7 +109,7 @@ class Link:
         self._unsent += len(body).to_bytes(_HEAD_BYTES, "big") + body
 
     def flush(self) -> None:
-        """Send what the other end takes now."""
+        """Send as much as the other end accepts now."""
         while self._unsent:
             try:
                 sent = self.connection.send(memoryview(self._unsent)[:_CHUNK_BYTES])
@@ -118,7 +118,7 @@ class Link:
             del self._unsent[:sent]
 
     def receive(self) -> list[ToGateway | FromGateway]:
-        """Return what has come: at most 256 kB and what it completes."""
+        """Return the messages completed by the next 256 kB at most."""
         try:
             data = self.connection.recv(_CHUNK_BYTES)
         except BlockingIOError:

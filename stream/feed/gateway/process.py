@@ -1,4 +1,4 @@
-"""The gateway as its publisher sees it: a process that is started, heard of once a second, replaced when it ends."""
+"""The publisher's side of the gateway: start its process, read its reports, replace it when it ends."""
 
 import errno
 import logging
@@ -28,13 +28,13 @@ from stream.feed.protocol import Endpoint
 
 _LOG = logging.getLogger("stream.feed")
 _BACKLOG = 128
-_RECEIVE_BYTES = 16 * 1024  # of one connection: a few requests
-_SEND_BYTES = 256 * 1024  # a page of history
-_BIND_SECONDS = 1.0  # a publisher that was just killed: its gateway ends when the link breaks
+_RECEIVE_BYTES = 16 * 1024  # receive buffer of one connection: a few requests
+_SEND_BYTES = 256 * 1024  # send buffer: one page of history
+_BIND_SECONDS = 1.0  # the gateway of a killed publisher ends only when its link breaks
 _LINGER_SECONDS = 0.5
 _LOG_SECONDS = 10.0
-_SILENT_SECONDS = 10.0  # it reports once a second
-_UNSENT_BYTES = 32 * 2**20  # that the gateway has not taken; then messages are left to the history
+_SILENT_SECONDS = 10.0  # without a report; one is due each second
+_UNSENT_BYTES = 32 * 2**20  # not yet taken by the gateway; beyond it, subscribers use the history
 _STEADY_SECONDS = 10.0
 _START = "import sys; sys.path.append({root!r}); from stream.feed.gateway.worker import main; main()"
 
@@ -48,7 +48,13 @@ class Refusals:
         self._logged: dict[str, float] = {}
 
     def add(self, who: str, why: str, times: int = 1) -> None:
-        """Count refused connections; `who` is the last of them."""
+        """Count refused connections.
+
+        Args:
+            who: the last peer that was refused.
+            why: the reason.
+            times: how many connections were refused.
+        """
         self.counts[why] += times
         now = time.monotonic()
         if now - self._logged.get(why, -_LOG_SECONDS) >= _LOG_SECONDS:
@@ -59,15 +65,15 @@ class Refusals:
 class Gateway:
     """The ports of one publisher, and the process that serves them; used in the publisher's thread.
 
-    The ports stay open in this process, so that clients which come while the gateway is replaced wait in line. What is
-    published meanwhile they fetch from the history: numbers and journal are the publisher's.
+    The ports stay open in this process, so that clients that connect while the gateway is replaced only wait. They
+    fetch messages published meanwhile from the history: numbers and journal belong to the publisher.
 
     Attributes:
-        selector: wakes when the gateway has said something; further sockets may be registered.
+        selector: wakes when the gateway has sent something; further sockets may be registered.
         refusals: refused connections by reason.
         connections: open connections, as last reported.
-        dropped: requests left without an answer, since they came too often.
-        unread: answers dropped, because their client does not read.
+        dropped: requests without an answer because they came too often.
+        unread: answers dropped because their client does not read.
         restarts: how often the gateway was replaced.
 
     Raises:
@@ -77,10 +83,10 @@ class Gateway:
     def __init__(self, endpoint: Endpoint, options: FeedOptions, *, thread: bool = os.name == "nt") -> None:
         self._endpoint = endpoint
         self._options = options
-        self._in_thread = thread  # where sockets cannot be inherited
+        self._in_thread = thread  # for systems where sockets cannot be inherited
         self._server: ServerKeys | None = read_server_keys(options.keys) if options.keys else None
         self._allowed: AllowList | None = AllowList(options.keys) if options.keys else None
-        self._complaint = ""  # why the keys could not be read the last time: logged once, not at every heartbeat
+        self._complaint = ""  # the last error of reading the keys: logged once, not at every heartbeat
         self.refusals = Refusals(endpoint.events)
         self.selector = selectors.DefaultSelector()
         self.connections = self.dropped = self.unread = self.restarts = 0
@@ -100,7 +106,7 @@ class Gateway:
             raise
 
     def publish(self, frames: list[bytes]) -> None:
-        """Send to every subscriber; one that is too slow misses it and asks the history."""
+        """Send to every subscriber; one that is too slow misses the message and asks the history."""
         if self._life is not None and self._life.link.unsent_bytes < _UNSENT_BYTES:
             self._say(Publish(frames))
 
@@ -124,7 +130,7 @@ class Gateway:
         self._say(Answer(request.client, frames))
 
     def step(self) -> None:
-        """Exchange what there is with the gateway, and replace it when it has ended; never waits."""
+        """Exchange messages with the gateway, and replace it if it has ended; never wait."""
         if self._life is not None:
             try:
                 for said in self._life.link.receive():
@@ -143,11 +149,11 @@ class Gateway:
 
     @property
     def due(self) -> float:
-        """When `step` has to be called at the latest, in monotonic seconds."""
+        """The latest time for the next call of `step`, in monotonic seconds."""
         return self._start_at if self._life is None else self._life.heard + _SILENT_SECONDS + 0.1
 
     def refresh_allowed(self) -> None:
-        """Read again who may connect; whoever lost access is dropped at once."""
+        """Read the allowed keys again; clients that lost access are disconnected at once."""
         if self._allowed is None:
             return
         before = self._allowed.names
@@ -165,7 +171,7 @@ class Gateway:
             self._say(Allow(self._names()))
 
     def close(self) -> None:
-        """Close everything; what is being sent gets half a second."""
+        """Close everything; messages in flight get half a second."""
         if self._life is not None:
             self._say(End(_LINGER_SECONDS))
             if self._life is not None:
@@ -226,13 +232,13 @@ class Gateway:
         return {z85.decode(public): name for public, name in (self._allowed.names if self._allowed else {}).items()}
 
     def _lose(self, how: str) -> None:
-        """Give the gateway up and have another started."""
+        """Give up this gateway, so that another is started."""
         if self._life is None:
             return
         self.selector.unregister(self._life.link.connection)
         why = self._life.end(0.0)
         self._life = None
-        self._requests.clear()  # whoever asked is gone with it
+        self._requests.clear()  # their connections ended with the gateway
         self.restarts += 1
         wait = self._backoff.next_wait()
         self._start_at = time.monotonic() + wait
@@ -271,7 +277,7 @@ class _Life:
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
-                process_group=0,  # Ctrl-C is for the program, which then ends this one
+                process_group=0,  # Ctrl-C reaches only the program, which then ends this process
             )
         except BaseException:
             ours.close()
@@ -286,7 +292,7 @@ class _Life:
         return self._process.pid if self._process is not None else None
 
     def end(self, limit_seconds: float) -> str:
-        """Let it end within the limit, then kill it; return how it ended."""
+        """Let the process end within the limit, or kill it, and return how it ended."""
         said = "a thread"
         with suppress(ConnectionError):
             self._finish(limit_seconds)
@@ -308,7 +314,7 @@ class _Life:
         return said
 
     def _finish(self, limit_seconds: float) -> None:
-        """Let the other end take what waits."""
+        """Wait until the other end has taken the waiting messages."""
         deadline = time.monotonic() + limit_seconds
         while self.link.unsent_bytes and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -319,7 +325,7 @@ def check_exposure(endpoint: Endpoint, *, keys: Path | None, insecure: bool) -> 
     """Raise FeedError if other machines could reach this endpoint without keys.
 
     Raises:
-        FeedError: they could, and `insecure` is not set.
+        FeedError: other machines could, and `insecure` is not set.
     """
     if keys is None and not insecure and not endpoint.loopback:
         raise FeedError(
@@ -360,9 +366,9 @@ def _bound(host: str, port: int) -> socket.socket:
     )[0]
     listener = socket.socket(family)
     try:
-        if os.name != "nt":  # there it would let two programs have the port
+        if os.name != "nt":  # on Windows it would let two programs share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # The system's memory is bounded, too; accepted connections inherit both.
+        # Bound the system's buffers, too; accepted connections inherit both.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         listener.bind(address)
@@ -374,5 +380,5 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def _root() -> Path:
-    """Where the package `stream` lies."""
+    """Return the folder that holds the package `stream`."""
     return Path(stream.__path__[0]).parent

@@ -1,7 +1,7 @@
-"""Serve strangers on the two ports: accept, read, publish, pass on requests in turns. One thread that never waits.
+"""Serve clients on the two ports: accept, read, publish, pass on requests in turns. One thread that never blocks.
 
-Nothing here is in proportion to what a client sends: a connection holds one frame, one read, eight requests and one
-answer, and what is queued for subscribers is shared among them and bounded.
+Memory does not grow with what a client sends: a connection holds one frame, one read, eight requests and one answer,
+and the messages queued for subscribers are shared among them and bounded.
 """
 
 import errno
@@ -18,31 +18,31 @@ from stream.feed.gateway.fairness import Allowance, Turns
 from stream.feed.gateway.link import Allow, Answer, End, Link, Publish, Report, Request, Setup, ToGateway
 from stream.feed.gateway.zmtp import NO_HANDSHAKE, Mechanism, Null, ProtocolError
 
-_ACCEPTS_AT_ONCE = 20  # of each port, then clients come first again
-_FRAMES_AT_ONCE = 50  # of one client
-_PAUSE_SECONDS = 0.02  # for a client that fills a whole read: 200 kB/s are plenty for requests
-_REQUESTS_WAITING = 8  # of one client; then it is not read until some are answered
-_ASKED_AT_ONCE = 4  # requests that the publisher has in hand
-_TOGETHER = 4  # times what one client may ask: a third of a core for pages of 256 kB
+_ACCEPTS_AT_ONCE = 20  # per port, before clients are served again
+_FRAMES_AT_ONCE = 50  # per client
+_PAUSE_SECONDS = 0.02  # after a client filled a whole read: 200 kB/s are plenty for requests
+_REQUESTS_WAITING = 8  # per client; it is not read until some are answered
+_ASKED_AT_ONCE = 4  # requests that wait for the publisher
+_TOGETHER = 4  # all clients together, in rates of one client: a third of a core for pages of 256 kB
 _HANDSHAKE_SECONDS = 3.0
-_UNREAD_SECONDS = 10.0  # without taking any of an answer
-_ANSWERS_BYTES = 16 * 2**20  # unread answers of all clients; then the longest unread is dropped
-_EVENTS_BYTES = 32 * 2**20  # queued for all subscribers; then only those without a queue are sent more
+_UNREAD_SECONDS = 10.0  # in which a client has taken nothing of its answer
+_ANSWERS_BYTES = 16 * 2**20  # unread answers of all clients; beyond it the longest unread is dropped
+_EVENTS_BYTES = 32 * 2**20  # queued for all subscribers; beyond it only those without a queue are sent more
 _TEND_SECONDS = 0.1
 _REPORT_SECONDS = 1.0
-_FULL_SECONDS = 0.5  # without accepting, when the process may open no more
+_FULL_SECONDS = 0.5  # pause of accepting after the process ran out of file descriptors
 _KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))  # a pulled cable is noticed after 25 s
-_REPORTS_BYTES = 64 * 1024  # that a publisher which is busy has not taken
+_REPORTS_BYTES = 64 * 1024  # reports that a busy publisher has not taken yet
 _BROKE_OFF = "it broke off while connecting"
 _TOO_MANY = "there are too many connections"
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Server:
-    """The gateway's work.
+    """The server of the gateway.
 
     Args:
-        link: to the publisher.
+        link: connects to the publisher.
         listeners: the listening sockets of both ports, non-blocking.
     """
 
@@ -61,16 +61,16 @@ class Server:
         self._asked: set[int] = set()
         self._number = 0
         self._end_by: float | None = None
-        self._crowded = False  # much is queued for subscribers
+        self._crowded = False  # whether more than _EVENTS_BYTES are queued for subscribers
         self._accepting = False
-        self._accept_at = math.inf  # until it is known who may
+        self._accept_at = math.inf  # until the allowed keys are known
         self._next_tend = self._next_report = 0.0
         self._refused: Counter[str] = Counter()
         self._refused_last: dict[str, str] = {}
         self._dropped = self._unread = 0
 
     def run(self) -> None:
-        """Serve until the publisher ends it or is gone."""
+        """Serve until the publisher ends this server or is gone."""
         self._selector.register(self._link.connection, selectors.EVENT_READ)
         with suppress(ConnectionError):
             while self._end_by is None or (time.monotonic() < self._end_by and self._unsent()):
@@ -87,7 +87,7 @@ class Server:
                 self._send_all()
             elif isinstance(key.data, Role):
                 self._accept(key.data)
-            elif key.data in self._clients:  # it may have gone in this very turn
+            elif key.data in self._clients:  # it may have been dropped in this turn
                 self._serve(self._clients[key.data], events)
         now = time.monotonic()
         self._resume(now)
@@ -130,12 +130,12 @@ class Server:
             if client.queued >= limit:
                 self._send(client)
                 if client.queued >= limit:
-                    continue  # it sees the gap in the numbers and asks the history
+                    continue  # the client sees the gap in the numbers and asks the history
             client.queue(message)
             self._to_send[client.number] = client
 
     def _send_all(self) -> None:
-        """Send what was published: a burst at once instead of message by message."""
+        """Send the published messages of a burst together."""
         while self._to_send:
             _, client = self._to_send.popitem()
             if client.number in self._clients:
@@ -177,7 +177,7 @@ class Server:
             self._selector.unregister(listener)
 
     def _admit(self, connection: socket.socket, peer: str, role: Role) -> None:
-        with suppress(OSError):  # it is gone already
+        with suppress(OSError):  # the client is gone already
             connection.settimeout(0)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -195,7 +195,7 @@ class Server:
         return Curve(self._setup.public, self._setup.secret, self._allowed)
 
     def _make_room(self) -> None:
-        """Drop a connection of the peer that has most: one whose handshake is not done, or the longest silent one."""
+        """Drop a connection of the peer with most of them: one with an unfinished handshake, or the longest silent."""
         counts = Counter(client.peer for client in self._clients.values())
         peer, _ = counts.most_common(1)[0]
         own = (client for client in self._clients.values() if client.peer == peer)
@@ -213,7 +213,7 @@ class Server:
             self._send(client)
 
     def _read(self, client: Client) -> bool:
-        """Read what has come; return False if the client is gone."""
+        """Read from the client, and return False if it is gone."""
         try:
             count = client.read()
         except BlockingIOError:
@@ -254,7 +254,7 @@ class Server:
             self._watch(client)
 
     def _send(self, client: Client) -> None:
-        """Send what the client takes now, and see what is next with it."""
+        """Send as much as the client accepts now, and decide what to wait for next."""
         try:
             client.flush()
         except OSError:
@@ -265,7 +265,7 @@ class Server:
         self._watch(client)
 
     def _watch(self, client: Client) -> None:
-        """Wait for what the client may do next."""
+        """Register the events that the client may cause next."""
         mask = selectors.EVENT_WRITE if client.unsent else 0
         if client.resume_at > time.monotonic() or client.has_more:
             self._paused.add(client.number)
@@ -282,7 +282,7 @@ class Server:
         client.mask = mask
 
     def _resume(self, now: float) -> None:
-        """Go on with clients that were not read for a while."""
+        """Read again from clients whose pause is over."""
         for number in list(self._paused):
             client = self._clients.get(number)
             if client is None:
@@ -326,7 +326,7 @@ class Server:
     def _refuse(self, client: Client, why: str) -> None:
         self._note(client, why)
         with suppress(OSError):
-            client.flush()  # where its key is not allowed, it is told
+            client.flush()  # tells a client whose key is not allowed
         self._drop(client)
 
     def _drop(self, client: Client) -> None:

@@ -1,4 +1,4 @@
-"""The gateway's process: it holds only what strangers send, and no more memory than is set here.
+"""The gateway's process: it handles untrusted input only, in bounded memory.
 
 Usage: python -m stream.feed.gateway.worker LINK EVENTS HISTORY (numbers of inherited sockets)
 """
@@ -12,12 +12,12 @@ from stream.feed.gateway.client import Role
 from stream.feed.gateway.link import Link
 from stream.feed.gateway.server import Server
 
-_MEMORY_BYTES = 256 * 2**20  # beyond what is mapped at the start; far above the server's own limits
+_MEMORY_BYTES = 256 * 2**20  # beyond the memory mapped at the start; far above the server's own limits
 
 
 def main() -> None:
-    """Serve on the inherited sockets until the publisher ends it or is gone."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the publisher decides; without it the link breaks
+    """Serve on the inherited sockets until the publisher ends this process or is gone."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the publisher ends this process; if it dies, the link breaks
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     _limit_memory()
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def serve(link: socket.socket, listeners: dict[Role, socket.socket]) -> None:
-    """Serve on these sockets until the link ends; close them all."""
+    """Serve on these sockets until the link ends, then close them all."""
     for listener in listeners.values():
         listener.settimeout(0)
     try:
@@ -37,7 +37,7 @@ def serve(link: socket.socket, listeners: dict[Role, socket.socket]) -> None:
 
 
 def _limit_memory() -> None:
-    """Limit the address space, and allow as many open connections as the system lets us; where it can."""
+    """Limit the address space, and raise the limit of open files, on systems that can."""
     with suppress(ImportError, OSError, ValueError):
         import resource  # noqa: PLC0415 - missing on Windows
 

@@ -1,4 +1,4 @@
-"""ZMTP 3.1 (ZeroMQ RFC 37) as a publisher needs it: greeting, frames, commands, the NULL mechanism. No sockets."""
+"""The parts of ZMTP 3.1 (ZeroMQ RFC 37) that a publisher needs: greeting, frames, commands, NULL. No sockets."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -7,15 +7,15 @@ GREETING_BYTES = 64
 _SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
 _VERSION = b"\x03\x01"
 _MORE, _LARGE, _COMMAND = 1, 2, 4
-HANDSHAKE_BYTES = 1024  # of a handshake's frame; libzmq's own are at most 600
+HANDSHAKE_BYTES = 1024  # largest frame of a handshake; those of libzmq have at most 600
 
 
 class ProtocolError(Exception):
-    """What a client did that ends its connection, as words for the log."""
+    """A client broke the protocol, so its connection ends; the text is for the log."""
 
 
 class NotAllowedError(ProtocolError):
-    """The client's key has no access; it is told so."""
+    """The client's key has no access; the client is told so."""
 
 
 class Frame(NamedTuple):
@@ -27,17 +27,17 @@ class Frame(NamedTuple):
 
 
 class Mechanism(Protocol):
-    """How a connection is secured, from the server's side."""
+    """The security of a connection, server side."""
 
     name: bytes
     overhead_bytes: int
     metadata: Mapping[bytes, bytes] | None
-    """What the client said of itself; None until the handshake is done."""
+    """The client's metadata; None until the handshake is done."""
     client: str
     """Name of the client's key; empty without keys."""
 
     def handshake(self, body: bytes, socket_type: bytes) -> bytes:
-        """Return the frames that answer a command of the handshake."""
+        """Return the bytes that answer a command of the handshake."""
 
     def open(self, frame: Frame) -> Frame:
         """Return the frame inside a received one."""
@@ -47,7 +47,7 @@ class Mechanism(Protocol):
 
 
 class FrameReader:
-    """Split a client's bytes into frames. Holds what was fed and not taken yet: one frame and one read at most."""
+    """Split a client's bytes into frames; hold at most one frame and one read."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -57,7 +57,7 @@ class FrameReader:
         self._buffer += data
 
     def take(self, count: int) -> bytes | None:
-        """Return the next `count` bytes, or None until they are there."""
+        """Return the next `count` bytes, or None if they have not come yet."""
         if len(self._buffer) < count:
             return None
         taken = bytes(self._buffer[:count])
@@ -65,10 +65,10 @@ class FrameReader:
         return taken
 
     def next(self, limit_bytes: int) -> Frame | None:
-        """Return the next frame, or None until it is there.
+        """Return the next frame, or None if it has not come yet.
 
         Raises:
-            ProtocolError: the bytes are no frame, or announce one larger than `limit_bytes`.
+            ProtocolError: the bytes are not a frame, or announce one larger than `limit_bytes`.
         """
         buffer = self._buffer
         if len(buffer) < 2:
@@ -90,7 +90,7 @@ class FrameReader:
 
 
 class Null:
-    """No security: every program that reaches the port is let in."""
+    """No security: every program that reaches the port may connect."""
 
     name = b"NULL"
     overhead_bytes = 0
@@ -100,7 +100,7 @@ class Null:
         self.client = ""
 
     def handshake(self, body: bytes, socket_type: bytes) -> bytes:
-        """Return our READY for the client's."""
+        """Return our READY in answer to the client's."""
         name, data = split_command(body)
         if name != b"READY":
             raise ProtocolError("it broke the rules of the handshake")
@@ -108,7 +108,7 @@ class Null:
         return wire(Frame(command(b"READY", own_metadata(socket_type)), command=True))
 
     def open(self, frame: Frame) -> Frame:
-        """Return `frame`: nothing is inside."""
+        """Return `frame` itself: nothing is encrypted."""
         return frame
 
     def seal(self, frames: Sequence[Frame]) -> bytes:
@@ -117,7 +117,7 @@ class Null:
 
 
 def greeting(mechanism: bytes) -> bytes:
-    """Return the first 64 bytes of a connection, as its server."""
+    """Return the greeting of a server: the first 64 bytes of a connection."""
     as_server = bytes([mechanism != b"NULL"])
     return (_SIGNATURE + _VERSION + mechanism.ljust(20, b"\0") + as_server).ljust(GREETING_BYTES, b"\0")
 
@@ -126,7 +126,7 @@ def check_greeting(data: bytes, mechanism: bytes) -> None:
     """Check the client's first 64 bytes.
 
     Raises:
-        ProtocolError: it is no ZeroMQ client of version 3, or secures its connection otherwise.
+        ProtocolError: not a ZeroMQ client of version 3, or one with another security mechanism.
     """
     if data[0] != 0xFF or not data[9] & 1 or data[10] < _VERSION[0] or data[12:32].rstrip(b"\0") != mechanism:
         raise ProtocolError(NO_HANDSHAKE)
@@ -166,7 +166,7 @@ def split_command(body: bytes) -> tuple[bytes, bytes]:
 
 
 def own_metadata(socket_type: bytes) -> bytes:
-    """Return what the server says of itself."""
+    """Return the server's metadata."""
     name = b"Socket-Type"
     return bytes([len(name)]) + name + len(socket_type).to_bytes(4, "big") + socket_type
 
@@ -175,7 +175,7 @@ def parse_metadata(data: bytes) -> dict[bytes, bytes]:
     """Return the properties of a handshake, their names in lower case.
 
     Raises:
-        ProtocolError: they are cut short.
+        ProtocolError: the properties are cut short.
     """
     found: dict[bytes, bytes] = {}
     at = 0

@@ -7,13 +7,13 @@ from detector.verify.photometric.added_light import MIN_PIXELS, SATURATED
 from detector.verify.photometric.clue import clue
 from detector.verify.photometric.features import CandidateFeatures
 
-# Levels between the channels; what coding leaves of a grey image's colour is less.
+# Levels between the channels; coding leaves a grey image less colour than this.
 _COLOURLESS = 4.0
-# Bluer than this (see `warmth`) is no other colour.
+# Light bluer than this (see `warmth`) counts as equally blue.
 _BLUEST = -0.1
-# Of the added light: less may be what codecs make of the edge of a lit cloud.
+# Share of the added light: less may be a coding error at the edge of a lit cloud.
 _GREEN_SHARE = 0.2
-# No scene is as green as this (see AddedLight) all over: a meadow by day has 0.37.
+# No whole scene is as green as this (see AddedLight): a meadow by day has 0.37.
 _GREEN_SCENE = 0.5
 
 
@@ -26,9 +26,9 @@ _GREEN_SCENE = 0.5
     cost=4.0,
 )
 def colour_lost(features: CandidateFeatures) -> float | None:
-    """Return the share of the frame's colour that is gone at the peak: a camera that goes to night mode turns grey.
+    """Return the share of the frame's colour that is gone at the peak: a camera that switches to night mode turns grey.
 
-    Measured where the frame is not white: a close stroke takes the colour of all that it overexposes.
+    It is measured where the frame is not white: a close flash removes the colour of all that it overexposes.
     """
     if features.colours is None:
         return None
@@ -48,7 +48,7 @@ def colour_lost(features: CandidateFeatures) -> float | None:
     cost=4.0,
 )
 def warmth(features: CandidateFeatures) -> float | None:
-    """Return red less blue of the added light, over its sum: lamps and sparks are warm, lightning is not."""
+    """Return red minus blue of the added light, over its sum: lamps and sparks are warm, lightning is not."""
     added = _added_colour(features)
     return None if added is None else float((added[0] - added[2]) / max(float(added.sum()), 1e-6))
 
@@ -62,16 +62,16 @@ def warmth(features: CandidateFeatures) -> float | None:
     cost=3.0,
 )
 def colour_spread(features: CandidateFeatures) -> float | None:
-    """Return how much the colour of the added light differs from place to place: sparks and stage lights differ.
+    """Return how much the colour of the added light varies over the frame: that of sparks and stage lights varies.
 
-    In light, not in levels: where it was bright already, the same blue light raises the level of blue by less. White
-    to blue counts as one colour: lightning is there, and is bluer where air and cloud between are clearer. The most of
-    peak and half decay, when the glare that hides the sparks has gone.
+    It is measured in light, not in levels: in bright places the same blue light raises the level of blue by less. White
+    to blue counts as one colour, that of lightning, which is bluer through clearer air. The value is the larger one of
+    peak and half decay, when the glare that hides sparks is gone.
     """
     spreads = []
     for added in features.added_lights:
         hue = np.maximum((added.light[:, 0] - added.light[:, 2]) / added.total, _BLUEST)
-        # What adds little shows little of its colour.
+        # Pixels with little added light show little of its colour.
         spreads.append(float(np.sqrt(np.cov(hue, aweights=added.total))))
     return max(spreads, default=None)
 
@@ -85,11 +85,11 @@ def colour_spread(features: CandidateFeatures) -> float | None:
     cost=4.0,
 )
 def greenness(features: CandidateFeatures) -> float | None:
-    """Return how green (see AddedLight) the greenest fifth of the added light is at least.
+    """Return the least greenness (see AddedLight) of the greenest fifth of the added light.
 
-    From red through white to blue, nothing that glows by heat is green, and the lines of hot air are violet and red.
-    Green are salts of barium and copper in fireworks, wires that arc, lasers and diodes. The most of peak and half
-    decay; None where most of the light is white, or the camera shows all in green, as night vision does.
+    Thermal light is red, white or blue, never green, and the lines of hot air are violet and red. Green are salts of
+    barium and copper in fireworks, arcing wires, lasers and LEDs. The value is the larger one of peak and half decay;
+    None if most of the light is white, or the whole image is green, as in night vision.
     """
     found = []
     for added in features.added_lights:
@@ -102,17 +102,17 @@ def greenness(features: CandidateFeatures) -> float | None:
 
 
 def colourless(features: CandidateFeatures) -> bool:
-    """Return whether the scene is grey before the light, as infra-red cameras show it, or its colour is not known."""
+    """Return whether the scene is grey before the light, as infra-red cameras show it, or its colour is unknown."""
     return features.colours is None or _colourfulness(features.colours[0]) < _COLOURLESS
 
 
 def grey(features: CandidateFeatures) -> bool:
-    """Return whether the light shows no colour either: infra-red lamps lit the scene, or the colours are not known."""
+    """Return whether the light has no colour either: infra-red lamps lit the scene, or the colours are unknown."""
     return colourless(features) and (features.colours is None or _colourfulness(features.colours[1]) < _COLOURLESS)
 
 
 def tint(features: CandidateFeatures) -> float:
-    """Return the warmth, 0 where it is not known."""
+    """Return the warmth, 0 if unknown."""
     return warmth(features) or 0.0
 
 

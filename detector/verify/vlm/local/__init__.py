@@ -1,1 +1,1 @@
-"""MiniCPM-V in a process of its own; torch and transformers are imported in that process only."""
+"""MiniCPM-V in a separate process; torch and transformers are imported in that process only."""

@@ -1,18 +1,18 @@
-"""Attention backends: which work here, and why one that was asked for cannot."""
+"""Attention backends: which work here, and why a requested one cannot."""
 
 from detector.errors import VerifierError
 from detector.verify.vlm.local.environment_report import EnvironmentReport
 
 ALWAYS = ("sdpa", "eager")
 _FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
-_LOWEST_FLASH_2 = (2, 3, 3)  # the lowest flash-attn that transformers takes
+_LOWEST_FLASH_2 = (2, 3, 3)  # the lowest version of flash-attn that transformers supports
 
 
 def check_attention(backend: str, report: EnvironmentReport) -> None:
-    """Check that `backend` can work with what `report` found, before any weights are read.
+    """Check that `backend` can work in the environment of `report`, before any weights are read.
 
     Raises:
-        VerifierError: it cannot; the advice is made of the actual versions.
+        VerifierError: it cannot; the advice names the actual versions.
     """
     if backend in ALWAYS:
         return
@@ -26,14 +26,14 @@ def check_attention(backend: str, report: EnvironmentReport) -> None:
 
 
 def setup(report: EnvironmentReport) -> str:
-    """Return this Python's versions as advice names them."""
+    """Return this Python's versions for the advice."""
     cuda = f"CUDA {report.cuda}" if report.cuda else "no CUDA"
     cards = ", ".join(gpu.name for gpu in report.gpus) or "no GPU"
     return f"this is Python {report.python}, torch {report.torch}, {cuda}, {cards}"
 
 
 def _why_no_flash(backend: str, report: EnvironmentReport) -> str | None:
-    """Return what is in the way of flash attention, the deepest cause first; None when nothing is."""
+    """Return what prevents flash attention, the deepest cause first; None if nothing does."""
     too_old = [gpu.name for gpu in report.gpus if int(gpu.capability.partition(".")[0]) < 8]
     hindrances = (
         (report.torch is None, "torch is not installed"),

@@ -1,4 +1,4 @@
-"""Is the GPU that the settings ask for there, and what torch can do, without importing torch where that is enough."""
+"""Check the GPU that the settings ask for, and report what torch can do, without importing torch if possible."""
 
 import platform
 import re
@@ -21,20 +21,20 @@ _CUDA_LINE = re.compile(r"^(?:cuda|hip)\b[^=]*=\s*['\"](.+?)['\"]\s*$", re.MULTI
 
 
 def devices_of(minicpm: MinicpmSettings) -> tuple[str, ...]:
-    """Return the devices of the setting `minicpm.device`, a worker on each."""
+    """Return the devices of the setting `minicpm.device`, for one worker each."""
     return tuple(device.strip() for device in minicpm.device.split(","))
 
 
 def check_device(device: str, report: EnvironmentReport | None = None, devices: Path = Path("/dev")) -> None:
-    """Check that the device of the setting `minicpm.device` is there; nothing but a named GPU may be missing.
+    """Check that the device of the setting `minicpm.device` exists; only a named GPU may be missing.
 
     Args:
         device: auto, cpu, cuda or cuda:N, or several with commas.
-        report: what torch said, if it was asked already.
-        devices: where the system shows its cards.
+        report: torch's report, if it was asked already.
+        devices: folder in which the system shows its cards.
 
     Raises:
-        VerifierError: it is not there; says what to set.
+        VerifierError: it does not exist; the message says what to set.
     """
     named = [one.strip() for one in device.split(",") if one.strip().startswith("cuda")]
     if not named:
@@ -42,7 +42,7 @@ def check_device(device: str, report: EnvironmentReport | None = None, devices: 
     wanted = max(int(one.partition(":")[2] or 0) for one in named)
     if report is None:
         report = quick_report(devices)
-        if report.gpus and report.cuda is not None:  # there may be one: only torch knows how many it sees
+        if report.gpus and report.cuda is not None:  # there may be a GPU; only torch knows how many
             report = environment_report()
         elif report.gpus:
             report = msgspec.structs.replace(report, gpus=[])
@@ -59,7 +59,7 @@ def check_device(device: str, report: EnvironmentReport | None = None, devices: 
 
 
 def quick_report(devices: Path = Path("/dev")) -> EnvironmentReport:
-    """Return what can be said in milliseconds: a GPU stands in it where the system shows any card, of unknown kind."""
+    """Return a report within milliseconds; it contains a GPU of unknown kind if the system shows any card."""
     card = Gpu(name="a GPU", memory_gib=0.0, free_gib=0.0, capability="99.0")
     flash = installed("flash-attn")
     return EnvironmentReport(

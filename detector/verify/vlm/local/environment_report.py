@@ -1,4 +1,4 @@
-"""What is installed for the model: asked in a process of its own, so that torch never loads beside the cameras."""
+"""The installed packages and devices for the model, found in a separate process so that torch never loads here."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import msgspec
 
 from detector.errors import VerifierError
 
-_PROBE_SECONDS = 180.0  # torch's first import from a cold disk takes long
+_PROBE_SECONDS = 180.0  # limit; torch's first import from a cold disk is slow
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,17 +57,20 @@ def cpu_multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def may_have_gpu(devices: Path = Path("/dev")) -> bool:
-    """Return whether the system shows a card that torch may be able to use: at once, without asking torch."""
-    # NVIDIA's own, Jetson's, AMD's, and the one of Windows in WSL; other systems do not show it in files.
+    """Return whether the system shows a card that torch may be able to use; this is fast, without asking torch."""
+    # Files of NVIDIA, Jetson, AMD, and of Windows in WSL; other systems have no such files.
     names = ("nvidia*", "nvmap", "kfd", "dxg")
     return sys.platform != "linux" or any(True for name in names for _ in devices.glob(name))
 
 
 def environment_report() -> EnvironmentReport:
-    """Ask a fresh process what is installed; takes seconds.
+    """Ask a new process what is installed; this takes seconds.
+
+    Returns:
+        what is installed, and which devices torch can use.
 
     Raises:
-        VerifierError: it does not answer.
+        VerifierError: the process does not answer.
     """
     command = [sys.executable, "-m", "detector.verify.vlm.local.probe"]
     try:

@@ -1,4 +1,4 @@
-"""Fetching snapshots from the model hub, and following a branch: the only place that goes online."""
+"""Fetch snapshots from the model hub, and follow a branch: the only module of the model that goes online."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def revision_to_fetch(settings: MinicpmSettings) -> str:
     """Return the commit that the settings ask for; on the channel edge, the newest of the branch main.
 
     Raises:
-        VerifierError: none is pinned, or the hub does not answer.
+        VerifierError: no commit is pinned, or the hub does not answer.
     """
     return newest_revision(settings.model) if settings.channel == "edge" else pinned_revision(settings)
 
@@ -37,10 +37,13 @@ def newest_revision(model: str) -> str:
 
 
 def fetch(model: str, revision: str) -> Snapshot:
-    """Download `model` at `revision` (what is not here yet), with a progress bar on stderr.
+    """Download the missing parts of `model` at `revision`, with a progress bar on stderr.
+
+    Returns:
+        the complete snapshot.
 
     Raises:
-        VerifierError: it cannot be fetched, or what came is not whole.
+        VerifierError: the snapshot cannot be fetched, or is incomplete.
     """
     from huggingface_hub import snapshot_download  # noqa: PLC0415
 
@@ -55,7 +58,7 @@ def fetch(model: str, revision: str) -> Snapshot:
 
 
 def _advice(model: str, revision: str, error: Exception) -> str:
-    """Return why the hub did not give it, and what to try; its client's own texts run over many lines."""
+    """Return in one line why the fetch failed, and what to try; the client's own messages have many lines."""
     name = type(error).__name__
     if type(error.__cause__).__name__ == "OfflineModeIsEnabled":
         name = "OfflineModeIsEnabled"

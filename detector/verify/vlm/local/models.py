@@ -16,8 +16,9 @@ NATIVE_TYPES = ("minicpmv4_6", "minicpmv4_7")
 class KnownModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One row of the matrix.
 
-    runs: here (native), in the second environment (serve-45), or only elsewhere (served).
-    verified: "no", or where and when `doctor --smoke` passed with the real weights.
+    Attributes:
+        runs: here (native), in the second environment (serve-45), or only elsewhere (served).
+        verified: "no", or where and when `doctor --smoke` passed with the real weights.
     """
 
     id: str
@@ -39,14 +40,14 @@ def known_models() -> dict[str, KnownModel]:
 
 
 class VerifiedHere(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the local copy: `revision` of a model passed the smoke check here, `verified` says when and on what."""
+    """A row of the local copy: `revision` of a model passed the smoke check here; `verified` says when and on what."""
 
     revision: str
     verified: str
 
 
 def record_verified(model: str, revision: str, text: str, environment: Mapping[str, str] = os.environ) -> Path:
-    """Keep in the local copy that this commit passed here; the file it is in."""
+    """Record in the local copy that this commit passed here, and return the path of the copy."""
     path = local_copy(environment)
     rows = verified_here(environment) | {model: VerifiedHere(revision=revision, verified=text)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,7 @@ def record_verified(model: str, revision: str, text: str, environment: Mapping[s
 
 
 def verified_here(environment: Mapping[str, str] = os.environ) -> dict[str, VerifiedHere]:
-    """Return what passed on this machine, by model id; empty when nothing did."""
+    """Return the models that passed on this machine, by id; empty if none did."""
     try:
         return msgspec.json.decode(local_copy(environment).read_bytes(), type=dict[str, VerifiedHere])
     except (OSError, msgspec.DecodeError):
@@ -63,6 +64,6 @@ def verified_here(environment: Mapping[str, str] = os.environ) -> dict[str, Veri
 
 
 def local_copy(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where this machine's own smoke checks are kept."""
+    """Return the path of the record of this machine's own smoke checks."""
     state = environment.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "lightning-detector" / "verified.json"

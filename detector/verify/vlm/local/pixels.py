@@ -1,4 +1,4 @@
-"""Images as the vision part takes them: sent to the device as bytes, then compared, resized and normalised there."""
+"""Images as input of the vision part: sent to the device as bytes, and subtracted, resized and normalised there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class PixelGroup:
     """Images of one grid.
 
     Attributes:
-        places: where each stands among the images that were given.
-        pixels: (images, 3, patch, rows * columns * patch) numbers around 0, patch after patch.
+        places: index of each among the given images.
+        pixels: (images, 3, patch, rows * columns * patch) values around 0, patch after patch.
         grid: rows and columns of patches.
     """
 
@@ -31,19 +31,19 @@ class PixelGroup:
 
 
 class PixelMaker:
-    """Turns RGB images into PixelGroups; what an image costs the CPU is its copy to the device."""
+    """Convert RGB images to PixelGroups; the CPU only copies an image to the device."""
 
     def __init__(
         self, processor: Any, *, mode: str, side_pixels: int, device: torch.device, dtype: torch.dtype
     ) -> None:
-        """Take the numbers of the snapshot's own image processor.
+        """Read the parameters of the snapshot's own image processor.
 
         Args:
             processor: transformers' image processor.
-            mode: "16x" or "4x", which decides what a grid must be divisible by.
+            mode: "16x" or "4x", which decides by what a grid must be divisible.
             side_pixels: images are scaled to the area of a square of this side.
-            device: where the pixels are wanted.
-            dtype: and in which precision.
+            device: device of the pixels.
+            dtype: precision of the pixels.
         """
         self._processor = processor
         self._mode = mode
@@ -63,12 +63,12 @@ class PixelMaker:
         return best
 
     def grid_of(self, image: VlmImage) -> Grid:
-        """Return the rows and columns of patches that `image` will have; nothing is computed on the device."""
+        """Return the rows and columns of patches that `image` will have, without computation on the device."""
         height, width = self.size_for(*shape_of(image))
         return height // self._processor.patch_size, width // self._processor.patch_size
 
     def groups(self, images: Sequence[VlmImage]) -> list[PixelGroup]:
-        """Return the pixels of `images`, in one group for each size they have."""
+        """Return the pixels of `images`, in one group for each size."""
         by_shape: dict[tuple[int, int], list[int]] = {}
         for place, image in enumerate(images):
             by_shape.setdefault(shape_of(image), []).append(place)
@@ -109,7 +109,7 @@ class PixelMaker:
         """Return the levels resized, normalised and cut into patches: (images, 3, patch, rows * columns * patch)."""
         side: int = self._processor.patch_size
         height, width = self.size_for(levels.shape[2], levels.shape[3])
-        # PIL, with which the model was trained, gives whole levels of 0..255 after each of its two passes.
+        # PIL, used in the model's training, rounds to whole levels 0..255 after each of its two passes.
         wide = _resized(levels, (levels.shape[2], width))
         numbers = (_resized(wide, (height, width)) * self._processor.rescale_factor - self._mean) / self._deviation
         cut = numbers.to(self._dtype).view(-1, 3, height // side, side, width // side, side)
@@ -118,10 +118,10 @@ class PixelMaker:
 
 
 def amplified(before: Tensor, peak: Tensor) -> Tensor:
-    """Return what detector.verify.vlm.images.amplified_difference does, for (images, 3, height, width) float levels."""
+    """Return the same as verify.vlm.images.amplified_difference, for (images, 3, height, width) float levels."""
     rise = (peak - before).clamp(min=0)
     strongest = rise.amax(dim=1).flatten(1)
-    # The percentile lies between two of the largest values; sorting all of them is not needed.
+    # The percentile lies between two of the largest values, so a full sort is not needed.
     rank = (strongest.shape[1] - 1) * (1 - DIFFERENCE_PERCENTILE / 100)
     largest = strongest.topk(int(rank) + 2 if strongest.shape[1] > 1 else 1, dim=1).values
     low, high = largest[:, -1], largest[:, max(largest.shape[1] - 2, 0)]

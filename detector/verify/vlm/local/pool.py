@@ -1,4 +1,4 @@
-"""A worker for each device: asks go to the one that has least to do, and from one that is lost to another."""
+"""A worker for each device: requests go to the least loaded one, and from a lost one to another."""
 
 import logging
 import threading
@@ -37,16 +37,16 @@ class WorkerPool:
             for load in loads
         ]
         self._lock = threading.Lock()
-        self._given = [0] * len(loads)  # asks under way, of each
+        self._given = [0] * len(loads)  # current requests of each worker
 
     @property
     def workers(self) -> int:
-        """How many batches are computed at once."""
+        """Number of batches computed at once."""
         return len(self.supervisors)
 
     @property
     def calls(self) -> int:
-        """How many batches are held at once: those beyond `workers` are made ready meanwhile."""
+        """Number of batches held at once: those beyond `workers` are prepared meanwhile."""
         return SLOTS * len(self.supervisors)
 
     def ask(self, clips: Sequence[VlmInput]) -> ScoreReply:
@@ -72,12 +72,12 @@ class WorkerPool:
                     self._given[number] -= 1
 
     def close(self) -> None:
-        """End all processes; asks that wait for them end with ModelLost."""
+        """End all processes; requests that wait for them end with ModelLost."""
         for supervisor in self.supervisors:
             supervisor.close()
 
     def _take(self, tried: set[int]) -> int:
-        """Return the worker with fewest asks of those not tried; one that rests only if all do."""
+        """Return the worker with the fewest requests of those not tried; one in a pause only if all are."""
         with self._lock:
             number = min(
                 (number for number in range(len(self.supervisors)) if number not in tried),

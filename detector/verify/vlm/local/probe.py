@@ -1,4 +1,4 @@
-"""The process that imports torch and transformers to see what works, and prints it as one line of JSON."""
+"""A process that imports torch and transformers, checks what works, and prints the result as one line of JSON."""
 
 import importlib
 import platform
@@ -11,7 +11,7 @@ from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu,
 
 
 def gather() -> EnvironmentReport:
-    """Return everything about this Python's torch and transformers."""
+    """Return the report about this Python's torch and transformers."""
     report: dict[str, object] = {
         "python": platform.python_version(),
         "torch": installed("torch"),

@@ -131,6 +131,9 @@ class ModelProcess:
     def wait_loaded(self, limit_seconds: float) -> Loaded:
         """Wait until the model is ready, at most `limit_seconds` after the start.
 
+        Returns:
+            what the worker says of the loaded model.
+
         Raises:
             ModelNotLoaded: it could not be loaded, or not in time.
         """

@@ -1,15 +1,15 @@
-"""Messages between the program and the model's process: small JSON texts; images lie in shared memory."""
+"""Messages between the program and the model's process: short JSON texts; images are in shared memory."""
 
 import msgspec
 
 from detector.verify.vlm.question import Score
 
 SLOTS = 2
-"""Batches that the process holds at once: one that is computed and one that is made ready meanwhile."""
+"""Batches that the process holds at once: one that is computed and one that is prepared meanwhile."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
-    """The first message to the process: load the model in this folder, in this way."""
+    """The first message to the process: load the model in this folder with these options."""
 
     folder: str
     device: str
@@ -24,7 +24,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
     """The model is ready.
 
     Attributes:
-        memory_mib: of the process on the CPU, of the card on a GPU.
+        memory_mib: memory of the process on the CPU, or of the card on a GPU.
     """
 
     device: str
@@ -39,13 +39,13 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
 
 
 class ImageRef(msgspec.Struct, frozen=True, array_like=True):
-    """Where an RGB image of (height, width, 3) bytes lies in the shared memory.
+    """The place of an RGB image of (height, width, 3) bytes in the shared memory.
 
     Attributes:
-        offset: of its first byte.
+        offset: offset of its first byte.
         height: in pixels.
         width: in pixels.
-        before_offset: where the image before lies, if what is shown is the difference from it; -1 if it is not.
+        before_offset: offset of the image before, if the image is the difference from it; -1 otherwise.
     """
 
     offset: int
@@ -58,8 +58,8 @@ class Clip(msgspec.Struct, frozen=True, array_like=True):
     """One candidate's images and the question about them.
 
     Attributes:
-        images: where they lie.
-        question: its place in `ScoreRequest.questions`.
+        images: places of the images.
+        question: index in `ScoreRequest.questions`.
     """
 
     images: list[ImageRef]
@@ -70,10 +70,10 @@ class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
     """Score these clips in one batch.
 
     Attributes:
-        number: of the request; its reply carries the same.
-        slot: which of the shared memories its images lie in; nothing else is written there before the reply.
-        clips: in the order of the scores wanted.
-        questions: each once: most of a batch are alike.
+        number: number of the request, also in its reply.
+        slot: index of the shared memory with its images; nothing else is written there before the reply.
+        clips: in the order of the scores.
+        questions: each once, since most of a batch are equal.
     """
 
     number: int
@@ -86,7 +86,7 @@ class ScoreReply(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
     """A score for each clip of request `number`, in order.
 
     Attributes:
-        seconds: for all of them.
+        seconds: duration for all of them.
     """
 
     number: int
@@ -96,7 +96,7 @@ class ScoreReply(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
 
 
 class WorkerError(msgspec.Struct, frozen=True, kw_only=True, tag="trouble"):
-    """A request failed. After a failed load (number 0) the process ends; after a failed score it goes on."""
+    """A request failed. After a failed load (number 0) the process ends; after a failed score it continues."""
 
     reason: str
     number: int = 0
@@ -110,12 +110,12 @@ encode = msgspec.json.encode
 
 
 def decode_reply(message: bytes) -> Reply:
-    """Return what the process says."""
+    """Return the message of the process."""
     reply: Reply = msgspec.json.decode(message, type=Reply)
     return reply
 
 
 def decode_request(message: bytes) -> Request:
-    """Return what the program asks."""
+    """Return the message of the program."""
     request: Request = msgspec.json.decode(message, type=Request)
     return request

@@ -116,9 +116,14 @@ class Scorer:
     def load(cls, load: Load, device: torch.device) -> Self:
         """Read the snapshot in `load.folder`, nothing else: no network, no code from it.
 
+        Returns:
+            the loaded model, ready to score.
+
         Raises:
             VerifierError: the tokenizer does not fit.
-            OSError, ValueError, ImportError: transformers' words for a broken snapshot or a missing wheel.
+            OSError: from transformers, for a broken snapshot.
+            ValueError: from transformers, for a broken snapshot.
+            ImportError: a package that the model needs is missing.
         """
         local = {"local_files_only": True, "trust_remote_code": False}
         # The libraries' types are partly missing and partly wrong: seen as Any here, checked by the tests.

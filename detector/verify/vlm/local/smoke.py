@@ -1,4 +1,4 @@
-"""The smoke check: does the loaded model answer sanely, how fast, and in how much memory."""
+"""The smoke check: whether the loaded model answers plausibly, how fast, and in how much memory."""
 
 import math
 import time
@@ -15,8 +15,8 @@ from detector.verify.vlm.local.supervisor import ModelSupervisor
 from detector.verify.vlm.local.verifier import loads_of
 from detector.verify.vlm.question import Question, Score, VlmInput
 
-# Log-odds may differ so much between a batch and a clip alone, and by this share of the largest beside: in 16 bit,
-# rounding inside the layers follows the batch's shape. The head is fp32 here; a server may answer in steps of 0.125.
+# Allowed difference of log-odds between a batch and a clip alone, plus this share of the largest: in 16 bit, rounding
+# inside the layers depends on the batch's shape. The head is fp32 here; a server may answer in steps of 0.125.
 _SAME = {"fp32": (1e-4, 1e-4), "bf16": (0.02, 0.02), "fp16": (0.005, 0.005), "served": (0.13, 0.02)}
 _TIMED_BATCHES = 3
 
@@ -31,12 +31,12 @@ class Finding:
 
 
 class SmokeTest:
-    """Loads the model as a run would and asks it about black, white and flashing clips.
+    """Load the model as a run would, and ask it about black, white and flashing clips.
 
-    loaded, seconds_per_clip: known once the findings have been gone through.
+    loaded, seconds_per_clip: known after all findings.
 
     Raises (from `findings`):
-        ModelLost: it cannot be loaded, or ends.
+        ModelLost: the model cannot be loaded, or its process ends.
     """
 
     def __init__(self, settings: Settings, snapshot: Snapshot) -> None:
@@ -88,7 +88,7 @@ class SmokeTest:
 def examine(
     ask: Callable[[list[VlmInput]], list[Score]], clips: list[VlmInput], settings: Settings, precision: str
 ) -> Iterator[Finding]:
-    """Yield what the answers to `smoke_clips` show; `ask` scores its questions in one batch."""
+    """Yield findings about the answers to `smoke_clips`; `ask` scores its questions in one batch."""
     alone = [ask([clip])[0] for clip in clips]
     step, share = _SAME[precision]
     same = step + share * max(abs(score.log_odds) for score in alone)

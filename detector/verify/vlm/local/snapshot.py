@@ -1,4 +1,4 @@
-"""Which model, at which commit, and whether its files are here: found without network, torch or transformers."""
+"""Find the model's snapshot by model and commit, without network, torch or transformers."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _INDEX = "model.safetensors.index.json"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A model's files. revision: the 40-digit commit, or None for a folder of the user's own."""
+    """A model's files. revision: the 40-digit commit, or None for a user's own folder."""
 
     model: str
     revision: str | None
@@ -30,12 +30,12 @@ class Snapshot:
 
     @property
     def label(self) -> str:
-        """As said in one line, e.g. openbmb/MiniCPM-V-4.6@1740887131c4."""
+        """Model and commit in short, e.g. openbmb/MiniCPM-V-4.6@1740887131c4."""
         return self.model if self.revision is None else f"{self.model}@{self.revision[:12]}"
 
 
 def hub_cache(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder where the hub's client keeps its snapshots, by the variables that it honours itself."""
+    """Return the folder where the hub's client keeps its snapshots, by the client's own environment variables."""
     if "HF_HUB_CACHE" in environment:
         return Path(environment["HF_HUB_CACHE"]).expanduser()
     home = environment.get("HF_HOME") or f"{environment.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
@@ -48,10 +48,10 @@ def is_folder(model: str) -> bool:
 
 
 def pinned_revision(settings: MinicpmSettings) -> str:
-    """Return the 40-digit commit that the settings ask for, else that of the matrix.
+    """Return the 40-digit commit that the settings ask for, or that of the matrix.
 
     Raises:
-        VerifierError: it is short or no commit, or none is known for this model.
+        VerifierError: it is not a full commit, or none is known for this model.
     """
     known = known_models().get(settings.model)
     revision = settings.revision or (known.revision if known else "")
@@ -69,10 +69,10 @@ def pinned_revision(settings: MinicpmSettings) -> str:
 
 
 def find_snapshot(settings: MinicpmSettings, cache: Path | None = None) -> Snapshot:
-    """Return the snapshot that the settings ask for, complete and of a native kind, from this machine alone.
+    """Return the snapshot that the settings ask for, complete and native, from this machine alone.
 
     Raises:
-        VerifierError: it is not here, incomplete, not native, or asked for in two ways at once.
+        VerifierError: it is missing, incomplete, not native, or given in two ways at once.
     """
     model = settings.model
     if is_folder(model):
@@ -98,7 +98,7 @@ def find_snapshot(settings: MinicpmSettings, cache: Path | None = None) -> Snaps
 
 
 def pull_command(settings: MinicpmSettings) -> str:
-    """Return the command line that fetches what the settings ask for."""
+    """Return the command line that fetches the snapshot that the settings ask for."""
     words = ["lightning-detector pull"]
     if settings.model != "openbmb/MiniCPM-V-4.6":
         words.append(f"--model {settings.model}")
@@ -121,9 +121,9 @@ def _checked(snapshot: Snapshot, advice: str) -> Snapshot:
 
 
 def missing_parts(folder: Path) -> Iterator[str]:
-    """Yield what keeps `folder` from being a whole snapshot, each in some words; nothing when it is whole.
+    """Yield in words each problem that makes `folder` an incomplete snapshot; nothing if it is complete.
 
-    Looks at names, sizes and headers, in milliseconds; `damaged_files` reads everything.
+    Only names, sizes and headers are checked, in milliseconds; `damaged_files` reads everything.
     """
     for name in _NEEDED:
         path = folder / name
@@ -145,10 +145,10 @@ def missing_parts(folder: Path) -> Iterator[str]:
 
 
 def damaged_files(folder: Path) -> Iterator[str]:
-    """Yield files whose content is not what the hub served: reads everything, seconds for some GB.
+    """Yield files whose content differs from the hub's; this reads everything, seconds for some GB.
 
     The hub's client names each content after its hash (SHA-256 for large files, git's SHA-1 for small ones), so this
-    needs no network. Files that are not links into such a store cannot be judged and are passed over.
+    needs no network. Files that are not links into such a store cannot be checked and are skipped.
     """
     for path in sorted(folder.rglob("*")):
         if not path.is_symlink() or not path.is_file():
@@ -168,7 +168,7 @@ def damaged_files(folder: Path) -> Iterator[str]:
 
 
 def _weights_problem(path: Path) -> str | None:
-    """Return what is wrong with a safetensors file, by its own table of contents; None when all bytes are there."""
+    """Return what is wrong with a safetensors file, by its own table of contents; None if it is complete."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

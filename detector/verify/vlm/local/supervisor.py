@@ -1,4 +1,4 @@
-"""Supervises the model's process: starts it, notices its death, starts it again after a pause."""
+"""The supervisor of the model's process: start it, notice its end, and restart it after a pause."""
 
 import logging
 import threading
@@ -14,22 +14,21 @@ _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 60.0
-_PATIENCE_SECONDS = 5.0  # while the next start is further away than this, asks are refused at once
+_PATIENCE_SECONDS = 5.0  # if the next start is further away, requests are refused at once
 _POLL_SECONDS = 0.5  # how often the supervisor checks the process
 _SHORTEST_LIMIT_SECONDS = 30.0
-_SLOWER_THAN_EVER = 10.0  # an answer that takes so many times the slowest seen so far will not come
+_SLOWER_THAN_EVER = 10.0  # in multiples of the slowest answer so far; a later answer will not come
 
 
 class ModelSupervisor:
-    """Supervises a model's process: starts it, notices its death, starts it again after a pause.
+    """Start a model's process, notice its end, and restart it after a pause.
 
-    Pauses double from 2 s to 60 s while failures follow each other. Loading begins at once, in the background.
-    `on_ready` is called with one line when the model is ready. `ask` may be called from several threads: the process
-    holds two batches.
+    Pauses double from 2 s to 60 s while failures continue. Loading starts at once, in the background. `on_ready` is
+    called with one line when the model is ready. Several threads may call `ask`: the process holds two batches.
 
     Attributes:
-        restarts: how often the process was started again.
-        asking: asks that have not returned.
+        restarts: how often the process was restarted.
+        asking: number of current requests.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class ModelSupervisor:
         self._load_limit = load_limit_seconds
         self._answer_limit = answer_limit_seconds
         self._on_ready = on_ready
-        self._lock = threading.Lock()  # of the process's life; asks do not hold it while they wait for scores
+        self._lock = threading.Lock()  # for starts and ends; requests do not hold it while they wait for scores
         self._counting = threading.Lock()
         self._closing = threading.Event()
         self._process: ModelProcess | None = None
@@ -60,17 +59,18 @@ class ModelSupervisor:
 
     @property
     def pid(self) -> int | None:
-        """Return the running process's id."""
+        """Id of the running process."""
         process = self._process
         return None if process is None else process.pid
 
     def ask(self, clips: Sequence[VlmInput]) -> ScoreReply:
-        """Return scores for these clips; if the process is lost over them, a new one is asked once more.
+        """Return scores for these clips; if the process is lost, a new one is asked once more.
 
         Raises:
-            ModelLost: twice without an answer, or the process is not started yet after repeated failures.
+            ModelLost: no answer in two attempts, or the process is not started yet after repeated failures.
             MemoryError: the batch is too large for the device.
             VerifierError: the model cannot score these clips.
+            ModelNotLoaded: the model could not be loaded, or not in time.
         """
         with self._counting:
             self.asking += 1
@@ -89,11 +89,14 @@ class ModelSupervisor:
 
     @property
     def resting(self) -> bool:
-        """Whether it would refuse an ask at once: repeated failures, and the next start is some time away."""
+        """Whether requests are refused at once, because of repeated failures and a later next start."""
         return self._process is None and self._pause_left() > _PATIENCE_SECONDS
 
     def wait_loaded(self) -> Loaded:
         """Wait until the model is ready.
+
+        Returns:
+            what the worker says of the loaded model.
 
         Raises:
             ModelLost: it could not be loaded.
@@ -102,7 +105,7 @@ class ModelSupervisor:
             return self._ready()[1]
 
     def close(self) -> None:
-        """End the process; an ask that waits for it ends with ModelLost."""
+        """End the process; requests that wait for it end with ModelLost."""
         self._closing.set()
         process = self._process
         if process is not None:
@@ -123,7 +126,7 @@ class ModelSupervisor:
             scored = process.ask(clips, self._limit(len(clips)))
         except ModelLost as error:
             with self._lock:
-                if self._process is process:  # else whoever else noticed has seen to it
+                if self._process is process:  # otherwise another thread has replaced it already
                     self._failed(error)
             raise
         self._backoff.reset()
@@ -131,7 +134,7 @@ class ModelSupervisor:
         return scored
 
     def _limit(self, clips: int) -> float:
-        """Return the seconds after which an answer for so many clips will not come any more."""
+        """Return the time limit in seconds of an answer for `clips` clips."""
         if self._slowest == 0.0:
             return self._answer_limit
         usual = max(_SHORTEST_LIMIT_SECONDS, _SLOWER_THAN_EVER * self._slowest * clips)
@@ -172,7 +175,7 @@ class ModelSupervisor:
         except (OSError, ModelLost) as error:
             self._failed(error)
             raise ModelLost(f"the model's process cannot be started: {error}") from error
-        if self._closing.is_set():  # meanwhile; `close` may have looked before there was a process to end
+        if self._closing.is_set():  # meanwhile: `close` may have run before there was a process to end
             self._process.kill()
 
     def _failed(self, error: Exception) -> None:
@@ -186,10 +189,10 @@ class ModelSupervisor:
             process.end()
 
     def _supervise(self) -> None:
-        """Thread minicpm-supervisor: restart the process while nobody asks, so that it is ready for the next ask."""
+        """Restart the process without requests, so that it is ready for the next one (thread minicpm-supervisor)."""
         while not self._closing.wait(_POLL_SECONDS):
             if not self._lock.acquire(blocking=False):
-                continue  # an ask is under way and notices by itself
+                continue  # a current request notices it
             try:
                 self._check()
             except ModelLost as error:

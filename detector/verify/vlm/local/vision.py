@@ -1,4 +1,4 @@
-"""The vision part for images of one size, merged all at once, where transformers merges them one by one."""
+"""The vision part for images of one size, merged together, while transformers merges them one by one."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class VisionPart:
-    """Features of images of one grid, ready for the language model.
+    """Computes features of images of one grid for the language model.
 
-    The results are the library's own to rounding (a test compares them). Sizes stay on the CPU: asking the device for
-    a number would wait for all that was sent to it.
+    The results equal the library's own except for rounding (a test compares them). Sizes stay on the CPU: reading a
+    number from the device would wait for all its work.
     """
 
     def __init__(self, model: Any, mode: str) -> None:

@@ -1,4 +1,4 @@
-"""Stand-ins for layers of the vision part: one call for all images of one size, and what depends on sizes kept.
+"""Replacements for layers of the vision part: one call for all images of one size, and cached values for each size.
 
 transformers makes a call for each image, and in its window merger one for each 2x2 patches: thousands for a batch.
 """
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.vision_utils import get_vision_nearest_position_ids, get_vision_window_index
 
-_KEPT_GRIDS = 64  # sizes of batches and images whose numbers are kept: a few cameras and crops
+_KEPT_GRIDS = 64  # cached sizes of batches and images: a few cameras and crops
 
 
 class BatchedAttention(nn.Module):
-    """Stands in for one vision attention layer and shares its weights.
+    """A replacement for one vision attention layer that shares its weights.
 
-    The layers come as one row of patches cut into stretches of one length: an image each, or in the window merger 2x2
-    patches each, which makes thousands of tiny calls for a batch. Here all of them go through one call.
+    The input is one row of patches, divided into parts of equal length: one image each or, in the window merger, 2x2
+    patches each, which makes thousands of tiny calls for a batch. Here all parts go through one call.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -26,7 +26,7 @@ class BatchedAttention(nn.Module):
         self.layer = layer
 
     def forward(self, hidden_states: Tensor, cu_seqlens: Tensor, **_rest: Any) -> tuple[Tensor, None]:
-        """Return the layer's own answer: (1, patches, width)."""
+        """Return the layer's own result: (1, patches, width)."""
         layer = self.layer
         stretches = hidden_states.view(cu_seqlens.numel() - 1, -1, layer.dim)
         length = stretches.shape[1]
@@ -39,14 +39,14 @@ class BatchedAttention(nn.Module):
 
 
 class KeptPositions(nn.Module):
-    """Stands in for the patch embedding; the positions of a grid are computed once."""
+    """A replacement for the patch embedding that computes the positions of a grid once."""
 
     def __init__(self, embeddings: Any) -> None:
         super().__init__()
         self.embeddings = embeddings
 
     def forward(self, pixel_values: Tensor, target_sizes: Tensor, **_rest: Any) -> Tensor:
-        """Return the embeddings' own answer: (1, patches, width)."""
+        """Return the embedding's own result: (1, patches, width)."""
         device = self.embeddings.position_embedding.weight.device
         rows, columns = target_sizes[0].tolist()
         kept = _positions(rows, columns, self.embeddings.num_patches_per_side, device).repeat(len(target_sizes))
@@ -55,14 +55,14 @@ class KeptPositions(nn.Module):
 
 
 class KeptWindows(nn.Module):
-    """Stands in for the window merger; which patches make a window is computed once for a grid."""
+    """A replacement for the window merger that computes the windows of a grid once."""
 
     def __init__(self, merger: Any) -> None:
         super().__init__()
         self.merger = merger
 
     def forward(self, hidden_states: Tensor, target_sizes: Tensor, **_rest: Any) -> Tensor:
-        """Return the merger's own answer."""
+        """Return the merger's own result."""
         rows, columns = target_sizes[0].tolist()
         window = self.merger.window_kernel_size[0]
         index, ends = _windows(rows, columns, len(target_sizes), window, hidden_states.device)
@@ -71,9 +71,12 @@ class KeptWindows(nn.Module):
 
 
 def batch_vision_attention(model: nn.Module) -> int:
-    """Put the classes above in the place of the layers of `model`; return how many attention layers there were.
+    """Replace layers of `model` by the classes above.
 
     Only for the attention backend "sdpa", and for calls with images of one size, as VisionPart makes them.
+
+    Returns:
+        how many attention layers were replaced.
     """
     found = 0
     for parent in list(model.modules()):

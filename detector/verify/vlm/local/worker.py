@@ -38,13 +38,16 @@ _POLL_SECONDS = 0.0005  # between two looks at whether the device is done; an as
 
 
 def serve(connection: Connection, memories: Sequence[int]) -> None:
-    """Load the model that the first message names, then answer asks until the other side hangs up.
+    """Load the model that the first message names, then answer requests until the other side hangs up.
 
-    Two asks are held at once: while the device works on one, the images and tokens of the next are made ready.
+    Two requests are held at once: while the device works on one, the images and tokens of the next are prepared.
 
     Args:
         connection: to the program.
         memories: file descriptors of the shared memories in which images lie, one for each slot.
+
+    Raises:
+        TypeError: the first message does not name a model.
     """
     load = decode_request(connection.recv_bytes())
     if not isinstance(load, Load):

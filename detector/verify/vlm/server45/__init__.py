@@ -1,5 +1,5 @@
-"""MiniCPM-V 4.5 by its own code: an environment, a trust record, a process and a model server of its own.
+"""MiniCPM-V 4.5 with its own code: a separate environment, a trust record, a process and a model server.
 
 The main program's side (environment, trust, imports, launch, snapshot, smoke) never imports torch. The rest runs only
-in the second environment, whose packages are those of the extra `minicpm45`: neither PyAV nor OpenCV nor ZeroMQ.
+in the second environment, which has the packages of the extra `minicpm45`, without PyAV, OpenCV and ZeroMQ.
 """

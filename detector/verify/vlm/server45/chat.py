@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol as far as this server speaks it: a request to a clip, log-probabilities to an answer."""
+"""This server's part of the OpenAI chat protocol: a request to a clip, log-probabilities to an answer."""
 
 import binascii
 import io
@@ -22,7 +22,7 @@ _PIXELS = 40_000_000
 
 
 class BadRequest(Exception):
-    """The request cannot be answered as it is; the message says why, `status` is the HTTP status."""
+    """The request cannot be answered; the message says why, `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -49,16 +49,16 @@ class ImagePart(msgspec.Struct, frozen=True, tag="image_url"):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One message. There is no conversation here: a system message at most, then one of the user."""
+    """One message. There is no conversation: at most a system message, then one message of the user."""
 
     role: Literal["system", "user"]
     content: str | list[TextPart | ImagePart]
 
 
 class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is understood. A field that would ask for something else than one token's log-probabilities is refused.
+    """The supported request. A field that asks for more than one token's log-probabilities is refused.
 
-    Sampling (temperature, top_p, penalties, seed) has no say in log-probabilities and is read over.
+    Sampling options (temperature, top_p, penalties, seed) do not change log-probabilities and are ignored.
     """
 
     model: str
@@ -81,10 +81,10 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 def parse(body: bytes, config: ServeConfig) -> tuple[ChatRequest, Clip]:
-    """Return the request and what is asked in it.
+    """Return the request and the clip in it.
 
     Raises:
-        BadRequest: it is not one that this server answers.
+        BadRequest: this server does not answer such a request.
     """
     try:
         request = msgspec.json.decode(body, type=ChatRequest)
@@ -92,7 +92,7 @@ def parse(body: bytes, config: ServeConfig) -> tuple[ChatRequest, Clip]:
         raise BadRequest(f"the request is not understood: {error}") from error
     if request.model not in {config.model, f"{config.model}@{config.revision}"}:
         raise BadRequest(f"this server holds {config.model} at {config.revision}, not {request.model[:100]!r}", 404)
-    # Settings that other servers need to be told, and that always hold here; anything else would be ignored silently.
+    # Settings that other servers need, and that always apply here; all other values would be ignored silently.
     _refuse_other("mm_processor_kwargs", request.mm_processor_kwargs, {"max_slice_nums": 1, "use_image_id": False})
     _refuse_other("chat_template_kwargs", request.chat_template_kwargs, {"enable_thinking": False})
     *before, last = request.messages
@@ -102,7 +102,7 @@ def parse(body: bytes, config: ServeConfig) -> tuple[ChatRequest, Clip]:
 
 
 def answer(request: ChatRequest, config: ServeConfig, model: Model, logprobs: Tensor) -> dict[str, Any]:
-    """Return the chat completion of the likeliest token; Yes and No are always listed beside the likeliest."""
+    """Return the chat completion of the most likely token; Yes and No are always listed, too."""
     count = request.top_logprobs or 0
     ranked = torch.topk(logprobs, min(max(count, 1), logprobs.shape[0])).indices.tolist()
     choice: dict[str, Any] = {
@@ -128,7 +128,7 @@ def answer(request: ChatRequest, config: ServeConfig, model: Model, logprobs: Te
 
 def _token(model: Model, number: int, logprobs: Tensor) -> dict[str, Any]:
     text = model.token(number)
-    # JSON has no infinity; a probability below the smallest float32 is as good as none.
+    # JSON has no infinity; a probability below the smallest float32 is practically 0.
     value = float(logprobs[number])
     return {"token": text, "logprob": value if math.isfinite(value) else -1e9, "bytes": list(text.encode())}
 
@@ -172,7 +172,7 @@ def _image(part: ImagePart, number: int) -> Image.Image:
         return image.convert("RGB")
     except BadRequest:
         raise
-    except Exception as error:  # Pillow raises many kinds for a broken file
+    except Exception as error:  # Pillow raises many types for a broken file
         raise BadRequest(f"image {number} cannot be read: {type(error).__name__}: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""The second Python environment, in which MiniCPM-V 4.5's own code runs: made, checked and asked what it holds."""
+"""The second Python environment, in which MiniCPM-V 4.5's own code runs: build, check and inspect it."""
 
 import fcntl
 import os
@@ -21,13 +21,13 @@ _STAMP = "lightning-detector.json"
 _PROBE = Path(__file__).with_name("probe.py")
 _PROBE_SECONDS = 120.0
 _LOCK_SECONDS = 1800.0  # another setup may be downloading gigabytes
-# The code of 4.5 imports torchvision although nothing here uses it. One that does not fit torch breaks transformers
-# as well, so it is tried and, if it cannot be imported, taken out again.
+# The code of 4.5 imports torchvision although nothing here uses it. A version that does not fit torch breaks
+# transformers, too, so it is installed, tried, and removed if it cannot be imported.
 _TRIED = "torchvision"
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
-    """What an environment was made of; written last, so that one that was interrupted has none."""
+    """What an environment was built from; written last, so that an interrupted build has no stamp."""
 
     requirements: tuple[str, ...]
     added: tuple[str, ...] = ()
@@ -36,9 +36,9 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """What an environment holds, and the asked-for modules that cannot be imported there, each with why.
+    """The content of an environment, and the requested modules that cannot be imported there, each with the reason.
 
-    An empty reason: it is not installed.
+    An empty reason means that the module is not installed.
     """
 
     report: EnvironmentReport
@@ -46,7 +46,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def requirements() -> tuple[str, ...]:
-    """Return what the second environment is made of: the package's extra `minicpm45`.
+    """Return the packages of the second environment: the extra `minicpm45`.
 
     Raises:
         VerifierError: the installed package has no such extra.
@@ -63,7 +63,7 @@ def requirements() -> tuple[str, ...]:
 
 
 class Environment:
-    """A virtual environment at `folder`, apart from the one that this program runs in."""
+    """A virtual environment at `folder`, separate from that of this program."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.expanduser().absolute()
@@ -84,10 +84,10 @@ class Environment:
         return None
 
     def require(self) -> None:
-        """Do nothing if the environment is up to date.
+        """Raise VerifierError unless the environment is up to date.
 
         Raises:
-            VerifierError: it is not; names the command that makes it.
+            VerifierError: it is not up to date; the message names the command that builds it.
         """
         problem = self.problem()
         if problem:
@@ -97,23 +97,26 @@ class Environment:
             )
 
     def stamp(self) -> Stamp | None:
-        """Return what the environment was made of, if it was finished."""
+        """Return what the environment was built from, if the build was finished."""
         try:
             return msgspec.json.decode((self.folder / _STAMP).read_bytes(), type=Stamp)
         except (OSError, msgspec.DecodeError):
             return None
 
     def make(self, added: Sequence[str] = (), *, again: bool = False) -> bool:
-        """Make it if it is not up to date (or `again`); whether there was anything to do.
+        """Build the environment if it is not up to date, or if `again` is set.
 
-        pip's own settings (PIP_INDEX_URL, pip.conf) hold. Its output goes to stderr.
+        pip's own settings (PIP_INDEX_URL, pip.conf) apply. Its output goes to stderr.
+
+        Returns:
+            whether there was anything to do.
 
         Raises:
-            VerifierError: the folder is not ours, or venv or pip failed; what they said stands above on stderr.
+            VerifierError: the folder is not ours, or venv or pip failed, whose output is on stderr.
         """
         with _one_at_a_time(self.folder):
             stamp = self.stamp()
-            # What was asked for once stays: a plain `setup-45` later must not take it out again.
+            # Packages requested once stay: a later plain `setup-45` must not remove them.
             added = tuple(dict.fromkeys([*(stamp.added if stamp else ()), *added]))
             if not again and self.problem(added) is None:
                 return False
@@ -124,7 +127,7 @@ class Environment:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep it from being made again while a process runs from it."""
+        """Keep the environment from being rebuilt while a process runs from it."""
         lock = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_SH)
@@ -134,7 +137,7 @@ class Environment:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold it for a change, or say that a server runs from it."""
+        """Lock the environment for a change, or report that a server runs from it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(self.folder, os.O_RDONLY)
         try:
@@ -155,7 +158,10 @@ class Environment:
         (self.folder / _STAMP).write_bytes(msgspec.json.format(msgspec.json.encode(done)))
 
     def probe(self, modules: Sequence[str] = ()) -> Probe:
-        """Ask the environment's own Python what it holds, and which of `modules` it cannot import; takes seconds.
+        """Ask the environment's own Python for its content, and which of `modules` it cannot import; takes seconds.
+
+        Returns:
+            the content of the environment.
 
         Raises:
             VerifierError: its Python does not answer, or torch cannot be imported there.
@@ -181,7 +187,7 @@ class Environment:
             raise VerifierError(f"{self.folder}: this program itself runs there; name another with --environment")
 
     def _try(self, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Install what may not fit; take it out again if it cannot be imported. What to say of it."""
+        """Install packages that may not fit, remove them if they cannot be imported, and return notes about them."""
         if not wanted:
             return ()
         if subprocess.run([*self._pip("install"), *wanted], stdout=sys.stderr, check=False).returncode != 0:
@@ -216,7 +222,7 @@ def _python_series() -> str:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold a lock on the folder that holds `folder` (no file is left behind), waiting for another setup to end."""
+    """Hold a lock on the parent of `folder`, without leaving a file, and wait for another setup to end."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder.parent, os.O_RDONLY)

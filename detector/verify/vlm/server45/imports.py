@@ -1,4 +1,4 @@
-"""What a snapshot's own code imports, read from its text: what is missing is known before anything is loaded."""
+"""The imports of a snapshot's own code, read from its text, so that missing ones are known before it is loaded."""
 
 import ast
 import sys
@@ -12,7 +12,7 @@ from detector.verify.vlm.server45.trust import auto_map
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A package that a file asks for, and where: `at_import` if merely loading the file runs that line."""
+    """A package that a file imports, and where: `at_import` if loading the file runs that line."""
 
     package: str
     file: str
@@ -21,10 +21,10 @@ class Need:
 
 
 def needs(snapshot: Path) -> list[Need]:
-    """Return every package from outside that loading the snapshot's classes asks for, the first place of each.
+    """Return every external package that the snapshot's classes need for loading, with its first place.
 
-    Read as transformers 4.51 to 4.57 read it: an import inside a function counts, so a file that uses flash_attn only
-    there still cannot be loaded without it; one inside `try`, or under an `if is_..._available()`, does not.
+    The rules are those of transformers 4.51 to 4.57: an import inside a function counts, so a file that uses flash_attn
+    only there cannot be loaded without it; one inside `try`, or under an `if is_..._available()`, does not count.
 
     Raises:
         VerifierError: a file is not Python.
@@ -41,7 +41,7 @@ def needs(snapshot: Path) -> list[Need]:
 def loaded_files(snapshot: Path) -> list[str]:
     """Return the Python files, by name, that loading the model, tokenizer and processor can reach.
 
-    Those that auto_map names, those of the processors (used when auto_map forgets them), and what these import.
+    These are the files that auto_map names, those of the processors (in case auto_map omits them), and their imports.
     """
     named = [f"{where.split('.')[0]}.py" for where in auto_map(snapshot).values()]
     own = [path.name for path in sorted(snapshot.glob("*process*.py"))]
@@ -95,7 +95,7 @@ def _asks_whether_available(test: ast.expr) -> bool:
 
 
 def _siblings(tree: ast.Module) -> list[str]:
-    """Return the files beside it that a file imports by a relative import."""
+    """Return the files in the same folder that a file imports by a relative import."""
     names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 1:

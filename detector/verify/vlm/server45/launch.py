@@ -1,4 +1,4 @@
-"""Everything that is looked at before the model's own code may run, and the process that then runs it."""
+"""The checks before the model's own code may run, and the process that then runs it."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ from detector.verify.vlm.server45.snapshot import known_good
 from detector.verify.vlm.server45.trust import CodeFiles, code_files, objection, read_store, stage, trust
 
 _FLASH = "flash_attn"
-# Nothing else of the surroundings reaches the model's code: no keys, no tokens, no home folder.
+# Nothing else of the environment reaches the model's code: no keys, no tokens, no home folder.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 _PASSED_ON_STARTS = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "OMP_", "MKL_", "PYTORCH_", "TORCH_")
 _GRACE_SECONDS = 40.0
@@ -40,12 +40,20 @@ class Checked:
 
 
 def check(snapshot: Snapshot, environment: Environment, attention: str, record: Path, *, confirm: bool) -> Checked:
-    """Look at the environment, whether the code is trusted, and what it needs; nothing of it runs.
+    """Check the environment, whether the code is trusted, and what it needs; none of the code runs.
 
-    confirm: record the code as trusted if it is not yet and nothing else is in the way.
+    Args:
+        snapshot: the model's files.
+        environment: in which it would run.
+        attention: the attention backend asked for.
+        record: file of the trusted hashes.
+        confirm: record the code as trusted if it is not yet and nothing else is wrong.
+
+    Returns:
+        what was checked, for `serving`.
 
     Raises:
-        VerifierError: one of these does not do; the message says what to try.
+        VerifierError: one of these checks failed; the message says what to try.
     """
     environment.require()
     files = code_files(snapshot.folder)
@@ -71,7 +79,10 @@ def check(snapshot: Snapshot, environment: Environment, attention: str, record: 
 
 
 def run(checked: Checked, config: ServeConfig, stop: threading.Event) -> int:
-    """Serve until the process ends by itself or `stop` is set; return its exit code.
+    """Serve until the process ends by itself or `stop` is set.
+
+    Returns:
+        the exit code of the process.
 
     Raises:
         VerifierError: the code changed since it was checked, or the process cannot be started.
@@ -86,7 +97,13 @@ def run(checked: Checked, config: ServeConfig, stop: threading.Event) -> int:
 def serving(checked: Checked, config: ServeConfig, output: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run the process that serves a staged copy of the snapshot; it ends with the block, or with this process.
 
-    output: where its stdout goes; the first line there is the endpoint, once it answers.
+    Args:
+        checked: what `check` returned.
+        config: how it serves.
+        output: file descriptor for its stdout; the first line there is the endpoint, once it answers.
+
+    Yields:
+        the running process.
 
     Raises:
         VerifierError: the code changed since it was checked, or the process cannot be started.
@@ -97,7 +114,7 @@ def serving(checked: Checked, config: ServeConfig, output: int | None = None) ->
         task = folder / "serve.json"
         task.touch(mode=0o600)  # it may hold the key
         task.write_bytes(msgspec.json.encode(msgspec.structs.replace(config, folder=str(staged))))
-        # The package itself is lent, not installed: the second environment must not see the first one's libraries.
+        # The package is linked, not installed: the second environment must not see the first one's libraries.
         (folder / "lent").mkdir()
         (folder / "lent" / "detector").symlink_to(Path(detector.__file__).parent)
         words = ["-P", "-s", "-W", "ignore", "-m", "detector.verify.vlm.server45.serve", str(task)]
@@ -109,9 +126,9 @@ def serving(checked: Checked, config: ServeConfig, output: int | None = None) ->
 def _process(
     command: Sequence[str], surroundings: dict[str, str], output: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the command; it is asked to end when the block does, and killed if it does not."""
+    """Run the command inside the block; at its end, ask the process to end, and kill it if it does not."""
     try:
-        # A session of its own: Ctrl-C reaches only us, and we ask it once. The pipe tells it when we are gone.
+        # In its own session: Ctrl-C reaches only us, and we ask it to end once. The pipe shows it when we are gone.
         process = subprocess.Popen(
             command, env=surroundings, stdin=subprocess.PIPE, stdout=output, start_new_session=True
         )
@@ -140,7 +157,7 @@ def _surroundings(folder: Path) -> dict[str, str]:
     home.mkdir()
     scratch.mkdir()
     return {
-        "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads that spin take the cores that decode video
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads would use the cores that decode video
         "PYTHONUNBUFFERED": "1",
         **passed,
         "HOME": str(home),
@@ -159,7 +176,7 @@ def _surroundings(folder: Path) -> dict[str, str]:
 def _refuse_unmet(
     snapshot: Snapshot, environment: Environment, wanted: Sequence[Need], probe: Probe, attention: str
 ) -> None:
-    """Raise if the code imports what cannot be imported, before anything of it is loaded."""
+    """Raise if the code imports modules that cannot be imported, before any of it is loaded."""
     for need in wanted:
         reason = probe.broken.get(need.package)
         if reason is None:

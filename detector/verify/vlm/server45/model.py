@@ -1,4 +1,4 @@
-"""Loads the model by its own code and scores images in one forward pass: log-probabilities of the next token."""
+"""Load the model with its own code, and score images in one forward pass: log-probabilities of the next token."""
 
 import time
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from detector.verify.vlm.server45.processor import build_processor, first_line
 from detector.verify.vlm.server45.serve_config import CannotServe, Precision, ServeConfig
 
-MARK = "(<image>./</image>)"  # stands for an image in the text, as the model's own processor expects it
+MARK = "(<image>./</image>)"  # placeholder of an image in the text, for the model's own processor
 ANSWERS = ("Yes", "No")
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,7 +33,7 @@ class Model:
     """MiniCPM-V 4.5, loaded and ready to answer.
 
     Raises:
-        CannotServe: the snapshot, its code or the device does not do; names what and what to try.
+        CannotServe: the snapshot, its code or the device cannot be used; the message says what to try.
     """
 
     def __init__(self, config: ServeConfig) -> None:
@@ -58,7 +58,7 @@ class Model:
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
 
     def describe(self) -> str:
-        """Device, precision, attention and how the processor came about, in one line."""
+        """Return device, precision, attention and the source of the processor, in one line."""
         return (
             f"{self.device_name}, {self.precision}, attention {self._config.attention}, "
             f"{torch.get_num_threads()} threads, processor: {self.processor_origin}, "
@@ -68,7 +68,7 @@ class Model:
     def score(self, clips: Sequence[Clip]) -> list[Tensor]:
         """Return log-probabilities of the next token, (vocabulary,) float32 on the CPU, for each of `clips`.
 
-        Out of memory halves the batch and goes on.
+        If memory runs out, the batch is halved.
 
         Raises:
             torch.OutOfMemoryError: one clip alone does not fit.
@@ -78,7 +78,7 @@ class Model:
         except torch.OutOfMemoryError:
             if len(clips) == 1:
                 raise
-        # Outside the handler: there the failed pass's tensors would still be held.
+        # Outside the handler, which would still hold the failed pass's tensors.
         torch.cuda.empty_cache()
         half = len(clips) // 2
         return self.score(clips[:half]) + self.score(clips[half:])
@@ -92,8 +92,8 @@ class Model:
         if self.processor is None:
             logits = [self._by_chat(clip) for clip in clips]
         else:
-            # The released code hands out the packed images of a batch by counting images, not packs: clips mix.
-            # So packed clips are embedded one by one, and only the language model sees them together.
+            # The released code assigns the packed images of a batch by counting images, not packs, which mixes clips.
+            # So packed clips are embedded one by one, and only the language model gets them together.
             packed = self._config.pack_frames > 1
             parts = [self._embed([clip]) for clip in clips] if packed else [self._embed(clips)]
             embeds, mask = _left_padded(parts)
@@ -105,20 +105,20 @@ class Model:
         return list(torch.stack(logits).float().log_softmax(-1).cpu())
 
     def _embed(self, clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
-        """(clips, tokens, width) embeddings of text and images, padded on the left, and the mask without padding."""
+        """Return (clips, tokens, width) embeddings of text and images, padded on the left, and the mask of tokens."""
         packs = (
             [_packs(clip.images, self._config.pack_frames) for clip in clips] if self._config.pack_frames > 1 else None
         )
         inputs = self.processor(
             text=[self._prompt(clip) for clip in clips],
             images=[list(clip.images) for clip in clips],
-            max_slice_nums=1,  # slices are for reading small print: a 720p frame would cost three times the tokens
+            max_slice_nums=1,  # slices are for small print: a 720p frame would cost three times the tokens
             use_image_id=False,
             return_tensors="pt",
             **({"temporal_ids": packs} if packs else {}),
         ).to(self.device)
         embeds, _ = self._net.get_vllm_embedding(inputs)
-        # The processor's own mask drops every token 0 ("!"); padding is only what stands before the first other token.
+        # The processor's own mask drops every token 0 ("!"); padding is only before the first other token.
         mask = (inputs["input_ids"] != 0).long().cumsum(1).clamp(max=1)
         return embeds, mask
 
@@ -130,7 +130,7 @@ class Model:
         )
 
     def _by_chat(self, clip: Clip) -> Tensor:
-        """For snapshots without a processor: the logits seen while the model's own `chat` makes its first token."""
+        """Return the logits of the first token of the model's own `chat`, for snapshots without a processor."""
         seen: list[Tensor] = []
 
         def keep_first(_module: Any, _inputs: Any, output: Any) -> None:
@@ -160,7 +160,7 @@ class Model:
             "trust_remote_code": True,
             "local_files_only": True,
             "attn_implementation": self._config.attention,
-            "use_safetensors": True,  # a pickle would be more code, and hashes of it would say nothing
+            "use_safetensors": True,  # a pickle would be executable code
             _dtype_keyword(): _PRECISIONS[self.precision],
         }
         try:
@@ -194,7 +194,7 @@ class Model:
 
 
 def _packs(images: Sequence[Image.Image], most: int) -> list[list[int]]:
-    """temporal_ids: neighbours of equal size in packs of at most `most`, one tick apart in the order shown."""
+    """Return temporal_ids: neighbours of equal size in packs of at most `most`, one tick apart in the order shown."""
     packs: list[list[int]] = []
     for number, image in enumerate(images):
         if packs and len(packs[-1]) < most and images[packs[-1][0]].size == image.size:
@@ -205,7 +205,7 @@ def _packs(images: Sequence[Image.Image], most: int) -> list[list[int]]:
 
 
 def _left_padded(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """(embeddings, mask) of all parts as one batch."""
+    """Return (embeddings, mask) of all parts as one batch."""
     if len(parts) == 1:
         return parts[0]
     longest = max(mask.shape[1] for _, mask in parts)

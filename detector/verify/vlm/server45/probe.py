@@ -1,4 +1,4 @@
-"""Says what a Python environment holds, as JSON; run by path with that environment's own Python, needs nothing else."""
+"""Print the content of a Python environment as JSON; run by path with that environment's own Python."""
 
 import importlib
 import importlib.util
@@ -18,7 +18,7 @@ def version(name: str) -> str | None:
 
 
 def broken_imports(modules: list[str]) -> dict[str, str]:
-    """For each of `modules` that cannot be imported here: why, in one line; an empty reason if it is not installed."""
+    """Return for each of `modules` that cannot be imported the reason in one line; empty if it is not installed."""
     broken = {}
     for name in modules:
         try:
@@ -32,7 +32,7 @@ def broken_imports(modules: list[str]) -> dict[str, str]:
 
 
 def torch_report() -> dict[str, Any]:
-    """Return what torch sees: its CUDA version and the GPUs; or why torch cannot be imported."""
+    """Return torch's CUDA version and GPUs, or why torch cannot be imported."""
     try:
         torch = importlib.import_module("torch")
         gpus = [_gpu(torch, number) for number in range(torch.cuda.device_count())]
@@ -63,7 +63,7 @@ if __name__ == "__main__":
         "torch": version("torch"),
         "transformers": version("transformers"),
         "flash_attention": version("flash-attn"),
-        # Whether it can be imported decides; the version was made for this torch or it was not.
+        # Only the import decides whether this version fits torch.
         "backends": {"flash_attention_2": broken.get("flash_attn", "")},
     }
     json.dump({"report": report | torch_report(), "broken": broken}, sys.stdout)

@@ -1,4 +1,4 @@
-"""Builds the snapshot's processor, whatever the snapshot ships: images and prompts in, the model's tensors out."""
+"""Build the snapshot's processor, from whatever parts the snapshot has: images and prompts in, tensors out."""
 
 from pathlib import Path
 from typing import Any
@@ -9,21 +9,21 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from detector.verify.vlm.server45.imports import classes_of
 from detector.verify.vlm.server45.serve_config import CannotServe
 
-# Typed in one of the versions that this is checked with, untyped in the one that it runs with.
+# Typed in one of the versions for the type check, untyped in the one used at run time.
 _AUTO_PROCESSOR: Any = AutoProcessor
 _AUTO_IMAGE_PROCESSOR: Any = AutoImageProcessor
 _CODE = {"trust_remote_code": True, "local_files_only": True}
 
 
 def build_processor(folder: Path) -> tuple[Any | None, str]:
-    """Return a processor with an image processor and a tokenizer, and how it came about; None if the snapshot has none.
+    """Return a processor with an image processor and a tokenizer, and its source; None if the snapshot has none.
 
-    AutoProcessor gives one only if the snapshot's settings name it; else it returns the bare tokenizer or refuses
-    ("Unrecognized processing class"). Then the snapshot's own class is put together from its parts. Snapshots of before
+    AutoProcessor returns one only if the snapshot's settings name it; otherwise it returns only the tokenizer or
+    refuses ("Unrecognized processing class"). Then the snapshot's own class is built from its parts. Snapshots before
     MiniCPM-V 2.5 have no such class: their model prepares images itself.
 
     Raises:
-        CannotServe: there is a processor class, but it cannot be put together.
+        CannotServe: there is a processor class, but it cannot be built.
     """
     try:
         found = _AUTO_PROCESSOR.from_pretrained(str(folder), **_CODE)
@@ -55,7 +55,7 @@ def _is_whole(processor: Any) -> bool:
 def _image_processor(folder: Path) -> Any:
     try:
         return _AUTO_IMAGE_PROCESSOR.from_pretrained(str(folder), **_CODE)
-    except Exception:  # the snapshot's own class is tried next, and its error is the one to tell
+    except Exception:  # the snapshot's own class is tried next, and its error is the one to report
         own = classes_of(folder, "BaseImageProcessor")
         if not own:
             raise
@@ -71,6 +71,6 @@ def _class(folder: Path, name: str) -> Any:
 
 
 def first_line(error: Exception, folder: Path) -> str:
-    """Return kind and first line of what the snapshot's code raised; paths of the staged copy say nothing to a user."""
+    """Return type and first line of an error of the snapshot's code, without the paths of the staged copy."""
     words = str(error).strip().splitlines()
     return f"{type(error).__name__}: {words[0][:300] if words else ''}".replace(str(folder), "the snapshot")

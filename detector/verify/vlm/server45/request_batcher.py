@@ -1,4 +1,4 @@
-"""Questions that arrive together are scored together: a bounded queue in front of one thread that owns the model."""
+"""Batch questions that arrive together: a bounded queue in front of one thread that owns the model."""
 
 import threading
 import time
@@ -30,17 +30,17 @@ class _PendingClip(PendingRequest):
 
 
 class RequestBatcher:
-    """Takes questions from many threads and scores them in batches in one thread of its own, until closed.
+    """Take questions from many threads, and score them in batches in one thread, until closed.
 
         batcher = RequestBatcher(model.score, batch_size=4, batch_wait_seconds=0.02, waiting_limit=32)
         with closing(batcher):
             logprobs = batcher.ask(clip, limit_seconds=60)
 
-    A batch closes when it is full or when its first question has waited long enough; clients take turns. A question
-    whose asker has given up is not scored.
+    A batch starts when it is full or when its first question has waited long enough; clients take turns. A question
+    whose client has given up is not scored.
 
     Attributes:
-        failure: what ended the thread, if anything did.
+        failure: the error that ended the thread, if any.
         answered: questions scored so far.
         batches: forward passes that scored them.
     """
@@ -65,17 +65,17 @@ class RequestBatcher:
 
     @property
     def closing(self) -> bool:
-        """Whether no further questions are taken."""
+        """Whether no further questions are accepted."""
         return self._queue.closed
 
     @property
     def waiting(self) -> int:
-        """How many questions wait, those being scored not counted."""
+        """Number of waiting questions, without those being scored."""
         with self._queue.changed:
             return self._queue.waiting_count
 
     def close(self) -> None:
-        """Refuse further questions, finish the batch under way and turn away those that wait."""
+        """Refuse further questions, finish the current batch, and refuse the waiting questions."""
         with self._queue.changed:
             self._queue.close()
         # A pass that hangs in a driver cannot be ended from here; the thread is a daemon, so the process still ends.
@@ -88,8 +88,8 @@ class RequestBatcher:
 
         Args:
             clip: the question.
-            limit_seconds: after so long the asker gives up.
-            source: who asks; sources take turns.
+            limit_seconds: time after which the client gives up.
+            source: the client; clients take turns.
 
         Raises:
             Unanswered: the queue is full or closing (503), the limit has passed (504), the model failed (500, 507).
@@ -132,7 +132,7 @@ class RequestBatcher:
             scores = self._score([pending.clip for pending in batch])
         except Exception as error:  # noqa: BLE001 - the model's own code runs there; each asker is told
             if len(batch) > 1 and not isinstance(error, OutOfMemoryError):
-                # One image that the model's code cannot take must not cost the others their answer.
+                # One image that the model's code cannot process must not affect the others.
                 for pending in batch:
                     self._answer([pending])
                 return

@@ -1,4 +1,4 @@
-"""The serving process, run with the second environment's Python: loads the model, answers until told to stop."""
+"""The serving process, run with the second environment's Python: load the model, and answer until stopped."""
 
 import os
 import select
@@ -20,12 +20,12 @@ _POLL_SECONDS = 0.2
 
 
 def serve(config: ServeConfig) -> None:
-    """Load the model and answer until SIGTERM comes or whoever started this process is gone.
+    """Load the model, and answer until SIGTERM comes or the process that started this one is gone.
 
-    No Ctrl-C arrives here: this process has a session of its own.
+    Ctrl-C does not arrive here: this process has a session of its own.
 
     Raises:
-        CannotServe: the model cannot be loaded, the address cannot be had, or the scoring thread ended.
+        CannotServe: the model cannot be loaded, the address cannot be used, or the scoring thread ended.
     """
     stop = threading.Event()
     _say(f"loading {config.model} at {config.revision}")
@@ -39,7 +39,7 @@ def serve(config: ServeConfig) -> None:
         batch_wait_seconds=config.batch_wait_ms / 1000,
         waiting_limit=config.waiting_limit,
     )
-    # The batcher closes first and turns away who waits; the server can then wait for its threads.
+    # The batcher closes first and refuses the waiting questions; the server can then wait for its threads.
     with ModelServer(config, model, batcher) as server, closing(batcher):
         answering = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="minicpm45-http")
         answering.start()
@@ -55,7 +55,7 @@ def serve(config: ServeConfig) -> None:
 
 
 def main() -> int:
-    """Serve the config in the file named by the first argument; the exit code."""
+    """Serve the config in the file named by the first argument, and return the exit code."""
     config = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ServeConfig)
     try:
         serve(config)
@@ -64,12 +64,12 @@ def main() -> int:
         return 1
     finally:
         if _owner_is_gone():
-            shutil.rmtree(Path(sys.argv[1]).parent, ignore_errors=True)  # nobody else can any more
+            shutil.rmtree(Path(sys.argv[1]).parent, ignore_errors=True)  # the owner cannot do it any more
     return 0
 
 
 def _owner_is_gone() -> bool:
-    """Return whether the pipe that the starting process holds open has closed: a model must not outlive its owner."""
+    """Return whether the pipe of the starting process has closed: a model must not outlive its owner."""
     ready, _, _ = select.select([sys.stdin], [], [], 0)
     return bool(ready) and os.read(sys.stdin.fileno(), 1) == b""
 

@@ -1,4 +1,4 @@
-"""What the main program hands to the process that serves the model: one JSON file."""
+"""The configuration that the main program passes to the serving process, as one JSON file."""
 
 from typing import Literal
 
@@ -9,13 +9,13 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model is served, how and where.
+    """The model to serve, how and where.
 
     Attributes:
-        folder: the snapshot as staged: what was hashed is what runs.
+        folder: the staged snapshot, whose code was hashed.
         pack_frames: images that share 64 tokens, 1 to 6.
-        port: 0 takes a free one.
-        key: what requests must carry as bearer token, empty for none.
+        port: TCP port; 0 takes a free one.
+        key: required bearer token of requests; empty for none.
     """
 
     model: str

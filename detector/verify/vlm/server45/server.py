@@ -1,4 +1,4 @@
-"""The model behind HTTP on one address: chat completions, the list of models, and how it is."""
+"""The model's HTTP server on one address: chat completions, the list of models, and health."""
 
 import hmac
 import json
@@ -27,15 +27,15 @@ _CHUNK_BYTES = 1 << 16
 
 
 class ModelServer(ThreadingHTTPServer):
-    """Answers questions to `model` through `batcher`, over as many connections at once as it takes questions.
+    """Answer questions to `model` through `batcher`, over as many connections at once as it accepts questions.
 
     Raises:
-        CannotServe: the address cannot be had.
+        CannotServe: the address cannot be used.
     """
 
     daemon_threads = False
     block_on_close = True
-    request_queue_size = 128  # a burst of cameras must not wait for the kernel to ask again
+    request_queue_size = 128  # so that connections of a burst of cameras are not delayed by retries
 
     def __init__(self, config: ServeConfig, model: Model, batcher: RequestBatcher) -> None:
         self.config, self.model, self.batcher = config, model, batcher
@@ -61,7 +61,7 @@ class ModelServer(ThreadingHTTPServer):
             ) from error
 
     def server_bind(self) -> None:
-        """Bind without asking a name server what this machine is called, as the base class would."""
+        """Bind without a DNS query for the name of this machine, unlike the base class."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.config.host, self.server_address[1]
 
@@ -72,7 +72,7 @@ class ModelServer(ThreadingHTTPServer):
         return f"http://{host}:{self.server_address[1]}/v1"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Hand the connection to a thread, or close it at once when all places are taken."""
+        """Pass the connection to a thread, or close it at once if all places are taken."""
         if self._places.acquire(blocking=False):
             super().process_request(request, client_address)
             return
@@ -82,25 +82,25 @@ class ModelServer(ThreadingHTTPServer):
             request.settimeout(1.0)
             request.sendall(head.encode() + body)
         except OSError:
-            pass  # whoever it was has left
+            pass  # the client has left
         self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection, then give its place back."""
+        """Serve one connection, then release its place."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._places.release()
 
     def complain(self, message: str) -> None:
-        """Say on stderr that answering failed, once a minute at most."""
+        """Print on stderr that answering failed, once a minute at most."""
         now = time.monotonic()
         if now - self._complained > _COMPLAIN_SECONDS:
             self._complained = now
             print(f"serve-45: {message}", file=sys.stderr, flush=True)  # noqa: T201 - a command of its own
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class hands it over
-        """A client that left in the middle is no news; anything else is one line."""
+        """Ignore clients that left early, and report other errors in one line."""
         error = sys.exception()
         if not isinstance(error, ConnectionError | TimeoutError):
             self.complain(f"{client_address[0]}: {type(error).__name__}: {error}")
@@ -110,14 +110,14 @@ class _Handler(BaseHTTPRequestHandler):
     """One connection, one request."""
 
     server: ModelServer
-    protocol_version = "HTTP/1.1"  # so that a client that asks before it sends a large body is told to go on
+    protocol_version = "HTTP/1.1"  # for clients that expect 100-continue before a large body
     timeout = 15.0  # seconds of silence
     server_version = "lightning-detector"
     _body_read = False
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Health and the list of models."""
+        """Answer requests for health and the list of models."""
         config, batcher = self.server.config, self.server.batcher
         if self.path == "/health":
             counts = {"waiting": batcher.waiting, "answered": batcher.answered, "batches": batcher.batches}
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(error.status, _error(str(error), error.status))
 
     def do_POST(self) -> None:
-        """A chat completion."""
+        """Answer a chat completion."""
         try:
             self._check("/v1/chat/completions")
             request, clip = parse(self._body(), self.server.config)
@@ -145,14 +145,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self._drain()
 
     def log_message(self, *_words: Any) -> None:
-        """A line for every request would bury what matters."""
+        """Log nothing for requests, so that errors stay visible."""
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What http.server itself refuses, in the same form as everything else."""
+        """Send errors of http.server itself in the same form as all others."""
         self._send(code, _error(explain or message or "not understood", code))
 
     def _check(self, path: str) -> None:
-        """Raise if the key is not right or something else than `path` is asked for."""
+        """Raise if the key is wrong or the request is not for `path`."""
         key = self.server.config.key
         given = self.headers.get("Authorization", "")
         if key and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         return bytes(body)
 
     def _drain(self) -> None:
-        """Read over what a client is still sending: closing at once would reset it before it has our answer."""
+        """Discard data that a client is still sending: closing at once would reset it before it has our answer."""
         ends = time.monotonic() + _DRAIN_SECONDS
         try:
             self.connection.shutdown(socket.SHUT_WR)
@@ -190,11 +190,11 @@ class _Handler(BaseHTTPRequestHandler):
             while time.monotonic() < ends and self.rfile.read1(_CHUNK_BYTES):
                 pass
         except OSError:
-            pass  # it has left
+            pass  # the client has left
 
     def _send(self, status: int, table: dict[str, Any]) -> None:
         body = json.dumps(table).encode()
-        self.close_connection = True  # one request each: nothing idle to wait for at the end
+        self.close_connection = True  # one request per connection: no idle connections to wait for at the end
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

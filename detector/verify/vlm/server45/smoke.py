@@ -1,4 +1,4 @@
-"""The smoke check of a served MiniCPM-V 4.5: doctor's questions, asked over the protocol that `served` speaks."""
+"""The smoke check of a served MiniCPM-V 4.5: doctor's questions over the protocol of `served`."""
 
 import select
 import subprocess
@@ -27,7 +27,7 @@ def findings(checked: Checked, config: ServeConfig, settings: Settings) -> Itera
     """Yield each finding as soon as it is known; the last one, if all are well, is the line for configs/models.toml.
 
     Raises:
-        VerifierError: it does not load within `minicpm.load_limit_seconds`, or does not answer.
+        VerifierError: the model does not load within `minicpm.load_limit_seconds`, or does not answer.
     """
     config = msgspec.structs.replace(config, port=0, host="127.0.0.1", batch_size=max(config.batch_size, 3))
     config = msgspec.structs.replace(config, batch_wait_ms=_BATCH_WAIT_MS, waiting_limit=max(config.waiting_limit, 8))
@@ -79,7 +79,7 @@ def _verified(config: ServeConfig, about: dict[str, Any], seconds: float) -> str
 
 
 def _endpoint(process: "subprocess.Popen[bytes]", limit_seconds: float) -> str:
-    """Return the first line that the process prints: where it answers."""
+    """Return the endpoint, which the process prints as its first line."""
     assert process.stdout is not None  # noqa: S101 - it was started with a pipe
     ends = time.monotonic() + limit_seconds
     while time.monotonic() < ends:

@@ -1,4 +1,4 @@
-"""Which snapshot of MiniCPM-V 4.5 is served: pinned and from this machine alone, or the newest, fetched and said so."""
+"""Choose the snapshot of MiniCPM-V 4.5: pinned and from this machine alone, or the newest, which is fetched."""
 
 from pathlib import Path
 
@@ -18,15 +18,15 @@ from detector.verify.vlm.local.snapshot import (
     pull_command,
 )
 
-# Snapshots of before MiniCPM-V 2.5 have no processor, and 4.5 can be put together without this one's entries.
+# Snapshots before MiniCPM-V 2.5 have no processor, and that of 4.5 can be built without this one's entries.
 _CAN_DO_WITHOUT = "preprocessor_config.json is missing"
 
 
 def find_snapshot_45(settings: Settings, cache: Path | None = None) -> Snapshot:
-    """Return the snapshot that `[minicpm45]` asks for, whole. On the channel edge it is fetched first.
+    """Return the complete snapshot that `[minicpm45]` asks for. On the channel edge it is fetched first.
 
     Raises:
-        VerifierError: it is not here, not whole, asked for in two ways at once, or cannot be fetched.
+        VerifierError: it is missing, incomplete, given in two ways at once, or cannot be fetched.
     """
     wanted = _wanted(settings)
     model = wanted.model
@@ -78,6 +78,6 @@ def _whole(snapshot: Snapshot, advice: str) -> Snapshot:
 
 
 def _wanted(settings: Settings) -> MinicpmSettings:
-    """Return the words of `[minicpm45]` in the form that the shared lookups take."""
+    """Return the values of `[minicpm45]` in the form that the shared lookups take."""
     asked = settings.minicpm45
     return msgspec.structs.replace(settings.minicpm, model=asked.model, revision=asked.revision, channel=asked.channel)

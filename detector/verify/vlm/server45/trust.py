@@ -1,4 +1,4 @@
-"""Which of a snapshot's files would be executed: listed, hashed, recorded at first trust, compared ever after."""
+"""Trust in a snapshot's code: list and hash its executable files, record them at first trust, compare them later."""
 
 import hashlib
 import json
@@ -12,13 +12,13 @@ import msgspec
 
 from detector.errors import VerifierError
 
-# These name, under auto_map, the classes that are loaded from the snapshot's Python files: they decide what runs.
+# Under auto_map, these name the classes to load from the snapshot's Python files, so they decide what runs.
 _DECIDING = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 CodeFiles = dict[str, str]  # path inside the snapshot -> SHA-256, in order of path
 
 
 class Trusted(msgspec.Struct, frozen=True, kw_only=True):
-    """The files of one revision and when a person said that they may run."""
+    """The files of one revision, and when a person allowed them to run."""
 
     trusted_at: str
     files: CodeFiles
@@ -31,7 +31,7 @@ class TrustStore(msgspec.Struct, kw_only=True):
 
 
 def code_files(snapshot: Path) -> CodeFiles:
-    """Return the files in `snapshot` that would be executed or decide what is, with their SHA-256.
+    """Return the files in `snapshot` that would be executed, or that decide this, with their SHA-256.
 
     Raises:
         VerifierError: there is no Python file, one cannot be read, or auto_map names code in another repository.
@@ -65,7 +65,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in `path`.
 
     Raises:
-        VerifierError: it cannot be read or is no JSON object.
+        VerifierError: it cannot be read or is not a JSON object.
     """
     try:
         table = json.loads(path.read_bytes())
@@ -79,10 +79,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_store(record: Path) -> TrustStore:
-    """Return what has been trusted so far; empty if nothing was.
+    """Return the store of trusted code; empty if there is no record.
 
     Raises:
-        VerifierError: the record is there but cannot be read: better to stop than to ask again as if new.
+        VerifierError: the record exists but cannot be read: better to stop than to ask again as if new.
     """
     try:
         return msgspec.json.decode(record.read_bytes(), type=TrustStore)
@@ -115,7 +115,7 @@ def trust(record: Path, model: str, revision: str, files: CodeFiles) -> None:
 def objection(store: TrustStore, model: str, revision: str, files: CodeFiles) -> str | None:
     """Return why `files` may not run yet, as lines for a person, or None if exactly these were trusted before.
 
-    A revision that was never seen is fine if its files equal those of one that is trusted: it is the same code.
+    A new revision may run if its files equal those of a trusted one: it is the same code.
     """
     known = store.models.get(model, {})
     if any(trusted.files == files for trusted in known.values()):
@@ -135,7 +135,7 @@ def objection(store: TrustStore, model: str, revision: str, files: CodeFiles) ->
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return what changed from `before` to `now`, one line a file."""
+    """Return the changes from `before` to `now`, one line per file."""
     lines = []
     for path in sorted({*before, *now}):
         was, becomes = before.get(path), now.get(path)
@@ -149,7 +149,10 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def stage(snapshot: Path, files: CodeFiles, folder: Path) -> Path:
-    """Lay the snapshot out in `folder` so that what was hashed is what runs: code as checked copies, the rest as links.
+    """Copy the snapshot's code to `folder`, checked again, and link the rest, so that only hashed code runs.
+
+    Returns:
+        `folder`.
 
     Raises:
         VerifierError: a file is no longer what was hashed.
@@ -162,7 +165,7 @@ def stage(snapshot: Path, files: CodeFiles, folder: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
     for entry in snapshot.iterdir():
-        # Folders hold nothing that loading needs; a left-out Python file could only be one that was not hashed.
+        # Folders contain nothing that loading needs; a Python file left out here was not hashed.
         if (
             entry.is_file()
             and entry.name not in files
@@ -173,7 +176,7 @@ def stage(snapshot: Path, files: CodeFiles, folder: Path) -> Path:
 
 
 def listing(files: CodeFiles) -> list[str]:
-    """Return hash and path of each file, one a line."""
+    """Return hash and path of each file, one per line."""
     return [f"  {sha256}  {path}" for path, sha256 in files.items()]
 
 
