@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from detector.output.report.page import build_report
+from helpers.axe import axe_source, serious_violations
 from helpers.chromium import Browser, Page, missing
 from helpers.storms import MadeRun, long_storm, made_flash, write_curve
 
@@ -24,6 +25,11 @@ ACTIVE = "document.activeElement.closest('.card')?.id"
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with Browser(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return axe_source(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture(scope="module")
@@ -225,3 +231,15 @@ def test_a_run_without_times_of_day_offers_no_zones(chromium: Browser, tmp_path:
     assert page.run("document.querySelector('#zone').hidden") is True
     assert page.run("document.querySelector('.mk .sr').textContent") == "confirmed flash at 1:05.500, storm"
     assert page.errors == []
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_nothing_serious_stands_in_the_way_of_anybody(
+    opened: Callable[..., Page], axe: str, storm: MadeRun, scheme: str
+) -> None:
+    page = opened(prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
+    assert serious_violations(page, axe) == []
+    page = opened("#" + storm.flashes[6].id, prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
+    page.run("document.querySelector('.shot').click()")
+    page.wait("document.querySelector('.detail video')?.readyState >= 2")
+    assert serious_violations(page, axe) == []
