@@ -37,6 +37,7 @@ def page_data(report: Report, cards: Mapping[str, Card], subtitles: Mapping[str,
         "begin": timeline.begin,
         "end": timeline.end,
         "watched": timeline.watched,
+        "storms": [(one.begin, one.end) for one in report.storms],
         "lanes": [
             {
                 "name": lane,

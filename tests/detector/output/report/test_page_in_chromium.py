@@ -153,6 +153,20 @@ def test_an_address_with_an_id_opens_that_flash_rejected_ones_too(opened: Callab
     assert page.run("document.activeElement.id") == storm.flashes[6].id
 
 
+def test_a_storm_is_a_bar_over_the_marks_and_its_line_zooms_to_it(opened: Callable[..., Page]) -> None:
+    page = opened()
+    bar, first, last = page.run(
+        """['.storm', '.mk[data-id^="ridge-5."]', '.mk[data-id^="ridge-44."]'].map(query => {
+        const box = document.querySelector(query).getBoundingClientRect(); return [box.left, box.right]; })"""
+    )
+    assert first[0] <= bar[0] <= first[1]
+    assert last[0] <= bar[1] <= last[1]
+    line = "document.querySelector('#storms li').textContent"
+    assert page.run(line).startswith("21:14:25 to 21:15:04")
+    page.run("document.querySelector('#storms button').click()")
+    assert page.run("document.querySelector('#inview').hidden") is False
+
+
 def test_dragging_in_the_plot_zooms_and_filters_the_grid(opened: Callable[..., Page]) -> None:
     page = opened()
     page.run("window.box = document.querySelector('#plot canvas').getBoundingClientRect()")
