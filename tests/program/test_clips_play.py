@@ -15,15 +15,14 @@ from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 
 pytestmark = pytest.mark.slow
 PLAN = Plan(
-    seconds=24.0,
-    size=(640, 360),
+    seconds=16.0,
+    size=(320, 180),
     seed=5,
     flashes=(
-        FlashPlan(kind="bolt", at=0.8, pulses=2),
-        FlashPlan(kind="sheet", at=7.0),
-        FlashPlan(kind="bolt", at=12.0, pulses=4),
-        FlashPlan(kind="sheet", at=15.0),
-        FlashPlan(kind="bolt", at=23.2),
+        FlashPlan(kind="sheet", at=0.8, pulses=2),
+        FlashPlan(kind="bolt", at=7.0, pulses=4),
+        FlashPlan(kind="sheet", at=9.6),
+        FlashPlan(kind="sheet", at=15.2),
     ),
 )
 FORMATS = {
@@ -53,7 +52,7 @@ def test_every_clip_decodes_from_its_first_frame_and_holds_its_flash_with_what_w
 ) -> None:
     source, out = run
     flashes = confirmed_flashes(out)
-    assert len(flashes) >= 4
+    assert len(flashes) == 4
     facts = source_facts(source)
     assert [fault for flash in flashes for fault in clip_faults(out, flash, facts)] == []
 
@@ -85,7 +84,9 @@ PLAYS = """new Promise(done => {
 
 @pytest.mark.skipif(missing() is not None, reason=str(missing()))
 def test_chromium_plays_every_clip_from_its_first_frame_to_its_end(run: tuple[Path, Path], chromium: Browser) -> None:
-    _, out = run
+    source, out = run
+    if FORMATS[source.name].codec == "libx265":
+        pytest.skip("HEVC is copied, and Chromium plays it only where the machine has a decoder for it")
     for flash in confirmed_flashes(out):
         media = flash.media
         assert media.clip is not None

@@ -143,7 +143,7 @@ def test_curves_of_months_are_read_in_order_and_the_oldest_go_beyond_their_size(
 
     def record(utc: float, limit: CurveMonths) -> None:
         recorder = CurveRecorder(tmp_path, "roof", months=limit)
-        for n in range(30_000):
+        for n in range(6500):
             recorder.add(made_frame(n * 0.1, utc, rate=10), 20.0, 0.0)
         recorder.close()
 
