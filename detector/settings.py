@@ -286,6 +286,9 @@ class EvidenceSettings(Section, frozen=True, kw_only=True):
     """Stills and clips written longer ago are removed; 0: they are kept forever. Beyond this size (10^6 bytes; 0: no
     limit) the oldest are removed first, of unverified flashes before confirmed ones; the newest always stays."""
     keep_megabytes: Annotated[float, Meta(ge=0, le=1e9)] = 20_000.0
+    curve_megabytes: Annotated[float, Meta(ge=0, le=1e9)] = 1000.0
+    """Light curves of `watch` are a file a month: beyond this size (10^6 bytes; 0: no bound) the oldest months go, and
+    those that ended `keep_days` ago; the newest always stays. A camera takes some 20 MB a month."""
 
 
 class SiteSettings(Section, frozen=True, kw_only=True):

@@ -160,6 +160,21 @@ class StormFold:
             missing += self._due(line)
         return missing
 
+    def latest(self, utc: float) -> Storm | None:
+        """Return the storm of the last flashes with a UTC, as it stands at this time; `ended` where it is over."""
+        known = max(self._storms.get("", []), key=lambda one: one.last, default=None)
+        if known is None:
+            return None
+        session = sorted(self._entries[one][1] for one in known.members if one in self._entries)
+        return self._storm("", session, known.storm, ended=utc > known.last + self._quiet) if session else None
+
+    def strike_times(self) -> list[float]:
+        """Return when flashes with a UTC were, in order; what several cameras saw of one counts once."""
+        strikes: dict[str, float] = {}
+        for entry in self._lines.get("", []):
+            strikes.setdefault(self._strike(entry.id), entry.seconds)
+        return list(strikes.values())
+
     def forget_before(self, utc: float) -> None:
         """Forget flashes, groups and storms that were over before this UTC."""
         line = self._lines.get("", [])

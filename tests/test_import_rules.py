@@ -16,9 +16,9 @@ from helpers import ROOT
 
 LAYERS = (
     {"errors", "settings", "events", "storm_events", "candidate", "placeholders"},
-    {"prefilter"},
+    {"prefilter", "storms"},
     {"verify", "output"},
-    {"pipeline", "storms"},
+    {"pipeline"},
     {"api"},
     {"run", "integrations", "evaluate"},
     {"cli"},

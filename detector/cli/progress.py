@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,18 +18,21 @@ from detector.output.tables import FlashCounter, FlashTable
 from detector.output.text import clock_text, plural
 from stream import CameraStatus, printable
 
+_SHOWN_SECONDS = 0.1
 _OTHER_LINES = 3  # of a terminal, beside those of cameras: heads, the count of flashes, the cursor
 
 
-class ReplayProgress:
-    """A bar for each file: percent, speed against real time, flashes so far, time left. Nothing if not a terminal.
+class FileBars:
+    """Bars over files that are watched: percent, speed against real time, flashes so far, time left.
 
-    It is a detector.run.replay.Progress.
+    Nothing is shown if not on a terminal.
+
+    Attributes:
+        watched_seconds: how much video was watched.
     """
 
-    def __init__(self, console: Console, files: int, table: FlashTable, *, quiet: bool = False) -> None:
+    def __init__(self, console: Console, table: FlashTable, *, quiet: bool) -> None:
         self._console = console
-        self._files = files
         self._table = table
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -41,19 +45,47 @@ class ReplayProgress:
             disable=quiet or not console.is_terminal,
             transient=True,
         )
-        self._task: TaskID | None = None
-        self._begun = 0
-        self._started = 0.0
         self._shown = 0.0
         self.watched_seconds = 0.0
-        self._duration: float | None = None
-        self._last = 0.0
 
     @contextmanager
-    def shown(self) -> "Iterator[ReplayProgress]":
+    def shown(self) -> Iterator[Self]:
         """Show the bars while the block lasts."""
         with self._bars:
             yield self
+
+    def _add(self, name: str, total: float | None) -> TaskID:
+        return self._bars.add_task(name, total=total, speed="", flashes="")
+
+    def _due(self) -> bool:
+        """Return whether it is time to draw again."""
+        now = time.monotonic()
+        due = now - self._shown >= _SHOWN_SECONDS
+        self._shown = now if due else self._shown
+        return due
+
+    def _show(self, task: TaskID, completed: float, watched: float, since: float, name: str | None = None) -> None:
+        """Draw a bar: what is done of it, and `watched` seconds of video since `since`."""
+        speed = watched / max(1e-6, time.monotonic() - since)
+        flashes = plural(self._table.found, "flash", "flashes")
+        self._bars.update(task, completed=completed, description=name, speed=f"{speed:.1f}x", flashes=flashes)
+
+    def _tell(self, problem: str | None) -> None:
+        if problem is not None:
+            self._console.print(Text(f"lightning-detector: {printable(problem)}"), soft_wrap=True)
+
+
+class ReplayProgress(FileBars):
+    """A bar for each file; it is a detector.run.replay.Progress."""
+
+    def __init__(self, console: Console, files: int, table: FlashTable, *, quiet: bool = False) -> None:
+        super().__init__(console, table, quiet=quiet)
+        self._files = files
+        self._task: TaskID | None = None
+        self._begun = 0
+        self._started = 0.0
+        self._duration: float | None = None
+        self._last = 0.0
 
     def begin(self, path: Path, duration_seconds: float | None) -> None:
         """A file starts."""
@@ -63,18 +95,13 @@ class ReplayProgress:
         self._duration = duration_seconds
         shown = printable(path.name)
         name = shown if self._files == 1 else f"[{self._begun}/{self._files}] {shown}"
-        self._task = self._bars.add_task(name, total=duration_seconds, speed="", flashes="")
+        self._task = self._add(name, duration_seconds)
 
     def advance(self, seconds: float) -> None:
         """The file has been watched up to `seconds`."""
         self._last = seconds
-        now = time.monotonic()
-        if self._task is None or now - self._shown < 0.1:
-            return
-        self._shown = now
-        speed = seconds / max(1e-6, now - self._started)
-        flashes = plural(self._table.found, "flash", "flashes")
-        self._bars.update(self._task, completed=seconds, speed=f"{speed:.1f}x", flashes=flashes)
+        if self._task is not None and self._due():
+            self._show(self._task, seconds, seconds, self._started)
 
     def end(self, problem: str | None) -> None:
         """The file is done, or broke off."""
@@ -85,8 +112,7 @@ class ReplayProgress:
             self.watched_seconds += self._last
             self._bars.remove_task(self._task)
             self._task = None
-        if problem is not None:
-            self._console.print(Text(f"lightning-detector: {printable(problem)}"), soft_wrap=True)
+        self._tell(problem)
 
     @property
     def reached(self) -> str:

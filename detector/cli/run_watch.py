@@ -146,6 +146,7 @@ def _page_arguments(arguments: argparse.Namespace, settings: Settings, publish: 
     words += ["--key", str(Path(settings.page.key).expanduser())] if publish.keys is not None else []
     words += ["--out", str(arguments.out)] if arguments.out is not None else []
     words += ["--config", str(arguments.config)] if arguments.config is not None else []
+    words += [word for origin, _ in arguments.overrides for word in origin.split(" ", 1)]
     return words
 
 

@@ -1,19 +1,17 @@
 """Diagnose a recording: its light curve against the thresholds, what stopped a light, and settings that fit it."""
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import takewhile
-from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from detector.candidate import Candidate
-from detector.errors import OutputError
-from detector.events import Verdict
+from detector.evaluate.tune_images import NearFrames, ShownFrame, candidate_images
+from detector.events import Pulse, Verdict
 from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.onset import MIN_SIMULTANEOUS_SHARE
 from detector.prefilter.prefilter import Prefilter
@@ -26,20 +24,27 @@ NEAR_MISS = 0.5
 _SMALL_BOX = 0.25
 _BARS = " ▁▂▃▄▅▆▇█"
 _PLAIN_BARS = " .:-=+*%@"
-_COLOURS = {"confirmed": (220, 160, 0), "rejected": (150, 150, 150)}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One candidate without its frames, so that a long recording stays small; fields as in Candidate."""
+    """One candidate without its frames, so that a long recording stays small; fields as in Candidate.
 
+    Attributes:
+        images: small copies of its frames, where they were asked for.
+    """
+
+    id: str
     start_seconds: float
     end_seconds: float
     peak_rise_levels: float
     lit_fraction: float
     box: tuple[float, float, float, float]
     verdict: Verdict
+    pulses: tuple[Pulse, ...] = ()
+    quality: tuple[str, ...] = ()
     steady_from: float | None = None
+    images: tuple[ShownFrame, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Trace:
         threshold_levels: median over frames and blocks of the rise that counts as lit.
         found: the candidates and their verdicts.
         refusals: by frame, what stopped those that were bright enough.
+        near_images: by frame, small copies of what was nearly found, where they were asked for.
     """
 
     seconds: NDArray[np.float64]
@@ -63,10 +69,16 @@ class Trace:
     threshold_levels: float
     found: tuple[Finding, ...]
     refusals: dict[int, str]
+    near_images: Mapping[int, bytes] = field(default_factory=dict)
 
 
 def trace_frames(
-    name: str, frames: Iterable[Frame], settings: Settings, seen: Callable[[Candidate], None] = lambda _candidate: None
+    name: str,
+    frames: Iterable[Frame],
+    settings: Settings,
+    seen: Callable[[Candidate], None] = lambda _candidate: None,
+    *,
+    images: bool = False,
 ) -> Trace:
     """Return the trace of `frames`, run through the prefilter and the photometric verifier.
 
@@ -75,15 +87,17 @@ def trace_frames(
         frames: all of it.
         settings: for both.
         seen: called with each closed candidate while its frames are there.
+        images: whether small copies of frames are kept.
     """
     prefilter, verifier = Prefilter(name, settings.prefilter), PhotometricVerifier(settings.photometric)
     rows: list[tuple[float, float, float, float]] = []
     found: list[Finding] = []
     thresholds: list[float] = []
     refusals: dict[int, str] = {}
+    near = NearFrames(settings.prefilter.gap_seconds)
     for frame in frames:
         before = prefilter.change
-        found += _judged(prefilter.push(frame), verifier, seen)
+        found += _judged(prefilter.push(frame), verifier, seen, images=images)
         change = prefilter.change
         strength = 0.0
         if change is not None:
@@ -94,9 +108,11 @@ def trace_frames(
             thresholds.append(float(np.median(change.scene.threshold)))
             if strength >= 1 and prefilter.quiet:
                 refusals[len(rows)] = _refusal(change, before)
+            if images and prefilter.quiet and _near(strength, change.positivity, settings.prefilter):
+                near.see(len(rows), frame, strength)
         brightness = float(frame.levels(frame.luma[::16, ::16]).mean())
         rows.append((frame.seconds, strength, change.positivity if change else 0.0, brightness))
-    found += _judged(prefilter.flush(), verifier, seen)
+    found += _judged(prefilter.flush(), verifier, seen, images=images)
     seconds, strengths, positivity, lumas = np.array(rows, np.float64).reshape(-1, 4).T
     return Trace(
         seconds,
@@ -106,7 +122,13 @@ def trace_frames(
         threshold_levels=float(np.median(thresholds)) if thresholds else 0.0,
         found=tuple(found),
         refusals=refusals,
+        near_images=near.images(),
     )
+
+
+def _near(strength: float, positivity: float, settings: PrefilterSettings) -> bool:
+    """Return whether a frame was bright and pure enough to be named."""
+    return strength >= NEAR_MISS and positivity >= settings.min_positivity
 
 
 def _refusal(change: FrameChange, before: FrameChange | None) -> str:
@@ -119,20 +141,24 @@ def _refusal(change: FrameChange, before: FrameChange | None) -> str:
 
 
 def _judged(
-    candidates: list[Candidate], verifier: PhotometricVerifier, seen: Callable[[Candidate], None]
+    candidates: list[Candidate], verifier: PhotometricVerifier, seen: Callable[[Candidate], None], *, images: bool
 ) -> list[Finding]:
     closed = [candidate for candidate in candidates if not candidate.open]
     for candidate in closed:
         seen(candidate)
     return [
         Finding(
+            one.id,
             one.start_seconds,
             one.end_seconds,
             one.peak_rise_levels,
             one.lit_fraction,
             one.box,
             verdict,
+            one.pulses,
+            one.quality,
             one.context.steady_from,
+            candidate_images(one) if images else (),
         )
         for one, verdict in zip(closed, verifier.verify(closed), strict=True)
     ]
@@ -240,71 +266,3 @@ def terminal_curve(trace: Trace, width: int, *, ascii_only: bool = False) -> lis
         )
         marks[first : last + 1] = ["#" if finding.verdict.lightning else "x"] * (last - first + 1)
     return ["".join(bars), "".join(marks)]
-
-
-def draw(trace: Trace, settings: PrefilterSettings, path: Path) -> None:
-    """Write the light curve as an image: strength with its threshold, positivity with its own, brightness.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    plot = _Plot(trace)
-    plot.intervals(trace)
-    plot.panel(0, "strength", trace.strength, 4.0, 1.0)
-    plot.panel(1, "positivity", trace.positivity, 1.0, settings.min_positivity)
-    plot.panel(2, "luma", trace.brightness, 255.0, None)
-    plot.time_axis()
-    try:
-        plot.image.save(path)
-    except ValueError as error:
-        raise OutputError(f"{path}: no image format is called so; choose a name that ends in .png") from error
-    except OSError as error:
-        raise OutputError(f"{path}: cannot write the image: {error.strerror or error}; choose another place") from error
-
-
-class _Plot:
-    """Three panels over one time axis."""
-
-    size = (1600, 700)
-    left, right, bottom = 70, 1580, 660
-
-    def __init__(self, trace: Trace) -> None:
-        self.image = Image.new("RGB", self.size, "white")
-        self._pen = ImageDraw.Draw(self.image)
-        self._seconds = trace.seconds
-        self._start = float(trace.seconds[0]) if len(trace.seconds) else 0.0
-        self._length = max(1e-6, float(trace.seconds[-1]) - self._start) if len(trace.seconds) else 1.0
-
-    def _x(self, seconds: float) -> float:
-        return self.left + (self.right - self.left) * (seconds - self._start) / self._length
-
-    def intervals(self, trace: Trace) -> None:
-        """Draw what was found, shaded by its verdict."""
-        for finding in trace.found:
-            verdict = finding.verdict
-            colour = _COLOURS.get(verdict.state, (100, 100, 255))
-            first, last = self._x(finding.start_seconds), self._x(finding.end_seconds)
-            pale = (128 + colour[0] // 2, 128 + colour[1] // 2, 128 + colour[2] // 2)
-            self._pen.rectangle((first, 20, max(first + 2, last), self.bottom), fill=pale)
-            self._pen.text((first, 4), f"{verdict.state} {verdict.probability or 0:.2f}", fill=colour)
-
-    def panel(self, number: int, title: str, values: NDArray[np.float64], top: float, threshold: float | None) -> None:
-        """Draw one curve from 0 to `top`, with a red line at its threshold."""
-        each = (self.bottom - 30) / 3
-        low, high = 20 + (number + 1) * each, 30 + number * each
-        heights = low - (low - high) * np.clip(values / top, 0, 1)
-        self._pen.text((4, high), title, fill="black")
-        self._pen.text((4, low - 12), f"0 to {top:g}", fill="grey")
-        self._pen.line([(self.left, low), (self.right, low)], fill="grey")
-        if threshold is not None:
-            level = low - (low - high) * threshold / top
-            self._pen.line([(self.left, level), (self.right, level)], fill="red")
-        points = [(self._x(float(when)), float(y)) for when, y in zip(self._seconds, heights, strict=True)]
-        if len(points) > 1:
-            self._pen.line(points, fill="navy")
-
-    def time_axis(self) -> None:
-        """Draw the time axis in ten steps."""
-        for share in np.linspace(0, 1, 11):
-            x = self.left + float(share) * (self.right - self.left) - 10
-            self._pen.text((x, self.bottom + 10), f"{self._start + float(share) * self._length:.1f} s", fill="black")

@@ -177,6 +177,9 @@ class RunFolder:
             file.unlink(missing_ok=True)
         for name in _MADE:
             (self.path / name).unlink(missing_ok=True)
+        for pattern in ("curves-[0-9]*.jsonl", "flash-curves-[0-9]*.jsonl"):
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def _remove_forgotten(self) -> None:
         """Remove the flashes, media and curves of recordings that are watched again."""

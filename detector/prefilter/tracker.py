@@ -29,6 +29,8 @@ AFTER_SECONDS = 0.15
 # A frame shows clearly more than the brightest one where its lines stand out so much more, and by so many levels.
 CLEARER_FACTOR = 1.25
 CLEARER_LEVELS = 4.0
+# So many frames wait for it to be known which of them are of the flash: 9 MB at 1080p.
+_CLEAREST_KEPT = 3
 # A new stroke adds at least this share of the light that is there already.
 RESTRIKE_SHARE = 0.2
 
@@ -41,7 +43,6 @@ class FrameSelection:
         reference: a frame from right before it, or None.
         history: thin frames of the last second before it.
         peak: the frame with the most light.
-        clear: the lit frame with the most structure, where that is clearly more than `peak` shows, or None.
         waning: the first lit frame after the peak with half its light or less, or None.
     """
 
@@ -56,14 +57,17 @@ class FrameSelection:
         self._peak_light = 0.0
         self._dark = None if reference is None else fine_luma(reference)
         self._peak_structure = 0.0
-        self._clearest: Frame | None = None
-        self._most_structure = 0.0
+        self._clearest: list[tuple[float, Frame]] = []  # frames with more structure than all before them, and that
 
-    @property
-    def clear(self) -> Frame | None:
-        """The lit frame with the most structure, where that is clearly more than `peak` shows."""
+    def clear_until(self, end_seconds: float) -> Frame | None:
+        """Return the lit frame with the most structure, where that is clearly more than `peak` shows.
+
+        Args:
+            end_seconds: the flash's end. What shone on was cut away: between the frames of a time-lapse clouds move.
+        """
         enough = max(CLEARER_FACTOR * self._peak_structure, self._peak_structure + CLEARER_LEVELS)
-        return self._clearest if self._most_structure >= enough else None
+        inside = [one for one in self._clearest if one[1].seconds < end_seconds and one[0] >= enough]
+        return inside[-1][1] if inside else None
 
     @property
     def after(self) -> Frame | None:
@@ -90,8 +94,8 @@ class FrameSelection:
             self._peak_structure = structure
         elif self.waning is None and light <= WANED_SHARE * self._peak_light:
             self.waning = frame
-        if structure > self._most_structure:
-            self._most_structure, self._clearest = structure, frame
+        if structure > (self._clearest[-1][0] if self._clearest else 0.0):
+            self._clearest = [*self._clearest[1 - _CLEAREST_KEPT :], (structure, frame)]
 
 
 class CandidateTracker:
@@ -254,13 +258,14 @@ class CandidateTracker:
         cut = [was.seconds for was, now in zip(self._trace.samples, samples, strict=True) if was.lit and not now.lit]
         watched = max(1, int(np.count_nonzero(self.baseline.watched)))
         brightest = max(lit, key=lambda sample: sample.light)
+        end = lit[-1].seconds + lit[-1].duration
         return Candidate(
             id=self._name,
             camera=frames.onset.camera,
             open=open_,
             start_seconds=self._start_seconds,
             peak_seconds=brightest.seconds,
-            end_seconds=lit[-1].seconds + lit[-1].duration,
+            end_seconds=end,
             pulses=pulses_of(samples, region.size, self._start_seconds),
             peak_rise_levels=brightest.peak_rise,
             lit_fraction=max(sample.blocks for sample in lit) / watched,
@@ -272,7 +277,7 @@ class CandidateTracker:
             lit_map=region.mask.copy(),
             onset=frames.onset,
             peak=frames.peak,
-            clear=frames.clear,
+            clear=frames.clear_until(end),
             before=frames.reference,
             quiet=frames.history,
             waning=frames.waning,

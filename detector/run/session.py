@@ -12,7 +12,8 @@ from detector.events import Flash, event_schema
 from detector.output.clips import ClipSource, history_seconds
 from detector.output.media import MediaWriter
 from detector.output.quota import Removed
-from detector.output.report.curves import STEP_SECONDS, RecordedPrefilter
+from detector.output.report.curve_months import CurveMonths
+from detector.output.report.recorded_prefilter import RecordedPrefilter
 from detector.pipeline import CandidateSource, SourceDetector
 from detector.prefilter.prefilter import Prefilter
 from detector.run.cameras import CameraEntry
@@ -149,8 +150,12 @@ class Session:
         """Return a prefilter whose light curve is kept in the run's folder, if there is one."""
         if self._media is None:
             return prefilter
-        step = _WATCH_STEP_SECONDS if file is None else STEP_SECONDS
-        return RecordedPrefilter(prefilter, self.curves or self._media.folder.path, name, file, step)
+        folder = self.curves or self._media.folder.path
+        if file is not None:
+            return RecordedPrefilter(prefilter, folder, name, file)
+        kept = self._settings.evidence
+        months = CurveMonths(kept.curve_megabytes, kept.keep_days)
+        return RecordedPrefilter(prefilter, folder, name, None, _WATCH_STEP_SECONDS, months)
 
     def _detector(
         self, prefilter: CandidateSource, source: ClipSource, settings: Settings, file: str | None

@@ -57,7 +57,7 @@ def test_auto_goes_on_without_a_server_that_is_away(storm: Path, capfd: pytest.C
 
 def test_what_a_model_would_be_shown_is_written_to_look_at(storm: Path, tmp_path: Path) -> None:
     folder = tmp_path / "look"
-    assert main(["tune", str(storm), "--png", str(tmp_path / "curve.png"), "--model-images", str(folder)]) == 0
+    assert main(["tune", str(storm), "--html", str(tmp_path / "x.html"), "--model-images", str(folder)]) == 0
     (question,) = folder.glob("*.txt")
     images = sorted(path.name for path in folder.glob("*.jpg"))
     assert any(name.endswith("-peak.jpg") for name in images)

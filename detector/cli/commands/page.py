@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             hosts=settings.page.hosts,
             title=arguments.title or "",
             zone=getattr(local_zone(), "key", "UTC"),
+            storm=settings.storm,
         ),
         until_stdin_closes=arguments.until_stdin_closes,
     )

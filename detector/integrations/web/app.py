@@ -27,7 +27,7 @@ from detector.integrations.web.health import health
 from detector.integrations.web.metrics import CONTENT_TYPE, metrics_text
 from detector.integrations.web.schema import openapi
 from detector.integrations.web.views import Views
-from detector.output.report.page import ASSETS
+from detector.output.report.embedding import ASSETS
 from detector.output.report.symbols import ICONS, LINED
 
 _HERE = Path(__file__).parent

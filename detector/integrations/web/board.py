@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from detector.events import FLASH_TOPIC, Flash
+from detector.integrations.web.storm import StormWatch
 from detector.integrations.web.tallies import Tallies
 from detector.output.report.words import reasons, told_reasons
+from detector.settings import StormSettings
 from stream import Heartbeat, Received
 
 CAMERA_TOPIC = "ev.camera."
@@ -104,13 +106,19 @@ class Board:
 
     Args:
         changed: called with "flash" and its id, or "state" and "", after each change.
+        storm: when a storm begins and ends.
     """
 
-    def __init__(self, changed: Callable[[str, str], None] = lambda _kind, _id: None) -> None:
+    def __init__(
+        self,
+        changed: Callable[[str, str], None] = lambda _kind, _id: None,
+        storm: StormSettings = StormSettings(),  # noqa: B008 - it is frozen
+    ) -> None:
         self.sites: dict[str, SiteState] = {}
         self.cameras: dict[tuple[str, str], CameraState] = {}
         self.flashes: OrderedDict[str, FlashEntry] = OrderedDict()
         self.tallies = Tallies()
+        self.storms = StormWatch(storm)
         self.changed = changed
         self._site_at: dict[str, str] = {}
         self._live_from: dict[str, int] = {}
@@ -196,17 +204,12 @@ class Board:
             if flash.state == "detected"
             else told_reasons(flash)
         )
-        self.flashes[flash.id] = FlashEntry(
-            site,
-            received.sequence,
-            flash,
-            received.message.data,
-            _seconds(flash.start_utc) or published,
-            words,
-            published,
-        )
+        at = _seconds(flash.start_utc) or published
+        self.flashes[flash.id] = FlashEntry(site, received.sequence, flash, received.message.data, at, words, published)
+        self.storms.take(flash, site, at)
         while len(self.flashes) > KEPT_FLASHES:
             self.flashes.popitem(last=False)
+            self.storms.forget_before(next(iter(self.flashes.values())).at)
         if live:
             self.tallies.flash(site, flash, first=before is None or before.flash.state != flash.state)
         self.changed("flash", flash.id)

@@ -10,7 +10,6 @@ from prometheus_client.registry import Collector
 
 from detector.integrations.web.board import Board
 from detector.integrations.web.health import camera_mark
-from detector.integrations.web.storm import storm_of, strikes
 from detector.integrations.web.tallies import Histogram
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -84,7 +83,7 @@ class BoardCollector(Collector):
         yield _histogram(
             "lightning_verdict_probability", "Probability of lightning in verdicts.", tallies.probabilities
         )
-        storm = storm_of(strikes(self._board.confirmed()), time.time())
+        storm = self._board.storms.state(time.time())
         yield GaugeMetricFamily("lightning_storm", "1 while a storm is on.", value=float(storm.on))
         last = GaugeMetricFamily("lightning_last_flash_timestamp_seconds", "When the last confirmed flash was.")
         if storm.last is not None:

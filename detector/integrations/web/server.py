@@ -19,6 +19,7 @@ from detector.integrations.web.board import Board
 from detector.integrations.web.feed_reader import FeedReader
 from detector.integrations.web.folder import RunFolders
 from detector.integrations.web.guard import Guard
+from detector.settings import StormSettings
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class PageOptions:
         hosts: further names under which the page may be asked for.
         title: of the page.
         zone: name of the time zone of local times.
+        storm: when a storm begins and ends.
     """
 
     endpoints: Sequence[str]
@@ -53,6 +55,7 @@ class PageOptions:
     hosts: Sequence[str] = ()
     title: str = "Lightning detector"
     zone: str = "UTC"
+    storm: StormSettings = field(default_factory=StormSettings)
 
 
 def host_and_port(listen: str) -> tuple[str, int]:
@@ -119,7 +122,7 @@ def serve(options: PageOptions, *, until_stdin_closes: bool = False) -> None:
 
 async def _serve(options: PageOptions, host: str, port: int, *, until_stdin_closes: bool) -> None:
     loop = asyncio.get_running_loop()
-    board = Board()
+    board = Board(storm=options.storm)
     page = LivePage(board, RunFolders(options.folders), title=options.title, zone=options.zone)
     server = _Server(
         uvicorn.Config(

@@ -1,14 +1,14 @@
-"""Whether a storm is on, from the times of confirmed flashes."""
+"""Whether a storm is on: the page's view of the one rule of `detector.storms`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-BEGIN_COUNT = 2
-BEGIN_SECONDS = 600.0
-QUIET_SECONDS = 1800.0
-"""A storm begins with two confirmed flashes within ten minutes and ends 30 minutes after its last (DESIGN, words)."""
-SAME_SECONDS = 0.5
-"""Flashes of two cameras that are no further apart count once."""
+import msgspec
+
+from detector.events import Flash
+from detector.settings import StormSettings
+from detector.storms import StormFold, utc_seconds
+from stream import utc_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,39 +19,49 @@ class StormState:
         on: whether a storm is on.
         since: when it began, or when it became quiet; seconds since 1970; None where that is not known.
         last: time of the last confirmed flash; None where there was none.
+        quiet_seconds: a storm ends so long after its last flash.
     """
 
     on: bool
     since: float | None
     last: float | None
+    quiet_seconds: float
 
 
-def strikes(seen: Sequence[tuple[float, str]]) -> list[float]:
-    """Return the times of (time, camera) in order, with what several cameras saw at one moment once."""
-    kept: list[float] = []
-    cameras: dict[str, float] = {}
-    for time, camera in sorted(seen):
-        twin = any(time - other <= SAME_SECONDS for name, other in cameras.items() if name != camera)
-        cameras[camera] = time
-        if not (twin and kept and time - kept[-1] <= SAME_SECONDS):
-            kept.append(time)
-    return kept
+class StormWatch:
+    """The storms of all sites of a page together; used in one thread.
 
+    Args:
+        settings: when a storm begins and ends.
+    """
 
-def storm_of(times: Sequence[float], now: float) -> StormState:
-    """Return the state at `now` after confirmed flashes at `times`, in order."""
-    begun: float | None = None
-    before: list[float] = []
-    for time in times:
-        if begun is not None and time - before[-1] > QUIET_SECONDS:
-            begun, before = None, []
-        before = [*(one for one in before if time - one <= BEGIN_SECONDS or begun is not None), time][-BEGIN_COUNT:]
-        if begun is None and len(before) >= BEGIN_COUNT:
-            begun = before[0]
-    last = times[-1] if times else None
-    if begun is not None and last is not None and now - last <= QUIET_SECONDS:
-        return StormState(on=True, since=begun, last=last)
-    return StormState(on=False, since=None if begun is None or last is None else last + QUIET_SECONDS, last=last)
+    def __init__(self, settings: StormSettings) -> None:
+        self._fold = StormFold(settings, "page")
+        self._quiet = settings.quiet_minutes * 60
+
+    def take(self, flash: Flash, site: str, at: float) -> None:
+        """Take a revision of a flash; `at`, seconds since 1970, stands for its start where UTC is not known."""
+        known = flash if flash.start_utc is not None else msgspec.structs.replace(flash, start_utc=utc_text(at))
+        self._fold.take(known, site)
+
+    def forget_before(self, utc: float) -> None:
+        """Forget flashes and storms that were over before this time."""
+        self._fold.forget_before(utc)
+
+    def strikes(self) -> list[float]:
+        """Return when the flashes were, in order; what several cameras saw of one counts once."""
+        return self._fold.strike_times()
+
+    def state(self, now: float) -> StormState:
+        """Return whether a storm is on at this time, seconds since 1970."""
+        storm, times = self._fold.latest(now), self.strikes()
+        last = times[-1] if times else None
+        if storm is None or storm.first_utc is None or storm.last_utc is None:
+            return StormState(on=False, since=None, last=last, quiet_seconds=self._quiet)
+        if storm.state != "ended":
+            return StormState(on=True, since=utc_seconds(storm.first_utc), last=last, quiet_seconds=self._quiet)
+        over = utc_seconds(storm.last_utc) + self._quiet
+        return StormState(on=False, since=over, last=last, quiet_seconds=self._quiet)
 
 
 def by_bins(times: Sequence[float], now: float, count: int, seconds: float) -> list[int]:

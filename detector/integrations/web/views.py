@@ -7,7 +7,7 @@ from urllib.parse import quote
 from detector.integrations.web.board import Board, CameraState, FlashEntry, SiteState
 from detector.integrations.web.folder import RunFolders
 from detector.integrations.web.health import camera_mark, site_marks
-from detector.integrations.web.storm import by_bins, storm_of, strikes
+from detector.integrations.web.storm import by_bins
 
 _MINUTES, _QUARTERS = 60, 24
 TEN_MINUTES = 600.0
@@ -74,8 +74,8 @@ class Views:
         """Return all but the flashes; unless `whole`, brightness curves only of cameras with a new image."""
         now = time.time()
         seen = [pair for pair in self._board.confirmed() if now - pair[0] < _QUARTERS * 900 + 3600]
-        times = strikes(seen)
-        storm = storm_of(times, now)
+        times = self._board.storms.strikes()
+        storm = self._board.storms.state(now)
         ten = sum(now - one < TEN_MINUTES for one in times)
         cameras = []
         for camera in self._board.camera_list():
@@ -92,7 +92,7 @@ class Views:
             "began": self._began,
             "sites": [self._site(site) for _, site in sorted(self._board.sites.items())],
             "cameras": cameras,
-            "storm": {"on": storm.on, "since": storm.since, "last": storm.last},
+            "storm": {"on": storm.on, "since": storm.since, "last": storm.last, "quiet_seconds": storm.quiet_seconds},
             "ten_minutes": ten,
             "ten_before": sum(TEN_MINUTES <= now - one < 2 * TEN_MINUTES for one in times),
             "minutes": by_bins(times, now, _MINUTES, 60.0),

@@ -10,6 +10,7 @@ from detector.output.report.cards import Card, CardImages, spark_of
 from detector.output.report.lanes import Recording, recording_name
 from detector.output.report.model import RejectedGroup, Report
 from detector.output.report.page_data import page_data
+from detector.output.report.storm_rows import ReportStorm
 from detector.output.report.words import (
     STATES,
     clock_words,
@@ -69,6 +70,7 @@ def page_context(report: Report, images: CardImages) -> dict[str, Any]:
         "clock_good": error is not None and error <= 100,
         "timed": how_timed(clock),
         "summary": summary,
+        "storms": [_storm_row(one, report) for one in report.storms],
         "seen": _seen(report),
         "busiest": _busiest(report),
         "gap": _gap(report),
@@ -204,6 +206,24 @@ def _gap(report: Report) -> _Moment | None:
         unit=unit,
         unrecorded=length(unseen) if unseen is not None and unseen >= 1 else "",
     )
+
+
+def _storm_row(storm: ReportStorm, report: Report) -> dict[str, Any]:
+    """Return a storm as the template writes it; its button zooms to it with a margin."""
+    margin = max(2.0, 0.05 * (storm.end - storm.begin))
+    facts = [plural(storm.flash_count, "flash", "flashes"), f"{storm.rate_per_minute:g} a minute at its end"]
+    if storm.trend != "unknown":
+        facts.append(storm.trend)
+    facts.append(" and ".join(storm.cameras) if len(storm.cameras) < 3 else plural(len(storm.cameras), "camera"))
+    return {
+        "first": _moment(report, storm.begin),
+        "last": _moment(report, storm.end),
+        "begin": storm.begin - margin,
+        "end": storm.end + margin,
+        "length": length(storm.end - storm.begin),
+        "facts": ", ".join(facts),
+        "strongest": storm.strongest,
+    }
 
 
 def _watched_row(recording: Recording, report: Report) -> _Moment:

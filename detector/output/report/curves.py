@@ -5,6 +5,7 @@ import logging
 from array import array
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from detector.candidate import Candidate
 from detector.output.files import make_folder, open_private
 from detector.output.jsonl import append_line
+from detector.output.report.curve_months import CurveMonths
 from detector.prefilter.frame_change import FrameChange
-from detector.prefilter.prefilter import Prefilter
 from stream import Clock, Frame, load_opencv
 
 cv2 = load_opencv()
@@ -123,10 +124,19 @@ class CurveRecorder:
         camera: the source's name.
         file: what events call the recording; None for a live camera.
         step_seconds: a coarser step suits cameras that are watched for weeks.
+        months: how long curves are kept, a file for each month; None for one file without an end.
     """
 
-    def __init__(self, folder: Path, camera: str, file: str | None = None, step_seconds: float = STEP_SECONDS) -> None:
-        self._path = folder / CURVES
+    def __init__(
+        self,
+        folder: Path,
+        camera: str,
+        file: str | None = None,
+        step_seconds: float = STEP_SECONDS,
+        months: CurveMonths | None = None,
+    ) -> None:
+        self._folder = folder
+        self._months = months
         self._camera = camera
         self._file = file
         self._step = step_seconds
@@ -253,59 +263,23 @@ class CurveRecorder:
             fine_luma=_text(self._fine[1]),
             fine_rise=_text(self._fine[2]),
         )
+        utc = None if self._offset is None else self._begin + self._offset
         self._clear()
-        self._failed = not _append(self._path, msgspec.json.encode(line), quiet=self._failed)
+        self._failed = not _append(self._folder, CURVES, self._months, utc, msgspec.json.encode(line), self._failed)
+        if self._months is not None:
+            self._months.trim(self._folder)
 
 
-class RecordedPrefilter:
-    """A prefilter whose light curve is recorded in a run's folder; it finds what the prefilter finds.
-
-    Args:
-        prefilter: fresh, for one source.
-        folder: the run's folder.
-        camera: the source's name.
-        file: what events call the recording; None for a live camera.
-        step_seconds: see `CurveRecorder`.
-    """
-
-    def __init__(
-        self,
-        prefilter: Prefilter,
-        folder: Path,
-        camera: str,
-        file: str | None = None,
-        step_seconds: float = STEP_SECONDS,
-    ) -> None:
-        self._prefilter = prefilter
-        self._folder = folder
-        self._recorder = CurveRecorder(folder, camera, file, step_seconds)
-
-    def push(self, frame: Frame) -> list[Candidate]:
-        """Return the candidates that open or close with `frame`."""
-        found = self._prefilter.push(frame)
-        self._recorder.watch(frame, self._prefilter.change, quiet=self._prefilter.quiet)
-        return self._recorded(found)
-
-    def flush(self) -> list[Candidate]:
-        """Return what is still open at the end of the source, closed."""
-        found = self._recorded(self._prefilter.flush())
-        self._recorder.close()
-        return found
-
-    def _recorded(self, found: list[Candidate]) -> list[Candidate]:
-        for candidate in found:
-            if not candidate.open:
-                record_flash_curve(self._folder, candidate)
-        return found
-
-
-def record_flash_curve(folder: Path, candidate: Candidate, clip_start_seconds: float | None = None) -> None:
+def record_flash_curve(
+    folder: Path, candidate: Candidate, clip_start_seconds: float | None = None, months: CurveMonths | None = None
+) -> None:
     """Add the curve of a closed candidate to the run's folder; a failure is logged and costs only the curve.
 
     Args:
         folder: the run's folder.
         candidate: it must be closed.
         clip_start_seconds: when its clip begins on the source's clock (`Clip.start_seconds`); None without a clip.
+        months: see `CurveRecorder`.
     """
     start = None if clip_start_seconds is None else round(clip_start_seconds - candidate.start_seconds, 3)
     curve = candidate.curve
@@ -315,13 +289,13 @@ def record_flash_curve(folder: Path, candidate: Candidate, clip_start_seconds: f
         rise=[round(float(level), 1) for level in curve.rise],
         clip_start=start,
     )
-    _append(folder / FLASH_CURVES, msgspec.json.encode(line), quiet=False)
+    _append(folder, FLASH_CURVES, months, candidate.onset.utc, msgspec.json.encode(line), quiet=False)
 
 
 def read_curves(folder: Path) -> list[CurvePiece]:
     """Return the stretches recorded in `folder`, in the order in which they were written; none if there is no file."""
     pieces = []
-    for line in _lines(folder / CURVES, _Line):
+    for line in _lines(folder, CURVES, _Line):
         low, high = _levels(line.low), _levels(line.high)
         pieces.append(
             CurvePiece(
@@ -347,7 +321,7 @@ def read_flash_curves(folder: Path) -> dict[str, FlashCurve]:
     """Return the curve of each flash by its id; none if there is no file."""
     return {
         line.id: FlashCurve(np.array(line.seconds, np.float32), np.array(line.rise, np.float32), line.clip_start)
-        for line in _lines(folder / FLASH_CURVES, _FlashLine)
+        for line in _lines(folder, FLASH_CURVES, _FlashLine)
         if len(line.seconds) == len(line.rise)
     }
 
@@ -366,8 +340,14 @@ def _levels(text: str) -> NDArray[np.float32]:
     return np.where(packed == _NONE, np.float32(np.nan), packed.astype(np.float32) / np.float32(_SCALE))
 
 
-def _append(path: Path, line: bytes, *, quiet: bool) -> bool:
+def curve_files(folder: Path, plain: str) -> list[Path]:
+    """Return the files of curves in a run's folder: the plain one first, then those of months in order."""
+    return sorted(folder.glob(plain)) + sorted(folder.glob(plain.replace(".jsonl", "-*.jsonl")))
+
+
+def _append(folder: Path, plain: str, months: CurveMonths | None, utc: float | None, line: bytes, quiet: bool) -> bool:  # noqa: FBT001
     """Add a line; whether it could be written."""
+    path = folder / (plain if months is None else months.name(plain, utc))
     try:
         make_folder(path.parent)
         with open(path, "a+b", buffering=0, opener=open_private) as file:
@@ -379,15 +359,13 @@ def _append(path: Path, line: bytes, *, quiet: bool) -> bool:
     return True
 
 
-def _lines(path: Path, kind: type[_L]) -> Iterator[_L]:
-    """The lines of `path` that are whole; a killed run may have left half of one."""
+def _lines(folder: Path, plain: str, kind: type[_L]) -> Iterator[_L]:
+    """Yield the lines of the files that are whole; a killed run may have left half of one."""
     decoder = msgspec.json.Decoder(kind)
-    try:
-        with path.open("rb") as file:
+    for path in curve_files(folder, plain):
+        with suppress(FileNotFoundError), path.open("rb") as file:  # its month may just have gone
             for line in file:
                 try:
                     yield decoder.decode(line)
                 except msgspec.DecodeError:
                     continue
-    except FileNotFoundError:
-        return

@@ -20,6 +20,7 @@ from detector.output.report.media_files import (
     structure_levels,
 )
 from detector.output.report.source import RunResults
+from detector.output.report.storm_rows import ReportStorm, report_storms
 from detector.output.report.words import Doubt, doubts, reasons, told_reasons
 
 SAME_SECONDS = 0.5
@@ -125,6 +126,7 @@ class Report:
     Attributes:
         flashes: in the order of time; rejected ones too.
         groups: the rejected ones, the largest group first.
+        storms: in the order of time.
         zone: the local time zone.
         settings: (name, value, whether changed from shipped) rows.
     """
@@ -133,6 +135,7 @@ class Report:
     timeline: Timeline
     flashes: tuple[ReportFlash, ...]
     groups: tuple[RejectedGroup, ...]
+    storms: tuple[ReportStorm, ...]
     summary: Summary
     zone: tzinfo
     settings: tuple[tuple[str, str, bool], ...]
@@ -158,6 +161,7 @@ def make_report(results: RunResults, zone: tzinfo) -> Report:
         timeline=timeline,
         flashes=flashes,
         groups=group_by_doubt([one for one in flashes if one.flash.state == "rejected"]),
+        storms=report_storms(results.flashes, timeline, results.about),
         summary=summarize([one for one in flashes if one.flash.state == "confirmed"], timeline),
         zone=zone,
         settings=_settings(results.about),

@@ -1,30 +1,24 @@
 """The page: report.html and what lies beside it, made from a run's folder or a journal."""
 
-import base64
-import hashlib
 import os
-from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from detector.errors import OutputError
 from detector.output.files import make_folder, write_whole
 from detector.output.report.cards import ASSET_FOLDER, CardImages
 from detector.output.report.context import page_context
+from detector.output.report.embedding import ASSETS, embedded, linked
 from detector.output.report.model import Report, make_report
 from detector.output.report.source import RunResults, read_run
 from detector.output.report.symbols import ICONS, LINED
 
 _HERE = Path(__file__).parent
-ASSETS = _HERE / "assets"
-"""The front-end files that the report, the live page and `tune` share."""
-_STYLES = ("base.css", "report.css")
-_SCRIPTS = ("common.js", "curve.js", "player.js", "report.js")
-_POLICY = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src {style}; script-src {script}"
+_STYLES = tuple(ASSETS / name for name in ("base.css", "report.css"))
+_SCRIPTS = tuple(ASSETS / name for name in ("common.js", "curve.js", "player.js", "report.js"))
 
 
 def build_report(path: Path, *, zone: tzinfo | None = None, inline: bool = False, target: Path | None = None) -> Path:
@@ -78,16 +72,12 @@ def _write(report: Report, page: Path, *, inline: bool) -> Path:
     assets = page.parent / ASSET_FOLDER
     images = CardImages(report.results, _base(report.results.folder, page.parent), None if inline else assets)
     if inline:
-        styles = [Markup(f"<style>{_asset(name)}</style>") for name in _STYLES]  # noqa: S704 - our own files
-        scripts = [Markup(f"<script>{_asset(name)}</script>") for name in _SCRIPTS]  # noqa: S704
-        policy = _POLICY.format(style=_hashes(_STYLES), script=_hashes(_SCRIPTS))
+        parts = embedded(_STYLES, _SCRIPTS)
     else:
         make_folder(assets)
-        for name in (*_STYLES, *_SCRIPTS):
-            write_whole(assets / name, [_asset(name).encode()])
-        styles = [Markup(f'<link rel="stylesheet" href="{ASSET_FOLDER}/{name}">') for name in _STYLES]  # noqa: S704
-        scripts = [Markup(f'<script src="{ASSET_FOLDER}/{name}"></script>') for name in _SCRIPTS]  # noqa: S704
-        policy = _POLICY.format(style="'self'", script="'self'")
+        for path in (*_STYLES, *_SCRIPTS):
+            write_whole(assets / path.name, [path.read_bytes()])
+        parts = linked(_STYLES, _SCRIPTS, ASSET_FOLDER)
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -95,9 +85,7 @@ def _write(report: Report, page: Path, *, inline: bool) -> Path:
         keep_trailing_newline=True,
     )
     template = environment.get_template("report.html.j2")
-    text = template.render(
-        styles=styles, scripts=scripts, policy=policy, icons=ICONS, lined=LINED, **page_context(report, images)
-    )
+    text = template.render(parts=parts, icons=ICONS, lined=LINED, **page_context(report, images))
     write_whole(page, [text.encode()])
     return page
 
@@ -106,12 +94,3 @@ def _base(folder: Path, beside: Path) -> str:
     """How a page in the folder `beside` calls a run's folder."""
     path = Path(os.path.relpath(folder, beside)).as_posix()
     return "" if path == "." else f"{path}/"
-
-
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
-
-
-def _hashes(names: Sequence[str]) -> str:
-    digests = (base64.b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode() for name in names)
-    return " ".join(f"'sha256-{digest}'" for digest in digests)

@@ -37,6 +37,7 @@ def page_data(report: Report, cards: Mapping[str, Card], subtitles: Mapping[str,
         "begin": timeline.begin,
         "end": timeline.end,
         "watched": timeline.watched,
+        "storms": [(one.begin, one.end) for one in report.storms],
         "lanes": [
             {
                 "name": lane,
@@ -52,6 +53,11 @@ def page_data(report: Report, cards: Mapping[str, Card], subtitles: Mapping[str,
         ],
         "flashes": [_flash_data(one, cards[one.flash.id]) for one in report.flashes],
     }
+    return script_safe(data)
+
+
+def script_safe(data: Mapping[str, Any]) -> Markup:
+    """Return data as JSON that may stand in a script element."""
     text = msgspec.json.encode(data).decode().replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return Markup(text)  # noqa: S704 - nothing in it can end the element
 
@@ -135,14 +141,14 @@ def _piece_data(piece: CurvePiece, begin: float, joined: int) -> dict[str, Any]:
     data: dict[str, Any] = {
         "begin": begin,
         "step": piece.step * joined,
-        "low": _packed(_join(piece.low, joined, np.fmin)),
-        "high": _packed(_join(piece.high, joined, np.fmax)),
-        "rise": _packed(_join(piece.rise, joined, np.fmax)),
+        "low": packed(_join(piece.low, joined, np.fmin)),
+        "high": packed(_join(piece.high, joined, np.fmax)),
+        "rise": packed(_join(piece.rise, joined, np.fmax)),
     }
     if len(piece.fine_seconds):
         data["t"] = base64.b64encode(piece.fine_seconds.astype("<f4").tobytes()).decode()
-        data["luma"] = _packed(piece.fine_luma)
-        data["fine_rise"] = _packed(piece.fine_rise)
+        data["luma"] = packed(piece.fine_luma)
+        data["fine_rise"] = packed(piece.fine_rise)
     return data
 
 
@@ -153,6 +159,9 @@ def _join(values: NDArray[np.float32], count: int, extreme: np.ufunc) -> NDArray
     return joined
 
 
-def _packed(levels: NDArray[np.float32]) -> str:
-    hundredths = np.where(np.isnan(levels), 65535, np.round(np.nan_to_num(levels) * 100)).astype("<u2")
+def packed(levels: NDArray[np.floating[Any]]) -> str:
+    """Return levels as the page's script reads them: hundredths in 16 bits, 65535 for NaN, in base64."""
+    hundredths = np.where(np.isnan(levels), 65535, np.clip(np.round(np.nan_to_num(levels) * 100), 0, 65534)).astype(
+        "<u2"
+    )
     return base64.b64encode(hundredths.tobytes()).decode()

@@ -20,6 +20,12 @@ from helpers.scenes import Change, Picture, frames, lit, patch, sky_light
 SETTINGS = load_settings()
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page goes into the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def proposed(trace: Trace, change: Change, seconds: float = 4.0) -> list[str]:
     """What is proposed for the recording of `change`, tried on the same."""
 
@@ -140,6 +146,8 @@ def test_the_command_draws_a_image_and_names_what_it_found(tmp_path: Path, capsy
     assert "thresholds used" in said
     with Image.open(png) as image:
         assert image.size == (1600, 700)
+    assert "page: storm.tune.html" in said
+    assert "<h1>storm</h1>" in (tmp_path / "storm.tune.html").read_text()
 
 
 def test_the_command_says_why_a_light_was_rejected_and_on_demand_all_that_was_measured_of_it(

@@ -292,6 +292,21 @@ def test_a_region_that_nothing_lit_is_the_whole_frame() -> None:
     assert (region.size, region.box) == (1, (0.0, 0.0, 1.0, 1.0))
 
 
+def test_what_a_time_lapse_shows_after_a_flash_is_never_the_frame_to_show() -> None:
+    def change(when: float, quiet: Picture) -> Picture:
+        """A far bolt in a glow, in one frame; where clouds moved until the next ones, edges stand out more than it."""
+        if when < START - 1e-6:
+            return quiet
+        if when < START + 0.02:
+            return np.asarray(quiet + 80 + 0.2 * CHANNEL, quiet.dtype)
+        moved = quiet.copy()
+        moved[10:110:14, 20:300] += 70
+        return moved
+
+    (found, *_) = closed(frames(change, seconds=3.0, noise=0.5))
+    assert (found.peak.seconds, found.clear) == (pytest.approx(START), None)
+
+
 def test_frames_are_selected_by_their_light_and_by_how_long_it_is_dark() -> None:
     onset, reference = frame(30, seconds=1.0), frame(30, seconds=0.96)
     chosen = FrameSelection(onset, reference, history=())
@@ -299,7 +314,7 @@ def test_frames_are_selected_by_their_light_and_by_how_long_it_is_dark() -> None
     for one, light in zip(shown, (50, 90, 60, 44, 20, 0, 0, 0, 0, 0), strict=True):
         chosen.update(one, light, None if light else 1.2)
     assert (chosen.onset, chosen.reference) == (onset, reference)
-    assert (chosen.peak, chosen.waning, chosen.clear) == (shown[1], shown[3], None)
+    assert (chosen.peak, chosen.waning, chosen.clear_until(2.0)) == (shown[1], shown[3], None)
     assert chosen.after is shown[8], "0.12 s into the dark; the next one is 0.16 s"
 
 

@@ -40,16 +40,16 @@
 
   const drawStorm = () => {
     const st = S.state; if (!st) return;
-    const { on, since, last } = st.storm, t = now(), box = $('#storm');
-    const quiet = on && last != null && t - last > 1800, storm = on && !quiet;
+    const { on, since, last, quiet_seconds: hush } = st.storm, t = now(), box = $('#storm');
+    const quiet = on && last != null && t - last > hush, storm = on && !quiet;
     box.classList.toggle('on', storm);
     const began = Math.min(...st.sites.map(s => s.started || Infinity));
     $('#sk').textContent = blind() ? asOf() ? 'As of ' + clock(asOf()) : 'No contact' : 'Right now';
     $('#sv').replaceChildren(...(storm ? [icon('confirmed'), 'Storm'] : ['Quiet']));
-    $('#sw').textContent = storm ? `since ${hm(since)}, ${ago(t - since)}` : quiet ? 'since ' + hm(last + 1800) : since ? 'since ' + hm(since) : isFinite(began) ? 'since the start at ' + hm(began) : 'no site is heard yet';
+    $('#sw').textContent = storm ? `since ${hm(since)}, ${ago(t - since)}` : quiet ? 'since ' + hm(last + hush) : since ? 'since ' + hm(since) : isFinite(began) ? 'since the start at ' + hm(began) : 'no site is heard yet';
     $('#lv').replaceChildren(...(last != null ? [ago(t - last), el('small', { text: 'ago' })] : ['None', el('small', { text: 'so far' })]));
     const newest = last == null ? null : [...S.flashes.values()].find(f => Math.abs(f.at - last) < .01 && f.flash.state === 'confirmed');
-    $('#lw').textContent = last == null ? isFinite(began) ? 'watching for ' + ago(t - began) : '' : storm ? `quiet from ${hm(last + 1800)} if no more comes` : (newest ? newest.flash.camera + ' ' : '') + 'at ' + clock(last);
+    $('#lw').textContent = last == null ? isFinite(began) ? 'watching for ' + ago(t - began) : '' : storm ? `quiet from ${hm(last + hush)} if no more comes` : (newest ? newest.flash.camera + ' ' : '') + 'at ' + clock(last);
     $('#rv').replaceChildren(String(st.ten_minutes), el('small', { text: st.ten_minutes === 1 ? 'flash' : 'flashes' }));
     $('#rw').textContent = st.ten_before ? st.ten_before + ' in the ten before' : 'none in the ten before';
     const name = ROOT.title || st.sites.map(s => s.name).join(', ') || 'Lightning detector';

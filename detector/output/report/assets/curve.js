@@ -46,12 +46,13 @@
      series: [{color: '--curve1', pieces: [Piece | Points]}]; begin, end: the whole axis
      watched: [[a, b]] stretches that were watched, null where that is not known; elsewhere is hatched
      spans: [{a, b, color}] shaded; lines: [{level, label, color}] thresholds; stems: [{t, level, color}] where no curve is
+     least, most: levels that the axis spans at least, and ends at; what is above leaves the plot
      axes: false for the scrubber; brush: whether the whole is shown below; pad, height: pixels
      label(t, step): text of a tick; base(t): what ticks are counted from
      onview(a, b): zoomed; onpick(t, seconds of 14 pixels): clicked; onseek(t): dragged, for a scrubber */
   class CurveView {
     constructor(host, options) {
-      Object.assign(this, { series: [], spans: [], lines: [], stems: [], watched: null, axes: true, brush: false, pad: 0, height: 190, measure: 'luma', least: 12, minSpan: 1.2, label: t => t.toFixed(1), base: () => 0 }, options);
+      Object.assign(this, { series: [], spans: [], lines: [], stems: [], watched: null, axes: true, brush: false, pad: 0, height: 190, measure: 'luma', least: 12, most: Infinity, minSpan: 1.2, label: t => t.toFixed(1), base: () => 0 }, options);
       this.host = host; this.view = [this.begin, this.end]; this.hover = null; this.drag = null;
       host.classList.add('curve'); if (this.axes) host.classList.add('time');
       this.canvas = el('canvas'); host.append(this.canvas);
@@ -91,7 +92,7 @@
       c.save(); c.beginPath(); c.rect(this.pad, 0, width - this.pad, bottom + 2); c.clip();
       for (const s of this.series) { c.strokeStyle = css(s.color); this.trace(c, s, a, b, t => this.x(t), y, s.width || 1.4); }
       for (const s of this.stems) { c.strokeStyle = css(s.color); c.lineWidth = 1.5; c.beginPath(); c.moveTo(this.x(s.t), bottom); c.lineTo(this.x(s.t), y(s.level)); c.stroke(); }
-      for (const l of this.lines) { c.strokeStyle = c.fillStyle = css(l.color || '--warn'); c.lineWidth = 1; c.setLineDash([5, 4]); c.beginPath(); c.moveTo(this.pad, y(l.level)); c.lineTo(width, y(l.level)); c.stroke(); c.setLineDash([]); c.font = FONT; c.fillText(l.label, this.pad + 6, y(l.level) - 4); }
+      for (const l of this.lines) { c.strokeStyle = c.fillStyle = css(l.color || '--warn'); c.lineWidth = 1; c.setLineDash([5, 4]); c.beginPath(); c.moveTo(this.pad, y(l.level)); c.lineTo(width, y(l.level)); c.stroke(); c.setLineDash([]); c.font = FONT; c.textAlign = 'left'; c.textBaseline = 'alphabetic'; c.fillText(l.label, this.pad + 6, y(l.level) - 4); }
       if (this.hover != null && this.axes) { c.strokeStyle = css('--edge'); c.lineWidth = 1; c.beginPath(); c.moveTo(this.hover, 0); c.lineTo(this.hover, bottom + 2); c.stroke(); }
       if (this.drag?.moved) { const [p, q] = [this.drag.from, this.drag.to].sort((m, n) => m - n); c.fillStyle = css('--shade'); c.fillRect(p, 0, q - p, bottom + 2); }
       c.restore();
@@ -108,7 +109,8 @@
       for (const s of this.series) for (const p of s.pieces) if (p.end >= a && p.begin <= b) p.points(a, b, this.measure, (t, v) => { if (t >= a && t <= b) { if (v < lo) lo = v; if (v > hi) hi = v; } });
       for (const s of this.stems) { lo = 0; hi = Math.max(hi, s.level); }
       for (const l of this.lines) { lo = Math.min(lo, l.level); hi = Math.max(hi, l.level); }
-      if (!(hi >= lo)) [lo, hi] = [0, 100];
+      if (!(hi >= lo)) [lo, hi] = [0, Math.min(100, this.most)];
+      hi = Math.min(hi, this.most);
       if (this.measure === 'rise' || this.stems.length) lo = 0;
       const room = Math.max(hi - lo, this.least) * .06;
       return [Math.max(0, lo - room), Math.max(hi, lo + this.least) + room];

@@ -56,6 +56,11 @@
     rail.append(el('div', { class: 'lane' }, el('span', { class: 'nm', title: lane.name }, el('i', { class: 'own c' + lane.color }), lane.name), track));
     return recs;
   });
+  if (D.storms.length) {
+    const track = el('div', { class: 'tr' });
+    rows.push(D.storms.map(s => { const bar = el('div', { class: 'storm' }); track.append(bar); return [bar, s]; }));
+    rail.prepend(el('div', { class: 'lane', 'aria-hidden': 'true' }, el('span', { class: 'nm' }, D.storms.length === 1 ? 'storm' : 'storms'), track));
+  }
   const nameMarks = () => { for (const [f, m] of marks) m.lastChild.textContent = `${f.state} flash at ${text(f.at, 3)}, ${f.lane}`; };
   const order = [...F].sort((a, b) => a.at - b.at);
   const visibleMarks = () => order.filter(f => !marks.get(f).hidden).map(f => marks.get(f));

@@ -1,7 +1,6 @@
 """The live page in a real browser, fed by real feeds: five situations, keys, phones, restarts."""
 
 import shutil
-import subprocess
 import time
 import tomllib
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import msgspec
 import pytest
 
 from detector.events import Media, event_schema
+from helpers.axe import axe_source, serious_violations
 from helpers.chromium import Browser, Page, missing
 from helpers.feed import free_endpoint, options_for
 from helpers.live_page import PageServer, made_status, publish_camera, publish_flash, serving
@@ -33,24 +33,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe-core, which looks for what people with other senses cannot use."""
-    if shutil.which("npm") is None:
-        pytest.skip("no npm to fetch axe-core with")
-    folder = tmp_path_factory.mktemp("axe")
-    command = [
-        "npm",
-        "install",
-        "--silent",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--prefix",
-        str(folder),
-        "axe-core@4",
-    ]
-    if subprocess.run(command, check=False, capture_output=True, timeout=100).returncode:
-        pytest.skip("axe-core cannot be fetched")
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    return axe_source(tmp_path_factory.mktemp("axe"))
 
 
 @dataclass
@@ -338,24 +321,17 @@ def test_nothing_serious_stands_in_the_way_of_anybody(
     page = opened(storm(site), prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
     page.wait("document.querySelectorAll('.fl').length === 6 && document.querySelectorAll('.cam').length === 2")
 
-    def violations(page: Page) -> list[str]:
-        page.run(axe + "; 0")
-        found = page.run(
-            "axe.run().then(r => r.violations.map(v => `${v.impact} ${v.id}: ${v.nodes.map(n => n.html).slice(0, 2)}`))"
-        )
-        return [one for one in found if one.startswith(("serious", "critical"))]
-
-    assert violations(page) == []
+    assert serious_violations(page, axe) == []
     page.run("document.querySelector('.fl').click()")
     page.wait("document.querySelector('.player')")
-    assert violations(page) == []
+    assert serious_violations(page, axe) == []
     assert site.feed is not None
     publish_camera(site.feed, CameraStatus("roof", "down", time.time() - 70, "the camera refused the connection"))
     page.wait("document.querySelector('.trouble')")
-    assert violations(page) == []
+    assert serious_violations(page, axe) == []
     mask = opened(site, "/mask", prefers_color_scheme=scheme)
     mask.wait("document.querySelector('#image').width >= 960")
-    assert violations(mask) == []
+    assert serious_violations(mask, axe) == []
 
 
 def test_forty_cameras_are_shown_and_kept_up_to_date(site: Site, opened: Callable[..., Page]) -> None:

@@ -1,21 +1,23 @@
 """The light curve of a run: every frame about flashes, extremes elsewhere, and never more than a stretch in memory."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from detector.output.report.curve_months import CurveMonths
 from detector.output.report.curves import (
     AROUND_SECONDS,
     CURVES,
     FLASH_CURVES,
     STEP_SECONDS,
     CurveRecorder,
-    RecordedPrefilter,
     read_curves,
     read_flash_curves,
     record_flash_curve,
 )
+from detector.output.report.recorded_prefilter import RecordedPrefilter
 from helpers.candidates import candidate
 from helpers.scenes import frames, lit, prefilter
 from helpers.storms import START, made_frame
@@ -134,3 +136,36 @@ def test_what_the_prefilter_sees_is_recorded_and_what_it_finds_is_the_same(tmp_p
     assert piece.fine_luma[at] > piece.fine_luma[before] + 20
     assert piece.fine_rise[at] == pytest.approx(found[1].peak_rise_levels, rel=0.1)
     assert list(read_flash_curves(tmp_path)) == [found[1].id]
+
+
+def test_curves_of_months_are_read_in_order_and_the_oldest_go_beyond_their_size(tmp_path: Path) -> None:
+    months = [datetime(2026, month, 27, tzinfo=UTC).timestamp() for month in (9, 10, 11)]
+
+    def record(utc: float, limit: CurveMonths) -> None:
+        recorder = CurveRecorder(tmp_path, "roof", months=limit)
+        for n in range(6500):
+            recorder.add(made_frame(n * 0.1, utc, rate=10), 20.0, 0.0)
+        recorder.close()
+
+    for utc in months[:2]:
+        record(utc, CurveMonths())
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["curves-2026-09.jsonl", "curves-2026-10.jsonl"]
+    begins = [piece.begin + (piece.utc_offset or 0.0) for piece in read_curves(tmp_path)]
+    assert begins == sorted(begins)
+    assert begins[0] == months[0]
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    (tmp_path / "flash-curves-2026-09.jsonl").write_text("{}\n")
+    record(months[2], CurveMonths(limit_megabytes=size * 1.2 / 1e6))
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["curves-2026-10.jsonl", "curves-2026-11.jsonl"]
+    record(months[2], CurveMonths(limit_megabytes=1e-6))
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["curves-2026-11.jsonl"]
+
+
+def test_curves_go_with_the_days_that_evidence_is_kept_and_the_newest_month_stays(tmp_path: Path) -> None:
+    for month in ("2026-08", "2026-09", "2026-10"):
+        (tmp_path / f"curves-{month}.jsonl").write_text("{}\n")
+    (tmp_path / "curves.jsonl").write_text("{}\n")
+    CurveMonths(keep_days=30).trim(tmp_path, datetime(2026, 10, 15, tzinfo=UTC).timestamp())
+    assert len(list(tmp_path.iterdir())) == 3
+    CurveMonths(keep_days=1).trim(tmp_path, datetime(2027, 10, 15, tzinfo=UTC).timestamp())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves-2026-10.jsonl", "curves.jsonl"]

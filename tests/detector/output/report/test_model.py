@@ -182,3 +182,23 @@ def test_a_journal_is_read_like_a_folder(tmp_path: Path) -> None:
     made_still(media / "stills/a.jpg", 1)
     (one,) = make_report(read_run(journal, media=media), BERLIN).flashes
     assert one.still.path == "stills/a.jpg"
+
+
+def test_the_storms_are_those_of_the_events_by_the_settings_of_the_run(tmp_path: Path) -> None:
+    flashes = [made_flash(at) for at in (5.0, 100.0, 400.0, 4000.0, 4100.0, 9000.0)]
+    told = [made_flash(200.0, state="rejected"), *flashes]
+    storms = report_of(tmp_path, *told).storms
+    assert [(one.begin - START, one.end - START, one.flash_count) for one in storms] == [
+        (pytest.approx(5.0), pytest.approx(400.0), 3),
+        (pytest.approx(4000.0), pytest.approx(4100.0), 2),
+    ]
+    (tmp_path / "run.json").write_text('{"settings": {"storm": {"quiet_minutes": 120.0}}}')
+    assert [one.flash_count for one in report_of(tmp_path, *told).storms] == [6]
+    (tmp_path / "run.json").write_text('{"settings": {"storm": {"quiet_minutes": "long"}}}')
+    assert [one.flash_count for one in report_of(tmp_path, *told).storms] == [3, 2]
+
+
+def test_recordings_without_times_have_storms_of_their_own(tmp_path: Path) -> None:
+    flashes = [made_flash(at, name, file=f"{name}.mp4", utc=None) for name in ("one", "two") for at in (5.0, 9.0)]
+    storms = report_of(tmp_path, *flashes, made_flash(3.0, "lone", file="lone.mp4", utc=None)).storms
+    assert [(one.flash_count, one.cameras) for one in storms] == [(2, ("one",)), (2, ("two",))]

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from detector.output.report.page import build_report
+from helpers.axe import axe_source, serious_violations
 from helpers.chromium import Browser, Page, missing
 from helpers.storms import MadeRun, long_storm, made_flash, write_curve
 
@@ -24,6 +25,11 @@ ACTIVE = "document.activeElement.closest('.card')?.id"
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with Browser(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return axe_source(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +153,20 @@ def test_an_address_with_an_id_opens_that_flash_rejected_ones_too(opened: Callab
     assert page.run("document.activeElement.id") == storm.flashes[6].id
 
 
+def test_a_storm_is_a_bar_over_the_marks_and_its_line_zooms_to_it(opened: Callable[..., Page]) -> None:
+    page = opened()
+    bar, first, last = page.run(
+        """['.storm', '.mk[data-id^="ridge-5."]', '.mk[data-id^="ridge-44."]'].map(query => {
+        const box = document.querySelector(query).getBoundingClientRect(); return [box.left, box.right]; })"""
+    )
+    assert first[0] <= bar[0] <= first[1]
+    assert last[0] <= bar[1] <= last[1]
+    line = "document.querySelector('#storms li').textContent"
+    assert page.run(line).startswith("21:14:25 to 21:15:04")
+    page.run("document.querySelector('#storms button').click()")
+    assert page.run("document.querySelector('#inview').hidden") is False
+
+
 def test_dragging_in_the_plot_zooms_and_filters_the_grid(opened: Callable[..., Page]) -> None:
     page = opened()
     page.run("window.box = document.querySelector('#plot canvas').getBoundingClientRect()")
@@ -225,3 +245,15 @@ def test_a_run_without_times_of_day_offers_no_zones(chromium: Browser, tmp_path:
     assert page.run("document.querySelector('#zone').hidden") is True
     assert page.run("document.querySelector('.mk .sr').textContent") == "confirmed flash at 1:05.500, storm"
     assert page.errors == []
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_nothing_serious_stands_in_the_way_of_anybody(
+    opened: Callable[..., Page], axe: str, storm: MadeRun, scheme: str
+) -> None:
+    page = opened(prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
+    assert serious_violations(page, axe) == []
+    page = opened("#" + storm.flashes[6].id, prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
+    page.run("document.querySelector('.shot').click()")
+    page.wait("document.querySelector('.detail video')?.readyState >= 2")
+    assert serious_violations(page, axe) == []
