@@ -1,5 +1,5 @@
-# make demo: the main job on a generated storm. make test: all tests but those of MiniCPM-V 4.5's environment, which
-# make test-45 runs. All of them install what they need.
+# make demo: the main job on a generated storm. make test: the tests but those with a target of their own, for what is
+# heavy or long (test-45, web, mqtt, ray, vllm, soak). All of them install what they need.
 VENV := .venv
 BIN := $(VENV)/bin
 # The environment of MiniCPM-V 4.5, which needs an older transformers.
@@ -12,7 +12,13 @@ MODELS := 4.6 4.5
 SYSTEM_TEST := ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 SYSTEM_RUN := libgl1 libglib2.0-0
 
-.PHONY: setup setup-dev demo test test-45 docs check format clean smoke-stable smoke-edge
+# What has a target of its own; and how many of the other tests run at the same time: many only wait.
+HEAVY := soak or web or mqtt or ray or vllm or env45
+JOBS := $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 1))))
+FOLDER :=
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: setup setup-dev demo test test-45 web soak quick mutants docs check format clean smoke-stable smoke-edge
 
 # The stamp files make a second run cost nothing.
 $(VENV)/.run: pyproject.toml $(CONSTRAINTS)
@@ -44,11 +50,33 @@ $(VENV45)/lightning-detector.json: $(VENV)/.dev
 	$(BIN)/lightning-detector setup-45 --environment $(VENV45)
 	touch $@
 
+# A file's tests stay together, for what they share; those that measure the machine come last, one by one.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not env45"
+	failed=0; \
+	$(PYTEST) -m "not (alone or $(HEAVY))" -n $(JOBS) --dist loadfile || failed=1; \
+	$(PYTEST) -m "alone and not ($(HEAVY))" || failed=1; \
+	exit $$failed
+
+# make quick FOLDER=stream/feed: the quick tests of a folder, or without FOLDER of what git calls changed.
+quick: $(VENV)/.dev
+	$(BIN)/python tools/quick.py $(FOLDER) --jobs $(JOBS)
 
 test-45: $(VENV)/.dev $(VENV45)/lightning-detector.json
-	$(BIN)/python -m pytest -m env45
+	$(PYTEST) -m env45
+
+web: $(VENV)/.dev
+	tools/system_packages.sh chromium
+	$(PYTEST) -m web
+
+soak: $(VENV)/.dev
+	$(PYTEST) -m soak
+
+# Faults made one by one in what [tool.mutmut] of pyproject.toml names; lists those that no test saw (half an hour).
+mutants: $(VENV)/.dev
+	$(INSTALL) --group mutants
+	rm -rf mutants
+	$(BIN)/mutmut run --max-children $(JOBS)
+	$(BIN)/mutmut results
 
 # Pinned and offline: needs the snapshots (lightning-detector pull). TRUST=--trust accepts 4.5's own code the first time.
 smoke-stable: $(MODELS:%=smoke-stable-%)
@@ -83,4 +111,4 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(VENV45) demo site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV45) demo mutants site .mypy_cache .ruff_cache .pytest_cache

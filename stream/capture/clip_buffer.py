@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from stream.capture.clip_writer import Clip, decode_time, packet_time, write_clip
 
-HISTORY_BYTES = 64 * 1024 * 1024
+HISTORY_BYTES = 64_000_000
 """Bytes kept at most, so that a burst of 4K video does not exhaust the memory."""
 _SHORT_SECONDS = 0.1  # a clip may end this much early rather than later than asked for
 _JUMP_SECONDS = 1.0  # a larger jump of the time stamps: packets before it cannot be found by their time
@@ -133,7 +133,7 @@ class ClipBuffer:
             self._forget_group()
             if seconds is not None and not self._packets:
                 self.complaint = (
-                    f"{self._limit_bytes // 2**20} MB came in {seconds:.0f} s without a key frame, more than is kept: "
+                    f"{self._limit_bytes / 1e6:.0f} MB came in {seconds:.0f} s without a key frame, more than is kept: "
                     "flashes will be without clips; set the camera to a key frame every 1 or 2 s"
                 )
 

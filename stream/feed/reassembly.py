@@ -159,7 +159,7 @@ class Reassembler:
         """Return the next request to the history, or None if nothing is missing; earlier requests become void."""
         cursor = self._cursors.get(self.feed) if self.feed else None
         if cursor is None:
-            return self._ask(op="info") if self._unsure else None
+            return self._ask(op="info")
         if not self._unsure and self._target <= cursor.sequence:
             return None
         nearest = min((number for number in self._ahead if number > cursor.sequence), default=None)

@@ -1,6 +1,5 @@
 """What the feed's tests share: free ports, messages, and waiting for a condition with a limit."""
 
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import psutil
 
 from detector.events import Flash, Media, Pulse, Verdict
+from helpers.ports import free_port
 from stream import FeedOptions, Publisher, Received, Subscriber
 
 LIMIT_SECONDS = 20.0
@@ -16,15 +16,7 @@ LIMIT_SECONDS = 20.0
 
 def free_endpoint() -> str:
     """An endpoint of this machine whose port and the next one up are free."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return f"tcp://127.0.0.1:{port}"
+    return f"tcp://127.0.0.1:{free_port(neighbours=1)}"
 
 
 def gateway_process(feed: Publisher) -> psutil.Process:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from detector.events import FLASH_SCHEMA, FLASH_TYPE, Flash
-from helpers.rtsp import free_port, wait_for
+from helpers.ports import free_port
+from helpers.rtsp import wait_for
 from stream import CameraStatus, Publisher
 
 START_SECONDS = 20

@@ -3,13 +3,14 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from helpers.ports import free_port
 
 SERVER = Path(__file__).parent / "rtsp_server.py"
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -22,14 +23,6 @@ def missing() -> str | None:
         return f"no {SYSTEM_PYTHON}"
     done = subprocess.run([SYSTEM_PYTHON, "-c", code], capture_output=True, check=False, timeout=60)
     return "the GStreamer RTSP server is not installed (see tests/rtsp_server.py)" if done.returncode else None
-
-
-def free_port() -> int:
-    """A TCP port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:

@@ -22,7 +22,7 @@ CLIP_SECONDS, FLASHES = 11, ("sheet@1.6", "bolt@4.1", "pulses@6.5", "bolt@9")
 RANDOM_PICTURES, BURST_PICTURES = 250, 550
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_lost_packets_make_no_flash_and_hide_no_undamaged_one(
     rtsp_server: Callable[..., RtspServer],
     mangled: Callable[[RtspServer, Faults], tuple[Mangler, str]],

@@ -198,6 +198,7 @@ def test_a_slow_model_server_costs_neither_frames_nor_the_first_message(
     assert median_slow < median_quick + 250, "the first message must not wait for the model"
 
 
+@pytest.mark.soak
 @pytest.mark.model
 def test_killing_and_stopping_the_model_costs_four_cameras_no_frame_and_no_event(
     rtsp_server: Callable[..., RtspServer],

@@ -14,7 +14,8 @@ import pytest
 from helpers.chromium import Browser, missing
 from helpers.feed import free_endpoint
 from helpers.live_page import PageServer, serving
-from helpers.rtsp import RtspServer, free_port, wait_for
+from helpers.ports import free_port
+from helpers.rtsp import RtspServer, wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Heartbeat, Subscriber, SubscriberOptions
 
@@ -75,6 +76,7 @@ def test_health_follows_a_camera_that_dies_and_comes_back_within_ten_seconds(
         wait_for(lambda: page.ask("/health").code == 200, 30, "it is back")
 
 
+@pytest.mark.soak
 def test_killing_the_page_twenty_times_costs_no_event_and_no_frame(
     rtsp_server: Callable[..., RtspServer], storm: Path, tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ def test_killing_the_page_twenty_times_costs_no_event_and_no_frame(
         assert len(numbers) > 10
 
 
+@pytest.mark.web
 @pytest.mark.skipif(missing() is not None, reason=str(missing()))
 def test_a_flash_of_a_real_camera_reaches_the_browser_with_its_clip_and_survives_restarts(
     rtsp_server: Callable[..., RtspServer], storm: Path, tmp_path: Path

@@ -163,7 +163,7 @@ def test_other_sections_wait_for_the_next_start_and_that_is_said(
         assert told["detail"] == "nothing changed; [photometric] will change at the next start"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(400)
 def test_fifty_reloads_under_four_cameras_leave_nothing_behind_and_cost_the_others_no_frame(
     rtsp_server: Callable[..., RtspServer], tmp_path: Path

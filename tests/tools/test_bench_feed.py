@@ -9,7 +9,7 @@ from feed_bench.freeze import measure_freeze
 from feed_bench.kills import measure_kills
 from helpers.feed import free_endpoint
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 def test_kills_of_publisher_and_subscriber_lose_and_double_nothing(tmp_path: Path) -> None:

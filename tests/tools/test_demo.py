@@ -16,7 +16,7 @@ from storm import Scene
 TOOL = ROOT / "tools" / "demo.py"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_demo_finds_every_flash_and_the_subscriber_receives_every_event(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(TOOL)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

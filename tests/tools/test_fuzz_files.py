@@ -38,7 +38,7 @@ def test_each_fault_is_seen(changed: dict[str, object], fault: str) -> None:
     assert replace(GOOD, **changed).faults(400) == [fault]  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_few_mutants_of_each_container_do_no_harm(tmp_path: Path) -> None:
     tool = ROOT / "tools" / "fuzz_files.py"
     words = [sys.executable, str(tool), "--count", "8", "--seed", "100", "--keep", str(tmp_path)]

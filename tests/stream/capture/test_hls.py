@@ -71,6 +71,7 @@ def test_a_segment_that_is_missing_leaves_a_gap_in_time(tmp_path: Path, capture_
     assert frames[50].epoch > frames[49].epoch
 
 
+@pytest.mark.alone
 def test_a_live_playlist_is_watched_from_near_its_end_and_steadily(
     tmp_path: Path, capture_options: CaptureOptions
 ) -> None:

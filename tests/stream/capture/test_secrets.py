@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from helpers.rtsp import RtspServer, free_port
+from helpers.ports import free_port
+from helpers.rtsp import RtspServer
 
 # Says everything that a program may say about its cameras: logs of all levels, states, reprs and tracebacks.
 SAYS_EVERYTHING = """

@@ -46,11 +46,19 @@ def test_requests_are_numbered_on_and_only_the_last_one_s_answer_counts() -> Non
     publisher.publish(2)
     numbered = [listener.reassembler.next_request() for _ in range(3)]
     assert [one and one.request for one in numbered] == [1, 2, 3]
+    assert listener.reassembler.history_failed is False
     assert all(isinstance(one, Request) for one in numbered)
     listener.hear_answer(publisher.history.answer([encode(numbered[1])], 0.0))
     assert listener.reassembler.feed is None
-    listener.hear_answer(publisher.history.answer([encode(numbered[2])], 0.0))
+    answer = publisher.history.answer([encode(numbered[2])], 0.0)
+    listener.hear_answer(answer)
     assert listener.reassembler.feed == publisher.journal.feed
+    # An answer counts once, and no later request has its number.
+    later = [listener.reassembler.next_request() for _ in range(2)]
+    assert [one and one.request for one in later] == [5, 6]
+    listener.hear_answer(publisher.answer(listener.reassembler) or [])
+    assert asked(listener) is None
+    assert listener.reassembler._asked == 8
 
 
 def test_it_asks_only_for_what_is_missing_before_what_it_has_ahead() -> None:
@@ -186,6 +194,7 @@ def test_what_came_ahead_and_then_from_the_history_is_forgotten() -> None:
     whole = msgspec.structs.replace(request, limit=5)
     listener.hear_answer(publisher.history.answer([encode(whole)], 0.0))
     assert numbers(listener) == [1, 2, 3, 4, 5, 6]
+    assert listener.reassembler._ahead == {}
     more = [one.frames() for one in publisher.publish(3)]
     listener.hear(more[2])
     assert asked(listener) == ("since", 6, 2), "the nearest that is ahead is number 9"
@@ -268,6 +277,8 @@ def test_lost_messages_are_told_with_what_to_do() -> None:
             "Subscribe more often, or raise feed.keep_days there"
         )
     ]
+    assert listener.kinds[-1] == "lost"
+    assert listener.got[-1].cursor == Cursor(publisher.sequencer.run, 9)
 
 
 def test_what_is_no_message_is_told_and_the_next_ones_come() -> None:
@@ -277,6 +288,7 @@ def test_what_is_no_message_is_told_and_the_next_ones_come() -> None:
     listener.hear_answer([b"nonsense"])
     listener.hear([b"other", b"", b""])
     assert [notice.kind for notice in listener.notices[1:]] == ["not_understood"] * 3
+    assert not [one for one in texts(listener) if "None" in one]
     first = texts(listener)[0]
     assert first == (
         "tcp://x:1: sent what is not of this protocol (a number of 5 bytes instead of 8); "
@@ -294,6 +306,7 @@ def test_a_damaged_message_in_the_history_is_left_out_and_the_rest_comes() -> No
     listener.catch_up(publisher)
     assert numbers(listener) == [1, 2, 4]
     assert listener.kinds[-1] == "not_understood"
+    assert "malformed" in texts(listener)[-1]
     assert len(listener.notices) == 2
     assert listener.got[-1].cursor == Cursor(publisher.sequencer.run, 4)
     publisher.publish(1)
@@ -386,3 +399,110 @@ def test_messages_are_those_that_were_published() -> None:
     _, listener = caught_up(1)
     (one,) = listener.got
     assert (one.message.data, one.message.type) == (OUTGOING.data, OUTGOING.type)
+
+
+def test_it_asks_for_a_single_missing_message_alone() -> None:
+    publisher, listener = caught_up(3)
+    sent = [one.frames() for one in publisher.publish(2)]
+    listener.hear(sent[1])
+    assert asked(listener) == ("since", 3, 1)
+
+
+def test_a_message_that_comes_twice_is_not_kept() -> None:
+    publisher, listener = caught_up(1)
+    sent = publisher.publish(1)[0].frames()
+    for _ in range(2):
+        listener.hear(sent)
+    assert (numbers(listener), listener.reassembler._ahead) == ([1, 2], {})
+
+
+def test_what_another_endpoint_has_given_meanwhile_is_not_asked_for() -> None:
+    publisher, cursors = Publisher(), {}
+    first, second = Listener(cursors), Listener(cursors)
+    publisher.publish(1)
+    for listener in (first, second):
+        listener.catch_up(publisher)
+    sent = [one.frames() for one in publisher.publish(5)]
+    first.hear(sent[1])  # number 3, while 2 is missing
+    for frames in sent[:2]:
+        second.hear(frames)
+    first.hear(sent[4])
+    assert asked(first) == ("since", 3, 2), "3 came by the other: up to 6, which is ahead"
+    second.hear(sent[2])
+    first.hear(sent[3])
+    assert (numbers(first), numbers(second)) == ([1, 5, 6], [2, 3, 4])
+
+
+def test_one_number_before_what_is_ahead_where_the_other_endpoint_has_come_so_far_one_message_is_asked_for() -> None:
+    publisher, cursors = Publisher(), {}
+    first, second = Listener(cursors), Listener(cursors)
+    publisher.publish(1)
+    for listener in (first, second):
+        listener.catch_up(publisher)
+    sent = [one.frames() for one in publisher.publish(3)]
+    first.hear(sent[2])  # number 4
+    for frames in sent[:2]:
+        second.hear(frames)
+    assert asked(first) == ("since", 3, 1)
+
+
+def test_it_goes_on_where_an_earlier_subscriber_was() -> None:
+    publisher = Publisher()
+    publisher.publish(5)
+    feed = publisher.journal.feed
+    cursors = {feed: Cursor(publisher.sequencer.run, 3)}
+    resumed = Listener(cursors)
+    resumed.reassembler = Reassembler("tcp://x:1", cursors, StartPosition(0, feed, lambda: 0.0), resumed.notices.append)
+    assert asked(resumed) == ("since", 3, PAGE_MESSAGES)
+    resumed.catch_up(publisher)
+    assert numbers(resumed) == [4, 5]
+
+
+def test_an_empty_feed_is_asked_once() -> None:
+    publisher = Publisher()
+    feed = publisher.journal.feed
+    cursors = {feed: Cursor(publisher.sequencer.run, 0)}
+    resumed = Listener(cursors)
+    resumed.reassembler = Reassembler("tcp://x:1", cursors, StartPosition(0, feed, lambda: 0.0), resumed.notices.append)
+    resumed.catch_up(publisher)
+    assert asked(resumed) is None
+    _, listener = caught_up(2)
+    listener.catch_up(publisher)
+    assert asked(listener) is None
+
+
+def test_a_journal_put_back_to_nothing_is_asked_once() -> None:
+    publisher, listener = caught_up(3)
+    publisher.put_copy_back()
+    listener.catch_up(publisher)
+    assert asked(listener) is None
+    assert "from 3 to 0" in texts(listener)[-1]
+    for one in publisher.publish(1):
+        listener.hear(one.frames())
+    listener.catch_up(publisher)
+    assert listener.ids == publisher.ids
+
+
+def test_after_a_history_without_anything_left_the_next_message_comes_at_once() -> None:
+    publisher, listener = caught_up(1)
+    publisher.publish(3)
+    publisher.journal.prune_age(4e9)
+    listener.catch_up(publisher)
+    assert listener.kinds[-1] == "lost"
+    for one in publisher.publish(1):
+        listener.hear(one.frames())
+    assert numbers(listener) == [1, 5]
+    assert asked(listener) is None
+
+
+def test_an_answer_to_another_question_gives_nothing_and_is_no_fault() -> None:
+    publisher, listener = caught_up(1)
+    publisher.publish(1)
+    listener.hear(publisher.heartbeat())
+    request = listener.reassembler.next_request()
+    assert request is not None
+    schema = Request(op="schema", request=request.request)
+    listener.hear_answer(publisher.history.answer([encode(schema)], 0.0))
+    assert (numbers(listener), texts(listener)) == ([1], [])
+    listener.catch_up(publisher)
+    assert numbers(listener) == [1, 2]

@@ -17,11 +17,12 @@ from helpers.axe import axe_source, serious_violations
 from helpers.chromium import Browser, Page, missing
 from helpers.feed import free_endpoint, options_for
 from helpers.live_page import PageServer, made_status, publish_camera, publish_flash, serving
-from helpers.rtsp import free_port, wait_for
+from helpers.ports import free_port
+from helpers.rtsp import wait_for
 from helpers.storms import made_clip, made_flash, made_still
 from stream import CameraStatus, Publisher
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
+pytestmark = [pytest.mark.web, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 LATE = "late: no verdict within 30 s"
 
 

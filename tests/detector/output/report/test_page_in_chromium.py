@@ -13,7 +13,7 @@ from helpers.chromium import Browser, Page, missing
 from helpers.storms import MadeRun, long_storm, made_flash, write_curve
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.web,
     pytest.mark.skipif(missing() is not None, reason=str(missing())),
 ]
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -20,7 +20,8 @@ import pytest
 
 from helpers.mangler import Faults, Mangler
 from helpers.media import Clip, counter, make_clip
-from helpers.rtsp import RtspServer, free_port, own_certificate, wait_for
+from helpers.ports import free_port
+from helpers.rtsp import RtspServer, own_certificate, wait_for
 from stream import Camera, CameraStatus, CaptureOptions, Frame, granted_receive_bytes
 
 Servers = Callable[..., RtspServer]

@@ -97,7 +97,7 @@ class Watched:
         return errors
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_across_clock_steps_of_ten_seconds_and_a_reboot_the_bounds_stay_true_and_the_step_is_told(
     rtsp_server: Servers, mangled: Mangled, camera_clip: Path, capture_options: CaptureOptions, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from helpers.plain_camera import Behaviour, PlainCamera
 from helpers.rtsp import wait_for
 from stream import Camera, CameraStatus, CaptureOptions
 
+pytestmark = pytest.mark.alone
+
 LIMIT_MB = 8.0
 
 

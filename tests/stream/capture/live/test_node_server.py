@@ -13,7 +13,8 @@ import pytest
 
 from helpers import ROOT
 from helpers.media import Clip, counter, make_clip
-from helpers.rtsp import free_port, wait_for
+from helpers.ports import free_port
+from helpers.rtsp import wait_for
 from stream import Camera, CaptureOptions
 
 SERVER = ROOT / "tests" / "helpers" / "node_rtsp"

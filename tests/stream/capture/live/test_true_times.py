@@ -10,6 +10,8 @@ from helpers.media import Clip, counter, make_clip
 from helpers.plain_camera import Behaviour, PlainCamera
 from stream import Camera, CaptureOptions, Frame
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -35,7 +37,7 @@ def share_within(rows: list[tuple[Frame, float]]) -> float:
     return sum(error <= (frame.utc_error_ms or 0.0) for frame, error in rows) / len(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("report_seconds", [0.0, 2.0])
 def test_a_camera_that_slows_down_for_the_night_keeps_its_bound_and_tells_why_once(
     report_seconds: float, clip: Path, capture_options: CaptureOptions, caplog: pytest.LogCaptureFixture

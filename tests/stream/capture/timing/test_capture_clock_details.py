@@ -251,6 +251,7 @@ def test_where_the_arrival_alone_is_asked_for_reports_change_and_say_nothing() -
     assert (said.utc, said.clock, said.error_ms) == (close(LATENCY), "arrival", ms(EARLY))
     assert line.problem is None
     line.clock.announce(41.0, BEGAN, SenderReport(BEGAN + 41.0, 0))
+    assert line.clock._reports._announced is None
     assert line.last(2).clock == "arrival"
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import suppress
 
+import pytest
 import zmq
 
 from feed_bench.strangers import Stranger
@@ -12,6 +13,8 @@ from helpers.feed import free_endpoint, options_for, publish, wait_until
 from stream import FeedOptions, Publisher
 from stream.feed.gateway.fairness import Allowance, Turns
 from stream.feed.protocol import parse_endpoint
+
+pytestmark = pytest.mark.alone
 
 GREEDY = 24
 HONEST_REQUESTS = 20
