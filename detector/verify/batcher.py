@@ -166,7 +166,7 @@ class Batcher:
         with self._changed:
             if wait:
                 self._wait_for_room()
-            elif len(self._queue) >= self._settings.waiting_limit:
+            elif self._is_full:
                 if settled is not None and self._queue.optional_count == 0:
                     return  # those that wait have no verdict yet
                 self._make_room(now)
@@ -343,6 +343,13 @@ class Batcher:
 
     # -- shared, under the lock --------------------------------------------------------------------------------
 
+    @property
+    def _is_full(self) -> bool:
+        """Return whether no more may wait; of those under way one batch counts, as with a single worker."""
+        waiting = self._queue.waiting_count
+        under_way = min(len(self._queue) - waiting, self._settings.batch_size)
+        return waiting + under_way >= self._settings.waiting_limit
+
     def _stuck_at(self, call: "_Call") -> float:
         return call.began + self._settings.stuck_seconds
 
@@ -369,7 +376,7 @@ class Batcher:
         self._undelivered += 1
 
     def _wait_for_room(self) -> None:
-        while len(self._queue) >= self._settings.waiting_limit and not self._stop.is_set():
+        while self._is_full and not self._stop.is_set():
             if self._is_stuck(time.monotonic()):
                 self._make_room(time.monotonic())
                 return

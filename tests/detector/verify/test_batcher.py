@@ -451,3 +451,18 @@ def test_one_worker_that_never_returns_costs_its_own_batch_and_no_other(answers:
         cards.let_go("c3")
         until(lambda: answers.states("c3") == ["confirmed"])
     assert all(answers.states(f"c{number}") == ["confirmed"] for number in range(4))
+
+
+def test_what_several_workers_hold_takes_no_room_from_those_that_wait(answers: Answers) -> None:
+    cards = TwoCards(workers=2, calls=2)
+    with Batcher(cards, settings(batch_size=2, batch_wait_ms=60_000, waiting_limit=4)) as batcher:
+        for number in range(4):
+            batcher.ask(candidate(f"c{number}", camera=f"cam{number}"), answers)
+        until(lambda: len(cards.under_way) == 2)
+        for number in range(4, 6):
+            batcher.ask(candidate(f"c{number}", camera=f"cam{number}"), answers)
+        assert (batcher.counts.dropped, batcher.waiting) == (0, 6)
+        batcher.ask(candidate("c6", camera="cam6"), answers)
+        assert batcher.counts.dropped == 1
+        cards.close()
+        assert batcher.drain(LIMIT_SECONDS)
