@@ -72,7 +72,7 @@ class MediaWriter:
         problems: list[str] = []
         stills: dict[str, bytes] = {}
         with _costing_no_event("still", problems):
-            stills |= stills_of(candidate)
+            stills.update({str(kind): jpeg for kind, jpeg in stills_of(candidate).items()})
         if self._sheet is not None:
             with _costing_no_event("sheet of what the model saw", problems):
                 stills["model"] = self._sheet(candidate)
