@@ -4,10 +4,10 @@
     python tools/bench_model_host.py [--batch 8] [--frame 720x1280] [--json]
 
 Candidates come from the real prefilter, on made frames with a flash; the model is tiny and random, which changes none
-of these stages: images, shared memory, tokens, bytes in one block. `downscaled` (the resize of a waiting candidate's
-frames, in the camera's thread) is shown beside them and not part of the sum, nor are the resize for the model, the
-difference image and the forward pass, which run on the device. CPU milliseconds of all threads a candidate, the best
-of several.
+of these stages: images (chosen, compared, lifted), shared memory, tokens, bytes in one block. `downscaled` (the resize
+of a waiting candidate's frames, in the camera's thread) is shown beside them and no part of the sum, nor are the resize
+for the model, the difference image and the forward pass, which run on the device. CPU milliseconds of all threads a
+candidate, the best of several.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ from stream import Frame
 SECONDS = 3.0
 FLASH_AT = 1.6
 RATE = 25.0
-COUNTED = ("images", "shared memory", "message", "read", "tokens", "one block")
+COUNTED = ("images but the difference", "shared memory", "message", "read", "tokens", "one block")
 
 
 def made_frames(seed: int, height: int, width: int) -> list[Frame]:
@@ -99,6 +100,8 @@ def stages(settings: Settings, scorer: Scorer, found: list[Candidate], repeat: i
     """CPU milliseconds a candidate of each stage, in the order in which they come."""
     side, count = settings.batcher.picture_side_pixels, len(found)
     question, slot = Question(settings.question, side), Slot(0)
+    names = tuple(name for name in settings.question.pictures if name != "difference")
+    plain = Question(msgspec.structs.replace(settings.question, pictures=names), side)
 
     def measured(work: Callable[[], Any]) -> float:
         return cpu_ms(work, count, repeat)
@@ -111,6 +114,7 @@ def stages(settings: Settings, scorer: Scorer, found: list[Candidate], repeat: i
     costs = {
         "downscaled": measured(lambda: [downscaled(one, side) for one in found]),
         "images": measured(lambda: [question.show(one) for one in waiting]),
+        "images but the difference": measured(lambda: [plain.show(one) for one in waiting]),
         "shared memory": measured(lambda: make_request(1, slot, shown)),
         "message": measured(lambda: decode_request(encode(request))),
         "read": measured(lambda: inputs_in(request, mapping)),

@@ -48,7 +48,7 @@ class StartedBatch:
         self._event: Any = None
         if found.device.type == "cuda":
             with torch.cuda.device(found.device):
-                self._event = torch.cuda.Event()
+                self._event = cast("Any", torch.cuda.Event)()
                 self._event.record()
 
     def is_done(self) -> bool:

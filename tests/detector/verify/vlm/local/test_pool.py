@@ -23,10 +23,10 @@ from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.verify.base import parallelism
 from detector.verify.batcher import Batcher
-from detector.verify.vlm.local.process import ModelLost
+from detector.verify.vlm.local.process import ModelLost, ModelProcess
 from detector.verify.vlm.local.snapshot import find_snapshot
 from detector.verify.vlm.local.supervisor import ModelSupervisor
-from detector.verify.vlm.local.verifier import MinicpmVerifier
+from detector.verify.vlm.local.verifier import MinicpmVerifier, loads_of
 from detector.verify.vlm.question import VlmInput
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
@@ -179,25 +179,20 @@ def test_a_worker_that_cannot_be_had_back_hands_its_batch_to_the_other(cache: Pa
     assert not [t for t in threading.enumerate() if t.name.startswith("minicpm-") and t not in others]
 
 
-def test_a_batch_whose_time_has_not_begun_is_not_given_up_with_the_one_before_it(cache: Path) -> None:
-    """The limit of a batch counts from when the process can turn to it."""
-    settings = model_settings(minicpm={"answer_limit_seconds": 4.0})
-    verifier = MinicpmVerifier(settings, find_snapshot(settings.minicpm, cache))
+def test_the_time_of_a_batch_begins_when_the_one_before_it_is_answered(cache: Path) -> None:
+    settings = model_settings().minicpm
+    process = ModelProcess(loads_of(settings, find_snapshot(settings, cache))[0])
     try:
-        (supervisor,) = verifier.pool.supervisors
-        supervisor.ask([clip(0)])
-        pid, restarts = pid_of(supervisor), supervisor.restarts
-        os.kill(pid, signal.SIGSTOP)
-        first = Asking(supervisor.ask, 0)
-        until(lambda: supervisor.asking == 1)
-        time.sleep(3.0)
-        second = Asking(supervisor.ask, 1)
-        until(lambda: supervisor.asking == 2)
-        assert supervisor.restarts == restarts
-        began = time.monotonic()
-        first.log_odds()
-        second.log_odds()
-        assert time.monotonic() - began < 60.0
-        assert supervisor.restarts == restarts + 1, "given up once, with both"
+        process.wait_loaded(LIMIT_SECONDS)
+        expected = [process.ask([clip(seed)], LIMIT_SECONDS).scores[0].log_odds for seed in range(2)]
+        os.kill(process.pid, signal.SIGSTOP)
+        first = Asking(lambda clips: process.ask(clips, LIMIT_SECONDS), 0)
+        until(lambda: len(process._replies) == 1)
+        second = Asking(lambda clips: process.ask(clips, 4.0), 1)
+        until(lambda: len(process._replies) == 2)
+        second.join(5.0)
+        assert second.is_alive(), "given up although the process had no time for it yet"
+        os.kill(process.pid, signal.SIGCONT)
+        assert [first.log_odds(), second.log_odds()] == pytest.approx(expected, abs=1e-5)
     finally:
-        verifier.close()
+        process.end()
