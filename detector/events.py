@@ -126,6 +126,10 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     strip_seconds: Annotated[
         tuple[float, ...], Meta(description="Times of the frames of `strip`, seconds after the start of the flash.")
     ] = ()
+    model: Annotated[
+        str | None,
+        Meta(description="JPEG of all images that a model was shown of it, named; of a rejected light, too."),
+    ] = None
     note: Annotated[
         str | None, Meta(description="Why something is missing, shorter than set, or not as the source sent it.")
     ] = None

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Write a MiniCPM-V snapshot with random weights, tiny or full-size, without network.
 
-    python tools/random_snapshot.py OUT_FOLDER [--version 4.6|4.7] [--size tiny|full]
+    python tools/random_snapshot.py OUT_FOLDER [--version 4.6|4.7] [--size tiny|small|full]
+
+`small` is as tiny as vLLM's kernels take: heads of 128 numbers.
 
 Classes and files are those of the real snapshot. Its answers have no meaning, but loading, scoring, speed and memory
 are realistic.
@@ -17,7 +19,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig, PreTrainedTokenizerFast
 
 Version = Literal["4.6", "4.7"]
-Size = Literal["tiny", "full"]
+Size = Literal["tiny", "small", "full"]
 
 # The real tokenizer has these under these names, and the code that inserts the images reads them there.
 MARKS = {
@@ -52,6 +54,14 @@ VISION: dict[Size, dict[str, int]] = {
         "image_size": 224,
         "patch_size": 14,
     },
+    "small": {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 224,
+        "patch_size": 14,
+    },
     "full": {
         "hidden_size": 1152,
         "intermediate_size": 4304,
@@ -73,6 +83,18 @@ LANGUAGE: dict[Size, dict[str, int]] = {
         "linear_num_value_heads": 2,
         "linear_key_head_dim": 16,
         "linear_value_head_dim": 16,
+    },
+    "small": {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 128,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 2,
+        "linear_key_head_dim": 128,
+        "linear_value_head_dim": 128,
     },
     "full": {
         "vocab_size": 248_320,
@@ -120,20 +142,20 @@ def make_config(tokenizer: PreTrainedTokenizerFast, version: Version, size: Size
         ids["newline_id"] = tokenizer.encode("\n")[0]
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     # The sections share half of the rotated part of a head: a quarter of head_dim, halved.
-    sections = [2, 1, 1] if size == "tiny" else [11, 11, 10]
+    sections = {"tiny": [2, 1, 1], "small": [6, 5, 5], "full": [11, 11, 10]}[size]
     rope = {
         "rope_type": "default",
-        "rope_theta": 10_000.0 if size == "tiny" else 10_000_000.0,
+        "rope_theta": 10_000_000.0 if size == "full" else 10_000.0,
         "partial_rotary_factor": 0.25,
         "mrope_interleaved": True,
         "mrope_section": sections,
     }
-    tied = size == "tiny" or version == "4.6"  # untied gives the 1.55 billion weights of 4.7
+    tied = size != "full" or version == "4.6"  # untied gives the 1.55 billion weights of 4.7
     language = {"vocab_size": len(tokenizer)} | LANGUAGE[size]
     return AutoConfig.for_model(
         f"minicpmv{version.replace('.', '_')}",
         tie_word_embeddings=tied,
-        insert_layer_id=0 if size == "tiny" else 6,
+        insert_layer_id=6 if size == "full" else 0,
         vision_config=dict(VISION[size]),
         text_config=language
         | {"model_type": "qwen3_5_text", "rope_parameters": rope, "tie_word_embeddings": tied}
@@ -190,7 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="OUT_FOLDER")
     parser.add_argument("--version", choices=("4.6", "4.7"), default="4.6")
-    parser.add_argument("--size", choices=("tiny", "full"), default="tiny")
+    parser.add_argument("--size", choices=("tiny", "small", "full"), default="tiny")
     arguments = parser.parse_args()
     print(write_snapshot(arguments.folder, arguments.version, size=arguments.size))
 

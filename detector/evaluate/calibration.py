@@ -88,7 +88,7 @@ def judged_flashes(
         if answer is None:
             continue
         log_odds, source = answer
-        labelled = _truth(labels, flash)
+        labelled = labelled_clip(labels, flash)
         if labelled is None:
             continue
         clip, truth = labelled
@@ -217,7 +217,7 @@ def _photometric_odds(verdict: Verdict | None) -> float | None:
     return None if probability is None else log_odds(probability, MIN_PROBABILITY)
 
 
-def _truth(labels: Mapping[str, ClipLabels], flash: Flash) -> tuple[str, bool] | None:
+def labelled_clip(labels: Mapping[str, ClipLabels], flash: Flash) -> tuple[str, bool] | None:
     """Return the clip of `flash` and whether a label says that it was lightning; None where no label decides."""
     for clip, found in by_clip([flash], labels, get_args(State)).items():
         if found:

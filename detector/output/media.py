@@ -17,14 +17,20 @@ from detector.output.clips import ClipPlanner, ClipSource
 from detector.output.local_time import fixed_zone, site_zone
 from detector.output.media_folder import MediaFolder, inside, media_name
 from detector.output.quota import MediaQuota, Removed
-from detector.output.stills import StillFacts, StillKind, stills_of, with_exif
+from detector.output.stills import StillFacts, stills_of, with_exif
 from detector.settings import EvidenceSettings, SiteSettings
 from stream import VideoError
 
 _log = logging.getLogger(__name__)
 
-_ENDINGS = {"still": ".jpg", "brightest": ".brightest.jpg", "thumbnail": ".thumb.jpg", "strip": ".strip.jpg"}
-_OF_REJECTED = ("thumbnail",)
+_ENDINGS = {
+    "still": ".jpg",
+    "brightest": ".brightest.jpg",
+    "thumbnail": ".thumb.jpg",
+    "strip": ".strip.jpg",
+    "model": ".model.jpg",
+}
+_OF_REJECTED = ("thumbnail", "model")
 """Media that stay of a rejected flash: enough for a person to overrule the verdict."""
 
 
@@ -36,6 +42,7 @@ class MediaWriter:
         settings: what is kept, and how much.
         site: the place and its time zone, for stills.
         on_removed: called with the media that were deleted because of the quota.
+        sheet: returns a JPEG of what a model is shown of a candidate; None where none is asked.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class MediaWriter:
         settings: EvidenceSettings,
         site: SiteSettings | None = None,
         on_removed: Callable[[Removed], None] | None = None,
+        sheet: Callable[[Candidate], bytes] | None = None,
     ) -> None:
         self.folder = MediaFolder(folder)
         self.site = site or SiteSettings()
@@ -52,6 +60,7 @@ class MediaWriter:
         self._clips = ClipWriter(self.folder)
         self._quota = MediaQuota(self.folder, settings)
         self._on_removed = on_removed
+        self._sheet = sheet
 
     @property
     def lost(self) -> int:
@@ -61,9 +70,12 @@ class MediaWriter:
     def take(self, candidate: Candidate) -> "FlashMedia":
         """Return the stills of a closed candidate, whose frames must still be there; never raise."""
         problems: list[str] = []
-        stills: dict[StillKind, bytes] = {}
+        stills: dict[str, bytes] = {}
         with _costing_no_event("still", problems):
-            stills = stills_of(candidate)
+            stills.update({str(kind): jpeg for kind, jpeg in stills_of(candidate).items()})
+        if self._sheet is not None:
+            with _costing_no_event("sheet of what the model saw", problems):
+                stills["model"] = self._sheet(candidate)
         return FlashMedia(self, candidate, stills, tuple(problems))
 
     def planner(self, source: ClipSource, longest_flash_seconds: float, *, live: bool) -> ClipPlanner | None:
@@ -99,7 +111,7 @@ class FlashMedia:
     """
 
     def __init__(
-        self, writer: MediaWriter, candidate: Candidate, stills: dict[StillKind, bytes], problems: tuple[str, ...] = ()
+        self, writer: MediaWriter, candidate: Candidate, stills: dict[str, bytes], problems: tuple[str, ...] = ()
     ) -> None:
         onset, shown = candidate.onset, candidate.clear or candidate.peak
         self.flash_id = candidate.id
@@ -110,7 +122,7 @@ class FlashMedia:
         self.problems = problems
         self._writer = writer
         self._facts = StillFacts(candidate.id, candidate.camera, candidate.peak_rise_levels, shown.utc)
-        self._in_memory: dict[str, bytes] = {kind: data for kind, data in stills.items()}  # noqa: C416 - other keys
+        self._in_memory = stills
         self._there: dict[str, str] = {}  # kind: path in the run's folder, once committed
         self._staged: dict[str, str] = {}
         self._state: State | None = None
@@ -172,8 +184,10 @@ class FlashMedia:
     def _settle(self) -> Media:
         """Commit or remove each file by the state, and return the media that stay."""
         rejected = self._state == "rejected"
+        verdict = self._verdict
+        judged_by_model = verdict is not None and (verdict.model is not None or bool(verdict.opinions))
         for kind in _ENDINGS:
-            if rejected and kind not in _OF_REJECTED:
+            if (rejected and kind not in _OF_REJECTED) or (kind == "model" and not judged_by_model):
                 self._discard(kind)
             elif kind in self._in_memory or kind in self._staged or kind in self._there:
                 self._commit(kind)
@@ -182,7 +196,7 @@ class FlashMedia:
             if self._clip is not None:
                 self._clip.drop(self.flash_id)
                 self._clip = None
-            return Media(thumbnail=self._there.get("thumbnail"))
+            return Media(thumbnail=self._there.get("thumbnail"), model=self._there.get("model"))
         clip = None if self._clip is None else self._clip.keep()
         facts = self._facts_of_clip
         return Media(
@@ -194,6 +208,7 @@ class FlashMedia:
             clip_end_seconds=facts.clip_end_seconds if clip else None,
             strip=self._there.get("strip"),
             strip_seconds=facts.strip_seconds if "strip" in self._there else (),
+            model=self._there.get("model"),
             note=note,
         )
 
@@ -247,7 +262,7 @@ def _costing_no_event(kind: str, problems: list[str]) -> Iterator[None]:
 
 def media_paths(media: Media) -> tuple[str, ...]:
     """Return the paths of all files of a flash, relative to the run's folder."""
-    named = (media.still, media.brightest, media.thumbnail, media.clip, media.strip)
+    named = (media.still, media.brightest, media.thumbnail, media.clip, media.strip, media.model)
     return tuple(name for name in named if name is not None)
 
 

@@ -163,6 +163,6 @@ class MediaQuota:
 
 
 def _files(media: Media) -> Iterator[str]:
-    for name in (media.still, media.brightest, media.thumbnail, media.clip, media.strip):
+    for name in (media.still, media.brightest, media.thumbnail, media.clip, media.strip, media.model):
         if name is not None:
             yield name

@@ -23,6 +23,7 @@ from detector.run.replay import AnyVideo, ReplayOptions, replay_files
 from detector.run.session import Session
 from detector.run.site_storms import SiteStorms
 from detector.settings import Settings
+from detector.verify.base import ImageVerifier
 from detector.verify.batcher import Batcher
 from detector.verify.factory import choose_verifier
 from stream import Publisher, StreamError, redact
@@ -146,7 +147,8 @@ def _work(parent: "_Parent", setup: WorkerSetup) -> None:
         if setup.out is not None:
             # The parent sees the media of all workers, and removes what is too much.
             unbounded = msgspec.structs.replace(settings.evidence, keep_megabytes=0, keep_days=0)
-            media = MediaWriter(setup.out, unbounded, settings.site)
+            sheet = verifier.sheet if isinstance(verifier, ImageVerifier) else None
+            media = MediaWriter(setup.out, unbounded, settings.site, sheet=sheet)
             stack.callback(media.close)
         batcher = stack.enter_context(Batcher(verifier, settings.batcher, parent.stop))
         session = _WorkerSession(parent, settings, batcher, media, verifier_name=verifier.name, line=line)

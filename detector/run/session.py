@@ -31,7 +31,7 @@ from detector.run.system_events import (
     camera_state,
 )
 from detector.settings import Settings
-from detector.verify.base import NullVerifier, unverified
+from detector.verify.base import ImageVerifier, NullVerifier, unverified
 from detector.verify.batcher import Batcher
 from detector.verify.factory import choose_verifier
 from detector.verify.photometric.verifier import PhotometricVerifier
@@ -83,7 +83,8 @@ def open_session(
         media = None
         if out is not None:
             on_removed = partial(_publish_removed, feed, settings.feed.site, line)
-            media = MediaWriter(out, settings.evidence, settings.site, on_removed)
+            sheet = verifier.sheet if isinstance(verifier, ImageVerifier) else None
+            media = MediaWriter(out, settings.evidence, settings.site, on_removed, sheet)
             stack.callback(media.close)
         storms = SiteStorms(feed, settings, publish.journal)
         stack.callback(storms.finish)

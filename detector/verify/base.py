@@ -66,6 +66,19 @@ class ParallelVerifier(Protocol):
 
 
 @runtime_checkable
+class ImageVerifier(Protocol):
+    """A verifier that shows a model images of candidates."""
+
+    def sheet(self, candidate: Candidate) -> bytes:
+        """Return a JPEG of what the model is shown of a candidate, for people to look at.
+
+        Raises:
+            VideoError, OutputError: it cannot be made.
+        """
+        ...
+
+
+@runtime_checkable
 class SecondOpinion(Protocol):
     """An InlineVerifier that is asked about the clear cases, too, after their verdicts are out.
 

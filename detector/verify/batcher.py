@@ -4,8 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,86 +12,16 @@ from detector.candidate import Candidate
 from detector.events import Verdict
 from detector.settings import BatcherSettings
 from detector.verify.base import Verifier, asks_always, late_verdict, parallelism, verify_inline
-from detector.verify.batch_queue import BatchQueue, PendingRequest
+from detector.verify.batch_queue import BatchQueue
+from detector.verify.pending import NEVER, BatcherCounts, Call, PendingCandidate, UnverifiedWarning, VerdictCallback
 from detector.verify.vlm.images import downscaled
 from stream import redact
-
-VerdictCallback = Callable[[Candidate, Verdict], None]
 
 _log = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 2.0  # for what is nearly done when we stop
 _JOIN_SECONDS = 10.0
 _POLL_SECONDS = 0.5  # a signal sets `stop` without waking anybody
-_LOG_SECONDS = 60.0
-_NEVER = float("inf")  # the deadline of what somebody waits for
-
-
-@dataclass(slots=True)
-class BatcherCounts:
-    """What has happened so far.
-
-    Attributes:
-        asked: candidates taken.
-        late: answered `unverified` at the deadline.
-        dropped: answered `unverified` because too many waited.
-    """
-
-    asked: int = 0
-    late: int = 0
-    dropped: int = 0
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class PendingCandidate(PendingRequest):
-    """One candidate that was asked about.
-
-    Attributes:
-        candidate: with its frames downscaled.
-        answer: called with the verdict.
-        settled: the verdict that was given inline and is only added to; None where there is none yet.
-    """
-
-    candidate: Candidate
-    answer: VerdictCallback
-    settled: Verdict | None = None
-
-    @property
-    def droppable(self) -> bool:
-        """Whether nobody waits for it."""
-        return self.optional or self.deadline != _NEVER
-
-    @property
-    def optional(self) -> bool:
-        """Whether its verdict is out already."""
-        return self.settled is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A call of `verify` that has not returned.
-
-    Attributes:
-        began: monotonic seconds.
-        batch: what it was asked about.
-    """
-
-    began: float
-    batch: list[PendingCandidate]
-
-
-@dataclass(slots=True)
-class _RateLimitedWarning:
-    """Logs once a minute how many candidates went out unverified since the last time."""
-
-    since: int = 0
-    logged: float = float("-inf")
-
-    def count(self, why: str, now: float) -> None:
-        self.since += 1
-        if now - self.logged >= _LOG_SECONDS:
-            _log.warning("%d candidates published as unverified: %s", self.since, why)
-            self.since, self.logged = 0, now
 
 
 class Batcher:
@@ -126,11 +55,11 @@ class Batcher:
         self._undelivered = 0  # in the outbox or just being given
         self._finished = False  # answer what is in the outbox, then end
         self._parallelism = parallelism(verifier)
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, Call] = {}
         self._batch_limit = max(settings.batch_size, self._parallelism.largest_batch)
         self._good_batches = 0
         self._error: BaseException | None = None
-        self._late_warning, self._dropped_warning = _RateLimitedWarning(), _RateLimitedWarning()
+        self._late_warning, self._dropped_warning = UnverifiedWarning(), UnverifiedWarning()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -162,11 +91,11 @@ class Batcher:
                 answer(candidate, self._late(candidate, f"its frames cannot be read: {redact(error)}"))
             return
         now = time.monotonic()
-        deadline = _NEVER if wait or settled is not None else now + self._settings.deadline_seconds
+        deadline = NEVER if wait or settled is not None else now + self._settings.deadline_seconds
         with self._changed:
             if wait:
                 self._wait_for_room()
-            elif len(self._queue) >= self._settings.waiting_limit:
+            elif self._is_full:
                 if settled is not None and self._queue.optional_count == 0:
                     return  # those that wait have no verdict yet
                 self._make_room(now)
@@ -249,7 +178,7 @@ class Batcher:
             full = min(self._settings.batch_size, self._batch_limit)
             batch = self._queue.next_batch(full, self._batch_limit, self._has_idle_worker)
             if batch is not None:
-                self._calls[caller] = _Call(time.monotonic(), batch)
+                self._calls[caller] = Call(time.monotonic(), batch)
             return batch
 
     def _has_idle_worker(self) -> bool:
@@ -343,7 +272,14 @@ class Batcher:
 
     # -- shared, under the lock --------------------------------------------------------------------------------
 
-    def _stuck_at(self, call: "_Call") -> float:
+    @property
+    def _is_full(self) -> bool:
+        """Return whether no more may wait; of those under way one batch counts, as with a single worker."""
+        waiting = self._queue.waiting_count
+        under_way = min(len(self._queue) - waiting, self._settings.batch_size)
+        return waiting + under_way >= self._settings.waiting_limit
+
+    def _stuck_at(self, call: Call) -> float:
         return call.began + self._settings.stuck_seconds
 
     def _next_stuck_at(self, now: float) -> float:
@@ -369,7 +305,7 @@ class Batcher:
         self._undelivered += 1
 
     def _wait_for_room(self) -> None:
-        while len(self._queue) >= self._settings.waiting_limit and not self._stop.is_set():
+        while self._is_full and not self._stop.is_set():
             if self._is_stuck(time.monotonic()):
                 self._make_room(time.monotonic())
                 return

@@ -7,9 +7,10 @@ from dataclasses import astuple
 import msgspec
 
 from detector.candidate import Candidate
+from detector.errors import OutputError
 from detector.events import Verdict
 from detector.settings import CascadeSettings
-from detector.verify.base import Verifier, parallelism
+from detector.verify.base import ImageVerifier, Verifier, parallelism
 
 _MAX_REMEMBERED = 4096  # candidates that never reach the model (dropped, stopped) are forgotten beyond this
 
@@ -52,6 +53,16 @@ class Cascade:
         second = self._second.verify(candidates)
         first = [self._first_verdict(candidate) for candidate in candidates]
         return [self._joined(before, after) for before, after in zip(first, second, strict=True)]
+
+    def sheet(self, candidate: Candidate) -> bytes:
+        """Return a JPEG of what the model is shown of a candidate.
+
+        Raises:
+            OutputError: its model is shown no images.
+        """
+        if not isinstance(self._second, ImageVerifier):
+            raise OutputError(f"{self._second.name} is shown no images")
+        return self._second.sheet(candidate)
 
     def close(self) -> None:
         """Close both."""

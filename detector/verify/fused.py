@@ -8,9 +8,10 @@ from dataclasses import astuple
 import msgspec
 
 from detector.candidate import Candidate
+from detector.errors import OutputError
 from detector.events import Opinion, Verdict
 from detector.settings import CascadeSettings, FusedSettings
-from detector.verify.base import Verifier, parallelism
+from detector.verify.base import ImageVerifier, Verifier, parallelism
 from detector.verify.probability import log_odds, logistic
 
 _MAX_REMEMBERED = 4096  # candidates that never reach the model (dropped, stopped) are forgotten beyond this
@@ -78,6 +79,16 @@ class Fused:
             reason=reason,
             opinions=(opinion_of(first),),
         )
+
+    def sheet(self, candidate: Candidate) -> bytes:
+        """Return a JPEG of what the model is shown of a candidate.
+
+        Raises:
+            OutputError: its model is shown no images.
+        """
+        if not isinstance(self._model, ImageVerifier):
+            raise OutputError(f"{self._model.name} is shown no images")
+        return self._model.sheet(candidate)
 
     def close(self) -> None:
         """Close both."""

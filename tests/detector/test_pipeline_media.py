@@ -3,17 +3,18 @@
 import gc
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from detector.candidate import Candidate
-from detector.events import Flash
+from detector.events import Flash, Opinion
 from detector.output.media import MediaWriter
 from detector.pipeline import SourceDetector
 from detector.settings import EvidenceSettings
@@ -56,11 +57,12 @@ class Run:
     source: object
     settings: EvidenceSettings = field(default_factory=EvidenceSettings)
     live: bool = False
+    sheet: Callable[[Candidate], bytes] | None = None
 
     def __post_init__(self) -> None:
         self.bench = Bench()
         self.said: list[Flash] = []
-        self.writer = MediaWriter(self.folder, self.settings)
+        self.writer = MediaWriter(self.folder, self.settings, sheet=self.sheet)
         planner = self.writer.planner(self.source, 10.5, live=self.live)
         file = None if self.live else "storm.mp4"
         self.detector = SourceDetector(
@@ -317,3 +319,36 @@ def test_a_clip_that_browsers_do_not_play_is_re_encoded_and_says_so(
     assert media.note == "clip re-encoded: browsers do not play mpeg4"
     with av.open(io.BytesIO((tmp_path / str(media.clip)).read_bytes())) as clip:
         assert clip.streams.video[0].codec_context.name == "h264"
+
+
+@pytest.mark.parametrize(
+    ("lightning", "model", "kept"), [(False, True, True), (None, True, True), (False, False, False)]
+)
+def test_what_the_model_saw_is_kept_of_each_light_that_it_judged_and_of_no_other(
+    tmp_path: Path, video: bytes, *, lightning: bool | None, model: bool, kept: bool
+) -> None:
+    run = Run(tmp_path, Script([candidate()]), Recorded(video), sheet=lambda one: f"of {one.id}".encode())
+    run.push(1.6)
+    plain = Bench.verdict(lightning)
+    opinion = Opinion(verifier="minicpm", lightning=lightning, probability=0.9, model="a/model")
+    asked, answer = run.bench.asked[-1]
+    answer(asked, msgspec.structs.replace(plain, opinions=(opinion,)) if model else plain)
+    run.finish()
+    media = run.said[-1].media
+    assert media.model == (f"{NAME}.model.jpg" if kept else None)
+    assert (f"{NAME}.model.jpg" in run.files()) is kept
+    if kept:
+        assert (tmp_path / f"{NAME}.model.jpg").read_bytes() == b"of roof-1"
+
+
+def test_a_sheet_that_cannot_be_made_costs_no_flash(tmp_path: Path, video: bytes) -> None:
+    def broken(_one: Candidate) -> bytes:
+        raise ValueError("no frames")
+
+    run = Run(tmp_path, Script([candidate()]), Recorded(video), sheet=broken)
+    run.push(1.6)
+    run.bench.say(lightning=True)
+    run.finish()
+    media = run.said[-1].media
+    assert (media.still, media.model) == (f"{NAME}.jpg", None)
+    assert "no frames" in (media.note or "")

@@ -22,7 +22,8 @@ KEYS = {
     "min_fine_positivity noise_memory_seconds warm_up_seconds max_candidate_seconds",
     "verifier": "kind",
     "photometric": "threshold damaged_threshold",
-    "batcher": "batch_size batch_wait_ms largest_batch deadline_seconds stuck_seconds waiting_limit picture_side_pixels",
+    "batcher": "batch_size batch_wait_ms largest_batch deadline_seconds stuck_seconds waiting_limit "
+    "picture_side_pixels",
     "question": "prompt pictures crop temperature bias calibrated_for threshold min_answer_mass",
     "minicpm": "model revision channel device precision attention downsample_mode picture_side_pixels threads "
     "load_limit_seconds answer_limit_seconds",

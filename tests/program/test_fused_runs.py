@@ -63,3 +63,19 @@ def test_what_a_model_would_be_shown_is_written_to_look_at(storm: Path, tmp_path
     assert any(name.endswith("-peak.jpg") for name in images)
     for number in range(len(images)):
         assert f"Image {number} " in question.read_text()
+
+
+def test_a_run_keeps_what_the_model_saw_and_the_report_shows_it(
+    storm: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    with ModelServer(probability=0.9) as server:
+        flags = ["--verifier", "fused", "--endpoint", server.endpoint, "--out", str(run)]
+        assert main(["replay", str(storm), "--json", *flags]) == 0
+    media = revisions(capfd)[-1]["media"]
+    sheet = run / media["model"]
+    assert sheet.read_bytes().startswith(b"\xff\xd8")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    data = "".join(path.read_text(encoding="utf-8") for path in (run / "report-assets").glob("*.js"))
+    assert sheet.name in page + data
+    assert "What the model saw" in page + data

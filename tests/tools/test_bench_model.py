@@ -20,3 +20,15 @@ def test_the_bench_measures_every_combination_without_network() -> None:
     assert found["matrix_rate_tflops"] > 0
     assert [(row["batch"], row["pictures"], row["side"]) for row in found["rows"]] == [(1, 4, 224), (3, 4, 224)]
     assert all(row["seconds_per_clip"] > 0 and row["memory_mib"] > 50 for row in found["rows"])
+
+
+def test_the_host_bench_tells_what_a_candidate_costs_from_arrival_to_hand_over() -> None:
+    pytest.importorskip("torch", reason="the extra minicpm is not installed")
+    tool = ROOT / "tools" / "bench_model_host.py"
+    words = ["--batch", "2", "--frame", "360x640", "--repeat", "1", "--json"]
+    done = subprocess.run([sys.executable, str(tool), *words], capture_output=True, text=True, timeout=110, check=True)
+    found = json.loads(done.stdout)
+    parts = ("images but the difference", "shared memory", "message", "read", "tokens", "one block")
+    assert found["arrival to hand-over"] == pytest.approx(sum(found[part] for part in parts), abs=0.001)
+    assert all(found[part] > 0 for part in ("images", "shared memory", "tokens"))
+    assert found["images of a candidate"] >= 2

@@ -106,7 +106,9 @@ def _compare(judged: Sequence[JudgedFlash], *, anyway: bool) -> None:
             raise LabelsError(f"{worse}: a calibration would hide that. --anyway prints it all the same")
         _say(f"Warning: {worse}.")
     photometric = compared.get("photometric")
-    if photometric is not None and model.log_loss >= photometric.log_loss:
+    if photometric is None:
+        _say("Not all of these flashes have a photometric opinion to compare with; `replay --verifier fused` gives it.")
+    elif model.log_loss >= photometric.log_loss:
         _say("Warning: the model is no better than the photometric verifier here; fused weighs both.")
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from detector.cli.console import ResultConsole
 from detector.errors import LabelsError
+from detector.evaluate.by_verifier import JudgeScore, score_judges
 from detector.evaluate.labels import ClipLabels, read_labels
 from detector.evaluate.results import by_clip, of_other_clips, read_results
 from detector.evaluate.score import ClipScore, score_all, total
@@ -19,6 +20,7 @@ from detector.settings import load_settings
 from stream import open_video
 
 _COLUMNS = ("clip", "flashes", "recall", "false", "per hour", "split", "F1", "pulses", "onset ms", "95 %", "covered")
+_JUDGE_COLUMNS = ("flashes", "recall", "false", "split", "F1", "answered", "AUC", "Brier", "log loss", "s/answer")
 
 # Columns of a table that goes to a file or a pipe.
 _WIDE = 200
@@ -30,8 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "results",
         type=Path,
+        nargs="+",
         metavar="RESULTS",
-        help="a run's folder, its flashes.jsonl, or what `replay --json` printed",
+        help="a run's folder, its flashes.jsonl, or what `replay --json` printed; several with --by verifier",
+    )
+    parser.add_argument(
+        "--by",
+        choices=("verifier",),
+        help="a line for each verifier that judged, of all RESULTS; opinions are scored as if each had decided alone",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument(
@@ -71,7 +79,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise LabelsError(f"--tolerance {arguments.tolerance}: expected 0 to 10 seconds")
     if arguments.footage is not None and not arguments.footage.is_dir():
         raise LabelsError(f"--footage {arguments.footage}: no such folder; give the one with the labelled clips")
-    labels, flashes = read_labels(arguments.labels), read_results(arguments.results)
+    labels = read_labels(arguments.labels)
+    if arguments.by is not None:
+        return _by_verifier(labels, arguments, states)
+    if len(arguments.results) > 1:
+        raise LabelsError(
+            f"{len(arguments.results)} RESULTS: one run is scored at a time; --by verifier compares several"
+        )
+    flashes = read_results(arguments.results[0])
     _warn_of_other_clips(labels, flashes)
     detections = by_clip(flashes, labels, states)
     scores = score_all(labels, detections, collar_seconds=arguments.tolerance, length=_length_in(arguments.footage))
@@ -80,6 +95,71 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print_tables(labels, scores, arguments, states)
     return 0
+
+
+def _by_verifier(labels: Mapping[str, ClipLabels], arguments: argparse.Namespace, states: tuple[str, ...]) -> int:
+    """Print a line for each verifier of each run."""
+    runs = {str(path): read_results(path) for path in arguments.results}
+    for flashes in runs.values():
+        _warn_of_other_clips(labels, flashes)
+    scores = score_judges(labels, runs, states=states, collar_seconds=arguments.tolerance)
+    if arguments.json:
+        print(msgspec.json.format(msgspec.json.encode([_judge_numbers(score) for score in scores]), indent=2).decode())
+    else:
+        _print_judges(scores, states)
+    return 0
+
+
+def _judge_numbers(score: JudgeScore) -> dict[str, Any]:
+    judge, quality = score.judge, score.quality
+    return {
+        "run": judge.run,
+        "verifier": judge.verifier,
+        "within": judge.within or None,
+        "model": judge.model or None,
+        "answered": score.answered,
+        "asked": score.asked,
+        "auc": None if quality is None else quality.auc,
+        "brier": None if quality is None else quality.brier,
+        "log_loss": None if quality is None else quality.log_loss,
+        "answer_seconds": score.seconds,
+    } | _numbers(score.score)
+
+
+def _print_judges(scores: Sequence[JudgeScore], states: tuple[str, ...]) -> None:
+    several = len({score.judge.run for score in scores}) > 1
+    table = Table(box=None, pad_edge=False)
+    for name in ("verifier", *(("run",) if several else ()), *_JUDGE_COLUMNS):
+        table.add_column(name, justify="left" if name in ("verifier", "run") else "right", no_wrap=True)
+    for score in scores:
+        table.add_row(score.judge.label, *((score.judge.run,) if several else ()), *_judge_cells(score))
+    console = ResultConsole(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+    console.print(table)
+    for other in scores[1:]:
+        first = scores[0]
+        console.print(
+            f"{other.judge.label}{f' ({other.judge.run})' if several else ''} found {len(other.found - first.found)} "
+            f"that {first.judge.label} missed, and missed {len(first.found - other.found)} that it found."
+        )
+    console.print(
+        f"Counted as reported: {', '.join(states)}; clips that begin inside a flash are left out. AUC, Brier score and "
+        "log loss are of the probabilities as they are, on flashes that a label decides; `calibrate` fits them."
+    )
+
+
+def _judge_cells(score: JudgeScore) -> tuple[str, ...]:
+    counts, quality = score.score, score.quality
+    figures = ("", "", "") if quality is None else (quality.auc, quality.brier, quality.log_loss)
+    return (
+        f"{counts.found}/{counts.labelled}",
+        _percent(counts.recall),
+        str(counts.false_alarms),
+        str(counts.duplicates),
+        _percent(counts.f1),
+        f"{score.answered}/{score.asked}",
+        *(figure if isinstance(figure, str) else f"{figure:.3f}" for figure in figures),
+        "" if score.seconds is None else f"{score.seconds:.3g}",
+    )
 
 
 def _warn_of_other_clips(labels: Mapping[str, ClipLabels], flashes: Sequence[Flash]) -> None:

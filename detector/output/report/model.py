@@ -45,6 +45,7 @@ class ReportFlash:
         also: ids of the same flash seen by other cameras.
         sure_same: whether the bounds of the clocks allow to say so.
         still, clip, brightest: its media.
+        model: what a model was shown of it.
         thumbnail: a small still, if the run kept one.
         clip_facts: the clip's times; None where there is no clip.
         curve: the flash's own light curve; None where none was recorded.
@@ -61,6 +62,7 @@ class ReportFlash:
     still: MediaFile
     clip: MediaFile
     brightest: MediaFile
+    model: MediaFile
     thumbnail: MediaFile
     clip_facts: ClipFacts | None
     curve: FlashCurve | None
@@ -200,6 +202,7 @@ def _told(results: RunResults, timeline: Timeline) -> list[ReportFlash]:
                 still=stills[flash.id],
                 clip=clips[flash.id],
                 brightest=media_file(folder, getattr(flash.media, "brightest", None)),
+                model=media_file(folder, flash.media.model),
                 thumbnail=media_file(folder, getattr(flash.media, "thumbnail", None)),
                 clip_facts=facts.get(flash.id),
                 curve=results.flash_curves.get(flash.id),

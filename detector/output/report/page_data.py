@@ -95,6 +95,7 @@ def _flash_data(one: ReportFlash, card: Card) -> dict[str, Any]:
         "image": card.image if card.image is not None and not card.image.startswith("data:") else None,
         "still": card.still,
         "brightest": address_of(one.brightest, card.base),
+        "model": address_of(one.model, card.base),
         "clip": card.clip,
         "clip_words": "The clip was removed" if one.clip.removed else "No clip was kept",
         "start": start,

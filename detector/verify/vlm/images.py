@@ -33,6 +33,7 @@ _STILL_LIT_LEVELS = 2.0  # ... and at least this many levels
 _SAME_SHAPE = 0.95  # correlation from which a difference shows the same as the peak, ...
 _SAME_SHAPE_GAIN = 2.0  # ... unless it is brighter by this factor and so shows more
 _THUMBNAIL_STEP = 8
+_SUM = np.ones((1, 3), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +104,7 @@ def images_of(candidate: Candidate, names: Sequence[PictureName], *, crop: bool,
     """
     peak_frame = _shown_peak(candidate)
     peak = peak_frame.rgb(side_pixels)
-    found, remarks = _moments(candidate, peak, side_pixels)
+    found, remarks = _moments(candidate, peak, side_pixels, with_difference="difference" in names)
     if peak_frame is candidate.clear and peak_frame is not candidate.peak and _is_within(candidate, candidate.peak):
         remarks["peak_white"] = "peak"
     if "closeup" in names and (close := candidate.closeup or closeup_frame(candidate, peak_frame, side_pixels)):
@@ -120,7 +121,7 @@ def images_of(candidate: Candidate, names: Sequence[PictureName], *, crop: bool,
 
 
 def _moments(
-    candidate: Candidate, peak: RgbImage, side_pixels: int
+    candidate: Candidate, peak: RgbImage, side_pixels: int, *, with_difference: bool
 ) -> tuple[dict[PictureName, VlmImage], dict[Remark, PictureName]]:
     """Return the frames and the difference to show, and the remarks about them."""
     found: dict[PictureName, VlmImage] = {"peak": peak}
@@ -136,7 +137,7 @@ def _moments(
             found["before"] = lifted
         if remark is not None:
             remarks[remark] = "before"
-        if not _difference_repeats(before, peak):
+        if with_difference and not _difference_repeats(before, peak):
             found["difference"] = Difference(before, peak)
     if after is not None:
         found["after"] = after
@@ -152,7 +153,7 @@ def amplified_difference(before: RgbImage, peak: RgbImage) -> RgbImage:
     """Return the light added between two images of one size, amplified until its brightest half percent is white."""
     cv2 = load_opencv()
     rise = cv2.subtract(peak, before)  # saturates at 0: only rises
-    top = float(np.percentile(rise.max(axis=2), DIFFERENCE_PERCENTILE))
+    top = _percentile(np.maximum(np.maximum(rise[..., 0], rise[..., 1]), rise[..., 2]), DIFFERENCE_PERCENTILE)
     gain = min(255.0 / max(top, 1.0), MAX_GAIN)
     return np.asarray(cv2.convertScaleAbs(rise, alpha=gain), dtype=np.uint8)
 
@@ -211,11 +212,23 @@ def _difference_repeats(before: RgbImage, peak: RgbImage) -> bool:
     """Return whether the difference would show the same as the peak, as for a light in a dark scene."""
     small_before, small_peak = _thumbnail(before), _thumbnail(peak)
     shown = amplified_difference(small_before, small_peak)
-    one, other = (image.sum(axis=2, dtype=np.float32).ravel() for image in (small_peak, shown))
-    brighter = float(other.mean()) / max(float(one.mean()), 1.0)
-    if brighter > _SAME_SHAPE_GAIN or float(one.std()) == 0 or float(other.std()) == 0:
+    one, other = (load_opencv().transform(image.astype(np.float32), _SUM).ravel() for image in (small_peak, shown))
+    mean, mean_shown = float(one.mean()), float(other.mean())
+    one, other = one - mean, other - mean_shown
+    spread = float(np.sqrt(float(one @ one) * float(other @ other)))
+    if mean_shown / max(mean, 1.0) > _SAME_SHAPE_GAIN or spread == 0:
         return False
-    return float(np.corrcoef(one, other)[0, 1]) >= _SAME_SHAPE
+    return float(one @ other) / spread >= _SAME_SHAPE
+
+
+def _percentile(values: NDArray[np.uint8], percent: float) -> float:
+    """Return numpy's percentile of a few thousand or many levels, without its general and slower way."""
+    flat = values.ravel()
+    place = (flat.size - 1) * percent / 100
+    low = int(place)
+    high = min(low + 1, flat.size - 1)
+    parted = np.partition(flat, (low, high))
+    return float(parted[low]) + (place - low) * (float(parted[high]) - float(parted[low]))
 
 
 def _still_lit(candidate: Candidate, before: RgbImage, peak: RgbImage, after: RgbImage) -> bool:

@@ -27,6 +27,7 @@ from detector.verify.vlm.openai_chat import (
     tokens_in,
 )
 from detector.verify.vlm.question import ModelIdentity, Question, Score, VlmInput
+from detector.verify.vlm.sheet import sheet_of
 from stream import redact
 
 T = TypeVar("T")
@@ -47,7 +48,8 @@ class ServedVerifier:
     def __init__(self, settings: Settings) -> None:
         self._settings = served = settings.served
         self._servers = ModelServers(served)
-        self._question = Question(settings.question, settings.batcher.picture_side_pixels)
+        self._side_pixels = settings.batcher.picture_side_pixels
+        self._question = Question(settings.question, self._side_pixels)
         self._extra = _extra(served)
         self._identity = ModelIdentity(self.name, served.model, None, "served")
         self._free = asyncio.Semaphore(served.concurrency * len(self._servers.all))
@@ -115,6 +117,10 @@ class ServedVerifier:
         if not self._run(ask_all()):
             raise VerifierError(f"{self._servers.text}: stopped before the server answered")
         return found
+
+    def sheet(self, candidate: Candidate) -> bytes:
+        """Return a JPEG of what the model is shown of a candidate."""
+        return sheet_of(self._question, candidate, self._side_pixels)
 
     def close(self) -> None:
         """Hang up: requests under way end at once, without an answer."""

@@ -166,6 +166,7 @@ def test_the_command_prints_settings_that_can_be_used_as_they_are(
     assert "16 flashes of lightning and 16 of something else" in said.err
     assert "the model" in said.err
     assert "brightness alone" in said.err
+    assert "`replay --verifier fused` gives it" in said.err, "there is no photometric opinion to compare with"
 
 
 def test_a_model_that_only_sees_brightness_is_refused_and_told_so(

@@ -92,3 +92,59 @@ def test_a_wait_for_a_batch_ends_when_one_fills_and_when_the_queue_is_closed(*, 
     waiting.join(10)
     assert found == [[one] if filled else None]
     assert queue.closed is not filled
+
+
+def test_several_batches_are_held_at_once_and_none_of_them_twice() -> None:
+    queue = queue_of(*[request(source, asked) for asked, source in enumerate("abcabc")])
+    first, second = queue.hold(2), queue.hold(3)
+    assert [one.source for one in first + second] == ["a", "b", "c", "a", "b"]
+    assert (queue.waiting_count, len(queue)) == (1, 6)
+    assert queue.release(second[0])
+    assert not queue.release(second[0])
+    assert len(queue.take_held()) == 4
+
+
+def test_given_up_requests_expire_before_their_deadline_and_the_others_do_not() -> None:
+    stuck, fine = request("a", deadline=NEVER), request("b", deadline=NEVER)
+    queue = queue_of(stuck, fine)
+    queue.hold(1)
+    assert queue.expire(10.0, [stuck]) == [stuck]
+    assert queue.expire(10.0, [stuck]) == []
+
+
+def test_while_nobody_is_idle_only_a_full_batch_is_handed_out_and_it_takes_more_where_more_wait() -> None:
+    queue: BatchQueue[PendingRequest] = BatchQueue(0.0)
+    idle = False
+    found: list[int] = []
+
+    def take() -> None:
+        with queue.changed:
+            while (batch := queue.next_batch(2, 4, lambda: idle)) is not None:
+                found.append(len(batch))
+                queue.changed.notify_all()
+
+    def put(sources: str) -> None:
+        for source in sources:
+            queue.add(request(source))
+        queue.changed.notify_all()
+
+    def settled(expected: list[int]) -> bool:
+        with queue.changed:
+            return queue.changed.wait_for(lambda: found == expected, 10)
+
+    taking = threading.Thread(target=take)
+    taking.start()
+    with queue.changed:
+        put("a")
+        assert not queue.changed.wait_for(lambda: found != [], 0.2), "a small batch was handed out to nobody"
+        put("bcdef")
+    assert settled([4, 2])
+    with queue.changed:
+        put("g")
+    with queue.changed:
+        idle = True
+        queue.changed.notify_all()
+    assert settled([4, 2, 1])
+    with queue.changed:
+        queue.close()
+    taking.join(10)

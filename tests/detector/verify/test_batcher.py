@@ -361,3 +361,108 @@ def test_cameras_are_asked_from_many_threads_with_a_slow_verifier_and_nothing_is
     assert len(answers.by_id) == 200
     assert batcher.counts.dropped > 0
     assert max(longest) < 5.0, "asking must not wait for the verifier"
+
+
+@dataclass
+class TwoCards:
+    """A verifier with two workers that prepares a further batch for each; a batch ends when the test lets it."""
+
+    name: str = "two cards"
+    workers: int = 2
+    calls: int = 4
+    largest_batch: int = 0
+    under_way: dict[str, threading.Event] = field(default_factory=dict)
+    sizes: list[int] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    closed: bool = False
+
+    def verify(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        gate = threading.Event()
+        with self.lock:
+            self.under_way[candidates[0].id] = gate
+            self.sizes.append(len(candidates))
+            if self.closed:
+                gate.set()
+        assert gate.wait(LIMIT_SECONDS)
+        with self.lock:
+            del self.under_way[candidates[0].id]
+        return [lightning() for _ in candidates]
+
+    def let_go(self, first: str) -> None:
+        with self.lock:
+            self.under_way[first].set()
+
+    def close(self) -> None:
+        with self.lock:
+            self.closed = True
+            for gate in self.under_way.values():
+                gate.set()
+
+
+def test_a_verifier_with_two_workers_holds_several_batches_and_they_may_end_in_any_order(answers: Answers) -> None:
+    cards = TwoCards()
+    with Batcher(cards, settings(batch_size=2, batch_wait_ms=60_000)) as batcher:
+        for number in range(8):
+            batcher.ask(candidate(f"c{number}", camera=f"cam{number}"), answers, wait=True)
+        until(lambda: len(cards.under_way) == 4)
+        assert batcher.waiting == 8
+        cards.let_go("c4")
+        until(lambda: answers.states("c4") == answers.states("c5") == ["confirmed"])
+        assert not answers.by_id.keys() - {"c4", "c5"}, "a batch that is still under way was answered"
+        for first in ("c0", "c2", "c6"):
+            cards.let_go(first)
+        assert batcher.drain(LIMIT_SECONDS)
+    assert all(answers.states(f"c{number}") == ["confirmed"] for number in range(8))
+    assert not [t for t in threading.enumerate() if t.name.startswith("batcher")]
+
+
+def test_while_all_workers_are_busy_candidates_gather_and_their_batch_grows(answers: Answers) -> None:
+    cards = TwoCards(workers=1, calls=2, largest_batch=6)
+    with Batcher(cards, settings(batch_size=4, batch_wait_ms=0)) as batcher:
+        batcher.ask(candidate("c0"), answers)
+        until(lambda: "c0" in cards.under_way)
+        for number in range(1, 4):
+            batcher.ask(candidate(f"c{number}"), answers)
+        assert cards.sizes == [1], "three of four are no batch while the worker is busy"
+        batcher.ask(candidate("c4"), answers)
+        until(lambda: "c1" in cards.under_way)
+        for number in range(5, 13):
+            batcher.ask(candidate(f"c{number:02}"), answers)
+        assert cards.sizes == [1, 4], "no more than two batches are held"
+        cards.let_go("c0")
+        until(lambda: "c05" in cards.under_way)
+        cards.close()
+        assert batcher.drain(LIMIT_SECONDS)
+    assert cards.sizes == [1, 4, 6, 2]
+
+
+def test_one_worker_that_never_returns_costs_its_own_batch_and_no_other(answers: Answers) -> None:
+    cards = TwoCards(calls=2)
+    with Batcher(cards, settings(batch_size=1, stuck_seconds=2.0, waiting_limit=100)) as batcher:
+        batcher.ask(candidate("stuck"), answers, wait=True)
+        until(lambda: "stuck" in cards.under_way)
+        for number in range(3):
+            batcher.ask(candidate(f"c{number}"), answers, wait=True)
+            until(lambda: f"c{number}" in cards.under_way)  # noqa: B023 - within the turn
+            cards.let_go(f"c{number}")
+        until(lambda: answers.states("stuck") == ["unverified"])
+        batcher.ask(candidate("c3"), answers, wait=True)
+        until(lambda: "c3" in cards.under_way)
+        cards.let_go("c3")
+        until(lambda: answers.states("c3") == ["confirmed"])
+    assert all(answers.states(f"c{number}") == ["confirmed"] for number in range(4))
+
+
+def test_what_several_workers_hold_takes_no_room_from_those_that_wait(answers: Answers) -> None:
+    cards = TwoCards(workers=2, calls=2)
+    with Batcher(cards, settings(batch_size=2, batch_wait_ms=60_000, waiting_limit=4)) as batcher:
+        for number in range(4):
+            batcher.ask(candidate(f"c{number}", camera=f"cam{number}"), answers)
+        until(lambda: len(cards.under_way) == 2)
+        for number in range(4, 6):
+            batcher.ask(candidate(f"c{number}", camera=f"cam{number}"), answers)
+        assert (batcher.counts.dropped, batcher.waiting) == (0, 6)
+        batcher.ask(candidate("c6", camera="cam6"), answers)
+        assert batcher.counts.dropped == 1
+        cards.close()
+        assert batcher.drain(LIMIT_SECONDS)

@@ -153,7 +153,7 @@
     const link = (href, words) => href ? el('a', { class: 'btn', href, download: '' }, words) : '';
     return el('section', { class: 'detail', 'aria-label': `Flash at ${text(f.at, 3)}` }, player.node,
       el('div', {}, el('div', { class: 'dtop' }, el('div', {}, el('h3', { text: text(f.at, 3) }), el('p', { class: 'faint small', text: f.utc == null ? f.file || '' : S.local ? L.clock(f.utc, null, 3) + ' UTC' : L.clock(f.utc, ZONE, 3) + ' local' })), el('button', { class: 'btn icon', type: 'button', title: 'Close  Esc', onclick: () => close() }, icon('close'), el('span', { class: 'sr', text: 'Close' }))),
-        el('dl', { class: 'dl' }, rows.flatMap(([a, b]) => [el('dt', { text: a }), el('dd', {}, b)])), reasons,
+        el('dl', { class: 'dl' }, rows.flatMap(([a, b]) => [el('dt', { text: a }), el('dd', {}, b)])), reasons, f.model ? el('details', { class: 'saw' }, el('summary', { text: 'What the model saw' }), el('img', { src: f.model, loading: 'lazy', alt: 'The images that the model was asked about' })) : '',
         el('div', { class: 'dfoot' }, el('button', { class: 'btn', type: 'button', onclick: () => go(-1) }, icon('prev'), 'Previous'), el('button', { class: 'btn', type: 'button', onclick: () => go(1) }, 'Next', icon('next')), link(f.still, 'Still'), link(f.brightest, 'Brightest'), link(f.clip, 'Clip'))));
   };
   const address = hash => { try { history.replaceState(null, '', hash || location.pathname + location.search); } catch { /* a file may refuse it */ } };

@@ -82,12 +82,7 @@ class PixelMaker:
 
     def _levels(self, images: Sequence[VlmImage]) -> Tensor:
         """Return (images, 3, height, width) float levels of images of one shape; each array is sent once."""
-        arrays: dict[int, RgbImage] = {}
-        for image in images:
-            for array in (image.before, image.peak) if isinstance(image, Difference) else (image,):
-                arrays.setdefault(id(array), array)
-        row = {key: number for number, key in enumerate(arrays)}
-        stacked = torch.from_numpy(np.stack(list(arrays.values())))
+        stacked, row = stacked_bytes(images)
         if self._device.type == "cuda":
             stacked = stacked.pin_memory()
         sent = stacked.to(self._device, non_blocking=True).permute(0, 3, 1, 2).float()
@@ -115,6 +110,15 @@ class PixelMaker:
         cut = numbers.to(self._dtype).view(-1, 3, height // side, side, width // side, side)
         patches: Tensor = cut.permute(0, 1, 3, 2, 4, 5).reshape(len(levels), 3, side, -1)
         return patches
+
+
+def stacked_bytes(images: Sequence[VlmImage]) -> tuple[Tensor, dict[int, int]]:
+    """Return the arrays of images of one shape as one tensor on the CPU, each once, and the row of each by its id."""
+    arrays: dict[int, RgbImage] = {}
+    for image in images:
+        for array in (image.before, image.peak) if isinstance(image, Difference) else (image,):
+            arrays.setdefault(id(array), array)
+    return torch.from_numpy(np.stack(list(arrays.values()))), {key: row for row, key in enumerate(arrays)}
 
 
 def amplified(before: Tensor, peak: Tensor) -> Tensor:

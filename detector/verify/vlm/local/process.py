@@ -48,7 +48,7 @@ class ModelNotLoaded(ModelLost):
     """The model could not be loaded, or not in time."""
 
 
-class _Slot:
+class Slot:
     """A shared memory for the images of one batch."""
 
     def __init__(self, number: int) -> None:
@@ -85,8 +85,8 @@ class ModelProcess:
         self._loading = self._replies[0]
         self._answered = 0.0  # when the last reply came
         self._over: ModelLost | None = None
-        self._slots = [_Slot(number) for number in range(SLOTS)]
-        self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        self._slots = [Slot(number) for number in range(SLOTS)]
+        self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         for slot in self._slots:
             self._free.put(slot)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - its stdout and stderr; closed in `end`
@@ -170,7 +170,7 @@ class ModelProcess:
                 self._number += 1
                 number, found = self._number, Future[Reply]()
                 self._replies[number] = found
-            request = _request(number, slot, clips)
+            request = make_request(number, slot, clips)
             with self._lock:
                 self._send(encode(request))
             silence = ModelLost(f"no answer for {len(clips)} candidates within {limit_seconds:g} s")
@@ -267,7 +267,7 @@ class ModelProcess:
         return f": {lines[-1][:300]}" if lines else ""
 
 
-def _request(number: int, slot: _Slot, clips: Sequence[VlmInput]) -> ScoreRequest:
+def make_request(number: int, slot: Slot, clips: Sequence[VlmInput]) -> ScoreRequest:
     """Put the images into the slot's memory, each once, and return where each lies and what is asked."""
     arrays = {id(array): array for clip in clips for image in clip.images for array in _arrays_of(image)}
     offsets: dict[int, int] = {}

@@ -1,7 +1,7 @@
 """The model itself: images and questions in, log-odds of Yes over No out, in one forward pass for a batch."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,13 @@ from detector.verify.vlm.local.vision import VisionPart
 from detector.verify.vlm.local.windows import batch_vision_attention
 from detector.verify.vlm.question import Score, VlmInput
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PATCHES_PER_TOKEN = {"16x": 16, "4x": 4}
 _ANSWERS = ("Yes", "No")
+_KEPT_PROMPTS = 256  # of a few cameras, with the remarks about their images
 _HEAD_ROWS = 65_536  # of the vocabulary, made fp32 at a time: 268 MB at a width of 1024
 
 
@@ -44,7 +48,7 @@ class StartedBatch:
         self._event: Any = None
         if found.device.type == "cuda":
             with torch.cuda.device(found.device):
-                self._event = torch.cuda.Event()
+                self._event = cast("Any", torch.cuda.Event)()
                 self._event.record()
 
     def is_done(self) -> bool:
@@ -111,6 +115,8 @@ class Scorer:
             )
         self._answers = [tokens[0] for tokens in ids]
         self._needs_types = model.config.model_type == "minicpmv4_7"
+        self._known_turns: dict[tuple[int, str], str] = {}
+        self._known_ids: dict[str, Tensor] = {}
 
     @classmethod
     def load(cls, load: Load, device: torch.device) -> Self:
@@ -170,11 +176,25 @@ class Scorer:
     def tokens(self, clips: Sequence[VlmInput]) -> dict[str, Tensor]:
         """Return the token ids of a batch on the CPU, padded on the left so that every prompt ends at the last one."""
         counts = iter(self._token_count(image) for clip in clips for image in clip.images)
-        texts = [self._prompt(clip, counts) for clip in clips]
-        batch = dict(self._tokenizer(texts, padding=True, padding_side="left", return_tensors="pt"))
+        rows = [self._ids(self._prompt(clip, counts)) for clip in clips]
+        shape = len(rows), max(map(len, rows))
+        ids = torch.full(shape, self._tokenizer.pad_token_id, dtype=torch.int64)
+        mask = torch.zeros(shape, dtype=torch.int64)
+        for place, row in enumerate(rows):
+            ids[place, -len(row) :] = row
+            mask[place, -len(row) :] = 1
+        batch = {"input_ids": ids, "attention_mask": mask}
         if self._needs_types:
-            batch["mm_token_type_ids"] = (batch["input_ids"] == self._tokenizer.image_token_id).long()
+            batch["mm_token_type_ids"] = (ids == self._tokenizer.image_token_id).long()
         return batch
+
+    def _ids(self, prompt: str) -> Tensor:
+        """Return the token ids of a prompt; most candidates have the words and the image sizes of one before."""
+        ids = self._known_ids.get(prompt)
+        if ids is None:
+            ids = torch.tensor(self._tokenizer(prompt)["input_ids"])
+            _keep(self._known_ids, prompt, ids)
+        return ids
 
     def _token_count(self, image: VlmImage) -> int:
         rows, columns = self._pixels.grid_of(image)
@@ -200,12 +220,7 @@ class Scorer:
 
     def _prompt(self, clip: VlmInput, counts: Iterator[int]) -> str:
         """Return the clip's turn in the model's chat form, each image's place widened to its number of tokens."""
-        tokenizer = self._tokenizer
-        content = [*({"type": "image"} for _ in clip.images), {"type": "text", "text": clip.text}]
-        turn = tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True, enable_thinking=False
-        )
-        first, *rest = turn.split(tokenizer.image_token)
+        first, *rest = self._turn(clip).split(self._tokenizer.image_token)
         if len(rest) != len(clip.images):
             raise VerifierError(
                 f"the chat template made {len(rest)} places for {len(clip.images)} images; the snapshot's "
@@ -214,8 +229,32 @@ class Scorer:
         places = (self._place(number, next(counts)) for number in range(len(rest)))
         return str(first) + "".join(place + text for place, text in zip(places, rest, strict=True))
 
+    def _turn(self, clip: VlmInput) -> str:
+        """Return the clip's turn in the model's chat form, with one mark for each image."""
+        key = len(clip.images), clip.text
+        turn = self._known_turns.get(key)
+        if turn is None:
+            content = [*({"type": "image"} for _ in clip.images), {"type": "text", "text": clip.text}]
+            turn = str(
+                self._tokenizer.apply_chat_template(
+                    [{"role": "user", "content": content}],
+                    tokenize=False,
+                    add_generation_prompt=True,
+                    enable_thinking=False,
+                )
+            )
+            _keep(self._known_turns, key, turn)
+        return turn
+
     def _place(self, number: int, count: int) -> str:
         """Return the marks of one image: its number, and a token for each of its features."""
         marks = self._tokenizer
         number_mark = f"{marks.image_id_start_token}{number}{marks.image_id_end_token}"
         return f"{number_mark}{marks.image_start_token}{marks.image_token * count}{marks.image_end_token}"
+
+
+def _keep(known: dict[K, V], key: K, value: V) -> None:
+    """Add an entry to a table of bounded size; the oldest goes."""
+    known[key] = value
+    if len(known) > _KEPT_PROMPTS:
+        del known[next(iter(known))]

@@ -15,6 +15,7 @@ from detector.verify.vlm.local.pool import WorkerPool
 from detector.verify.vlm.local.protocol import Load
 from detector.verify.vlm.local.snapshot import Snapshot, find_snapshot
 from detector.verify.vlm.question import ModelIdentity, Question
+from detector.verify.vlm.sheet import sheet_of
 from stream import redact
 
 _TRANSFORMERS = ">=5.19,<6"  # for models that the matrix does not know
@@ -32,7 +33,8 @@ class MinicpmVerifier:
 
     def __init__(self, settings: Settings, snapshot: Snapshot) -> None:
         minicpm = settings.minicpm
-        self._question = Question(settings.question, settings.batcher.picture_side_pixels)
+        self._side_pixels = settings.batcher.picture_side_pixels
+        self._question = Question(settings.question, self._side_pixels)
         self.identity = ModelIdentity(self.name, snapshot.model, snapshot.revision, mode_of(minicpm))
         self.pool = WorkerPool(
             loads_of(minicpm, snapshot),
@@ -65,6 +67,10 @@ class MinicpmVerifier:
             return [self._question.unanswered(self.identity, redact(error)) for _ in candidates]
         seconds = reply.seconds / len(candidates)
         return [self._question.verdict(self.identity, s.log_odds, s.answer_mass, seconds) for s in reply.scores]
+
+    def sheet(self, candidate: Candidate) -> bytes:
+        """Return a JPEG of what the model is shown of a candidate."""
+        return sheet_of(self._question, candidate, self._side_pixels)
 
     def close(self) -> None:
         """End the model's process."""

@@ -153,25 +153,11 @@ class _Answerer:
         return WorkerError(number=number, reason=_line(error), out_of_memory=out_of_memory)
 
     def _read(self, ask: ScoreRequest) -> list[VlmInput]:
-        """Return the clips with images that lie in the shared memory: nothing writes there before the answer is out."""
         memory, mapping = self._memories[ask.slot], self._mappings[ask.slot]
         size = os.fstat(memory).st_size
         if mapping is None or len(mapping) != size:
             mapping = self._mappings[ask.slot] = mmap.mmap(memory, size, access=mmap.ACCESS_READ)
-        levels = np.frombuffer(mapping, np.uint8)
-        read: dict[int, RgbImage] = {}
-
-        def image(offset: int, ref: ImageRef) -> RgbImage:
-            if offset not in read:
-                shape = (ref.height, ref.width, 3)
-                read[offset] = levels[offset : offset + math.prod(shape)].reshape(shape)
-            return read[offset]
-
-        def shown(ref: ImageRef) -> VlmImage:
-            peak = image(ref.offset, ref)
-            return peak if ref.before_offset < 0 else Difference(image(ref.before_offset, ref), peak)
-
-        return [VlmInput([shown(ref) for ref in clip.images], ask.questions[clip.question]) for clip in ask.clips]
+        return inputs_in(ask, mapping)
 
     def _free(self) -> None:
         if self._device.type == "cuda":
@@ -187,6 +173,24 @@ class _Answerer:
             return float(self._torch.cuda.max_memory_allocated(self._device)) / 2**20
         resident_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def inputs_in(ask: ScoreRequest, mapping: mmap.mmap) -> list[VlmInput]:
+    """Return the clips of a request; their images lie in its shared memory, where nothing writes before the reply."""
+    levels = np.frombuffer(mapping, np.uint8)
+    read: dict[int, RgbImage] = {}
+
+    def image(offset: int, ref: ImageRef) -> RgbImage:
+        if offset not in read:
+            shape = (ref.height, ref.width, 3)
+            read[offset] = levels[offset : offset + math.prod(shape)].reshape(shape)
+        return read[offset]
+
+    def shown(ref: ImageRef) -> VlmImage:
+        peak = image(ref.offset, ref)
+        return peak if ref.before_offset < 0 else Difference(image(ref.before_offset, ref), peak)
+
+    return [VlmInput([shown(ref) for ref in clip.images], ask.questions[clip.question]) for clip in ask.clips]
 
 
 def _line(error: BaseException) -> str:

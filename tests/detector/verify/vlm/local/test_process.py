@@ -183,7 +183,8 @@ def test_the_process_ends_when_the_program_is_killed(cache: Path, tmp_path: Path
         "from detector.verify.vlm.local.verifier import MinicpmVerifier\n"
         "settings = model_settings()\n"
         f"verifier = MinicpmVerifier(settings, find_snapshot(settings.minicpm, Path({str(cache)!r})))\n"
-        "verifier.pool.supervisors[0].wait_loaded(); print(verifier.pool.supervisors[0].pid, flush=True); import time; time.sleep(600)\n"
+        "worker = verifier.pool.supervisors[0]; worker.wait_loaded(); print(worker.pid, flush=True)\n"
+        "import time; time.sleep(600)\n"
     )
     with psutil.Popen([sys.executable, "-c", program], stdout=-1, text=True, cwd=tmp_path) as parent:
         child = int(parent.stdout.readline())

@@ -151,6 +151,19 @@ def test_log_odds_keep_their_steps_in_bf16(cache: Path) -> None:
     assert len({round(value, 6) for value in found}) == 12
 
 
+def test_the_tokens_of_a_batch_are_those_that_the_tokenizer_pads_the_first_time_and_the_second(scorer: Scorer) -> None:
+    counts = iter(scorer._token_count(image) for clip in MIXED for image in clip.images)
+    texts = [scorer._prompt(clip, counts) for clip in MIXED]
+    expected = scorer._tokenizer(texts, padding=True, padding_side="left", return_tensors="pt")
+    for _ in range(2):
+        found = scorer.tokens(MIXED)
+        assert torch.equal(found["input_ids"], expected["input_ids"])
+        assert torch.equal(found["attention_mask"], expected["attention_mask"])
+    for number in range(300):
+        scorer.tokens([VlmInput(MIXED[3].images, f"Question {number}?")])
+    assert max(len(scorer._known_ids), len(scorer._known_turns)) == 256, "what is kept is bounded"
+
+
 def test_scores_move_with_the_question(scorer: Scorer) -> None:
     one, other = scorer.score([VlmInput([flat(9)], "Lightning?"), VlmInput([flat(9)], "Fireworks?")])
     assert one.log_odds != other.log_odds
