@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from statistics import median
 from typing import Protocol
@@ -21,6 +22,9 @@ _log = logging.getLogger(__name__)
 _JUDGED_INTERVALS = 5  # the median of these is not affected by a missing frame
 _MOST = 0.5  # share of a file's frames so far
 _MOSTLY_DAMAGED = "most frames of this file so far are damaged"
+_NEAR_SECONDS = 0.25  # damage of which nothing complains stands beside damage that is known
+_REMEMBERED_MARKS = 300
+_NEAR_DAMAGE = "frames right before or after it are damaged"
 NOTHING_BEFORE = "it was lit in the first frame: nothing is known of the scene before"
 
 VerdictCallback = Callable[[Candidate, Verdict], None]
@@ -152,6 +156,7 @@ class SourceDetector:
         self._file = file
         self._frames = 0
         self._damaged = 0
+        self._damaged_at: deque[float] = deque(maxlen=_REMEMBERED_MARKS)
         self._intervals: list[float] | None = []  # None after the check
         self._last_seconds: float | None = None
         self._clips = clips
@@ -160,7 +165,9 @@ class SourceDetector:
     def push(self, frame: Frame) -> None:
         """Take the next frame."""
         self._frames += 1
-        self._damaged += bool(frame.quality)
+        if frame.quality:
+            self._damaged += 1
+            self._damaged_at.append(frame.seconds)
         if self._intervals is not None:
             self._judge_rate(frame, self._intervals)
         for candidate in self._prefilter.push(frame):
@@ -204,11 +211,11 @@ class SourceDetector:
         record.keep(media)
 
         # A camera's link may lose packets all the time; a mostly damaged file has nothing to compare with.
-        unsure = self._file is not None and bool(candidate.quality) and self._damaged > _MOST * self._frames
+        unsure = self._why_unsure(candidate) if self._file is not None else None
 
         def answer(judged: Candidate, verdict: Verdict) -> None:
-            if unsure and verdict.lightning:
-                verdict = msgspec.structs.replace(verdict, lightning=None, reason=_MOSTLY_DAMAGED)
+            if unsure is not None and verdict.lightning:
+                verdict = msgspec.structs.replace(verdict, lightning=None, reason=unsure)
             record.judge(judged, _as_far_as_known(judged, verdict))
 
         # A file can wait; a live camera never waits for a verifier.
@@ -217,6 +224,13 @@ class SourceDetector:
             media.stage()  # to disk: the stills of many waiting candidates would fill the memory
             if self._clips is not None and media.wants_clip:
                 self._clips.add(record, candidate.start_seconds, candidate.end_seconds)
+
+    def _why_unsure(self, candidate: Candidate) -> str | None:
+        """Return why the damage in a file makes a candidate unsure, if it does."""
+        if candidate.quality:
+            return _MOSTLY_DAMAGED if self._damaged > _MOST * self._frames else None
+        first, last = candidate.start_seconds - _NEAR_SECONDS, candidate.end_seconds + _NEAR_SECONDS
+        return _NEAR_DAMAGE if any(first <= seconds <= last for seconds in self._damaged_at) else None
 
 
 def _as_far_as_known(candidate: Candidate, verdict: Verdict) -> Verdict:

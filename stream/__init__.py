@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stream.capture.frame import Frame
     from stream.capture.live.backoff import Backoff
     from stream.capture.live.camera import Camera
+    from stream.capture.live.lenses import choose_camera_streams
     from stream.capture.live.network import RECEIVE_BYTES, granted_receive_bytes
     from stream.capture.live.probe import CameraProbe, probe_camera
     from stream.capture.open_video import open_video
@@ -81,6 +82,7 @@ _HOME = {
     "WireMessage": "feed.message",
     "allow_client": "feed.keys",
     "camera_name": "capture.addresses",
+    "choose_camera_streams": "capture.live.lenses",
     "choose_streams": "capture.files.video_streams",
     "feed_capabilities": "feed.protocol",
     "gap_after": "capture.files.joined_video",
@@ -145,6 +147,7 @@ __all__ = [
     "WireMessage",
     "allow_client",
     "camera_name",
+    "choose_camera_streams",
     "choose_streams",
     "feed_capabilities",
     "gap_after",

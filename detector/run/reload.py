@@ -10,7 +10,7 @@ from detector.run.allocator import return_freed_memory
 from detector.run.cameras import CameraEntry
 from detector.run.session import Session
 from detector.run.snapshots import Snapshots
-from detector.run.watch import CameraPool, CameraSpec
+from detector.run.watch import CameraPool, CameraSpec, PoolChanges
 from detector.settings import Settings
 from stream import redact
 
@@ -63,12 +63,7 @@ class CameraReload:
             _log.error("the cameras are not read again, all goes on as before: %s", problem)
             self._session.publish_system("reload_refused", self.names, problem)
             return False
-        changes = self._pool.replace(self._specs(cameras))
-        return_freed_memory()
-        self.cameras = tuple(cameras)
-        for name in changes.removed:
-            if self._snapshots is not None:
-                self._snapshots.remove(name)
+        changes = self._watch(cameras)
         later = _changed_sections(self._settings, settings)
         detail = str(changes)
         if later:
@@ -76,6 +71,21 @@ class CameraReload:
         _log.info("the cameras were read again: %s", detail)
         self._session.publish_system("reloaded", self.names, detail)
         return True
+
+    def watch(self, cameras: Sequence[CameraEntry]) -> None:
+        """Watch `cameras` from now on, under the settings that are in force."""
+        changes = self._watch(cameras)
+        _log.info("the cameras that are watched: %s", changes)
+        self._session.publish_system("reloaded", self.names, str(changes))
+
+    def _watch(self, cameras: Sequence[CameraEntry]) -> PoolChanges:
+        changes = self._pool.replace(self._specs(cameras))
+        return_freed_memory()
+        self.cameras = tuple(cameras)
+        for name in changes.removed:
+            if self._snapshots is not None:
+                self._snapshots.remove(name)
+        return changes
 
 
 def _changed_sections(before: Settings, after: Settings) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event
 
 from detector.run.cameras import CameraEntry
+from detector.run.lenses import Lenses
 from detector.run.page_process import PageProcess
 from detector.run.reload import CameraReload
 from detector.run.service_manager import ServiceManager
@@ -57,6 +58,8 @@ class WatchService:
         self._manager = ServiceManager()
         self._page = None if options.page is None else PageProcess(options.page)
         self._reloading: CameraReload | None = None
+        self._lenses = Lenses()
+        self._pool: CameraPool | None = None
 
     @property
     def names(self) -> list[str]:
@@ -75,11 +78,11 @@ class WatchService:
             def specs(cameras: Sequence[CameraEntry]) -> list[CameraSpec]:
                 return self._options.specs(cameras, session, snapshots)
 
-            pool = stack.enter_context(CameraPool(specs(self._cameras), session.publish_camera).running())
+            pool = self._pool = stack.enter_context(CameraPool(specs(self._cameras), session.publish_camera).running())
             self.status.attach(lambda: [worker.reading for worker in pool.workers], session.verifier_status)
             self._reloading = CameraReload(
                 (self._settings, self._cameras),
-                read=self._options.read,
+                read=self._read,
                 specs=specs,
                 pool=pool,
                 session=session,
@@ -101,3 +104,13 @@ class WatchService:
             self._manager.reloading()
             self._reloading.run()
             self._manager.ready(f"watching {len(self.names)} cameras")
+        elif self._reloading is not None and self._is_lens_found():
+            self._reloading.watch(self._lenses.expanded(self._cameras))
+            self._manager.ready(f"watching {len(self.names)} cameras")
+
+    def _is_lens_found(self) -> bool:
+        return self._pool is not None and self._lenses.step(self._cameras, self._pool.workers)
+
+    def _read(self) -> tuple[Settings, tuple[CameraEntry, ...]]:
+        settings, self._cameras = self._options.read()
+        return settings, self._lenses.expanded(self._cameras)

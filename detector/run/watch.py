@@ -73,6 +73,11 @@ class CameraWorker:
         return CameraReading(self._camera.status, age, self._utc_error_ms)
 
     @property
+    def streams(self) -> int:
+        """How many video streams the camera sends; 1 until it answered."""
+        return self._camera.streams
+
+    @property
     def identity(self) -> object:
         """The identity of its camera specification."""
         return self._spec.identity

@@ -5,8 +5,9 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urljoin, urlsplit
@@ -34,11 +35,13 @@ class Segment:
         url: its absolute URL.
         span: (first byte, number of bytes) in the resource, or None for all of it.
         seconds: stated length; 0 for an initialisation section.
+        utc: when its first frame was taken, if stated.
     """
 
     url: str
     span: tuple[int, int] | None
     seconds: float
+    utc: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class _Parser:
         self._head: Segment | None = None
         self._span: tuple[int, int] | None = None
         self._seconds = 0.0
+        self._utc: float | None = None
         self._bits: int | None = None
         self._tags: dict[str, Callable[[str], None]] = {
             "#EXT-X-STREAM-INF": self._variant,
@@ -119,6 +123,7 @@ class _Parser:
             "#EXT-X-KEY": self._key,
             "#EXT-X-MAP": self._map,
             "#EXT-X-BYTERANGE": self._range,
+            "#EXT-X-PROGRAM-DATE-TIME": self._date,
             "#EXTINF": self._length,
         }
 
@@ -131,8 +136,8 @@ class _Parser:
         if self._bits is not None:
             self.variants.append((self._bits, url))
         else:
-            self.segments.append((Segment(url, self._span, self._seconds), self._head))
-            self._head = None
+            self.segments.append((Segment(url, self._span, self._seconds, self._utc), self._head))
+            self._head = self._utc = None
         self._span, self._bits = None, None
 
     def _variant(self, value: str) -> None:
@@ -159,6 +164,10 @@ class _Parser:
         last = self.segments[-1][0].span if self.segments else None
         self._span = _span(value, 0 if last is None else last[0] + last[1])
 
+    def _date(self, value: str) -> None:
+        stated = datetime.fromisoformat(value)
+        self._utc = None if stated.tzinfo is None else stated.timestamp()
+
     def _length(self, value: str) -> None:
         self._seconds = float(value.partition(",")[0] or 0)
 
@@ -174,11 +183,26 @@ def _span(text: str | None, start: int) -> tuple[int, int] | None:
     return (int(offset) if offset else start, int(length))
 
 
+def stated_start(segments: Sequence[Segment]) -> tuple[float, float] | None:
+    """Return (UTC of the first frame, bound on its error in seconds) as the dates of `segments` say; None without.
+
+    The dates are led back to the first frame by the lengths of the segments; where recording paused, they disagree.
+    """
+    starts: list[float] = []
+    passed = 0.0
+    for segment in segments:
+        if segment.utc is not None:
+            starts.append(segment.utc - passed)
+        passed += segment.seconds
+    return (starts[0], max(starts) - min(starts)) if starts else None
+
+
 class HlsReader:
     """The bytes of a playlist's segments in order, like a pipe; `str()` returns the address.
 
     Attributes:
         ended: whether the playlist is complete, and so a recording.
+        start: (UTC of its first frame, bound on the error in seconds), if the playlist holds dates.
     """
 
     def __init__(self, address: str, options: CaptureOptions, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -219,6 +243,7 @@ class HlsReader:
             raise OpenError(f"{redact(address)}: the playlist has no segments", permanent=True)
         self.ended = playlist.ended
         self._target_seconds = playlist.target_seconds
+        self.start = stated_start([segment for segment, _ in playlist.segments]) if playlist.ended else None
         back = 0 if playlist.ended else max(0, len(playlist.segments) - _LIVE_SEGMENTS)
         self._next = playlist.first + back
         self._last_news = time.monotonic()

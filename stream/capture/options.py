@@ -15,7 +15,8 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Attributes:
         transport: RTP transport of an RTSP camera: tcp, udp, or auto (TCP; UDP where a camera has no TCP).
-        stream: number, from 1, of the video stream to watch, if a camera sends several.
+        stream: number, from 1, of the video stream to watch, if a camera sends several; 0: each one that shows a scene
+            of its own, as NAME-1, NAME-2 and so on.
         open_seconds: limit for connecting, and again for detecting what the stream is.
         stall_seconds: silence after which a camera counts as stalled; a new connection is tried beside the old one.
         retry_first_seconds: wait before the first new attempt after a loss; it doubles from attempt to attempt.
@@ -55,7 +56,7 @@ class CaptureOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     transport: Transport = "auto"
-    stream: Annotated[int, Meta(ge=1, le=64)] = 1
+    stream: Annotated[int, Meta(ge=0, le=64)] = 0
     open_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 8.0
     stall_seconds: Annotated[float, Meta(ge=0.5, le=600)] = 6.0
     retry_first_seconds: Annotated[float, Meta(ge=0.05, le=60)] = 0.3

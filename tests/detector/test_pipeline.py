@@ -60,3 +60,23 @@ def test_utc_of_the_start_is_that_of_its_frame() -> None:
     detector = SourceDetector(Script([replace(opening(), onset=known)]), Bench(), said.append)
     detector.push(frame(30))
     assert (said[0].start_utc, said[0].clock, said[0].utc_error_ms) == ("2027-01-15T08:00:00.250000Z", "rtcp", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("file", "damaged_at", "state"),
+    [
+        ("storm.mp4", 1.2, "unverified"),
+        ("storm.mp4", 0.8, "unverified"),
+        ("storm.mp4", 1.4, "confirmed"),
+        (None, 1.2, "confirmed"),
+    ],
+)
+def test_a_flash_right_beside_damage_in_a_file_is_not_confirmed(
+    file: str | None, damaged_at: float, state: str
+) -> None:
+    bench, said = Bench(), list[Flash]()
+    detector = SourceDetector(Script([], [], [candidate()]), bench, said.append, file=file)
+    for seconds, quality in ((0.5, ()), (damaged_at, ("decode_error",)), (1.5, ())):
+        detector.push(replace(frame(30, seconds=seconds), quality=quality))
+    bench.say(lightning=True)
+    assert [flash.state for flash in said] == [state]

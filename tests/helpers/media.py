@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -111,3 +112,16 @@ def _add_stream(container: OutputContainer, clip: Clip) -> VideoStream:
     stream.codec_context.time_base = 1 / clip.rate
     stream.codec_context.color_range = 2 if clip.full_range else 1
     return stream
+
+
+def upside_down(clip: Path, path: Path) -> Path:
+    """Write another scene to `path`: `clip`, turned by half a circle."""
+    with av.open(str(clip)) as source, av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "25"})
+        stream.width, stream.height = source.streams.video[0].width, source.streams.video[0].height
+        stream.pix_fmt = "yuv420p"
+        for frame in source.decode(video=0):
+            turned = np.ascontiguousarray(frame.to_ndarray(format="gray")[::-1, ::-1])
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(turned, "gray")))
+        output.mux(stream.encode(None))
+    return path

@@ -1,4 +1,4 @@
-"""A small RTSP camera of the tests' own, over TCP: it stamps, reports, asks for passwords and misbehaves as told."""
+"""A small RTSP camera of the tests, over TCP or UDP: it stamps, reports, asks for passwords, misbehaves as told."""
 
 import base64
 import hashlib
@@ -27,6 +27,7 @@ class Behaviour:
     between sender reports, 0 for none. clock(utc): what its reports say. stamp(n): RTP time of frame n in ticks.
     password: for the user `viewer`; offers: algorithms of digests it asks for; accepts: the one that it believes.
     endless: a frame that never ends after three good ones. silent: what it does not answer ("DESCRIBE").
+    redirect: where it sends whoever asks for its description.
     """
 
     frame_seconds: float = 0.04
@@ -40,6 +41,7 @@ class Behaviour:
     qop: bool = False
     endless: bool = False
     silent: str = ""
+    redirect: str = ""
 
 
 def access_units(clip: Path) -> list[list[bytes]]:
@@ -51,13 +53,18 @@ def access_units(clip: Path) -> list[list[bytes]]:
 
 @dataclass
 class PlainCamera:
-    """Serves `clip` in a loop at `url` to each client; `taken` keeps the true UTC of each frame sent, by its index."""
+    """Serves `clip` in a loop at `url` to each client; `taken` keeps the true UTC of each frame sent, by its index.
+
+    With `second`, its session has a second video track that shows that clip.
+    """
 
     clip: Path
     behaviour: Behaviour = field(default_factory=Behaviour)
+    second: Path | None = None
     user: str = ""
     taken: list[tuple[int, float]] = field(default_factory=list)
     port: int = 0
+    _udp: dict[socket.socket, tuple[socket.socket, int]] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -67,6 +74,7 @@ class PlainCamera:
     def running(self) -> Iterator["PlainCamera"]:
         """Serve inside the block."""
         self._frames = access_units(self.clip)
+        self._others = access_units(self.second) if self.second else []
         self._stopped = threading.Event()
         with socket.create_server(("127.0.0.1", 0)) as server:
             self.port = server.getsockname()[1]
@@ -125,10 +133,20 @@ class PlainCamera:
                 for name in self.behaviour.offers
             ]
             reply("".join(offers), code="401 Unauthorized")
+        elif method == "DESCRIBE" and self.behaviour.redirect:
+            reply(f"Location: {self.behaviour.redirect}\r\n", code="302 Moved Temporarily")
         elif method == "DESCRIBE":
             reply(f"Content-Base: {url.rstrip('/')}/\r\nContent-Type: application/sdp\r\n", self._description())
+        elif method == "SETUP" and (ports := re.search(r"client_port=(\d+)-(\d+)", head)):
+            link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            link.bind(("127.0.0.1", 0))
+            self._udp[client] = link, int(ports[1])
+            own = link.getsockname()[1]
+            where = f"client_port={ports[1]}-{ports[2]};server_port={own}-{own + 1}"
+            reply(f"Session: 7;timeout=60\r\nTransport: RTP/AVP;unicast;{where}\r\n")
         elif method == "SETUP":
-            reply("Session: 7;timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n")
+            channels = "2-3" if url.endswith("track2") else "0-1"
+            reply(f"Session: 7;timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved={channels}\r\n")
         elif method == "PLAY":
             reply("Session: 7\r\n")
             threading.Thread(target=self._play, args=(client,), name="camera-play", daemon=True).start()
@@ -150,43 +168,55 @@ class PlainCamera:
         return bool(fields["nonce"] == nonce and fields["response"] == digest(f"{secret}:{nonce}:{middle}{request}"))
 
     def _description(self) -> str:
-        sets = [base64.b64encode(nal).decode() for nal in self._frames[0] if nal[0] & 31 in (7, 8)][:2]
-        return "\r\n".join(
-            [
-                "v=0",
-                "o=- 1 1 IN IP4 127.0.0.1",
-                "s=cam",
-                "t=0 0",
-                "a=control:*",
-                "m=video 0 RTP/AVP 96",
-                "c=IN IP4 0.0.0.0",
-                "a=rtpmap:96 H264/90000",
-                f"a=fmtp:96 packetization-mode=1;sprop-parameter-sets={','.join(sets)}",
-                "a=control:track",
-                "",
-            ]
-        )
+        lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=cam", "t=0 0", "a=control:*"]
+        for number, frames in enumerate((self._frames, self._others), start=1):
+            sets = [base64.b64encode(nal).decode() for nal in (frames or [[]])[0] if nal[0] & 31 in (7, 8)][:2]
+            if sets:
+                lines += [
+                    "m=video 0 RTP/AVP 96",
+                    "c=IN IP4 0.0.0.0",
+                    "a=rtpmap:96 H264/90000",
+                    f"a=fmtp:96 packetization-mode=1;sprop-parameter-sets={','.join(sets)}",
+                    f"a=control:track{number}",
+                ]
+        return "\r\n".join([*lines, ""])
 
     def _play(self, client: socket.socket) -> None:
         with suppress(OSError):
             self._send_frames(client)
+        if client in self._udp:
+            self._udp.pop(client)[0].close()
+
+    def _send(self, client: socket.socket, channel: int, data: bytes) -> None:
+        if client not in self._udp:
+            client.sendall(_interleaved(channel, data))
+        elif client.fileno() < 0:
+            raise OSError
+        else:
+            link, port = self._udp[client]
+            with suppress(ConnectionRefusedError):
+                link.sendto(data, ("127.0.0.1", port + channel))
 
     def _send_frames(self, client: socket.socket) -> None:
         told = self.behaviour
         began = due = time.time()
-        sequence, reported = 0, float("-inf")
+        sequence, others, reported = 0, 0, float("-inf")
         for number in range(10**9):
             if self._stopped.wait(max(0.0, due - time.time())):
                 return
             index, ticks = number % len(self._frames), told.stamp(number) & 0xFFFFFFFF
             if told.report_seconds and due - reported >= told.report_seconds:
                 reported = due
-                client.sendall(_interleaved(1, _report(told.clock(due), ticks)))
+                self._send(client, 1, _report(told.clock(due), ticks))
             self.taken.append((index, due))
             for last, payload in _payloads(self._frames[index]):
                 header = struct.pack(">BBHII", 0x80, 96 | (0x80 if last else 0), sequence & 0xFFFF, ticks, 7)
-                client.sendall(_interleaved(0, header + payload))
+                self._send(client, 0, header + payload)
                 sequence += 1
+            for last, payload in _payloads(self._others[number % len(self._others)] if self._others else []):
+                header = struct.pack(">BBHII", 0x80, 96 | (0x80 if last else 0), others & 0xFFFF, ticks, 8)
+                self._send(client, 2, header + payload)
+                others += 1
             if told.endless and number == 2:
                 self._send_endless(client, sequence, ticks)
             due += told.frame_seconds * told.slowness(due - began)
@@ -195,7 +225,7 @@ class PlainCamera:
         filler, start = b"\x55" * 60_000, 0x80
         while not self._stopped.is_set():
             header = struct.pack(">BBHII", 0x80, 96, sequence & 0xFFFF, ticks, 7)
-            client.sendall(_interleaved(0, header + bytes([0x7C, start | 5]) + filler))
+            self._send(client, 0, header + bytes([0x7C, start | 5]) + filler)
             sequence, start = sequence + 1, 0
 
 

@@ -18,6 +18,8 @@ from msgspec.structs import replace
 
 from detector.events import FLASH_SCHEMA, FLASH_TYPE, event_schema
 from helpers.feed import flash, free_endpoint, options_for
+from helpers.media import Clip, make_clip, upside_down
+from helpers.plain_camera import PlainCamera
 from helpers.rtsp import RtspServer, wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Publisher
@@ -218,6 +220,28 @@ def output_whose(reader: str) -> Iterator[int]:
         os.close(writes)
         if reader == "pauses":
             os.close(reads)
+
+
+def test_a_camera_with_two_lenses_in_one_session_is_watched_as_two(tmp_path: Path) -> None:
+    first = make_clip(tmp_path / "first.ts", Clip(seconds=2, size=(320, 180)))
+    second = upside_down(first, tmp_path / "second.ts")
+    journal = str(tmp_path / "journal.db")
+    with PlainCamera(first, second=second).running() as camera:
+        words = ["--publish", free_endpoint(), "--journal", journal, "--verifier", "photometric", "--keep-trying"]
+        with running("watch", camera.url, *words) as watch:
+            wait_for(lambda: live_cameras(journal) >= {"127-0-0-1-cam-1", "127-0-0-1-cam-2"}, 60, "both lenses")
+            watch.send_signal(signal.SIGINT)
+            assert watch.wait(timeout=15) == 0
+
+
+def live_cameras(journal: str) -> set[str]:
+    """The cameras that a journal has told to be live."""
+    done = subprocess.run(
+        [*PROGRAM, "history", journal, "--json"], capture_output=True, text=True, timeout=60, check=False
+    )
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    told = [event["data"] for event in events if event["type"] == "lightning.camera.v1"]
+    return {data["camera"] for data in told if data["state"] == "live"}
 
 
 def test_cameras_that_were_never_live_are_named_and_are_no_quiet_night(tmp_path: Path) -> None:

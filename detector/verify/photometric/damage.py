@@ -1,8 +1,10 @@
-"""Whether lost packets alone could have made a light seen in damaged frames."""
+"""Whether lost or wrong data alone could have made a light."""
 
 import numpy as np
 
 from detector.candidate import Candidate
+from detector.verify.photometric.block_edges import broke_apart
+from detector.verify.photometric.lost_detail import loses_detail
 
 # Damage fills a part of one frame and creeps from there along with what moves; light is everywhere at once. Damage
 # alone has never been seen to light more than 0.46 of the frame (HEVC decoded past a hole).
@@ -14,16 +16,22 @@ MIN_FRAMES_BEFORE = 3
 
 
 def may_be_damage(candidate: Candidate) -> bool:
-    """Return whether a candidate in damaged frames may be the damage itself.
+    """Return whether a candidate may be damage itself: its frames look so, or are known to be damaged.
 
-    True where too few frames before it are known, or where less than half of the frame lit up at once. A light that
-    begins small and grows over the frame may be damage with lightning in it: its time would be wrong.
+    Of the latter, where too few frames before it are known, or where less than half of the frame lit up at once. A
+    light that begins small and grows over the frame may be damage with lightning in it: its time would be wrong.
     """
     if not candidate.quality:
-        return False
+        return _looks_damaged(candidate)
     if candidate.context.frames_before < MIN_FRAMES_BEFORE:
         return True
     curve = candidate.curve
     since_onset = curve.seconds - candidate.start_seconds
     first = curve.lit_fraction[(since_onset > -1e-6) & (since_onset < SIMULTANEOUS_SECONDS)]
-    return float(np.max(first, initial=0.0)) * candidate.context.watched_share < MIN_SIMULTANEOUS_SHARE
+    simultaneous = float(np.max(first, initial=0.0)) * candidate.context.watched_share
+    return simultaneous < MIN_SIMULTANEOUS_SHARE or _looks_damaged(candidate)
+
+
+def _looks_damaged(candidate: Candidate) -> bool:
+    """Return whether its frames show damage of which no decoder complained."""
+    return broke_apart(candidate) or loses_detail(candidate)

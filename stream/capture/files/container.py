@@ -52,6 +52,7 @@ class Recording:
         measured: streams to which `duration_seconds` applies together.
         duration_slack_seconds: how much of that duration may be missing before the recording counts as cut short.
         opened: closes everything that was opened.
+        start: (UTC of its first frame, bound on the error in seconds), if a playlist states that.
     """
 
     container: InputContainer
@@ -62,6 +63,7 @@ class Recording:
     measured: tuple[Stream, ...]
     duration_slack_seconds: float
     opened: ExitStack
+    start: tuple[float, float] | None = None
 
     def close(self) -> None:
         """Close the decoder and the file."""
@@ -107,6 +109,7 @@ def open_recording(source: str | GrowingFile, options: CaptureOptions, number: i
         measured=measured,
         duration_slack_seconds=max(least, share * (duration or 0)),
         opened=opened,
+        start=read.start if isinstance(read, HlsReader) else None,
     )
 
 
@@ -328,7 +331,7 @@ def creation_time(container: InputContainer, stream: VideoStream, length_seconds
 
 
 class FileUtc:
-    """Map seconds of a recording to UTC, from the user's start time or the container's creation time.
+    """Map seconds of a recording to UTC, from the user's start time, a playlist's or the container's creation time.
 
     Attributes:
         clock: file, or none if neither is known.
@@ -339,9 +342,11 @@ class FileUtc:
         """Read the start time of `recording`; `address` names it in the log."""
         rate = recording.frame_rate or DEFAULT_RATE
         self._address = address
-        self._first_utc = start_utc
         self.error_ms = None if start_utc is None else 1000.0 / rate
-        self._start_utc = start_utc
+        if start_utc is None and recording.start is not None:
+            start_utc, error_seconds = recording.start
+            self.error_ms = 1000.0 * (1.0 / rate + error_seconds)
+        self._first_utc = self._start_utc = start_utc
         if start_utc is None:
             self._start_utc = creation_time(recording.container, recording.stream, recording.duration_seconds)
         self.clock: Clock = "none" if self._start_utc is None else "file"

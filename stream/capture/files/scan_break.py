@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 _ROWS = 4  # pixel rows read on each side of the border between two rows of blocks
 _MIN_STEP = 1.5  # levels; a smaller step cannot look like light
-_MAX_STEP = 30.0  # levels at which a border's weight ends: garbage blocks must not outweigh the others
+_MAX_STEP = 30.0  # levels at which a border's weight in the search ends: garbage must not outweigh the others
 _MIN_RATIO = 1.6  # of the step to the spread of all borders; one in 10,000 intact frames reaches it by chance
 _AGREEMENT = 0.8  # share of the borders on the path of a break
 _AGREEMENT_ALONE = 0.9  # the same if the path runs along one side only
@@ -84,7 +84,8 @@ class ScanBreaks:
         return (
             _breaks(change, max(own, self._noise))
             or _tears(change, min(own, self._noise or own))
-            or _is_raised(change[2], reference[2])
+            or _begins_at_one_block(change, max(own, self._noise))
+            or _is_raised(change, reference)
         )
 
 
@@ -124,17 +125,27 @@ def _spread(change: Borders) -> float:
 
 
 def _is_raised(change: Borders, reference: Borders) -> bool:
-    """Return whether all levels rose by the same number: the first block was damaged, and all others follow it.
+    """Return whether all levels rose by the same number: an early block was damaged, and all others follow it.
 
-    Light raises bright places more than dark ones; only in a frame without contrast the two look alike.
+    Light raises bright places more than dark ones; only in a frame without contrast the two look alike, and then the
+    blocks before the damaged one, in the first row, tell.
 
     Args:
-        change: (rows - 1, columns) rise in levels.
-        reference: (rows - 1, columns) levels before.
+        change: (3, rows - 1, columns) changes of what `_borders` returns.
+        reference: the same of the reference itself.
     """
-    low, middle, high = np.percentile(change, (5, 50, 95))
-    dark, bright = np.percentile(reference, (10, 90))
-    return bool(middle > _MIN_OTHER and high - low < _TOLERANCE * middle and bright - dark > _CONTRAST)
+    low, middle, high = np.percentile(change[2], (5, 50, 95))
+    if middle <= _MIN_OTHER or high - low >= _TOLERANCE * middle:
+        return False
+    dark, bright = np.percentile(reference[2], (10, 90))
+    return bool(bright - dark > _CONTRAST) or _spares_first_blocks(change[0], float(middle))
+
+
+def _spares_first_blocks(steps: Borders, rise: float) -> bool:
+    """Return whether some first blocks of the first row did not rise, and all others did."""
+    stepped = np.abs(steps - rise) < _TOLERANCE * rise
+    spared = int(np.argmin(stepped[0]))
+    return spared >= _FEW - 1 and not stepped[0, spared + 1 :].any() and float(stepped[1:].mean()) < _QUIET / 2
 
 
 def _tears(change: Borders, noise: float) -> bool:
@@ -157,6 +168,31 @@ def _tears(change: Borders, noise: float) -> bool:
     )
 
 
+def _begins_at_one_block(change: Borders, noise: float) -> bool:
+    """Return whether all is as before up to one block in the middle of a row, and the next border of each other steps.
+
+    The steps may differ: a break into white, or along a skyline, changes dark and bright blocks unlike.
+    """
+    restless = np.abs(change[0]) > max(_MIN_OTHER, _RESTLESS * noise)
+    lines = np.flatnonzero(restless.mean(axis=1) > _QUIET)
+    if not lines.size:
+        return False
+    first = int(lines[0])
+    begin = int(np.argmax(restless[first]))
+    if not _FEW <= begin <= restless.shape[1] - _FEW:
+        return False
+    # In the last row there is no border below.
+    parts = (change[:2, first, begin:], *change[:2, first + 1 : first + 2, :begin].swapaxes(0, 1))
+    on = np.concatenate(parts, axis=1)
+    sharp = float(np.median(np.abs(on[1]) / np.maximum(np.abs(on[0]), _MIN_STEP)))
+    return bool(
+        (not first or restless[:first].mean() <= _QUIET / 2)
+        and restless[first, begin:].mean() >= _AGREEMENT_ALONE
+        and (first + 1 == len(restless) or restless[first + 1, :begin].mean() >= _AGREEMENT_ALONE)
+        and sharp >= _SHARP
+    )
+
+
 def _breaks(change: Borders, noise: float) -> bool:
     """Return whether new steps lie along the path of a break.
 
@@ -165,10 +201,11 @@ def _breaks(change: Borders, noise: float) -> bool:
         noise: usual spread of the steps in levels.
     """
     columns = change.shape[2]
-    padded = np.pad(np.clip(change[:2], -_MAX_STEP, _MAX_STEP), ((0, 0), (1, 1), (0, 0)))
+    padded = np.pad(change[:2], ((0, 0), (1, 1), (0, 0)))
+    bounded = np.clip(padded[0], -_MAX_STEP, _MAX_STEP)
     # Sums over the borders left of each column, and from the column on, (rows + 1, columns).
-    left = np.pad(np.cumsum(padded[0], axis=1)[:, :-1], ((0, 0), (1, 0)))
-    right = padded[0].sum(axis=1, keepdims=True) - left
+    left = np.pad(np.cumsum(bounded, axis=1)[:, :-1], ((0, 0), (1, 0)))
+    right = bounded.sum(axis=1, keepdims=True) - left
     there = np.ones((len(left), 1), np.float32)
     there[0] = there[-1] = 0
     before = np.arange(columns)

@@ -65,10 +65,14 @@ def choose_streams(source: str, options: CaptureOptions) -> StreamChoice:
         if isinstance(read, HlsReader):
             opened.callback(read.close)
         container = opened.enter_context(open_container(read, options))
-        streams = video_streams(container, shown)
-        if len(streams) == 1:
-            return StreamChoice((1,))
-        samples, left_out = _samples(container, streams)
+        return compare_streams(container, video_streams(container, shown), shown)
+
+
+def compare_streams(container: InputContainer, streams: Sequence[VideoStream], shown: str) -> StreamChoice:
+    """Return which of `streams` in an open container differ; reads on in it. `shown` names the source."""
+    if len(streams) == 1:
+        return StreamChoice((1,))
+    samples, left_out = _samples(container, streams)
     chosen: list[_Sample] = []
     for sample in sorted(samples, key=lambda one: -one.pixels):
         twin = next((other for other in chosen if _show_same(sample, other)), None)

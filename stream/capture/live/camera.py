@@ -100,6 +100,11 @@ class Camera:
         """The camera's state and counters; may be read from any thread."""
         return self._status
 
+    @property
+    def streams(self) -> int:
+        """Return how many video streams it sends, one of which is watched; 1 until it answered."""
+        return self._streams
+
     def cut(self, start_seconds: float, end_seconds: float, utc_offset: float | None = None) -> Clip | None:
         """Return the packets of that time (the camera's clock) as a file, from the key frame before it on.
 
@@ -176,11 +181,10 @@ class Camera:
     def _say_left_out(self, streams: int) -> None:
         if streams > 1 and streams != self._streams:
             log.info(
-                "%s: sends %d video streams, number %d is watched and the rest left out; to watch another too, name "
-                "the camera twice, each with a name and stream = N",
+                "%s: sends %d video streams, number %d is watched here; stream = N chooses another",
                 self.name,
                 streams,
-                self._options.stream,
+                self._options.stream or 1,
             )
         self._streams = streams
 

@@ -25,7 +25,7 @@ from stream.capture.live.rtsp_login import RtspLogin
 from stream.capture.live.socket_watch import SocketWatch
 from stream.capture.open_errors import explain_open_error, port_of, reason_of
 from stream.capture.options import CaptureOptions, tls_options
-from stream.capture.timing.corruption import monitor_rtp_losses
+from stream.capture.timing.corruption import RtpLossMonitor, monitor_rtp_losses
 from stream.capture.timing.sender_reports import SenderReport
 from stream.capture.web import may_be_redirect, redirected
 from stream.errors import OpenError, StreamError
@@ -91,6 +91,7 @@ class NetworkConnection(Connection):
         self._options = options
         self._watch: SocketWatch | None = None
         self._pace: _Pace | None = None
+        self._losses: RtpLossMonitor | None = None
         super().__init__(name, address, deliver)
 
     def release(self) -> None:
@@ -171,7 +172,7 @@ class NetworkConnection(Connection):
             HTTPUnauthorizedError: the log-in was refused.
             OpenError: it cannot be opened, for any other reason.
         """  # noqa: DOC501 - it makes the OpenError
-        options, hardware = _open_options(address, self._options), hardware_of(self._options)
+        options, hardware = network_options(address, self._options), hardware_of(self._options)
         if address != self._address:
             options |= {"rtsp_transport": "tcp"}
             options.pop("rtsp_flags", None)
@@ -187,10 +188,12 @@ class NetworkConnection(Connection):
                     hwaccel=hardware,
                 )
             except av.error.HTTPUnauthorizedError:
+                self._refuse_other_host()
                 raise
             except (av.FFmpegError, OSError, ValueError) as error:
                 if isinstance(error, av.error.ArgumentError) and address.lower().endswith(_IMAGE_ENDINGS):
                     raise self._no_camera("a still image") from None
+                self._refuse_other_host()
                 self._refuse_endless(watch)
                 elsewhere = redirected(address, self._options) if may_be_redirect(address, error) else None
                 if elsewhere is not None:
@@ -199,12 +202,17 @@ class NetworkConnection(Connection):
                 waited = time.monotonic() - began
                 unanswered = waited > 0.9 * self._options.open_seconds and (watch.received or 0) < _SHORT_ANSWER_BYTES
                 raise explain_open_error(self._address, error, silent_seconds=waited if unanswered else None) from None
+            kept.callback(container.close)
+            self._refuse_other_host()
             opened.enter_context(kept.pop_all())
-            opened.callback(container.close)
         return container, watch
 
+    def _refuse_other_host(self) -> None:
+        if self._losses is not None:
+            refuse_other_host(self._address, self._losses)
+
     def _read(self, opened: ExitStack) -> None:
-        losses = opened.enter_context(monitor_rtp_losses())
+        losses = self._losses = opened.enter_context(monitor_rtp_losses())
         container, watch = self._enter(opened)
         self._require_live(container)
         stamps = not container.format.flags & _NO_STAMPS
@@ -217,6 +225,7 @@ class NetworkConnection(Connection):
             try:
                 packet = next(packets)
             except av.error.ExitError:
+                self._refuse_endless(watch)
                 # Nothing came for a while: the connection is kept, and `Camera` decides about it.
                 interrupted = True
                 packets = container.demux(stream)
@@ -268,7 +277,7 @@ class NetworkConnection(Connection):
         """Choose the stream and the number of decoder threads, and report that the source answered."""
         if not container.streams.video:
             raise OpenError(f"{redact(self._address)}: sends no video; check the path", permanent=True)
-        streams, number = container.streams.video, self._options.stream
+        streams, number = container.streams.video, self._options.stream or 1
         if number > len(streams):
             raise OpenError(
                 f"{redact(self._address)}: sends {len(streams)} video stream(s), none with number {number}; "
@@ -328,7 +337,18 @@ class _Pace:
         self._released.wait(max(0.0, self._origin + stamp - now))
 
 
-def _open_options(address: str, options: CaptureOptions) -> dict[str, str]:
+def refuse_other_host(address: str, log: RtpLossMonitor) -> None:
+    """Raise OpenError where the RTSP camera at `address` sent FFmpeg to another host: nothing of that is used."""
+    for target in log.redirects():
+        if host_of(target) != host_of(address):
+            raise OpenError(
+                f"{redact(address)}: redirects to another host, {redact(target)}; give that address if it is meant",
+                permanent=True,
+            )
+
+
+def network_options(address: str, options: CaptureOptions) -> dict[str, str]:
+    """Return FFmpeg's options for the video of the camera at `address`."""
     if address.partition("://")[0].lower() in _RTSP:
         return rtsp_options(address, options, "video")  # sound shifts the time stamps and hides frozen video
     return open_options(address) | tls_options(address, options)

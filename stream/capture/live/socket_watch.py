@@ -1,4 +1,4 @@
-"""Watch the TCP socket that FFmpeg reads: count its bytes, and end reads that would not end."""
+"""Watch what FFmpeg reads for one connection: count its bytes, and end reads that would not end."""
 
 import contextlib
 import errno
@@ -8,6 +8,7 @@ import stat
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,11 @@ _SEARCH_SECONDS = 0.02  # while it connects: much may arrive within a tick
 _SEARCH_GROWTH = 1.05
 _LONGEST_SEARCH_SECONDS = 1.0  # if the source redirected FFmpeg to another host
 _GRACE_SECONDS = 1.5  # FFmpeg first gets time to end the session with the camera by itself
+_LEAST_SILENCE_SECONDS = 1.0  # without a frame, before growth of the process may be this connection's
+_FEW_BYTES = 1 << 20  # over TCP: the video comes another way
 _RECEIVED_AT = 128  # tcpi_bytes_received in Linux's struct tcp_info
 _DESCRIPTORS = Path("/proc/self/fd")
+_MEMORY = Path("/proc/self/statm")
 
 _NOT_THAT_SOCKET = "another one by now, or no socket"
 
@@ -29,8 +33,9 @@ class SocketWatch:
     """Limit the bytes that one connection receives without completing a frame, in a thread of its own.
 
     FFmpeg collects an endless frame without a limit, and cannot be interrupted while data comes. So its socket is shut
-    down when more than the limit came since the last `reset`, or when a read continues long after `release`. Linux
-    only; on other systems, and over UDP, there is no limit.
+    down when more than the limit came since the last `reset`, or when a read continues long after `release`. The system
+    does not count what comes over UDP: there, the socket is shut down when the memory of the process grew by more than
+    the limit while no frame came for a second. Linux only; on other systems there is no limit.
 
     Attributes:
         tripped: whether the limit was exceeded, and the socket shut down.
@@ -53,6 +58,9 @@ class SocketWatch:
         self._inode = 0  # of the watched socket; 0 while there is none
         self._received = 0
         self._counted_from = 0
+        self._frames = self._known_frames = 0
+        self._idle_since = time.monotonic()
+        self._idle_bytes: int | None = None  # the memory of the process when the last frame came
         self._released = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"socket-{name}", daemon=True)
@@ -65,6 +73,7 @@ class SocketWatch:
     def reset(self) -> None:
         """Note that a frame was completed."""
         self._counted_from = self._received
+        self._frames += 1
 
     def release(self) -> None:
         """Ask the connection to end; its socket is shut down soon."""
@@ -91,7 +100,7 @@ class SocketWatch:
             if not self._inode:
                 self._find(addresses)
                 search = min(search * _SEARCH_GROWTH, _LONGEST_SEARCH_SECONDS)
-            if self._received - self._counted_from > self._limit_bytes:
+            if self._received - self._counted_from > self._limit_bytes or self._is_growing():
                 self.tripped = True
                 self._shut_down()
             if self._released.is_set() and not self._ended.wait(_GRACE_SECONDS):
@@ -123,6 +132,16 @@ class SocketWatch:
         except (OSError, struct.error):
             self._let_go()  # FFmpeg closed it, and may connect again
 
+    def _is_growing(self) -> bool:
+        """Return whether the process grew beyond the limit since the last frame, while little came over TCP."""
+        if not self._inode or self._received > _FEW_BYTES:
+            return False
+        now, held = time.monotonic(), _resident_bytes()
+        if self._frames != self._known_frames or self._idle_bytes is None:
+            self._known_frames, self._idle_since, self._idle_bytes = self._frames, now, held
+            return False
+        return now - self._idle_since > _LEAST_SILENCE_SECONDS and held - self._idle_bytes > self._limit_bytes
+
     def _shut_down(self) -> None:
         with contextlib.suppress(OSError), _shared(self._number, self._inode) as one:
             one.shutdown(socket.SHUT_RDWR)
@@ -150,6 +169,10 @@ def _shared(number: int, inode: int) -> Iterator[socket.socket]:
         raise OSError(errno.EBADF, _NOT_THAT_SOCKET)
     with socket.socket(fileno=copy) as one:
         yield one
+
+
+def _resident_bytes() -> int:
+    return int(_MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _addresses(host: str, port: int) -> set[tuple[str, int]]:

@@ -12,6 +12,7 @@ from stream.capture.status import Quality
 # FFmpeg's two lines about packets that never became part of a frame.
 _MISSED = re.compile(r"RTP: missed (-?\d+) packets")
 _TOO_LATE = "RTP: dropping old packet"
+_REDIRECTING = re.compile(r"Status \d+: Redirecting to (\S+)")
 
 
 class RtpLossMonitor:
@@ -20,6 +21,10 @@ class RtpLossMonitor:
     def __init__(self, lines: list[tuple[int, str, str]]) -> None:
         """Count in `lines`, to which FFmpeg's log is appended; the lines are consumed."""
         self._lines = lines
+
+    def redirects(self) -> list[str]:
+        """Return where FFmpeg was sent since the last `take`; it follows without asking."""
+        return [match[1] for _, _, line in self._lines if (match := _REDIRECTING.search(line))]
 
     def take(self) -> int:
         """Return how many packets were reported lost since the last call."""
@@ -42,7 +47,7 @@ def monitor_rtp_losses() -> Iterator[RtpLossMonitor]:
     Yields:
         the monitor.
     """
-    raise_log_level(av.logging.WARNING)
+    raise_log_level(av.logging.INFO)
     with av.logging.Capture(local=True) as lines:
         yield RtpLossMonitor(lines)
 

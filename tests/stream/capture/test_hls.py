@@ -61,6 +61,33 @@ def test_a_recording_as_a_playlist_is_read_from_a_file_and_over_http(
             assert [f.seconds for f in frames] == pytest.approx([n / 25 for n in range(150)], abs=0.002)
 
 
+@pytest.mark.parametrize(
+    ("dates", "first", "error_ms"),
+    [
+        ({0: "2026-11-22T21:29:03.412Z"}, 1795382943.412, 40),
+        ({1: "2026-11-22T22:29:05.412+01:00"}, 1795382943.412, 40),
+        ({0: "2026-11-22T21:29:03.412Z", 2: "2026-11-22T21:29:08.412Z"}, 1795382943.412, 1040),
+        ({0: "2026-11-22T21:29:03.412"}, None, None),
+    ],
+)
+def test_dates_in_a_playlist_tell_when_its_frames_were_taken(
+    dates: dict[int, str], first: float | None, error_ms: float | None, tmp_path: Path, capture_options: CaptureOptions
+) -> None:
+    segments(tmp_path, 3)
+    lines = playlist(["0.ts", "1.ts", "2.ts"]).decode().splitlines()
+    for number, date in sorted(dates.items(), reverse=True):
+        lines.insert(lines.index(f"{number}.ts") - 1, f"#EXT-X-PROGRAM-DATE-TIME:{date}")
+    (tmp_path / "list.m3u8").write_text("\n".join(lines))
+    with open_video(tmp_path / "list.m3u8", options=capture_options) as video:
+        frames = list(video)
+    if first is None:
+        assert {frame.clock for frame in frames} == {"none"}
+        return
+    assert {frame.clock for frame in frames} == {"file"}
+    assert [frame.utc for frame in frames] == pytest.approx([first + n / 25 for n in range(150)], abs=0.002)
+    assert frames[0].utc_error_ms == pytest.approx(error_ms)
+
+
 def test_a_segment_that_is_missing_leaves_a_gap_in_time(tmp_path: Path, capture_options: CaptureOptions) -> None:
     segments(tmp_path, 3)
     (tmp_path / "list.m3u8").write_bytes(playlist(["0.ts", "gone.ts", "2.ts"]))

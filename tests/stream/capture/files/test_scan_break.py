@@ -42,12 +42,46 @@ def test_levels_that_are_off_from_one_block_to_the_end_are_a_break(row: int, col
     assert found(off_from(scene(2), row, column, step), scene(3)) == [True, False]
 
 
+def test_a_break_into_white_is_seen_though_its_steps_differ() -> None:
+    broken = off_from(scene(2), 6, 7, 235.0)
+    broken[6 * BLOCK : 7 * BLOCK, 7 * BLOCK : 11 * BLOCK] -= 120  # garbage where it begins
+    assert found(broken) == [True]
+
+
+def test_a_break_along_a_skyline_is_seen_though_its_steps_differ_in_sign() -> None:
+    broken = scene(2)
+    dice = np.random.default_rng(4)
+    steps = dice.choice([-25.0, 30.0, 60.0, 90.0], COLUMNS)
+    for column in range(COLUMNS):
+        top = (6 if column >= 9 else 7) * BLOCK
+        broken[top:, column * BLOCK : (column + 1) * BLOCK] += steps[column]
+    assert found(broken, scene(3)) == [True, False]
+
+
+def test_a_break_in_the_last_row_is_seen() -> None:
+    broken = scene(2)
+    steps = np.repeat(np.array([8.0, 16.0, 18.0, *[34.0] * 14]), BLOCK)
+    broken[11 * BLOCK :, 3 * BLOCK :] += steps
+    assert found(broken, scene(3)) == [True, False]
+
+
 def test_levels_that_are_off_to_the_next_restart_are_a_break() -> None:
     assert found(off_from(scene(2), 3, 6, 25, rows=1)) == [True]
 
 
 def test_a_break_at_the_very_first_block_raises_all_levels_alike() -> None:
     assert found(scene(2) + 20) == [True]
+
+
+@pytest.mark.parametrize("column", [2, 3, 7])
+def test_a_break_in_the_first_row_of_a_dark_frame_is_seen_by_the_blocks_before_it(column: int) -> None:
+    def night(number: int) -> Levels:
+        return np.random.default_rng(number).normal(18, 2, (HEIGHT, WIDTH))
+
+    watcher = ScanBreaks("mjpeg")
+    frames = [night(0), night(1), off_from(night(2), 0, column, 27.0), night(3), night(4) + 27]
+    coded = [np.clip(levels, 0, 255).astype(np.uint8) for levels in frames]
+    assert [watcher.found(luma, "yuvj420p", damaged=False) for luma in coded] == [False, False, True, False, False]
 
 
 def test_blocks_that_are_lost_show_all_that_follows_in_the_wrong_place() -> None:

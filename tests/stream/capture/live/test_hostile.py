@@ -113,6 +113,39 @@ def test_a_frame_that_never_ends_is_cut_off_told_and_memory_stays_small(
     assert "capture.frame_limit_mb" in str(roof.states[-1].last_error)
 
 
+def test_a_frame_that_never_ends_over_udp_is_cut_off_too(tmp_path: Path, options: CaptureOptions) -> None:
+    clip = make_clip(tmp_path / "cam.ts", Clip(seconds=1, size=(320, 180)))
+    with PlainCamera(clip, Behaviour(endless=True)).running() as camera:
+        roof = Watched(camera.url, msgspec.structs.replace(options, transport="udp"))
+        roof.said("8 MB came without a frame that ends", 20)
+        roof.measure_for(4)
+        stopped = roof.stop()
+    assert roof.most_mb < 350
+    assert stopped < options.open_seconds + 3  # a flood over UDP ends with the limit for opening
+
+
+def test_a_camera_that_redirects_to_another_host_is_refused_and_named(tmp_path: Path, options: CaptureOptions) -> None:
+    clip = make_clip(tmp_path / "cam.ts", Clip(seconds=1, size=(320, 180)))
+    with PlainCamera(clip).running() as target:
+        elsewhere = f"rtsp://localhost:{target.port}/cam"
+        with PlainCamera(clip, Behaviour(redirect=elsewhere)).running() as camera:
+            roof = Watched(camera.url, options)
+            roof.said(f"redirects to another host, {elsewhere}", 15)
+            roof.stop()
+    assert not roof.frames
+
+
+def test_a_camera_that_redirects_within_its_host_is_followed(tmp_path: Path, options: CaptureOptions) -> None:
+    clip = make_clip(tmp_path / "cam.ts", Clip(seconds=1, size=(320, 180)))
+    with (
+        PlainCamera(clip).running() as target,
+        PlainCamera(clip, Behaviour(redirect=target.url)).running() as camera,
+    ):
+        roof = Watched(camera.url, options)
+        wait_for(lambda: roof.frames > 10, 15, "frames")
+        roof.stop()
+
+
 def test_a_part_of_two_gigabytes_over_http_is_cut_off_too(options: CaptureOptions) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n"
     part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 2000000000\r\n\r\n\xff\xd8\xff"
