@@ -1,5 +1,5 @@
 # make demo: the main job on a generated storm. make test: all tests but those of MiniCPM-V 4.5's environment, which
-# make test-45 runs. All of them install what they need.
+# make test-45 runs, and the kills of an MQTT broker, which make mqtt runs. All of them install what they need.
 VENV := .venv
 BIN := $(VENV)/bin
 # The environment of MiniCPM-V 4.5, which needs an older transformers.
@@ -12,7 +12,7 @@ MODELS := 4.6 4.5
 SYSTEM_TEST := ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 SYSTEM_RUN := libgl1 libglib2.0-0
 
-.PHONY: setup setup-dev demo test test-45 docs check format clean smoke-stable smoke-edge
+.PHONY: setup setup-dev demo test test-45 mqtt docs check format clean smoke-stable smoke-edge
 
 # The stamp files make a second run cost nothing.
 $(VENV)/.run: pyproject.toml $(CONSTRAINTS)
@@ -25,7 +25,7 @@ $(VENV)/.run: pyproject.toml $(CONSTRAINTS)
 
 $(VENV)/.dev: $(VENV)/.run
 	tools/system_packages.sh $(SYSTEM_TEST)
-	$(INSTALL) --editable '.[minicpm,web]' --group dev
+	$(INSTALL) --editable '.[minicpm,web,mqtt,notify]' --group dev
 	# For the example in Node; its test is skipped where there is no Node.
 	command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix tools/examples || true
 	command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix tests/helpers/node_rtsp || true
@@ -45,7 +45,12 @@ $(VENV45)/lightning-detector.json: $(VENV)/.dev
 	touch $@
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not env45"
+	$(BIN)/python -m pytest -m "not env45 and not mqtt"
+
+# Twenty kills of a broker and the bridge to it, which take minutes; installs the broker, which its other tests use too.
+mqtt: $(VENV)/.dev
+	tools/system_packages.sh mosquitto openssl
+	$(BIN)/python -m pytest -s -m mqtt
 
 test-45: $(VENV)/.dev $(VENV45)/lightning-detector.json
 	$(BIN)/python -m pytest -m env45

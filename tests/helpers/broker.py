@@ -29,7 +29,7 @@ def missing() -> str | None:
 
 
 def made_certificates(folder: Path) -> Path:
-    """Make an authority (ca.pem) and a certificate of localhost (server.pem, server.key); return the authority's file."""
+    """Make an authority (ca.pem) and a certificate of localhost (server.pem, server.key); return the former."""
 
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
@@ -156,6 +156,7 @@ class Listener:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._client._reset_sockets()
 
     def _on_connect(self, client: paho.Client, *_: Any) -> None:
         client.subscribe([(topic, 1) for topic in self._topics])
