@@ -45,7 +45,7 @@ def bridge(
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            assert process.wait(20) in (0, -signal.SIGKILL)
+            assert process.wait(120) in (0, -signal.SIGKILL)
         finally:
             process.kill()
             process.wait()

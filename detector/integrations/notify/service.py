@@ -29,6 +29,7 @@ _MEDIA_SECONDS = {"": 0.0, "still": 3.0, "clip": 30.0}
 """So long a message waits for its still or clip, which follow the flash."""
 _LARGEST_FILE = 8_000_000
 _FAREWELL_SECONDS = 5.0
+_SAVE_SECONDS = 1.0  # at most between two writes of what is known; alerts are written at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +137,7 @@ class Notifier:
         self._file = None if options.cursor is None else options.cursor.with_name(f"{options.cursor.name}.alerts")
         kept = self._kept()
         self._fresh = kept is None
+        self._saved = 0.0
         self._fold = AlertFold(options.settings, options.quiet_seconds, None if kept is None else kept.fold)
         self._workers = []
         for url, target in options.targets:
@@ -175,6 +177,7 @@ class Notifier:
 
     def save(self) -> None:
         """Keep what must survive a restart; the lock is held."""
+        self._saved = time.monotonic()
         if self._file is None:
             return
         kept = Kept(fold=self._fold.state, outboxes={worker.name: worker.outbox.state for worker in self._workers})
@@ -203,8 +206,8 @@ class Notifier:
                     alerts = self._fold.take(received) if received is not None and not known.knows(received) else []
                     alerts += self._fold.due(time.time(), steady)
                     self._add(alerts)
-                    if received is not None:
-                        self.save()  # before the next one is asked for, which moves the cursor
+                    if alerts or steady - self._saved >= _SAVE_SECONDS:
+                        self.save()  # before the next message is asked for, which moves the cursor
 
     def _read_back(self, stop: Event) -> ReadBack:
         """Learn what is on, without telling it: a storm that began before this program did is no news."""

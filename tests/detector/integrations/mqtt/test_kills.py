@@ -108,9 +108,9 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing_behind_the_cursor(tmp_path
             return stack.enter_context(bridge(north.endpoint, broker, *words, log=tmp_path / "log", port=port))
 
         running = start()
-        wait_until(sent.place.exists)
+        wait_until(sent.place.exists, 300)
         with flashing(north) as times:
-            wait_until(lambda: len(arrived.numbers()) > 20)
+            wait_until(lambda: len(arrived.numbers()) > 20, 300)
             for kill in range(KILLS):
                 time.sleep(dice.uniform(0.5, 2.0))  # anywhere within a stretch of work, not at a known moment of it
                 if kill % 2:
@@ -121,7 +121,7 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing_behind_the_cursor(tmp_path
                     running.kill()
                     running = start()
                 goal = len(times)
-                assert there.connected.wait(60)
+                assert there.connected.wait(300)
                 wait_until(lambda goal=goal: len(arrived.numbers()) >= goal, 300)
             seconds, count = times[-1] - times[0], len(times)
         kept = [record.message for record in read_history(north.journal)]
