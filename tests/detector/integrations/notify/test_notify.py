@@ -89,7 +89,16 @@ def test_a_target_that_is_not_there_gets_one_summary_once_it_is(tmp_path: Path) 
         north.flash("roof")
         north.status = made_status("roof", "yard", state="down")
         kept = tmp_path / "place.alerts"
-        wait_until(lambda: kept.is_file() and all(word in kept.read_text() for word in ("storm_began", "yard")), 150)
+        wait_until(
+            lambda: (
+                kept.is_file()
+                and all(
+                    word in kept.read_text()
+                    for word in ("storm_began", "camera_down test/roof", "camera_down test/yard")
+                )
+            ),
+            150,
+        )
         with hook_server(port) as hook:
             wait_until(lambda: hook.taken, 150)
             (found,) = kinds(hook)
