@@ -13,7 +13,7 @@ import pytest
 from detector.cli.main import main
 from helpers.rtsp import wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
-from stream import read_history
+from stream import HistoryFilter, read_history
 
 _FILES = 3
 
@@ -100,7 +100,7 @@ def dated(night: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def storms_of(journal: Path) -> list[dict[str, Any]]:
     """What was told of storms, and behind how many flashes, without the names of messages."""
-    records = [record.message for record in read_history(journal)]
+    records = [record.message for record in read_history(journal, HistoryFilter())]
     told = [one for one in records if one.type in ("lightning.storm.v1", "lightning.group.v1")]
     return [
         {"behind": sum(other.type == "lightning.flash.v1" for other in records[: records.index(one)]), **one.data}

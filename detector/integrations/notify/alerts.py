@@ -83,8 +83,9 @@ class AlertFold:
 
     def take(self, received: Received) -> list[Alert]:
         """Take a message and return what it is worth; one whose words are of a later version is worth nothing."""
-        self._board.add(received)
         site = received.message.source.removeprefix(_URN)
+        if not received.topic.startswith(FLASH_TOPIC) or site not in self._board.sites:
+            self._board.add(received)  # it keeps flashes with all their words, which nobody reads here
         try:
             if received.topic.startswith(FLASH_TOPIC):
                 return self._chosen(self._of_flash(site, received))
