@@ -18,7 +18,7 @@ JOBS := $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 1))))
 FOLDER :=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup setup-dev demo test test-45 web soak quick mutants docs check format clean smoke-stable smoke-edge
+.PHONY: setup setup-dev demo test test-45 web mqtt soak quick mutants docs check format clean smoke-stable smoke-edge
 
 # The stamp files make a second run cost nothing.
 $(VENV)/.run: pyproject.toml $(CONSTRAINTS)
@@ -31,7 +31,7 @@ $(VENV)/.run: pyproject.toml $(CONSTRAINTS)
 
 $(VENV)/.dev: $(VENV)/.run
 	tools/system_packages.sh $(SYSTEM_TEST)
-	$(INSTALL) --editable '.[minicpm,web]' --group dev
+	$(INSTALL) --editable '.[minicpm,web,mqtt,notify]' --group dev
 	# For the example in Node; its test is skipped where there is no Node.
 	command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix tools/examples || true
 	command -v npm >/dev/null && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix tests/helpers/node_rtsp || true
@@ -67,6 +67,11 @@ test-45: $(VENV)/.dev $(VENV45)/lightning-detector.json
 web: $(VENV)/.dev
 	tools/system_packages.sh chromium
 	$(PYTEST) -m web
+
+# Twenty kills of a broker and the bridge to it, which take minutes; installs the broker, which its other tests use too.
+mqtt: $(VENV)/.dev
+	tools/system_packages.sh mosquitto openssl
+	$(PYTEST) -m mqtt
 
 soak: $(VENV)/.dev
 	$(PYTEST) -m soak

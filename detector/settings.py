@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -367,6 +367,39 @@ class PageSettings(Section, frozen=True, kw_only=True):
     """The longer side of these images."""
 
 
+AlertKind = Literal[
+    "first_flash",
+    "storm_began",
+    "storm_ended",
+    "camera_down",
+    "camera_back",
+    "site_down",
+    "site_back",
+    "disk_low",
+]
+ALERT_KINDS: tuple[AlertKind, ...] = get_args(AlertKind)
+"""What `notify` can tell of."""
+
+
+class NotifySettings(Section, frozen=True, kw_only=True):
+    """Messages to people."""
+
+    on: tuple[AlertKind, ...] = ALERT_KINDS
+    """What is told of: a first flash after storm.quiet_minutes without one, storms, cameras and the watching program
+    (site) going and coming back, and a disk that is nearly full."""
+    cooldown_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
+    """Between two messages of one kind about the same camera or site; what happens meanwhile waits."""
+    messages_per_hour: Annotated[int, Meta(ge=1, le=1000)] = 10
+    """One target gets so many in any hour; the rest wait, and go as one."""
+    quiet_hours: Annotated[str, Meta(pattern=r"^([0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9])?$")] = ""
+    """Local time (of site.timezone) in which nothing is sent, e.g. "22:00-07:00"; what waits goes as one after it."""
+    camera_down_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
+    """A camera is told to be down, and a program to be away, after so long."""
+    site_down_seconds: Annotated[float, Meta(ge=5, le=86_400)] = 60.0
+    disk_low_mb: Annotated[float, Meta(ge=0, le=1e9)] = 1000.0
+    """A disk with less than this left (10^6 bytes) is told of; 0: none is."""
+
+
 class MqttSettings(Section, frozen=True, kw_only=True):
     """The MQTT bridge."""
 
@@ -398,6 +431,7 @@ class Settings(Section, frozen=True, kw_only=True):
     storm: StormSettings = StormSettings()
     page: PageSettings = PageSettings()
     mqtt: MqttSettings = MqttSettings()
+    notify: NotifySettings = NotifySettings()
 
 
 def read_table(path: Path) -> dict[str, Any]:

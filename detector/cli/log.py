@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 
 from detector.output.bounded_writer import BoundedWriter
@@ -61,6 +62,29 @@ def _write(line: str) -> None:
             left = left[os.write(stderr.fileno(), left) :]
 
 
+class _Withheld(logging.Filter):
+    """Takes given texts out of what is logged."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._secrets = sorted(secrets, key=len, reverse=True)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if record.exc_info:
+            text += f"\n{logging.Formatter().formatException(record.exc_info)}"
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        record.msg, record.args, record.exc_info, record.exc_text = text, (), None, None
+        return True
+
+
+def withhold(secrets: Iterable[str]) -> None:
+    """Take these texts out of all that is logged from now on; `log_to_stderr` comes first."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Withheld(secrets))
+
+
 def log_to_stderr(*, quiet: bool = False) -> None:
     """Send warnings and errors to stderr, and with `quiet=False` also informative messages."""
     handler = _Stderr()
@@ -72,3 +96,5 @@ def log_to_stderr(*, quiet: bool = False) -> None:
     root.setLevel(logging.WARNING if quiet else logging.INFO)
     # FFmpeg logs every lost packet; the important ones are counted for the camera.
     logging.getLogger("libav").setLevel(logging.CRITICAL)
+    # It tells each address that it asks, which may hold a secret.
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -201,6 +201,16 @@ def lay_serve_45_arguments(
     return _laid_over(settings, {("minicpm45", key): value for key, value in given.items()})
 
 
+def lay_notify_arguments(settings: Settings, arguments: argparse.Namespace) -> Settings:
+    """Return `settings` with the flags of `notify` laid over `[notify]`.
+
+    Raises:
+        SettingsError: a value is not allowed.
+    """
+    given = {"on": arguments.on, "cooldown_seconds": arguments.cooldown, "quiet_hours": arguments.quiet_hours}
+    return _laid_over(settings, {("notify", key): value for key, value in given.items()})
+
+
 def publish_options(settings: Settings, arguments: argparse.Namespace) -> FeedOptions:
     """Return how this run publishes: `[feed]`, with the flags of `add_publish_arguments` laid over it.
 

@@ -37,7 +37,7 @@ def read_back(
     endpoint: str,
     keys: Sequence[Path],
     *,
-    take: Callable[[Received], None],
+    take: Callable[[Received], object],
     on_heartbeat: Callable[[str, Heartbeat], None],
     stop: Event,
 ) -> ReadBack:

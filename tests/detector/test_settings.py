@@ -38,6 +38,7 @@ KEYS = {
     "requests_per_second max_connections farewell_seconds",
     "storm": "begin_count begin_minutes quiet_minutes count_unverified",
     "mqtt": "prefix discovery_prefix version",
+    "notify": "on cooldown_seconds messages_per_hour quiet_hours camera_down_seconds site_down_seconds disk_low_mb",
     "page": "listen token_variable hosts key snapshot_seconds snapshot_side_pixels",
 }
 """What users write into their settings files. Add a key freely; a change or removal breaks those files."""

@@ -29,7 +29,7 @@ def missing() -> str | None:
 
 
 def made_certificates(folder: Path) -> Path:
-    """Make an authority (ca.pem) and a certificate of localhost (server.pem, server.key); return the authority's file."""
+    """Make an authority (ca.pem) and a certificate of localhost (server.pem, server.key); return the former."""
 
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
@@ -87,7 +87,7 @@ class Broker:
         self._process = subprocess.Popen(
             [MOSQUITTO, "-c", str(self.folder / "mosquitto.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_until(self._listens)
+        wait_until(self._listens, 120)
 
     def kill(self) -> None:
         """Kill it without a chance to save."""
@@ -135,7 +135,7 @@ class Listener:
         self._client.on_subscribe = lambda *_: self.connected.set()
         self._client.connect_async("127.0.0.1", broker.port, 10)
         self._client.loop_start()
-        assert self.connected.wait(20)
+        assert self.connected.wait(120)
 
     def of(self, beginning: str) -> list[tuple[str, bytes, bool]]:
         """Messages whose topics begin with that."""
@@ -145,7 +145,7 @@ class Listener:
         """The last payload of a topic."""
         return next((payload for name, payload, _ in reversed(list(self.messages)) if name == topic), None)
 
-    def wait_for(self, topic: str, payload: bytes | None = None, limit_seconds: float = 20.0) -> bytes:
+    def wait_for(self, topic: str, payload: bytes | None = None, limit_seconds: float = 90.0) -> bytes:
         """The last payload of a topic, once there is one, or this one."""
         deadline = time.monotonic() + limit_seconds
         while (found := self.last(topic)) is None or (payload is not None and found != payload):
@@ -156,6 +156,7 @@ class Listener:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._client._reset_sockets()
 
     def _on_connect(self, client: paho.Client, *_: Any) -> None:
         client.subscribe([(topic, 1) for topic in self._topics])

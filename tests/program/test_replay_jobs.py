@@ -13,6 +13,7 @@ import pytest
 from detector.cli.main import main
 from helpers.rtsp import wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
+from stream import HistoryFilter, read_history
 
 _FILES = 3
 
@@ -84,6 +85,45 @@ def test_results_do_not_depend_on_how_many_files_are_watched_at_once(
     for number in range(_FILES):
         revisions = [one["data"]["revision"] for one in events if one["data"]["file"] == f"c{number}.mp4"]
         assert revisions == list(range(1, len(revisions) + 1))
+
+
+@pytest.fixture(scope="session")
+def dated(night: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same clips with the times at which they began: two within a storm, and one two hours later."""
+    folder = tmp_path_factory.mktemp("dated")
+    for number, time_of_day in enumerate(("19:00:00", "19:05:00", "21:00:00")):
+        begins = f"creation_time=2026-07-14T{time_of_day}Z"
+        words = ["-i", night / f"c{number}.mp4", "-c", "copy", "-metadata", begins, folder / f"c{number}.mp4"]
+        subprocess.run(["ffmpeg", "-v", "error", *map(str, words)], check=True)
+    return folder
+
+
+def storms_of(journal: Path) -> list[dict[str, Any]]:
+    """What was told of storms, and behind how many flashes, without the names of messages."""
+    records = [record.message for record in read_history(journal, HistoryFilter())]
+    told = [one for one in records if one.type in ("lightning.storm.v1", "lightning.group.v1")]
+    return [
+        {"behind": sum(other.type == "lightning.flash.v1" for other in records[: records.index(one)]), **one.data}
+        for one in told
+    ]
+
+
+@pytest.mark.parametrize(("with_utc", "begin_count", "storms"), [(True, 2, 1), (False, 1, _FILES)])
+def test_storms_do_not_depend_on_how_many_files_are_watched_at_once(
+    night: Path, dated: Path, tmp_path: Path, with_utc: bool, begin_count: int, storms: int
+) -> None:
+    told = []
+    for jobs in ("1", "2"):
+        out, journal = begun(tmp_path / f"out{jobs}"), tmp_path / f"journal{jobs}"
+        words = ("--jobs", jobs, "--journal", str(journal), "--set", f"storm.begin_count={begin_count}")
+        assert replay(dated if with_utc else night, out, *words) == 0
+        told.append(storms_of(journal))
+    assert told[0] == told[1]
+    last = {storm["id"]: storm for storm in told[0]}
+    assert len(last) == storms
+    assert {storm["state"] for storm in last.values()} == {"ended"}
+    assert sum(storm["flash_count"] for storm in last.values()) == (2 if with_utc else _FILES)
+    assert all((storm["first_utc"] is not None) == with_utc for storm in last.values())
 
 
 def started(night: Path, out: Path, *words: str) -> "subprocess.Popen[str]":

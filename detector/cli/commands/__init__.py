@@ -8,6 +8,7 @@ COMMANDS = {
     "history": "List the events that a journal keeps; a publisher may be writing it at the same time.",
     "keys": "Make and manage the keys of a feed: the publisher's, the clients', and who may connect.",
     "mqtt": "Bring a feed to an MQTT broker: each event, and the states of cameras and sites for home automation.",
+    "notify": "Tell people of storms, first flashes, lost cameras and full disks: by mail, messenger or webhook.",
     "page": "Serve the live page of one site or several: cameras, flashes as they come, health, metrics.",
     "pull": "Download the model's snapshot into the hub's cache, for runs without network.",
     "relay": "Merge feeds into one: receive several, publish all of it again with numbers and a journal of its own.",

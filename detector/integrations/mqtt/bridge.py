@@ -1,9 +1,10 @@
-"""The bridge: takes a feed's messages one after the other, and asks for the next when the broker has acknowledged."""
+"""The bridge: publishes a feed's messages in order, and moves its cursor behind what the broker has acknowledged."""
 
 import hashlib
 import logging
 import socket
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 
 from detector.integrations.mqtt.broker import BrokerAddress, BrokerClient, Outgoing
 from detector.integrations.mqtt.discovery import camera_device, config_topic, device_id, site_device
+from detector.integrations.mqtt.place import Place
 from detector.integrations.mqtt.states import States, event_topic
 from detector.integrations.read_back import ReadBack, read_back
 from detector.integrations.web.folder import RunFolders
@@ -20,7 +22,9 @@ from stream import Backoff, Received, Subscriber, SubscriberOptions
 
 _log = logging.getLogger(__name__)
 
-_IDLE_SECONDS, _BRIEF_SECONDS = 0.2, 0.01
+_IDLE_SECONDS, _BRIEF_SECONDS = 0.2, 0.005
+_WINDOW = 20
+"""So many events are under way at once: over a link of 100 ms, one by one would be ten a second."""
 _REFRESH_SECONDS = 1.0
 _FAREWELL_SECONDS = 2.0  # for acknowledgements when told to stop
 
@@ -60,8 +64,23 @@ class BridgeOptions:
         return self.client_id or f"lightning-{made}"
 
 
-class _Unfinished(Exception):
-    """Told to stop before the broker acknowledged: the message stays as not dealt with."""
+@dataclass(slots=True)
+class _InFlight:
+    """An event that the broker has not acknowledged yet.
+
+    Attributes:
+        received: the message.
+        event: what is published of it.
+        number: under which it is acknowledged; None while it waits to be published again.
+        again: time.monotonic() of when that is.
+        taken: whether it was acknowledged.
+    """
+
+    received: Received
+    event: Outgoing
+    number: int | None
+    again: float = 0.0
+    taken: bool = False
 
 
 class Bridge:
@@ -71,7 +90,7 @@ class Bridge:
         options: what it does.
 
     Raises:
-        SettingsError: the file of certificates cannot be read.
+        SettingsError: the file of certificates or the cursor cannot be read.
     """
 
     def __init__(self, options: BridgeOptions) -> None:
@@ -84,75 +103,82 @@ class Bridge:
         self._connections = 0
         self._refreshed = float("-inf")
         self._refusals: set[str] = set()
+        self._place = Place(options.cursor)
+        self._flying: deque[_InFlight] = deque()
+        self._backoff = Backoff(1.0, 30.0)
 
     def run(self, stop: Event) -> None:
         """Work until `stop` is set.
 
         Raises:
-            FeedError: the endpoint, a key or the cursor file is wrong, or the publisher refuses this client.
+            FeedError: the endpoint or a key is wrong, or the publisher refuses this client.
         """
         options = self._options
-        begins = options.cursor is None or not options.cursor.exists()
         try:
             known = read_back(
                 options.endpoint, options.keys, take=self._states.add, on_heartbeat=self._states.hear, stop=stop
             )
-            place = SubscriberOptions(
-                cursor=options.cursor,
-                since=0 if known.cursors else None,
-                cursors=known.cursors if begins else {},
-                keys=tuple(options.keys),
-                on_heartbeat=self._states.hear,
+            if self._place.is_new:
+                self._place.begin(options.endpoint, known.cursors)
+            start = SubscriberOptions(
+                since=0, cursors=self._place.cursors, keys=tuple(options.keys), on_heartbeat=self._states.hear
             )
             if not stop.is_set():
-                with Subscriber(options.endpoint, options=place) as events:
+                with Subscriber(options.endpoint, options=start) as events:
                     self._forward(events, known, stop)
-        except _Unfinished:
-            _log.warning("stopped before the broker took the last message; it comes again at the next start")
         finally:
             self._broker.close(Outgoing(self._status, b"offline", retain=True))
 
     def _forward(self, events: Subscriber, known: ReadBack, stop: Event) -> None:
         while not stop.is_set():
-            received = events.receive(_IDLE_SECONDS if self._broker.connected else _BRIEF_SECONDS)
-            self._states.listened = time.monotonic()
-            if received is not None:
-                if not known.knows(received):
-                    self._states.add(received)
-                self._deliver(received, stop)
-            else:
-                self._step(_BRIEF_SECONDS if self._broker.connected else _IDLE_SECONDS)
+            idle = self._broker.connected and not self._flying
+            taken = self._take(events, known, _IDLE_SECONDS if idle else _BRIEF_SECONDS)
+            self._step(0.0 if taken else _BRIEF_SECONDS if self._broker.connected else _IDLE_SECONDS)
+        deadline = time.monotonic() + _FAREWELL_SECONDS
+        while self._flying and self._broker.connected and time.monotonic() < deadline:
+            self._step(_BRIEF_SECONDS)
+        if self._flying:
+            _log.warning("stopped before the broker took the last %d messages; they come again", len(self._flying))
 
-    def _deliver(self, received: Received, stop: Event) -> None:
-        """Publish an event and return when the broker has taken it."""
-        event = Outgoing(event_topic(self._options.prefix, received), received.body, retain=False)
-        backoff, again = Backoff(1.0, 30.0), 0.0
-        number: int | None = self._broker.publish(event)
-        self._refresh(changed=True)
-        stopped: float | None = None
-        while number is not None or again:
-            answers = self._step(_IDLE_SECONDS)
-            if number in answers:
-                why, number = answers[number], None
-                if why is not None:
-                    again = time.monotonic() + backoff.next_wait()
-                    _log.error("the broker refuses %s: %s; trying again", event.topic, why)
-            if again and time.monotonic() >= again:
-                number, again = self._broker.publish(event), 0.0
-            if stop.is_set():
-                stopped = stopped or time.monotonic()
-                if time.monotonic() - stopped > (_FAREWELL_SECONDS if self._broker.connected else 0.0):
-                    raise _Unfinished
+    def _take(self, events: Subscriber, known: ReadBack, seconds: float) -> bool:
+        """Publish what has come, while not too much is under way; return whether anything had come."""
+        received = events.receive(seconds) if len(self._flying) < _WINDOW else None
+        self._states.listened = time.monotonic()
+        taken = False
+        while received is not None:
+            taken = True
+            if not known.knows(received):
+                self._states.add(received)
+            event = Outgoing(event_topic(self._options.prefix, received), received.body, retain=False)
+            self._flying.append(_InFlight(received, event, self._broker.publish(event)))
+            received = events.receive(0.0) if len(self._flying) < _WINDOW else None
+        if taken:
+            self._refresh(changed=True)
+        return taken
 
-    def _step(self, seconds: float) -> dict[int, str | None]:
-        """Let the broker speak, keep the states true, and return what it answered."""
+    def _step(self, seconds: float) -> None:
+        """Let the broker speak, keep the states true, and move the place behind what was acknowledged."""
         self._broker.step(seconds)
         self._refresh(changed=False)
-        answers = self._broker.answers()
+        answers, now = self._broker.answers(), time.monotonic()
         for why in {why for why in answers.values() if why is not None} - self._refusals:
             self._refusals.add(why)
             _log.warning("the broker refuses messages: %s", why)
-        return answers
+        for one in self._flying:
+            if one.number is None and now >= one.again:
+                one.number = self._broker.publish(one.event)
+            elif one.number in answers:
+                refusal = answers[one.number]
+                one.taken = refusal is None
+                if refusal is not None:
+                    one.number, one.again = None, now + self._backoff.next_wait()
+                    _log.error("the broker refuses %s: %s; trying again", one.event.topic, refusal)
+        reached = None
+        while self._flying and self._flying[0].taken:
+            reached = self._flying.popleft().received
+        if reached is not None:
+            self._backoff.reset()
+            self._place.reach(reached)
 
     def _refresh(self, *, changed: bool) -> None:
         """Publish the states that differ from what was told; all of them after each connection."""

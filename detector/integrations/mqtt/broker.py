@@ -25,6 +25,7 @@ _KEEPALIVE_SECONDS = 20
 _CONNECT_SECONDS = 5.0
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 15.0
 _QOS = 1
+_MOST_IN_FLIGHT = 200
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 
@@ -124,6 +125,7 @@ class BrokerClient:
             CallbackAPIVersion.VERSION2, client_id, protocol=_VERSIONS[version], reconnect_on_failure=False
         )
         self._client.connect_timeout = _CONNECT_SECONDS
+        self._client.max_inflight_messages = _MOST_IN_FLIGHT
         self._client.will_set(will.topic, will.payload, _QOS, will.retain)
         if address.user is not None:
             self._client.username_pw_set(address.user, address.password)

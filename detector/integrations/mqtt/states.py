@@ -58,8 +58,9 @@ class States:
 
     def add(self, received: Received) -> None:
         """Process a message; one with words of a later version changes nothing."""
-        self._board.add(received)
         site = received.message.source.removeprefix(_URN)
+        if not received.topic.startswith(FLASH_TOPIC) or site not in self._board.sites:
+            self._board.add(received)  # it keeps flashes with all their words, which nobody reads here
         try:
             if received.topic.startswith(FLASH_TOPIC):
                 self._add_flash(site, received)

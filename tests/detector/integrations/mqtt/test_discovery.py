@@ -1,4 +1,4 @@
-"""Home Assistant's discovery payloads, held against its schema as its source states it (no Home Assistant runs here)."""
+"""Home Assistant's discovery payloads, held against the schema of its source (no Home Assistant runs here)."""
 
 import re
 from typing import Any
@@ -22,7 +22,8 @@ AVAILABILITY = {
     },
 }  # fmt: skip
 COMMON: dict[str, Any] = {
-    "platform": TEXT, "name": {"type": ["string", "null"]}, "unique_id": TEXT, "icon": {"pattern": "^[a-z-]+:[a-z0-9-]+$"},
+    "platform": TEXT, "name": {"type": ["string", "null"]}, "unique_id": TEXT,
+    "icon": {"pattern": "^[a-z-]+:[a-z0-9-]+$"},
     "entity_category": {"enum": ["config", "diagnostic"]}, "enabled_by_default": {"type": "boolean"},
     "json_attributes_topic": TOPIC, "json_attributes_template": TEXT, "qos": {"enum": [0, 1, 2]}, "encoding": TEXT,
     "availability": AVAILABILITY, "availability_mode": {"enum": ["all", "any", "latest"]}, "device_class": TEXT,
@@ -50,6 +51,10 @@ PLATFORMS: dict[str, dict[str, Any]] = {
         "properties": {**COMMON, "image_topic": TOPIC, "content_type": TEXT, "image_encoding": {"const": "b64"}},
     },
 }  # fmt: skip
+DEVICE_TEXTS = (
+    "configuration_url", "hw_version", "manufacturer", "model", "model_id", "name", "serial_number", "suggested_area",
+    "sw_version", "via_device",
+)  # fmt: skip
 DEVICE_DISCOVERY = {
     "type": "object",
     "additionalProperties": False,
@@ -62,13 +67,7 @@ DEVICE_DISCOVERY = {
             "properties": {
                 "identifiers": {"type": "array", "minItems": 1, "items": TEXT},
                 "connections": {"type": "array"},
-                **{
-                    key: TEXT
-                    for key in (
-                        "configuration_url", "hw_version", "manufacturer", "model", "model_id", "name", "serial_number",
-                        "suggested_area", "sw_version", "via_device",
-                    )
-                },
+                **dict.fromkeys(DEVICE_TEXTS, TEXT),
             },
         },
         "origin": {
@@ -101,8 +100,8 @@ DEVICE_DISCOVERY = {
         "encoding": TEXT,
     },
 }  # fmt: skip
-"""As `homeassistant/components/mqtt/schemas.py` and the platforms beside it state it, with the keys that are of use here:
-what is unknown there is refused in the device, the origin and at the top, and dropped in silence in a component."""
+"""What `homeassistant/components/mqtt/schemas.py` and the platforms beside it ask for, with the keys of use here: an
+unknown key is refused in the device, the origin and at the top, and dropped in silence in a component."""
 DISCOVERY_TOPIC = re.compile(r"homeassistant/(?P<component>\w+)/(?:[a-zA-Z0-9_-]+/)?[a-zA-Z0-9_-]+/config")
 
 PAYLOADS = [
