@@ -12,7 +12,7 @@ MODELS := 4.6 4.5
 SYSTEM_TEST := ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 SYSTEM_RUN := libgl1 libglib2.0-0
 
-.PHONY: setup setup-dev demo test test-45 docs check format clean smoke-stable smoke-edge
+.PHONY: setup setup-dev demo ray test test-45 docs check format clean smoke-stable smoke-edge
 
 # The stamp files make a second run cost nothing.
 $(VENV)/.run: pyproject.toml $(CONSTRAINTS)
@@ -43,6 +43,11 @@ demo: $(VENV)/.run
 $(VENV45)/lightning-detector.json: $(VENV)/.dev
 	$(BIN)/lightning-detector setup-45 --environment $(VENV45)
 	touch $@
+
+# Replay on a local Ray cluster with several workers; Ray is some 300 MB, so make test does without.
+ray: $(VENV)/.dev
+	$(INSTALL) --editable '.[ray]'
+	$(BIN)/python -m pytest -m ray
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not env45"
