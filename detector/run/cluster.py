@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.2  # how often reports are taken and it is looked whether to stop
 _CONNECT_SECONDS = 5.0
 _HOST_AND_PORT = re.compile(r"(ray://)?(?P<host>[^:/]+):(?P<port>\d{1,5})")
-_SIGHT_SECONDS = 120.0  # for a node to start a worker and look at all paths
+_SIGHT_SECONDS = 600.0  # for a node to start a worker and look at all paths
 _LOST_WORKERS = 1  # that a file survives: one that takes two with it would take a third
 _AHEAD = 2  # files handed out for each core, so that none waits for the driver
 _NAMED = 3  # paths that are named in one line
@@ -229,6 +229,10 @@ def _check_sight(ray: Any, recordings: Sequence[Recording], out: Path | None) ->
         for name, reference in asked.items():
             try:
                 sight = ray.get(reference, timeout=_SIGHT_SECONDS)
+            except ray.exceptions.GetTimeoutError:
+                raise DetectorError(
+                    f"node {name} of the cluster did not start a worker in {_SIGHT_SECONDS:g} s; is it overloaded?"
+                ) from None
             except ray.exceptions.RayError as error:
                 raise DetectorError(
                     f"node {name} of the cluster cannot run this program: {_lost_how(error)}; install "

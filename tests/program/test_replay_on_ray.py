@@ -51,7 +51,7 @@ def started(night: Path, out: Path, *words: str) -> "subprocess.Popen[str]":
 def ended(run: "subprocess.Popen[str]") -> tuple[int, str, str]:
     with run:
         try:
-            told, said = run.communicate(timeout=200)
+            told, said = run.communicate(timeout=500)
         finally:
             run.kill()
     return run.returncode, told, said
@@ -99,7 +99,7 @@ def workers_of(parent: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 @ray
 @pytest.mark.ray
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_cluster_of_three_workers_gives_the_results_of_one_process(
     night: Path, in_turn: Path, tmp_path: Path
 ) -> None:
@@ -121,12 +121,12 @@ def test_a_cluster_of_three_workers_gives_the_results_of_one_process(
 
 @ray
 @pytest.mark.ray
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_worker_that_is_killed_midway_costs_nothing_and_its_file_is_watched_again(
     night: Path, in_turn: Path, tmp_path: Path
 ) -> None:
     run = started(night, tmp_path / "out", "--engine", "ray", "--jobs", "3", "--realtime")
-    limit = time.monotonic() + 90
+    limit = time.monotonic() + 400
     while not (workers := workers_of(run)):
         assert time.monotonic() < limit
         assert run.poll() is None
@@ -140,10 +140,10 @@ def test_a_worker_that_is_killed_midway_costs_nothing_and_its_file_is_watched_ag
 
 @ray
 @pytest.mark.ray
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_signal_ends_the_cluster_too(night: Path, tmp_path: Path) -> None:
     run = started(night, tmp_path / "out", "--engine", "ray", "--jobs", "2", "--realtime")
-    limit = time.monotonic() + 90
+    limit = time.monotonic() + 400
     while not workers_of(run):
         assert time.monotonic() < limit
         assert run.poll() is None
@@ -158,7 +158,7 @@ def test_a_signal_ends_the_cluster_too(night: Path, tmp_path: Path) -> None:
 
 @ray
 @pytest.mark.ray
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_one_broken_file_is_named_and_the_others_are_watched(night: Path, in_turn: Path, tmp_path: Path) -> None:
     folder = tmp_path / "night"
     folder.mkdir()
