@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import signal
 import socket
 import tempfile
 from collections import deque
@@ -188,7 +189,8 @@ def _connected(ray: Any, cluster: ClusterOptions, setup: WorkerSetup) -> Iterato
     quiet = max(setup.log_level, logging.ERROR)
     try:
         _knock(cluster.address)
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=quiet, **more)
+        with _own_signals():
+            ray.init(address=cluster.address, log_to_driver=False, logging_level=quiet, **more)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise DetectorError(
@@ -199,6 +201,18 @@ def _connected(ray: Any, cluster: ClusterOptions, setup: WorkerSetup) -> Iterato
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put back what a signal does after the block: Ray would end the process, with what was found untold."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            with suppress(ValueError):  # outside the main thread, where Ray changes none either
+                signal.signal(number, handler)
 
 
 def _knock(address: str) -> None:
