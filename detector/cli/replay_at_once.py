@@ -33,7 +33,10 @@ def shown_progress(run: "ReplayRun", table: FlashTable, *, quiet: bool) -> Abstr
 def replay_at_once(
     run: "ReplayRun", settings: Settings, out: Path | None, at_once: int | ClusterOptions, progress: ManyFilesProgress
 ) -> tuple[Outcome, int]:
-    """Replay in so many processes, or on this cluster; return what became of it and how many media were lost.
+    """Replay in so many processes, or on this cluster.
+
+    Returns:
+        the outcome, and the number of stills and clips that could not be written.
 
     Raises:
         UsageError: each process would load a model.

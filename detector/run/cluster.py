@@ -43,9 +43,12 @@ def replay_on_cluster(
     progress: JobsProgress,
     stop: Event,
 ) -> tuple[Outcome, int]:
-    """Replay `recordings` on the cluster; return what became of it, and how many stills and clips are missing.
+    """Replay `recordings` on the cluster.
 
-    What was found in a file is told when it and all files before it are over, as `--jobs` does.
+    The flashes of a file are told when it and all files before it are over, as with `--jobs`.
+
+    Returns:
+        the outcome, and the number of stills and clips that could not be written.
 
     Raises:
         DetectorError: Ray or the cluster is not there, a node does not see a path, or the run cannot go on.

@@ -37,6 +37,9 @@ def decode_command(clip: Path) -> list[str]:
 def in_turn(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[Cost]]:
     """Run each once unmeasured, so that files and programs are in the cache, then all in turn, so often.
 
+    Returns:
+        the costs of each, by its name, in the order of the rounds.
+
     Raises:
         RunError: one failed.
     """
@@ -65,7 +68,10 @@ def wall(cost: Cost) -> float:
 
 
 def run(command: Sequence[str], *, cores: set[int] | None = None, environment: Mapping[str, str] | None = None) -> Cost:
-    """Run `command` to its end, on these cores alone if any are named, and say what it cost.
+    """Run `command` to its end, on these cores alone if any are named.
+
+    Returns:
+        its cost, its own children included.
 
     Raises:
         RunError: it ended with another code than 0.

@@ -203,7 +203,9 @@ def test_a_flash_opens_in_place_and_plays_its_clip_with_keys_alone(site: Site, o
     page.run("document.querySelectorAll('.fl')[1].focus()")
     page.press("ArrowUp")
     page.press("Enter")
-    page.wait("document.querySelector('.player video')?.readyState >= 2 && !document.querySelector('.more video').paused")
+    page.wait(
+        "document.querySelector('.player video')?.readyState >= 2 && !document.querySelector('.more video').paused"
+    )
     begin = page.run("document.querySelector('.player video').currentTime")
     page.wait(f"Math.abs(document.querySelector('.player video').currentTime - {begin}) > .05")
     assert 1.4 < page.run("document.querySelector('.player video').currentTime") < 3.2  # about the onset at 2 s
