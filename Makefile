@@ -18,7 +18,7 @@ JOBS := $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 1))))
 FOLDER :=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup setup-dev demo test test-45 web mqtt soak quick mutants docs check format clean smoke-stable smoke-edge
+.PHONY: setup setup-dev demo test test-45 web mqtt ray soak quick mutants docs check format clean smoke-stable smoke-edge
 
 # The stamp files make a second run cost nothing.
 $(VENV)/.run: pyproject.toml $(CONSTRAINTS)
@@ -72,6 +72,11 @@ web: $(VENV)/.dev
 mqtt: $(VENV)/.dev
 	tools/system_packages.sh mosquitto openssl
 	$(PYTEST) -m mqtt
+
+# Replay on a local Ray cluster with several workers; Ray is some 300 MB, so make test does without.
+ray: $(VENV)/.dev
+	$(INSTALL) --editable '.[ray]'
+	$(PYTEST) -m ray
 
 soak: $(VENV)/.dev
 	$(PYTEST) -m soak

@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench_replay import make
+from bench.clips import make_storm as make
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import load_settings
 from storm import PlanError, WriteError

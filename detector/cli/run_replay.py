@@ -5,18 +5,17 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import tzinfo
 from functools import partial
-from pathlib import Path
+from importlib import import_module
 from threading import Event
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 from rich.text import Text
 
 from detector.cli.console import progress_console, result_console
-from detector.cli.jobs_progress import ManyFilesProgress
 from detector.cli.log import log_to_stderr
 from detector.cli.options import (
     lay_verifier_arguments,
@@ -34,9 +33,7 @@ from detector.output.printer import print_event
 from detector.output.tables import FlashTable
 from detector.output.text import plural
 from detector.pipeline import SourceDetector
-from detector.run.cameras import distinct_names
-from detector.run.job_worker import WorkerSetup
-from detector.run.jobs import JobHooks, replay_in_processes, usable_cores, with_cameras
+from detector.run.at_once import LOCAL, ClusterOptions, usable_cores
 from detector.run.recordings import STANDARD_INPUT, Recording, find_videos, join_segments
 from detector.run.replay import AnyVideo, Outcome, ReplayOptions, replay_files
 from detector.run.replay_results import ReplayResults, replay_results
@@ -45,9 +42,10 @@ from detector.run.session import Session, open_session
 from detector.settings import Settings
 from stream import WireMessage, hardware_kind, printable
 
-_log = logging.getLogger("lightning-detector")
+if TYPE_CHECKING:
+    from detector.cli.jobs_progress import ManyFilesProgress
 
-_LOADING_MODELS = ("minicpm", "cascade", "fused")  # where no server has the model
+_log = logging.getLogger("lightning-detector")
 
 
 def run_replay(arguments: argparse.Namespace) -> int:
@@ -61,7 +59,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
     plan = Plan(recordings) if results is None else results.plan(recordings)
     recordings, skipped = plan.recordings, plan.skipped
     count = len(recordings)
-    jobs = _jobs_of(arguments.jobs, recordings)
+    at_once = _at_once(arguments, recordings)
     zone = site_zone(settings.site)
     _check_start(arguments.start, count, zone)
     table = FlashTable(zone)
@@ -92,15 +90,15 @@ def run_replay(arguments: argparse.Namespace) -> int:
             arguments.follow,
             arguments.stream,
         )
-        run = _Run(session, results, recordings, options, stop)
-        if jobs > 1:
-            many = ManyFilesProgress(console, [one.path for one in recordings], table, quiet=hidden)
-            progress: ReplayProgress | ManyFilesProgress = stack.enter_context(many.shown())
-            outcome, lost_by_workers = _replay_at_once(run, settings, arguments.out, jobs, many)
+        run = ReplayRun(session, results, recordings, options, stop)
+        progress: ReplayProgress | ManyFilesProgress
+        if at_once == 1:
+            progress = stack.enter_context(ReplayProgress(console, count, table, quiet=hidden).shown())
+            outcome, lost_by_workers = _replay_in_turn(run, progress), 0
         else:
-            one = ReplayProgress(console, count, table, quiet=hidden)
-            progress, lost_by_workers = stack.enter_context(one.shown()), 0
-            outcome = _replay_in_turn(run, one)
+            many = import_module("detector.cli.replay_at_once")  # loaded now: most replays do without
+            progress = stack.enter_context(many.shown_progress(run, table, quiet=hidden))
+            outcome, lost_by_workers = many.replay_at_once(run, settings, arguments.out, at_once, progress)
         session.drain()
     if not arguments.json and table.found:
         stdout = result_console()
@@ -114,7 +112,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class ReplayRun:
     """What is replayed, how, and what takes it."""
 
     session: Session
@@ -129,30 +127,9 @@ class _Run:
         return _not_told if self.results is None else self.results.finish
 
 
-def _replay_in_turn(run: _Run, progress: ReplayProgress) -> Outcome:
+def _replay_in_turn(run: ReplayRun, progress: ReplayProgress) -> Outcome:
     watching = partial(_file_detector, run.session, run.results, {one.name: one for one in run.recordings})
     return replay_files(run.recordings, watching, run.options, progress, run.stop, run.finished)
-
-
-def _replay_at_once(
-    run: _Run, settings: Settings, out: Path | None, jobs: int, progress: ManyFilesProgress
-) -> tuple[Outcome, int]:
-    session, results = run.session, run.results
-    if session.verifier_name in _LOADING_MODELS and not settings.served.endpoint:
-        raise UsageError(
-            f"--jobs: each process would load the model of the verifier {session.verifier_name}; serve it "
-            "(--verifier served), or leave out --jobs"
-        )
-    names = distinct_names([one.camera or str(one.path) for one in run.recordings])
-    level, options = logging.getLogger().level, replace(run.options, cameras=frozenset(names))
-    setup = WorkerSetup(settings, options, out, session.run, level)
-    hooks = JobHooks(
-        first_opened=lambda: None if results is None else results.folder.begin(),
-        begun=lambda recording, camera: None if results is None else results.begin(recording, camera),
-        flash=session.take,
-        finished=run.finished,
-    )
-    return replay_in_processes(with_cameras(run.recordings, names), setup, jobs, hooks, progress, run.stop)
 
 
 def _check_start(start: StartTime | None, count: int, zone: tzinfo | None) -> None:
@@ -167,10 +144,18 @@ def _check_start(start: StartTime | None, count: int, zone: tzinfo | None) -> No
         _log.warning("%s", unzoned_words("--start", start, zone))
 
 
-def _jobs_of(asked: int, recordings: list[Recording]) -> int:
-    """Return how many files are watched at once."""
-    jobs = min(asked or usable_cores(), len(recordings))
-    if jobs > 1 and any(one.source == STANDARD_INPUT for one in recordings):
+def _at_once(arguments: argparse.Namespace, recordings: list[Recording]) -> int | ClusterOptions:
+    """Return how many files are watched at once by processes here, or the cluster that does the work."""
+    from_stdin = any(one.source == STANDARD_INPUT for one in recordings)
+    if arguments.engine == "ray":
+        flag = "-" if from_stdin else "--follow" if arguments.follow is not None else None
+        if flag is not None:
+            raise UsageError(f"{flag}: is read by one process; leave out --engine ray, or {flag}")
+        return ClusterOptions(arguments.address or LOCAL, arguments.jobs or 0)
+    if arguments.address is not None:
+        raise UsageError(f"--address {arguments.address}: add --engine ray")
+    jobs = min((1 if arguments.jobs is None else arguments.jobs) or usable_cores(), max(1, len(recordings)))
+    if jobs > 1 and from_stdin:
         raise UsageError("--jobs: standard input is read by one process; leave out --jobs, or -")
     return jobs
 
@@ -178,7 +163,7 @@ def _jobs_of(asked: int, recordings: list[Recording]) -> int:
 def _say_what_came_of_it(
     table: FlashTable,
     outcome: Outcome,
-    progress: ReplayProgress | ManyFilesProgress,
+    progress: "ReplayProgress | ManyFilesProgress",
     *,
     told: bool | None,
     count: int,

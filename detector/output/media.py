@@ -17,7 +17,7 @@ from detector.output.clips import ClipPlanner, ClipSource
 from detector.output.local_time import fixed_zone, site_zone
 from detector.output.media_folder import MediaFolder, inside, media_name
 from detector.output.quota import MediaQuota, Removed
-from detector.output.stills import StillFacts, stills_of, with_exif
+from detector.output.stills import StillFacts, StillKind, stills_of
 from detector.settings import EvidenceSettings, SiteSettings
 from stream import VideoError
 
@@ -240,6 +240,8 @@ class FlashMedia:
 
     def _described(self, jpeg: bytes) -> bytes | None:
         """Return the still with its EXIF data; None if these cannot be written."""
+        from detector.output.exif import with_exif  # noqa: PLC0415 - PIL, which takes 10 ms of each start
+
         writer = self._writer
         try:
             zone: tzinfo = fixed_zone(self._facts.utc or 0.0, writer.zone)

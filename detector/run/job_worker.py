@@ -10,7 +10,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -119,6 +119,28 @@ class Failed:
     text: str
 
 
+class Parent(Protocol):
+    """Whoever gave the work: is told what comes of it.
+
+    Attributes:
+        stop: set once the work is to end.
+    """
+
+    stop: threading.Event
+
+    def tell(self, told: "Told") -> None:
+        """Take note of it."""
+        ...
+
+    def next(self) -> Job | None:
+        """Return the next job; None where there will be none."""
+        ...
+
+    def wait(self) -> None:
+        """Wait until something may be written, or for the end."""
+        ...
+
+
 Told = Begun | Opened | Reached | Ended | Logged | Done | Failed | Flash
 
 
@@ -127,7 +149,11 @@ def work(connection: Connection, setup: WorkerSetup) -> None:
     for name in _SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    parent = _Parent(connection)
+    work_for(_Parent(connection), setup)
+
+
+def work_for(parent: Parent, setup: WorkerSetup) -> None:
+    """Replay each job of `parent`, which is told all, also what is logged and why the work cannot go on."""
     root = logging.getLogger()
     root.handlers[:] = [_ToParent(parent.tell)]
     root.setLevel(setup.log_level)
@@ -138,7 +164,7 @@ def work(connection: Connection, setup: WorkerSetup) -> None:
         parent.tell(Failed(redact(error)))
 
 
-def _work(parent: "_Parent", setup: WorkerSetup) -> None:
+def _work(parent: Parent, setup: WorkerSetup) -> None:
     settings, options = setup.settings, setup.options
     with ExitStack() as stack:
         verifier, line = choose_verifier(settings)
@@ -163,7 +189,7 @@ def _work(parent: "_Parent", setup: WorkerSetup) -> None:
             parent.tell(Done(next(iter(outcome.problems), None), not outcome.stopped, new))
 
 
-def _opened(parent: "_Parent", session: Session, camera: str, file: str, video: AnyVideo) -> SourceDetector:
+def _opened(parent: Parent, session: Session, camera: str, file: str, video: AnyVideo) -> SourceDetector:
     parent.tell(Opened(camera))
     parent.wait()
     return session.file_detector(camera, file, video)
@@ -173,9 +199,9 @@ class _WorkerSession(Session):
     """A session whose flashes go to the parent, which makes storms of those of all files."""
 
     def __init__(
-        self, parent: "_Parent", settings: Settings, batcher: Batcher, media: MediaWriter | None, **names: str
+        self, parent: Parent, settings: Settings, batcher: Batcher, media: MediaWriter | None, **names: str
     ) -> None:
-        storms = SiteStorms(cast("Publisher", parent), settings, None)
+        storms = SiteStorms(cast("Publisher", _NoFeed()), settings, None)
         super().__init__(settings, storms, batcher, media, verifier_name=names["verifier_name"], line=names["line"])
         self._parent = parent
 
@@ -183,17 +209,24 @@ class _WorkerSession(Session):
         self._parent.tell(flash)
 
 
-class _Parent:
-    """The other end of the pipe; any thread may tell it something.
+class _NoFeed:
+    """Stands for the feed, which the parent has.
 
     Attributes:
-        stop: set once the parent says so, or is gone.
         failure: none: what is told and not heard ends with the parent.
         backlog: nothing waits here.
     """
 
     failure: BaseException | None = None
     backlog = 0
+
+
+class _Parent:
+    """The other end of the pipe; any thread may tell it something.
+
+    Attributes:
+        stop: set once the parent says so, or is gone.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.stop = threading.Event()
@@ -231,7 +264,7 @@ class _Parent:
 class _Progress:
     """It is a detector.run.replay.Progress."""
 
-    def __init__(self, parent: _Parent) -> None:
+    def __init__(self, parent: Parent) -> None:
         self._parent = parent
         self._told = 0.0
         self._last = 0.0

@@ -1,22 +1,21 @@
 """Replay of many files at once, in processes of their own; what comes of it is told in the order of the files."""
 
 import logging
-import os
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 
 from detector.errors import DetectorError
 from detector.events import Flash
-from detector.output.report.curves import CURVES, FLASH_CURVES
+from detector.run.job_results import FileResult, JobHooks, JobsProgress, ResultsInOrder, read_curves
 from detector.run.job_worker import (
     Begun,
     Done,
@@ -39,44 +38,6 @@ _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.2  # how often it is looked whether to stop
 _END_SECONDS = 20.0  # for a worker to end once nothing is left to do
 _TRIES = 2  # a file that kills its process twice would do so again
-
-
-class JobsProgress(Protocol):
-    """Hears how the replay of many files at once goes on; `number` is the file's place in the run."""
-
-    def begin(self, number: int, duration_seconds: float | None) -> None:
-        """A file starts."""
-        ...
-
-    def advance(self, number: int, seconds: float) -> None:
-        """The file has been watched up to `seconds` on its own clock."""
-        ...
-
-    def end(self, number: int, problem: str | None) -> None:
-        """The file is done, or broke off for the reason given."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class JobHooks:
-    """What is done with results; all are called in the thread that replays, files in order, but `first_opened`.
-
-    Attributes:
-        first_opened: called before anything is written, once a file could be opened.
-        begun: a recording was watched, as this camera.
-        flash: a revision of a flash.
-        finished: a recording was watched to its end, or why it was not.
-    """
-
-    first_opened: Callable[[], None]
-    begun: Callable[[Recording, str], None]
-    flash: Callable[[Flash], None]
-    finished: Callable[[Recording, str | None], None]
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def replay_in_processes(
@@ -104,22 +65,7 @@ def replay_in_processes(
             pool.run(jobs, stop)
         finally:
             pool.close()
-        return pool.outcome(stopped=stop.is_set()), pool.lost_media
-
-
-@dataclass(slots=True)
-class _File:
-    """What is known of one recording, until it is told."""
-
-    number: int
-    recording: Recording
-    tries: int = 0
-    curves: Path = Path()
-    cameras: list[str] = field(default_factory=list)
-    flashes: list[Flash] = field(default_factory=list)
-    problem: str | None = None
-    over: bool = False
-    whole: bool = False
+        return pool.results.outcome(stopped=stop.is_set()), pool.lost_media
 
 
 @dataclass(slots=True)
@@ -128,7 +74,7 @@ class _Worker:
 
     process: Any
     connection: Connection
-    file: _File | None = None
+    file: FileResult | None = None
 
 
 class _Pool:
@@ -136,6 +82,7 @@ class _Pool:
 
     Attributes:
         lost_media: stills and clips that could not be written.
+        results: what came of the files.
     """
 
     def __init__(
@@ -151,10 +98,8 @@ class _Pool:
         self._hooks = hooks
         self._progress = progress
         self._scratch = scratch
-        self._files = [_File(number, recording) for number, recording in enumerate(recordings)]
-        self._waiting = deque(self._files)
-        self._untold = deque(self._files)
-        self._problems: list[str] = []
+        self.results = ResultsInOrder(recordings, setup.out, hooks)
+        self._waiting = deque(self.results.files)
         self._workers: list[_Worker] = []
         self._opened = False
 
@@ -175,9 +120,8 @@ class _Pool:
                     self._hear(worker, worker.connection.recv())
                 except (EOFError, OSError):
                     self._lost(worker, stop)
-            self._tell()
-        for file in self._untold:
-            self._tell_of(file)
+            self.results.tell()
+        self.results.tell_rest()
 
     def close(self) -> None:
         """End the processes."""
@@ -189,20 +133,13 @@ class _Pool:
                 worker.process.kill()
                 worker.process.join()
 
-    def outcome(self, *, stopped: bool) -> Outcome:
-        """Return what became of the files."""
-        tried = sum(file.tries > 0 for file in self._files)
-        stopped = stopped and not all(file.whole for file in self._files)
-        return Outcome(tuple(self._problems), tried, stopped)
-
     def _hand_out(self, jobs: int) -> None:
         idle = [worker for worker in self._workers if worker.file is None]
         while self._waiting and (idle or len(self._workers) < jobs):
             worker = idle.pop() if idle else self._start()
             file = worker.file = self._waiting.popleft()
             file.tries += 1
-            file.curves = self._scratch / f"{file.number}-{file.tries}"
-            self._say(worker, Job(file.recording, file.curves))
+            self._say(worker, Job(file.recording, self._curves(file)))
 
     def _start(self) -> _Worker:
         # Not forked: a child of a program with threads may find a lock held for ever.
@@ -244,8 +181,13 @@ class _Pool:
         else:
             self._over(worker, file, told)
 
-    def _over(self, worker: _Worker, file: _File, done: Done) -> None:
+    def _curves(self, file: FileResult) -> Path:
+        """Return the folder of the light curves of this attempt."""
+        return self._scratch / f"{file.number}-{file.tries}"
+
+    def _over(self, worker: _Worker, file: FileResult, done: Done) -> None:
         file.over, file.problem, file.whole = True, done.problem, done.whole
+        file.curves = read_curves(self._curves(file))
         self.lost_media += done.lost_media
         worker.file = None
 
@@ -268,35 +210,6 @@ class _Pool:
         file.over = file.whole = True
         self._progress.end(file.number, file.problem)
 
-    def _tell(self) -> None:
-        while self._untold and self._untold[0].over and self._untold[0].whole:
-            self._tell_of(self._untold.popleft())
-
-    def _tell_of(self, file: _File) -> None:
-        for camera in file.cameras:
-            self._hooks.begun(file.recording, camera)
-        self._keep_curves(file)
-        for flash in file.flashes:
-            self._hooks.flash(flash)
-        file.flashes.clear()
-        if file.problem is not None:
-            self._problems.append(file.problem)
-        if file.whole:
-            self._hooks.finished(file.recording, file.problem)
-
-    def _keep_curves(self, file: _File) -> None:
-        """Add the light curves of a file to those of the run."""
-        if self._setup.out is None or not file.cameras:
-            return
-        for name in (CURVES, FLASH_CURVES):
-            with suppress(FileNotFoundError):
-                lines = (file.curves / name).read_bytes()
-                try:
-                    with (self._setup.out / name).open("ab") as kept:
-                        kept.write(lines)
-                except OSError as error:
-                    _log.error("%s: cannot write the light curve: %s", self._setup.out / name, error.strerror)
-
 
 def _ended_how(code: int | None) -> str:
     """Return how a process ended, as of its exit code."""
@@ -304,8 +217,3 @@ def _ended_how(code: int | None) -> str:
         with suppress(ValueError):
             return f"was killed ({signal.Signals(-code).name})"
     return f"ended (code {code})"
-
-
-def with_cameras(recordings: Sequence[Recording], names: Sequence[str]) -> list[Recording]:
-    """Return `recordings`, each with the name of its camera."""
-    return [replace(recording, camera=name) for recording, name in zip(recordings, names, strict=True)]

@@ -10,14 +10,11 @@ from detector.verify.base import NullVerifier, Verifier
 from detector.verify.cascade import Cascade
 from detector.verify.fused import Fused
 from detector.verify.photometric.verifier import PhotometricVerifier
-from detector.verify.vlm.local.attention import check_attention
-from detector.verify.vlm.local.device import check_device
-from detector.verify.vlm.local.environment_report import EnvironmentReport, environment_report, may_have_gpu
-from detector.verify.vlm.local.snapshot import find_snapshot
-from detector.verify.vlm.local.verifier import MinicpmVerifier, check_installed, check_versions, find_or_fetch
 from stream import redact
 
 if TYPE_CHECKING:
+    from detector.verify.vlm.local.environment_report import EnvironmentReport
+    from detector.verify.vlm.local.verifier import MinicpmVerifier
     from detector.verify.vlm.served import ServedVerifier
 
 _UNSEEN_GPU = "no GPU that torch can see"
@@ -38,17 +35,26 @@ def choose_verifier(settings: Settings) -> tuple[Verifier, str]:
 
 
 def why_no_gpu_model(
-    settings: Settings, report: EnvironmentReport | None = None, devices: Path = Path("/dev")
+    settings: Settings, report: "EnvironmentReport | None" = None, devices: Path = Path("/dev")
 ) -> str | None:
     """Return in some words why `auto` does not ask a model here; None if it does.
 
     Without a GPU nothing else is worth installing or fetching. Torch is asked only if the other parts exist, and not
     if its `report` is known.
     """
+    from detector.verify.vlm.local.environment_report import (  # noqa: PLC0415 - what only models need costs each start
+        environment_report,
+        may_have_gpu,
+    )
+
     if report is None and not may_have_gpu(devices):
         return "no GPU"
     if report is not None and report.torch is not None and report.torch_error is None and not report.gpus:
         return _UNSEEN_GPU
+    from detector.verify.vlm.local.attention import check_attention  # noqa: PLC0415 - the same
+    from detector.verify.vlm.local.snapshot import find_snapshot  # noqa: PLC0415 - the same
+    from detector.verify.vlm.local.verifier import check_versions  # noqa: PLC0415 - the same
+
     try:
         check_versions(settings.minicpm)
         find_snapshot(settings.minicpm)
@@ -97,7 +103,14 @@ def _fused(settings: Settings, why: str = "asked for") -> tuple[Verifier, str]:
     return verifier, f"verifier: fused, photometric and {line.removeprefix('verifier: ')}; {how}"
 
 
-def _minicpm(settings: Settings, why: str = "asked for") -> tuple[MinicpmVerifier, str]:
+def _minicpm(settings: Settings, why: str = "asked for") -> tuple["MinicpmVerifier", str]:
+    from detector.verify.vlm.local.device import check_device  # noqa: PLC0415 - the same
+    from detector.verify.vlm.local.verifier import (  # noqa: PLC0415 - the same
+        MinicpmVerifier,
+        check_installed,
+        find_or_fetch,
+    )
+
     check_installed(settings.minicpm)
     check_device(settings.minicpm.device)
     snapshot = find_or_fetch(settings.minicpm)

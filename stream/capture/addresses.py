@@ -76,3 +76,10 @@ def camera_name(address: str) -> str:
     words = _HOST_AND_PATH.sub(r"\1-\2", words.partition("://")[2], count=1) if is_url(words) else PurePath(words).stem
     letters = "".join(char for char in normalize("NFKD", words.casefold()) if not combining(char))
     return _NOT_NAME.sub("-", letters).strip("-")[:32].strip("-") or "camera"
+
+
+def is_playlist(address: str) -> bool:
+    """Return whether a path or URL is named as a playlist; what else it might be is never taken for one."""
+    # A mistyped address is refused where it is opened.
+    path = address.partition("?")[0].partition("#")[0] if is_url(address) else address
+    return path.lower().endswith((".m3u8", ".m3u"))

@@ -65,13 +65,6 @@ class Playlist:
     encrypted: str | None
 
 
-def is_playlist(address: str) -> bool:
-    """Return whether a path or URL has the name of a playlist; files with other names are never read as one."""
-    # A mistyped address is refused when it is opened.
-    path = address.partition("?")[0].partition("#")[0] if is_url(address) else address
-    return path.lower().endswith((".m3u8", ".m3u"))
-
-
 def parse_playlist(text: str, base: str) -> Playlist:
     """Return the playlist in `text`, which was read at `base`.
 

@@ -5,8 +5,8 @@ fast as they decode; a file that breaks off still has the flashes before the bre
 """
 
 import argparse
-from importlib import import_module
 
+from detector.cli.loading import load
 from detector.cli.options import (
     add_decoding_arguments,
     add_publish_arguments,
@@ -53,10 +53,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         type=number_of,
-        default=1,
         metavar="N",
         help="watch N files at once, in processes of their own (0: as many as cores); results are those of --jobs 1, "
         "told file by file",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: files are watched on a Ray cluster, --jobs at once (default: as many as it has cores); results are "
+        "those of one machine; needs the extra `ray`",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        help="with --engine ray: the cluster (auto: the one that runs here); default: one of its own on this machine",
     )
     parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
     parser.add_argument(
@@ -94,4 +105,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replay, and say what was found; 1 if a file could not be watched to its end or a result not be written."""
     # Loaded now: the flags, and what is wrong with them, are told without video libraries.
-    return int(import_module("detector.cli.run_replay").run_replay(arguments))
+    return int(load("detector.cli.run_replay").run_replay(arguments))

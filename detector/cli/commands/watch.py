@@ -7,8 +7,8 @@ Without a terminal (a service), SIGHUP reads the file again: only cameras that c
 """
 
 import argparse
-from importlib import import_module
 
+from detector.cli.loading import load
 from detector.cli.options import (
     add_decoding_arguments,
     add_publish_arguments,
@@ -54,4 +54,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Watch until stopped; 1 if no camera ever answered, or --out lacks something."""
     # Loaded now: the flags, and what is wrong with them, are told without video libraries.
-    return int(import_module("detector.cli.run_watch").run_watch(arguments))
+    return int(load("detector.cli.run_watch").run_watch(arguments))

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.logging
@@ -18,17 +18,18 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from stream.capture.addresses import is_url, redact
+from stream.capture.addresses import is_playlist, is_url, redact
 from stream.capture.allowed import FORMATS, open_options
 from stream.capture.decoding import hardware_of, in_hardware, recipe_of
 from stream.capture.ffmpeg_log import raise_log_level
 from stream.capture.files.growing_file import GrowingFile
-from stream.capture.hls import HlsReader, is_playlist
 from stream.capture.open_errors import explain_open_error
 from stream.capture.options import CaptureOptions, tls_options
 from stream.capture.status import Clock
-from stream.capture.web import may_be_redirect, redirected
 from stream.errors import OpenError
+
+if TYPE_CHECKING:
+    from stream.capture.hls import HlsReader
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def open_recording(source: str | GrowingFile, options: CaptureOptions, number: i
     read = readable(source, options)
     hardware = hardware_of(options)
     with ExitStack() as opening:
-        if isinstance(read, HlsReader):
+        if not isinstance(read, str | GrowingFile):
             opening.callback(read.close)
         container = open_container(read, options, hardware)
         opening.callback(container.close)
@@ -191,11 +192,15 @@ def readable(source: str | GrowingFile, options: CaptureOptions) -> "str | Growi
     Raises:
         OpenError: the playlist cannot be read.
     """
-    return HlsReader(source, options) if isinstance(source, str) and is_playlist(source) else source
+    if not (isinstance(source, str) and is_playlist(source)):
+        return source
+    from stream.capture.hls import HlsReader  # noqa: PLC0415 - an HTTP client, which files do not need
+
+    return HlsReader(source, options)
 
 
 def open_container(
-    source: str | GrowingFile | HlsReader, options: CaptureOptions, hardware: HWAccel | None = None
+    source: "str | GrowingFile | HlsReader", options: CaptureOptions, hardware: HWAccel | None = None
 ) -> InputContainer:
     """Open the container at or in `source`; its decoders use `hardware` where they can.
 
@@ -212,7 +217,7 @@ def open_container(
         # FFmpeg decodes some frames to detect their format.
     limited = {"max_pixels": str(options.max_pixels)}
     asked = open_options(address) | tls_options(address, options) | limited
-    if isinstance(source, HlsReader):
+    if not isinstance(source, str | GrowingFile):
         asked, limits = {"format_whitelist": FORMATS} | limited, None  # the reader has time limits of its own
     try:
         raise_log_level(av.logging.ERROR)
@@ -221,6 +226,8 @@ def open_container(
                 source, mode="r", metadata_errors="replace", timeout=limits, options=asked, hwaccel=hardware
             )
     except (av.FFmpegError, OSError, ValueError) as error:
+        from stream.capture.web import may_be_redirect, redirected  # noqa: PLC0415 - the same
+
         elsewhere = (
             redirected(address, options) if isinstance(source, str) and may_be_redirect(address, error) else None
         )

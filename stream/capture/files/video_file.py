@@ -9,7 +9,7 @@ from typing import Any, Self
 import av
 from av.video.frame import VideoFrame
 
-from stream.capture.addresses import redact
+from stream.capture.addresses import is_playlist, redact
 from stream.capture.clip_buffer import ClipBuffer
 from stream.capture.clip_writer import Clip
 from stream.capture.files.container import (
@@ -32,7 +32,6 @@ from stream.capture.files.presentation_order import (
 )
 from stream.capture.files.scan_break import ScanBreaks
 from stream.capture.frame import Frame
-from stream.capture.hls import is_playlist
 from stream.capture.luma import LumaReader, rotation_of, upright_rgb
 from stream.capture.open_errors import reason_of
 from stream.capture.options import CaptureOptions

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stream.capture.addresses import redact
 from stream.capture.files.container import open_container, readable, video_streams
-from stream.capture.hls import HlsReader
+from stream.capture.files.growing_file import GrowingFile
 from stream.capture.opencv import load_opencv
 from stream.capture.options import CaptureOptions
 
@@ -62,7 +62,7 @@ def choose_streams(source: str, options: CaptureOptions) -> StreamChoice:
     shown = redact(source)
     read = readable(source, options)
     with ExitStack() as opened:
-        if isinstance(read, HlsReader):
+        if not isinstance(read, str | GrowingFile):
             opened.callback(read.close)
         container = opened.enter_context(open_container(read, options))
         return compare_streams(container, video_streams(container, shown), shown)

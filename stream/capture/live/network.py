@@ -14,11 +14,11 @@ from av.container import InputContainer
 from av.format import Flags
 from av.video.stream import VideoStream
 
-from stream.capture.addresses import host_of, is_url, redact
+from stream.capture.addresses import host_of, is_playlist, is_url, redact
 from stream.capture.allowed import FORMATS, open_options
 from stream.capture.decoding import hardware_of, in_hardware
 from stream.capture.files.container import is_still
-from stream.capture.hls import HlsReader, is_playlist
+from stream.capture.hls import HlsReader
 from stream.capture.live.connection import Connected, Connection, Item, Packet
 from stream.capture.live.refusal import explain_refusal
 from stream.capture.live.rtsp_login import RtspLogin

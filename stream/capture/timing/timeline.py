@@ -1,12 +1,15 @@
 """The timeline of a source: seconds that never go backwards, epochs, and the frames of a live camera on it."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from stream.capture.frame import Frame
 from stream.capture.luma import rotation_of, upright_rgb
 from stream.capture.options import CaptureOptions
 from stream.capture.timing.clock_problems import ClockProblem
-from stream.capture.timing.decoder import LiveDecoder, StampedFrame
+
+if TYPE_CHECKING:
+    from stream.capture.timing.decoder import LiveDecoder, StampedFrame
 
 _JITTER_SECONDS = 0.25  # stamps step back by less if they jitter, by more if they restart
 # A frame moves the smoothed time by this share of its deviation: jitter of 50 ms is averaged over four seconds.
@@ -199,7 +202,7 @@ class FrameAssembler:
         self._timeline.restart()
         self._last_arrival = None
 
-    def frame(self, stamped: StampedFrame, decoder: LiveDecoder) -> Frame:
+    def frame(self, stamped: "StampedFrame", decoder: "LiveDecoder") -> Frame:
         """Return the camera's next frame, built from `stamped` of `decoder`."""
         decoded = stamped.frame
         shape = decoded.width, decoded.height, decoded.format.name

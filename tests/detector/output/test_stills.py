@@ -10,10 +10,11 @@ import pytest
 from PIL import ExifTags, Image
 
 from detector.events import Verdict
+from detector.output.exif import read_exif, with_exif
 from detector.output.local_time import fixed_zone, local_text
 from detector.output.media import MediaWriter
 from detector.output.media_folder import media_name
-from detector.output.stills import StillFacts, encode_still, read_exif, stills_of, with_exif
+from detector.output.stills import StillFacts, encode_still, stills_of
 from detector.settings import EvidenceSettings, SiteSettings, load_settings
 from helpers.candidates import candidate, frame
 

@@ -1,0 +1,1 @@
+"""All benchmarks behind one command, `python tools/bench NAME`; results as JSON with the machine and the versions."""
