@@ -1,4 +1,4 @@
-"""Candidates of all cameras share one verifier: batches under a size and a wait limit, and an answer for each."""
+"""One verifier for the candidates of all cameras: batches with limits of size and wait, and an answer for each."""
 
 import logging
 import threading
@@ -21,16 +21,16 @@ VerdictCallback = Callable[[Candidate, Verdict], None]
 
 _log = logging.getLogger(__name__)
 
-_GRACE_SECONDS = 2.0  # for what is nearly done when we stop
+_GRACE_SECONDS = 2.0  # at a stop, for batches that are nearly done
 _JOIN_SECONDS = 10.0
-_POLL_SECONDS = 0.5  # a signal sets `stop` without waking anybody
+_POLL_SECONDS = 0.5  # a signal sets `stop` without waking a thread
 _LOG_SECONDS = 60.0
 _NEVER = float("inf")  # the deadline of what somebody waits for
 
 
 @dataclass(slots=True)
 class BatcherCounts:
-    """What has happened so far.
+    """Counts so far.
 
     Attributes:
         asked: candidates taken.
@@ -140,7 +140,7 @@ class Batcher:
             return len(self._queue) + self._undelivered
 
     def ask(self, candidate: Candidate, answer: VerdictCallback, *, wait: bool = False) -> None:
-        """Have `candidate` judged.
+        """Judge `candidate`.
 
         Args:
             candidate: a closed one.
@@ -256,7 +256,7 @@ class Batcher:
         return len(self._calls) < self._parallelism.workers
 
     def _judge(self, candidates: list[Candidate]) -> list[Verdict]:
-        """Return a verdict for each, whatever the verifier does; out of memory halves the batch."""
+        """Return a verdict for each, even if the verifier fails; if memory runs out, the batch is halved."""
         name = self._verifier.name
 
         def all_late(why: str) -> list[Verdict]:

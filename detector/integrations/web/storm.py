@@ -13,7 +13,7 @@ SAME_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class StormState:
-    """What the page says of the weather.
+    """The state of the storm on the page.
 
     Attributes:
         on: whether a storm is on.
