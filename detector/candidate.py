@@ -9,7 +9,7 @@ from detector.events import Pulse
 from stream import Frame
 
 SLOW_SECONDS = 0.5
-"""Where frames are as far apart, most flashes are over within one: how suddenly a light came cannot be seen."""
+"""If frames are this far apart, most flashes end within one: frames do not show how suddenly a light came."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +23,7 @@ class LightCurve:
         lit_fraction: share of the watched blocks that are lit, 0..1.
         positivity: sum of rises over the sum of all changes, 0..1, where light was added; 0 elsewhere.
         lit: whether the frame counts as lit.
-        overlap: share of the frame's brightest blocks that were so in the frame before too (or theirs in it), 0..1.
+        overlap: share of the smaller core of this and the previous frame that both have in common, 0..1.
         x: centre of the light, share 0..1 of the upright frame's width.
         y: centre of the light, share 0..1 of its height.
     """
@@ -47,19 +47,19 @@ class LightCurve:
 
 @dataclass(frozen=True, slots=True)
 class CandidateContext:
-    """What the prefilter knows of a candidate beside its frames.
+    """Facts of the prefilter about a candidate, beside its frames.
 
     Attributes:
-        frames_before: frames that could be compared with its onset; 3 or more except right after an edge.
+        frames_before: frames that could be compared with its onset; 3 or more except right after a new epoch.
         watched_share: share of the frame that is watched, 0..1.
-        dark_after: whether `after` shows the scene without the light; None where that is not known.
-        cut_off: whether the source, or what can be compared, ended first.
+        dark_after: whether `after` shows the scene without the light; None if unknown.
+        cut_off: whether the source or its epoch ended first.
         periodic_repeats: earlier lights of the same place, strength and rhythm, less where frames are too far apart to
             tell; None where it was cut off.
-        recent_clutter: lights of the last minute that shone alone or roamed.
+        recent_clutter: lights of the last minute that had no glow or moved about.
         seen_before: share 0..1 of the rise that one moment of the last half minute showed already; None where less than
             three seconds are known.
-        steady_from: seconds since when light that still shone was taken for steady and cut away; None where none was.
+        steady_from: seconds since when remaining light was taken for steady and cut off; None if there was none.
     """
 
     frames_before: int = 3
@@ -74,22 +74,22 @@ class CandidateContext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """What may be a flash: its times, the blocks it lit, its light curve and frames.
+    """A possible flash: its times, the blocks that it lit, its light curve and frames.
 
-    It comes twice under one id: open when its onset is sure, with what is known then, and closed when it is over.
+    It comes twice under one id: open once its onset is certain, with the facts so far, and closed at its end.
     Times are seconds on the source's clock; shares are 0..1 of the upright frame, or of its watched part where said.
 
     Attributes:
         id: name, unique over cameras and runs.
         camera: name of the camera or source.
-        open: whether the candidate goes on.
+        open: whether the candidate continues.
         start_seconds: time of the first lit frame.
         peak_seconds: time of the frame with the most light.
         end_seconds: time of the last lit frame plus its duration.
-        pulses: lit runs, parted at deep valleys.
+        pulses: lit runs, split at deep valleys.
         peak_rise_levels: highest rise of a block in the frame with the most light, levels.
         lit_fraction: largest share of the watched blocks that were lit in one frame.
-        box: (left, top, right, bottom) of the blocks that lit up at any time, shares.
+        box: (left, top, right, bottom) of the blocks that were ever lit, shares.
         centroid: (x, y) of the light in the frame with the most light, shares.
         curve: the light, frame by frame.
         background: (rows, columns) block luma before the flash, levels.
@@ -101,10 +101,10 @@ class Candidate:
         clear: the lit frame with the most structure, to show to a person, where that is clearly more than `peak` shows.
         waning: the first lit frame after the peak with half its light or less; None where there is none.
         after: the frame soon after the light went out, or the last one where it did not; None at the edge of a source.
-        closeup: the lit region of the peak in the frame's own resolution; made for a model where it is small.
-        quiet: thin copies of frames of the last second before, oldest first: what the scene does by itself.
-        quality: words for what may be wrong with its frames, as in `stream.Frame`.
-        context: what the prefilter knows beside these.
+        closeup: the lit region of the peak in the frame's own resolution; made for a model if it is small.
+        quiet: thin copies of frames of the last second before, oldest first: the scene's usual changes.
+        quality: words for possible damage of its frames, as in `stream.Frame`.
+        context: further facts of the prefilter.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Flags that commands share, and the one place where flags are laid over the settings."""
+"""Flags that commands share, and the only place where flags override settings."""
 
 import argparse
 import logging
@@ -157,12 +157,12 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 def lay_verifier_arguments(
     settings: Settings, arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ
 ) -> Settings:
-    """Return `settings` with the flags of `add_verifier_arguments` and the variable MINICPM_REVISION laid over them.
+    """Return `settings`, overridden by the flags of `add_verifier_arguments` and the variable MINICPM_REVISION.
 
     A flag that the command does not have counts as not given.
 
     Raises:
-        SettingsError: a value is not allowed, or a server is named that nobody would ask.
+        SettingsError: a value is not allowed, or a server is given that the verifier would not ask.
     """
     given: dict[tuple[str, str], Any] = {
         ("verifier", "kind"): getattr(arguments, "verifier", None),
@@ -184,7 +184,7 @@ def lay_verifier_arguments(
 def lay_serve_45_arguments(
     settings: Settings, arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ
 ) -> Settings:
-    """Return `settings` with the flags of `serve-45` and the variable MINICPM_REVISION laid over `[minicpm45]`.
+    """Return `settings` with `[minicpm45]` overridden by the flags of `serve-45` and the variable MINICPM_REVISION.
 
     Raises:
         SettingsError: a value is not allowed.
@@ -215,7 +215,7 @@ def publish_options(settings: Settings, arguments: argparse.Namespace) -> FeedOp
     """Return how this run publishes: `[feed]`, with the flags of `add_publish_arguments` laid over it.
 
     Raises:
-        UsageError: clients are to be admitted where nothing is published.
+        UsageError: clients are admitted although nothing is published.
     """
     feed = settings.feed
     endpoint = arguments.publish or (feed.endpoint if arguments.publish_always else NOWHERE)
@@ -246,7 +246,7 @@ def _laid_over(settings: Settings, given: Mapping[tuple[str, str], Any]) -> Sett
 
 
 def _override(text: str) -> tuple[str, dict[str, Any]]:
-    """Return one `--set` as a table, with where it came from."""
+    """Return one `--set` as a table, with its source."""
     try:
         return f"--set {text}", parse_override(text)
     except SettingsError as error:

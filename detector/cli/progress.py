@@ -1,4 +1,4 @@
-"""What a person sees on stderr while files are replayed and cameras are watched."""
+"""The progress on stderr while files are replayed and cameras are watched."""
 
 import sys
 import time
@@ -106,7 +106,7 @@ class ReplayProgress(FileBars):
     def end(self, problem: str | None) -> None:
         """The file is done, or broke off."""
         if self._task is None:
-            # It never began: the length of the file before it is not its own.
+            # It never began: the length is that of the previous file.
             self._last, self._duration = 0.0, None
         else:
             self.watched_seconds += self._last
@@ -123,7 +123,7 @@ class ReplayProgress(FileBars):
 
 
 def summary_line(table: FlashTable, files: int, watched_seconds: float, *, broken: int = 0, told: bool = True) -> str:
-    """Return what a replay came to, in one line.
+    """Return the summary of a replay in one line.
 
     Args:
         table: the flashes.
@@ -169,7 +169,7 @@ class WatchDisplay:
             write_out(captured.get().encode())
 
     def show(self, statuses: Sequence[CameraStatus]) -> None:
-        """Draw the state of all cameras; where they are more than the terminal has lines, those in trouble first."""
+        """Draw the state of all cameras; if the terminal has too few lines, those with problems first."""
         if self._live is None:
             return
         room = max(1, self._live.console.height - _OTHER_LINES)

@@ -1,4 +1,4 @@
-"""What the command `replay` does, from its flags to its last line."""
+"""The command `replay`, from its flags to its last line."""
 
 import argparse
 import logging
@@ -75,7 +75,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
         if results is not None:
             results.log.record.verifier, session.run = session.line, results.log.record.run
             session.storms.resume_replay(results.earlier_flashes(plan))
-        # Lines of JSON and a moving bar on one terminal would tear each other apart.
+        # Lines of JSON and a moving bar on one terminal would overwrite each other.
         hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
         if not arguments.quiet:
             console.print(session.line, style="dim", soft_wrap=True)
@@ -169,10 +169,10 @@ def _say_what_came_of_it(
     count: int,
     skipped: int,
 ) -> None:
-    """Say what was found (not where `told` is None), what was left out and what failed."""
+    """Print the result (unless `told` is None), and what was left out or failed."""
     console = progress_console()
     problems, said = len(outcome.problems), []
-    # "No flashes" is said only of what was watched: a failure must not read like a quiet night.
+    # "No flashes" is printed only for replayed files: a failure must not look like a quiet night.
     if told is not None and (problems < outcome.tried or table.counts):
         said.append(summary_line(table, outcome.tried, progress.watched_seconds, broken=problems, told=told))
     if outcome.stopped:
@@ -187,7 +187,7 @@ def _say_what_came_of_it(
 
 
 def _end_results(results: ReplayResults, where: TextIO) -> bool:
-    """Write the report and say where it is; return whether a result is missing."""
+    """Write the report, print its path, and return whether a result is missing."""
     ended = results.end()
     if ended is None:
         return False
@@ -199,7 +199,7 @@ def _end_results(results: ReplayResults, where: TextIO) -> bool:
 
 
 def _results_of(arguments: argparse.Namespace, settings: Settings) -> ReplayResults | None:
-    """Return where results go, as the flags ask for; None without --out."""
+    """Return the results for --out and related flags; None without --out."""
     modes = [name for name in ("overwrite", "resume", "add") if getattr(arguments, name)]
     if len(modes) > 1:
         raise UsageError(f"--{modes[0]} and --{modes[1]} exclude each other: give one of them")
@@ -217,7 +217,7 @@ def _print_flash(message: WireMessage) -> None:
 
 
 def _not_told(_recording: Recording, _problem: str | None) -> None:
-    """Take no note of a file that is finished."""
+    """Ignore a finished file."""
 
 
 def _file_detector(
@@ -228,7 +228,7 @@ def _file_detector(
     file: str,
     video: AnyVideo,
 ) -> SourceDetector:
-    """Return what finds the flashes of one file."""
+    """Return the detector of one file."""
     if results is not None:
         results.begin(recordings[file], camera)
     return session.file_detector(camera, file, video)

@@ -1,4 +1,4 @@
-"""What the command `watch` does, from its flags to its last line."""
+"""The command `watch`, from its flags to its last line."""
 
 import argparse
 import logging
@@ -41,17 +41,17 @@ from stream import CameraStatus, FeedOptions, WireMessage, printable
 
 _log = logging.getLogger("lightning-detector")
 
-_LOOK_SECONDS = 0.5  # how often the status is drawn and the first answers are looked for
-_LEAST_SHARE = 0.01  # of a frame: whoever watches less has made a mistake
-_SAY_SECONDS = 600.0  # how often the log says that all is well
+_LOOK_SECONDS = 0.5  # between two updates of the status and checks for first answers
+_LEAST_SHARE = 0.01  # of a frame; a smaller watched share is a mistake
+_SAY_SECONDS = 600.0  # between two status lines in the log
 
 
 def run_watch(arguments: argparse.Namespace) -> int:
-    """Watch until stopped; 1 if no camera ever answered, or --out lacks something."""
+    """Watch until stopped; return 1 if no camera ever answered, or --out is incomplete."""
     share_arenas()
     settings, cameras = settings_and_cameras(arguments)
     counter = FlashCounter()
-    # Lines of JSON and a moving display on one terminal would tear each other apart.
+    # Lines of JSON and a moving display on one terminal would overwrite each other.
     hidden = arguments.quiet or (arguments.json and sys.stdout.isatty())
     display = WatchDisplay(progress_console(), result_console(), counter, hidden=hidden)
     publish = publish_options(settings, arguments)
@@ -102,7 +102,7 @@ def run_watch(arguments: argparse.Namespace) -> int:
         if session.failure is not None:
             raise session.failure
     if given_up:
-        # Why has been said as it happened; a summary would read like "no lightning".
+        # The reason was logged when it happened; a summary would look like "no lightning".
         print("lightning-detector: no camera answered (to wait for them: --keep-trying)", file=sys.stderr)
         return 1
     for status in never_live:
@@ -117,7 +117,7 @@ def run_watch(arguments: argparse.Namespace) -> int:
 
 
 def settings_and_cameras(arguments: argparse.Namespace) -> tuple[Settings, tuple[CameraEntry, ...]]:
-    """Return what the command line and --config ask for together."""
+    """Return the settings and cameras of command line and --config together."""
     named = [
         {"url": url, "name": name}
         for url, name in zip(arguments.cameras, distinct_names(arguments.cameras), strict=True)
@@ -132,7 +132,7 @@ def settings_and_cameras(arguments: argparse.Namespace) -> tuple[Settings, tuple
 
 
 def _page_arguments(arguments: argparse.Namespace, settings: Settings, publish: FeedOptions) -> list[str] | None:
-    """Return the arguments of the page that `--page` asks for; None where it does not."""
+    """Return the arguments of the page for `--page`; None without it."""
     if arguments.page is None:
         return None
     if publish.endpoint is None:
@@ -151,7 +151,7 @@ def _page_arguments(arguments: argparse.Namespace, settings: Settings, publish: 
 
 
 def _specs(cameras: Sequence[CameraEntry], session: Session, snapshots: Snapshots | None) -> list[CameraSpec]:
-    """Return `cameras`, each with what finds its flashes."""
+    """Return the specifications of `cameras`, each with its detector."""
     for entry in cameras:
         if entry.watched_share < _LEAST_SHARE:
             share = f"{entry.watched_share:.1%}"

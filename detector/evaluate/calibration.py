@@ -42,7 +42,7 @@ class JudgedFlash:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSource:
-    """Who gave the log-odds; a fit holds for one of them."""
+    """The source of log-odds; a fit is valid for one source."""
 
     verifier: str
     model: str
@@ -52,7 +52,7 @@ class AnswerSource:
 
 @dataclass(frozen=True, slots=True)
 class FitQuality:
-    """How well probabilities agree with frequencies.
+    """The agreement of probabilities with frequencies.
 
     Attributes:
         log_loss: mean log loss, nats.
@@ -147,9 +147,9 @@ class FusedFit:
 
 
 def fit_fused(judged: Sequence[JudgedFlash]) -> FusedFit | None:
-    """Return the weights with which both opinions are added; None where not both are known of enough flashes.
+    """Return the weights with which both opinions are added; None if both are known for too few flashes.
 
-    A weight is never negative: an opinion against lightning must not speak for it.
+    A weight is never negative: an opinion against lightning must not count for it.
     """
     both = [one for one in judged if one.photometric is not None]
     truths = np.array([one.lightning for one in both], bool)
@@ -168,7 +168,7 @@ def fit_fused(judged: Sequence[JudgedFlash]) -> FusedFit | None:
 
 
 def compare_judges(judged: Sequence[JudgedFlash]) -> dict[str, Quality]:
-    """Return how good the model is on unseen recordings, beside brightness alone and the photometric verifier.
+    """Return the quality on unseen recordings of the model, of brightness alone and of the photometric verifier.
 
     Raises:
         LabelsError: the flashes are all of one recording.
@@ -192,7 +192,7 @@ def compare_judges(judged: Sequence[JudgedFlash]) -> dict[str, Quality]:
 
 
 def _model_answer(verdict: Verdict | None) -> tuple[float, AnswerSource] | None:
-    """Return the model's log-odds in a verdict, whoever decided, and who gave them."""
+    """Return the model's log-odds in a verdict, whichever verifier decided, and their source."""
     if verdict is None:
         return None
     for opinion in verdict.opinions:

@@ -49,7 +49,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One recording as the prefilter saw it; arrays of equal length, one value a frame.
+    """The prefilter's measurements of one recording; arrays of equal length, one value per frame.
 
     Attributes:
         seconds: frame times on the source's clock.
@@ -208,7 +208,7 @@ def proposals(
 def _thresholds(
     trace: Trace, settings: PrefilterSettings, found_with: Callable[[PrefilterSettings, float], bool]
 ) -> list[str]:
-    """Return lower thresholds for what was too faint; what was bright enough was stopped by something else."""
+    """Return lower thresholds for light that was too faint; brighter light was stopped by another condition."""
     faint = [n for n in near_misses(trace, settings) if trace.strength[n] < 1]
     if not faint:
         return []
@@ -230,7 +230,7 @@ def _mask(trace: Trace) -> list[str]:
     boxes = [finding.box for finding in trace.found if finding.verdict.lightning is False]
     if not boxes:
         return []
-    # Outwards to whole hundredths, so that no edge of a light is left over.
+    # Rounded outwards to whole hundredths, so that no edge of a light is left over.
     left, top = (math.floor(100 * min(box[side] for box in boxes)) / 100 for side in (0, 1))
     right, bottom = (math.ceil(100 * max(box[side] for box in boxes)) / 100 for side in (2, 3))
     if (right - left) * (bottom - top) > _SMALL_BOX:

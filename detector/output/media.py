@@ -17,7 +17,7 @@ from detector.output.clips import ClipPlanner, ClipSource
 from detector.output.local_time import fixed_zone, site_zone
 from detector.output.media_folder import MediaFolder, inside, media_name
 from detector.output.quota import MediaQuota, Removed
-from detector.output.stills import StillFacts, StillKind, stills_of
+from detector.output.stills import StillFacts, stills_of
 from detector.settings import EvidenceSettings, SiteSettings
 from stream import VideoError
 

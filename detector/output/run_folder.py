@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 CURVES, FLASH_CURVES = "curves.jsonl", "flash-curves.jsonl"
 _MADE = ("flashes.csv", CURVES, FLASH_CURVES, "run.json", "report.html")
-"""What a run leaves beside its flashes and media."""
+"""Files of a run beside its flashes and media."""
 
 
 class RunFolder:
@@ -64,22 +64,22 @@ class RunFolder:
 
     @property
     def clips(self) -> frozenset[Path]:
-        """The clips of an earlier run that this one overwrites or adds to, as real paths."""
+        """The clips of an earlier run that this run overwrites or adds to, as real paths."""
         named = (media.clip for _, media in self._earlier)
         paths = (inside(self.path, clip) for clip in named if clip is not None)
         return frozenset(path for path in paths if path is not None)
 
     @property
     def begun(self) -> bool:
-        """Whether there was something to watch."""
+        """Whether the run has begun."""
         return self._begun
 
     def forget(self, recordings: Collection[str]) -> None:
-        """Have `begin` remove what an earlier run found in `recordings`, which are watched again."""
+        """Let `begin` remove an earlier run's results of `recordings`, which are replayed again."""
         self._forgotten = frozenset(recordings)
 
     def begin(self) -> None:
-        """Make the folder and start its file of flashes; calls after the first do nothing."""
+        """Create the folder and start its file of flashes; a second call does nothing."""
         if self._begun:
             return
         try:
@@ -90,7 +90,7 @@ class RunFolder:
             raise OutputError(f"--out {self.path}: cannot write results: {error.strerror}") from error
 
     def add(self, message: WireMessage) -> None:
-        """Take one message of the feed; only what is known of flashes after their end is kept."""
+        """Add one message of the feed; only revisions after the end of a flash are kept."""
         if not message.topic.startswith(FLASH_TOPIC):
             return
         told = decode_flash_message(message.body)
@@ -101,7 +101,7 @@ class RunFolder:
         self._catch_up("make room there; what waits in memory follows then")
 
     def close(self) -> None:
-        """Write what waits and the files of the end; a folder that never began is left alone."""
+        """Write waiting lines and the final files; do nothing if the run never began."""
         if not self._begun and not any(file.waiting for file in self._files.values()):
             return
         self._catch_up()
@@ -127,7 +127,7 @@ class RunFolder:
         self._begun = True
 
     def _catch_up(self, advice: str = "make room there and run again") -> None:
-        """Write what waits for each file."""
+        """Write the waiting lines of each file."""
         try:
             if not self._begun:
                 self._begin()
@@ -216,7 +216,7 @@ def _all_flashes(folder: Path) -> Iterator[Flash]:
 
 
 def _filter_lines(path: Path, kept: Callable[[dict[str, Any]], bool]) -> None:
-    """Leave those lines of a file of JSON that are `kept`, and none that is half."""
+    """Keep the complete lines of a file of JSON for which `kept` is true."""
     if not path.is_file():
         return
 

@@ -1,4 +1,4 @@
-"""Light that is on in a recording's very first frame: seen only by hindsight, once it has gone out."""
+"""Light that is on in a recording's first frame: recognised only after it has gone out."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,17 +17,17 @@ from stream import Frame
 
 # What is left after twice the longest pause within a flash is the scene.
 _WINDOW_GAPS = 2.0
-# Of these last frames the scene is made; fewer tell no noise.
+# The scene is estimated from these last frames; fewer do not give its noise.
 _SCENE_SHARE, _SCENE_FRAMES = 0.4, 4
-# A light that was never seen to come must be large and clear, and go out in a step: exposure settles gradually.
+# A light without a visible onset must be large and clear, and go out in a step: exposure settles gradually.
 _CAUTION = 2.0
 _CLUTTER_FACTOR = 4.0  # more blocks than rain and traffic light in any frame of the scene
 _FALLEN_SHARE = 0.5
-_FALL_SECONDS = 0.09  # a last glow on the frame after it
+_FALL_SECONDS = 0.09  # one more frame may show a last glow
 
 
 class FirstLight:
-    """Watches the beginning of one source; a recorder may begin a file in the middle of a flash."""
+    """Watch the beginning of one source, since a recorder may start a file in the middle of a flash."""
 
     def __init__(self, settings: PrefilterSettings, area: WatchedArea, seed: str | None = None) -> None:
         self._settings = settings
@@ -58,7 +58,7 @@ class FirstLight:
         return frame.seconds - first.seconds >= _WINDOW_GAPS * self._settings.gap_seconds
 
     def candidate(self) -> Candidate | None:
-        """Return the light of the first frame as a closed candidate, if it was a flash; ask once."""
+        """Return the light of the first frame as a closed candidate, if it was a flash; call it once."""
         frames, self._frames, self._done = self._frames, [], True
         scene = round(_SCENE_SHARE * len(frames))
         if scene < _SCENE_FRAMES:
@@ -76,7 +76,7 @@ class FirstLight:
 
     def _change(self, grid: Grid, scene: Sequence[Grid], earlier: Grid | None = None) -> FrameChange:
         level: Grid = np.median(np.stack(scene), axis=0).astype(np.float32)
-        # The middle deviation: rain that hits a block once is no noise of it.
+        # The median deviation: rain that hits a block once is not noise.
         noise: Grid = 1.5 * np.median(np.abs(np.stack(scene) - level), axis=0).astype(np.float32)
         settings = self._settings
         known = BackgroundEstimate(MedianBackground((level,)), level, level, noise, np.zeros_like(noise))

@@ -1,4 +1,4 @@
-"""Last stage: what quiet frames and finished flashes teach about a scene."""
+"""Last stage: learn about a scene from quiet frames and finished flashes."""
 
 from dataclasses import replace
 
@@ -13,16 +13,16 @@ from detector.prefilter.recurrence import ClutterMemory, PeriodicLights, autocor
 from detector.prefilter.tracker import CandidateTracker
 from detector.settings import PrefilterSettings
 
-# Rain and traffic that make more blocks jump than this many times the smallest light (1 % of the frame) are rare, but
-# lightning is often larger than the five times as much that is required then.
+# Rain and traffic rarely make more blocks jump than this multiple of the smallest light (1 % of the frame), but
+# lightning is often larger than the five times as much that is then required.
 MOST_CLUTTER = 2
 
 
 class SceneLearner:
-    """Teaches the background from quiet frames, and remembers finished flashes.
+    """Update the background from quiet frames, and remember finished flashes.
 
     Attributes:
-        periodic: lamps that keep time.
+        periodic: periodic lamps.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SceneLearner:
         self.periodic = PeriodicLights()
 
     def forget(self, *, new_scene: bool) -> None:
-        """Forget what must not be compared with the next frame; of a `new_scene` nothing is known at all."""
+        """Forget frames that must not be compared with the next one; for a `new_scene` forget everything."""
         self._background.restart(forget_noise=new_scene)
         self._background.recovery.stop()
         self._frames.forget()
@@ -50,13 +50,13 @@ class SceneLearner:
     def learn_frame(
         self, seconds: float, grid: Grid, change: FrameChange | None, elapsed: float, *, settled: bool
     ) -> None:
-        """Learn from a frame without light what its scene does by itself.
+        """Learn the scene's usual changes from a frame without light.
 
         Args:
             seconds: time of the frame.
             grid: (rows, columns) its block luma.
-            change: its change against the background; None where there was nothing to compare with.
-            elapsed: seconds since the frame before.
+            change: its change against the background; None if there is no background.
+            elapsed: seconds since the previous frame.
             settled: whether no flash is open.
         """
         background = self._background
@@ -85,7 +85,7 @@ class SceneLearner:
         if tracker.dark_from is None and not ended:
             background.restart(forget_noise=False)
         if goes_on:
-            # What comes next is measured against the same baseline.
+            # The next light is measured against the same baseline.
             self._frames.resume(now, tracker.frames.reference)
             if tracker.dark_from is None:
                 background.resume(now, baseline.level)

@@ -1,4 +1,4 @@
-"""Memory of the levels that each block had lately: what comes back is no light."""
+"""Memory of the recent levels of each block: a level that returns is not light."""
 
 from collections import deque
 
@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from detector.prefilter.blocks import Grid, Mask
 
-# Birds perch, cars wait and a camera's exposure hunts for less than half a minute; four samples a second miss hardly a
-# pause. Only quiet time counts: where much happens, what was there lies further back.
+# Birds perch, cars wait and a camera's exposure varies for less than half a minute; four samples a second miss few
+# pauses. Only quiet time counts: with much activity the memory reaches further back.
 SAMPLE_SECONDS = 0.25
 SAMPLES = 120
 # What was there stayed for a second; a flash that was not found, in damaged frames say, hardly lasts as long.
@@ -22,29 +22,29 @@ _LUMA_PER_LEVEL, _BLACK_LUMA = 219 / 255, 16
 class LevelMemory:
     """Samples of the block luma of frames without light, a byte for each block: 280 KB for half a minute.
 
-    A place that something leaves (a bird, a wiper, a blank frame) and a scene whose exposure recovers show again what
-    they showed before. Light shows what was not there.
+    A place that an object leaves (a bird, a wiper, a blank frame), and a scene whose exposure recovers, return to an
+    earlier level. Light gives a new level.
     """
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, NDArray[np.uint8]]] = deque(maxlen=SAMPLES)
 
     def forget(self) -> None:
-        """Forget all: the camera may look elsewhere now."""
+        """Forget all, because the camera may have moved."""
         self._samples.clear()
 
     def remember(self, seconds: float, grid: Grid) -> None:
-        """Keep a frame without light if one is due."""
+        """Keep a frame without light, if one is due."""
         if self._samples and seconds - self._samples[-1][0] < SAMPLE_SECONDS - 1e-6:
             return
         self._samples.append((seconds, np.rint(grid * _LUMA_PER_LEVEL + _BLACK_LUMA).astype(np.uint8)))
 
     def share_seen(self, seconds: float, before: Grid, rise: Grid, where: Mask) -> float | None:
-        """Return how much of a rise several earlier moments showed already, 0..1; None where too little is remembered.
+        """Return the share 0..1 of a rise that several earlier frames had already; None if the memory is too short.
 
         Args:
             seconds: time of the frame `before`.
-            before: (rows, columns) block luma of the very frame before the rise.
+            before: (rows, columns) block luma of the last frame before the rise.
             rise: (rows, columns) levels gained from it to the one frame with the most light.
             where: (rows, columns) blocks that rose.
         """

@@ -1,4 +1,4 @@
-"""Frames in, candidates out: sudden, positive, coherent light, judged by what each camera's blocks do by themselves."""
+"""Frames in, candidates out: sudden, positive, coherent light, against the usual changes of each camera's blocks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from stream import Frame
 
 
 class Prefilter:
-    """Watches one camera: `push` every frame, `flush` at the end.
+    """The prefilter of one camera: `push` every frame, `flush` at the end.
 
     Each frame goes through four stages: its change against the background is measured; a change that is an onset opens
-    a candidate; an open candidate is tracked to its end; what shows no light is learnt.
+    a candidate; an open candidate is tracked to its end; frames without light update the background.
 
-    A candidate comes twice under one id: `open=True` with the frame that makes its onset sure, `open=False` when it is
-    over; every open one is closed exactly once.
+    A candidate comes twice under one id: `open=True` with the frame that makes its onset certain, `open=False` at its
+    end; every open one is closed exactly once.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class Prefilter:
         *,
         seed: str | None = None,
     ) -> None:
-        """Watch a camera.
+        """Start without frames.
 
         Args:
-            camera: its name, with which the ids of its candidates begin.
+            camera: name of the camera, with which the ids of its candidates begin.
             settings: thresholds and times.
-            mask: polygons ((x, y), ...) in shares 0..1 of the upright frame that are not watched.
-            region: (left, top, right, bottom) in the same shares that alone is watched.
-            seed: names the run and the recording, so that the same ones give the same ids; None for ids of chance.
+            mask: polygons ((x, y), ...) to leave out, in shares 0..1 of the upright frame.
+            region: (left, top, right, bottom) to watch, in the same shares.
+            seed: identifies the run and the recording, so that ids can be reproduced; None for random ids.
         """
         self._camera = camera
         self._seed = seed
@@ -91,7 +91,7 @@ class Prefilter:
 
     @property
     def change(self) -> FrameChange | None:
-        """The change of the last frame against the background; None where there was nothing to compare with."""
+        """The change of the last frame against the background; None if there was no background."""
         return self._change
 
     @property
@@ -105,7 +105,7 @@ class Prefilter:
         return self._area.blocks
 
     def _cross_edge(self, frame: Frame, grid: Grid) -> list[Candidate]:
-        """Close and forget what must not be compared with `frame`: another epoch, size or quality."""
+        """Close and forget everything that must not be compared with `frame`: another epoch, size or quality."""
         previous, resized = self._previous, grid.shape != self._area.blocks.shape
         if previous is None or resized:
             self._area.fit(grid.shape)
@@ -170,7 +170,7 @@ class Prefilter:
         self._learner.learn_frame(frame.seconds, grid, change, elapsed, settled=self.quiet)
 
     def _remember(self, frame: Frame, grid: Grid, change: FrameChange | None) -> None:
-        """Keep of `frame` what the next ones are compared with."""
+        """Keep the parts of `frame` with which the next ones are compared."""
         self._change = change
         self._onsets.remember(change)
         self._background.remember(frame.seconds, grid)
@@ -180,7 +180,7 @@ class Prefilter:
 
 @dataclass(frozen=True, slots=True)
 class FrameKey:
-    """What must be known of the last frame without holding it; fields as in `stream.Frame`."""
+    """Facts about the last frame, without keeping it; fields as in `stream.Frame`."""
 
     seconds: float
     epoch: int

@@ -120,11 +120,11 @@ class CandidateTracker:
 
         Args:
             name: id of the candidate.
-            frames: its onset and what was before.
-            baseline: what it is measured against.
+            frames: its onset and the frames before.
+            baseline: the levels that it is measured against.
             gap_seconds: a flash is over when it has been dark for this long.
-            max_seconds: no candidate is longer.
-            frames_before: frames that its onset could be compared with.
+            max_seconds: longest duration of a candidate.
+            frames_before: number of frames with which its onset could be compared.
         """
         self.baseline = baseline
         self.frames = frames
@@ -160,7 +160,7 @@ class CandidateTracker:
 
     @property
     def _remainder_since(self) -> float | None:
-        """Seconds since when what is still lit is no light of the flash; None while it is."""
+        """Seconds since when the remaining light does not belong to the flash; None while it does."""
         last, faint_since = self._trace.samples[-1], self._plateau.faint_since
         if faint_since is not None and last.seconds + last.duration - faint_since >= self._gap_seconds - 1e-6:
             return faint_since
@@ -168,21 +168,21 @@ class CandidateTracker:
 
     @property
     def plateau_since(self) -> float | None:
-        """Seconds since when the light is the new normal; None while it is not."""
+        """Seconds since when the light is a plateau; None while it is not."""
         return self._plateau.since
 
     def is_restrike(self, change: FrameChange) -> bool:
-        """Return whether a rise while the flash is lit is light of it: a weaker onset is enough then.
+        """Return whether a rise while the flash is lit belongs to it; a weaker onset is enough then.
 
-        Falls do not speak against it, unless they end below what was there before: other parts of the flash are going
-        out meanwhile. Nor does what is darker than before but fell earlier: the flash may have lowered the exposure.
+        Falls do not count against it, unless they end below the baseline: other parts of the flash go out meanwhile.
+        Nor do places below the baseline that fell earlier: the flash may have lowered the exposure.
         """
-        # Beside light that is sure already, half the blocks are proof enough, but not a glint or two.
+        # Beside certain light, half the blocks are enough, but not one or two glints.
         enough = self.baseline.min_blocks / 2
         if (change.calm and change.most_blocks < enough) or change.sudden_blocks < enough:
             return False
-        # What drifts or moves adds a little each frame: only a marked step is a new stroke. And what moves darkens as
-        # much as it brightens, where noise and codec darken a fifth of that at most.
+        # Drift and motion add a little in each frame: only a clear step is a new pulse. Motion darkens as much as it
+        # brightens, while noise and codec darken a fifth of that at most.
         gained = float(change.step[change.sudden].sum())
         if gained < RESTRIKE_SHARE * self.light:
             return False
@@ -190,7 +190,7 @@ class CandidateTracker:
         return gained >= 0.8 * (gained - float(change.rise[fallen].sum()))
 
     def update(self, frame: Frame, grid: Grid, change: FrameChange, *, joins: bool) -> None:
-        """Add one frame; it is lit while enough of the blocks that lit up suddenly are above their threshold.
+        """Add one frame; it is lit while enough of the suddenly lit blocks are above their threshold.
 
         Args:
             frame: the frame.
@@ -220,9 +220,9 @@ class CandidateTracker:
         self._quality.update(frame.quality)
 
     def has_ended(self, seconds: float) -> bool:
-        """Return whether it has been dark for `gap_seconds`: what lights up at `seconds` is another flash.
+        """Return whether it has been dark for `gap_seconds`, so that light at `seconds` is another flash.
 
-        A remainder that hardly shines counts as dark, and so does a weak rise once it has not become a stroke.
+        A faint remainder counts as dark, and so does a weak rise that did not become a pulse.
         """
         return any(
             since is not None and seconds - since >= self._gap_seconds - 1e-6
@@ -230,9 +230,9 @@ class CandidateTracker:
         )
 
     def _over_from(self, seconds: float) -> float | None:
-        """Return since when nothing has shone that can be seen beside the flash; None while that may become a stroke.
+        """Return since when no light is visible beside the flash; None while a weak rise may become a pulse.
 
-        A weak rise that came soon enough to join is waited for until it is dark.
+        A weak rise within `gap_seconds` is waited for until it is dark.
         """
         trace = self._trace
         if trace.over_from is None:
@@ -294,12 +294,12 @@ class CandidateTracker:
 
 
 def candidate_id(camera: str, frame: Frame, seed: str | None = None) -> str:
-    """Return a name for a candidate that starts with `frame`, unique over cameras and runs.
+    """Return an id for a candidate that starts with `frame`, unique over cameras and runs.
 
     Args:
-        camera: its name.
+        camera: name of the camera.
         frame: the onset.
-        seed: with it the same onset has the same name again; None for a name of chance.
+        seed: makes the id of an onset reproducible; None for a random id.
     """
     if frame.utc is None:
         when = f"{frame.seconds:.3f}s"

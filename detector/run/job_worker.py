@@ -1,4 +1,4 @@
-"""A process that replays one file after another and tells its parent what comes of each."""
+"""A process that replays one file after another, and reports the results to its parent."""
 
 import logging
 import signal
@@ -28,15 +28,15 @@ from detector.verify.batcher import Batcher
 from detector.verify.factory import choose_verifier
 from stream import Publisher, StreamError, redact
 
-_TOLD_SECONDS = 0.2  # of video between two words about how far a file is, at the least
+_TOLD_SECONDS = 0.2  # least video time between two progress messages
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-"""A terminal and a service manager send them to the parent too, which says what is to end."""
+"""Signals that a terminal or service manager also sends to the parent, which decides what to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSetup:
-    """What all workers of a run have in common.
+    """The common options of all workers of a run.
 
     Attributes:
         settings: of the run.
@@ -105,7 +105,7 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """All that is known of the file has been told; `lost_media` could not be written."""
+    """All results of the file have been reported; `lost_media` could not be written."""
 
     problem: str | None
     whole: bool
@@ -114,7 +114,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Not one file, but the run cannot go on."""
+    """The whole run cannot continue."""
 
     text: str
 
@@ -171,7 +171,7 @@ def _work(parent: Parent, setup: WorkerSetup) -> None:
         stack.callback(verifier.close)
         media = None
         if setup.out is not None:
-            # The parent sees the media of all workers, and removes what is too much.
+            # The parent knows the media of all workers, and deletes those beyond the quota.
             unbounded = msgspec.structs.replace(settings.evidence, keep_megabytes=0, keep_days=0)
             sheet = verifier.sheet if isinstance(verifier, ImageVerifier) else None
             media = MediaWriter(setup.out, unbounded, settings.site, sheet=sheet)
@@ -237,12 +237,12 @@ class _Parent:
         threading.Thread(target=self._listen, name="jobs", daemon=True).start()
 
     def tell(self, told: Told) -> None:
-        """Send it; nothing happens where the parent is gone."""
+        """Send a message; do nothing if the parent is gone."""
         with self._lock, suppress(OSError):
             self._connection.send(told)
 
     def next(self) -> Job | None:
-        """Wait for the next job; None where there will be none."""
+        """Wait for the next job; None if there are no more."""
         return self._jobs.get()
 
     def wait(self) -> None:
@@ -286,7 +286,7 @@ class _Progress:
 
 
 class _ToParent(logging.Handler):
-    """Sends each line of the log to the parent, which has the one display."""
+    """A log handler that sends each line to the parent, which has the display."""
 
     def __init__(self, tell: Callable[[Any], None]) -> None:
         super().__init__()

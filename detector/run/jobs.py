@@ -104,7 +104,7 @@ class _Pool:
         self._opened = False
 
     def run(self, jobs: int, stop: Event) -> None:
-        """Work until all files are over, or until what is open when told to stop is over."""
+        """Work until all files are finished or, after a stop, until the open ones are."""
         told = False
         while self._waiting or any(worker.file for worker in self._workers):
             if stop.is_set() and not told:
@@ -153,7 +153,7 @@ class _Pool:
         return worker
 
     def _say(self, worker: _Worker, said: Job | Go | None) -> None:
-        with suppress(OSError):  # it has died, which its connection tells
+        with suppress(OSError):  # the worker has ended, which its connection shows
             worker.connection.send(said)
 
     def _hear(self, worker: _Worker, told: Told) -> None:
@@ -192,7 +192,7 @@ class _Pool:
         worker.file = None
 
     def _lost(self, worker: _Worker, stop: Event) -> None:
-        """A process is gone: what it had not finished is forgotten, and done again once."""
+        """Handle the loss of a process: its unfinished work is discarded, and done once more."""
         worker.process.join(_END_SECONDS)
         worker.connection.close()
         self._workers.remove(worker)

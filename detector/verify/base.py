@@ -14,14 +14,14 @@ _log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Verifier(Protocol):
-    """Judges closed candidates.
+    """A judge of closed candidates.
 
     A verifier that answers within some milliseconds may set `inline = True`: it is then asked in the camera's thread,
     one candidate at a time, with whole frames. Without it, it is asked in batches in a thread of its own, with
     candidates whose frames were downscaled to `batcher.picture_side_pixels`.
 
     Attributes:
-        name: what verdicts call it.
+        name: its name in verdicts.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Verifier(Protocol):
         A failure is a verdict without an answer (`lightning=None` and a reason), never "not lightning".
 
         Raises:
-            MemoryError: to be asked again in halves.
+            MemoryError: the batch is too large; it is asked again in halves.
         """
         ...
 
     def close(self) -> None:
-        """Free what the verifier holds; end a `verify` that runs in another thread. May be called twice."""
+        """Free all resources, and end a `verify` in another thread; a second call does nothing."""
         ...
 
 
@@ -97,7 +97,7 @@ class SecondOpinion(Protocol):
 
 
 class NullVerifier:
-    """Leaves every candidate unverified: `--verifier none`."""
+    """A verifier that leaves every candidate unverified: `--verifier none`."""
 
     name = "none"
     inline = True
@@ -107,7 +107,7 @@ class NullVerifier:
         return [unverified(self.name, "no verifier") for _ in candidates]
 
     def close(self) -> None:
-        """Do nothing: it holds nothing."""
+        """Do nothing: there is nothing to free."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Candidates of all cameras share one verifier: batches under a size and a wait limit, and an answer for each."""
+"""One verifier for the candidates of all cameras: batches with limits of size and wait, and an answer for each."""
 
 import logging
 import threading
@@ -19,9 +19,9 @@ from stream import redact
 
 _log = logging.getLogger(__name__)
 
-_GRACE_SECONDS = 2.0  # for what is nearly done when we stop
+_GRACE_SECONDS = 2.0  # at a stop, for batches that are nearly done
 _JOIN_SECONDS = 10.0
-_POLL_SECONDS = 0.5  # a signal sets `stop` without waking anybody
+_POLL_SECONDS = 0.5  # a signal sets `stop` without waking a thread
 
 
 class Batcher:
@@ -69,7 +69,7 @@ class Batcher:
             return len(self._queue) + self._undelivered
 
     def ask(self, candidate: Candidate, answer: VerdictCallback, *, wait: bool = False) -> None:
-        """Have `candidate` judged.
+        """Judge `candidate`.
 
         Args:
             candidate: a closed one.
@@ -185,7 +185,7 @@ class Batcher:
         return len(self._calls) < self._parallelism.workers
 
     def _judge(self, candidates: list[Candidate]) -> list[Verdict]:
-        """Return a verdict for each, whatever the verifier does; out of memory halves the batch."""
+        """Return a verdict for each, even if the verifier fails; if memory runs out, the batch is halved."""
         name = self._verifier.name
 
         def all_late(why: str) -> list[Verdict]:

@@ -16,10 +16,10 @@ _MAX_REMEMBERED = 4096  # candidates that never reach the model (dropped, stoppe
 
 
 class Cascade:
-    """Asks `first`, and `second` only where the first probability lies between the two thresholds.
+    """Ask `first`, and `second` only if the first probability is between the two thresholds.
 
-    A verdict of `second` keeps the evidence of `first`, and its probability as `photometric_probability`. Where
-    `second` has no answer, the verdict has none either, and still holds what `first` measured.
+    A verdict of `second` keeps the evidence of `first`, and its probability as `photometric_probability`. If `second`
+    has no answer, the verdict has none either, but still contains the evidence of `first`.
     """
 
     def __init__(self, first: Verifier, second: Verifier, settings: CascadeSettings) -> None:
@@ -33,7 +33,7 @@ class Cascade:
         self._lock = threading.Lock()  # cameras ask in their own threads
 
     def verify_inline(self, candidate: Candidate) -> Verdict | None:
-        """Return the verdict of a clear case; None for a doubtful one, and for one that `first` has no answer for."""
+        """Return the verdict of a clear case; None for a doubtful one, and if `first` has no answer."""
         verdict = self._first.verify([candidate])[0]
         probability = verdict.probability
         if probability is None or self._settings.reject_below <= probability <= self._settings.confirm_above:

@@ -19,7 +19,7 @@ MIN_PROBABILITY = 1e-4  # of the photometric verifier and of its contrary: log-o
 
 
 class Fused:
-    """Has `photometric` judge every candidate at once, and `model` every one in batches.
+    """Let `photometric` judge every candidate at once, and `model` every one in batches.
 
     Where photometry is sure (outside the thresholds of `cascade`) its verdict is given inline and stays: the model's
     opinion only joins it, and a contrary one marks it as disputed. Elsewhere the model is waited for. Then the log-odds
@@ -50,7 +50,7 @@ class Fused:
         self._lock = threading.Lock()  # cameras ask in their own threads
 
     def verify_inline(self, candidate: Candidate) -> Verdict | None:
-        """Return the photometric verdict where it is sure; None where the model must be waited for."""
+        """Return the photometric verdict if it is sure; None if the model must be waited for."""
         first = self._photometric.verify([candidate])[0]
         with self._lock:
             self._first[candidate.id] = first
@@ -104,7 +104,7 @@ class Fused:
         probability = first.probability
         if probability is None or first.lightning is None:
             return False
-        # With damaged frames a high probability may still be rejected: nothing is sure then.
+        # With damaged frames a candidate of high probability may be rejected, so nothing is sure then.
         return (
             probability > self._cascade.confirm_above if first.lightning else probability < self._cascade.reject_below
         )

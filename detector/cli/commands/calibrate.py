@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _compare(judged: Sequence[JudgedFlash], *, anyway: bool) -> None:
-    """Print how good each judge is on unseen recordings.
+    """Print the quality of each predictor on unseen recordings.
 
     Raises:
         LabelsError: the model is no better than brightness, and the fit is not wanted anyway.

@@ -21,7 +21,7 @@ _MISSING = "the page needs more: pip install 'lightning-detector[web]'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which feeds, which folders, where to answer."""
+    """Add the feeds, the folders and the address."""
     parser.add_argument("endpoints", nargs="+", metavar="ENDPOINT", help="a feed, e.g. tcp://127.0.0.1:5556")
     parser.add_argument(
         "--out",
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until told to end."""
+    """Serve until stopped."""
     settings = settings_of(arguments)
     try:
         from detector.integrations.web.server import PageOptions, serve  # noqa: PLC0415 - of the extra `web`

@@ -17,7 +17,7 @@ from detector.cli.types import count_of, folder_of, number_of, recording_at, sec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Inputs, outputs, and how to replay."""
+    """Add inputs, outputs, and options of the replay."""
     parser.add_argument(
         "inputs",
         nargs="+",

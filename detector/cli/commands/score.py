@@ -175,7 +175,7 @@ def _warn_of_other_clips(labels: Mapping[str, ClipLabels], flashes: Sequence[Fla
 
 
 def _length_in(folder: Path | None) -> Callable[[str], float | None]:
-    """Return what reads a clip's length in seconds from its file; None where there is no such file."""
+    """Return a function that reads a clip's length in seconds from its file; None if there is no such file."""
 
     def length(clip: str) -> float | None:
         if folder is None or not (folder / clip).is_file():
@@ -192,7 +192,7 @@ def _length_in(folder: Path | None) -> Callable[[str], float | None]:
 
 
 def _sums(labels: Mapping[str, ClipLabels], scores: Mapping[str, ClipScore]) -> dict[str, ClipScore]:
-    """Return the totals: clips that begin inside a flash apart, since that onset cannot be seen."""
+    """Return the totals; clips that begin inside a flash are separate, since that onset is not visible."""
     apart = {clip for clip, of_clip in labels.items() if of_clip.begins_inside}
     sums = {"total": total(score for clip, score in scores.items() if clip not in apart)}
     if apart:
@@ -216,7 +216,7 @@ def _print_json(
 
 
 def _numbers(score: ClipScore) -> dict[str, Any]:
-    """Return what is printed of a score, by the keys that users rely on."""
+    """Return the printed values of a score, by the keys that users rely on."""
     return {
         "labelled": score.labelled,
         "found": score.found,

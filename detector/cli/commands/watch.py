@@ -19,7 +19,7 @@ from detector.cli.types import folder_of, seconds_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Cameras, outputs, and how long."""
+    """Add the cameras, outputs and the duration."""
     parser.add_argument("cameras", nargs="*", metavar="URL", help="cameras to watch; or use --config with [[camera]]")
     parser.add_argument(
         "--out",

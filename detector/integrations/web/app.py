@@ -1,4 +1,4 @@
-"""The page's answers: pages, assets, JSON, server-sent events, metrics and media."""
+"""The page's application: pages, assets, JSON, server-sent events, metrics and media."""
 
 import asyncio
 import hashlib
@@ -35,7 +35,7 @@ _SHARED = ("base.css", "common.js", "curve.js", "player.js")
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _LIMIT, _MOST = 100, 1000
 _STATES = State.__args__  # type: ignore[attr-defined]
-_STATE_SECONDS = 2.0  # between two states that say nothing new: ages are counted by the browser
+_STATE_SECONDS = 2.0  # between two unchanged states; the browser counts ages itself
 _SOONEST_SECONDS = 0.25  # between two states
 _CURVES_KEPT = 64
 _CACHE = {"cache-control": "private, max-age=86400"}
@@ -44,12 +44,12 @@ encode = msgspec.json.Encoder().encode
 
 
 class LivePage:
-    """Everything that is answered; see `app`.
+    """The answers to all requests; see `app`.
 
     Args:
-        board: what is known.
+        board: the state of the feeds.
         folders: where images and clips are.
-        title: of the page.
+        title: title of the page.
         zone: name of the time zone in which local times are shown.
     """
 
@@ -66,7 +66,7 @@ class LivePage:
         board.changed = self._note
 
     def app(self) -> Starlette:
-        """Return the application, without who may ask."""
+        """Return the application without access control."""
         app = Starlette(
             routes=[
                 Route("/", self._page),

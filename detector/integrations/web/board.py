@@ -1,4 +1,4 @@
-"""What the page knows: a fold over the messages and heartbeats of its feeds. No sockets, no files, one thread."""
+"""The state of the page, folded from the messages and heartbeats of its feeds. No sockets, no files, one thread."""
 
 import time
 from collections import OrderedDict
@@ -30,15 +30,15 @@ class SiteState:
 
     Attributes:
         name: the site's name.
-        endpoint: where its messages come from.
+        endpoint: endpoint of its feed.
         sequence: the last number of its feed.
         durable: whether its journal is written.
         heard: time.monotonic() of its last sign of life.
         heard_utc: the same in seconds since 1970.
-        status: what its last heartbeat with a status said.
-        status_at: time.monotonic() of that.
+        status: status of its last heartbeat with one.
+        status_at: time.monotonic() of that heartbeat.
         system: data of its last system event.
-        problem: why it cannot be heard, if that is known.
+        problem: why it cannot be received, if known.
     """
 
     name: str
@@ -53,7 +53,7 @@ class SiteState:
     problem: str | None = None
 
     def away(self, now: float) -> bool:
-        """Whether nothing was heard for three heartbeats."""
+        """Return whether nothing came for three heartbeats."""
         return now - self.heard > _AWAY_SECONDS
 
 
@@ -69,11 +69,11 @@ class CameraState:
 
     @property
     def state(self) -> str:
-        """Its state by the newer of the two."""
+        """The state in the newer of the two."""
         return str(self.counters.get("state") or self.event.get("state") or "connecting")
 
     def age(self, now: float) -> float | None:
-        """Seconds since its last frame arrived; None where none ever did or that is not known."""
+        """Return the seconds since its last frame; None before the first, or if unknown."""
         age = self.counters.get("age")
         return None if age is None else float(age) + now - self.counters_at
 
@@ -83,13 +83,13 @@ class FlashEntry:
     """The last revision of one flash.
 
     Attributes:
-        site: who published it.
-        sequence: of its message.
-        flash: what it says.
-        data: the same as it came.
-        at: seconds since 1970: when it began, or where that is unknown when it was published.
-        words: what speaks for it, or against.
-        published: seconds since 1970.
+        site: site that published it.
+        sequence: number of its message.
+        flash: the flash.
+        data: the same as received.
+        at: start in seconds since 1970 or, if unknown, time of publication.
+        words: reasons for or against lightning.
+        published: time of publication in seconds since 1970.
     """
 
     site: str
@@ -124,16 +124,16 @@ class Board:
         self._live_from: dict[str, int] = {}
 
     def begin(self, endpoint: str, feed: str, last: int) -> None:
-        """Count only what comes behind number `last` of `feed`: the rest happened before this page began."""
+        """Count only messages after number `last` of `feed`: earlier ones were before the start of this page."""
         self._live_from.setdefault(f"{endpoint} {feed}", last)
 
     def trouble(self, endpoint: str, problem: str | None) -> None:
-        """Note why an endpoint cannot be heard."""
+        """Note why an endpoint cannot be received."""
         self._at(endpoint).problem = problem
         self.changed("state", "")
 
     def hear(self, endpoint: str, heartbeat: Heartbeat) -> None:
-        """Take a heartbeat."""
+        """Process a heartbeat."""
         status = heartbeat.status if isinstance(heartbeat.status, dict) else None
         sites = status.get("sites") if status else None
         if status is not None and isinstance(status.get("site"), str) and not isinstance(sites, dict):
@@ -153,7 +153,7 @@ class Board:
             self.changed("state", "")
 
     def add(self, received: Received) -> None:
-        """Take a message."""
+        """Process a message."""
         message = received.message
         name = message.source.removeprefix(_URN)
         site = self.sites.get(name)
@@ -192,7 +192,7 @@ class Board:
         try:
             flash = received.wire.data_as(Flash)
         except msgspec.ValidationError:
-            return  # of a later version whose words are others
+            return  # of a later version with other words
         before = self.flashes.get(flash.id)
         if before is not None and before.flash.revision >= flash.revision:
             return
@@ -242,7 +242,7 @@ class Board:
         return self.cameras.setdefault((site, name), CameraState(site, name))
 
     def _at(self, endpoint: str) -> SiteState:
-        """Return the publisher at `endpoint`; until its name is known the address stands for it."""
+        """Return the publisher at `endpoint`; its address is used until its name is known."""
         name = self._site_at.get(endpoint, endpoint)
         return self.sites.setdefault(name, SiteState(name, endpoint))
 

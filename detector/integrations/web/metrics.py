@@ -1,4 +1,4 @@
-"""What the page knows, in the words of Prometheus."""
+"""The state of the page as Prometheus metrics."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _COUNTERS = {
 
 
 class BoardCollector(Collector):
-    """Makes the metrics when they are asked for; nothing is kept besides the board."""
+    """A collector that makes the metrics on request; nothing is kept besides the board."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -121,7 +121,7 @@ def _histogram(name: str, text: str, by_site: dict[str, Histogram]) -> Metric:
 
 
 def metrics_text(board: Board) -> bytes:
-    """Return the exposition of everything that the page knows."""
+    """Return the exposition of all metrics."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(BoardCollector(board))
     return generate_latest(registry)

@@ -1,4 +1,4 @@
-"""The page as a process: feeds in, HTTP out, until it is told to end."""
+"""The page as a process: feeds in, HTTP out, until stopped."""
 
 import asyncio
 import logging
@@ -31,14 +31,14 @@ _END_SECONDS = 3
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """How the page is served.
+    """Options of the page.
 
     Attributes:
         endpoints: the feeds.
         keys: client key files: none, one for all, or one for each.
         folders: folders of runs by site; "" for sites that are not named.
         listen: HOST:PORT.
-        token: what must be shown; None: nothing.
+        token: required token; None requires nothing.
         insecure: answer other machines without a token.
         hosts: further names under which the page may be asked for.
         title: of the page.
@@ -74,7 +74,7 @@ def refuse_exposure(host: str, *, token: str | None, insecure: bool) -> None:
     """Check that other machines are answered only with a token.
 
     Raises:
-        UsageError: they would be, and `insecure` is not set.
+        UsageError: they could be, and `insecure` is not set.
     """
     try:
         loopback = ip_address(host).is_loopback
@@ -88,19 +88,19 @@ def refuse_exposure(host: str, *, token: str | None, insecure: bool) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends its endless streams when it is told to stop."""
+    """A server that ends its endless streams at a stop."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_stop = on_stop
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal."""
+        """Handle a signal."""
         self._on_stop()
         super().handle_exit(sig, frame)
 
     def stop(self) -> None:
-        """End soon; call it in the loop's thread."""
+        """Ask the server to end; call it in the loop's thread."""
         self._on_stop()
         self.should_exit = True
 

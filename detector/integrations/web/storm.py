@@ -13,7 +13,7 @@ from stream import utc_text
 
 @dataclass(frozen=True, slots=True)
 class StormState:
-    """What the page says of the weather.
+    """The state of the storm on the page.
 
     Attributes:
         on: whether a storm is on.

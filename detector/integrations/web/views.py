@@ -1,4 +1,4 @@
-"""What browsers and programs get of the board: flashes, cameras and the state of all, ready for JSON."""
+"""The board's data for browsers and programs: flashes, cameras and the state of all, ready for JSON."""
 
 import time
 from typing import Any
@@ -15,10 +15,10 @@ _MEDIA = ("still", "clip", "thumbnail", "brightest", "strip")
 
 
 class Views:
-    """Makes what is shown.
+    """Make the data of the page.
 
     Args:
-        board: what is known.
+        board: the state of the feeds.
         folders: where images and clips are.
     """
 
@@ -29,7 +29,7 @@ class Views:
         self._image_times: dict[tuple[str, str], float] = {}
 
     def flash(self, one: FlashEntry) -> dict[str, Any]:
-        """Return one flash: the event's own `data` in `flash`, and what the page adds to it."""
+        """Return one flash: the event's own `data` in `flash`, and the additions of the page."""
         media = one.data.get("media")
         media = media if isinstance(media, dict) else {}
         return {

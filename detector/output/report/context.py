@@ -1,4 +1,4 @@
-"""The words and numbers of the page's template."""
+"""The words and numbers for the page's template."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -233,7 +233,7 @@ def _watched_row(recording: Recording, report: Report) -> _Moment:
 
 
 def _clock(report: Report) -> tuple[Clock, float | None]:
-    """The worst clock of the flashes, else of the recordings, and the largest bound; None where one has none."""
+    """Return the worst clock of the flashes, else of the recordings, and the largest bound; None if one has none."""
     order: tuple[Clock, ...] = ("none", "file", "arrival", "rtcp")
     clocks = (
         [one.flash.clock for one in report.flashes] or [one.clock for one in report.timeline.recordings] or ["none"]

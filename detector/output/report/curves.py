@@ -28,13 +28,13 @@ _log = logging.getLogger(__name__)
 CURVES = "curves.jsonl"
 FLASH_CURVES = "flash-curves.jsonl"
 STEP_SECONDS = 0.2
-"""Away from flashes only the extremes of so long are kept: two hours take about 250 kB."""
+"""Away from flashes only the extremes of each such step are kept: two hours take about 250 kB."""
 AROUND_SECONDS = 2.0
-"""Before and after a flash every frame is kept for so long."""
-_PIECE_SECONDS = 600.0  # bounds memory, and what a killed run loses
-_BREAK_SECONDS = 2.0  # longer without a frame is a gap: nothing was watched
+"""Seconds before and after a flash in which every frame is kept."""
+_PIECE_SECONDS = 600.0  # limits memory, and the loss of a killed run
+_BREAK_SECONDS = 2.0  # a longer time without a frame is a gap that was not watched
 _LOOK_SECONDS = 0.1 - 1e-6
-_NONE = 65535  # a step in which no frame came
+_NONE = 65535  # a step without a frame
 _SCALE = 100.0  # levels are stored as hundredths in 16 bits; 297 is the most a camera records
 
 
@@ -99,12 +99,12 @@ class CurvePiece:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlashCurve:
-    """The course of one flash.
+    """The light curve of one flash.
 
     Attributes:
         seconds: (frames,) after its onset.
         rise: (frames,) mean rise over its blocks, levels.
-        clip_start: when its clip begins, seconds after the onset and so below 0; None where that is not known.
+        clip_start: start of its clip in seconds after the onset, so below 0; None if unknown.
     """
 
     seconds: NDArray[np.float32]
@@ -148,7 +148,7 @@ class CurveRecorder:
         self._clear()
 
     def add(self, frame: Frame, mean_level: float, peak_rise: float, *, keep: bool = False) -> None:
-        """Take the brightness of the next frame.
+        """Add the brightness of the next frame.
 
         Args:
             frame: for its times.
@@ -176,7 +176,7 @@ class CurveRecorder:
             self._start(frame)
 
     def watch(self, frame: Frame, change: FrameChange | None, *, quiet: bool) -> None:
-        """Take what the prefilter saw in `frame`; call it after each `Prefilter.push`.
+        """Add the prefilter's measurements of `frame`; call it after each `Prefilter.push`.
 
         Calm frames are looked at ten times a second: a look costs more than half of them take otherwise.
 
@@ -205,7 +205,7 @@ class CurveRecorder:
         self.add(frame, cv2.mean(change.grid)[0], max(0.0, rise[1]), keep=keep)
 
     def close(self) -> None:
-        """Write what is left; the recorder may go on afterwards with the next stretch."""
+        """Write the rest; the recorder may continue with the next piece."""
         if self._begin is not None:
             self._write(through=self._end)
         self._previous = self._skipped = None
@@ -222,7 +222,7 @@ class CurveRecorder:
         self._clock = frame.clock
 
     def _settle(self, seconds: float, luma: float, rise: float) -> None:
-        """Add a frame of which it is known by now whether it is near a flash."""
+        """Add a frame once it is known whether it is near a flash."""
         after = seconds - (self._begin or 0.0)
         level, peak = _packed(luma), _packed(rise)
         n = max(0, int(after / self._step))

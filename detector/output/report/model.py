@@ -1,4 +1,4 @@
-"""What a report shows: recordings, flashes with words, rejected ones by doubt, and the numbers of the storm."""
+"""The content of a report: recordings, flashes with words, rejected ones by doubt, and the numbers of the storm."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ _SPARK_SECONDS = 2.0  # what a card's small curve shows before and after a flash
 
 @dataclass(frozen=True, slots=True)
 class ReportFlash:
-    """One flash with all that a reader sees of it.
+    """One flash with everything that a reader sees of it.
 
     Attributes:
         flash: the event.
@@ -73,12 +73,12 @@ class ReportFlash:
 
     @property
     def probability(self) -> float | None:
-        """How sure the verifier is that it is lightning; None where it does not say."""
+        """The verifier's probability of lightning; None if it gives none."""
         return None if self.flash.verdict is None else self.flash.verdict.probability
 
     @property
     def duration(self) -> float:
-        """Seconds from the first lit frame to the last; 0 where the end was never seen."""
+        """Seconds from the first lit frame to the last; 0 if the end was not seen."""
         return self.flash.duration_seconds or 0.0
 
 
@@ -123,7 +123,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """All that the page shows.
+    """The content of the page.
 
     Attributes:
         flashes: in the order of time; rejected ones too.
@@ -155,7 +155,7 @@ class Report:
 
 
 def make_report(results: RunResults, zone: tzinfo) -> Report:
-    """Return the report of what a run left."""
+    """Return the report of a run's results."""
     timeline = timeline_of(results)
     flashes = _with_same(_ranked(_told(results, timeline)))
     return Report(
@@ -213,7 +213,7 @@ def _told(results: RunResults, timeline: Timeline) -> list[ReportFlash]:
 
 
 def _ranked(flashes: Sequence[ReportFlash]) -> list[ReportFlash]:
-    """The same with ranks: the event's own where all have one, else by how much is to be seen."""
+    """Return the same flashes with ranks: those of the events if all have one, else by their score."""
     confirmed = [one for one in flashes if one.flash.state == "confirmed"]
     own = {one.flash.id: getattr(one.flash, "rank", None) for one in confirmed}
     if any(score is None for score in own.values()):
@@ -224,7 +224,7 @@ def _ranked(flashes: Sequence[ReportFlash]) -> list[ReportFlash]:
 
 
 def _with_same(flashes: Sequence[ReportFlash]) -> tuple[ReportFlash, ...]:
-    """The same, each naming the views that other cameras have of it."""
+    """Return the same flashes, each with the other cameras' views of it."""
     confirmed = [one for one in flashes if one.flash.state == "confirmed"]
     also: dict[str, list[str]] = {}
     sure: dict[str, bool] = {}
@@ -243,7 +243,7 @@ def _with_same(flashes: Sequence[ReportFlash]) -> tuple[ReportFlash, ...]:
 
 
 def group_by_doubt(rejected: Sequence[ReportFlash]) -> tuple[RejectedGroup, ...]:
-    """Return the rejected lights by what was held against them first, the largest group first."""
+    """Return the rejected candidates by their main doubt, the largest group first."""
     groups: dict[str, list[ReportFlash]] = {}
     for one in rejected:
         groups.setdefault(one.told[0], []).append(one)
@@ -292,7 +292,7 @@ def summarize(confirmed: Sequence[ReportFlash], timeline: Timeline) -> Summary:
 
 
 def _busiest(times: Sequence[float]) -> tuple[int, float]:
-    """The most of `times` (ascending) within a minute, and when the first of these is."""
+    """Return the largest number of `times` (ascending) within a minute, and the first of these."""
     best, at, last = 0, 0.0, 0
     for first, begin in enumerate(times):
         last = max(last, first)
@@ -310,7 +310,7 @@ def near(piece: CurvePiece, begin: float, end: float) -> slice:
 
 
 def spark_curve(one: ReportFlash, timeline: Timeline) -> FlashCurve | None:
-    """Return the curve on a card: luma, the brightest block's rise where that shows more, or the flash's own."""
+    """Return the curve on a card: luma, the brightest block's rise if that shows more, or the flash's own."""
     flash = one.flash
     begin, end = flash.start_seconds - _SPARK_SECONDS / 2, flash.start_seconds + one.duration + _SPARK_SECONDS
     for piece in timeline.pieces(flash):
@@ -324,7 +324,7 @@ def spark_curve(one: ReportFlash, timeline: Timeline) -> FlashCurve | None:
 
 
 def _settings(about: Mapping[str, object]) -> tuple[tuple[str, str, bool], ...]:
-    """Rows of what run.json says of the settings: changed ones first."""
+    """Return rows of the settings in run.json: changed ones first."""
     settings, changed = about.get("settings"), about.get("changed")
     flat = dict(_flat(settings))
     over = dict(_flat(changed))

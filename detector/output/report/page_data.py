@@ -1,4 +1,4 @@
-"""What the page's script reads: curves, lanes and flashes as JSON."""
+"""The data of the page's script: curves, lanes and flashes as JSON."""
 
 import base64
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _LANE_COLORS = 6
 
 
 def page_data(report: Report, cards: Mapping[str, Card], subtitles: Mapping[str, str]) -> Markup:
-    """Return the data of a report, safe to stand in a script element.
+    """Return the data of a report, escaped for a script element.
 
     Args:
         report: the report.
@@ -112,7 +112,7 @@ def _doubt_data(doubt: Doubt) -> dict[str, Any]:
 
 
 def _transitions(report: Report) -> list[tuple[float, float, str]] | None:
-    """The zone's offsets over the storm as (from, seconds, name); None where local time is UTC or times are unknown."""
+    """Return the zone's offsets over the storm as (from, seconds, name); None if local time is UTC or unknown."""
     timeline = report.timeline
     if not timeline.timed:
         return None

@@ -11,7 +11,7 @@ from detector.verify.photometric.lost_detail import loses_detail
 MIN_SIMULTANEOUS_SHARE = 0.5
 # A rolling shutter shows the upper and the lower part of one stroke in two frames, and strokes take time to grow.
 SIMULTANEOUS_SECONDS = 0.1
-# Right after a loss, bright frames of a flash may alternate with dark ones: fewer do not tell which is the scene.
+# Right after a loss, bright frames of a flash may alternate with dark ones: fewer do not show which is the scene.
 MIN_FRAMES_BEFORE = 3
 
 

@@ -1,4 +1,4 @@
-"""One candidate and what its frames show, computed once a clue asks for it."""
+"""The features of one candidate, computed when a clue needs them."""
 
 from functools import cached_property
 
@@ -15,7 +15,7 @@ _COLOUR_SIDE_PIXELS = 160
 
 
 class CandidateFeatures:
-    """What the clues measure a candidate by; each feature is computed once, on first use.
+    """The features of a candidate for the clues; each is computed once, on first use.
 
     Attributes:
         candidate: the candidate itself.
@@ -44,13 +44,13 @@ class CandidateFeatures:
 
     @cached_property
     def after(self) -> FineChange | None:
-        """Change from before the flash to after it; None where it never went dark."""
+        """Change from before the flash to after it; None if it never went dark."""
         dark = self.candidate.context.dark_after is not False
         return self._change(self.candidate.after) if dark and self.candidate.after is not None else None
 
     @cached_property
     def decay_residual(self) -> FineChange | None:
-        """Change from after the flash to when half of its light is left; None where it went out at once."""
+        """Change from after the flash to when half of its light is left; None if it went out at once."""
         after, half = self.candidate.after, self.candidate.waning
         if self.after is None or after is None or half is None:
             return None
@@ -87,14 +87,14 @@ class CandidateFeatures:
 
     @cached_property
     def added_lights(self) -> tuple[AddedLight, ...]:
-        """Light added to each place, at the peak and at half decay, where the images show its colour."""
+        """Light added to each pixel, at the peak and at half decay, where the images show its colour."""
         pairs = (self.colours, self._colours(self.candidate.waning))
         found = [added_light(*pair) for pair in pairs if pair is not None]
         return tuple(added for added in found if added is not None)
 
     @cached_property
     def blocks_before(self) -> Grid | None:
-        """(rows, columns) block luma right before the flash; None where that is not known."""
+        """(rows, columns) block luma right before the flash; None if unknown."""
         return self._blocks(self.candidate.before)
 
     @cached_property

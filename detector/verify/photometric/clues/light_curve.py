@@ -1,4 +1,4 @@
-"""Clues in the course of the light over time: how it comes, goes, repeats and moves."""
+"""Clues in the light curve: how the light comes, goes, repeats and moves."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from detector.verify.photometric.clue import clue
 from detector.verify.photometric.edges import LEAST_FALL, largest_fall
 from detector.verify.photometric.features import CandidateFeatures
 
-# A frame shows the light itself, not its last glow, from this share of the brightest one on.
+# A frame with at least this share of the brightest one shows the light itself, not its last glow.
 _BRIGHT = 0.3
 # What fell by so much was seen to go; less tells nothing where the recording ended meanwhile.
 _FELL = 0.8
@@ -30,13 +30,13 @@ _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
 def decay_fraction(features: CandidateFeatures) -> float | None:
     """Return how far the light fell back after its peak, 0..1: lightning goes out, lamps and exposure steps stay.
 
-    None where the recording ended first, unless it had fallen back already: nobody saw it stay.
+    None if the recording ended first, unless the light had fallen back already.
     """
     curve, context = features.candidate.curve, features.candidate.context
     top = float(curve.rise.max(initial=0.0))
     if top <= 0:
         return None
-    # From where it first reached half of its peak: a new level with noise on it has its highest point anywhere.
+    # From the first half of its peak on: a new level with noise has its highest point anywhere.
     tail = curve.rise[int(np.argmax(curve.rise >= 0.5 * top)) :]
     if context.cut_off and len(tail) < 3:
         return None
@@ -55,9 +55,9 @@ def decay_fraction(features: CandidateFeatures) -> float | None:
     cost=1.5,
 )
 def returned_to_dark(features: CandidateFeatures) -> float | None:
-    """Return 1 when the light went out, 0 when it was given up still lit or had only come on when the source ended.
+    """Return 1 if the light went out, 0 if it was still lit at its limit or had only come on when the source ended.
 
-    None where the source ended while it was falling.
+    None if the source ended while it was falling.
     """
     context = features.candidate.context
     if context.cut_off:
@@ -102,8 +102,9 @@ def suddenness(features: CandidateFeatures) -> float | None:
 def frame_overlap(features: CandidateFeatures) -> float | None:
     """Return the share of the light's core that stays from frame to frame: clouds stay, insects and beams move on.
 
-    Measured on bright frames only, as the core of a last glow is noise, and on three or more: a rolling shutter shows
-    the upper and the lower part of one stroke in two. Where frames are longer than any shutter rolls, two are enough.
+    It is measured on bright frames only, since the core of a last glow is noise, and on three or more: a rolling
+    shutter shows the upper and the lower part of one stroke in two. If frames are longer than any shutter rolls, two
+    are enough.
     """
     curve = features.candidate.curve
     bright = _bright_frames(curve)
@@ -157,7 +158,7 @@ def linear_motion(features: CandidateFeatures) -> float | None:
 def spatial_spread(features: CandidateFeatures) -> float | None:
     """Return the blocks lit at any time over those of the largest frame: what moves lights many places in turn.
 
-    A flash lights the same cloud and land stroke after stroke; a rolling shutter parts what a stroke lights in two.
+    A flash lights the same cloud and land in each pulse; a rolling shutter divides the lit area of a stroke in two.
     """
     return features.candidate.roaming
 
@@ -193,11 +194,11 @@ def plateau_flatness(features: CandidateFeatures) -> float | None:
     cost=5.0,
 )
 def autocorrelation(features: CandidateFeatures) -> float | None:
-    """Return how well the light curve repeats itself, up to 1: machines and mains keep time, strokes do not."""
+    """Return how well the light curve repeats, up to 1: machines and mains are periodic, strokes are not."""
     return autocorrelation_peak(features.candidate.curve.rise_while_lit)
 
 
-# Of three flashes of a storm one in ten keeps time by chance, of five hardly any.
+# Of three flashes of a storm one in ten is periodic by chance, of five hardly any.
 @clue(
     "blinks",
     meaning="earlier lights with this place, strength and rhythm",
@@ -207,7 +208,7 @@ def autocorrelation(features: CandidateFeatures) -> float | None:
     cost=6.0,
 )
 def periodic_repeats(features: CandidateFeatures) -> float | None:
-    """Return how many earlier lights had this place, strength and rhythm: lightning does not keep time."""
+    """Return how many earlier lights had this place, strength and rhythm: lightning is not periodic."""
     return features.candidate.context.periodic_repeats
 
 

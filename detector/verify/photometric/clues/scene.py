@@ -1,4 +1,4 @@
-"""Clues in what happens to the scene: motion, gain, cuts, fades, and whether it is the same one afterwards."""
+"""Clues in changes of the scene: motion, gain, cuts, fades, and whether it is the same afterwards."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from detector.verify.photometric.features import CandidateFeatures
 
 # Two frames that are not quite aligned differ by half rises, half falls, hardly ever by so many rises; light only adds.
 _MISALIGNED, _LIGHT = 0.85, 0.95
-# A scene that keeps so much of its detail is not moving.
+# A scene that keeps this share of its detail is not moving.
 _STAYS = 0.6
 # The core of a light: blocks that rise by this share of the brightest one or more.
 _CORE = 0.3
@@ -141,7 +141,7 @@ def fade_residual(features: CandidateFeatures) -> float | None:
 def gain_likeness(features: CandidateFeatures) -> float | None:
     """Return how well a change of gain explains the rise: exposure steps and beating mains light are gain.
 
-    A cloud lit from within is not: it is bright where it was dark.
+    A cloud lit from within is not: it becomes bright where it was dark.
     """
     return None if features.at_peak is None else features.at_peak.gain_likeness()
 

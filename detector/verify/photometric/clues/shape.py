@@ -1,4 +1,4 @@
-"""Clues in where the light is, how large it is and what surrounds it in space and in the minutes before."""
+"""Clues in the place and size of the light, and in its surroundings in space and in the minutes before."""
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def smoothness(features: CandidateFeatures) -> float | None:
     cost=4.0,
 )
 def point_sources(features: CandidateFeatures) -> float | None:
-    """Return how many separate points shine by themselves: a firework is a swarm of burning sparks.
+    """Return the number of separate light sources: a firework is a swarm of burning sparks.
 
     A stroke is one line with its branches, and cloud and land shine only by its light, smoothly. The most of: onset,
     peak, half decay (the glare that hid them has gone), and right after it, where they burn on. Glints on water come
@@ -91,9 +91,9 @@ def recent_fireworks(features: CandidateFeatures) -> float | None:
     cost=4.0,
 )
 def recent_clutter(features: CandidateFeatures) -> float | None:
-    """Return how many lights of the last minute shone alone or roamed: where insects fly, the next light is one too.
+    """Return how many lights of the last minute had no glow or moved: where insects fly, the next light is one, too.
 
-    None for a light whose glow extends far, or where `glow_extent` is None.
+    None for a light whose glow extends far, or if `glow_extent` is None.
     """
     extent = glow_extent(features)
     return None if extent is None or extent > _GLOWING_EXTENT else float(features.candidate.context.recent_clutter)
