@@ -20,7 +20,7 @@ COMMANDS = {
     "setup-45": "Make the second environment, in which `serve-45` runs MiniCPM-V 4.5's own code.",
     "share": "Make pictures and films of a run's best flashes: short films, a composite of bolts, a reel.",
     "subscribe": "Receive the events of one or more feeds: in order, each once, through restarts of either side.",
-    "tune": "Draw a recording's light curve with what was found and the thresholds, and propose settings.",
+    "tune": "Show a recording's light curve with what was found and the thresholds, and propose settings.",
     "watch": "Watch cameras for lightning and publish every flash on the event feed, until stopped.",
 }
 """The description of each command in one line: the first line of its module's docstring."""

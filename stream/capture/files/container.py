@@ -110,7 +110,7 @@ def open_recording(source: str | GrowingFile, options: CaptureOptions, number: i
         measured=measured,
         duration_slack_seconds=max(least, share * (duration or 0)),
         opened=opened,
-        start=read.start if isinstance(read, HlsReader) else None,
+        start=None if isinstance(read, str | GrowingFile) else read.start,
     )
 
 
