@@ -106,6 +106,9 @@ class LitRegion:
             grid: (rows, columns) its block luma.
             sudden: (rows, columns) blocks in which light of this flash rose suddenly; None where none did.
             where: (rows, columns) blocks that show this flash and no other light; None for all.
+
+        Returns:
+            The light of the frame.
         """
         rise = grid - self._level
         above = rise > self._threshold
