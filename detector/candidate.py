@@ -96,7 +96,9 @@ class Candidate:
         peak_map: (rows, columns) highest luma of each block that lit up, levels; `background` elsewhere.
         lit_map: (rows, columns) blocks that lit up at any time.
         onset: the first lit frame.
-        peak: the frame with the most light.
+        peak: the frame with the most light of the candidate's own span.
+        rest: the brightest frame after that span, where light goes on that outshines `peak`: it was taken for steady
+            and cut away, but tells what shines there; None where there is none.
         before: a frame from right before the onset; None at the edge of a source.
         clear: the lit frame with the most structure, to show to a person, where that is clearly more than `peak` shows.
         waning: the first lit frame after the peak with half its light or less; None where there is none.
@@ -128,10 +130,16 @@ class Candidate:
     clear: Frame | None = None
     waning: Frame | None = None
     after: Frame | None = None
+    rest: Frame | None = None
     closeup: Frame | None = None
     quiet: tuple[Frame, ...] = ()
     quality: tuple[str, ...] = ()
     context: CandidateContext = CandidateContext()
+
+    @property
+    def brightest(self) -> Frame:
+        """The frame with the most light, whether in its span or after it."""
+        return self.peak if self.rest is None else self.rest
 
     @property
     def frame_interval(self) -> float:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from accuracy.beside import BesideResult, beside_cases, try_beside
 from accuracy.footage import footage_folder, footage_table, labelled_clips, watch_clip, write_golden
 from accuracy.grid import Case, codec_cases, lookalike_cases, strength_cases
 from accuracy.plots import draw_alarms, draw_recall
@@ -24,6 +25,8 @@ from accuracy.trial import Trial, run
 
 SIZES = {"quick": (60, 0.4, 1), "full": (600, 20.0, 6)}
 """Scenes with flashes, hours of look-alikes, clips per coding."""
+BESIDE = {"quick": 6, "full": 40}
+"""Scenes with lights at the same time, of each kind."""
 WORST = 40
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -33,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="bench_accuracy.py", description=__doc__)
     made.add_argument("--quick", action="store_true", help="a tenth of the grid or less: minutes, not an hour")
-    made.add_argument("--only", choices=("strength", "lookalike", "codec", "footage"), help="one part of the grid")
+    made.add_argument(
+        "--only", choices=("strength", "lookalike", "codec", "beside", "footage"), help="one part of the grid"
+    )
     made.add_argument("--label", help="one look-alike or coding of it, e.g. headlights")
     made.add_argument("--hours", type=float, help="camera-hours of look-alikes (default: 20, quick 0.4)")
     made.add_argument("--seed", type=int, default=1, help="of the whole grid; printed with every miss (default 1)")
@@ -52,9 +57,12 @@ def main() -> int:
     given = parser().parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    cases = [] if given.only == "footage" else _cases(given)
+    cases = [] if given.only in ("footage", "beside") else _cases(given)
     if cases:
         report(run_all(run, cases, given.workers), given.out)
+    if given.only in (None, "beside") and given.label is None:
+        beside = list(beside_cases(BESIDE["quick" if given.quick else "full"], given.seed))
+        report_beside(run_all(try_beside, beside, given.workers))
     if given.only in (None, "footage") and given.label is None:
         report_footage(given.workers, golden=given.golden)
     print(
@@ -105,6 +113,17 @@ def report_footage(workers: int, *, golden: bool) -> None:
     _console().print(footage_table(clips))
     if golden:
         print(f"results kept in {write_golden(folder, clips)}; the tests compare with them from now on")
+
+
+def report_beside(results: Sequence[BesideResult]) -> None:
+    """Print how many flashes beside another light have their own times, and how many cells are told apart."""
+    for about in dict.fromkeys(result.case.about for result in results):
+        ours = [result for result in results if result.case.about == about]
+        print(f"beside {about}: {sum(result.right for result in ours)} of {len(ours)} right")
+        for result in [one for one in ours if not one.right][:WORST]:
+            told = [f"{start:.2f}-{end:.2f} s" for start, end, _ in result.reports]
+            made = [f"{start:.2f}-{end:.2f} s" for start, end in result.truth]
+            print(f"  seed {result.case.plan.seed}: {', '.join(made)} told as {', '.join(told) or 'nothing'}")
 
 
 def report(trials: Sequence[Trial], out: Path) -> None:

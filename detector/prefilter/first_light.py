@@ -10,8 +10,9 @@ from detector.prefilter.background import BackgroundEstimate, MedianBackground, 
 from detector.prefilter.blocks import Grid, WatchedArea
 from detector.prefilter.frame_buffer import THIN_ROWS
 from detector.prefilter.frame_change import FrameChange
+from detector.prefilter.frame_selection import FrameSelection
 from detector.prefilter.lit_region import Baseline
-from detector.prefilter.tracker import CandidateTracker, FrameSelection, candidate_id
+from detector.prefilter.tracker import CandidateTracker, candidate_id
 from detector.settings import PrefilterSettings
 from stream import Frame
 

@@ -134,6 +134,11 @@ class FrameChange:
         grown: Mask = beside & just_now & fading & self.scene.watched
         return grown
 
+    def within(self, blocks: Mask) -> "FrameChange":
+        """Return the same change with no other blocks watched than `blocks`."""
+        scene = replace(self.scene, watched=self.scene.watched & blocks)
+        return replace(self, scene=scene)
+
     def since(self, earlier: Grid) -> "FrameChange":
         """Return the change since `earlier`, if enough blocks rose since then for an onset; else this change."""
         # While a flash is open most frames have too few, as the bound shows before all is computed again.

@@ -70,7 +70,9 @@ class SceneLearner:
             balance = change.balance_beyond(background.noise)
             background.learn_clutter(seconds, min(change.sudden_blocks, most), balance)
 
-    def learn_flash(self, tracker: CandidateTracker, *, ended: bool, cut_off: bool, goes_on: bool) -> Candidate:
+    def learn_flash(
+        self, tracker: CandidateTracker, *, ended: bool, cut_off: bool, goes_on: bool, alone: bool = True
+    ) -> Candidate:
         """Return the closed candidate of `tracker` with what is known of earlier ones, and remember it.
 
         Args:
@@ -78,8 +80,11 @@ class SceneLearner:
             ended: whether its light is over, though a remainder or a weak rise may still shine.
             cut_off: whether the source, or what can be compared, ended first.
             goes_on: whether only the bound on its length ended it: a storm without a pause.
+            alone: whether no other candidate is open, whose background must stay as it is.
         """
         background, baseline, now = self._background, tracker.baseline, tracker.last_seconds
+        if not alone:
+            return self._remember(tracker.candidate(open_=False, cut_off=cut_off), tracker)
         self._afterglow_until = now + RECOVERY_SECONDS if ended and tracker.dark_from is None else now
         # The ground from before stays that of the next stroke, which a new one would take for the scene.
         if tracker.dark_from is None and not ended:
@@ -119,6 +124,6 @@ class SceneLearner:
         if baseline.latest is None:
             return None
         # Not the lit blocks alone: the background that decides these may lie far back.
-        rise = block_luma(closed.peak) - baseline.latest
+        rise = block_luma(closed.brightest) - baseline.latest
         risen = (rise > baseline.threshold) & baseline.watched
         return self._levels.share_seen(closed.start_seconds, baseline.latest, rise, risen)

@@ -13,6 +13,11 @@ SAMPLE_SECONDS = 0.25
 SAMPLES = 120
 # What was there stayed for a second; a flash that was not found, in damaged frames say, hardly lasts as long.
 SAMPLES_SHOWN = 4
+# What covers a place (a bird, a wiper, a darker exposure) comes within some two seconds; clouds drift away from a
+# level more slowly, and then it tells nothing.
+SAMPLES_OF_FALL = 8
+# So much of it has to be gone by then: the scene may not be quite as it was.
+FALLEN_SHARE = 0.6
 # After less time everything is new.
 LEAST_SECONDS = 3.0
 # A level in bytes of video: 16 is black, but some cameras go below.
@@ -58,4 +63,13 @@ class LevelMemory:
         luma = np.stack([sample[where] for _, sample in self._samples])
         earlier = (luma - np.float32(_BLACK_LUMA)) / np.float32(_LUMA_PER_LEVEL)
         shown = np.minimum(np.maximum(earlier - start, 0), rise).sum(axis=1)
-        return float(np.sort(shown)[-SAMPLES_SHOWN:][0]) / total
+        kept = _least_soon(np.append(shown, np.float32(0)), len(shown)) / np.maximum(shown, np.float32(1e-6))
+        sudden = np.minimum((1 - np.maximum(kept, 0)) / FALLEN_SHARE, 1)
+        return float(np.sort(shown * sudden)[-SAMPLES_SHOWN:][0]) / total
+
+
+def _least_soon(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Return the least of the `SAMPLES_OF_FALL` values after each of the first `count` ones."""
+    padded = np.concatenate([values[1:], np.full(SAMPLES_OF_FALL, np.inf, values.dtype)])
+    least: NDArray[np.float32] = np.lib.stride_tricks.sliding_window_view(padded, SAMPLES_OF_FALL)[:count].min(axis=1)
+    return least

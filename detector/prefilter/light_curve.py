@@ -1,5 +1,6 @@
 """The light curve of one candidate: its samples, pulses, and whether it reached a plateau."""
 
+import copy
 import math
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -99,6 +100,12 @@ class LightTrace:
         self._brightness_most = 0.0
         self._rise_most = 0.0
 
+    def copy(self) -> "LightTrace":
+        """Return a trace that goes on by itself."""
+        made = copy.copy(self)
+        made.samples = list(self.samples)
+        return made
+
     @property
     def light(self) -> float:
         """Light of the last frame, levels times blocks; 0 while dark."""
@@ -191,6 +198,13 @@ class PlateauDetector:
         self._faint = LightSpan(onset_seconds)
         self._growth = LightSpan(onset_seconds)
         self._last_rise = onset_seconds
+
+    def copy(self, trace: LightTrace) -> "PlateauDetector":
+        """Return a detector of `trace`, a copy of its own one, that goes on by itself."""
+        made = copy.copy(self)
+        made._trace = trace  # noqa: SLF001
+        made._steady, made._faint, made._growth = map(copy.copy, (self._steady, self._faint, self._growth))  # noqa: SLF001
+        return made
 
     def update(self, *, joins: bool) -> None:
         """Add the newest sample of the trace.

@@ -63,6 +63,8 @@ class LitRegion:
     Attributes:
         mask: (rows, columns) blocks that were lit at any time.
         peak_map: (rows, columns) highest luma of these; the baseline elsewhere.
+        last_lit: (rows, columns) blocks of the last frame in which any were lit.
+        most_lit: largest number of blocks that were lit in one frame.
     """
 
     def __init__(self, baseline: Baseline) -> None:
@@ -71,6 +73,21 @@ class LitRegion:
         self._level = baseline.level
         self._threshold = np.float32(FADING_SHARE) * baseline.threshold
         self._core = self.mask.copy()
+        self._own = baseline.watched
+        self.last_lit: Mask = self.mask
+        self.most_lit = 0
+
+    @property
+    def peak_rise(self) -> Grid:
+        """(rows, columns) highest rise of each block that lit up, levels; 0 elsewhere."""
+        rise: Grid = self.peak_map - self._level
+        return rise
+
+    def leave(self, blocks: Mask) -> None:
+        """Leave `blocks` to another light: what they show, and have shown, is none of this one."""
+        self._own = self._own & ~blocks
+        self.mask = self.mask & self._own
+        self.peak_map = np.where(self.mask, self.peak_map, self._level)
 
     @property
     def size(self) -> int:
@@ -82,29 +99,32 @@ class LitRegion:
         """(left, top, right, bottom) of these blocks, shares 0..1; the whole frame if there are none."""
         return _box_of(self.mask) or (0.0, 0.0, 1.0, 1.0)
 
-    def update(self, grid: Grid, sudden: Mask | None) -> LitBlocks:
-        """Add one frame.
+    def update(self, grid: Grid, sudden: Mask | None, where: Mask | None = None) -> LitBlocks:
+        """Take in one frame and return its light.
 
         Args:
-            grid: (rows, columns) block luma of the frame.
-            sudden: (rows, columns) blocks in which light of this flash rose suddenly; None if none did.
+            grid: (rows, columns) its block luma.
+            sudden: (rows, columns) blocks in which light of this flash rose suddenly; None where none did.
+            where: (rows, columns) blocks that show this flash and no other light; None for all.
 
         Returns:
-            the light of the frame.
+            The light of the frame.
         """
         rise = grid - self._level
         above = rise > self._threshold
         if sudden is not None:
-            self.mask |= sudden & above
+            self.mask = self.mask | (sudden & above & self._own)
         self.peak_map = np.where(self.mask, np.maximum(self.peak_map, grid), self.peak_map)
-        lit = self.mask & above
+        lit = self.mask & above if where is None else self.mask & above & where
         added = np.where(lit, rise, np.float32(0))
         light, centroid = _light_of(added)
         peak_rise = float(added.max())
         blocks = int(np.count_nonzero(lit))
+        self.most_lit = max(self.most_lit, blocks)
         if not blocks:
             self._core = lit
             return LitBlocks(light, centroid, peak_rise, 0, 0.0)
+        self.last_lit = lit
         before, core = self._core, added > np.float32(CORE_SHARE * peak_rise)
         self._core = core
         fewer = min(int(np.count_nonzero(core)), int(np.count_nonzero(before)))

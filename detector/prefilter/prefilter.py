@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detector.candidate import Candidate
+from detector.prefilter import parting
 from detector.prefilter.background import Background
 from detector.prefilter.blocks import Grid, Mask, Polygon, Region, WatchedArea, block_luma
 from detector.prefilter.first_light import FirstLight
 from detector.prefilter.frame_buffer import FrameBuffer
 from detector.prefilter.frame_change import ChangeDetector, FrameChange
+from detector.prefilter.frame_selection import FrameSelection
 from detector.prefilter.learner import SceneLearner
 from detector.prefilter.lit_region import Baseline
 from detector.prefilter.onset import OnsetDetector
-from detector.prefilter.tracker import CandidateTracker, FrameSelection, candidate_id
+from detector.prefilter.tracker import CandidateTracker, candidate_id
 from detector.settings import PrefilterSettings
 from stream import Frame
 
@@ -54,7 +56,9 @@ class Prefilter:
         self._changes = ChangeDetector(settings, self._background, self._area)
         self._onsets = OnsetDetector(settings, self._frames)
         self._first_light = FirstLight(settings, self._area, seed)
-        self._tracker: CandidateTracker | None = None
+        self._lights: list[CandidateTracker] = []
+        # How the light that is open would be told as two; None but for the first moments of the second one.
+        self._parted: list[CandidateTracker] | None = None
         self._learner = SceneLearner(settings, self._background, self._area, self._frames)
         self._change: FrameChange | None = None
         self._previous: FrameKey | None = None
@@ -66,11 +70,11 @@ class Prefilter:
     def push_grid(self, frame: Frame, grid: Grid) -> list[Candidate]:
         """Do as `push`, with the block luma of `frame` already made."""
         found = self._cross_edge(frame, grid)
-        if self._tracker is not None and self._tracker.has_ended(frame.seconds):
-            found += self._close(self._tracker, ended=True)
+        for tracker in [one for one in self._lights if one.has_ended(frame.seconds)]:
+            found += self._close(tracker, ended=True)
         change = self._changes.measure(frame.seconds, grid, self._learner.periodic.level(frame.seconds))
-        if self._tracker is not None:
-            found += self._track(self._tracker, frame, grid, change)
+        if self._lights:
+            found += self._track(frame, grid, change)
         elif change is not None and self._onsets.is_onset(change) and self._onsets.is_added_light(frame, change):
             found.append(self._open(frame, grid, change))
         else:
@@ -82,7 +86,9 @@ class Prefilter:
 
     def flush(self) -> list[Candidate]:
         """Close what is still open at the end of the source."""
-        return self._close(self._tracker, cut_off=True) if self._tracker is not None else self._hindsight()
+        if self.quiet:
+            return self._hindsight()
+        return [closed for tracker in tuple(self._lights) for closed in self._close(tracker, cut_off=True)]
 
     def _hindsight(self) -> list[Candidate]:
         """Return the flash that was on in the first frame, if that is known only now."""
@@ -97,7 +103,7 @@ class Prefilter:
     @property
     def quiet(self) -> bool:
         """Whether no candidate is open."""
-        return self._tracker is None
+        return not self._lights
 
     @property
     def watched(self) -> Mask:
@@ -122,6 +128,11 @@ class Prefilter:
 
     def _open(self, frame: Frame, grid: Grid, change: FrameChange) -> Candidate:
         """Open a candidate with `frame`."""
+        tracker = self._tracker(frame, grid, change)
+        self._lights = [tracker]
+        return tracker.candidate(open_=True)
+
+    def _tracker(self, frame: Frame, grid: Grid, change: FrameChange) -> CandidateTracker:
         settings = self._settings
         tracker = CandidateTracker(
             candidate_id(self._camera, frame, self._seed),
@@ -138,32 +149,76 @@ class Prefilter:
             frames_before=self._background.remembered,
         )
         tracker.update(frame, grid, change, joins=True)
-        self._tracker = tracker
-        return tracker.candidate(open_=True)
+        return tracker
 
-    def _track(
-        self, tracker: CandidateTracker, frame: Frame, grid: Grid, change: FrameChange | None
-    ) -> list[Candidate]:
-        """Add `frame` to the open candidate, and close that if it is finished."""
-        if change is not None:
-            # Once it is out, nothing less than an onset lights it again.
-            joins = tracker.is_restrike(change) if tracker.light > 0 else self._onsets.is_onset(change)
-            tracker.update(frame, grid, change, joins=joins)
-            # The pauses of a flash teach too: a storm may be on when a recording begins. But not before the glow is a
-            # step behind: its fall is no noise.
-            if tracker.calm_from is not None and frame.seconds - tracker.calm_from >= self._settings.step_seconds:
-                self._learn(frame, grid, change)
-        if not tracker.is_finished(frame.seconds):
-            return []
-        ended = tracker.has_ended(frame.seconds)
-        # Without an end or a plateau, only the bound on its length ends it.
-        return self._close(tracker, ended=ended, goes_on=not ended and tracker.plateau_since is None)
+    def _track(self, frame: Frame, grid: Grid, change: FrameChange | None) -> list[Candidate]:
+        """Add `frame` to the open candidates, and close those that are finished."""
+        found = [] if change is None else self._take_in(frame, grid, change)
+        for tracker in [one for one in self._lights if one.is_finished(frame.seconds)]:
+            ended = tracker.has_ended(frame.seconds)
+            # Without an end or a plateau, only the bound on its length ends it.
+            found += self._close(tracker, ended=ended, goes_on=not ended and tracker.plateau_since is None)
+        return found
+
+    def _take_in(self, frame: Frame, grid: Grid, change: FrameChange) -> list[Candidate]:
+        """Add `frame` to the open candidates, each with what is its own; return one that opens beside another."""
+        found: list[Candidate] = []
+        if self._parted is not None:
+            self._add_apart(self._parted, frame, grid, change)
+        elif len(self._lights) == 1:
+            self._parted = self._part(self._lights[0], frame, grid, change)
+        if len(self._lights) == 1:
+            self._add(self._lights[0], frame, grid, change)
+        else:
+            self._add_apart(self._lights, frame, grid, change)
+        if self._parted is not None and parting.is_decided(self._parted, frame.seconds):
+            if parting.stays_apart(self._parted, change.scene.watched):
+                self._lights = list(self._parted)
+                found.append(self._parted[1].candidate(open_=True))
+            self._parted = None
+        # The pauses of a flash teach too: a storm may be on when a recording begins. But not before the glow is a step
+        # behind: its fall is no noise.
+        calm = [tracker.calm_from for tracker in self._lights]
+        if all(since is not None and frame.seconds - since >= self._settings.step_seconds for since in calm):
+            self._learn(frame, grid, change)
+        return found
+
+    def _part(
+        self, first: CandidateTracker, frame: Frame, grid: Grid, change: FrameChange
+    ) -> list[CandidateTracker] | None:
+        """Return the open candidate and another light that rises beside it, as if they were two; None if it is one."""
+        blocks = parting.part_of_another(first, change, frame.seconds)
+        new = None if blocks is None else change.within(blocks)
+        if blocks is None or new is None or not self._onsets.is_onset(new):
+            return None
+        if not self._onsets.is_added_light(frame, new):
+            return None
+        lights = [first.copy(), self._tracker(frame, grid, new)]
+        parting.leave_to_smaller(lights)
+        self._add(lights[0], frame, grid, change.within(~blocks))
+        return lights
+
+    def _add_apart(self, lights: list[CandidateTracker], frame: Frame, grid: Grid, change: FrameChange) -> None:
+        for tracker, own in parting.shares(lights, change, frame.seconds):
+            self._add(tracker, frame, grid, own)
+
+    def _add(self, tracker: CandidateTracker, frame: Frame, grid: Grid, change: FrameChange) -> None:
+        """Add `frame` to one candidate, of whose light `change` is."""
+        # Once it is out, nothing less than an onset lights it again.
+        joins = tracker.is_restrike(change) if tracker.light > 0 else self._onsets.is_onset(change)
+        tracker.update(frame, grid, change, joins=joins)
 
     def _close(
         self, tracker: CandidateTracker, *, ended: bool = False, cut_off: bool = False, goes_on: bool = False
     ) -> list[Candidate]:
-        self._tracker = None
-        return [self._learner.learn_flash(tracker, ended=ended, cut_off=cut_off, goes_on=goes_on)]
+        self._lights.remove(tracker)
+        found: list[Candidate] = []
+        if self._parted is not None and not cut_off and self._parted[1].light > 0:
+            self._lights = [self._parted[1]]
+            found.append(self._lights[0].candidate(open_=True))
+        self._parted = None
+        closed = self._learner.learn_flash(tracker, ended=ended, cut_off=cut_off, goes_on=goes_on, alone=self.quiet)
+        return [*found, closed]
 
     def _learn(self, frame: Frame, grid: Grid, change: FrameChange | None) -> None:
         elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0

@@ -1,15 +1,18 @@
 """Third stage: one open candidate while it runs: the blocks it lit, its frames, and when it is over."""
 
+import copy
 import secrets
 from datetime import UTC, datetime
 from hashlib import blake2s
+from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.candidate import Candidate, CandidateContext
 from detector.prefilter.blocks import Grid
-from detector.prefilter.fine_change import fine_luma
 from detector.prefilter.frame_change import FrameChange
+from detector.prefilter.frame_selection import FrameSelection
 from detector.prefilter.light_curve import (
     LightTrace,
     PlateauDetector,
@@ -19,83 +22,16 @@ from detector.prefilter.light_curve import (
     trim_plateau,
 )
 from detector.prefilter.lit_region import Baseline, LitRegion
-from detector.prefilter.structure import structure_of
 from stream import Frame
 
-# The glare that hides what burns in it is gone, and what burns is still there, when so much of the light is left.
-WANED_SHARE = 0.5
-# The frame "after" is taken this long into the dark: the last glow is gone, and clouds have hardly moved.
-AFTER_SECONDS = 0.15
-# A frame shows clearly more than the brightest one where its lines stand out so much more, and by so many levels.
-CLEARER_FACTOR = 1.25
-CLEARER_LEVELS = 4.0
-# So many frames wait for it to be known which of them are of the flash: 9 MB at 1080p.
-_CLEAREST_KEPT = 3
 # A new stroke adds at least this share of the light that is there already.
 RESTRIKE_SHARE = 0.2
-
-
-class FrameSelection:
-    """The frames of a flash that verifiers and people look at; fields as in `Candidate`.
-
-    Attributes:
-        onset: the first frame of the flash.
-        reference: a frame from right before it, or None.
-        history: thin frames of the last second before it.
-        peak: the frame with the most light.
-        waning: the first lit frame after the peak with half its light or less, or None.
-    """
-
-    def __init__(self, onset: Frame, reference: Frame | None, history: tuple[Frame, ...]) -> None:
-        self.onset = onset
-        self.reference = reference
-        self.history = history
-        self.peak = onset
-        self.waning: Frame | None = None
-        self._after: Frame | None = None
-        self._last = onset
-        self._peak_light = 0.0
-        self._dark = None if reference is None else fine_luma(reference)
-        self._peak_structure = 0.0
-        self._clearest: list[tuple[float, Frame]] = []  # frames with more structure than all before them, and that
-
-    def clear_until(self, end_seconds: float) -> Frame | None:
-        """Return the lit frame with the most structure, where that is clearly more than `peak` shows.
-
-        Args:
-            end_seconds: the flash's end. What shone on was cut away: between the frames of a time-lapse clouds move.
-        """
-        enough = max(CLEARER_FACTOR * self._peak_structure, self._peak_structure + CLEARER_LEVELS)
-        inside = [one for one in self._clearest if one[1].seconds < end_seconds and one[0] >= enough]
-        return inside[-1][1] if inside else None
-
-    @property
-    def after(self) -> Frame | None:
-        """The frame soon after the light went out; while it is lit, the last one; None where that is the peak."""
-        return self._after or (self._last if self._last is not self.peak else None)
-
-    def update(self, frame: Frame, light: float, dark_from: float | None) -> None:
-        """Take in one frame.
-
-        Args:
-            frame: the frame.
-            light: its light, levels times blocks.
-            dark_from: seconds since when it is dark; None where it is lit.
-        """
-        self._last = frame
-        if dark_from is not None:
-            if self._after is None or frame.seconds - dark_from <= AFTER_SECONDS:
-                self._after = frame
-            return
-        self._after = None
-        structure = structure_of(frame, self._dark)
-        if light > self._peak_light:
-            self._peak_light, self.peak, self.waning = light, frame, None
-            self._peak_structure = structure
-        elif self.waning is None and light <= WANED_SHARE * self._peak_light:
-            self.waning = frame
-        if structure > (self._clearest[-1][0] if self._clearest else 0.0):
-            self._clearest = [*self._clearest[1 - _CLEAREST_KEPT :], (structure, frame)]
+# No stroke shines for so many frames, and so long, at one level or on a way through the frame.
+RUN_FRAMES, RUN_SECONDS = 4, 0.1
+# A lamp's frames are within this share of the middle one, so many of them; an insect lights so many times its size.
+EVEN_SHARE, EVEN_FRAMES_SHARE, TRAVELLED = 0.1, 0.8, 2.0
+# Strokes of one place differ by a factor of two and more: three within a fifth of each other are a lamp.
+BLINKS, SAME_STRENGTH = 3, 0.2
 
 
 class CandidateTracker:
@@ -104,6 +40,10 @@ class CandidateTracker:
     Attributes:
         baseline: what the flash is measured against.
         frames: the frames that are kept of it.
+        start_seconds: time of its onset.
+        region: the blocks that it lit.
+        risen_seconds: time of the newest frame in which light of it rose suddenly.
+        frame_seconds: duration of its first frame.
     """
 
     def __init__(
@@ -132,16 +72,58 @@ class CandidateTracker:
         self._gap_seconds = gap_seconds
         self._max_seconds = max_seconds
         self._frames_before = frames_before
-        self._start_seconds = frames.onset.seconds
-        self._region = LitRegion(baseline)
+        self.start_seconds = frames.onset.seconds
+        self.region = LitRegion(baseline)
+        self.risen_seconds = self.start_seconds
+        self.frame_seconds = frames.onset.duration
         self._trace = LightTrace()
-        self._plateau = PlateauDetector(self._trace, self._start_seconds)
+        self._plateau = PlateauDetector(self._trace, self.start_seconds)
         self._quality: set[str] = set()
+
+    def copy(self) -> "CandidateTracker":
+        """Return a candidate of the same name that goes on by itself: one of two ways in which it may be told."""
+        made = copy.copy(self)
+        made.region, made.frames = copy.copy(self.region), self.frames.copy()
+        made._trace = self._trace.copy()  # noqa: SLF001
+        made._plateau = self._plateau.copy(made._trace)  # noqa: SLF001
+        made._quality = set(self._quality)  # noqa: SLF001
+        return made
 
     @property
     def light(self) -> float:
         """Light of the last frame, levels times blocks; 0 while dark."""
         return self._trace.light
+
+    @property
+    def is_no_stroke(self) -> bool:
+        """Whether a small light shone as no stroke does, however weak: evenly, blinking, or on its way."""
+        return self.shone_evenly or self.travelled or self.blinked
+
+    @property
+    def shone_evenly(self) -> bool:
+        """Whether it shone for a tenth of a second or more without a pause, about as brightly all the time: a lamp."""
+        lights = self._longest_run()
+        even = np.abs(lights - np.median(lights)) <= EVEN_SHARE * np.median(lights) if len(lights) else lights > 0
+        return bool(len(lights) and even.mean() >= EVEN_FRAMES_SHARE)
+
+    @property
+    def blinked(self) -> bool:
+        """Whether it came three times or more, about as brightly each time."""
+        runs = groupby(self._trace.samples, key=lambda sample: sample.lit)
+        tops = [max(sample.light for sample in run) for lit, run in runs if lit]
+        return len(tops) >= BLINKS and max(tops) <= (1 + SAME_STRENGTH) * min(tops)
+
+    @property
+    def travelled(self) -> bool:
+        """Whether it shone as long without a pause in one place after the other: an insect."""
+        return len(self._longest_run()) > 0 and self.region.size >= TRAVELLED * self.region.most_lit
+
+    def _longest_run(self) -> NDArray[np.float64]:
+        """Return the light of its longest lit run but for the two ends of it; nothing if that is short."""
+        runs = [list(run) for lit, run in groupby(self._trace.samples, key=lambda sample: sample.lit) if lit]
+        run = max(runs, key=len, default=[])
+        long = len(run) >= RUN_FRAMES and run[-1].seconds + run[-1].duration - run[0].seconds >= RUN_SECONDS - 1e-6
+        return np.array([sample.light for sample in run[1:-1]] if long else [], np.float64)
 
     @property
     def last_seconds(self) -> float:
@@ -199,7 +181,9 @@ class CandidateTracker:
             joins: whether what rose suddenly in it is light of this flash too.
         """
         trace = self._trace
-        found = self._region.update(grid, change.sudden if joins else None)
+        if joins:
+            self.risen_seconds = frame.seconds
+        found = self.region.update(grid, change.sudden if joins else None, change.scene.watched)
         trace.add(
             Sample(
                 seconds=frame.seconds,
@@ -215,7 +199,7 @@ class CandidateTracker:
                 core_centroid=found.core_centroid,
             )
         )
-        self.frames.update(frame, found.light, trace.dark_from)
+        self.frames.update(frame, found.light, trace.dark_from, trace.over_from)
         self._plateau.update(joins=joins)
         self._quality.update(frame.quality)
 
@@ -243,7 +227,7 @@ class CandidateTracker:
     def is_finished(self, seconds: float) -> bool:
         """Return whether it has ended, is the new normal, or has run for `max_seconds`."""
         stays = self.plateau_since is not None
-        return self.has_ended(seconds) or stays or seconds - self._start_seconds >= self._max_seconds
+        return self.has_ended(seconds) or stays or seconds - self.start_seconds >= self._max_seconds
 
     def candidate(self, *, open_: bool, cut_off: bool = False) -> Candidate:
         """Return everything that is known by now.
@@ -252,21 +236,21 @@ class CandidateTracker:
             open_: whether the candidate goes on.
             cut_off: whether the source, or what can be compared, ended first.
         """
-        region, frames = self._region, self.frames
+        region, frames = self.region, self.frames
         samples = trim_plateau(self._trace.samples, self._remainder_since)
         lit = [sample for sample in samples if sample.lit] or samples[:1]
         cut = [was.seconds for was, now in zip(self._trace.samples, samples, strict=True) if was.lit and not now.lit]
         watched = max(1, int(np.count_nonzero(self.baseline.watched)))
         brightest = max(lit, key=lambda sample: sample.light)
-        end = lit[-1].seconds + lit[-1].duration
+        chosen = frames.until(lit[-1].seconds)
         return Candidate(
             id=self._name,
             camera=frames.onset.camera,
             open=open_,
-            start_seconds=self._start_seconds,
+            start_seconds=self.start_seconds,
             peak_seconds=brightest.seconds,
-            end_seconds=end,
-            pulses=pulses_of(samples, region.size, self._start_seconds),
+            end_seconds=lit[-1].seconds + lit[-1].duration,
+            pulses=pulses_of(samples, region.size, self.start_seconds),
             peak_rise_levels=brightest.peak_rise,
             lit_fraction=max(sample.blocks for sample in lit) / watched,
             box=region.box,
@@ -276,12 +260,13 @@ class CandidateTracker:
             peak_map=region.peak_map.copy(),
             lit_map=region.mask.copy(),
             onset=frames.onset,
-            peak=frames.peak,
-            clear=frames.clear_until(end),
+            peak=chosen.peak,
+            clear=chosen.clear,
             before=frames.reference,
             quiet=frames.history,
-            waning=frames.waning,
-            after=frames.after,
+            waning=chosen.waning,
+            after=chosen.after,
+            rest=chosen.rest,
             quality=tuple(sorted(self._quality)),
             context=CandidateContext(
                 frames_before=self._frames_before,

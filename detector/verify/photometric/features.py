@@ -38,6 +38,11 @@ class CandidateFeatures:
         return self._change(self.candidate.peak)
 
     @cached_property
+    def at_rest(self) -> FineChange | None:
+        """Change from before the flash to the brightest frame after its span; None where nothing outshines it there."""
+        return None if self.candidate.rest is None else self._change(self.candidate.rest)
+
+    @cached_property
     def at_half_decay(self) -> FineChange | None:
         """Change from before the flash to when half of its light is gone; None where it went out at once."""
         return None if self.candidate.waning is None else self._change(self.candidate.waning)
@@ -67,6 +72,11 @@ class CandidateFeatures:
     def stabilised_peak(self) -> tuple[FineChange, float] | None:
         """`at_peak` with the shift of the frame around the light taken back, and the share that shift explains."""
         return None if self.at_peak is None else self.at_peak.stabilised(self.candidate.lit_map)
+
+    @cached_property
+    def stabilised_rest(self) -> tuple[FineChange, float] | None:
+        """`at_rest` with the shift of the frame around the light taken back, and the share that shift explains."""
+        return None if self.at_rest is None else self.at_rest.stabilised(self.candidate.lit_map)
 
     def typical_change(self, now: Frame | None) -> FineChange | None:
         """Return how the scene changes by itself in the time from before the flash to `now`, or the longest known."""
@@ -101,6 +111,11 @@ class CandidateFeatures:
     def blocks_at_peak(self) -> Grid | None:
         """(rows, columns) block luma of its brightest frame."""
         return self._blocks(self.candidate.peak)
+
+    @cached_property
+    def blocks_at_brightest(self) -> Grid | None:
+        """(rows, columns) block luma of the frame with the most light, whether in its span or after it."""
+        return self._blocks(self.candidate.brightest)
 
     @cached_property
     def blocks_after(self) -> Grid | None:

@@ -33,6 +33,9 @@ def share_seen(past: list[float], before: float, now: float, *, every: float = 0
         pytest.param([10] * 16, 0.0, id="darker"),
         pytest.param([60] * 11, None, id="less than three seconds are known"),
         pytest.param([60] + [20] * SAMPLES, 0.0, id="too long ago"),
+        pytest.param([60 - 40 * n / 32 for n in range(32)], 0.44, id="clouds drifted away from that level in 8 s"),
+        pytest.param([60] * 4 + [50, 40, 30] + [20] * 8, 1.0, id="an exposure that fell within a second"),
+        pytest.param([20, 20, 60, 60, 60] + [20] * 12, 0.0, id="a flash that was not found: less than a second"),
     ],
 )
 def test_the_share_of_a_rise_that_the_place_showed_before(past: list[float], expected: float | None) -> None:

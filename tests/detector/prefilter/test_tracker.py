@@ -10,9 +10,10 @@ from detector.candidate import Candidate
 from detector.prefilter.blocks import Grid, Mask
 from detector.prefilter.fine_change import fine_luma
 from detector.prefilter.frame_change import FrameChange
+from detector.prefilter.frame_selection import FrameSelection
 from detector.prefilter.lit_region import Baseline, LitBlocks, LitRegion
 from detector.prefilter.structure import structure_of
-from detector.prefilter.tracker import CandidateTracker, FrameSelection
+from detector.prefilter.tracker import CandidateTracker
 from helpers.candidates import frame
 from helpers.scenes import WIDTH, Picture, closed, dark_scene, frames, lit, patch, sky_light
 from stream import Frame
@@ -214,7 +215,11 @@ def test_texture_that_moves_is_no_structure_of_the_light() -> None:
 
 
 def test_a_flash_right_before_a_lamp_comes_on_keeps_its_time() -> None:
-    assert lasted(course(lambda t: 20 if t < 0.15 else 150, seconds=3)) == pytest.approx(0.16)
+    found = course(lambda t: 20 if t < 0.15 else 150, seconds=3)
+    assert lasted(found) == pytest.approx(0.16)
+    assert found.start_seconds <= found.peak.seconds == found.peak_seconds < found.end_seconds
+    assert found.rest is not None, "what outshines it afterwards is known all the same"
+    assert found.brightest.seconds > found.end_seconds
 
 
 def test_a_small_stroke_after_a_large_one_is_a_pulse_of_its_own() -> None:
@@ -314,17 +319,49 @@ def test_frames_are_selected_by_their_light_and_by_how_long_it_is_dark() -> None
     for one, light in zip(shown, (50, 90, 60, 44, 20, 0, 0, 0, 0, 0), strict=True):
         chosen.update(one, light, None if light else 1.2)
     assert (chosen.onset, chosen.reference) == (onset, reference)
-    assert (chosen.peak, chosen.waning, chosen.clear_until(2.0)) == (shown[1], shown[3], None)
-    assert chosen.after is shown[8], "0.12 s into the dark; the next one is 0.16 s"
+    whole = chosen.until(shown[4].seconds)
+    assert (whole.peak, whole.waning, whole.clear) == (shown[1], shown[3], None)
+    assert whole.after is shown[8], "0.12 s into the dark; the next one is 0.16 s"
+
+
+def test_a_span_that_ends_earlier_has_frames_of_its_own() -> None:
+    onset = frame(30, seconds=1.0)
+    chosen = FrameSelection(onset, None, history=())
+    shown = [frame(30, seconds=1 + number / 25) for number in range(6)]
+    for one, light in zip(shown, (50, 90, 40, 200, 210, 90), strict=True):
+        chosen.update(one, light, None)
+    assert [chosen.until(one.seconds).peak for one in shown] == [shown[n] for n in (0, 1, 1, 3, 4, 4)]
+    assert [chosen.until(one.seconds).waning for one in shown[:4]] == [None, shown[2], shown[2], None]
+    assert [chosen.until(one.seconds).rest for one in shown] == [shown[4]] * 4 + [None] * 2
+
+
+def test_of_light_that_grows_and_grows_few_frames_are_held() -> None:
+    chosen = FrameSelection(frame(30, seconds=1.0), None, history=())
+    shown = [frame(30, seconds=1 + number / 25) for number in range(100)]
+    for number, one in enumerate(shown):
+        chosen.update(one, 100 + number, None)
+    held = {id(chosen.until(one.seconds).peak) for one in shown}
+    assert len(held) <= 9
+    assert chosen.until(shown[-1].seconds).peak is shown[-1]
+
+
+def test_weak_light_after_the_flash_does_not_take_the_place_of_after() -> None:
+    chosen = FrameSelection(frame(30, seconds=1.0), None, history=())
+    shown = [frame(30, seconds=1 + number / 25) for number in range(12)]
+    for number, one in enumerate(shown):
+        weak = number in (6, 7)
+        dark_from = None if number == 0 or weak else (1.04 if number < 6 else 1.32)
+        chosen.update(one, 90 if number == 0 else 2, dark_from, None if number == 0 else 1.04)
+    assert chosen.until(shown[0].seconds).after is shown[4]
 
 
 def test_while_it_is_lit_the_last_frame_stands_for_after_unless_that_is_the_peak() -> None:
     first, second = frame(30, seconds=1.0), frame(30, seconds=1.04)
     chosen = FrameSelection(first, None, history=())
     chosen.update(first, 90, None)
-    assert chosen.after is None
+    assert chosen.until(first.seconds).after is None
     chosen.update(second, 50, None)
-    assert chosen.after is second
+    assert chosen.until(second.seconds).after is second
 
 
 def tracker(**limits: float) -> CandidateTracker:

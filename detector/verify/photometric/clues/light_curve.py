@@ -223,7 +223,7 @@ def _residual_light(features: CandidateFeatures) -> float | None:
 
     What drifts meanwhile (clouds, exposure) makes some blocks brighter and others darker, in a pattern of its own.
     """
-    peak, after = features.blocks_at_peak, features.blocks_after
+    peak, after = features.blocks_at_brightest, features.blocks_after
     if peak is None or after is None:
         return None
     where, background = features.candidate.lit_map, features.candidate.background

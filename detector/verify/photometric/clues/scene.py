@@ -45,7 +45,7 @@ def fine_positivity(features: CandidateFeatures) -> float | None:
     """Return the positivity at five times the resolution around the lit blocks, over onset and peak together.
 
     Two things do not count against the light: the typical change of the scene in the same time, and a shift of the
-    whole frame.
+    whole frame. What goes on after its span, and outshines it there, is looked at too.
     """
     candidate = features.candidate
     where, rise = candidate.lit_map, _mean_rise(features)
@@ -53,6 +53,7 @@ def fine_positivity(features: CandidateFeatures) -> float | None:
     for change, shifted_back, now in (
         (features.at_onset, features.stabilised_onset, candidate.onset),
         (features.at_peak, features.stabilised_peak, candidate.peak),
+        (features.at_rest, features.stabilised_rest, candidate.rest),
     ):
         balance = (None if change is None else change.change_balance(where, rise)) or NO_CHANGE
         residual = (None if shifted_back is None else shifted_back[0].change_balance(where, rise)) or NO_CHANGE
@@ -232,7 +233,8 @@ def seen_before(features: CandidateFeatures) -> float | None:
     """Return how much of the rise one moment of the last half minute showed already, 0..1.
 
     A bird that leaves, a blank frame that ends and an exposure that recovers show again what was there; lightning
-    shows what was not. None where less than three seconds are known.
+    shows what was not. Clouds that drifted away from a level cover nothing: the level must have gone within two
+    seconds. None where less than three seconds are known.
     """
     return features.candidate.context.seen_before
 

@@ -58,7 +58,7 @@ def point_sources(features: CandidateFeatures) -> float | None:
     peak, half decay (the glare that hid them has gone), and right after it, where they burn on. Glints on water come
     and go anyway, so the typical change's points are subtracted from those after the light.
     """
-    shining = (features.at_onset, features.at_peak, features.at_half_decay)
+    shining = (features.at_onset, features.at_peak, features.at_half_decay, features.at_rest)
     counts = [float(change.point_sources()) for change in shining if change is not None]
     after, quiet = features.after, features.typical_change(features.candidate.after)
     if after is not None and quiet is not None:

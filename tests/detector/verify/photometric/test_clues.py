@@ -325,6 +325,11 @@ def test_sparks_are_counted_whatever_the_scene_does_by_itself() -> None:
     burst = closed(frames(lit((2.0, 2.04), light=swarm)))[0]
     restless = replace(burst, quiet=tuple(showing(frame, hail(seed)) for seed, frame in enumerate(burst.quiet)))
     assert shape.point_sources(CandidateFeatures(restless)) == shape.point_sources(CandidateFeatures(burst)) == 50
+    quiet = showing(burst.peak, land())
+    hidden = replace(burst, onset=quiet, peak=quiet, waning=None)
+    assert shape.point_sources(CandidateFeatures(hidden)) == 0
+    later = replace(hidden, rest=burst.peak)
+    assert shape.point_sources(CandidateFeatures(later)) == 50, "also those that outshine it after its span"
 
 
 def between_places(*, takes: float, at_once: bool = False, same: bool = False) -> Candidate:

@@ -1,0 +1,125 @@
+"""Lights at the same time: what is one flash, and what gets a candidate of its own."""
+
+import pytest
+
+from detector.candidate import Candidate
+from helpers.scenes import Change, Picture, closed, frames, lit, patch, sky_light, watch
+
+FLASH = (1.6, 1.68)
+
+
+def both(*changes: Change) -> Change:
+    """All of them at once."""
+
+    def change(when: float, quiet: Picture) -> Picture:
+        for one in changes:
+            quiet = one(when, quiet)
+        return quiet
+
+    return change
+
+
+def lamp(start: float, end: float) -> Change:
+    """A lamp on the ground."""
+    return lit((start, end), light=patch(120, (140, 165), (200, 235)))
+
+
+def insect(start: float, end: float) -> Change:
+    """A bright streak that crosses the sky."""
+
+    def change(when: float, quiet: Picture) -> Picture:
+        left = int(20 + 500 * (when - start))
+        return quiet + patch(120, (60, 80), (left, left + 35)) if start - 1e-6 <= when < end - 1e-6 else quiet
+
+    return change
+
+
+def cell(*spans: tuple[float, float], left: bool, veil: float = 0) -> Change:
+    """A cell at one side of the sky; `veil` levels of its light are everywhere."""
+    columns = (10, 110) if left else (200, 310)
+    return lit(*spans, light=sky_light(60, rows=(10, 100), columns=columns) + veil)
+
+
+def found(change: Change) -> list[Candidate]:
+    return sorted(closed(frames(change, seconds=3.4)), key=lambda one: one.start_seconds)
+
+
+def times(change: Change) -> list[tuple[float, float]]:
+    return [(round(one.start_seconds, 2), round(one.end_seconds, 2)) for one in found(change)]
+
+
+@pytest.mark.parametrize(
+    ("other", "flash"),
+    [
+        pytest.param(lamp(1.2, 2.0), 1, id="a lamp that is on"),
+        pytest.param(lamp(1.88, 2.6), 0, id="a lamp that comes on soon after it"),
+        pytest.param(insect(1.36, 1.9), 1, id="an insect"),
+        pytest.param(insect(1.8, 2.2), 0, id="an insect soon after it"),
+    ],
+)
+def test_a_flash_beside_a_compact_light_has_its_own_times(other: Change, flash: int) -> None:
+    seen = times(both(other, lit(FLASH, light=sky_light(70))))
+    assert len(seen) == 2
+    assert seen[flash] == FLASH
+
+
+def test_each_of_two_lights_is_told_once_when_it_opens_and_once_when_it_closes() -> None:
+    told = [(one.id, one.open) for one in watch(frames(both(lamp(1.2, 2.0), lit(FLASH)), seconds=3.4))]
+    assert len(told) == len(set(told)) == 4
+    assert len({name for name, _ in told}) == 2
+
+
+def test_the_light_of_a_lamp_is_not_measured_while_a_flash_outshines_it() -> None:
+    lamp_alone, beside = found(lamp(1.2, 2.0))[0], found(both(lamp(1.2, 2.0), lit(FLASH, light=sky_light(70))))[0]
+    assert beside.peak_rise_levels == pytest.approx(lamp_alone.peak_rise_levels, abs=5)
+    assert beside.lit_fraction == pytest.approx(lamp_alone.lit_fraction, abs=0.005)
+
+
+def test_two_cells_that_take_turns_and_do_not_reach_each_other_are_two_flashes() -> None:
+    turns = both(cell((1.2, 1.28), (1.56, 1.64), left=True), cell((1.4, 1.48), (1.76, 1.84), left=False))
+    first, second = found(turns)
+    assert [len(first.pulses), len(second.pulses)] == [2, 2]
+    assert [round(first.start_seconds, 2), round(second.start_seconds, 2)] == [1.2, 1.4]
+    assert first.box[2] < 0.5 < second.box[0]
+
+
+def test_under_a_veil_two_cells_are_one_flash_whose_pulses_tell_their_places() -> None:
+    turns = both(
+        cell((1.2, 1.28), (1.56, 1.64), left=True, veil=10), cell((1.4, 1.48), (1.76, 1.84), left=False, veil=10)
+    )
+    (one,) = found(turns)
+    places = [pulse.centroid for pulse in one.pulses]
+    assert [place is not None and place[0] < 0.5 for place in places] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    "flash",
+    [
+        pytest.param(
+            both(
+                lit((1.2, 1.24), light=sky_light(70, rows=(0, 60))),
+                lit((1.24, 1.28), light=sky_light(70, rows=(62, 120))),
+            ),
+            id="the band of a rolling shutter, above and below",
+        ),
+        pytest.param(
+            both(lit((1.2, 1.24), light=patch(60, (20, 50), (30, 70))), lit((1.6, 1.68), light=sky_light(70))),
+            id="a stroke that begins weak and small",
+        ),
+        pytest.param(
+            both(
+                lit((1.2, 1.28), light=sky_light(70, columns=(0, 200))),
+                lit((1.52, 1.56), light=patch(60, (20, 50), (260, 300))),
+                lit((1.68, 1.76), light=sky_light(70)),
+            ),
+            id="a small stroke between two large ones",
+        ),
+        pytest.param(insect(1.2, 1.7), id="what moves"),
+        pytest.param(
+            both(cell((1.2, 2.2), left=True), cell((1.6, 1.8), left=False)), id="what burns on while another one comes"
+        ),
+        pytest.param(lit((1.2, 1.28), (1.4, 1.48)), id="strokes of one place"),
+    ],
+)
+def test_what_is_one_light_stays_one(flash: Change) -> None:
+    assert len(found(flash)) == 1
