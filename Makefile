@@ -12,9 +12,9 @@ MODELS := 4.6 4.5
 SYSTEM_TEST := ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 SYSTEM_RUN := libgl1 libglib2.0-0
 
-# What has a target of its own; and how many of the other tests run at the same time: many only wait.
+# What has a target of its own; and how many of the other tests run at the same time.
 HEAVY := soak or web or mqtt or ray or vllm or env45
-JOBS := $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 1))))
+JOBS := $(shell nproc 2>/dev/null || echo 1)
 FOLDER :=
 PYTEST := $(BIN)/python -m pytest
 

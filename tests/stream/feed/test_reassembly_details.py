@@ -506,3 +506,14 @@ def test_an_answer_to_another_question_gives_nothing_and_is_no_fault() -> None:
     assert (numbers(listener), texts(listener)) == ([1], [])
     listener.catch_up(publisher)
     assert numbers(listener) == [1, 2]
+
+
+def test_what_is_ahead_is_forgotten_also_where_it_is_the_last_that_the_history_gave() -> None:
+    publisher, listener = caught_up(1)
+    sent = [one.frames() for one in publisher.publish(5)]
+    listener.hear(sent[2])
+    request = listener.reassembler.next_request()
+    assert request is not None
+    whole = msgspec.structs.replace(request, limit=3)
+    listener.hear_answer(publisher.history.answer([encode(whole)], 0.0))
+    assert (numbers(listener), listener.reassembler._ahead) == ([1, 2, 3, 4], {})
