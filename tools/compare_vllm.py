@@ -38,6 +38,7 @@ NAMES = ("before", "peak", "after", "difference")
 SIDE = 224
 SPREAD = 3.0  # of the log-odds of the made snapshot: largest less smallest
 RANK_AT_LEAST = 0.99
+STARTING_SECONDS = 900
 
 
 def clips() -> list[VlmInput]:
@@ -106,10 +107,20 @@ def asked_of_server(endpoint: str, questions: list[VlmInput]) -> tuple[NDArray[n
         verifier.close()
 
 
+async def _models(client: httpx.AsyncClient, endpoint: str) -> Any:
+    """The server's list of models; a server that is still starting is waited for."""
+    for _ in range(STARTING_SECONDS):
+        try:
+            return (await client.get(f"{endpoint}/models")).json()
+        except httpx.TransportError:
+            await asyncio.sleep(1.0)
+    raise SystemExit(f"{endpoint}: no server answers there")
+
+
 async def one_exchange(endpoint: str, clip: VlmInput, ids: list[int]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A request and its reply, whole."""
     async with httpx.AsyncClient(timeout=600) as client:
-        models = (await client.get(f"{endpoint}/models")).json()
+        models = await _models(client, endpoint)
         body = request_body(models["data"][0]["id"], clip, ids)
         return body, (await client.post(f"{endpoint}/chat/completions", json=body)).json()
 
