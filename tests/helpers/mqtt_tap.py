@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PUBLISH = 3
+PUBLISH, PUBACK = 3, 4
 
 
 def packets(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
@@ -28,15 +28,19 @@ def packets(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
         del buffer[: at + length]
 
 
-def published(flags: int, body: bytes, *, version_5: bool = True) -> tuple[str, bytes]:
-    """Topic and payload of a PUBLISH."""
+def published(flags: int, body: bytes, *, version_5: bool = True) -> tuple[int, str, bytes]:
+    """Number, topic and payload of a PUBLISH."""
     at = 2 + int.from_bytes(body[:2], "big")
     topic = body[2:at].decode()
+    number = int.from_bytes(body[at : at + 2], "big") if flags & 6 else 0
     at += 2 if flags & 6 else 0
     if version_5:
         assert body[at] < 0x80
         at += 1 + body[at]
-    return topic, body[at:]
+    return number, topic, body[at:]
+
+
+See = Callable[[str, bytes], None]
 
 
 class Tap:
@@ -46,13 +50,14 @@ class Tap:
         target: port of the broker.
         certificates: folder with the certificate that the tap shows, and that of the authority.
         see: called with topic and payload before a message is passed on.
+        acknowledged: called with topic and payload before the broker's acknowledgement is passed back.
 
     Attributes:
         port: where it listens.
     """
 
-    def __init__(self, target: int, certificates: Path, see: Callable[[str, bytes], None]) -> None:
-        self._target, self._see = target, see
+    def __init__(self, target: int, certificates: Path, see: See, acknowledged: See) -> None:
+        self._target, self._see, self._acknowledged = target, see, acknowledged
         self._server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._server.load_cert_chain(certificates / "server.pem", certificates / "server.key")
         self._client = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
@@ -88,28 +93,35 @@ class Tap:
                 with self._client.wrap_socket(plain, server_hostname="localhost") as far:
                     near.settimeout(None)
                     far.settimeout(None)
-                    back = self._start(carry, far, near)
+                    under_way: dict[int, tuple[str, bytes]] = {}
+                    back = self._start(self._carry_back, far, near, under_way)
                     try:
-                        self._carry_on(near, far)
+                        self._carry_on(near, far, under_way)
                     finally:
                         hang_up(far)
                         back.join(10)
 
-    def _carry_on(self, near: ssl.SSLSocket, far: ssl.SSLSocket) -> None:
+    def _carry_on(self, near: ssl.SSLSocket, far: ssl.SSLSocket, under_way: dict[int, tuple[str, bytes]]) -> None:
         buffer = bytearray()
         while data := near.recv(65_536):
             buffer += data
             for flags, body in packets(buffer):
                 if flags >> 4 == PUBLISH:
-                    self._see(*published(flags, body))
+                    number, *what = published(flags, body)
+                    under_way[number] = (what[0], what[1])
+                    self._see(*under_way[number])
             far.sendall(data)
 
-
-def carry(source: ssl.SSLSocket, target: ssl.SSLSocket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            target.sendall(data)
-    hang_up(target)
+    def _carry_back(self, far: ssl.SSLSocket, near: ssl.SSLSocket, under_way: dict[int, tuple[str, bytes]]) -> None:
+        buffer = bytearray()
+        with suppress(OSError):
+            while data := far.recv(65_536):
+                buffer += data
+                for flags, body in packets(buffer):
+                    if flags >> 4 == PUBACK:
+                        self._acknowledged(*under_way.pop(int.from_bytes(body[:2], "big")))
+                near.sendall(data)
+        hang_up(near)
 
 
 def hang_up(connection: ssl.SSLSocket) -> None:
@@ -118,9 +130,9 @@ def hang_up(connection: ssl.SSLSocket) -> None:
 
 
 @contextmanager
-def tap(target: int, certificates: Path, see: Callable[[str, bytes], None]) -> Iterator[int]:
+def tap(target: int, certificates: Path, see: See, acknowledged: See) -> Iterator[int]:
     """Run a tap while the block lasts; gives its port."""
-    running = Tap(target, certificates, see)
+    running = Tap(target, certificates, see, acknowledged)
     try:
         yield running.port
     finally:
