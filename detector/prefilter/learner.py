@@ -66,18 +66,18 @@ class SceneLearner:
         if change is not None and background.noise is not None and background.clutter_due(seconds):
             # Cap the update: a storm that lights the whole frame must not raise its own threshold.
             most = MOST_CLUTTER * self._area.blocks_in(self._settings.min_lit_fraction)
-            # Beyond the noise that this frame is part of: the scene does no more than that by itself.
+            # Beyond the noise that includes this frame, which the scene does not exceed by itself.
             balance = change.balance_beyond(background.noise)
             background.learn_clutter(seconds, min(change.sudden_blocks, most), balance)
 
     def learn_flash(self, tracker: CandidateTracker, *, ended: bool, cut_off: bool, goes_on: bool) -> Candidate:
-        """Return the closed candidate of `tracker` with what is known of earlier ones, and remember it.
+        """Return the closed candidate of `tracker`, compared with earlier ones, and remember it.
 
         Args:
-            tracker: the candidate that is over.
-            ended: whether its light is over, though a remainder or a weak rise may still shine.
-            cut_off: whether the source, or what can be compared, ended first.
-            goes_on: whether only the bound on its length ended it: a storm without a pause.
+            tracker: the finished candidate.
+            ended: whether its light has ended, although a remainder or a weak rise may still shine.
+            cut_off: whether the source or its epoch ended first.
+            goes_on: whether only the limit of its length ended it: a storm without a pause.
         """
         background, baseline, now = self._background, tracker.baseline, tracker.last_seconds
         self._afterglow_until = now + RECOVERY_SECONDS if ended and tracker.dark_from is None else now

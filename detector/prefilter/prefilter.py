@@ -64,7 +64,7 @@ class Prefilter:
         return self.push_grid(frame, block_luma(frame))
 
     def push_grid(self, frame: Frame, grid: Grid) -> list[Candidate]:
-        """Do as `push`, with the block luma of `frame` already made."""
+        """Do the same as `push`, with the block luma of `frame` already computed."""
         found = self._cross_edge(frame, grid)
         if self._tracker is not None and self._tracker.has_ended(frame.seconds):
             found += self._close(self._tracker, ended=True)
@@ -81,11 +81,11 @@ class Prefilter:
         return found
 
     def flush(self) -> list[Candidate]:
-        """Close what is still open at the end of the source."""
+        """Close the open candidate at the end of the source."""
         return self._close(self._tracker, cut_off=True) if self._tracker is not None else self._hindsight()
 
     def _hindsight(self) -> list[Candidate]:
-        """Return the flash that was on in the first frame, if that is known only now."""
+        """Return the flash that was on in the first frame, once it is recognised."""
         found = self._first_light.candidate()
         return [] if found is None else [found]
 
@@ -146,17 +146,17 @@ class Prefilter:
     ) -> list[Candidate]:
         """Add `frame` to the open candidate, and close that if it is finished."""
         if change is not None:
-            # Once it is out, nothing less than an onset lights it again.
+            # Once it is dark, only an onset lights it again.
             joins = tracker.is_restrike(change) if tracker.light > 0 else self._onsets.is_onset(change)
             tracker.update(frame, grid, change, joins=joins)
-            # The pauses of a flash teach too: a storm may be on when a recording begins. But not before the glow is a
-            # step behind: its fall is no noise.
+            # The pauses of a flash are used, too: a recording may begin in a storm. But only one step after the
+            # glow, whose fall is not noise.
             if tracker.calm_from is not None and frame.seconds - tracker.calm_from >= self._settings.step_seconds:
                 self._learn(frame, grid, change)
         if not tracker.is_finished(frame.seconds):
             return []
         ended = tracker.has_ended(frame.seconds)
-        # Without an end or a plateau, only the bound on its length ends it.
+        # Without an end or a plateau, only the limit of its length ends it.
         return self._close(tracker, ended=ended, goes_on=not ended and tracker.plateau_since is None)
 
     def _close(

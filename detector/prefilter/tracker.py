@@ -1,4 +1,4 @@
-"""Third stage: one open candidate while it runs: the blocks it lit, its frames, and when it is over."""
+"""Third stage: one open candidate: the blocks that it lit, its frames, and its end."""
 
 import secrets
 from datetime import UTC, datetime
@@ -102,8 +102,8 @@ class CandidateTracker:
     """One open candidate: `update` with every frame, ask `is_finished`, then take `candidate(open_=False)`.
 
     Attributes:
-        baseline: what the flash is measured against.
-        frames: the frames that are kept of it.
+        baseline: the levels that the flash is measured against.
+        frames: the kept frames.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class CandidateTracker:
             frame: the frame.
             grid: (rows, columns) its block luma.
             change: its change against the background.
-            joins: whether what rose suddenly in it is light of this flash too.
+            joins: whether the sudden rise in it belongs to this flash, too.
         """
         trace = self._trace
         found = self._region.update(grid, change.sudden if joins else None)
@@ -241,16 +241,16 @@ class CandidateTracker:
         return None if joins and trace.flickers(seconds) else trace.over_from
 
     def is_finished(self, seconds: float) -> bool:
-        """Return whether it has ended, is the new normal, or has run for `max_seconds`."""
+        """Return whether it has ended, is a plateau, or has lasted `max_seconds`."""
         stays = self.plateau_since is not None
         return self.has_ended(seconds) or stays or seconds - self._start_seconds >= self._max_seconds
 
     def candidate(self, *, open_: bool, cut_off: bool = False) -> Candidate:
-        """Return everything that is known by now.
+        """Return the candidate with the facts so far.
 
         Args:
-            open_: whether the candidate goes on.
-            cut_off: whether the source, or what can be compared, ended first.
+            open_: whether the candidate continues.
+            cut_off: whether the source or its epoch ended first.
         """
         region, frames = self._region, self.frames
         samples = trim_plateau(self._trace.samples, self._remainder_since)
