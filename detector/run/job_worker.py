@@ -222,7 +222,7 @@ class _NoFeed:
 
 
 class _Parent:
-    """The other end of the pipe; any thread may tell it something.
+    """The other end of the pipe; any thread may send to it.
 
     Attributes:
         stop: set once the parent says so, or is gone.
