@@ -13,7 +13,7 @@ from helpers.chromium import Browser, missing
 from helpers.clip_checks import clip_faults, confirmed_flashes, source_facts
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PLAN = Plan(
     seconds=16.0,
     size=(320, 180),
