@@ -11,7 +11,7 @@ from detector.integrations.web.storm import by_bins
 
 _MINUTES, _QUARTERS = 60, 24
 TEN_MINUTES = 600.0
-_MEDIA = ("still", "clip", "thumbnail", "brightest", "strip")
+_MEDIA = ("still", "clip", "thumbnail", "brightest", "strip", "model")
 
 
 class Views:

@@ -107,7 +107,7 @@ def test_the_limits_on_the_page_are_the_limits_of_the_code(page: str) -> None:
         f"`protocol` ({PROTOCOL})",
         f"{_MAX_HELD:,}",
         f"{FeedOptions(site='x').send_queue_messages} messages wait",
-        f"{FeedOptions(site='x').requests_per_second:.0f} requests a second",
+        f"{FeedOptions(site='x').requests_per_second:.0f} requests per second",
         f"{FeedOptions(site='x').max_connections} connections",
         f"{SUBSCRIPTIONS_AT_ONCE} subscriptions",
         f"{MAX_PARTS} frames",
