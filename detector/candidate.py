@@ -93,16 +93,16 @@ class Candidate:
         centroid: (x, y) of the light in the frame with the most light, shares.
         curve: the light, frame by frame.
         background: (rows, columns) block luma before the flash, levels.
-        peak_map: (rows, columns) highest luma of each block that lit up, levels; `background` elsewhere.
-        lit_map: (rows, columns) blocks that lit up at any time.
+        peak_map: (rows, columns) highest luma of each block that was lit, levels; `background` elsewhere.
+        lit_map: (rows, columns) blocks that were ever lit.
         onset: the first lit frame.
         peak: the frame with the most light of the candidate's own span.
         rest: the brightest frame after that span, where light goes on that outshines `peak`: it was taken for steady
             and cut away, but tells what shines there; None where there is none.
         before: a frame from right before the onset; None at the edge of a source.
-        clear: the lit frame with the most structure, to show to a person, where that is clearly more than `peak` shows.
-        waning: the first lit frame after the peak with half its light or less; None where there is none.
-        after: the frame soon after the light went out, or the last one where it did not; None at the edge of a source.
+        clear: the lit frame with the most structure, to show to a person, if that is clearly more than in `peak`.
+        waning: the first lit frame after the peak with half its light or less; None if there is none.
+        after: the frame soon after the light went out, or the last one if it did not; None at the edge of a source.
         closeup: the lit region of the peak in the frame's own resolution; made for a model if it is small.
         quiet: thin copies of frames of the last second before, oldest first: the scene's usual changes.
         quality: words for possible damage of its frames, as in `stream.Frame`.
@@ -143,7 +143,7 @@ class Candidate:
 
     @property
     def frame_interval(self) -> float:
-        """Seconds from the frame before its onset to the onset, or the onset's own duration."""
+        """Seconds from the previous frame to the onset, or the onset's own duration."""
         before = self.before
         return self.onset.duration if before is None else max(self.onset.duration, self.onset.seconds - before.seconds)
 

@@ -1,4 +1,4 @@
-"""What a person sees on stderr while many files are replayed at once: one bar for all."""
+"""The progress on stderr while many files are replayed at once: one bar for all."""
 
 import time
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ class ManyFilesProgress(FileBars):
         self._started = time.monotonic()
 
     def begin(self, number: int, duration_seconds: float | None) -> None:
-        """A file starts, or one that was broken off starts again."""
+        """Note that a file starts, or starts again after it broke off."""
         self._open[number] = 0.0, duration_seconds
         self._show_all()
 
     def advance(self, number: int, seconds: float) -> None:
-        """The file has been watched up to `seconds`."""
+        """Note that the file was replayed up to `seconds`."""
         if number in self._open:
             self._open[number] = seconds, self._open[number][1]
             self._show_all()
 
     def end(self, number: int, problem: str | None) -> None:
-        """The file is done, or broke off."""
+        """Note that the file is finished, or broke off."""
         self.watched_seconds += self._open.pop(number, (0.0, None))[0]
         self._over += 1
         self._tell(problem)
@@ -45,7 +45,7 @@ class ManyFilesProgress(FileBars):
 
     @property
     def reached(self) -> str:
-        """How far the last file was watched: here only that it was broken off, since several were."""
+        """How far the last file was replayed; here only that files broke off, since there are several."""
         return "where it was broken off"
 
     def _show_all(self) -> None:

@@ -212,7 +212,7 @@ def lay_notify_arguments(settings: Settings, arguments: argparse.Namespace) -> S
 
 
 def publish_options(settings: Settings, arguments: argparse.Namespace) -> FeedOptions:
-    """Return how this run publishes: `[feed]`, with the flags of `add_publish_arguments` laid over it.
+    """Return the feed options of this run: `[feed]`, overridden by the flags of `add_publish_arguments`.
 
     Raises:
         UsageError: clients are admitted although nothing is published.

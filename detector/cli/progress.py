@@ -88,7 +88,7 @@ class ReplayProgress(FileBars):
         self._last = 0.0
 
     def begin(self, path: Path, duration_seconds: float | None) -> None:
-        """A file starts."""
+        """Note that a file starts."""
         self._begun += 1
         self._started = time.monotonic()
         self._last = 0.0
@@ -98,13 +98,13 @@ class ReplayProgress(FileBars):
         self._task = self._add(name, duration_seconds)
 
     def advance(self, seconds: float) -> None:
-        """The file has been watched up to `seconds`."""
+        """Note that the file was replayed up to `seconds`."""
         self._last = seconds
         if self._task is not None and self._due():
             self._show(self._task, seconds, seconds, self._started)
 
     def end(self, problem: str | None) -> None:
-        """The file is done, or broke off."""
+        """Note that the file is finished, or broke off."""
         if self._task is None:
             # It never began: the length is that of the previous file.
             self._last, self._duration = 0.0, None
@@ -116,7 +116,7 @@ class ReplayProgress(FileBars):
 
     @property
     def reached(self) -> str:
-        """How far the last file was watched: in percent, or as a time where nobody knows its length."""
+        """How far the last file was replayed: in percent, or as a time if its length is unknown."""
         if not self._duration:
             return clock_text(self._last)[:-4]
         return f"{min(1.0, self._last / self._duration):.0%}".replace("%", " %")

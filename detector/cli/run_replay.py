@@ -49,7 +49,7 @@ _log = logging.getLogger("lightning-detector")
 
 
 def run_replay(arguments: argparse.Namespace) -> int:
-    """Replay, and say what was found; 1 if a file could not be watched to its end or a result not be written."""
+    """Replay, print the result, and return 1 if a file could not be read to its end or a result not be written."""
     log_to_stderr(quiet=arguments.quiet)
     settings = lay_verifier_arguments(settings_of(arguments), arguments)
     results = _results_of(arguments, settings)
@@ -113,7 +113,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRun:
-    """What is replayed, how, and what takes it."""
+    """The recordings of a replay, its options, and the receivers of its results."""
 
     session: Session
     results: ReplayResults | None
@@ -123,7 +123,7 @@ class ReplayRun:
 
     @property
     def finished(self) -> Callable[[Recording, str | None], None]:
-        """Takes note of a file that is over."""
+        """A function that notes a finished file."""
         return _not_told if self.results is None else self.results.finish
 
 
@@ -133,7 +133,7 @@ def _replay_in_turn(run: ReplayRun, progress: ReplayProgress) -> Outcome:
 
 
 def _check_start(start: StartTime | None, count: int, zone: tzinfo | None) -> None:
-    """Refuse `--start` where there are several files, and say what was made of it where it has no zone."""
+    """Refuse `--start` for several files, and log how it was read if it has no zone."""
     if start is None:
         return
     if count > 1:

@@ -218,7 +218,7 @@ def _photometric_odds(verdict: Verdict | None) -> float | None:
 
 
 def labelled_clip(labels: Mapping[str, ClipLabels], flash: Flash) -> tuple[str, bool] | None:
-    """Return the clip of `flash` and whether a label says that it was lightning; None where no label decides."""
+    """Return the clip of `flash`, and whether a label says that it was lightning; None if no label decides."""
     for clip, found in by_clip([flash], labels, get_args(State)).items():
         if found:
             score = score_clip(labels[clip], [detection_of(flash)])

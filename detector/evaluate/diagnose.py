@@ -20,7 +20,7 @@ from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import Frame
 
 NEAR_MISS = 0.5
-"""A moment of at least this strength that was not found is reported."""
+"""A time of at least this strength that was not found is reported."""
 _SMALL_BOX = 0.25
 _BARS = " ▁▂▃▄▅▆▇█"
 _PLAIN_BARS = " .:-=+*%@"
@@ -28,7 +28,7 @@ _PLAIN_BARS = " .:-=+*%@"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One candidate without its frames, so that a long recording stays small; fields as in Candidate.
+    """One candidate without its frames, to save memory; fields as in Candidate.
 
     Attributes:
         images: small copies of its frames, where they were asked for.
@@ -132,7 +132,7 @@ def _near(strength: float, positivity: float, settings: PrefilterSettings) -> bo
 
 
 def _refusal(change: FrameChange, before: FrameChange | None) -> str:
-    """Return what stopped a pure light that was bright enough and yet no onset, as the prefilter asks."""
+    """Return why bright, positive light was not an onset, by the conditions of the prefilter."""
     if change.sudden_blocks < change.least_blocks:
         return "most of it had come before, or in too few places at once"
     if change.suddenness(before) < MIN_SIMULTANEOUS_SHARE:

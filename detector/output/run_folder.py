@@ -182,7 +182,7 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
     def _remove_forgotten(self) -> None:
-        """Remove the flashes, media and curves of recordings that are watched again."""
+        """Remove the flashes, media and curves of recordings that are replayed again."""
         for recording, media in self._earlier:
             if recording in self._forgotten:
                 remove_media(self.path, media)

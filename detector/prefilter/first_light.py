@@ -16,7 +16,7 @@ from detector.prefilter.tracker import CandidateTracker, candidate_id
 from detector.settings import PrefilterSettings
 from stream import Frame
 
-# What is left after twice the longest pause within a flash is the scene.
+# Light that remains after twice the longest pause within a flash is the scene.
 _WINDOW_GAPS = 2.0
 # The scene is estimated from these last frames; fewer do not give its noise.
 _SCENE_SHARE, _SCENE_FRAMES = 0.4, 4

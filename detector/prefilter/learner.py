@@ -66,27 +66,27 @@ class SceneLearner:
         if change is not None and background.noise is not None and background.clutter_due(seconds):
             # Cap the update: a storm that lights the whole frame must not raise its own threshold.
             most = MOST_CLUTTER * self._area.blocks_in(self._settings.min_lit_fraction)
-            # Beyond the noise that this frame is part of: the scene does no more than that by itself.
+            # Beyond the noise that includes this frame, which the scene does not exceed by itself.
             balance = change.balance_beyond(background.noise)
             background.learn_clutter(seconds, min(change.sudden_blocks, most), balance)
 
     def learn_flash(
         self, tracker: CandidateTracker, *, ended: bool, cut_off: bool, goes_on: bool, alone: bool = True
     ) -> Candidate:
-        """Return the closed candidate of `tracker` with what is known of earlier ones, and remember it.
+        """Return the closed candidate of `tracker`, compared with earlier ones, and remember it.
 
         Args:
-            tracker: the candidate that is over.
-            ended: whether its light is over, though a remainder or a weak rise may still shine.
-            cut_off: whether the source, or what can be compared, ended first.
-            goes_on: whether only the bound on its length ended it: a storm without a pause.
+            tracker: the finished candidate.
+            ended: whether its light has ended, although a remainder or a weak rise may still shine.
+            cut_off: whether the source or its epoch ended first.
+            goes_on: whether only the limit of its length ended it: a storm without a pause.
             alone: whether no other candidate is open, whose background must stay as it is.
         """
         background, baseline, now = self._background, tracker.baseline, tracker.last_seconds
         if not alone:
             return self._remember(tracker.candidate(open_=False, cut_off=cut_off), tracker)
         self._afterglow_until = now + RECOVERY_SECONDS if ended and tracker.dark_from is None else now
-        # The ground from before stays that of the next stroke, which a new one would take for the scene.
+        # The previous background stays that of the next pulse, which a new background would include.
         if tracker.dark_from is None and not ended:
             background.restart(forget_noise=False)
         if goes_on:
@@ -120,10 +120,10 @@ class SceneLearner:
         return replace(closed, context=context)
 
     def _seen_before(self, closed: Candidate, baseline: Baseline) -> float | None:
-        """Return how much of the rise from the very frame before the onset to the peak was seen before, 0..1."""
+        """Return the share 0..1 of the rise, from the frame before the onset to the peak, that was seen before."""
         if baseline.latest is None:
             return None
-        # Not the lit blocks alone: the background that decides these may lie far back.
+        # Not only the lit blocks: the background that decides these may be old.
         rise = block_luma(closed.brightest) - baseline.latest
         risen = (rise > baseline.threshold) & baseline.watched
         return self._levels.share_seen(closed.start_seconds, baseline.latest, rise, risen)

@@ -18,9 +18,9 @@ SAMPLES_SHOWN = 4
 SAMPLES_OF_FALL = 8
 # So much of it has to be gone by then: the scene may not be quite as it was.
 FALLEN_SHARE = 0.6
-# After less time everything is new.
+# After less time everything would be new.
 LEAST_SECONDS = 3.0
-# A level in bytes of video: 16 is black, but some cameras go below.
+# A level in bytes of video: 16 is black, but some cameras are below.
 _LUMA_PER_LEVEL, _BLACK_LUMA = 219 / 255, 16
 
 
@@ -59,7 +59,7 @@ class LevelMemory:
         total = float(rise.sum())
         if total <= 0:
             return None
-        # Each sample is compared as a whole: over many, chance alone shows any level somewhere.
+        # Each sample is compared as a whole: over many samples, every level occurs somewhere by chance.
         luma = np.stack([sample[where] for _, sample in self._samples])
         earlier = (luma - np.float32(_BLACK_LUMA)) / np.float32(_LUMA_PER_LEVEL)
         shown = np.minimum(np.maximum(earlier - start, 0), rise).sum(axis=1)

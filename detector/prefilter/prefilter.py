@@ -68,7 +68,7 @@ class Prefilter:
         return self.push_grid(frame, block_luma(frame))
 
     def push_grid(self, frame: Frame, grid: Grid) -> list[Candidate]:
-        """Do as `push`, with the block luma of `frame` already made."""
+        """Do the same as `push`, with the block luma of `frame` already computed."""
         found = self._cross_edge(frame, grid)
         for tracker in [one for one in self._lights if one.has_ended(frame.seconds)]:
             found += self._close(tracker, ended=True)
@@ -85,13 +85,13 @@ class Prefilter:
         return found
 
     def flush(self) -> list[Candidate]:
-        """Close what is still open at the end of the source."""
+        """Close the open candidate at the end of the source."""
         if self.quiet:
             return self._hindsight()
         return [closed for tracker in tuple(self._lights) for closed in self._close(tracker, cut_off=True)]
 
     def _hindsight(self) -> list[Candidate]:
-        """Return the flash that was on in the first frame, if that is known only now."""
+        """Return the flash that was on in the first frame, once it is recognised."""
         found = self._first_light.candidate()
         return [] if found is None else [found]
 
@@ -156,7 +156,7 @@ class Prefilter:
         found = [] if change is None else self._take_in(frame, grid, change)
         for tracker in [one for one in self._lights if one.is_finished(frame.seconds)]:
             ended = tracker.has_ended(frame.seconds)
-            # Without an end or a plateau, only the bound on its length ends it.
+            # Without an end or a plateau, only the limit of its length ends it.
             found += self._close(tracker, ended=ended, goes_on=not ended and tracker.plateau_since is None)
         return found
 
@@ -204,7 +204,7 @@ class Prefilter:
 
     def _add(self, tracker: CandidateTracker, frame: Frame, grid: Grid, change: FrameChange) -> None:
         """Add `frame` to one candidate, of whose light `change` is."""
-        # Once it is out, nothing less than an onset lights it again.
+        # Once it is dark, only an onset lights it again.
         joins = tracker.is_restrike(change) if tracker.light > 0 else self._onsets.is_onset(change)
         tracker.update(frame, grid, change, joins=joins)
 

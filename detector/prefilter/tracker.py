@@ -1,4 +1,4 @@
-"""Third stage: one open candidate while it runs: the blocks it lit, its frames, and when it is over."""
+"""Third stage: one open candidate: the blocks that it lit, its frames, and its end."""
 
 import copy
 import secrets
@@ -24,7 +24,7 @@ from detector.prefilter.light_curve import (
 from detector.prefilter.lit_region import Baseline, LitRegion
 from stream import Frame
 
-# A new stroke adds at least this share of the light that is there already.
+# A new pulse adds at least this share of the current light.
 RESTRIKE_SHARE = 0.2
 # No stroke shines for so many frames, and so long, at one level or on a way through the frame.
 RUN_FRAMES, RUN_SECONDS = 4, 0.1
@@ -35,11 +35,11 @@ BLINKS, SAME_STRENGTH = 3, 0.2
 
 
 class CandidateTracker:
-    """One open candidate: `update` with every frame, ask `is_finished`, then take `candidate(open_=False)`.
+    """One open candidate: call `update` with every frame until `is_finished`, then take `candidate(open_=False)`.
 
     Attributes:
-        baseline: what the flash is measured against.
-        frames: the frames that are kept of it.
+        baseline: the levels that the flash is measured against.
+        frames: the kept frames.
         start_seconds: time of its onset.
         region: the blocks that it lit.
         risen_seconds: time of the newest frame in which light of it rose suddenly.
@@ -178,7 +178,7 @@ class CandidateTracker:
             frame: the frame.
             grid: (rows, columns) its block luma.
             change: its change against the background.
-            joins: whether what rose suddenly in it is light of this flash too.
+            joins: whether the sudden rise in it belongs to this flash, too.
         """
         trace = self._trace
         if joins:
@@ -225,16 +225,16 @@ class CandidateTracker:
         return None if joins and trace.flickers(seconds) else trace.over_from
 
     def is_finished(self, seconds: float) -> bool:
-        """Return whether it has ended, is the new normal, or has run for `max_seconds`."""
+        """Return whether it has ended, is a plateau, or has lasted `max_seconds`."""
         stays = self.plateau_since is not None
         return self.has_ended(seconds) or stays or seconds - self.start_seconds >= self._max_seconds
 
     def candidate(self, *, open_: bool, cut_off: bool = False) -> Candidate:
-        """Return everything that is known by now.
+        """Return the candidate with the facts so far.
 
         Args:
-            open_: whether the candidate goes on.
-            cut_off: whether the source, or what can be compared, ended first.
+            open_: whether the candidate continues.
+            cut_off: whether the source or its epoch ended first.
         """
         region, frames = self.region, self.frames
         samples = trim_plateau(self._trace.samples, self._remainder_since)

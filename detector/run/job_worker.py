@@ -145,7 +145,7 @@ Told = Begun | Opened | Reached | Ended | Logged | Done | Failed | Flash
 
 
 def work(connection: Connection, setup: WorkerSetup) -> None:
-    """Replay each job that comes through `connection` until it is closed or says stop; the body of the process."""
+    """Replay each job from `connection` until it is closed or says stop; the main function of the process."""
     for name in _SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -262,7 +262,7 @@ class _Parent:
 
 
 class _Progress:
-    """It is a detector.run.replay.Progress."""
+    """A detector.run.replay.Progress that reports to the parent."""
 
     def __init__(self, parent: Parent) -> None:
         self._parent = parent

@@ -1,4 +1,4 @@
-"""Replay of many files at once, in processes of their own; what comes of it is told in the order of the files."""
+"""Replay of many files at once, in separate processes; results are reported in the order of the files."""
 
 import logging
 import signal
@@ -35,9 +35,9 @@ from detector.run.replay import Outcome
 
 _log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.2  # how often it is looked whether to stop
-_END_SECONDS = 20.0  # for a worker to end once nothing is left to do
-_TRIES = 2  # a file that kills its process twice would do so again
+_LOOK_SECONDS = 0.2  # between two checks for a stop
+_END_SECONDS = 20.0  # limit for the end of a worker without work
+_TRIES = 2  # a file that ends its process twice would do so again
 
 
 def replay_in_processes(
@@ -70,7 +70,7 @@ def replay_in_processes(
 
 @dataclass(slots=True)
 class _Worker:
-    """One process, and what it works at."""
+    """One process, and its current file."""
 
     process: Any
     connection: Connection
@@ -142,7 +142,7 @@ class _Pool:
             self._say(worker, Job(file.recording, self._curves(file)))
 
     def _start(self) -> _Worker:
-        # Not forked: a child of a program with threads may find a lock held for ever.
+        # Not forked: in a child of a program with threads a lock may be held forever.
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, self._setup), name="replay", daemon=True)
@@ -212,7 +212,7 @@ class _Pool:
 
 
 def _ended_how(code: int | None) -> str:
-    """Return how a process ended, as of its exit code."""
+    """Return in words how a process ended, by its exit code."""
     if code is not None and code < 0:
         with suppress(ValueError):
             return f"was killed ({signal.Signals(-code).name})"

@@ -103,6 +103,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay, and say what was found; 1 if a file could not be watched to its end or a result not be written."""
+    """Replay, print the result, and return 1 if a file could not be read to its end or a result not be written."""
     # Loaded now: the flags, and what is wrong with them, are told without video libraries.
     return int(load("detector.cli.run_replay").run_replay(arguments))

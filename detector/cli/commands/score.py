@@ -163,7 +163,7 @@ def _judge_cells(score: JudgeScore) -> tuple[str, ...]:
 
 
 def _warn_of_other_clips(labels: Mapping[str, ClipLabels], flashes: Sequence[Flash]) -> None:
-    """Print a line on stderr where results are of other clips: without it they would read like flashes missed."""
+    """Print a line on stderr if results are of other clips, which would otherwise look like missed flashes."""
     others = of_other_clips(flashes, labels)
     if not others:
         return

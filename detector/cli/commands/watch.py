@@ -52,6 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Watch until stopped; 1 if no camera ever answered, or --out lacks something."""
+    """Watch until stopped; return 1 if no camera ever answered, or --out is incomplete."""
     # Loaded now: the flags, and what is wrong with them, are told without video libraries.
     return int(load("detector.cli.run_watch").run_watch(arguments))

@@ -102,7 +102,7 @@ class FlashEntry:
 
 
 class Board:
-    """Folds what feeds say into what is shown; used in one thread.
+    """Fold the messages of feeds into the state of the page; used in one thread.
 
     Args:
         changed: called with "flash" and its id, or "state" and "", after each change.

@@ -40,8 +40,8 @@ class PageOptions:
         listen: HOST:PORT.
         token: required token; None requires nothing.
         insecure: answer other machines without a token.
-        hosts: further names under which the page may be asked for.
-        title: of the page.
+        hosts: further host names of the page.
+        title: title of the page.
         zone: name of the time zone of local times.
         storm: when a storm begins and ends.
     """
@@ -59,7 +59,7 @@ class PageOptions:
 
 
 def host_and_port(listen: str) -> tuple[str, int]:
-    """Return both of `HOST:PORT`.
+    """Return host and port of `HOST:PORT`.
 
     Raises:
         UsageError: it is not of that form.

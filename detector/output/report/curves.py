@@ -293,7 +293,7 @@ def record_flash_curve(
 
 
 def read_curves(folder: Path) -> list[CurvePiece]:
-    """Return the stretches recorded in `folder`, in the order in which they were written; none if there is no file."""
+    """Return the pieces recorded in `folder`, in the order of writing; none if there is no file."""
     pieces = []
     for line in _lines(folder, CURVES, _Line):
         low, high = _levels(line.low), _levels(line.high)
@@ -346,7 +346,7 @@ def curve_files(folder: Path, plain: str) -> list[Path]:
 
 
 def _append(folder: Path, plain: str, months: CurveMonths | None, utc: float | None, line: bytes, quiet: bool) -> bool:  # noqa: FBT001
-    """Add a line; whether it could be written."""
+    """Append a line, and return whether it was written."""
     path = folder / (plain if months is None else months.name(plain, utc))
     try:
         make_folder(path.parent)

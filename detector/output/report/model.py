@@ -24,7 +24,7 @@ from detector.output.report.storm_rows import ReportStorm, report_storms
 from detector.output.report.words import Doubt, doubts, reasons, told_reasons
 
 SAME_SECONDS = 0.5
-"""Flashes of two cameras that begin within so long are one flash."""
+"""Flashes of two cameras that begin within this time are one flash."""
 _LONG_PULSE_SECONDS = 1.0  # a pulse this long beside flashes is fireworks or a lamp that outshines them
 _SPARK_SECONDS = 2.0  # what a card's small curve shows before and after a flash
 

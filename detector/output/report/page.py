@@ -1,4 +1,4 @@
-"""The page: report.html and what lies beside it, made from a run's folder or a journal."""
+"""The page: report.html and its files, made from a run's folder or a journal."""
 
 import os
 from datetime import UTC, datetime, tzinfo
@@ -91,6 +91,6 @@ def _write(report: Report, page: Path, *, inline: bool) -> Path:
 
 
 def _base(folder: Path, beside: Path) -> str:
-    """How a page in the folder `beside` calls a run's folder."""
+    """Return the path of a run's folder for a page in the folder `beside`."""
     path = Path(os.path.relpath(folder, beside)).as_posix()
     return "" if path == "." else f"{path}/"

@@ -10,7 +10,7 @@ from stream import Frame
 
 
 class RecordedPrefilter:
-    """A prefilter whose light curve is recorded in a run's folder; it finds what the prefilter finds.
+    """A prefilter whose light curve is recorded in a run's folder; its candidates are those of the prefilter.
 
     Args:
         prefilter: fresh, for one source.
@@ -41,7 +41,7 @@ class RecordedPrefilter:
         return self._recorded(found)
 
     def flush(self) -> list[Candidate]:
-        """Return what is still open at the end of the source, closed."""
+        """Return the candidate that is open at the end of the source, closed."""
         found = self._recorded(self._prefilter.flush())
         self._recorder.close()
         return found

@@ -6,8 +6,8 @@ from detector.candidate import Candidate
 from detector.verify.photometric.block_edges import broke_apart
 from detector.verify.photometric.lost_detail import loses_detail
 
-# Damage fills a part of one frame and creeps from there along with what moves; light is everywhere at once. Damage
-# alone has never been seen to light more than 0.46 of the frame (HEVC decoded past a hole).
+# Damage fills a part of one frame and spreads from there with motion; light is everywhere at once. Damage alone never
+# lit more than 0.46 of the frame (HEVC decoded past a gap).
 MIN_SIMULTANEOUS_SHARE = 0.5
 # A rolling shutter shows the upper and the lower part of one stroke in two frames, and strokes take time to grow.
 SIMULTANEOUS_SECONDS = 0.1

@@ -44,7 +44,7 @@ class CandidateFeatures:
 
     @cached_property
     def at_half_decay(self) -> FineChange | None:
-        """Change from before the flash to when half of its light is gone; None where it went out at once."""
+        """Change from before the flash to when half of its light is gone; None if it went out at once."""
         return None if self.candidate.waning is None else self._change(self.candidate.waning)
 
     @cached_property
@@ -79,7 +79,7 @@ class CandidateFeatures:
         return None if self.at_rest is None else self.at_rest.stabilised(self.candidate.lit_map)
 
     def typical_change(self, now: Frame | None) -> FineChange | None:
-        """Return how the scene changes by itself in the time from before the flash to `now`, or the longest known."""
+        """Return the scene's usual change over the time from before the flash to `now`, or the longest known time."""
         before = self.candidate.before
         if before is None or now is None:
             return None
