@@ -14,6 +14,8 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from storm.scheduling import ordinary_scheduling
+
 COUNTER_BITS = 16
 
 
@@ -77,7 +79,7 @@ def counter(levels: NDArray[np.float32]) -> int:
 
 def make_clip(path: Path, clip: Clip = Clip()) -> Path:
     """`clip` drawn and encoded to `path`; the ending chooses the container."""
-    with av.open(str(path), "w", container_options=clip.container_options) as container:
+    with ordinary_scheduling(), av.open(str(path), "w", container_options=clip.container_options) as container:
         container.metadata.update(clip.metadata)
         stream = _add_stream(container, clip)
         for number in range(clip.frames):
@@ -92,7 +94,7 @@ def make_clip(path: Path, clip: Clip = Clip()) -> Path:
 
 def encode_again(made: Path, path: Path, clip: Clip) -> Path:
     """Return the frames of the file `made`, encoded to `path` as `clip` says."""
-    with av.open(str(made)) as source, av.open(str(path), "w") as container:
+    with ordinary_scheduling(), av.open(str(made)) as source, av.open(str(path), "w") as container:
         stream = _add_stream(container, clip)
         for number, frame in enumerate(source.decode(video=0)):
             frame.pts, frame.time_base = number, 1 / clip.rate

@@ -1,6 +1,7 @@
 """Made storms: the same plan gives the same pictures, and the truth is what the pixels show."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -288,3 +289,10 @@ def test_a_codec_that_a_container_does_not_take_is_named(tmp_path: Path) -> None
     with pytest.raises(WriteError, match=r"clip\.webm: cannot write it with codec libx264"):
         write_clip(storm(), tmp_path / "clip.webm", ClipFormat(codec="libx264"))
     assert not (tmp_path / "clip.webm").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no such policies")
+def test_a_process_that_has_encoded_av1_is_scheduled_as_before(tmp_path: Path) -> None:
+    before = os.sched_getscheduler(0)
+    write_clip(Scene(Plan(seconds=0.5, size=(128, 96))), tmp_path / "a.mkv", ClipFormat(codec="libsvtav1", preset="12"))
+    assert os.sched_getscheduler(0) == before

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from storm.scene import Scene
 from storm.schedule import TICKS_PER_SECOND
+from storm.scheduling import ordinary_scheduling
 from storm.truth import Labels
 
 
@@ -76,7 +77,7 @@ def write_clip(
         WriteError: codec, container or pixel format is unknown or does not fit, or the file cannot be written.
     """
     form = form or ClipFormat()
-    with _explained(path, form), av.open(str(path), "w") as container:
+    with ordinary_scheduling(), _explained(path, form), av.open(str(path), "w") as container:
         stream = _stream(container, scene, form)
         wanted = stream.codec_context.pix_fmt
         for number, (seconds, planes) in enumerate(scene.frames()):
