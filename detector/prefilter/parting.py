@@ -97,6 +97,8 @@ def stays_apart(lights: Sequence[CandidateTracker], watched: Mask) -> bool:
     if is_compact(second.most_lit, watched):
         # A small stroke beside a large one cannot be told from a lamp by less.
         return not together and lights[1].is_no_stroke
+    if any(one.size >= MOVED * one.most_lit for one in (first, second)):
+        return False  # it went on to a third place: one light that roams
     old, new = core_of(first), core_of(second)
     return not (together or _reaches(first.mask, new) or _reaches(second.mask, old))
 

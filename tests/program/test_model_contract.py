@@ -90,6 +90,12 @@ def test_the_smoke_targets_are_offline_when_stable_and_follow_the_branch_when_ed
 def test_the_stable_workflow_tests_every_push_and_smokes_the_pinned_models_after_it() -> None:
     assert steps_of("stable") == [
         ".ci/run",
+        "make test",
+        "make ${{ matrix.partner }}",
+        "python -m pip install --constraint configs/constraints.txt .",
+        "python tools/make_storm.py storm.mp4 --labels labels.json --flash sheet --flash bolt",
+        "lightning-detector replay storm.mp4 --verifier photometric --out results",
+        "lightning-detector score labels.json results",
         "make setup-dev",
         ".venv/bin/lightning-detector pull",
         "make smoke-stable MODELS=4.6",

@@ -24,7 +24,8 @@ def test_every_benchmark_of_its_own_tells_its_flags(name: str) -> None:
 def test_a_result_is_a_line_of_json_with_machine_versions_and_figures(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", Clip(seconds=1.0, size=(320, 180)))
     words = ["replay", str(clip), "--times", "2", "--rounds", "1", "--json", str(tmp_path / "results.jsonl")]
-    subprocess.run([*BENCH, *words], check=True, capture_output=True, cwd=tmp_path, env=None)
+    done = subprocess.run([*BENCH, *words], check=False, capture_output=True, cwd=tmp_path, env=None)
+    assert done.returncode in (0, 1), done.stderr  # 1: so short a clip misses what must hold of long ones
     (line,) = (tmp_path / "results.jsonl").read_text().splitlines()
     result = json.loads(line)
     assert result["name"] == "replay"

@@ -56,26 +56,29 @@ def kinds(hook: HookServer) -> list[list[str]]:
     return [[alert["kind"] for alert in post.json["alerts"]] for post in hook.taken]
 
 
+def alerts(hook: HookServer) -> list[str]:
+    return [kind for message in kinds(hook) for kind in message]
+
+
 def reached(place: Path) -> int:
     """The number that the cursor is at."""
     return max(one["sequence"] for one in msgspec.json.decode(place.read_bytes())["feeds"].values())
 
 
-def test_five_hundred_flashes_are_two_messages_and_none_again_after_a_restart(tmp_path: Path) -> None:
+def test_five_hundred_flashes_are_two_messages_at_most_and_none_again_after_a_restart(tmp_path: Path) -> None:
     log, words = tmp_path / "log", ("--cursor", str(tmp_path / "place"), "--set", "notify.messages_per_hour=3")
     with site(tmp_path, "roof") as north, hook_server() as hook:
         with notify(north, hook_url(hook), *words, log=log) as process:
             assert SECRET not in " ".join(process.cmdline())
             for _ in range(500):
                 north.flash("roof")
-            wait_until(lambda: len(kinds(hook)) == 2, 150)
-            last = 501  # the flashes, and the storm that began
-            wait_until(lambda: f'"sequence":{last - 1}' in (tmp_path / "place").read_text(), 150)
+            wait_until(lambda: alerts(hook) == ["first_flash", "storm_began"], 60)
+            wait_until(lambda: reached(tmp_path / "place") >= 500, 60)  # of 501: the flashes, and the storm that began
         log.write_bytes(b"")
         with notify(north, hook_url(hook), *words, log=log):
             north.flash("roof")
             wait_until(lambda: reached(tmp_path / "place") >= 502, 150)
-        assert kinds(hook) == [["first_flash"], ["storm_began"]]
+        assert alerts(hook) == ["first_flash", "storm_began"]  # in one message, or in two if the storm came later
         assert SECRET not in log.read_text()
 
 
