@@ -14,7 +14,7 @@ SYSTEM_RUN := libgl1 libglib2.0-0
 
 # What has a target of its own; and how many of the other tests run at the same time.
 HEAVY := soak or web or mqtt or ray or vllm or env45
-JOBS := $(shell nproc 2>/dev/null || echo 1)
+JOBS := $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
 FOLDER :=
 PYTEST := $(BIN)/python -m pytest
 
