@@ -13,7 +13,7 @@ import pytest
 from detector.cli.main import main
 from helpers.rtsp import wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
-from stream import HistoryFilter, read_history
+from stream import HistoryFilter, Message, read_history
 
 _FILES = 3
 
@@ -99,13 +99,14 @@ def dated(night: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def storms_of(journal: Path) -> list[dict[str, Any]]:
-    """What was told of storms, and behind how many flashes, without the names of messages."""
+    """What was told of storms, and behind how many verdicts: clips come when they are written, at no certain place."""
     records = [record.message for record in read_history(journal, HistoryFilter())]
     told = [one for one in records if one.type in ("lightning.storm.v1", "lightning.group.v1")]
-    return [
-        {"behind": sum(other.type == "lightning.flash.v1" for other in records[: records.index(one)]), **one.data}
-        for one in told
-    ]
+
+    def verdicts(before: list[Message]) -> int:
+        return len({(one.data["id"], one.data["state"]) for one in before if one.type == "lightning.flash.v1"})
+
+    return [{"behind": verdicts(records[: records.index(one)]), **one.data} for one in told]
 
 
 @pytest.mark.parametrize(("with_utc", "begin_count", "storms"), [(True, 2, 1), (False, 1, _FILES)])
