@@ -179,7 +179,12 @@ def measure(arguments: argparse.Namespace) -> int:
         size = tuple(int(number) for number in arguments.size.split("x"))
         write_clip(Scene(Plan(seconds=12.0, size=size, flashes=FLASHES)), clip, ClipFormat(key_seconds=1.0))
         cameras = [stack.enter_context(RtspServer(clip)) for _ in range(arguments.cameras)]
-        endpoint, port, heard, stop = f"tcp://127.0.0.1:{free_port()}", free_port(), Heard(), threading.Event()
+        endpoint, port, heard, stop = (
+            f"tcp://127.0.0.1:{free_port(neighbours=1)}",
+            free_port(),
+            Heard(),
+            threading.Event(),
+        )
         server = stack.enter_context(watching(folder, cameras, endpoint, port))
         listener = threading.Thread(target=heard.listen, args=(endpoint, stop))
         listener.start()

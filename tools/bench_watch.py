@@ -45,7 +45,7 @@ def measure(loops: int, size: tuple[int, int], *, media: bool = False) -> tuple[
     with tempfile.TemporaryDirectory() as scratch:
         clip = Path(scratch) / "storm.mp4"
         write_clip(Scene(Plan(seconds=12.0, size=size, flashes=FLASHES)), clip, ClipFormat(key_seconds=1.0))
-        endpoint = f"tcp://127.0.0.1:{free_port()}"
+        endpoint = f"tcp://127.0.0.1:{free_port(neighbours=1)}"
         with RtspServer(clip) as camera:
             command = [sys.executable, "-m", "detector", "watch", camera.url, "--publish", endpoint, "--quiet"]
             command += ["--out", str(Path(scratch) / "out")] if media else []
