@@ -51,7 +51,7 @@ def measure(given: argparse.Namespace, result: Result) -> bool:
 def _watch(url: str, number: int, seconds: float, folder: Path) -> dict[str, Any]:
     settings = folder / f"{number}.toml"
     settings.write_text("".join(f'[[camera]]\nname = "c{n}"\nurl = "{url}"\n' for n in range(number)), encoding="utf-8")
-    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    endpoint = f"tcp://127.0.0.1:{free_port(neighbours=1)}"
     command = [sys.executable, "-m", "detector", "watch", "--config", str(settings), "--publish", endpoint, "--quiet"]
     watch = subprocess.Popen([*command, "--verifier", "photometric"], stdout=subprocess.DEVNULL)
     heard = _Heard(endpoint)
