@@ -166,9 +166,10 @@ def told(name: str, latencies: list[float], before: dict[str, int], after: dict[
 
 
 def in_browser(page: Any, heard: Heard, begin: float) -> list[float]:
-    """Seconds from the publication of each flash since `begin` until it stood in the browser."""
+    """Return the seconds from the publication of each flash published since `begin` until it stood in the browser."""
     seen: dict[str, float] = page.run("window.seen")
-    return [at - heard.detected[key][1] for key, at in seen.items() if key in heard.detected and at > begin]
+    published = {key: told[1] for key, told in list(heard.detected.items()) if told[1] > begin}
+    return [at - published[key] for key, at in seen.items() if key in published]
 
 
 def measure(arguments: argparse.Namespace) -> int:

@@ -45,7 +45,7 @@ class ManyFilesProgress(FileBars):
 
     @property
     def reached(self) -> str:
-        """How far the last file was replayed; here only that files broke off, since there are several."""
+        """Return that files broke off; how far each was replayed is not told, since there are several."""
         return "where it was broken off"
 
     def _show_all(self) -> None:

@@ -116,7 +116,7 @@ class ReplayProgress(FileBars):
 
     @property
     def reached(self) -> str:
-        """How far the last file was replayed: in percent, or as a time if its length is unknown."""
+        """Return how far the last file was replayed: in percent, or as a time if its length is unknown."""
         if not self._duration:
             return clock_text(self._last)[:-4]
         return f"{min(1.0, self._last / self._duration):.0%}".replace("%", " %")

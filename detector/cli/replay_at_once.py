@@ -1,4 +1,4 @@
-"""How `replay` watches many files at once; loaded only where it does."""
+"""Watch many files at once for `replay`; loaded only where it does."""
 
 import logging
 from contextlib import AbstractContextManager

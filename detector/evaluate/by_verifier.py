@@ -20,7 +20,7 @@ _REVISION_DIGITS = 7
 
 @dataclass(frozen=True, slots=True, order=True)
 class Judge:
-    """Who judged: two judges are one where nothing that changes their answers differs.
+    """A verifier that judged; two are one where nothing that changes their answers differs.
 
     Attributes:
         run: name of the results.
@@ -43,7 +43,7 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class JudgeScore:
-    """How one judge's flashes compare with the labels.
+    """The flashes of one judge, compared with the labels.
 
     Attributes:
         judge: who.

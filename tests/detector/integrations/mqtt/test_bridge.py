@@ -111,7 +111,7 @@ def test_the_last_will_says_that_the_bridge_is_gone(tmp_path: Path, broker: Brok
     ):
         there.wait_for(status, b"online")
         process.kill()
-        there.wait_for(status, b"offline", limit_seconds=120)
+        assert there.wait_for(status, b"offline", limit_seconds=120) == b"offline"
 
 
 def test_devices_are_discovered_and_taken_back(tmp_path: Path, broker: Broker) -> None:

@@ -144,6 +144,7 @@ def test_a_camera_that_redirects_within_its_host_is_followed(tmp_path: Path, opt
         roof = Watched(camera.url, options)
         wait_for(lambda: roof.frames > 10, 15, "frames")
         roof.stop()
+    assert not [state for state in roof.states if state.last_error]
 
 
 def test_a_part_of_two_gigabytes_over_http_is_cut_off_too(options: CaptureOptions) -> None:
