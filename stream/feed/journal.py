@@ -213,9 +213,10 @@ class Journal:
 
     def _connect(self) -> sqlite3.Connection:
         if self._path is not None:
-            # SQLite would let everybody read a new file; -wal and -shm take the mode of the file itself.
-            with suppress(OSError):  # SQLite will report the error
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640))
+            # SQLite would let everybody read a new file; -wal and -shm take the mode of the file itself. A file that is
+            # there is not opened: closing it would take away the locks of other readers in this process.
+            with suppress(OSError):  # it is there, or SQLite will report the error
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640))
         database = sqlite3.connect(self._path or ":memory:", isolation_level=None, timeout=self._busy_seconds)
         for pragma in (
             "auto_vacuum=incremental",

@@ -45,6 +45,7 @@ def first_with(flashes: Iterator[dict[str, Any]], wanted: Callable[[dict[str, An
     return next(flash for flash in flashes if wanted(flash))
 
 
+@pytest.mark.alone  # it measures how late events come
 def test_a_camera_with_a_key_frame_every_4_s_gives_clips_with_what_was_before_the_flash_and_after_it(
     rtsp_server: Callable[..., RtspServer], storm: Path, tmp_path: Path
 ) -> None:

@@ -164,7 +164,9 @@ class Connection(ABC):
             try:
                 self._read(opened)
             except StreamError as problem:
-                error = problem
+                # Without the frames that it came through: they hold the container and the data read so far.
+                error = problem.with_traceback(None)
+                error.__cause__ = error.__context__ = None
             except Exception as problem:  # noqa: BLE001 - every failure reaches the camera, as one line
                 error = StreamError(f"{redact(self._address)}: {type(problem).__name__}: {redact(problem)}")
             self._deliver(self, Disconnected(error))

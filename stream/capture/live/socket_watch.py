@@ -96,10 +96,10 @@ class SocketWatch:
         addresses = _addresses(self._host, self._port)
         search = _SEARCH_SECONDS
         while not self._ended.wait(_TICK_SECONDS if self._inode else search):
-            self._measure()
             if not self._inode:
                 self._find(addresses)
                 search = min(search * _SEARCH_GROWTH, _LONGEST_SEARCH_SECONDS)
+            self._measure()  # also of one that was just found: much has come by then
             if self._received - self._counted_from > self._limit_bytes or self._is_growing():
                 self.tripped = True
                 self._shut_down()
@@ -156,19 +156,29 @@ class SocketWatch:
 def _shared(number: int, inode: int) -> Iterator[socket.socket]:
     """Give FFmpeg's socket inside the block: a duplicate of descriptor `number`, if that is still the same socket.
 
+    A file is never duplicated: closing any descriptor of a file takes away all locks that the process holds on it, and
+    another program could then change the journal's shared memory under the publisher.
+
     Yields:
         the duplicate.
 
     Raises:
         OSError: the descriptor is closed, reused for another socket, or not a socket.
     """
+    if not _is_socket(number, inode):
+        raise OSError(errno.EBADF, _NOT_THAT_SOCKET)
     copy = os.dup(number)
-    status = os.fstat(copy)
-    if not stat.S_ISSOCK(status.st_mode) or status.st_ino != inode:
-        os.close(copy)
+    if not _is_socket(copy, inode):  # reused within the last line
+        if stat.S_ISSOCK(os.fstat(copy).st_mode):
+            os.close(copy)
         raise OSError(errno.EBADF, _NOT_THAT_SOCKET)
     with socket.socket(fileno=copy) as one:
         yield one
+
+
+def _is_socket(number: int, inode: int) -> bool:
+    status = os.fstat(number)
+    return stat.S_ISSOCK(status.st_mode) and status.st_ino == inode
 
 
 def _resident_bytes() -> int:

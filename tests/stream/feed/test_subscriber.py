@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -219,13 +219,13 @@ def test_it_waits_behind_a_forwarder_that_takes_connections_before_the_publisher
     assert "forwarder" in notices[0].text
 
 
-def break_off_whoever_speaks(server: socket.socket, connections: int) -> None:
+def break_off_whoever_speaks(server: socket.socket) -> None:
     """As a far publisher that wants a key: it breaks off at the handshake, and its greeting comes too late."""
-    server.settimeout(LIMIT_SECONDS)
-    for _ in range(connections):
-        with server.accept()[0] as one:
-            one.settimeout(LIMIT_SECONDS)
-            one.recv(64)
+    with suppress(OSError):  # until it is shut down
+        while True:
+            with server.accept()[0] as one:
+                one.settimeout(LIMIT_SECONDS)
+                one.recv(64)
 
 
 def test_a_far_publisher_that_breaks_off_is_not_taken_for_a_forwarder_and_the_key_is_named() -> None:
@@ -234,10 +234,11 @@ def test_a_far_publisher_that_breaks_off_is_not_taken_for_a_forwarder_and_the_ke
         socket.create_server(("127.0.0.1", parse_endpoint(endpoint).port)) as far,
         Subscriber(endpoint, options=SubscriberOptions(on_notice=notices.append)) as events,
     ):
-        breaker = threading.Thread(target=break_off_whoever_speaks, args=(far, 6))
+        breaker = threading.Thread(target=break_off_whoever_speaks, args=(far,), daemon=True)
         breaker.start()
         with pytest.raises(FeedError, match="wants a --key"):
             wait_until(lambda: events.receive(0.05))
+        far.shutdown(socket.SHUT_RDWR)
         breaker.join(LIMIT_SECONDS)
     assert "forwarder" not in "".join(notice.text for notice in notices)
 
