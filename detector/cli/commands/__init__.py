@@ -15,7 +15,7 @@ COMMANDS = {
     "replay": "Find the lightning in recorded video: files, or folders of files.",
     "report": "Write a page with the flashes of a run: stills, clips, light curve and what decided each verdict.",
     "schema": "Print the JSON Schema of the events that the feed carries, or of one type's `data`.",
-    "score": "Compare results with labels: recall, false alarms, splits, F1, onset error.",
+    "score": "Compare results with labels, or with strokes that a network located: recall, splits, F1.",
     "serve-45": "Serve MiniCPM-V 4.5 by its own code, in its own environment, to `--verifier served`.",
     "setup-45": "Make the second environment, in which `serve-45` runs MiniCPM-V 4.5's own code.",
     "share": "Make pictures and films of a run's best flashes: short films, a composite of bolts, a reel.",

@@ -1,4 +1,4 @@
-"""Compare results with labels: recall, false alarms, splits, F1, onset error."""
+"""Compare results with labels, or with strokes that a network located: recall, splits, F1."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ import msgspec
 from rich.table import Table
 
 from detector.cli.console import ResultConsole
+from detector.cli.score_network import add_network_arguments, run_network
 from detector.errors import LabelsError
 from detector.evaluate.by_verifier import JudgeScore, score_judges
 from detector.evaluate.labels import ClipLabels, read_labels
@@ -28,11 +29,13 @@ _WIDE = 200
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add LABELS, RESULTS and how to compare them."""
-    parser.add_argument("labels", type=Path, metavar="LABELS", help="JSON: flashes, pulses and ignore of each clip")
+    parser.add_argument(
+        "labels", type=Path, metavar="LABELS", help="JSON: flashes, pulses and ignore of each clip; not with --network"
+    )
     parser.add_argument(
         "results",
         type=Path,
-        nargs="+",
+        nargs="*",
         metavar="RESULTS",
         help="a run's folder, its flashes.jsonl, or what `replay --json` printed; several with --by verifier",
     )
@@ -58,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--footage", type=Path, metavar="FOLDER", help="folder with the clips: their lengths give false alarms per hour"
     )
+    add_network_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,6 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
             )
     if not 0 <= arguments.tolerance <= 10:
         raise LabelsError(f"--tolerance {arguments.tolerance}: expected 0 to 10 seconds")
+    if arguments.network is not None:
+        return run_network(arguments, (arguments.labels, *arguments.results), states)
+    if not arguments.results:
+        raise LabelsError(f"{arguments.labels}: give RESULTS to compare with these labels, or --network FILE")
     if arguments.footage is not None and not arguments.footage.is_dir():
         raise LabelsError(f"--footage {arguments.footage}: no such folder; give the one with the labelled clips")
     labels = read_labels(arguments.labels)
