@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -45,7 +46,15 @@ def node_camera(tmp_path: Path) -> Iterator[str]:
             stack.callback(process.wait, 10)
             stack.callback(process.kill)
             wait_for(lambda ready=ready: ready in log.read_bytes(), 20, "the server")
+        wait_for(lambda: describes(client), 20, "the pushed stream")
         yield f"rtsp://127.0.0.1:{client}/sky"
+
+
+def describes(port: int) -> bool:
+    """Whether the server knows the stream by now; a camera told 404 would rest for half a minute."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(f"DESCRIBE rtsp://127.0.0.1:{port}/sky RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+        return b" 200 " in client.recv(4096)
 
 
 @pytest.mark.rtsp
