@@ -55,7 +55,7 @@ def mangled() -> Iterator[Callable[[RtspServer, Faults], tuple[Mangler, str]]]:
         yield start
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def capture_options() -> CaptureOptions:
     """The shipped options with waits short enough for tests."""
     return msgspec.structs.replace(

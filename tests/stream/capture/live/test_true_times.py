@@ -1,6 +1,8 @@
 """A real camera over RTSP whose every capture time is known: slow, unset, with lying stamps; bounds hold, told once."""
 
 import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,10 +21,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("times") / "cam.ts", Clip(seconds=10, size=(320, 180)))
 
 
-def watched(camera: PlainCamera, options: CaptureOptions, seconds: float) -> list[tuple[Frame, float]]:
+def watched(
+    camera: PlainCamera, options: CaptureOptions, seconds: float, name: str = "roof"
+) -> list[tuple[Frame, float]]:
     """The frames of so many seconds, each with its error in ms."""
     rows: list[tuple[Frame, float]] = []
-    with Camera("roof", camera.url, options) as roof:
+    with Camera(name, camera.url, options) as roof:
         for frame in roof:
             index = counter(frame.levels(frame.luma))
             assert frame.utc is not None
@@ -55,28 +59,46 @@ def test_a_camera_that_slows_down_for_the_night_keeps_its_bound_and_tells_why_on
     assert passed == pytest.approx(rows[-1][0].arrival - rows[0][0].arrival, rel=0.15)
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "words"),
-    [
-        (Behaviour(clock=lambda _: -2_208_988_800.0), "clock is not set (it says 1900-01-01)"),
-        (Behaviour(clock=lambda _: 1.79e9), "clock stands still"),
-        (Behaviour(clock=lambda utc: utc + 3600), "1.00 h ahead"),
-        (Behaviour(stamp=lambda _: 90_000), "stamps stand still"),
-        (Behaviour(stamp=lambda n: n * 40), "advance by 0.01"),
-    ],
-)
+WRONG = {
+    "unset": (Behaviour(clock=lambda _: -2_208_988_800.0), "clock is not set (it says 1900-01-01)"),
+    "stopped": (Behaviour(clock=lambda _: 1.79e9), "clock stands still"),
+    "ahead": (Behaviour(clock=lambda utc: utc + 3600), "1.00 h ahead"),
+    "constant": (Behaviour(stamp=lambda _: 90_000), "stamps stand still"),
+    "unit": (Behaviour(stamp=lambda n: n * 40), "advance by 0.01"),
+}
+"""Cameras with a wrong clock or wrong stamps, and what is said of each."""
+
+
+@pytest.fixture(scope="module")
+def seen_of_wrong(
+    clip: Path, capture_options: CaptureOptions
+) -> Iterator[tuple[dict[str, list[tuple[Frame, float]]], list[str]]]:
+    """What 8 s of each of `WRONG` gave, watched at the same time, and the lines of the log."""
+
+    def rows_of(name: str) -> list[tuple[Frame, float]]:
+        with PlainCamera(clip, WRONG[name][0]).running() as camera:
+            return watched(camera, capture_options, 8, name)
+
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("stream").addHandler(handler)
+    try:
+        with ThreadPoolExecutor(len(WRONG)) as pool:
+            yield dict(zip(WRONG, pool.map(rows_of, WRONG), strict=True)), lines
+    finally:
+        logging.getLogger("stream").removeHandler(handler)
+
+
+@pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_clock_or_wrong_stamps_are_told_once_and_every_frame_comes_with_a_true_time(
-    behaviour: Behaviour,
-    words: str,
-    clip: Path,
-    capture_options: CaptureOptions,
-    caplog: pytest.LogCaptureFixture,
+    name: str, seen_of_wrong: tuple[dict[str, list[tuple[Frame, float]]], list[str]]
 ) -> None:
-    with caplog.at_level(logging.WARNING), PlainCamera(clip, behaviour).running() as camera:
-        rows = watched(camera, capture_options, 8)
+    rows = seen_of_wrong[0][name]
+    told = [line for line in seen_of_wrong[1] if line.startswith(f"{name}: ")]
     assert share_within(rows) >= 0.99
-    assert caplog.text.count(words) == 1
-    assert len([record for record in caplog.records if "clock" in record.message or "stamps" in record.message]) == 1
+    assert sum(WRONG[name][1] in line for line in told) == 1
+    assert len([line for line in told if "clock" in line or "stamps" in line]) == 1
     counts = [counter(frame.levels(frame.luma)) for frame, _ in rows]
     assert counts == list(range(counts[0], counts[0] + len(counts)))
     assert max(frame.epoch for frame, _ in rows) <= 1
