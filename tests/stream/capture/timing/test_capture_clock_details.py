@@ -342,3 +342,28 @@ def test_before_anything_is_known_the_bound_says_that_all_may_have_waited() -> N
     (_, first), *_ = Line().run(1.0)
     assert (first.clock, first.error_ms) == ("arrival", ms(EARLY + 1.0))
     assert Line().last(3.0).error_ms == ms(EARLY + 0.1)
+
+
+@pytest.mark.parametrize(("latest", "clock"), [(0.199, "rtcp"), (0.201, "arrival")])
+def test_what_this_computers_clock_may_be_off_is_granted_to_a_single_report_that_is_ahead(
+    latest: float, clock: str
+) -> None:
+    line = Line(host=HostClock(synchronised=True, error_ms=200.0), behind=lambda _: -LATENCY - LATE - latest)
+    assert line.last(10, 8.0).clock == clock
+
+
+def test_where_arrival_alone_is_asked_for_neither_reports_nor_stamps_change_or_report_anything() -> None:
+    alone = CaptureOptions(times="arrival")
+    right = Line(options=alone)
+    said = right.last(20, 6.0, 8.0, 12.0)
+    assert (said.clock, said.utc, said.error_ms) == ("arrival", close(LATENCY), ms(EARLY))
+    lying = Line(options=alone, stamp=lambda taken: 50.0 + taken / 100)
+    lying.last(40)
+    assert lying.clock.arrival.stamps_hold is False
+    assert lying.problem is None
+
+
+def test_a_single_report_near_the_truth_is_not_believed_while_the_rate_of_wrong_stamps_is_unknown() -> None:
+    line = Line(stamp=lambda taken: 50.0 + taken / 2)
+    line.last(20)
+    assert {said.clock for _, said in line.run(0.1, 20.0)} == {"arrival"}
