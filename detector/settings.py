@@ -280,6 +280,9 @@ class EvidenceSettings(Section, frozen=True, kw_only=True):
     """With --out: whether clips of flashes are kept, from this long before a flash, or from the key frame before that,
     to this long after it, with their sound. They are copied unchanged, or re-encoded if no browser would play them;
     flashes whose clips would overlap share one."""
+    reencode_hevc: bool = False
+    """Whether clips of H.265 are re-encoded, too (H.264, 8 bits): more computers play them, but it takes as long as
+    the clips last, and quality and HDR are lost. Otherwise they are copied as the camera made them."""
     before_seconds: Annotated[float, Meta(ge=0, le=60)] = 2.0
     after_seconds: Annotated[float, Meta(ge=0, le=60)] = 2.0
     keep_days: Annotated[float, Meta(ge=0, le=36_500)] = 0.0

@@ -107,10 +107,15 @@ class ClipWriter:
 
     A clip that no browser plays is re-encoded there first. If too many clips wait for memory, replay waits and a
     camera's clip is left out, which its flash says.
+
+    Args:
+        folder: where clips are written.
+        reencode_hevc: whether H.265, which not every browser plays, is re-encoded, too.
     """
 
-    def __init__(self, folder: MediaFolder) -> None:
+    def __init__(self, folder: MediaFolder, *, reencode_hevc: bool = False) -> None:
         self._folder = folder
+        self._reencode_hevc = reencode_hevc
         self._jobs: deque[_Job] = deque()
         self._bytes = 0
         self._change = threading.Condition()
@@ -177,7 +182,9 @@ class ClipWriter:
         takers = [(taker, note) for taker, note in job.takers if taker.wants_clip]
         if not takers:
             return
-        clip, said = _for_browsers(job.clip)
+        clip, said = job.clip, None
+        if clip.container == "mkv" or (clip.codec == "hevc" and self._reencode_hevc):
+            clip, said = _reencoded(clip)
         name = f"{takers[0][0].clip_name}.{clip.container}"
         failure = self._folder.stage(name, clip.data, "clip")
         if failure is not None:
@@ -192,17 +199,15 @@ class ClipWriter:
             taker.attach(AttachedClip(media, job.arrival, file, _strip(clip, taker)))
 
 
-def _for_browsers(clip: Clip) -> tuple[Clip, str | None]:
+def _reencoded(clip: Clip) -> tuple[Clip, str]:
     """Return a clip that browsers play, and the change made to it in words."""
-    if clip.container != "mkv":
-        return clip, None
     began = time.monotonic()
     try:
         made = reencode_clip(clip)
     except VideoError as error:
-        return clip, f"no browser plays the clip: {error}"
+        return clip, f"browsers may not play the clip: {error}"
     _log.debug("a clip of %s was re-encoded in %.1f s", clip.codec, time.monotonic() - began)
-    return made, f"clip re-encoded: browsers do not play {clip.codec}"
+    return made, f"clip re-encoded: not every browser plays {clip.codec}"
 
 
 def _strip(clip: Clip, taker: ClipTaker) -> Strip | None:

@@ -57,7 +57,7 @@ class MediaWriter:
         self.site = site or SiteSettings()
         self.zone = site_zone(self.site)
         self._settings = settings
-        self._clips = ClipWriter(self.folder)
+        self._clips = ClipWriter(self.folder, reencode_hevc=settings.reencode_hevc)
         self._quota = MediaQuota(self.folder, settings)
         self._on_removed = on_removed
         self._sheet = sheet

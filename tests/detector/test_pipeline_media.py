@@ -316,7 +316,7 @@ def test_a_clip_that_browsers_do_not_play_is_re_encoded_and_says_so(
     run.bench.say(lightning=True)
     run.finish()
     media = run.said[-1].media
-    assert media.note == "clip re-encoded: browsers do not play mpeg4"
+    assert media.note == "clip re-encoded: not every browser plays mpeg4"
     with av.open(io.BytesIO((tmp_path / str(media.clip)).read_bytes())) as clip:
         assert clip.streams.video[0].codec_context.name == "h264"
 

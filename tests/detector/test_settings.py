@@ -32,7 +32,7 @@ KEYS = {
     "served": "endpoint model key_variable concurrency timeout_seconds retries answer_limit_mb extra_json",
     "cascade": "reject_below confirm_above",
     "fused": "photometric_weight model_weight bias calibrated_for threshold",
-    "evidence": "clips before_seconds after_seconds keep_days keep_megabytes curve_megabytes",
+    "evidence": "clips reencode_hevc before_seconds after_seconds keep_days keep_megabytes curve_megabytes",
     "site": "latitude longitude timezone",
     "feed": "site heartbeat_seconds endpoint journal keep_days keep_megabytes keys send_queue_messages "
     "requests_per_second max_connections farewell_seconds",
