@@ -478,9 +478,17 @@ def load_settings(tables: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> Setti
     """
     settings = Settings()
     merged: Mapping[str, Any] = msgspec.to_builtins(settings)
+    failure: SettingsError | None = None
     for origin, table in tables:
         merged = _merge(merged, table)
-        settings = checked_settings(origin, merged)
+        try:
+            settings = checked_settings(origin, merged)
+        except SettingsError as error:  # a later table may bring what belongs to it: a latitude and a longitude
+            failure = failure or error
+        else:
+            failure = None
+    if failure is not None:
+        raise failure
     return settings
 
 

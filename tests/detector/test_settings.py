@@ -115,3 +115,13 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
         read_table(file)
     with pytest.raises(SettingsError, match=r"none\.toml: cannot read"):
         read_table(tmp_path / "none.toml")
+
+
+def test_settings_that_belong_together_may_be_given_one_by_one() -> None:
+    one, other = parse_override("site.latitude=48.2"), parse_override("site.longitude=16.37")
+    site = load_settings([("--set site.latitude=48.2", one), ("--set site.longitude=16.37", other)]).site
+    assert (site.latitude, site.longitude) == (48.2, 16.37)
+    with pytest.raises(SettingsError, match=r"--set site.latitude=48.2: .*belong together"):
+        load_settings(
+            [("--set site.latitude=48.2", one), ("--set capture.stream=1", parse_override("capture.stream=1"))]
+        )

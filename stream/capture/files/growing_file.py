@@ -32,6 +32,7 @@ class GrowingFile:
         self._patience_seconds = patience_seconds
         self._stopped = stopped
         self._file: BinaryIO | None = None
+        self._ended = False  # FFmpeg reads again after the end, which must not wait once more
 
     def __str__(self) -> str:
         return str(self._path)
@@ -63,10 +64,11 @@ class GrowingFile:
         if self._file is None:
             self._file = self._path.open("rb")
         patient_until = time.monotonic() + self._patience_seconds
-        while not self._stopped():
+        while not (self._ended or self._stopped()):
             data = self._file.read(size)
-            if data or time.monotonic() >= patient_until:
+            if data:
                 return data
+            self._ended = time.monotonic() >= patient_until
             time.sleep(_POLL_SECONDS)
         return b""
 

@@ -56,14 +56,26 @@ def test_ctrl_c_ends_the_wait_for_more_and_reports_what_was_found(tmp_path: Path
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        first = json.loads(process.stdout.readline())
+        told = [json.loads(process.stdout.readline())["data"] for _ in range(2)]
         process.send_signal(signal.SIGINT)
-        rest = [json.loads(line) for line in process.stdout.read().splitlines()]
+        process.stdout.read()
         said = process.stderr.read()
     assert process.returncode == 0
     assert "breaks off" not in said
-    assert first["data"]["state"] == "detected"
-    assert (rest[0]["data"]["id"], rest[0]["data"]["state"]) == (first["data"]["id"], "confirmed")
+    assert [flash["state"] for flash in told] == ["detected", "confirmed"]
+    assert told[0]["id"] == told[1]["id"]
+
+
+def test_a_file_that_has_ended_is_not_waited_for_again(tmp_path: Path) -> None:
+    path = tmp_path / "done.ts"
+    path.write_bytes(b"all")
+    asked: list[bool] = []
+    file = GrowingFile(path, 0.05, lambda: bool(asked.append(True)))
+    assert (file.read(8), file.read(8)) == (b"all", b"")
+    waits = len(asked)
+    assert [file.read(8) for _ in range(5)] == [b""] * 5
+    assert len(asked) == waits
+    file.close()
 
 
 def test_a_file_to_which_nothing_is_added_any_more_ends(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
