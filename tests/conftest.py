@@ -64,6 +64,15 @@ def capture_options() -> CaptureOptions:
 
 
 @pytest.fixture(scope="session")
+def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache as Hugging Face's, with a tiny snapshot of each model of the program."""
+    pytest.importorskip("torch", reason="the extra minicpm is not installed")
+    from helpers.models import tiny_hub_cache  # noqa: PLC0415 - imports torch, which the program runs without
+
+    return tiny_hub_cache(tmp_path_factory.getbasetemp() / "hub")
+
+
+@pytest.fixture(scope="session")
 def environment45() -> Path:
     """The second environment's folder, made by what `setup-45` runs; kept in the checkout while it is up to date."""
     ENVIRONMENT.make()

@@ -1,12 +1,11 @@
 """The MQTT bridge as the tests run it: the program itself, and a site that it listens to."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from helpers import ROOT
 from helpers.broker import PASSWORD, USER, Broker
 from helpers.feed import free_endpoint, options_for
 from helpers.live_page import made_status
+from helpers.service import ended_like_a_service
 from helpers.storms import made_flash
 from stream import Publisher
 
@@ -39,16 +39,8 @@ def bridge(
             ],
             stderr=errors, env=os.environ | {"BROKER_PASSWORD": password}, cwd=ROOT,
         )  # fmt: skip
-    try:
-        yield psutil.Process(process.pid)
-    finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        try:
-            assert process.wait(120) in (0, -signal.SIGKILL)
-        finally:
-            process.kill()
-            process.wait()
+    with ended_like_a_service(process) as running:
+        yield running
 
 
 class Site:

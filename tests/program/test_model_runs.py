@@ -22,7 +22,7 @@ from detector.run.session import open_session
 from detector.run.watch import CameraPool, CameraSpec
 from detector.settings import Settings
 from helpers.model_server import ModelServer
-from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
+from helpers.models import MODEL_46, REVISION_46, model_settings
 from helpers.rtsp import RtspServer, wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import CameraStatus, FeedOptions, WireMessage
@@ -45,12 +45,6 @@ def two_flashes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("torch", reason="the extra minicpm is not installed")
-    return tiny_hub_cache(tmp_path_factory.getbasetemp() / "hub")
-
-
 def replayed(capfd: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
     assert main(["replay", "--json", "--quiet", *words]) == 0
     return [json.loads(line)["data"] for line in capfd.readouterr().out.splitlines()]
@@ -59,9 +53,9 @@ def replayed(capfd: pytest.CaptureFixture[str], *words: str) -> list[dict[str, A
 @pytest.mark.model
 @pytest.mark.parametrize("kind", ["minicpm", "photometric+minicpm"])
 def test_replay_has_every_flash_judged_by_the_model(
-    kind: str, cache: Path, two_flashes: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    kind: str, hub_cache: Path, two_flashes: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub_cache))
     doubtful = ["--set", "cascade.reject_below=0.0", "--set", "cascade.confirm_above=1.0"]
     events = replayed(capfd, str(two_flashes), "--verifier", kind, *TINY, *doubtful)
     last = {event["id"]: event for event in events}
@@ -84,11 +78,11 @@ def test_replay_has_every_flash_judged_by_a_model_server(two_flashes: Path, capf
 
 @pytest.mark.model
 def test_a_model_that_cannot_load_leaves_every_flash_unverified_and_the_replay_whole(
-    cache: Path, two_flashes: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    hub_cache: Path, two_flashes: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
-    for path in (cache / "models--openbmb--MiniCPM-V-4.6" / "snapshots" / REVISION_46).iterdir():
+    for path in (hub_cache / "models--openbmb--MiniCPM-V-4.6" / "snapshots" / REVISION_46).iterdir():
         content = path.read_bytes()
         if path.name == "config.json":
             content = content.replace(b'"num_attention_heads": 2', b'"num_attention_heads": 5')
@@ -203,11 +197,11 @@ def test_a_slow_model_server_costs_neither_frames_nor_the_first_message(
 def test_killing_and_stopping_the_model_costs_four_cameras_no_frame_and_no_event(
     rtsp_server: Callable[..., RtspServer],
     two_flashes: Path,
-    cache: Path,
+    hub_cache: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub_cache))
     url = rtsp_server(two_flashes).url
     settings = model_settings(minicpm={"answer_limit_seconds": 3.0}, batcher={"deadline_seconds": 4.0})
     events = Events()

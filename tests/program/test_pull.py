@@ -9,7 +9,7 @@ import pytest
 
 from detector.verify.vlm.local.snapshot import damaged_files, find_snapshot
 from helpers.hub_server import HubServer
-from helpers.models import MODEL_46, MODEL_47, REVISION_46, model_settings, tiny_hub_cache
+from helpers.models import MODEL_46, MODEL_47, REVISION_46, model_settings
 
 pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("huggingface_hub", reason="the extra minicpm is not installed")
@@ -18,9 +18,8 @@ pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    cache = tiny_hub_cache(tmp_path_factory.getbasetemp() / "hub")
-    return cache / f"models--{MODEL_46.replace('/', '--')}" / "snapshots" / REVISION_46
+def files(hub_cache: Path) -> Path:
+    return hub_cache / f"models--{MODEL_46.replace('/', '--')}" / "snapshots" / REVISION_46
 
 
 def run(hub: HubServer, cache: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from detector.verify.factory import why_no_gpu_model
 from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu
 from detector.verify.vlm.local.models import record_verified, verified_here
 from helpers.model_server import ModelServer
-from helpers.models import MODEL_46, REVISION_46, model_settings, tiny_hub_cache
+from helpers.models import MODEL_46, REVISION_46, model_settings
 from stream import granted_receive_bytes, read_host_clock
 
 TINY = [
@@ -27,20 +27,14 @@ TINY = [
 ]  # fmt: skip
 
 
-def doctor(cache: Path, *words: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    environment = os.environ | {"HF_HUB_CACHE": str(cache), "XDG_STATE_HOME": str(cache / "state")}
+def doctor(hub_cache: Path, *words: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    environment = os.environ | {"HF_HUB_CACHE": str(hub_cache), "XDG_STATE_HOME": str(hub_cache / "state")}
     command = [sys.executable, "-m", "detector", "doctor", "--json", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment, check=False)
     assert done.stdout, done.stderr
     content = json.loads(done.stdout)
     assert content["ok"] == (done.returncode == 0)
     return done.returncode, {check["name"]: check for check in content["checks"]}
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("torch", reason="the extra minicpm is not installed")
-    return tiny_hub_cache(tmp_path_factory.getbasetemp() / "hub")
 
 
 def test_without_a_model_everything_else_is_told_and_nothing_is_wrong(tmp_path: Path) -> None:
@@ -66,14 +60,14 @@ def test_a_small_receive_buffer_is_told_with_what_makes_it_larger(tmp_path: Path
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_the_smoke_check_loads_the_model_and_keeps_what_it_saw(cache: Path) -> None:
-    code, checks = doctor(cache, "--smoke", "--verifier", "minicpm", *TINY)
+def test_the_smoke_check_loads_the_model_and_keeps_what_it_saw(hub_cache: Path) -> None:
+    code, checks = doctor(hub_cache, "--smoke", "--verifier", "minicpm", *TINY)
     assert code == 0, checks
     smoke = {name.removeprefix("smoke: ") for name in checks if name.startswith("smoke: ")}
     assert smoke >= {"load", "finite", "moves with the pixels", "repeats", "batched as alone", "speed"}
     assert MODEL_46 in checks["snapshot"]["text"]
     assert "verified = " in checks["verified"]["text"]
-    kept = verified_here({"XDG_STATE_HOME": str(cache / "state")})[MODEL_46]
+    kept = verified_here({"XDG_STATE_HOME": str(hub_cache / "state")})[MODEL_46]
     assert kept.revision == REVISION_46
     assert "s a clip" in kept.verified
 
@@ -100,12 +94,12 @@ def test_a_model_server_is_asked_a_question_and_its_refusal_is_a_failure() -> No
 
 
 def test_auto_takes_the_model_only_with_a_gpu_and_says_what_is_missing(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = EnvironmentReport(python="3.11.7", torch="2.13.0")
     card = Gpu(name="NVIDIA L4", memory_gib=22.0, free_gib=21.0, capability="8.9")
     with_one = msgspec.structs.replace(without, gpus=[card])
-    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub_cache))
     assert why_no_gpu_model(load_settings(), with_one) is None
     assert why_no_gpu_model(load_settings(), without) == "no GPU that torch can see"
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))

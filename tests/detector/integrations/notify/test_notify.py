@@ -1,11 +1,10 @@
 """`notify` as a program, beside a real feed and a real web server."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from helpers.feed import wait_until
 from helpers.hook_server import HookServer, hook_server
 from helpers.live_page import made_status
 from helpers.mqtt_bridge import Site, site
+from helpers.service import ended_like_a_service
 from helpers.storms import made_still
 
 pytestmark = pytest.mark.timeout(600)
@@ -35,17 +35,9 @@ def notify(north: Site, url: str, *words: str, log: Path) -> Iterator[psutil.Pro
             [sys.executable, "-m", "detector", "notify", north.endpoint, "--to", url, *words],
             stdout=errors, stderr=errors, env=os.environ | {"HOOK_SECRET": SECRET}, cwd=ROOT,
         )  # fmt: skip
-    try:
+    with ended_like_a_service(process) as running:
         wait_until(lambda: b"connected" in log.read_bytes() or process.poll() is not None, 150)
-        yield psutil.Process(process.pid)
-    finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        try:
-            assert process.wait(120) in (0, -signal.SIGKILL)
-        finally:
-            process.kill()
-            process.wait()
+        yield running
 
 
 def hook_url(hook: HookServer) -> str:

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,8 @@ import psutil
 import pytest
 
 from helpers.candidates import candidate
-from helpers.models import model_settings, tiny_hub_cache
+from helpers.feed import wait_until
+from helpers.models import model_settings
 
 pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("transformers", reason="the extra minicpm is not installed")
@@ -33,27 +33,15 @@ pytestmark = [pytest.mark.model, pytest.mark.slow]
 LIMIT_SECONDS = 90.0
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_hub_cache(tmp_path_factory.getbasetemp() / "hub")
-
-
 @pytest.fixture(scope="module")
-def two(cache: Path) -> Iterator[MinicpmVerifier]:
+def two(hub_cache: Path) -> Iterator[MinicpmVerifier]:
     """A verifier with two workers that all tests share; each leaves both running."""
     settings = model_settings(minicpm={"device": "cpu, cpu"})
-    verifier = MinicpmVerifier(settings, find_snapshot(settings.minicpm, cache))
+    verifier = MinicpmVerifier(settings, find_snapshot(settings.minicpm, hub_cache))
     for supervisor in verifier.pool.supervisors:
         supervisor.wait_loaded()
     yield verifier
     verifier.close()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "the condition never came true"
-        time.sleep(0.01)
 
 
 def pid_of(supervisor: ModelSupervisor) -> int:
@@ -106,7 +94,7 @@ def test_each_device_has_a_worker_and_the_candidates_of_many_cameras_are_shared_
         for number in range(16):
             name, peak = ("dim", 60) if number % 2 else ("bright", 200)
             batcher.ask(candidate(f"{name}{number}", camera=f"cam{number % 8}", peak=peak), answer, wait=True)
-        until(lambda: one.asking == other.asking == 2)
+        wait_until(lambda: one.asking == other.asking == 2, LIMIT_SECONDS)
         busiest = batcher.waiting
         for pid in (pid_of(one), pid_of(other)):
             os.kill(pid, signal.SIGCONT)
@@ -137,7 +125,7 @@ def test_a_process_holds_two_batches_and_each_asker_gets_its_own_scores(two: Min
     pid = pid_of(supervisor)
     os.kill(pid, signal.SIGSTOP)
     asking = [Asking(supervisor.ask, seed) for seed in range(3)]
-    until(lambda: supervisor.asking == 3)
+    wait_until(lambda: supervisor.asking == 3, LIMIT_SECONDS)
     os.kill(pid, signal.SIGCONT)
     assert [one.log_odds() for one in asking] == pytest.approx(expected, abs=1e-5)
 
@@ -148,18 +136,18 @@ def test_both_batches_of_a_killed_process_are_asked_again(two: MinicpmVerifier) 
     restarts, pid = supervisor.restarts, pid_of(supervisor)
     os.kill(pid, signal.SIGSTOP)
     asking = [Asking(supervisor.ask, seed) for seed in range(2)]
-    until(lambda: supervisor.asking == 2)
+    wait_until(lambda: supervisor.asking == 2, LIMIT_SECONDS)
     os.kill(pid, signal.SIGKILL)
     assert [one.log_odds() for one in asking] == pytest.approx(expected, abs=1e-5)
     assert supervisor.restarts == restarts + 1
 
 
-def test_a_worker_that_cannot_be_had_back_hands_its_batch_to_the_other(cache: Path, tmp_path: Path) -> None:
+def test_a_worker_that_cannot_be_had_back_hands_its_batch_to_the_other(hub_cache: Path, tmp_path: Path) -> None:
     """The first worker's snapshot is gone when it is started again."""
     settings = model_settings(minicpm={"device": "cpu,cpu"})
     folder = tmp_path / "snapshot"
     folder.mkdir()
-    for path in find_snapshot(settings.minicpm, cache).folder.iterdir():
+    for path in find_snapshot(settings.minicpm, hub_cache).folder.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     local = model_settings(minicpm={"device": "cpu,cpu", "model": str(folder)})
     others = set(threading.enumerate())
@@ -170,7 +158,9 @@ def test_a_worker_that_cannot_be_had_back_hands_its_batch_to_the_other(cache: Pa
         pid = pid_of(first)
         (folder / "config.json").unlink()
         os.kill(pid, signal.SIGKILL)
-        until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        wait_until(
+            lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, LIMIT_SECONDS
+        )
         verdicts = [verifier.verify([candidate(f"c{number}")])[0] for number in range(3)]
         assert [verdict.lightning is not None for verdict in verdicts] == [True] * 3, verdicts[0].reason
         assert second.restarts == 0
@@ -179,17 +169,17 @@ def test_a_worker_that_cannot_be_had_back_hands_its_batch_to_the_other(cache: Pa
     assert not [t for t in threading.enumerate() if t.name.startswith("minicpm-") and t not in others]
 
 
-def test_the_time_of_a_batch_begins_when_the_one_before_it_is_answered(cache: Path) -> None:
+def test_the_time_of_a_batch_begins_when_the_one_before_it_is_answered(hub_cache: Path) -> None:
     settings = model_settings().minicpm
-    process = ModelProcess(loads_of(settings, find_snapshot(settings, cache))[0])
+    process = ModelProcess(loads_of(settings, find_snapshot(settings, hub_cache))[0])
     try:
         process.wait_loaded(LIMIT_SECONDS)
         expected = [process.ask([clip(seed)], LIMIT_SECONDS).scores[0].log_odds for seed in range(2)]
         os.kill(process.pid, signal.SIGSTOP)
         first = Asking(lambda clips: process.ask(clips, LIMIT_SECONDS), 0)
-        until(lambda: len(process._replies) == 1)
+        wait_until(lambda: len(process._replies) == 1, LIMIT_SECONDS)
         second = Asking(lambda clips: process.ask(clips, 4.0), 1)
-        until(lambda: len(process._replies) == 2)
+        wait_until(lambda: len(process._replies) == 2, LIMIT_SECONDS)
         second.join(5.0)
         assert second.is_alive(), "given up although the process had no time for it yet"
         os.kill(process.pid, signal.SIGCONT)

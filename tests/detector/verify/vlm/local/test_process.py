@@ -14,7 +14,8 @@ import pytest
 
 from helpers import ROOT
 from helpers.candidates import candidate
-from helpers.models import MODEL_47, REVISION_47, model_settings, tiny_hub_cache
+from helpers.feed import wait_until
+from helpers.models import MODEL_47, REVISION_47, model_settings
 
 pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("transformers", reason="the extra minicpm is not installed")
@@ -28,29 +29,24 @@ pytestmark = [pytest.mark.model, pytest.mark.slow]
 LIMIT_SECONDS = 90.0
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_hub_cache(tmp_path_factory.getbasetemp() / "hub")
-
-
 @pytest.fixture(scope="module")
-def verifier(cache: Path) -> Iterator[MinicpmVerifier]:
+def verifier(hub_cache: Path) -> Iterator[MinicpmVerifier]:
     """One that all tests share: each leaves it running, in a new process if it must."""
     settings = model_settings(minicpm={"answer_limit_seconds": 6.0})
-    shared = MinicpmVerifier(settings, find_snapshot(settings.minicpm, cache))
+    shared = MinicpmVerifier(settings, find_snapshot(settings.minicpm, hub_cache))
     yield shared
     shared.close()
 
 
 @pytest.fixture
-def start(cache: Path) -> Iterator[Callable[..., MinicpmVerifier]]:
+def start(hub_cache: Path) -> Iterator[Callable[..., MinicpmVerifier]]:
     """Starts a verifier on the tiny snapshot, changed as told, and closes it."""
     begun: list[MinicpmVerifier] = []
 
     def begin(snapshot_settings: dict[str, Any] | None = None, **minicpm: Any) -> MinicpmVerifier:
         settings = model_settings(minicpm=minicpm)
         looked_up = model_settings(minicpm=snapshot_settings or {}).minicpm
-        begun.append(MinicpmVerifier(settings, find_snapshot(looked_up, cache)))
+        begun.append(MinicpmVerifier(settings, find_snapshot(looked_up, hub_cache)))
         return begun[-1]
 
     yield begin
@@ -58,17 +54,10 @@ def start(cache: Path) -> Iterator[Callable[..., MinicpmVerifier]]:
         verifier.close()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "the condition never came true"
-        time.sleep(0.02)
-
-
 def test_the_pinned_model_loads_offline_from_the_hubs_cache_and_its_verdicts_say_who_spoke(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
+    hub_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub_cache))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     chosen = {"model": MODEL_47, "revision": REVISION_47}
     verifier, line = choose_verifier(model_settings(minicpm=chosen))
@@ -98,7 +87,7 @@ def test_a_killed_process_is_replaced_and_the_batch_that_it_held_is_asked_again(
     answers: list[Verdict] = []
     asking = threading.Thread(target=lambda: answers.extend(verifier.verify([candidate("a")])))
     asking.start()
-    until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, LIMIT_SECONDS)
     os.kill(pid, signal.SIGKILL)
     asking.join(LIMIT_SECONDS)
     assert answers[0].evidence == before[0].evidence
@@ -111,7 +100,7 @@ def test_a_process_that_dies_while_nobody_asks_comes_back_by_itself(verifier: Mi
     pid = verifier.pool.supervisors[0].pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    until(lambda: verifier.pool.supervisors[0].pid not in (pid, None))
+    wait_until(lambda: verifier.pool.supervisors[0].pid not in (pid, None), LIMIT_SECONDS)
     assert verifier.verify([candidate("a")])[0].lightning is not None
 
 
@@ -126,11 +115,11 @@ def test_a_stopped_process_is_given_up_after_its_limit_and_replaced(verifier: Mi
 
 
 @pytest.fixture
-def broken(cache: Path, tmp_path: Path) -> Path:
+def broken(hub_cache: Path, tmp_path: Path) -> Path:
     """A snapshot that looks whole and cannot be loaded: its weights are of another shape than its config says."""
     folder = tmp_path / "broken"
     folder.mkdir()
-    for path in find_snapshot(model_settings().minicpm, cache).folder.iterdir():
+    for path in find_snapshot(model_settings().minicpm, hub_cache).folder.iterdir():
         content = path.read_bytes()
         if path.name == "config.json":
             content = content.replace(b'"num_attention_heads": 2', b'"num_attention_heads": 5')
@@ -164,7 +153,7 @@ def test_closing_ends_a_wait_for_an_answer(start: Callable[..., MinicpmVerifier]
     answers: list[Verdict] = []
     asking = threading.Thread(target=lambda: answers.extend(verifier.verify([candidate("a")])))
     asking.start()
-    until(lambda: verifier.pool.supervisors[0].asking == 1)
+    wait_until(lambda: verifier.pool.supervisors[0].asking == 1, LIMIT_SECONDS)
     began = time.monotonic()
     verifier.close()
     asking.join(LIMIT_SECONDS)
@@ -175,21 +164,23 @@ def test_closing_ends_a_wait_for_an_answer(start: Callable[..., MinicpmVerifier]
     verifier.close()
 
 
-def test_the_process_ends_when_the_program_is_killed(cache: Path, tmp_path: Path) -> None:
+def test_the_process_ends_when_the_program_is_killed(hub_cache: Path, tmp_path: Path) -> None:
     program = (
         f"import sys; sys.path[:0] = {[str(ROOT / 'tests')]!r}\n"
         "from pathlib import Path; from helpers.models import model_settings\n"
         "from detector.verify.vlm.local.snapshot import find_snapshot\n"
         "from detector.verify.vlm.local.verifier import MinicpmVerifier\n"
         "settings = model_settings()\n"
-        f"verifier = MinicpmVerifier(settings, find_snapshot(settings.minicpm, Path({str(cache)!r})))\n"
+        f"verifier = MinicpmVerifier(settings, find_snapshot(settings.minicpm, Path({str(hub_cache)!r})))\n"
         "worker = verifier.pool.supervisors[0]; worker.wait_loaded(); print(worker.pid, flush=True)\n"
         "import time; time.sleep(600)\n"
     )
     with psutil.Popen([sys.executable, "-c", program], stdout=-1, text=True, cwd=tmp_path) as parent:
         child = int(parent.stdout.readline())
         parent.kill()
-    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    wait_until(
+        lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE, LIMIT_SECONDS
+    )
 
 
 def test_the_process_has_the_threads_and_the_quiet_that_decoding_needs(verifier: MinicpmVerifier) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from helpers.models import MODEL_46, MODEL_47, REVISION_46, REVISION_47, model_settings, tiny_hub_cache
+from helpers.models import MODEL_46, MODEL_47, REVISION_46, REVISION_47, model_settings
 
 torch = pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("transformers", reason="the extra minicpm is not installed")
@@ -34,21 +34,16 @@ CPU = torch.device("cpu")
 MODELS = {"4.6": (MODEL_46, REVISION_46), "4.7": (MODEL_47, REVISION_47)}
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_hub_cache(tmp_path_factory.getbasetemp() / "hub")
-
-
-def load_for(cache: Path, version: str, **changes: object) -> Load:
+def load_for(hub_cache: Path, version: str, **changes: object) -> Load:
     model, revision = MODELS[version]
     settings = model_settings(minicpm={"model": model, "revision": revision, **changes}).minicpm
-    return loads_of(settings, find_snapshot(settings, cache))[0]
+    return loads_of(settings, find_snapshot(settings, hub_cache))[0]
 
 
 @pytest.fixture(scope="module", params=["4.6", "4.7"])
-def scorer(request: pytest.FixtureRequest, cache: Path) -> Scorer:
+def scorer(request: pytest.FixtureRequest, hub_cache: Path) -> Scorer:
     torch.set_num_threads(1)
-    return Scorer.load(load_for(cache, request.param), CPU)
+    return Scorer.load(load_for(hub_cache, request.param), CPU)
 
 
 def noise(seed: int, *size: int) -> RgbImage:
@@ -87,9 +82,9 @@ def test_scores_move_with_the_pixels_and_with_nothing_else(scorer: Scorer) -> No
     assert odds(scorer.score([dark, bright, flash])) == scores
 
 
-def test_the_model_sees_what_the_librarys_processor_makes_of_the_pictures(scorer: Scorer, cache: Path) -> None:
+def test_the_model_sees_what_the_librarys_processor_makes_of_the_pictures(scorer: Scorer, hub_cache: Path) -> None:
     processors: Any = AutoImageProcessor
-    processor = processors.from_pretrained(load_for(cache, "4.6").folder, backend="pil", local_files_only=True)
+    processor = processors.from_pretrained(load_for(hub_cache, "4.6").folder, backend="pil", local_files_only=True)
     for image in (image for clip in MIXED for image in clip.images):
         made = processor(image, max_slice_nums=1, downsample_mode="16x", scale_resolution=224, return_tensors="pt")
         (group,) = scorer._pixels.groups([image])
@@ -121,16 +116,16 @@ def test_images_of_two_sizes_come_back_in_the_order_given(scorer: Scorer) -> Non
 @pytest.mark.parametrize("version", ["4.6", "4.7"])
 @pytest.mark.parametrize("mode", ["16x", "4x"])
 def test_the_prompt_is_what_the_librarys_processor_makes_of_it_with_image_numbers(
-    cache: Path, version: str, mode: str
+    hub_cache: Path, version: str, mode: str
 ) -> None:
-    scorer = Scorer.load(load_for(cache, version, downsample_mode=mode), CPU)
+    scorer = Scorer.load(load_for(hub_cache, version, downsample_mode=mode), CPU)
     clip = MIXED[2]
     ids = scorer.tokens([clip])["input_ids"][0].tolist()
     text = scorer._tokenizer.decode(ids)
     assert "<image_id>0</image_id><image><|image_pad|>" in text
     assert "<image_id>1</image_id><image><|image_pad|>" in text
     processors: Any = AutoImageProcessor
-    processor = processors.from_pretrained(load_for(cache, version).folder, backend="pil", local_files_only=True)
+    processor = processors.from_pretrained(load_for(hub_cache, version).folder, backend="pil", local_files_only=True)
     sizes = [
         processor(image, max_slice_nums=1, downsample_mode=mode, scale_resolution=224, return_tensors="pt")[
             "target_sizes"
@@ -141,9 +136,9 @@ def test_the_prompt_is_what_the_librarys_processor_makes_of_it_with_image_number
     assert ids.count(scorer._tokenizer.image_token_id) == sum(int(size.prod()) // per_token for size in sizes)
 
 
-def test_log_odds_keep_their_steps_in_bf16(cache: Path) -> None:
+def test_log_odds_keep_their_steps_in_bf16(hub_cache: Path) -> None:
     """Logits as large as a trained model's: in bf16 their steps are 0.125, and answers fall onto each other."""
-    scorer = Scorer.load(load_for(cache, "4.6", precision="bf16"), CPU)
+    scorer = Scorer.load(load_for(hub_cache, "4.6", precision="bf16"), CPU)
     norm = scorer._model.model.language_model.norm.norm
     norm.weight.data = ((norm.weight.data.float() + 1) * 20 - 1).to(norm.weight.dtype)
     clips = [VlmInput([noise(seed, 90, 160)], "Lightning? Yes or No.") for seed in range(12)]
@@ -202,11 +197,11 @@ def _stands_in(layer: object) -> bool:
 
 @pytest.mark.parametrize("version", ["4.6", "4.7"])
 @pytest.mark.parametrize("mode", ["16x", "4x"])
-def test_batched_vision_attention_equals_the_librarys_own(cache: Path, version: str, mode: str) -> None:
-    batched = Scorer.load(load_for(cache, version, downsample_mode=mode), CPU)
+def test_batched_vision_attention_equals_the_librarys_own(hub_cache: Path, version: str, mode: str) -> None:
+    batched = Scorer.load(load_for(hub_cache, version, downsample_mode=mode), CPU)
     layers = [layer for layer in batched._model.modules() if isinstance(layer, BatchedAttention)]
     assert len(layers) == 3, "two layers and the window merger"
-    own = Scorer.load(load_for(cache, version, downsample_mode=mode), CPU)
+    own = Scorer.load(load_for(hub_cache, version, downsample_mode=mode), CPU)
     for parent in own._model.modules():
         for name, layer in list(parent.named_children()):
             if isinstance(layer, BatchedAttention):
@@ -227,26 +222,26 @@ class _OwnAttention(torch.nn.Module):
         return self.layer(**{"max_seqlen": None} | given)
 
 
-def test_eager_attention_agrees_with_the_shipped_one(cache: Path) -> None:
-    shipped, eager = (Scorer.load(load_for(cache, "4.6", attention=name), CPU) for name in ("sdpa", "eager"))
+def test_eager_attention_agrees_with_the_shipped_one(hub_cache: Path) -> None:
+    shipped, eager = (Scorer.load(load_for(hub_cache, "4.6", attention=name), CPU) for name in ("sdpa", "eager"))
     assert odds(shipped.score(MIXED)) == pytest.approx(odds(eager.score(MIXED)), abs=1e-5)
 
 
-def test_sixteen_bits_stay_near_thirty_two(cache: Path) -> None:
-    full, half = (Scorer.load(load_for(cache, "4.6", precision=name), CPU) for name in ("fp32", "bf16"))
+def test_sixteen_bits_stay_near_thirty_two(hub_cache: Path) -> None:
+    full, half = (Scorer.load(load_for(hub_cache, "4.6", precision=name), CPU) for name in ("fp32", "bf16"))
     assert odds(full.score(MIXED)) == pytest.approx(odds(half.score(MIXED)), abs=0.02)
 
 
-def test_smaller_images_cost_fewer_tokens(cache: Path) -> None:
+def test_smaller_images_cost_fewer_tokens(hub_cache: Path) -> None:
     lengths = []
     for side in (448, 224):
-        scorer = Scorer.load(load_for(cache, "4.6", picture_side_pixels=side), CPU)
+        scorer = Scorer.load(load_for(hub_cache, "4.6", picture_side_pixels=side), CPU)
         lengths.append(scorer.tokens([MIXED[0]])["input_ids"].shape[1])
     assert lengths[0] - lengths[1] == 8 * (64 - 16)
 
 
-def test_a_tokenizer_without_yes_and_no_as_words_is_refused(cache: Path, tmp_path: Path) -> None:
-    load = load_for(cache, "4.6")
+def test_a_tokenizer_without_yes_and_no_as_words_is_refused(hub_cache: Path, tmp_path: Path) -> None:
+    load = load_for(hub_cache, "4.6")
     broken = tmp_path / "broken"
     broken.mkdir()
     for path in Path(load.folder).iterdir():
@@ -259,8 +254,8 @@ def test_a_tokenizer_without_yes_and_no_as_words_is_refused(cache: Path, tmp_pat
         Scorer.load(_in(load, broken), CPU)
 
 
-def test_a_template_that_loses_the_images_is_refused(cache: Path, tmp_path: Path) -> None:
-    load = load_for(cache, "4.6")
+def test_a_template_that_loses_the_images_is_refused(hub_cache: Path, tmp_path: Path) -> None:
+    load = load_for(hub_cache, "4.6")
     broken = tmp_path / "broken"
     broken.mkdir()
     for path in Path(load.folder).iterdir():
