@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +140,26 @@ def test_the_still_of_the_flash_goes_with_the_message(tmp_path: Path) -> None:
         assert [one["name"] for one in told["attachments"]] == ["a.jpg"]
         assert told["text"].startswith("roof, 1\n")
         assert "Not a safety device" in told["text"]
+
+
+def test_a_message_waits_for_the_clip_which_follows_the_flash(tmp_path: Path) -> None:
+    clip = tmp_path / "out" / "roof" / "a.mp4"
+    clip.parent.mkdir(parents=True)
+    words = ("--attach", "clip", "--out", str(tmp_path / "out"), "--on", "first_flash")
+    with (
+        site(tmp_path, "roof") as north,
+        hook_server() as hook,
+        notify(north, hook_url(hook), *words, log=tmp_path / "log"),
+    ):
+        flash = north.flash("roof", media=Media(still="roof/a.jpg"))
+        clip.write_bytes(b"a whole clip")
+        north.storms.publish(
+            msgspec.structs.replace(flash, revision=3, media=Media(clip="roof/a.mp4"), changed=("media.clip",))
+        )
+        wait_until(lambda: hook.taken, 150)
+        (attached,) = hook.taken[0].json["attachments"]
+        assert (attached["name"], attached["type"]) == ("a.mp4", "video/mp4")
+        assert b64decode(attached["base64"]) == b"a whole clip"
 
 
 def test_a_dry_run_prints_and_sends_nothing(tmp_path: Path) -> None:
