@@ -13,6 +13,7 @@ _FULL_RANGE_GREY = frozenset(
 )
 # One byte of each pair is luma; the offset of the first one.
 _PACKED = {"yuyv422": 0, "yvyu422": 0, "uyvy422": 1}
+_PLANAR_COLOUR = frozenset({"yuvj420p", "yuv420p", "yuvj422p", "yuv422p", "yuvj444p", "yuv444p"})
 _HIGH_BITS = ("p0", "p2", "p4")  # P010 and similar formats keep 10 or 12 bits in the upper part of 16
 
 
@@ -69,6 +70,16 @@ class LumaReader:
             ]
         # A negative stride means that the rows are in memory from the bottom up.
         return (luma[::-1] if stride < 0 else luma), layout.black, layout.white
+
+
+def chroma_planes(frame: VideoFrame) -> list[NDArray[np.uint8]]:
+    """Return the two planes of colour, each (rows, columns), without a copy; none where a format has no such planes."""
+    if frame.format.name not in _PLANAR_COLOUR:
+        return []
+    return [
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, abs(plane.line_size))[:, : plane.width]
+        for plane in frame.planes[1:]
+    ]
 
 
 def _layout_of(frame: VideoFrame, codec: str) -> _Layout:

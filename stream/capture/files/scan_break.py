@@ -1,5 +1,7 @@
 """Breaks in a frame's scan: levels that are wrong from one coded block on, without a complaint of the decoder."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,13 @@ _AGREEMENT_ALONE = 0.9  # the same if the path runs along one side only
 _CLEAR_RATIO = 2.5
 _AGREEMENT_FAINT = 0.95  # below that ratio of step to spread
 _STRONG = 3.5  # spreads
+_VERY_STRONG = 10.0  # the same; garbage where the break begins may then hide a fifth of the path
 _SHARP = 0.75  # share of a step that lies between the two pixel rows at the border
 _TOLERANCE = 0.35  # share of the step by which a border may deviate
 _NOISE_SHARE = 0.1  # weight of a new frame in the running spread of borders
 _RESTLESS = 4.0  # spreads beyond which a border counts as changed
 _MIN_OTHER = 2.5  # levels that such a change has at least
+_GARBAGE = 10.0  # the same of blocks where the decoder lost its way
 _CONTRAST = 25.0  # levels between dark and bright blocks that tell light from damage
 _QUIET = 0.1  # share of the borders in a row that may have changed without a tear
 _TORN = 0.6  # share of the borders behind a tear that have changed
@@ -43,50 +47,77 @@ class ScanBreaks:
     leaves no error for the decoder to detect, but shifts all blocks after it, row by row, to the end of the frame or to
     the next restart. The edge of that area follows the borders of the blocks and lies one row lower on the left than on
     the right of the block where it began, or surrounds the rest of one row. No light does that: a rolling shutter
-    cuts along a straight row, and other light does not follow block borders.
+    cuts along a straight row, and other light does not follow block borders. Luma and each plane of colour are coded
+    one after the other: where the decoder finds its way again, a plane alone may stay wrong.
     """
 
     def __init__(self, codec: str) -> None:
         """Watch frames of `codec`, named as in FFmpeg."""
         self.possible = codec in _SCANNED
-        self._reference: Borders | None = None  # of the last frame that is not known to be damaged
-        self._previous: Borders | None = None
+        self._reference = _NOTHING  # of the last frame that is not known to be damaged
+        self._previous = _NOTHING
         self._marked = False
         self._noise = 0.0
 
-    def found(self, luma: NDArray[Any], pixels: str, *, damaged: bool) -> bool:
+    def found(
+        self, luma: NDArray[Any], pixels: str, *, damaged: bool, colours: Sequence[NDArray[np.uint8]] = ()
+    ) -> bool:
         """Return whether the scan of a frame breaks.
 
         Args:
             luma: (height, width) uint8.
             pixels: FFmpeg's name of the pixel format.
             damaged: whether the frame is known to be damaged already, so that the next is not compared with it.
+            colours: the planes of colour, each (rows, columns), of formats that `chroma_planes` knows.
         """
         if not self.possible or luma.dtype != np.uint8:
             return False
-        borders = _borders(luma, *_CODED_BLOCKS.get(pixels, _ONE_BLOCK))
-        change = _change(borders, self._reference)
-        broken = self._is_broken(change, self._reference)
-        if broken and self._marked and not self._is_broken(_change(borders, self._previous), self._previous):
+        now = _Seen(_borders(luma, *_CODED_BLOCKS.get(pixels, _ONE_BLOCK)), colours)
+        broken = self._is_broken(now, self._reference)
+        if broken and self._marked and not self._is_broken(now, self._previous):
             # Two frames differ from the reference in the same way: so the reference was damaged.
             broken = False
-        self._previous, self._marked = borders, broken or damaged
+        self._previous, self._marked = now, broken or damaged
         if not self._marked:
-            self._reference = borders
+            change, self._reference = _change(now.borders, self._reference.borders), now
             if change is not None:
                 self._noise += _NOISE_SHARE * (_spread(change) - self._noise) if self._noise else _spread(change)
         return broken
 
-    def _is_broken(self, change: Borders | None, reference: Borders | None) -> bool:
-        if change is None or reference is None:
+    def _is_broken(self, now: "_Seen", before: "_Seen") -> bool:
+        change = _change(now.borders, before.borders)
+        if change is None or before.borders is None:
             return False
         own = _spread(change)
+        noise = max(own, self._noise)
         return (
-            _breaks(change, max(own, self._noise))
+            _breaks(change, noise)
             or _tears(change, min(own, self._noise or own))
-            or _begins_at_one_block(change, max(own, self._noise))
-            or _is_raised(change, reference)
+            or _begins_at_one_block(change, noise)
+            or _is_raised(change, before.borders)
+            # Where the decoder lost its way, luma shows garbage for a few blocks at least.
+            or (float(np.abs(change[0]).max()) > max(_GARBAGE, _RESTLESS * noise) and _colour_breaks(now, before))
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is kept of a frame: the steps of its luma, and its planes of colour."""
+
+    borders: Borders | None
+    colours: Sequence[NDArray[np.uint8]]
+
+
+_NOTHING = _Seen(None, ())
+
+
+def _colour_breaks(now: _Seen, before: _Seen) -> bool:
+    """Return whether a plane of colour steps from one block in the middle of a row on."""
+    for plane, other in zip(now.colours, before.colours, strict=False):
+        change = _change(_borders(plane, *_ONE_BLOCK), _borders(other, *_ONE_BLOCK))
+        if change is not None and _breaks(change, _spread(change), within_a_row=True):
+            return True
+    return False
 
 
 def _borders(luma: NDArray[Any], high: int, wide: int) -> Borders | None:
@@ -193,12 +224,13 @@ def _begins_at_one_block(change: Borders, noise: float) -> bool:
     )
 
 
-def _breaks(change: Borders, noise: float) -> bool:
+def _breaks(change: Borders, noise: float, *, within_a_row: bool = False) -> bool:
     """Return whether new steps lie along the path of a break.
 
     Args:
         change: (3, rows - 1, columns) change of the result of `_borders`.
         noise: usual spread of the steps in levels.
+        within_a_row: whether the break must begin in the middle of a row, which no shutter imitates.
     """
     columns = change.shape[2]
     padded = np.pad(change[:2], ((0, 0), (1, 1), (0, 0)))
@@ -214,6 +246,8 @@ def _breaks(change: Borders, noise: float) -> bool:
     to_side = np.abs(right[:-1] - right[1:]) / np.sqrt((there[:-1] + there[1:]) * after)
     for strength in (to_end, to_side):
         row, column = divmod(int(np.argmax(strength)), columns)
+        if within_a_row and not _FEW <= column <= columns - _FEW:
+            continue
         upper, lower = padded[:, row], padded[:, row + 1]
         if strength is to_end:
             on, off = (upper[:, column:], lower[:, :column]), (upper[:, :column], lower[:, column:])
@@ -242,7 +276,8 @@ def _is_break(on: list[Borders], off: list[Borders], noise: float) -> bool:
     beyond = (path - step) * np.sign(step)
     alike = float(np.mean(np.abs(beyond) <= stray))
     # A strong break may end in black or white, where its steps differ.
-    strong = abs(step) > _STRONG * noise and float(np.mean(beyond >= -stray)) >= _AGREEMENT_ALONE
+    agreement = _AGREEMENT if abs(step) > _VERY_STRONG * noise else _AGREEMENT_ALONE
+    strong = abs(step) > _STRONG * noise and float(np.mean(beyond >= -stray)) >= agreement
     if abs(step) < _CLEAR_RATIO * noise and alike < _AGREEMENT_FAINT:
         return False
     return bool(

@@ -32,7 +32,7 @@ from stream.capture.files.presentation_order import (
 )
 from stream.capture.files.scan_break import ScanBreaks
 from stream.capture.frame import Frame
-from stream.capture.luma import LumaReader, rotation_of, upright_rgb
+from stream.capture.luma import LumaReader, chroma_planes, rotation_of, upright_rgb
 from stream.capture.open_errors import reason_of
 from stream.capture.options import CaptureOptions
 from stream.capture.status import Clock
@@ -421,7 +421,8 @@ class _FrameBuilder:
             self._timeline.new_epoch()
         luma, black, white = self._luma.read(decoded)
         damaged = self.damage.marks(decoded)
-        if self._scan.found(luma, decoded.format.name, damaged=damaged):
+        colours = chroma_planes(decoded) if self._scan.possible else ()
+        if self._scan.found(luma, decoded.format.name, damaged=damaged, colours=colours):
             self.damage.add_hit()
             damaged = True
         self.damaged += damaged

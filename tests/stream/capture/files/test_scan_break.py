@@ -48,6 +48,40 @@ def test_a_break_into_white_is_seen_though_its_steps_differ() -> None:
     assert found(broken) == [True]
 
 
+def test_a_strong_break_is_seen_though_garbage_hides_a_fifth_of_its_path() -> None:
+    broken = off_from(scene(2), 5, 18, 46.0)
+    for column, step in ((3, -50.0), (8, -44.0), (12, -60.0), (0, 66.0), (10, 48.0)):
+        broken[6 * BLOCK : 7 * BLOCK, column * BLOCK : (column + 1) * BLOCK] += step
+    assert found(broken, scene(3)) == [True, False]
+
+
+def coloured(step: float, begin: int) -> NDArray[np.uint8]:
+    """A plane of colour that is off from this block of the sixth row on."""
+    levels = np.full((HEIGHT // 2, WIDTH // 2), 128.0) + np.random.default_rng(3).normal(
+        0, 0.4, (HEIGHT // 2, WIDTH // 2)
+    )
+    half = BLOCK // 2
+    levels[5 * half : 6 * half, begin * half :] += step
+    levels[6 * half :] += step
+    return levels.round().astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("step", "begin", "breaks"), [(-4.0, 12, True), (9.0, 3, True), (9.0, 0, False), (0.0, 12, False)]
+)
+def test_a_plane_of_colour_that_is_off_alone_is_a_break_unless_a_shutter_may_have_cut_it(
+    step: float, begin: int, breaks: bool
+) -> None:
+    watcher = ScanBreaks("mjpeg")
+    grey, lost = coloured(0.0, 0), scene(2)
+    lost[5 * BLOCK : 6 * BLOCK, 11 * BLOCK : 12 * BLOCK] += 14  # garbage in luma where the decoder lost its way
+    seen = [
+        watcher.found(luma.astype(np.uint8), "yuvj420p", damaged=False, colours=(grey, other))
+        for luma, other in ((scene(0), grey), (scene(1), grey), (lost, coloured(step, begin)), (scene(3), grey))
+    ]
+    assert seen == [False, False, breaks, False]
+
+
 def test_a_break_along_a_skyline_is_seen_though_its_steps_differ_in_sign() -> None:
     broken = scene(2)
     dice = np.random.default_rng(4)
