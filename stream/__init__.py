@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stream.capture.files.growing_file import GrowingFile, StandardInput
     from stream.capture.files.image_sequence import IMAGE_SUFFIXES, ImageSequence
     from stream.capture.files.joined_video import JoinedVideo, gap_after
+    from stream.capture.files.part import Part
     from stream.capture.files.video_file import Video
     from stream.capture.files.video_streams import StreamChoice, choose_streams
     from stream.capture.frame import Frame
@@ -66,6 +67,7 @@ _HOME = {
     "JournalRecord": "feed.journal",
     "Message": "feed.message",
     "OpenError": "errors",
+    "Part": "capture.files.part",
     "Publisher": "feed.publisher",
     "Quality": "capture.status",
     "RECEIVE_BYTES": "capture.live.network",
@@ -132,6 +134,7 @@ __all__ = [
     "JournalRecord",
     "Message",
     "OpenError",
+    "Part",
     "Publisher",
     "Quality",
     "Received",

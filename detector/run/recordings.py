@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detector.errors import DetectorError, UsageError
-from stream import IMAGE_SUFFIXES, CaptureOptions, OpenError, gap_after, open_video, printable, redact
+from stream import IMAGE_SUFFIXES, CaptureOptions, OpenError, Part, gap_after, open_video, printable, redact
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,23 @@ class NoVideoFound(DetectorError):
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """The time of a recording whose flashes are told, in seconds on its clock.
+
+    Attributes:
+        start: a flash that begins earlier is told elsewhere.
+        end: so is one that begins at this time or later.
+        first: time of the recording's first frame.
+        read: the part that is read for it, which begins earlier and ends later; None: all of the recording.
+    """
+
+    start: float
+    end: float
+    first: float
+    read: Part | None
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One recording to watch.
 
@@ -39,12 +56,14 @@ class Recording:
         name: its name in events, unique among the recordings of a run.
         parts: the segments that are read as one recording, if there are several; the first is `source`.
         camera: the name of its camera, unique in a run; made from the path if empty.
+        span: the time of it that is told; None: all of it.
     """
 
     source: Path | str
     name: str
     parts: tuple[Path, ...] = ()
     camera: str = ""
+    span: Span | None = None
 
     @property
     def path(self) -> Path:
