@@ -14,11 +14,21 @@ from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import urlsplit
 
 from detector import __version__
 from detector.errors import DetectorError
 from detector.run.at_once import LOCAL, ClusterOptions, usable_cores
-from detector.run.cluster_worker import Desk, Report, Sight, WorkerResult, driver_at, look_around, watch_file
+from detector.run.cluster_worker import (
+    Desk,
+    Report,
+    Sight,
+    WorkerResult,
+    driver_at,
+    look_around,
+    watch_file,
+    why_closed,
+)
 from detector.run.job_results import FileResult, JobHooks, JobsProgress, ResultsInOrder
 from detector.run.job_worker import Begun, Ended, Logged, Reached, WorkerSetup
 from detector.run.recordings import Recording
@@ -56,7 +66,7 @@ def replay_on_cluster(
     ray = _ray()
     setup = replace(setup, out=None if setup.out is None else setup.out.absolute())
     with _connected(ray, cluster, setup):
-        _check_sight(ray, [_absolute(recording) for recording in recordings], setup.out)
+        _check_sight(ray, [_absolute(recording) for recording in recordings], setup)
         run = _ClusterRun(ray, recordings, setup, hooks, progress)
         run.run(cluster.jobs or 2**30, stop)
         return run.results.outcome(stopped=stop.is_set()), run.lost_media
@@ -229,13 +239,16 @@ def _knock(address: str) -> None:
         socket.create_connection((found["host"], int(found["port"])), _CONNECT_SECONDS).close()
 
 
-def _check_sight(ray: Any, recordings: Sequence[Recording], out: Path | None) -> None:
+def _check_sight(ray: Any, recordings: Sequence[Recording], setup: WorkerSetup) -> None:
     """Raise DetectorError unless each node that works sees all recordings and the folder of results."""
     files = [
         (str(path), path.stat().st_size if path.is_file() else -1)
         for path in dict.fromkeys(path for recording in recordings for path in _paths(recording))
         if path.exists()  # what is not there here either is a file's own problem
     ]
+    out, options = setup.out, setup.options.capture
+    hosts = {urlsplit(one.source)[:2]: one.source for one in recordings if isinstance(one.source, str)}
+    urls = [url for url in hosts.values() if why_closed(url, options) is None]
     look = ray.remote(look_around)
     affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
@@ -243,7 +256,7 @@ def _check_sight(ray: Any, recordings: Sequence[Recording], out: Path | None) ->
         asked = {
             node["NodeManagerAddress"]: look.options(
                 num_cpus=0, max_retries=0, scheduling_strategy=affinity(node["NodeID"], soft=False)
-            ).remote(files, probe)
+            ).remote(files, urls, options, probe)
             for node in nodes
         }
         for name, reference in asked.items():
@@ -271,6 +284,8 @@ def _refuse_blind(node: str, sight: Sight, out: Path | None) -> None:
             f"node {node} of the cluster does not see {named}; put recordings into a folder that all nodes share under "
             "the same path, or name them by URL"
         )
+    if sight.unread:
+        raise DetectorError(f"node {node} of the cluster cannot read a recording: {sight.unread[0]}")
     if not sight.writes:
         raise DetectorError(
             f"node {node} of the cluster cannot write to --out {out}; choose a folder that all nodes share under the "

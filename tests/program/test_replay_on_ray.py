@@ -13,6 +13,7 @@ import pytest
 
 from detector.run.cluster_worker import look_around
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
+from stream import CaptureOptions
 
 _FILES = 6
 _MANY = 40
@@ -243,11 +244,14 @@ def test_flags_that_do_not_go_together_are_refused(night: Path, tmp_path: Path) 
         assert why in said
 
 
-def test_a_node_tells_which_recordings_it_does_not_see_or_sees_otherwise(tmp_path: Path) -> None:
+def test_a_node_tells_which_recordings_it_does_not_see_or_sees_otherwise(night: Path, tmp_path: Path) -> None:
     here, other = tmp_path / "here.mp4", tmp_path / "other.mp4"
     here.write_bytes(b"12")
     other.write_bytes(b"123")
-    sight = look_around([(str(here), 2), (str(other), 2), ("/nowhere/gone.mp4", 5)], str(tmp_path / "probe"))
+    files = [(str(here), 2), (str(other), 2), ("/nowhere/gone.mp4", 5)]
+    urls = [(night / "c00.mp4").as_uri(), "file:///nowhere/gone.mp4", "http://127.0.0.1:9/a.mp4"]
+    sight = look_around(files, urls, CaptureOptions(), str(tmp_path / "probe"))
     assert sight.missing == (str(other), "/nowhere/gone.mp4")
+    assert [why.partition(": ")[0] for why in sight.unread] == urls[1:]
     assert not sight.writes
-    assert look_around([(str(here), 2), (str(tmp_path), -1)], str(here)).writes
+    assert look_around([(str(here), 2), (str(tmp_path), -1)], (), CaptureOptions(), str(here)).writes

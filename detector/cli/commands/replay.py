@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=recording_at,
         metavar="FILE|FOLDER|URL|-",
-        help="video files, folders with video or with images, recordings on a web server (also HLS), - for stdin",
+        help="video files, folders with video or with images, recordings on a web server (also HLS) "
+        "or in a store (s3://, gs://, az://, sftp://; also folders), - for stdin",
     )
     parser.add_argument(
         "--out",

@@ -34,6 +34,11 @@ def moved(made: Path, path: Path) -> Path:
     return path
 
 
+def test_a_part_of_what_is_in_a_store_is_that_of_the_file(tmp_path: Path, capture_options: CaptureOptions) -> None:
+    path = make_clip(tmp_path / "a.mp4", LONG)
+    assert times(Part(path.as_uri(), 6.3, 8.0), capture_options) == times(Part(str(path), 6.3, 8.0), capture_options)
+
+
 @pytest.mark.parametrize("with_sound", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_part_begins_with_a_key_frame_and_has_the_times_of_the_whole(
