@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stream.capture.files.growing_file import GrowingFile, StandardInput
     from stream.capture.files.image_sequence import IMAGE_SUFFIXES, ImageSequence
     from stream.capture.files.joined_video import JoinedVideo, gap_after
+    from stream.capture.files.part import Part
     from stream.capture.files.video_file import Video
     from stream.capture.files.video_streams import StreamChoice, choose_streams
     from stream.capture.frame import Frame
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from stream.capture.options import CaptureOptions, HardwareKind
     from stream.capture.safe_text import printable
     from stream.capture.status import CameraStatus, Clock, Quality
+    from stream.capture.stored import STORES, is_stored, stored_files
     from stream.capture.timing.host_clock import HostClock, read_host_clock
     from stream.errors import FeedError, JournalError, OpenError, StreamError, VideoError
     from stream.feed.atomic_file import write_atomically
@@ -66,11 +68,13 @@ _HOME = {
     "JournalRecord": "feed.journal",
     "Message": "feed.message",
     "OpenError": "errors",
+    "Part": "capture.files.part",
     "Publisher": "feed.publisher",
     "Quality": "capture.status",
     "RECEIVE_BYTES": "capture.live.network",
     "Received": "feed.reassembly",
     "RelayPosition": "feed.journal",
+    "STORES": "capture.stored",
     "StandardInput": "capture.files.growing_file",
     "StreamChoice": "capture.files.video_streams",
     "StreamError": "errors",
@@ -88,6 +92,7 @@ _HOME = {
     "gap_after": "capture.files.joined_video",
     "hardware_kind": "capture.decoding",
     "granted_receive_bytes": "capture.live.network",
+    "is_stored": "capture.stored",
     "list_clients": "feed.keys",
     "load_opencv": "capture.opencv",
     "make_client_keys": "feed.keys",
@@ -101,6 +106,7 @@ _HOME = {
     "redact": "capture.addresses",
     "reencode_clip": "capture.clip_reencode",
     "revoke_client": "feed.keys",
+    "stored_files": "capture.stored",
     "utc_text": "feed.message",
     "write_atomically": "feed.atomic_file",
 }
@@ -108,6 +114,7 @@ _HOME = {
 __all__ = [
     "IMAGE_SUFFIXES",
     "RECEIVE_BYTES",
+    "STORES",
     "AsyncSubscriber",
     "Backoff",
     "Camera",
@@ -132,6 +139,7 @@ __all__ = [
     "JournalRecord",
     "Message",
     "OpenError",
+    "Part",
     "Publisher",
     "Quality",
     "Received",
@@ -153,6 +161,7 @@ __all__ = [
     "gap_after",
     "granted_receive_bytes",
     "hardware_kind",
+    "is_stored",
     "list_clients",
     "load_opencv",
     "make_client_keys",
@@ -166,6 +175,7 @@ __all__ = [
     "redact",
     "reencode_clip",
     "revoke_client",
+    "stored_files",
     "utc_text",
     "write_atomically",
 ]

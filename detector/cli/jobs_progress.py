@@ -12,7 +12,7 @@ from detector.output.text import plural
 
 
 class ManyFilesProgress(FileBars):
-    """A bar over all files: how many are over and how many are being watched.
+    """A bar over all files, or parts of them: how many are over and how many are being watched.
 
     It is a detector.run.jobs.JobsProgress.
     """
@@ -22,7 +22,7 @@ class ManyFilesProgress(FileBars):
         self._paths = paths
         self._task = self._add("", float(len(paths)))
         self._open: dict[int, tuple[float, float | None]] = {}  # seconds watched and length of what is open
-        self._over = 0
+        self._over: set[int] = set()
         self._started = time.monotonic()
 
     def begin(self, number: int, duration_seconds: float | None) -> None:
@@ -39,7 +39,7 @@ class ManyFilesProgress(FileBars):
     def end(self, number: int, problem: str | None) -> None:
         """Note that the file is finished, or broke off."""
         self.watched_seconds += self._open.pop(number, (0.0, None))[0]
-        self._over += 1
+        self._over.add(number)
         self._tell(problem)
         self._show_all()
 
@@ -53,5 +53,6 @@ class ManyFilesProgress(FileBars):
             return
         parts = sum(min(1.0, seconds / length) for seconds, length in self._open.values() if length)
         watched = self.watched_seconds + sum(seconds for seconds, _ in self._open.values())
-        name = f"{self._over} of {plural(len(self._paths), 'file')}, {len(self._open)} at a time"
-        self._show(self._task, min(len(self._paths), self._over + parts), watched, self._started, name)
+        over, kind = len(self._over), "file" if len(set(self._paths)) == len(self._paths) else "part"
+        name = f"{over} of {plural(len(self._paths), kind)}, {len(self._open)} at a time"
+        self._show(self._task, min(len(self._paths), over + parts), watched, self._started, name)

@@ -57,8 +57,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
     if arguments.joined:
         recordings = join_segments(recordings, settings.capture)
     plan = Plan(recordings) if results is None else results.plan(recordings)
-    recordings, skipped = plan.recordings, plan.skipped
-    count = len(recordings)
+    recordings, skipped, count = plan.recordings, plan.skipped, len(plan.recordings)
     at_once = _at_once(arguments, recordings)
     zone = site_zone(settings.site)
     _check_start(arguments.start, count, zone)
@@ -97,6 +96,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
             outcome, lost_by_workers = _replay_in_turn(run, progress), 0
         else:
             many = import_module("detector.cli.replay_at_once")  # loaded now: most replays do without
+            run = many.as_watched(run, settings, arguments.split_minutes)
             progress = stack.enter_context(many.shown_progress(run, table, quiet=hidden))
             outcome, lost_by_workers = many.replay_at_once(run, settings, arguments.out, at_once, progress)
         session.drain()
@@ -147,6 +147,9 @@ def _check_start(start: StartTime | None, count: int, zone: tzinfo | None) -> No
 def _at_once(arguments: argparse.Namespace, recordings: list[Recording]) -> int | ClusterOptions:
     """Return how many files are watched at once by processes here, or the cluster that does the work."""
     from_stdin = any(one.source == STANDARD_INPUT for one in recordings)
+    split = arguments.split_minutes is not None
+    if split and arguments.engine != "ray" and arguments.jobs in (None, 1):
+        raise UsageError("--split-minutes: parts are watched at once; add --jobs or --engine ray")
     if arguments.engine == "ray":
         flag = "-" if from_stdin else "--follow" if arguments.follow is not None else None
         if flag is not None:
@@ -154,7 +157,9 @@ def _at_once(arguments: argparse.Namespace, recordings: list[Recording]) -> int 
         return ClusterOptions(arguments.address or LOCAL, arguments.jobs or 0)
     if arguments.address is not None:
         raise UsageError(f"--address {arguments.address}: add --engine ray")
-    jobs = min((1 if arguments.jobs is None else arguments.jobs) or usable_cores(), max(1, len(recordings)))
+    jobs = (1 if arguments.jobs is None else arguments.jobs) or usable_cores()
+    if not split:
+        jobs = min(jobs, max(1, len(recordings)))
     if jobs > 1 and from_stdin:
         raise UsageError("--jobs: standard input is read by one process; leave out --jobs, or -")
     return jobs

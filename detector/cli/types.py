@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from detector.settings import NAME_PATTERN
+from stream import STORES
 
 _EARLIEST_START = datetime(1900, 1, 1, tzinfo=UTC).timestamp()
 _LATEST_START = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
@@ -73,14 +74,15 @@ def folders_of(texts: Iterable[str]) -> dict[str, Path]:
 
 
 def recording_at(text: str) -> Path | str:
-    """Return a file or folder as a path, or as text the http(s) URL of a recording or - for standard input."""
+    """Return a file or folder as a path, or as text the URL of a recording or - for standard input."""
     if text == "-":
         return text
     if "://" in text and not Path(text).exists():
-        if text.partition("://")[0].lower() in ("http", "https"):
+        if text.partition("://")[0].lower() in ("http", "https", *STORES):
             return text
         raise argparse.ArgumentTypeError(
-            f"{text} is an address, not a file: for a camera use watch; recordings are opened over http and https"
+            f"{text} is an address, not a file: for a camera use watch; recordings are opened over http and https, "
+            f"and from {', '.join(STORES)}"
         )
     return Path(text)
 

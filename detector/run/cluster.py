@@ -14,11 +14,21 @@ from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import urlsplit
 
 from detector import __version__
 from detector.errors import DetectorError
 from detector.run.at_once import LOCAL, ClusterOptions, usable_cores
-from detector.run.cluster_worker import Desk, Report, Sight, WorkerResult, driver_at, look_around, watch_file
+from detector.run.cluster_worker import (
+    Desk,
+    Report,
+    Sight,
+    WorkerResult,
+    driver_at,
+    look_around,
+    watch_file,
+    why_closed,
+)
 from detector.run.job_results import FileResult, JobHooks, JobsProgress, ResultsInOrder
 from detector.run.job_worker import Begun, Ended, Logged, Reached, WorkerSetup
 from detector.run.recordings import Recording
@@ -54,11 +64,10 @@ def replay_on_cluster(
         DetectorError: Ray or the cluster is not there, a node does not see a path, or the run cannot go on.
     """
     ray = _ray()
-    absolute = [_absolute(recording) for recording in recordings]
     setup = replace(setup, out=None if setup.out is None else setup.out.absolute())
     with _connected(ray, cluster, setup):
-        _check_sight(ray, absolute, setup.out)
-        run = _ClusterRun(ray, absolute, recordings, setup, hooks, progress)
+        _check_sight(ray, [_absolute(recording) for recording in recordings], setup)
+        run = _ClusterRun(ray, recordings, setup, hooks, progress)
         run.run(cluster.jobs or 2**30, stop)
         return run.results.outcome(stopped=stop.is_set()), run.lost_media
 
@@ -74,7 +83,6 @@ class _ClusterRun:
     def __init__(
         self,
         ray: Any,
-        absolute: Sequence[Recording],
         recordings: Sequence[Recording],
         setup: WorkerSetup,
         hooks: JobHooks,
@@ -83,7 +91,6 @@ class _ClusterRun:
         self.results = ResultsInOrder(recordings, setup.out, hooks)
         self.lost_media = 0
         self._ray = ray
-        self._absolute = absolute
         self._setup = ray.put(setup)
         self._hooks = hooks
         self._progress = progress
@@ -120,8 +127,10 @@ class _ClusterRun:
         cores = int(self._ray.cluster_resources().get("CPU", 1)) if self._waiting else 0
         while self._waiting and len(self._under_way) < min(jobs, _AHEAD * max(1, cores)):
             file = self._waiting.popleft()
+            if file.left_out:
+                continue
             file.tries = 1
-            reference = self._task.remote(self._desk, self._setup, file.number, self._absolute[file.number])
+            reference = self._task.remote(self._desk, self._setup, file.number, _absolute(file.recording))
             self._under_way[reference] = file
 
     def _hear(self) -> None:
@@ -138,21 +147,24 @@ class _ClusterRun:
             self._opened = True
             self._hooks.first_opened()
             self._ray.get(self._desk.go.remote())
+        file = self.results.files[number]
         for told in report.told:
             if isinstance(told, Logged):
                 logging.getLogger(told.logger).log(told.level, "%s", told.text)
+            elif file.left_out:
+                continue
             elif isinstance(told, Begun):
                 self._progress.begin(number, told.duration_seconds)
             elif isinstance(told, Reached):
                 self._progress.advance(number, told.seconds)
-            elif isinstance(told, Ended):
+            elif isinstance(told, Ended) and (told.problem is None or not file.in_parts):
                 self._progress.end(number, told.problem)
 
     def _take(self, reference: Any, file: FileResult, stop: Event) -> None:
         try:
             result: WorkerResult = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            if stop.is_set():
+            if stop.is_set() or file.left_out:
                 return
             file.problem = f"{file.recording.path}: {_lost_how(error)}; nothing is known of this file"
             file.over = file.whole = True
@@ -161,8 +173,10 @@ class _ClusterRun:
         if result.done is None:
             raise DetectorError(result.failure or f"{file.recording.path}: its worker ended without a word")
         file.cameras, file.flashes, file.curves = result.cameras, result.flashes, result.curves
-        file.over, file.problem, file.whole = True, result.done.problem, result.done.whole
         self.lost_media += result.done.lost_media
+        if self.results.end(file, result.done):
+            self._attempts.pop(file.number, None)
+            self._waiting.appendleft(file)
 
 
 def _watch_file(desk: Any, setup: WorkerSetup, number: int, recording: Recording) -> WorkerResult:
@@ -225,14 +239,16 @@ def _knock(address: str) -> None:
         socket.create_connection((found["host"], int(found["port"])), _CONNECT_SECONDS).close()
 
 
-def _check_sight(ray: Any, recordings: Sequence[Recording], out: Path | None) -> None:
+def _check_sight(ray: Any, recordings: Sequence[Recording], setup: WorkerSetup) -> None:
     """Raise DetectorError unless each node that works sees all recordings and the folder of results."""
     files = [
         (str(path), path.stat().st_size if path.is_file() else -1)
-        for recording in recordings
-        for path in _paths(recording)
+        for path in dict.fromkeys(path for recording in recordings for path in _paths(recording))
         if path.exists()  # what is not there here either is a file's own problem
     ]
+    out, options = setup.out, setup.options.capture
+    hosts = {urlsplit(one.source)[:2]: one.source for one in recordings if isinstance(one.source, str)}
+    urls = [url for url in hosts.values() if why_closed(url, options) is None]
     look = ray.remote(look_around)
     affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
@@ -240,7 +256,7 @@ def _check_sight(ray: Any, recordings: Sequence[Recording], out: Path | None) ->
         asked = {
             node["NodeManagerAddress"]: look.options(
                 num_cpus=0, max_retries=0, scheduling_strategy=affinity(node["NodeID"], soft=False)
-            ).remote(files, probe)
+            ).remote(files, urls, options, probe)
             for node in nodes
         }
         for name, reference in asked.items():
@@ -268,6 +284,8 @@ def _refuse_blind(node: str, sight: Sight, out: Path | None) -> None:
             f"node {node} of the cluster does not see {named}; put recordings into a folder that all nodes share under "
             "the same path, or name them by URL"
         )
+    if sight.unread:
+        raise DetectorError(f"node {node} of the cluster cannot read a recording: {sight.unread[0]}")
     if not sight.writes:
         raise DetectorError(
             f"node {node} of the cluster cannot write to --out {out}; choose a folder that all nodes share under the "

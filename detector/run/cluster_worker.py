@@ -15,6 +15,7 @@ from detector.events import Flash
 from detector.run.job_results import read_curves
 from detector.run.job_worker import Done, Failed, Job, Opened, Reached, Told, WorkerSetup, work_for
 from detector.run.recordings import Recording
+from stream import CaptureOptions, OpenError, open_video
 
 _TELL_SECONDS = 0.5  # between two reports to the driver
 _ASK_SECONDS = 0.05  # how often the first worker asks whether it may write
@@ -119,18 +120,39 @@ class Sight:
     Attributes:
         version: of the program there.
         missing: recordings that it does not see, or sees with another size.
+        unread: for each URL that it cannot open, why.
         writes: whether it can write where results go.
     """
 
     version: str
     missing: tuple[str, ...]
+    unread: tuple[str, ...]
     writes: bool
 
 
-def look_around(files: Sequence[tuple[str, int]], probe: str | None) -> Sight:
-    """Return whether this node sees `files`, with these sizes, and the file `probe` in the folder of results."""
+def look_around(
+    files: Sequence[tuple[str, int]], urls: Sequence[str], options: CaptureOptions, probe: str | None
+) -> Sight:
+    """Return what this node sees.
+
+    Args:
+        files: paths of recordings, and their sizes.
+        urls: recordings to open.
+        options: how they are opened.
+        probe: a file in the folder of results.
+    """
     missing = tuple(path for path, size in files if not _is_there(path, size))
-    return Sight(__version__, missing, probe is None or os.access(probe, os.W_OK))
+    unread = tuple(why for url in urls if (why := why_closed(url, options)) is not None)
+    return Sight(__version__, missing, unread, probe is None or os.access(probe, os.W_OK))
+
+
+def why_closed(url: str, options: CaptureOptions) -> str | None:
+    """Return why the recording at a URL cannot be opened here; None if it can."""
+    try:
+        open_video(url, options=options).close()
+    except OpenError as error:
+        return str(error)
+    return None
 
 
 def _is_there(path: str, size: int) -> bool:

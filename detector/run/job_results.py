@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from detector.events import Flash
+from detector.output.files import open_private
 from detector.output.report.curves import CURVES, FLASH_CURVES
+from detector.run.job_worker import Done
+from detector.run.parts import rest_of
 from detector.run.recordings import Recording
 from detector.run.replay import Outcome
 
@@ -51,7 +54,7 @@ class JobHooks:
 
 @dataclass(slots=True)
 class FileResult:
-    """What is known of one recording, until it is told.
+    """What is known of one recording, or of a part of one, until it is told.
 
     Attributes:
         number: its place in the run.
@@ -63,6 +66,7 @@ class FileResult:
         problem: why it was not watched to its end.
         over: whether nothing more will be known of it.
         whole: whether it was not stopped.
+        left_out: whether it is told with the part before it.
     """
 
     number: int
@@ -74,6 +78,12 @@ class FileResult:
     problem: str | None = None
     over: bool = False
     whole: bool = False
+    left_out: bool = False
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether only a part of the recording is read for it."""
+        return self.recording.span is not None and self.recording.span.read is not None
 
 
 def read_curves(folder: Path) -> dict[str, bytes]:
@@ -103,8 +113,33 @@ class ResultsInOrder:
         self.files = [FileResult(number, recording) for number, recording in enumerate(recordings)]
         self._untold = deque(self.files)
         self._problems: list[str] = []
+        self._begun = ""
+        self._problem: str | None = None
         self._out = out
         self._hooks = hooks
+
+    def end(self, file: FileResult, done: Done) -> bool:
+        """Note how a file ended.
+
+        Times in a part that could not be watched to its end may follow from the frames before: it becomes the rest of
+        its recording, of which nothing is told yet, read from the beginning, and the other parts are left out.
+
+        Returns:
+            whether it is to be watched again.
+        """
+        if file.left_out:
+            return False
+        if done.problem is None or not done.whole or not file.in_parts:
+            file.over, file.problem, file.whole = True, done.problem, done.whole
+            return False
+        _log.warning("%s; it is watched in one, not in parts", done.problem)
+        parts = [one for one in self._untold if one.recording.name == file.recording.name]
+        for part in parts:
+            part.left_out = part.over = part.whole = part is not file
+        spans = [part.recording.span for part in parts]
+        file.recording = rest_of(file.recording, min(span.start for span in spans if span is not None))
+        file.cameras, file.flashes, file.curves = [], [], {}
+        return True
 
     def tell(self) -> None:
         """Tell what is over, up to the first file that is not."""
@@ -118,22 +153,34 @@ class ResultsInOrder:
 
     def outcome(self, *, stopped: bool) -> Outcome:
         """Return what became of the files."""
-        tried = sum(file.tries > 0 for file in self.files)
+        tried = len({file.recording.name for file in self.files if file.tries > 0})
         stopped = stopped and not all(file.whole for file in self.files)
         return Outcome(tuple(self._problems), tried, stopped)
 
     def _tell_of(self, file: FileResult) -> None:
-        for camera in file.cameras:
-            self._hooks.begun(file.recording, camera)
+        if file.left_out:
+            return
+        recording = file.recording
+        if self._begun != recording.name:
+            self._problem = None
+            for camera in file.cameras:
+                self._begun = recording.name
+                self._hooks.begun(recording, camera)
         self._keep_curves(file)
         for flash in file.flashes:
             self._hooks.flash(flash)
         file.flashes.clear()
         file.curves.clear()
         if file.problem is not None:
+            self._problem = self._problem or file.problem
             self._problems.append(file.problem)
-        if file.whole:
-            self._hooks.finished(file.recording, file.problem)
+        if file.whole and not self._goes_on(file):
+            self._hooks.finished(recording, self._problem)
+
+    def _goes_on(self, file: FileResult) -> bool:
+        """Return whether another part of the same recording follows."""
+        later = self.files[file.number + 1 : file.number + 2]
+        return any(one.recording.name == file.recording.name and not one.left_out for one in later)
 
     def _keep_curves(self, file: FileResult) -> None:
         """Add the light curves of a file to those of the run."""
@@ -141,7 +188,7 @@ class ResultsInOrder:
             return
         for name, lines in file.curves.items():
             try:
-                with (self._out / name).open("ab") as kept:
+                with open(self._out / name, "ab", opener=open_private) as kept:
                     kept.write(lines)
             except OSError as error:
                 _log.error("%s: cannot write the light curve: %s", self._out / name, error.strerror)

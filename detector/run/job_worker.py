@@ -1,6 +1,7 @@
 """A process that replays one file after another, and reports the results to its parent."""
 
 import logging
+import math
 import signal
 import threading
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from detector.errors import DetectorError
 from detector.events import Flash
 from detector.output.media import MediaWriter
 from detector.pipeline import SourceDetector
-from detector.run.recordings import Recording
+from detector.run.recordings import Recording, Span
 from detector.run.replay import AnyVideo, ReplayOptions, replay_files
 from detector.run.session import Session
 from detector.run.site_storms import SiteStorms
@@ -181,9 +182,10 @@ def _work(parent: Parent, setup: WorkerSetup) -> None:
         session.run = setup.run
         lost = 0
         while (job := parent.next()) is not None:
-            session.curves = job.curves
+            session.curves, session.span = job.curves, job.recording.span
             opened = partial(_opened, parent, session)
-            outcome = replay_files([job.recording], opened, options, _Progress(parent), parent.stop)
+            progress = _Progress(parent, job.recording.span)
+            outcome = replay_files([job.recording], opened, options, progress, parent.stop)
             session.drain()
             new, lost = session.lost_media - lost, session.lost_media
             parent.tell(Done(next(iter(outcome.problems), None), not outcome.stopped, new))
@@ -262,18 +264,20 @@ class _Parent:
 
 
 class _Progress:
-    """A detector.run.replay.Progress that reports to the parent."""
+    """A detector.run.replay.Progress that reports to the parent; of a part, how much of its own time is watched."""
 
-    def __init__(self, parent: Parent) -> None:
+    def __init__(self, parent: Parent, span: Span | None) -> None:
         self._parent = parent
+        self._start, self._end = (0.0, math.inf) if span is None else (span.start, span.end)
         self._told = 0.0
         self._last = 0.0
 
     def begin(self, path: Path, duration_seconds: float | None) -> None:  # noqa: ARG002 - the parent knows it
         self._told = self._last = 0.0
-        self._parent.tell(Begun(duration_seconds))
+        self._parent.tell(Begun(None if duration_seconds is None else self._own(duration_seconds)))
 
     def advance(self, seconds: float) -> None:
+        seconds = self._own(seconds)
         self._last = seconds
         if abs(seconds - self._told) >= _TOLD_SECONDS:
             self._told = seconds
@@ -283,6 +287,9 @@ class _Progress:
         if self._last:
             self._parent.tell(Reached(self._last))
         self._parent.tell(Ended(problem))
+
+    def _own(self, seconds: float) -> float:
+        return max(0.0, min(seconds, self._end) - self._start)
 
 
 class _ToParent(logging.Handler):

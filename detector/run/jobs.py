@@ -136,8 +136,11 @@ class _Pool:
     def _hand_out(self, jobs: int) -> None:
         idle = [worker for worker in self._workers if worker.file is None]
         while self._waiting and (idle or len(self._workers) < jobs):
+            file = self._waiting.popleft()
+            if file.left_out:
+                continue
             worker = idle.pop() if idle else self._start()
-            file = worker.file = self._waiting.popleft()
+            worker.file = file
             file.tries += 1
             self._say(worker, Job(file.recording, self._curves(file)))
 
@@ -162,7 +165,7 @@ class _Pool:
             raise DetectorError(told.text)
         if isinstance(told, Logged):
             logging.getLogger(told.logger).log(told.level, "%s", told.text)
-        elif file is None:
+        elif file is None or (file.left_out and not isinstance(told, Opened | Done)):
             return
         elif isinstance(told, Flash):
             file.flashes.append(told)
@@ -171,7 +174,8 @@ class _Pool:
         elif isinstance(told, Begun):
             self._progress.begin(file.number, told.duration_seconds)
         elif isinstance(told, Ended):
-            self._progress.end(file.number, told.problem)
+            if told.problem is None or not file.in_parts:
+                self._progress.end(file.number, told.problem)
         elif isinstance(told, Opened):
             if not self._opened:
                 self._opened = True
@@ -186,10 +190,11 @@ class _Pool:
         return self._scratch / f"{file.number}-{file.tries}"
 
     def _over(self, worker: _Worker, file: FileResult, done: Done) -> None:
-        file.over, file.problem, file.whole = True, done.problem, done.whole
         file.curves = read_curves(self._curves(file))
         self.lost_media += done.lost_media
         worker.file = None
+        if self.results.end(file, done):
+            self._waiting.appendleft(file)
 
     def _lost(self, worker: _Worker, stop: Event) -> None:
         """Handle the loss of a process: its unfinished work is discarded, and done once more."""
@@ -197,7 +202,7 @@ class _Pool:
         worker.connection.close()
         self._workers.remove(worker)
         file = worker.file
-        if file is None or stop.is_set():
+        if file is None or file.left_out or stop.is_set():
             return
         how = _ended_how(worker.process.exitcode)
         file.cameras.clear()

@@ -8,7 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detector.errors import DetectorError, UsageError
-from stream import IMAGE_SUFFIXES, CaptureOptions, OpenError, gap_after, open_video, printable, redact
+from stream import (
+    IMAGE_SUFFIXES,
+    CaptureOptions,
+    OpenError,
+    Part,
+    gap_after,
+    is_stored,
+    open_video,
+    printable,
+    redact,
+    stored_files,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -31,20 +42,39 @@ class NoVideoFound(DetectorError):
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """The time of a recording whose flashes are told, in seconds on its clock.
+
+    Attributes:
+        start: a flash that begins earlier is told elsewhere.
+        end: so is one that begins at this time or later.
+        first: time of the recording's first frame.
+        read: the part that is read for it, which begins earlier and ends later; None: all of the recording.
+    """
+
+    start: float
+    end: float
+    first: float
+    read: Part | None
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One recording to watch.
 
     Attributes:
-        source: its file, its folder of images, its http(s) URL, or `-`.
+        source: its file, its folder of images, its URL, or `-`.
         name: its name in events, unique among the recordings of a run.
         parts: the segments that are read as one recording, if there are several; the first is `source`.
         camera: the name of its camera, unique in a run; made from the path if empty.
+        span: the time of it that is told; None: all of it.
     """
 
     source: Path | str
     name: str
     parts: tuple[Path, ...] = ()
     camera: str = ""
+    span: Span | None = None
 
     @property
     def path(self) -> Path:
@@ -68,12 +98,14 @@ def find_videos(
 
     Raises:
         NoVideoFound: a folder has no videos.
+        OpenError: what is in a store cannot be reached.
         UsageError: a named file would be removed.
     """
     found: dict[str, tuple[Path | str, Path]] = {}
     for one in given:
         if isinstance(one, str):
-            found.setdefault(one, (one, Path(_name_of(one))))
+            for url, name in _stored_in(one) if is_stored(one) else ((one, Path(_name_of(one))),):
+                found.setdefault(url, (url, name))
             continue
         if Path(os.path.realpath(one)) in overwritten:
             raise UsageError(f"{one}: --overwrite would remove it, a clip of the earlier run; choose another --out")
@@ -126,6 +158,22 @@ def _follows(earlier: Recording, later: Recording, options: CaptureOptions) -> b
         return missing == 0.0
     shapes = [_DIGITS.sub("0", path.stem) for path in (first, second)]
     return shapes[0] == shapes[1] and first.stem != second.stem
+
+
+def _stored_in(address: str) -> list[tuple[str, Path]]:
+    """Return the videos in a folder of a store, or the file, each with its address and name."""
+    files = stored_files(address)
+    videos = [Path(file) for file in files if _is_video(Path(file))]
+    if files and not videos:
+        raise NoVideoFound(f"{redact(address)}: no video among the {len(files)} files there")
+    if not files:
+        return [(address, Path(_name_of(address)))]
+    return [(f"{address.rstrip('/')}/{video.as_posix()}", video) for video in videos]
+
+
+def _is_video(path: Path) -> bool:
+    """Return whether a file is named as a video, and is not hidden."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 def _videos_in(folder: Path, overwritten: Collection[Path], out: Path | None) -> list[Path]:

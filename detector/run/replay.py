@@ -192,8 +192,9 @@ class _Replay:
             return JoinedVideo(
                 self.recording.parts, camera, options.capture, options.start_utc, options.history_seconds, number
             )
+        part = None if self.recording.span is None else self.recording.span.read
         return open_video(
-            _source(self.recording.source, options, self.stop),
+            part or _source(self.recording.source, options, self.stop),
             name=camera,
             options=options.capture,
             start_utc=options.start_utc,

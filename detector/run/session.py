@@ -15,8 +15,10 @@ from detector.output.quota import Removed
 from detector.output.report.curve_months import CurveMonths
 from detector.output.report.recorded_prefilter import RecordedPrefilter
 from detector.pipeline import CandidateSource, SourceDetector
+from detector.prefilter.part_prefilter import PartPrefilter
 from detector.prefilter.prefilter import Prefilter
 from detector.run.cameras import CameraEntry
+from detector.run.recordings import Span
 from detector.run.recovery import recover_unresolved
 from detector.run.schemas import data_schemas
 from detector.run.site_storms import SiteStorms
@@ -102,6 +104,7 @@ class Session:
         storms: makes storms and groups of the published flashes.
         run: identifies a replay that may be continued, for the ids of its flashes; None for random ids.
         curves: folder of light curves; None for the run's.
+        span: the time of the recording that is told; None for all of it.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class Session:
         self.storms = storms
         self.run: str | None = None
         self.curves: Path | None = None
+        self.span: Span | None = None
 
     @property
     def asks_model(self) -> bool:
@@ -134,12 +138,16 @@ class Session:
 
         It is 0 if no clips are kept.
         """
-        return 0.0 if self._media is None else history_seconds(settings.evidence, _longest_flash(settings))
+        return 0.0 if self._media is None else history_seconds(settings.evidence, longest_flash(settings))
 
     def file_detector(self, name: str, file: str, source: ClipSource) -> SourceDetector:
         """Return a new detector for the recording whose name in events is `file`, opened as `source`."""
         seed = None if self.run is None else f"{self.run}/{file}"
-        prefilter = Prefilter(name, self._settings.prefilter, seed=seed)
+        span, settings = self.span, self._settings.prefilter
+        if span is None:
+            prefilter = Prefilter(name, settings, seed=seed)
+        else:
+            prefilter = PartPrefilter(name, settings, (span.start, span.end), span.first, seed=seed)
         return self._detector(self._recorded(prefilter, name, file), source, self._settings, file)
 
     def camera_detector(self, entry: CameraEntry, source: ClipSource) -> SourceDetector:
@@ -162,7 +170,7 @@ class Session:
         self, prefilter: CandidateSource, source: ClipSource, settings: Settings, file: str | None
     ) -> SourceDetector:
         media = self._media
-        clips = None if media is None else media.planner(source, _longest_flash(settings), live=file is None)
+        clips = None if media is None else media.planner(source, longest_flash(settings), live=file is None)
         return SourceDetector(prefilter, self._batcher, self._publish, media=media, clips=clips, file=file)
 
     @property
@@ -233,7 +241,7 @@ class Session:
         self.storms.publish(flash)
 
 
-def _longest_flash(settings: Settings) -> float:
+def longest_flash(settings: Settings) -> float:
     """Return the longest duration of a candidate in seconds."""
     return settings.prefilter.max_candidate_seconds + settings.prefilter.gap_seconds
 

@@ -9,6 +9,7 @@ import av
 
 from stream.capture.addresses import host_of, is_url, redact
 from stream.capture.allowed import kind_of_refused
+from stream.capture.stored import is_stored
 from stream.errors import OpenError
 
 _REFUSED = {
@@ -42,7 +43,7 @@ def explain_open_error(address: str, error: Exception, *, silent_seconds: float 
             return OpenError(f"{shown}: {words}", permanent=True)
     if isinstance(error, av.error.HTTPOtherClientError):
         return OpenError(f"{shown}: the camera offers no video there ({reason_of(error)})", permanent=True)
-    if not is_url(address):
+    if not is_url(address) or is_stored(address):
         return OpenError(f"{shown}: {_explain_file(address, error)}", permanent=True)
     if host_of(address) is None:
         return OpenError(f"{shown}: no host can be read from it; expected rtsp://HOST:554/PATH or so", permanent=True)

@@ -6,12 +6,13 @@ from stream.capture.addresses import camera_name, is_url
 from stream.capture.files.container import refuse_what_is_not_a_file
 from stream.capture.files.growing_file import GrowingFile, StandardInput
 from stream.capture.files.image_sequence import Animation, ImageFolder, ImageSequence, is_animation
+from stream.capture.files.part import Part
 from stream.capture.files.video_file import Video
 from stream.capture.options import CaptureOptions
 
 
 def open_video(
-    path_or_url: str | Path | GrowingFile,
+    path_or_url: str | Path | GrowingFile | Part,
     *,
     name: str | None = None,
     options: CaptureOptions | None = None,
@@ -27,7 +28,7 @@ def open_video(
     Args:
         path_or_url: the recording; a folder is read as images, at the times in their EXIF data or names. A GrowingFile
             is read while it is written, and closed with the video; an MP4 with its index at the end can be read only
-            once it is complete.
+            once it is complete. Of a Part only that part is read.
         name: name of the camera; made from the address if omitted.
         options: how it is opened; the defaults if omitted.
         start_utc: seconds since 1970 at its first frame; the container's creation time, if any, if omitted.
@@ -40,7 +41,7 @@ def open_video(
     Raises:
         OpenError: there is no such file, or it is not video; the message says in one line what it is.
     """
-    source = path_or_url if isinstance(path_or_url, GrowingFile) else str(path_or_url)
+    source = path_or_url if isinstance(path_or_url, GrowingFile | Part) else str(path_or_url)
     name = name or camera_name(str(source))
     options = options or CaptureOptions()
     if isinstance(source, str) and not is_url(source) and Path(source).is_dir():

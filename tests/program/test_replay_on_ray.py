@@ -13,8 +13,10 @@ import pytest
 
 from detector.run.cluster_worker import look_around
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
+from stream import CaptureOptions
 
 _FILES = 6
+_MANY = 40
 
 
 def ray_is_missing() -> bool:
@@ -28,15 +30,18 @@ def ray_is_missing() -> bool:
 ray = pytest.mark.skipif(ray_is_missing(), reason="the package ray is not installed (make ray)")
 
 
+def clips(folder: Path, count: int) -> Path:
+    """Fill a folder with short clips with a flash each."""
+    for number in range(count):
+        flash = FlashPlan(kind="sheet", at=1.0 + 0.2 * (number % 6))
+        plan = Plan(seconds=2.5, size=(320, 180), flashes=(flash,), seed=number)
+        write_clip(Scene(plan), folder / f"c{number:02d}.mp4", ClipFormat())
+    return folder
+
+
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of short clips with a flash each, at a time of its own."""
-    folder = tmp_path_factory.mktemp("night")
-    for number in range(_FILES):
-        flash = FlashPlan(kind="sheet", at=1.0 + 0.2 * number)
-        plan = Plan(seconds=2.5, size=(320, 180), flashes=(flash,), seed=number)
-        write_clip(Scene(plan), folder / f"c{number}.mp4", ClipFormat())
-    return folder
+    return clips(tmp_path_factory.mktemp("night"), _FILES)
 
 
 def started(night: Path, out: Path, *words: str) -> "subprocess.Popen[str]":
@@ -97,6 +102,16 @@ def workers_of(parent: "subprocess.Popen[str]") -> list[psutil.Process]:
     return found
 
 
+def kill_one_worker(parent: "subprocess.Popen[str]") -> None:
+    """Kill a worker that watches a file, once there is one."""
+    limit = time.monotonic() + 400
+    while not (workers := workers_of(parent)):
+        assert time.monotonic() < limit
+        assert parent.poll() is None
+        time.sleep(0.05)
+    workers[0].kill()
+
+
 @ray
 @pytest.mark.ray
 @pytest.mark.timeout(600)
@@ -126,16 +141,49 @@ def test_a_worker_that_is_killed_midway_costs_nothing_and_its_file_is_watched_ag
     night: Path, in_turn: Path, tmp_path: Path
 ) -> None:
     run = started(night, tmp_path / "out", "--engine", "ray", "--jobs", "3", "--realtime")
-    limit = time.monotonic() + 400
-    while not (workers := workers_of(run)):
-        assert time.monotonic() < limit
-        assert run.poll() is None
-        time.sleep(0.05)
-    workers[0].kill()
+    kill_one_worker(run)
     code, _, said = ended(run)
     assert code == 0, said
     same_results(tmp_path / "out", in_turn)
     assert said.count("the worker that watched it was lost; it is watched again") == 1
+
+
+@ray
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_forty_clips_give_the_results_of_one_process_though_a_worker_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "archive").mkdir()
+    archive = clips(tmp_path / "archive", _MANY)
+    code, _, said = ended(started(archive, tmp_path / "one", "--jobs", "1"))
+    assert code == 0, said
+    assert len(flashes_of(tmp_path / "one")) == _MANY
+    run = started(archive, tmp_path / "out", "--engine", "ray", "--jobs", "4", "--realtime")
+    kill_one_worker(run)
+    code, _, said = ended(run)
+    assert code == 0, said
+    same_results(tmp_path / "out", tmp_path / "one")
+    assert said.count("the worker that watched it was lost; it is watched again") == 1
+
+
+@ray
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_parts_of_a_recording_give_the_results_of_one_process_though_a_worker_is_killed(
+    tmp_path: Path,
+) -> None:
+    flashes = tuple(FlashPlan(kind="sheet", at=at) for at in (20.0, 48.0, 93.94, 110.0, 141.0, 182.0))
+    plan = Plan(seconds=188.0, size=(256, 144), flashes=flashes, rain=0.3)  # cut into four, one flash across a cut
+    write_clip(Scene(plan), tmp_path / "storm.mp4", ClipFormat())
+    code, _, said = ended(started(tmp_path / "storm.mp4", tmp_path / "one"))
+    assert code == 0, said
+    run = started(tmp_path / "storm.mp4", tmp_path / "out", "--engine", "ray", "--jobs", "2", "--split-minutes", "1")
+    kill_one_worker(run)
+    code, _, said = ended(run)
+    assert code == 0, said
+    assert flashes_of(tmp_path / "out") == flashes_of(tmp_path / "one")
+    assert len(flashes_of(tmp_path / "out")) == len(flashes)
+    assert said.count("the worker that watched it was lost; it is watched again") == 1
+    assert "in 0:03:07 of video from 1 file" in said
 
 
 @ray
@@ -196,11 +244,14 @@ def test_flags_that_do_not_go_together_are_refused(night: Path, tmp_path: Path) 
         assert why in said
 
 
-def test_a_node_tells_which_recordings_it_does_not_see_or_sees_otherwise(tmp_path: Path) -> None:
+def test_a_node_tells_which_recordings_it_does_not_see_or_sees_otherwise(night: Path, tmp_path: Path) -> None:
     here, other = tmp_path / "here.mp4", tmp_path / "other.mp4"
     here.write_bytes(b"12")
     other.write_bytes(b"123")
-    sight = look_around([(str(here), 2), (str(other), 2), ("/nowhere/gone.mp4", 5)], str(tmp_path / "probe"))
+    files = [(str(here), 2), (str(other), 2), ("/nowhere/gone.mp4", 5)]
+    urls = [(night / "c00.mp4").as_uri(), "file:///nowhere/gone.mp4", "http://127.0.0.1:9/a.mp4"]
+    sight = look_around(files, urls, CaptureOptions(), str(tmp_path / "probe"))
     assert sight.missing == (str(other), "/nowhere/gone.mp4")
+    assert [why.partition(": ")[0] for why in sight.unread] == urls[1:]
     assert not sight.writes
-    assert look_around([(str(here), 2), (str(tmp_path), -1)], str(here)).writes
+    assert look_around([(str(here), 2), (str(tmp_path), -1)], (), CaptureOptions(), str(here)).writes

@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=recording_at,
         metavar="FILE|FOLDER|URL|-",
-        help="video files, folders with video or with images, recordings on a web server (also HLS), - for stdin",
+        help="video files, folders with video or with images, recordings on a web server (also HLS) "
+        "or in a store (s3://, gs://, az://, sftp://; also folders), - for stdin",
     )
     parser.add_argument(
         "--out",
@@ -68,6 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--address",
         metavar="ADDRESS",
         help="with --engine ray: the cluster (auto: the one that runs here); default: one of its own on this machine",
+    )
+    parser.add_argument(
+        "--split-minutes",
+        type=count_of,
+        metavar="M",
+        help="with --jobs or --engine ray: cut longer recordings into parts of at most M minutes, each read from a key "
+        "frame 90 s earlier on; a flash belongs to the part in which it begins",
     )
     parser.add_argument("--realtime", action="store_true", help="replay at the video's own pace, as a camera would")
     parser.add_argument(

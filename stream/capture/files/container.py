@@ -26,10 +26,13 @@ from stream.capture.files.growing_file import GrowingFile
 from stream.capture.open_errors import explain_open_error
 from stream.capture.options import CaptureOptions, tls_options
 from stream.capture.status import Clock
+from stream.capture.stored import StoredFile, is_stored
 from stream.errors import OpenError
 
 if TYPE_CHECKING:
     from stream.capture.hls import HlsReader
+
+    Readable = str | GrowingFile | StoredFile | HlsReader
 
 log = logging.getLogger(__name__)
 
@@ -186,12 +189,14 @@ def refuse_what_is_not_a_file(address: str, *, may_be_empty: bool = False) -> No
         raise OpenError(f"{address}: is empty (0 bytes); the recording or copy failed", permanent=True)
 
 
-def readable(source: str | GrowingFile, options: CaptureOptions) -> "str | GrowingFile | HlsReader":
-    """Return the object to open for `source`: a reader of its own for a playlist.
+def readable(source: str | GrowingFile, options: CaptureOptions) -> "Readable":
+    """Return the object to open for `source`: a reader of its own for a playlist, or for what is in a store.
 
     Raises:
-        OpenError: the playlist cannot be read.
+        OpenError: the playlist cannot be read, or the file in the store.
     """
+    if isinstance(source, str) and is_stored(source):
+        return StoredFile(source)
     if not (isinstance(source, str) and is_playlist(source)):
         return source
     from stream.capture.hls import HlsReader  # noqa: PLC0415 - an HTTP client, which files do not need
@@ -199,9 +204,7 @@ def readable(source: str | GrowingFile, options: CaptureOptions) -> "str | Growi
     return HlsReader(source, options)
 
 
-def open_container(
-    source: "str | GrowingFile | HlsReader", options: CaptureOptions, hardware: HWAccel | None = None
-) -> InputContainer:
+def open_container(source: "Readable", options: CaptureOptions, hardware: HWAccel | None = None) -> InputContainer:
     """Open the container at or in `source`; its decoders use `hardware` where they can.
 
     Returns:
@@ -216,8 +219,9 @@ def open_container(
         source = f"file:{source}"  # a path may begin like a protocol
         # FFmpeg decodes some frames to detect their format.
     limited = {"max_pixels": str(options.max_pixels)}
-    asked = open_options(address) | tls_options(address, options) | limited
-    if not isinstance(source, str | GrowingFile):
+    if isinstance(source, str | GrowingFile):
+        asked = open_options(address) | tls_options(address, options) | limited
+    else:
         asked, limits = {"format_whitelist": FORMATS} | limited, None  # the reader has time limits of its own
     try:
         raise_log_level(av.logging.ERROR)

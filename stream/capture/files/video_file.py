@@ -18,11 +18,13 @@ from stream.capture.files.container import (
     FileUtc,
     Recording,
     demux_known,
+    has_time_stamps,
     open_recording,
     video_streams,
 )
 from stream.capture.files.damage import DamageMarks
 from stream.capture.files.growing_file import GrowingFile
+from stream.capture.files.part import Part, PartReading
 from stream.capture.files.presentation_order import (
     EXAMINED_PACKETS,
     AviOrder,
@@ -62,7 +64,7 @@ class Video:
 
     def __init__(
         self,
-        source: str | GrowingFile,
+        source: str | GrowingFile | Part,
         name: str,
         options: CaptureOptions,
         start_utc: float | None,
@@ -76,7 +78,8 @@ class Video:
         """
         self.name = name
         self.address = redact(source)
-        self._source = source
+        self._part = source if isinstance(source, Part) else None
+        self._source = source.source if isinstance(source, Part) else source
         self._options = options
         self._start_utc = start_utc
         self._history_seconds = history_seconds
@@ -103,6 +106,13 @@ class Video:
         """Number of frames of this iteration that may be damaged so far."""
         return self._pass.frames.damaged
 
+    @property
+    def divisible(self) -> bool:
+        """Whether a `Part` of it can be read: it is complete, and each frame's time follows from its stamp."""
+        container = self._pass.recording.container
+        stamped = has_time_stamps(container) and container.start_time is not None
+        return stamped and self._pass.frames.order is None and not self._grows
+
     def __enter__(self) -> Self:
         return self
 
@@ -125,7 +135,10 @@ class Video:
         """
         current = self._pass = self._next_pass()
         for packet in current.packets():
-            yield from current.decode(packet)
+            for frame in current.decode(packet):
+                yield frame
+                if self._part is not None and frame.seconds >= self._part.end:
+                    return
         if current.read_error is not None:
             yield from current.decode(None)
         current.check_complete()
@@ -162,9 +175,14 @@ class Video:
                 self._source.close()
             raise
         frames = _FrameBuilder(self.name, self.address, recording, self._options.jump_seconds, self._start_utc)
+        if self._part is not None:
+            frames.read_part(PartReading(self._part, recording, self.address), self._part.first)
         clips = ClipBuffer(self._history_seconds, recording.stream, self._options.history_bytes)
-        grows = isinstance(self._source, GrowingFile) or is_playlist(self._source)
-        return _Pass(recording, frames, clips, self._options, address=self.address, grows=grows)
+        return _Pass(recording, frames, clips, self._options, address=self.address, grows=self._grows)
+
+    @property
+    def _grows(self) -> bool:
+        return isinstance(self._source, GrowingFile) or is_playlist(self._source)
 
 
 class _Pass:
@@ -396,6 +414,12 @@ class _FrameBuilder:
         self._tick = float(recording.stream.time_base or 0)
         self._default_duration = 1.0 / (recording.frame_rate or DEFAULT_RATE)
         self._rotation = 0
+        self._part: PartReading | None = None
+
+    def read_part(self, part: PartReading, first_seconds: float) -> None:
+        """Read a part of the recording, whose first frame is at `first_seconds`."""
+        self._part = part
+        self.utc.at(first_seconds, stepped_back=False)  # a start that was given is that of this frame
 
     @property
     def origin_seconds(self) -> float:
@@ -408,6 +432,8 @@ class _FrameBuilder:
         ticks = decoded.pts if self.order is None else self.order.stamp_of(decoded)
         stamp = None if ticks is None else ticks * self._tick
         seconds = self._timeline.place(stamp, duration)
+        if self._part is not None:
+            self._part.check(stamp, seconds)
         clips.place(stamp, seconds)
         if decoded.key_frame:
             self._rotation = rotation_of(decoded)
