@@ -2,7 +2,7 @@
 r"""Does `minicpm` answer as vLLM does? The same 24 candidates, asked of both, on a small snapshot with random weights.
 
     make vllm                                              # an environment of vLLM in .venvvllm, and this as a test
-    python tools/compare_vllm.py .venvvllm/bin/vllm [--precision bf16|fp32]
+    python tools/compare_vllm.py .venvvllm/bin/vllm [--version 4.6|4.7] [--precision bf16|fp32]
 
 Starts the server, and prints the tokens of a prompt on both sides, the spread of the log-odds, their rank correlation
 (Spearman), the largest difference, what swapping two images changes on both sides, and how a batch differs from single
@@ -33,7 +33,7 @@ from detector.verify.vlm.local.scorer import Scorer
 from detector.verify.vlm.openai_chat import request_body
 from detector.verify.vlm.question import Score, VlmInput, read_prompt
 from detector.verify.vlm.served import ServedVerifier
-from random_snapshot import write_snapshot
+from random_snapshot import Version, write_snapshot
 
 COUNT = 24
 NAMES = ("before", "peak", "after", "difference")
@@ -82,7 +82,7 @@ def scorer_of(folder: Path, precision: str) -> Scorer:
     return Scorer.load(load, torch.device("cpu"))
 
 
-def make(folder: Path) -> Path:
+def make(folder: Path, version: Version = "4.6") -> Path:
     """Write the snapshot to `folder`, in bf16, with a head for which the log-odds of `clips` spread over SPREAD.
 
     Its rows of Yes and No lie along the direction in which the hidden states of the clips differ most: what random rows
@@ -91,7 +91,7 @@ def make(folder: Path) -> Path:
     Returns:
         `folder`.
     """
-    write_snapshot(folder, "4.6", size="small")
+    write_snapshot(folder, version, size="small")
     scorer = scorer_of(folder, "bf16")
     model, states = scorer._model, []  # noqa: SLF001 - a tool
     model.model.language_model.norm.register_forward_hook(lambda _module, _given, out: states.append(out[:, -1]))
@@ -191,10 +191,11 @@ def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("program", type=Path, metavar="VLLM", help="the program vllm, in an environment of its own")
+    parser.add_argument("--version", choices=("4.6", "4.7"), default="4.6", help="of the model")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16", help="of minicpm")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        folder = make(Path(place) / "snapshot")
+        folder = make(Path(place) / "snapshot", arguments.version)
         with serving(arguments.program, folder) as endpoint:
             print(json.dumps(compare(folder, endpoint, arguments.precision), indent=1))
 
