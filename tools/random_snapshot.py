@@ -138,8 +138,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 def make_config(tokenizer: PreTrainedTokenizerFast, version: Version, size: Size) -> Any:
     """Make the model's config; "full" has the published size."""
-    ids = {"image_token_id": tokenizer.image_token_id, "video_token_id": tokenizer.video_token_id}
-    if version == "4.7":  # its positions depend on these marks
+    ids: dict[str, Any] = {"image_token_id": tokenizer.image_token_id, "video_token_id": tokenizer.video_token_id}
+    if version == "4.7":  # its positions depend on these marks; vLLM lays them out only where it is told to
+        ids["uses_mrope_canvas"] = True
         for name in ("image_start", "image_end", "slice_start", "slice_end"):
             ids[f"{name}_id"] = tokenizer.convert_tokens_to_ids(MARKS[f"{name}_token"])
         ids["newline_id"] = tokenizer.encode("\n")[0]
