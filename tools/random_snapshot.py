@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Write a MiniCPM-V snapshot with random weights, tiny or full-size, without network.
 
-    python tools/random_snapshot.py OUT_FOLDER [--version 4.6|4.7] [--size tiny|small|full]
+    python tools/random_snapshot.py OUT_FOLDER [--version 4.6|4.7] [--size tiny|small|deep|full]
 
-`small` is as tiny as vLLM's kernels take: heads of 128 numbers.
+`small` is as tiny as vLLM's kernels take: heads of 128 numbers. Its output head is its own, not the embeddings.
+`deep` is tiny but for the number of layers, so that a batch takes as many operators as with `full`.
 
 Classes and files are those of the real snapshot. Its answers have no meaning, but loading, scoring, speed and memory
 are realistic.
@@ -19,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig, PreTrainedTokenizerFast
 
 Version = Literal["4.6", "4.7"]
-Size = Literal["tiny", "small", "full"]
+Size = Literal["tiny", "small", "deep", "full"]
 
 # The real tokenizer has these under these names, and the code that inserts the images reads them there.
 MARKS = {
@@ -110,6 +111,8 @@ LANGUAGE: dict[Size, dict[str, int]] = {
         "linear_value_head_dim": 128,
     },
 }
+VISION["deep"] = VISION["tiny"] | {"num_hidden_layers": VISION["full"]["num_hidden_layers"]}
+LANGUAGE["deep"] = LANGUAGE["tiny"] | {"num_hidden_layers": LANGUAGE["full"]["num_hidden_layers"]}
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -135,14 +138,15 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 def make_config(tokenizer: PreTrainedTokenizerFast, version: Version, size: Size) -> Any:
     """Make the model's config; "full" has the published size."""
-    ids = {"image_token_id": tokenizer.image_token_id, "video_token_id": tokenizer.video_token_id}
-    if version == "4.7":  # its positions depend on these marks
+    ids: dict[str, Any] = {"image_token_id": tokenizer.image_token_id, "video_token_id": tokenizer.video_token_id}
+    if version == "4.7":  # its positions depend on these marks; vLLM lays them out only where it is told to
+        ids["uses_mrope_canvas"] = True
         for name in ("image_start", "image_end", "slice_start", "slice_end"):
             ids[f"{name}_id"] = tokenizer.convert_tokens_to_ids(MARKS[f"{name}_token"])
         ids["newline_id"] = tokenizer.encode("\n")[0]
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     # The sections share half of the rotated part of a head: a quarter of head_dim, halved.
-    sections = {"tiny": [2, 1, 1], "small": [6, 5, 5], "full": [11, 11, 10]}[size]
+    sections = {"small": [6, 5, 5], "full": [11, 11, 10]}.get(size, [2, 1, 1])
     rope = {
         "rope_type": "default",
         "rope_theta": 10_000_000.0 if size == "full" else 10_000.0,
@@ -150,12 +154,14 @@ def make_config(tokenizer: PreTrainedTokenizerFast, version: Version, size: Size
         "mrope_interleaved": True,
         "mrope_section": sections,
     }
-    tied = size != "full" or version == "4.6"  # untied gives the 1.55 billion weights of 4.7
+    tied = size in {"tiny", "deep"} or (
+        size == "full" and version == "4.6"
+    )  # untied gives the 1.55 billion weights of 4.7
     language = {"vocab_size": len(tokenizer)} | LANGUAGE[size]
     return AutoConfig.for_model(
         f"minicpmv{version.replace('.', '_')}",
         tie_word_embeddings=tied,
-        insert_layer_id=6 if size == "full" else 0,
+        insert_layer_id=6 if size in {"deep", "full"} else 0,
         vision_config=dict(VISION[size]),
         text_config=language
         | {"model_type": "qwen3_5_text", "rope_parameters": rope, "tie_word_embeddings": tied}
@@ -212,7 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="OUT_FOLDER")
     parser.add_argument("--version", choices=("4.6", "4.7"), default="4.6")
-    parser.add_argument("--size", choices=("tiny", "small", "full"), default="tiny")
+    parser.add_argument("--size", choices=("tiny", "small", "deep", "full"), default="tiny")
     arguments = parser.parse_args()
     print(write_snapshot(arguments.folder, arguments.version, size=arguments.size))
 

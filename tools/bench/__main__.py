@@ -22,6 +22,7 @@ SCRIPTS = {
     "latency": "bench_watch.py",
     "loss": "bench_loss.py",
     "model": "bench_model.py",
+    "model_host": "bench_model_host.py",
     "prefilter": "bench_prefilter.py",
 }
 """These print their figures; with --json their lines are kept."""

@@ -10,7 +10,7 @@ from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTo
 from detector.errors import VerifierError
 from detector.verify.vlm.images import VlmImage
 from detector.verify.vlm.local.environment_report import cpu_multiplies_bf16
-from detector.verify.vlm.local.pixels import PixelMaker
+from detector.verify.vlm.local.pixels import Grid, PixelMaker
 from detector.verify.vlm.local.protocol import Load
 from detector.verify.vlm.local.vision import VisionPart
 from detector.verify.vlm.local.windows import batch_vision_attention
@@ -117,6 +117,7 @@ class Scorer:
         self._needs_types = model.config.model_type == "minicpmv4_7"
         self._known_turns: dict[tuple[int, str], str] = {}
         self._known_ids: dict[str, Tensor] = {}
+        self._known_positions: dict[tuple[bytes, tuple[Grid, ...]], Tensor] = {}
 
     @classmethod
     def load(cls, load: Load, device: torch.device) -> Self:
@@ -160,12 +161,9 @@ class Scorer:
         device = self._model.device
         embedded = self._model.get_input_embeddings()(tokens["input_ids"].to(device))
         embedded.view(-1, embedded.shape[-1])[places.to(device)] = features.to(embedded.dtype)
-        sent: dict[str, Any] = {name: tensor.to(device) for name, tensor in tokens.items()}
-        if self._needs_types:  # its positions are laid out by the sizes of the images
-            sizes = [self._pixels.grid_of(image) for image in images]
-            sent |= {"target_sizes": torch.tensor(sizes, dtype=torch.int32), "downsample_mode": self._mode}
-        else:
-            del sent["input_ids"]
+        sent = {"attention_mask": tokens["attention_mask"].to(device)}
+        if self._needs_types:
+            sent["position_ids"] = self._positions(clips, tokens).to(device)
         # The inner model and then the head on the last position: the whole model would make logits over 248,320
         # words for every token of the prompt.
         hidden = self._model.model(**sent, inputs_embeds=embedded, use_cache=False).last_hidden_state[:, -1]
@@ -195,6 +193,24 @@ class Scorer:
             ids = torch.tensor(self._tokenizer(prompt)["input_ids"])
             _keep(self._known_ids, prompt, ids)
         return ids
+
+    def _positions(self, clips: Sequence[VlmInput], tokens: dict[str, Tensor]) -> Tensor:
+        """Return (3, clips, tokens) positions, laid out on the CPU by the sizes of the images.
+
+        4.7's own way to them reads every token back from the device, which would wait for all its work.
+        """
+        positions = torch.zeros(3, *tokens["input_ids"].shape, dtype=torch.int64)
+        for number, (clip, length) in enumerate(zip(clips, tokens["attention_mask"].sum(1).tolist(), strict=True)):
+            ids, types = (tokens[name][number : number + 1, -length:] for name in ("input_ids", "mm_token_type_ids"))
+            grids = tuple(map(self._pixels.grid_of, clip.images))
+            key = ids.numpy().tobytes(), grids
+            laid = self._known_positions.get(key)
+            if laid is None:
+                sizes = torch.tensor(grids)
+                laid, _ = self._model.model.get_rope_index(ids, types, sizes, downsample_mode=self._mode)
+                _keep(self._known_positions, key, laid)
+            positions[:, number, -length:] = laid[:, 0]
+        return positions
 
     def _token_count(self, image: VlmImage) -> int:
         rows, columns = self._pixels.grid_of(image)

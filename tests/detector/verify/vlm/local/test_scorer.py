@@ -155,8 +155,12 @@ def test_the_tokens_of_a_batch_are_those_that_the_tokenizer_pads_the_first_time_
         assert torch.equal(found["input_ids"], expected["input_ids"])
         assert torch.equal(found["attention_mask"], expected["attention_mask"])
     for number in range(300):
-        scorer.tokens([VlmInput(MIXED[3].images, f"Question {number}?")])
-    assert max(len(scorer._known_ids), len(scorer._known_turns)) == 256, "what is kept is bounded"
+        clips = [VlmInput(MIXED[3].images, f"Question {number}?")]
+        tokens = scorer.tokens(clips)
+        if "mm_token_type_ids" in tokens:
+            scorer._positions(clips, tokens)
+    kept = (scorer._known_ids, scorer._known_turns, scorer._known_positions)
+    assert max(map(len, kept)) == 256, "what is kept is bounded"
 
 
 def test_scores_move_with_the_question(scorer: Scorer) -> None:
