@@ -56,4 +56,4 @@ def test_ci_runs_every_group() -> None:
         assert f"make {target}\n" in script
     for target in ("test", "test-45", "soak"):
         assert f"\nrun {target} " in script
-    assert "for partner in web mqtt ray vllm" in script
+    assert "for partner in web mqtt ray; do" in script
