@@ -1,6 +1,7 @@
 """`tools/bench`: one command for all benchmarks, whose results say on what machine and with what they were made."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,20 @@ def test_commands_are_run_turn_by_turn_and_compared_within_a_round(tmp_path: Pat
     assert [len(found) for found in costs.values()] == [2, 2]
     ours, others = [Cost(2.0, 0, 0), Cost(9.0, 0, 0), Cost(6.0, 0, 0)], [Cost(1.0, 0, 0), Cost(3.0, 0, 0)]
     assert ratio(ours[:2], others, wall) == 2.5
+
+
+def test_the_other_checkout_is_the_one_that_start_compares_with(tmp_path: Path) -> None:
+    program = tmp_path / "base" / "detector"
+    program.mkdir(parents=True)
+    (program / "__init__.py").touch()
+    (program / "__main__.py").write_text("from pathlib import Path; Path(__file__).with_name('ran').touch()")
+    words = [*BENCH, "start", "--rounds", "1", "--base", str(program.parent)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (program / "ran").exists()
+    assert "wall_of_base" in done.stdout
+
+
+def test_help_says_what_each_benchmark_measures() -> None:
+    done = subprocess.run([*BENCH, "--help"], capture_output=True, text=True, check=True)
+    for name in ("start", "live", "page", "model_host"):
+        assert re.search(rf"^  {name} +\w.* .*\w", done.stdout, re.MULTILINE), name

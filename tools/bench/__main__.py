@@ -1,6 +1,7 @@
 """Run one benchmark: `python tools/bench NAME [--json FILE] ...`; `python tools/bench NAME --help` tells its flags."""
 
 import argparse
+import ast
 import contextlib
 import io
 import runpy
@@ -23,6 +24,7 @@ SCRIPTS = {
     "loss": "bench_loss.py",
     "model": "bench_model.py",
     "model_host": "bench_model_host.py",
+    "page": "bench_page.py",
     "prefilter": "bench_prefilter.py",
 }
 """These print their figures; with --json their lines are kept."""
@@ -30,9 +32,11 @@ SCRIPTS = {
 
 def main(words: Sequence[str]) -> int:
     """Run the benchmark that is named first; 0 if what must hold did."""
-    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__, add_help=False)
-    names = [*OWN, *SCRIPTS]
-    parser.add_argument("name", choices=names, metavar="NAME", help=", ".join(names))
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="tools/bench", description=__doc__, epilog=_listing(), add_help=False, formatter_class=form
+    )
+    parser.add_argument("name", choices=[*OWN, *SCRIPTS], metavar="NAME", help="one of those below")
     parser.add_argument("--json", type=Path, metavar="FILE", help="add the result to this file, a line of JSON")
     if not words or words[0] in {"-h", "--help"}:
         parser.print_help()
@@ -48,6 +52,14 @@ def main(words: Sequence[str]) -> int:
     if given.json is not None:
         result.add_to(given.json)
     return 0 if good else 1
+
+
+def _listing() -> str:
+    """The benchmarks and the first line of what each says of itself."""
+    docs = {name: module.__doc__ for name, module in OWN.items()}
+    for name, script in SCRIPTS.items():
+        docs[name] = ast.get_docstring(ast.parse((TOOLS / script).read_text(encoding="utf-8")))
+    return "\n".join(f"  {name:<11} {(text or '').splitlines()[0]}" for name, text in docs.items())
 
 
 def run_script(path: Path, words: Sequence[str], result: Result) -> bool:
