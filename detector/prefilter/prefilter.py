@@ -77,6 +77,8 @@ class Prefilter:
             found += self._track(frame, grid, change)
         elif change is not None and self._onsets.is_onset(change) and self._onsets.is_added_light(frame, change):
             found.append(self._open(frame, grid, change))
+        elif frame.rebased and self._background.rebase(grid):
+            self._frames.resume(frame.seconds, frame)
         else:
             self._learn(frame, grid, change)
         self._remember(frame, grid, change)

@@ -9,6 +9,7 @@ import av.logging
 from av.codec import Codec
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
 
 from stream.capture.ffmpeg_log import raise_log_level
 from stream.capture.options import CaptureOptions, HardwareKind
@@ -25,6 +26,23 @@ _lock = threading.Lock()
 def recipe_of(options: CaptureOptions) -> dict[str, str]:
     """Return FFmpeg's options for decoders, by `options.fast` and `options.max_pixels`."""
     return {"max_pixels": str(options.max_pixels)} | (_FAST if options.fast else {})
+
+
+class DecoderDrift:
+    """The drift of frames that are decoded without the filter of block edges; see `Frame`.
+
+    Attributes:
+        unfiltered: whether they are.
+    """
+
+    def __init__(self, options: CaptureOptions) -> None:
+        self.unfiltered = options.fast
+        self._predicted = False
+
+    def ends_at(self, frame: VideoFrame) -> bool:
+        """Return whether `frame`, the next one, is a key frame after predicted ones."""
+        after_predicted, self._predicted = self._predicted, not frame.key_frame
+        return self.unfiltered and after_predicted and frame.key_frame
 
 
 def hardware_of(options: CaptureOptions) -> HWAccel | None:

@@ -29,6 +29,9 @@ class Frame:
         epoch: rises where frames before and after must not be compared: a reconnect, a change of size, a jump in time.
         quality: why this frame may be damaged, e.g. ("packet_loss",); empty if no damage is known.
         rotation: degrees counter-clockwise that turn `luma` upright: 0, 90, 180 or 270.
+        unfiltered: whether it was decoded without the filter of block edges (`CaptureOptions.fast`): blocks show, and
+            what is missing in one frame is missing in those predicted from it, a drift until the next key frame.
+        rebased: whether that drift ends with this frame.
         color: makes the upright RGB image; see `rgb`.
     """
 
@@ -46,6 +49,8 @@ class Frame:
     epoch: int = 0
     quality: tuple[Quality, ...] = ()
     rotation: int = 0
+    unfiltered: bool = False
+    rebased: bool = False
     color: Callable[[int | None], NDArray[np.uint8]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

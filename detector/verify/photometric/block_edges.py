@@ -4,7 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.candidate import Candidate
-from stream import Frame
+from stream import Frame, load_opencv
+
+cv2 = load_opencv()
 
 _GRID = 16  # pixels; the blocks of all codecs are fractions or multiples of it
 _CONTROL = 5  # rows beside the grid, where no codec has a border
@@ -25,9 +27,10 @@ def broke_apart(candidate: Candidate) -> bool:
 
     Arithmetic coding (VP8, HEVC, AVC with CABAC) decodes any bits: from a damaged byte on, blocks hold wrong levels or
     wrong places, without a complaint, and each ends sharply at its border. Light knows no blocks: what it adds is
-    smooth across their borders, or sharp as often elsewhere.
+    smooth across their borders, or sharp as often elsewhere. Frames that are decoded without the filter of block edges
+    show them anyway, and do not tell.
     """
-    return block_edges(candidate) > _MIN_SHARE
+    return not candidate.onset.unfiltered and block_edges(candidate) > _MIN_SHARE
 
 
 def block_edges(candidate: Candidate) -> float:
@@ -52,9 +55,9 @@ def block_edge_share(frame: Frame, reference: Frame) -> float:
     change: dict[int, NDArray[np.float64]] = {}
     for offset in range(-_REACH, _CONTROL + _REACH):
         rows = slice(_GRID + offset, None, _GRID * every)
-        part = now[rows, : segments * _SEGMENT].astype(np.int32) - then[rows, : segments * _SEGMENT]
-        sums = part.reshape(len(part), segments, _SEGMENT).sum(axis=2)
-        change[offset] = sums[: (lines - 1) // every + 1] / levels
+        part = now[rows, : segments * _SEGMENT].astype(np.float32) - then[rows, : segments * _SEGMENT]
+        sums = cv2.reduce(part.reshape(-1, _SEGMENT), 1, cv2.REDUCE_SUM).reshape(len(part), segments)
+        change[offset] = sums[: (lines - 1) // every + 1].astype(np.float64) / levels
     return max(0.0, _sharp(change, 0) - _CONTROL_WEIGHT * _sharp(change, _CONTROL))
 
 

@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 from stream.capture.addresses import is_playlist, redact
 from stream.capture.clip_buffer import ClipBuffer
 from stream.capture.clip_writer import Clip
+from stream.capture.decoding import DecoderDrift
 from stream.capture.files.container import (
     DEFAULT_RATE,
     LEAST_SIDE,
@@ -174,7 +175,7 @@ class Video:
             if isinstance(self._source, GrowingFile):
                 self._source.close()
             raise
-        frames = _FrameBuilder(self.name, self.address, recording, self._options.jump_seconds, self._start_utc)
+        frames = _FrameBuilder(self.name, self.address, recording, self._options, self._start_utc)
         if self._part is not None:
             frames.read_part(PartReading(self._part, recording, self.address), self._part.first)
         clips = ClipBuffer(self._history_seconds, recording.stream, self._options.history_bytes)
@@ -394,7 +395,7 @@ class _FrameBuilder:
     """
 
     def __init__(
-        self, name: str, address: str, recording: Recording, jump_seconds: float, start_utc: float | None
+        self, name: str, address: str, recording: Recording, options: CaptureOptions, start_utc: float | None
     ) -> None:
         container, codec = recording.container, recording.stream.codec_context
         self.count = 0
@@ -405,12 +406,13 @@ class _FrameBuilder:
         start = None
         if self.order is None and container.start_time is not None:
             start = container.start_time / av.time_base
-        self._timeline = MonotonicTimeline(jump_seconds, start)
+        self._timeline = MonotonicTimeline(options.jump_seconds, start)
         self._name = name
         self._address = address
         self.damage = DamageMarks(codec)
         self._scan = ScanBreaks(codec.name)
         self._luma = LumaReader(codec.name)
+        self._drift = DecoderDrift(options)
         self._tick = float(recording.stream.time_base or 0)
         self._default_duration = 1.0 / (recording.frame_rate or DEFAULT_RATE)
         self._rotation = 0
@@ -469,5 +471,7 @@ class _FrameBuilder:
             epoch=self._timeline.epoch,
             quality=("decode_error",) if damaged else (),
             rotation=self._rotation,
+            unfiltered=self._drift.unfiltered,
+            rebased=self._drift.ends_at(decoded),
             color=partial(upright_rgb, decoded, self._rotation),
         )

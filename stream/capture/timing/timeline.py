@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from stream.capture.decoding import DecoderDrift
 from stream.capture.frame import Frame
 from stream.capture.luma import rotation_of, upright_rgb
 from stream.capture.options import CaptureOptions
@@ -186,6 +187,7 @@ class FrameAssembler:
     def __init__(self, name: str, options: CaptureOptions) -> None:
         self._name = name
         self._timeline = MonotonicTimeline(options.jump_seconds)
+        self._drift = DecoderDrift(options)
         self._number = 0
         self._shape: tuple[int, int, str] | None = None
         self._last_arrival: float | None = None
@@ -239,5 +241,7 @@ class FrameAssembler:
             epoch=self._timeline.epoch,
             quality=stamped.quality,
             rotation=decoder.rotation,
+            unfiltered=self._drift.unfiltered,
+            rebased=self._drift.ends_at(decoded),
             color=partial(upright_rgb, decoded, decoder.rotation),
         )

@@ -83,8 +83,9 @@ def test_a_camera_is_watched_without_hardware(tmp_path: Path, capture_options: C
     with web_server({"/live": path.read_bytes()}) as server:
         options = msgspec.structs.replace(capture_options, hwaccel="auto", fast=True)
         with Camera("roof", f"{server.address}/live", options) as camera:
-            frames = [frame for frame, _ in zip(camera, range(20), strict=False)]
-    assert len(frames) == 20
+            frames = [frame for frame, _ in zip(camera, range(40), strict=False)]
+    assert len(frames) == 40
+    assert [frame.number for frame in frames if frame.rebased] == [25]
 
 
 @pytest.mark.parametrize("form", ["nv12", "p010le"])
@@ -138,3 +139,10 @@ def test_fast_finds_the_flash_at_the_same_frame(storm: Path, capfd: pytest.Captu
         starts.append([line.partition('"start_seconds":')[2].partition(",")[0] for line in done.stdout.splitlines()])
     assert starts[0] == starts[1]
     assert len(starts[0]) >= 2
+
+
+def test_fast_names_the_key_frames_at_which_its_drift_ends(storm: Path, capture_options: CaptureOptions) -> None:
+    for fast, expected in ((True, [0.96, 1.92, 2.88, 3.84]), (False, [])):
+        options = msgspec.structs.replace(capture_options, fast=fast)
+        with open_video(storm, options=options) as video:
+            assert [frame.seconds for frame in video if frame.rebased] == pytest.approx(expected)

@@ -107,3 +107,4 @@ def test_a_candidate_without_a_frame_before_it_is_not_judged() -> None:
     whole = replace(candidate(), onset=frame_of(scene(1) + garbage(0.5)), before=frame_of(scene(0)))
     assert broke_apart(whole)
     assert not broke_apart(replace(whole, before=None))
+    assert not broke_apart(replace(whole, onset=replace(whole.onset, unfiltered=True)))
