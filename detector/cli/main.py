@@ -72,6 +72,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     _replace_what_is_closed()
     _let_no_sign_fail()
+    # Before NumPy loads: the threads of its and OpenCV's OpenBLAS spin while they wait, a quarter of a short run's CPU.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         return _run(_parsed(sys.argv[1:] if words is None else words))
     except (StreamError, DetectorError) as error:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from detector.prefilter.blocks import Grid, Mask, mean_luma
 from detector.prefilter.change_balance import ChangeBalance
+from detector.prefilter.quantile import quantile
 from detector.prefilter.registration import estimate_shift, phase_correlation_shift, translated
 from stream import Frame, load_opencv
 
@@ -147,8 +148,8 @@ class FineChange:
         mean = float(rise.mean()) if 2 * rise.size > open_.size else 0.0
         if mean <= 0:
             return None
-        even = headroom * np.median(rise / headroom)
-        return max(float(np.percentile(np.abs(rise - even), 80)), mean - float(even.mean())) / mean
+        even = headroom * np.float32(quantile(rise / headroom))
+        return max(quantile(np.abs(rise - even), 0.8), mean - float(even.mean())) / mean
 
     def detail_kept(self, *, turned: bool = False) -> float | None:
         """Return how similar the fine detail of both frames is, up to 1, for any gain; None if a frame has no detail.
@@ -260,5 +261,5 @@ def change_between(first: Grid, second: Grid) -> FineChange:
     # A 3x3 mean leaves 1/3 of independent noise; the removed part is the rest.
     grain = np.abs((raw - smooth).ravel()[::GRAIN_STEP])
     middle = grain.size // 2
-    median = float(np.partition(grain, middle)[middle])  # seven times faster than np.median
-    return FineChange(before=first, difference=smooth, noise=1.4826 * median / math.sqrt(8.0 / 9.0) / 3.0)
+    usual = float(np.partition(grain, middle)[middle])
+    return FineChange(before=first, difference=smooth, noise=1.4826 * usual / math.sqrt(8.0 / 9.0) / 3.0)

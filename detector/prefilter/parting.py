@@ -7,6 +7,7 @@ import numpy as np
 from detector.prefilter.blocks import Mask
 from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.lit_region import CORE_SHARE, LitRegion
+from detector.prefilter.quantile import quantile
 from detector.prefilter.tracker import CandidateTracker
 from stream import load_opencv
 
@@ -163,7 +164,7 @@ def _large_beside_compact(region: LitRegion, change: FrameChange) -> Mask | None
         return None
     # What has moved since it came is no beginning of a stroke.
     if region.size < MOVED * region.most_lit:
-        brightest = float(np.percentile(change.step[new], 95))
+        brightest = quantile(change.step[new], 0.95)
         if float(change.step[near].mean()) >= BESIDE_SHARE * brightest:
             return None
     return ~grown(region.last_lit, EDGE_BLOCKS)

@@ -22,6 +22,7 @@ from detector.prefilter.light_curve import (
     trim_plateau,
 )
 from detector.prefilter.lit_region import Baseline, LitRegion
+from detector.prefilter.quantile import quantile
 from stream import Frame
 
 # A new pulse adds at least this share of the current light.
@@ -103,7 +104,8 @@ class CandidateTracker:
     def shone_evenly(self) -> bool:
         """Whether it shone for a tenth of a second or more without a pause, about as brightly all the time: a lamp."""
         lights = self._longest_run()
-        even = np.abs(lights - np.median(lights)) <= EVEN_SHARE * np.median(lights) if len(lights) else lights > 0
+        middle = quantile(lights) if len(lights) else 0.0
+        even = np.abs(lights - middle) <= EVEN_SHARE * middle
         return bool(len(lights) and even.mean() >= EVEN_FRAMES_SHARE)
 
     @property

@@ -81,7 +81,9 @@ def open_session(
     with ExitStack() as stack:
         verifier, line = choose_verifier(settings)
         stack.callback(verifier.close)
-        feed = stack.enter_context(Publisher(publish, event_schema(), tell, data_schemas()))
+        # Only clients ask for schemas, and making them takes milliseconds.
+        schemas = ({}, {}) if publish.endpoint is None else (event_schema(), data_schemas())
+        feed = stack.enter_context(Publisher(publish, schemas[0], tell, schemas[1]))
         media = None
         if out is not None:
             on_removed = partial(_publish_removed, feed, settings.feed.site, line)

@@ -38,6 +38,7 @@ class _Layout:
     white: int
 
 
+_THREADS = 1  # of a conversion; more are started anew for each one, which takes longer than they save
 _NO_PLANE = _Layout(convert=True, wide=False, start=0, step=1, black=0, white=255)
 
 
@@ -57,7 +58,7 @@ class LumaReader:
             self._key, self._layout = key, _layout_of(frame, self._codec)
         layout = self._layout
         if layout.convert:
-            frame = frame.reformat(format="yuv444p", dst_color_range=_FULL_RANGE)
+            frame = frame.reformat(format="yuv444p", dst_color_range=_FULL_RANGE, threads=_THREADS)
         plane = frame.planes[0]
         stride, width, height = plane.line_size, frame.width, frame.height
         luma: NDArray[np.uint8] | NDArray[np.uint16]
@@ -119,5 +120,5 @@ def upright_rgb(frame: VideoFrame, rotation: int, max_side: int | None) -> NDArr
     width, height = frame.width, frame.height
     scale = 1.0 if max_side is None else min(1.0, max_side / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    frame = frame.reformat(*size, format="rgb24", interpolation="AREA" if scale < 1 else "BICUBIC")
+    frame = frame.reformat(*size, format="rgb24", interpolation="AREA" if scale < 1 else "BICUBIC", threads=_THREADS)
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(), rotation // 90))

@@ -5,8 +5,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
 from stream.errors import JournalError
 
 _WIDTH = 64  # bytes, allocated once and then overwritten: this works on a full disk, too
@@ -24,6 +22,8 @@ class JournalLock:
     """
 
     def __init__(self, path: Path) -> None:
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - 9 ms of start-up that journals in memory do not need
+
         if path.is_dir():
             raise JournalError(f"{path}: cannot open the journal: it is a folder; name a file in it")
         self._reserved = ("-", 0)

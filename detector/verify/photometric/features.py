@@ -6,7 +6,7 @@ import numpy as np
 
 from detector.candidate import Candidate
 from detector.prefilter.blocks import Grid, block_luma
-from detector.prefilter.fine_change import FineChange, change
+from detector.prefilter.fine_change import FineChange, change, change_between, fine_luma
 from detector.prefilter.frame_buffer import spaced_pair
 from detector.verify.photometric.added_light import AddedLight, Colours, added_light
 from stream import Frame
@@ -127,12 +127,26 @@ class CandidateFeatures:
         return grid if grid is not None and grid.shape == self.candidate.background.shape else None
 
     def _colours(self, now: Frame | None) -> tuple[Colours, Colours] | None:
-        before = self.candidate.before
-        if before is None or now is None:
+        first = self._colours_before
+        if first is None or now is None:
             return None
-        first, second = (frame.rgb(_COLOUR_SIDE_PIXELS).astype(np.float32) for frame in (before, now))
+        second = _colours_of(now)
         return (first, second) if first.shape == second.shape else None
+
+    @cached_property
+    def _colours_before(self) -> Colours | None:
+        return None if self.candidate.before is None else _colours_of(self.candidate.before)
 
     def _change(self, frame: Frame) -> FineChange | None:
         before = self.candidate.before
-        return None if before is None else change(before, frame)
+        if before is None or self._fine_before is None or before.luma.shape != frame.luma.shape:
+            return None
+        return change_between(self._fine_before, fine_luma(frame))
+
+    @cached_property
+    def _fine_before(self) -> Grid | None:
+        return None if self.candidate.before is None else fine_luma(self.candidate.before)
+
+
+def _colours_of(frame: Frame) -> Colours:
+    return frame.rgb(_COLOUR_SIDE_PIXELS).astype(np.float32)

@@ -1,9 +1,11 @@
 """Detail of the scene that is gone in a lit frame, though nothing is saturated: damage, not light."""
 
+from dataclasses import replace
+
 import numpy as np
-from numpy.typing import NDArray
 
 from detector.candidate import Candidate
+from detector.prefilter.blocks import Grid, mean_luma
 from stream import Frame
 
 _SIDE = 4  # pixels that are averaged
@@ -41,9 +43,8 @@ def detail_kept(frame: Frame, reference: Frame) -> float:
     return shown / known if count >= _FEWEST else 1.0
 
 
-def _small(frame: Frame) -> NDArray[np.float64]:
+def _small(frame: Frame) -> Grid:
     """Return levels above black, (rows, columns), of squares of pixels."""
     rows, columns = (side // _SIDE for side in frame.luma.shape)
-    squares = frame.luma[: rows * _SIDE, : columns * _SIDE].reshape(rows, _SIDE, columns, _SIDE)
-    levels: NDArray[np.float64] = (squares.mean(axis=(1, 3)) - frame.black) * (219 / (frame.white - frame.black))
-    return levels
+    whole = replace(frame, luma=frame.luma[: rows * _SIDE, : columns * _SIDE])
+    return mean_luma(whole, *sorted((rows, columns)), pixels=_SIDE * _SIDE) * np.float32(219 / 255)

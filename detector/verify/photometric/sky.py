@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.prefilter.blocks import Grid
+from detector.prefilter.quantile import quantile
 from detector.verify.photometric.added_light import DARK, linear
 from stream import load_opencv
 
@@ -36,9 +37,9 @@ def sky_of(scene: Grid) -> NDArray[np.bool_]:
     joined = filled[1:-1, 1:-1]
     inner: NDArray[np.bool_] = cv2.erode(joined, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE) > 0
     rest = joined == 0
-    if np.mean(inner) < _MIN_SHARE or np.median(scene[inner]) <= DARK:
+    if np.mean(inner) < _MIN_SHARE or quantile(scene[inner]) <= DARK:
         return np.zeros_like(inner)
-    if rest.any() and np.median(scene[inner]) < np.median(scene[rest]):
+    if rest.any() and quantile(scene[inner]) < quantile(scene[rest]):
         return np.zeros_like(inner)
     return inner
 
@@ -53,9 +54,9 @@ def share_in_sky(scene: Grid, peak: Grid) -> float | None:
         peak: (rows, columns) levels with it.
     """
     rise, sky = peak - scene, sky_of(scene)
-    if not sky.any() or float(rise.max()) < _MIN_RISE or float(np.median(rise[sky])) < -_NO_LIGHT:
+    if not sky.any() or float(rise.max()) < _MIN_RISE or quantile(rise[sky]) < -_NO_LIGHT:
         return None
-    if float(np.percentile(rise[sky], 97)) < _NO_LIGHT:
+    if quantile(rise[sky], 0.97) < _NO_LIGHT:
         return 0.0
     light = linear(peak) - linear(scene)
-    return max(0.0, float(np.percentile(light[sky], 97)) / max(float(np.percentile(light, 99.5)), 1e-9))
+    return max(0.0, quantile(light[sky], 0.97) / max(quantile(light, 0.995), 1e-9))

@@ -2,7 +2,6 @@
 
 import ctypes
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -85,6 +84,8 @@ def _ask_kernel() -> HostClock:
 
 
 def _ask_timedatectl() -> HostClock:
+    import subprocess  # noqa: PLC0415 - few systems are asked this way
+
     command = shutil.which("timedatectl")
     if command is None:
         return HostClock()

@@ -171,8 +171,17 @@ def test_what_is_typed_wrong_is_one_line(capfd: pytest.CaptureFixture[str]) -> N
     assert line.endswith("(see lightning-detector replay --help)")
 
 
-def test_what_replays_loads_neither_the_report_nor_zeromq_before_they_are_due() -> None:
-    program = "import sys, detector.cli.run_replay; "
-    program += "print({'zmq', 'jinja2', 'detector.output.report.page'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "set()\n"
+def test_a_replay_starts_no_threads_of_blas_and_loads_only_what_it_uses(camera_clip: Path) -> None:
+    program = f"""
+import os, sys
+from detector.cli.main import main
+main(["replay", {str(camera_clip)!r}, "--quiet"])
+unused = {{"zmq", "jinja2", "detector.output.report.page", "filelock", "importlib.metadata", "PIL"}}
+threads = len(os.listdir("/proc/self/task")) if sys.platform == "linux" else 1
+print(unused & set(sys.modules), threads, file=sys.stderr)
+"""
+    plain = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, env=plain, capture_output=True, text=True, check=True, timeout=60)
+    assert "confirmed" in done.stdout
+    assert done.stderr == "set() 1\n"

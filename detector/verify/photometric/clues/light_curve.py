@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.candidate import LightCurve
+from detector.prefilter.quantile import quantile
 from detector.prefilter.recurrence import autocorrelation_peak
 from detector.verify.photometric.added_light import SATURATED
 from detector.verify.photometric.clue import clue
@@ -111,7 +112,7 @@ def frame_overlap(features: CandidateFeatures) -> float | None:
     intervals = np.diff(curve.seconds)
     pairs = bright[1:] & bright[:-1] & (intervals <= _NEXT_SECONDS)
     enough = np.count_nonzero(pairs) >= 2 or bool((intervals[pairs] > _ROLLING_SECONDS).any())
-    return float(np.median(curve.overlap[1:][pairs])) if enough else None
+    return quantile(curve.overlap[1:][pairs]) if enough else None
 
 
 @clue(
@@ -181,8 +182,8 @@ def plateau_flatness(features: CandidateFeatures) -> float | None:
     lit = candidate.curve.rise[candidate.curve.lit]
     if len(lit) < 3 or float(candidate.peak_map.max()) >= SATURATED:
         return None
-    median = float(np.median(lit))
-    return float(np.mean(np.abs(lit - median) <= 0.07 * median)) * min(1.0, (len(lit) - 1) / 4)
+    middle = quantile(lit)
+    return float(np.mean(np.abs(lit - middle) <= 0.07 * middle)) * min(1.0, (len(lit) - 1) / 4)
 
 
 @clue(

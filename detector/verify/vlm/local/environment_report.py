@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
@@ -41,6 +40,8 @@ class EnvironmentReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def installed(distribution: str) -> str | None:
     """Return the installed version of a distribution, without importing it."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - most runs ask for no model
+
     try:
         return version(distribution)
     except PackageNotFoundError:

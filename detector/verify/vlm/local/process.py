@@ -303,5 +303,6 @@ def _environment(threads: int) -> dict[str, str]:
         # Spinning OpenMP workers take the cores that decode video.
         "OMP_WAIT_POLICY": "PASSIVE",
         "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),  # torch on ARM has it
         "TOKENIZERS_PARALLELISM": "false",
     }
