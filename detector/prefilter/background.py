@@ -27,7 +27,9 @@ DIPPED_SHARE = 0.2
 # Mean of |a - b| over the standard deviation of one of them, for two independent normal values: sqrt(2) * sqrt(2 / pi).
 _MEAN_DIFFERENCE = 1.128
 # Odd, so that the median is the value of one frame; few, so that it is cheap.
-_BACKGROUND_SAMPLES = 9
+BACKGROUND_SAMPLES = 9
+# Half of the time that they cover is longer than a pulse with its glow: no flash moves the median.
+SPAN_SECONDS = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +140,8 @@ class Background:
     def __init__(self, *, step_seconds: float, memory_seconds: float) -> None:
         self._step_seconds = step_seconds
         self._memory_seconds = memory_seconds
-        self._span_seconds = 0.9  # half of it is longer than a pulse with its glow: no flash moves the median
         self._recent: deque[tuple[float, Grid]] = deque()
-        self._samples: deque[tuple[float, Grid]] = deque(maxlen=_BACKGROUND_SAMPLES)
+        self._samples: deque[tuple[float, Grid]] = deque(maxlen=BACKGROUND_SAMPLES)
         self._learnt_seconds = 0.0
         self._clutter_seconds = -MAX_ELAPSED_SECONDS
         self._median: MedianBackground | None = None
@@ -238,9 +239,9 @@ class Background:
         if earlier is not None and elapsed > 0:
             settled = settled and not self.recovery.active
             self._learn_noise(cv2.absdiff(grid, earlier), min(elapsed, MAX_ELAPSED_SECONDS), settled=settled)
-        if not self._samples or seconds - self._samples[-1][0] >= self._span_seconds / _BACKGROUND_SAMPLES - 1e-3:
+        if not self._samples or seconds - self._samples[-1][0] >= SPAN_SECONDS / BACKGROUND_SAMPLES - 1e-3:
             self._samples.append((seconds, grid))
-            while seconds - self._samples[0][0] > 2 * self._span_seconds:
+            while seconds - self._samples[0][0] > 2 * SPAN_SECONDS:
                 self._samples.popleft()
             self._median = MedianBackground(tuple(sample for _, sample in self._samples))
 
@@ -325,7 +326,7 @@ class Thresholds:
 
 
 def _median(grids: tuple[Grid, ...]) -> Grid:
-    if len(grids) == _BACKGROUND_SAMPLES:
+    if len(grids) == BACKGROUND_SAMPLES:
         return _median_of_nine(grids)
     middle = len(grids) // 2
     level: Grid = np.partition(np.stack(grids), middle, axis=0)[middle]

@@ -1,13 +1,17 @@
 """The prefilter of a part of a recording."""
 
+import math
+
 from detector.candidate import Candidate
+from detector.prefilter.background import BACKGROUND_SAMPLES, CLUTTER_SECONDS, SPAN_SECONDS
+from detector.prefilter.frame_buffer import THIN_SECONDS
 from detector.prefilter.frame_change import FrameChange
+from detector.prefilter.level_memory import SAMPLE_SECONDS
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import PrefilterSettings
 from stream import Frame
 
-ALIGNED_FRAMES = 60
-"""Prefilters sample every so many frames, six at most: begun after a multiple of these, both sample the same frames."""
+_ALIGN_SECONDS = 10.0  # at most left out, of what is read before a part; 210 frames at 25 a second
 
 
 class PartPrefilter(Prefilter):
@@ -35,19 +39,15 @@ class PartPrefilter(Prefilter):
         self._start, self._end = span
         self._first_seconds = first_seconds
         self._inside = False
-        self._left_out: int | None = 0  # None: it has begun
+        self._step_seconds = settings.step_seconds
+        self._begin: float | None = None  # time of the first frame, while frames are left out
+        self._aligned = False
 
     def push(self, frame: Frame) -> list[Candidate]:
         """Return the candidates of the part that open or close with `frame`."""
         self._inside = self._start <= frame.seconds < self._end
-        if self._left_out is not None:
-            number = round((frame.seconds - self._first_seconds) / frame.duration)
-            # At a varying rate, frames have no numbers that could be met.
-            if not self._inside and number % ALIGNED_FRAMES and self._left_out < ALIGNED_FRAMES:
-                self._left_out += 1
-                return []
-            self._left_out = None
-        return self._own(super().push(frame))
+        self._aligned = self._aligned or self._inside or self._is_aligned(frame)
+        return self._own(super().push(frame)) if self._aligned else []
 
     def flush(self) -> list[Candidate]:
         """Close the open candidate at the end of what is read."""
@@ -60,3 +60,17 @@ class PartPrefilter(Prefilter):
 
     def _own(self, found: list[Candidate]) -> list[Candidate]:
         return [one for one in found if self._start <= one.start_seconds < self._end]
+
+    def _is_aligned(self, frame: Frame) -> bool:
+        """Return whether a prefilter that begins here samples the same frames as one of the whole, at a steady rate."""
+        self._begin = frame.seconds if self._begin is None else self._begin
+        intervals = (
+            self._step_seconds,
+            SPAN_SECONDS / BACKGROUND_SAMPLES,
+            CLUTTER_SECONDS,
+            THIN_SECONDS,
+            SAMPLE_SECONDS,
+        )
+        period = math.lcm(*(math.ceil((seconds - 1e-3) / frame.duration) for seconds in intervals))
+        number = round((frame.seconds - self._first_seconds) / frame.duration)
+        return number % period == 0 or frame.seconds - self._begin >= _ALIGN_SECONDS

@@ -14,7 +14,7 @@ from detector.cli.main import main
 from detector.output.report.curves import read_curves
 from storm import FLASH_KINDS, ClipFormat, FlashPlan, Plan, Scene, write_clip
 
-_SECONDS = 230.0  # four parts of at most a minute; the last two are read from a later key frame on
+_SECONDS = 231.0  # four parts of at most a minute; the last two are read from a key frame of an odd number on
 _CUTS = [_SECONDS * number / 4 for number in range(1, 4)]
 
 
@@ -30,7 +30,9 @@ def storm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flashes.sort(key=lambda one: one.at or 0.0)
     plan = Plan(seconds=_SECONDS, size=(256, 144), flashes=tuple(flashes), rain=0.3, wind=0.5, seed=11)
     path = tmp_path_factory.mktemp("storm") / "storm.mp4"
-    write_clip(Scene(plan), path, ClipFormat())
+    write_clip(
+        Scene(plan), path, ClipFormat(key_seconds=1.0)
+    )  # one part begins with an odd frame, another with an even
     return path
 
 
