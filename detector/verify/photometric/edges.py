@@ -1,8 +1,9 @@
-"""Candidates that cannot be confirmed: the end was not seen, or too few frames show the course of the light."""
+"""Candidates that cannot be confirmed: the end was not seen, too few frames show the light, or it is two lights."""
 
 import numpy as np
 
 from detector.candidate import SLOW_SECONDS, Candidate
+from detector.verify.photometric.pulse_decay import UNLIKE, are_two_lights
 
 # Light that has not yet fallen by a fifth may be a lamp that was just switched on.
 LEAST_FALL = 0.2
@@ -14,6 +15,8 @@ def why_unsure(candidate: Candidate) -> str | None:
     """Return why `candidate` must stay `unverified`, however similar to lightning; None if it may be confirmed."""
     if candidate.frame_interval >= SLOW_SECONDS:
         return SLOW
+    if are_two_lights(candidate):
+        return UNLIKE
     return CUT_OFF if candidate.context.cut_off and largest_fall(candidate) < LEAST_FALL else None
 
 

@@ -33,6 +33,7 @@ CLUES: tuple[Clue, ...] = (
     light_curve.plateau_flatness,
     light_curve.autocorrelation,
     light_curve.periodic_repeats,
+    light_curve.shortest_half_life,
     colour.colour_lost,
     colour.warmth,
     colour.colour_spread,

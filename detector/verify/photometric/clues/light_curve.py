@@ -10,6 +10,7 @@ from detector.verify.photometric.added_light import SATURATED
 from detector.verify.photometric.clue import clue
 from detector.verify.photometric.edges import LEAST_FALL, largest_fall
 from detector.verify.photometric.features import CandidateFeatures
+from detector.verify.photometric.pulse_decay import BURNING_SECONDS, STROKE_SECONDS, half_lives
 
 # A frame with at least this share of the brightest one shows the light itself, not its last glow.
 _BRIGHT = 0.3
@@ -17,6 +18,8 @@ _BRIGHT = 0.3
 _FELL = 0.8
 # Frames further apart than the first show strokes of their own; no shutter takes as long as the second to roll.
 _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
+# A single stroke may well keep its current; that two in a row do is rare.
+_MIN_BURSTS = 2
 
 
 @clue(
@@ -211,6 +214,26 @@ def autocorrelation(features: CandidateFeatures) -> float | None:
 def periodic_repeats(features: CandidateFeatures) -> float | None:
     """Return how many earlier lights had this place, strength and rhythm: lightning is not periodic."""
     return features.candidate.context.periodic_repeats
+
+
+@clue(
+    "burning",
+    meaning="shortest time for which one of several pulses kept half of its light, seconds",
+    doubt="each of its bursts burned out slowly, as fireworks do",
+    against=BURNING_SECONDS,
+    clear=STROKE_SECONDS,
+    cost=4.0,
+)
+def shortest_half_life(features: CandidateFeatures) -> float | None:
+    """Return the shortest time for which one of several strong pulses kept half of its light, in seconds.
+
+    Current may go on after one stroke, hardly after all of a flash; the stars of each rocket burn for a second or more.
+    None for a single pulse, and where frames are too far apart to tell.
+    """
+    lives = half_lives(features.candidate)
+    if len(lives) < _MIN_BURSTS or features.candidate.frame_interval > STROKE_SECONDS:
+        return None
+    return min(seconds for _, seconds in lives)
 
 
 def _bright_frames(curve: LightCurve) -> NDArray[np.bool_]:

@@ -462,6 +462,7 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("steadiness", 0.6, 0.8, id="a lamp is as bright in four frames of five"),
         pytest.param("regularity", 0.6, 0.8, id="a beacon repeats itself"),
         pytest.param("blinks", 2, 3, id="three in time may be chance, four hardly"),
+        pytest.param("burning", 0.08, 0.2, id="stars burn on, strokes go out"),
         pytest.param("colour_lost", 0.6, 0.8, id="white light pales a scene, night mode takes its colour"),
         pytest.param("warmth", 0.1, 0.3, id="bulbs and sparks are warm"),
         pytest.param("hue_spread", 0.2, 0.27, id="stage lights have many colours"),
