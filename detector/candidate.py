@@ -103,6 +103,7 @@ class Candidate:
         clear: the lit frame with the most structure, to show to a person, if that is clearly more than in `peak`.
         waning: the first lit frame after the peak with half its light or less; None if there is none.
         after: the frame soon after the light went out, or the last one if it did not; None at the edge of a source.
+        structure: how far thin bright lines stand out in `clear`, or else in `peak`, levels.
         closeup: the lit region of the peak in the frame's own resolution; made for a model if it is small.
         quiet: thin copies of frames of the last second before, oldest first: the scene's usual changes.
         quality: words for possible damage of its frames, as in `stream.Frame`.
@@ -131,6 +132,7 @@ class Candidate:
     waning: Frame | None = None
     after: Frame | None = None
     rest: Frame | None = None
+    structure: float = 0.0
     closeup: Frame | None = None
     quiet: tuple[Frame, ...] = ()
     quality: tuple[str, ...] = ()

@@ -206,6 +206,13 @@ class Flash(msgspec.Struct, frozen=True, kw_only=True):
             "(`verdict.opinions`); empty in the first. `revision`, `latency_ms` and `software` are not named."
         ),
     ] = ()
+    rank: Annotated[
+        float | None,
+        Meta(
+            description="How much there is to see, 0..1, from its channel, strength and area: sorts the best stills "
+            "first. Not how sure it is lightning; null while the flash may still run."
+        ),
+    ] = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the flash as dicts, tuples, text and numbers: the `data` of its event."""

@@ -15,6 +15,7 @@ from detector.events import SOFTWARE, Flash, Media, State, Verdict, changed_keys
 from detector.output.clip_files import AttachedClip
 from detector.output.clips import ClipPlanner
 from detector.output.media import FlashMedia, MediaWriter
+from detector.rank import rank_of
 from stream import Frame, utc_text
 
 _log = logging.getLogger(__name__)
@@ -266,6 +267,9 @@ def _flash(candidate: Candidate, verdict: Verdict | None, media: Media, file: st
         lit_fraction=round(candidate.lit_fraction, 4),
         box=candidate.box,
         centroid=candidate.centroid,
+        rank=None
+        if candidate.open
+        else rank_of(candidate.structure, candidate.peak_rise_levels, candidate.lit_fraction),
         verdict=verdict,
         media=media,
         latency_ms=round((time.monotonic() - decided.arrival) * 1000.0, 1),

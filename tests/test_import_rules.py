@@ -15,7 +15,7 @@ from detector import lightning_detector
 from helpers import ROOT
 
 LAYERS = (
-    {"errors", "settings", "events", "storm_events", "candidate", "placeholders"},
+    {"errors", "settings", "events", "storm_events", "candidate", "placeholders", "rank"},
     {"prefilter", "storms"},
     {"verify", "output"},
     {"pipeline"},

@@ -45,6 +45,7 @@ class SpanFrames:
     clear: Frame | None
     after: Frame | None
     rest: Frame | None
+    structure: float
 
 
 class FrameSelection:
@@ -112,14 +113,16 @@ class FrameSelection:
         best = peaks[-1] if peaks else _Peak(self.onset, 0.0, 0.0)
         clear = [one for one in self._clear if one[0].seconds <= last_seconds]
         enough = max(CLEARER_FACTOR * best.structure, best.structure + CLEARER_LEVELS)
+        clearest = clear[-1] if clear and clear[-1][1] >= enough else None
         return SpanFrames(
             peak=best.frame,
             # It may lie after the span: what burns on when the glare is gone.
             waning=best.waning,
-            clear=clear[-1][0] if clear and clear[-1][1] >= enough else None,
+            clear=None if clearest is None else clearest[0],
             # While it is lit, the last one stands for what comes after.
             after=self._after or (self._last if self._last is not best.frame else None),
             rest=self._peaks[-1].frame if peaks and len(peaks) < len(self._peaks) else None,
+            structure=best.structure if clearest is None else clearest[1],
         )
 
 

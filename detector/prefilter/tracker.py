@@ -269,6 +269,7 @@ class CandidateTracker:
             waning=chosen.waning,
             after=chosen.after,
             rest=chosen.rest,
+            structure=chosen.structure,
             quality=tuple(sorted(self._quality)),
             context=CandidateContext(
                 frames_before=self._frames_before,

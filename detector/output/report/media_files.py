@@ -17,8 +17,6 @@ cv2 = load_opencv()
 THUMBNAIL_PIXELS = 640
 _TOPHAT_PIXELS = 9  # of 640 across: a channel is thinner, a lit cloud is not
 _BEST_SHARE = 0.004
-BOLT_LEVELS = 45.0
-"""A still shows a channel if its best 0.4 % of pixels stand out from their surroundings by this many levels."""
 _STILLS_FOR_MEDIAN = 3  # fewer do not show the permanent lights
 _ALIGNED_CLIPS = 24  # decoding more clips to find their onsets would take a minute
 
@@ -106,11 +104,6 @@ def _structure(added: NDArray[np.uint8]) -> float:
     tophat = cv2.morphologyEx(added, cv2.MORPH_TOPHAT, kernel).ravel()
     best = max(1, int(tophat.size * _BEST_SHARE))
     return float(np.partition(tophat, tophat.size - best)[-best:].mean())
-
-
-def picture_score(flash: Flash, structure: float | None) -> float:
-    """Return a score of how interesting the still of a flash is; only the order within a run has meaning."""
-    return (structure or 0.0) + flash.peak_rise_levels / 4 + 8 * flash.lit_fraction + 2 * min(len(flash.pulses), 10)
 
 
 def clip_facts(

@@ -10,18 +10,17 @@ from detector.events import Flash
 from detector.output.report.curves import CurvePiece, FlashCurve
 from detector.output.report.lanes import Timeline, timeline_of
 from detector.output.report.media_files import (
-    BOLT_LEVELS,
     ClipFacts,
     MediaFile,
     clip_facts,
     media_file,
-    picture_score,
     small_image,
     structure_levels,
 )
 from detector.output.report.source import RunResults
 from detector.output.report.storm_rows import ReportStorm, report_storms
 from detector.output.report.words import Doubt, doubts, reasons, told_reasons
+from detector.rank import CHANNEL_LEVELS, rank_of
 
 SAME_SECONDS = 0.5
 """Flashes of two cameras that begin within this time are one flash."""
@@ -196,7 +195,7 @@ def _told(results: RunResults, timeline: Timeline) -> list[ReportFlash]:
                 lane=timeline.lane(flash),
                 at=timeline.at(flash),
                 utc=timeline.utc(flash),
-                reasons=reasons(flash, bolt=None if seen is None else seen >= BOLT_LEVELS),
+                reasons=reasons(flash, bolt=None if seen is None else seen >= CHANNEL_LEVELS),
                 doubts=doubts(flash),
                 told=told_reasons(flash),
                 still=stills[flash.id],
@@ -213,11 +212,14 @@ def _told(results: RunResults, timeline: Timeline) -> list[ReportFlash]:
 
 
 def _ranked(flashes: Sequence[ReportFlash]) -> list[ReportFlash]:
-    """Return the same flashes with ranks: those of the events if all have one, else by their score."""
+    """Return the same flashes with ranks: by those of their events if all have one, else by what their stills show."""
     confirmed = [one for one in flashes if one.flash.state == "confirmed"]
-    own = {one.flash.id: getattr(one.flash, "rank", None) for one in confirmed}
-    if any(score is None for score in own.values()):
-        own = {one.flash.id: picture_score(one.flash, one.structure) for one in confirmed}
+    own = {one.flash.id: one.flash.rank for one in confirmed}
+    if None in own.values():
+        own = {
+            one.flash.id: rank_of(one.structure or 0.0, one.flash.peak_rise_levels, one.flash.lit_fraction)
+            for one in confirmed
+        }
     order = sorted(own, key=lambda key: -(own[key] or 0.0))
     ranks = {key: number for number, key in enumerate(order, 1)}
     return [replace(one, rank=ranks.get(one.flash.id)) for one in flashes]

@@ -5,7 +5,7 @@
   const $ = (query, inside = document) => inside.querySelector(query);
   const ROWS = 50, SAME_SECONDS = .5, LOST_AFTER = 3;
   const ROOT = document.documentElement.dataset;
-  const S = { flashes: new Map(), shown: new Set(), levels: new Map(), state: null, at: 0, lost: null, open: null, local: true, player: null, hits: new Map() };
+  const S = { flashes: new Map(), shown: new Set(), levels: new Map(), state: null, at: 0, lost: null, open: null, local: true, strongest: false, player: null, hits: new Map() };
 
   /* times */
   const now = () => Date.now() / 1e3 + (S.state ? S.skew : 0);
@@ -133,6 +133,7 @@
   const ordered = () => [...S.flashes.values()].sort((a, b) => b.at - a.at || (a.flash.id < b.flash.id ? 1 : -1));
   const groups = () => {
     const taken = new Set(), list = [], all = ordered().filter(f => S.shown.has(f.flash.id));
+    if (S.strongest) all.sort((a, b) => (b.flash.state === 'confirmed') - (a.flash.state === 'confirmed') || (b.flash.rank ?? 0) - (a.flash.rank ?? 0));
     for (const f of all) {
       if (taken.has(f)) continue;
       const same = f.flash.state !== 'confirmed' ? [] : all.filter(g => g !== f && !taken.has(g) && g.flash.state === 'confirmed' && (g.flash.camera !== f.flash.camera || g.site !== f.site) && Math.abs(g.at - f.at) <= SAME_SECONDS);
@@ -243,7 +244,9 @@
     const rows = [...document.querySelectorAll('.fl')], i = rows.indexOf(row), to = rows[{ ArrowDown: i + 1, ArrowUp: i - 1, Home: 0, End: rows.length - 1 }[e.key] ?? -1];
     if (to) { e.preventDefault(); to.focus(); }
   });
-  for (const [name, local] of [['Local', true], ['UTC', false]]) $('#zone').append(el('button', { type: 'button', 'aria-pressed': String(local), onclick: e => { S.local = local; for (const b of $('#zone').children) b.setAttribute('aria-pressed', String(b === e.currentTarget)); S.troubles = null; all(); drawStream(); } }, name));
+  const segment = (host, choices, choose) => choices.forEach(([name, value], n) => host.append(el('button', { type: 'button', 'aria-pressed': String(!n), onclick: e => { choose(value); for (const b of host.children) b.setAttribute('aria-pressed', String(b === e.currentTarget)); drawStream(); } }, name)));
+  segment($('#zone'), [['Local', true], ['UTC', false]], local => { S.local = local; S.troubles = null; all(); });
+  segment($('#order'), [['Newest', false], ['Strongest', true]], strongest => { S.strongest = strongest; });
   L.themeButton($('#theme'));
   drawTroubles(); drawStream(); listen();
 })();

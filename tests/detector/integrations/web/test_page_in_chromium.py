@@ -162,6 +162,22 @@ def test_a_storm_is_shown_with_cameras_flashes_rates_and_health(site: Site, open
     assert page.run("document.querySelector('.cam .spark path').getAttribute('d').split('L').length") == 150
 
 
+def test_the_strongest_flashes_come_first_where_that_is_chosen(site: Site, opened: Callable[..., Page]) -> None:
+    site.publish()
+    for ago, rank in ((900.0, 0.3), (400.0, 0.9), (90.0, 0.6)):
+        site.flash(ago, rank=rank)
+    site.flash(50.0, state="rejected", rank=0.95)
+    site.serve()
+    page = opened(site)
+    page.wait("document.querySelectorAll('.fl').length === 4")
+    newest = page.run("[...document.querySelectorAll('.fl')].map(n => n.dataset.id)")
+    page.run("document.querySelectorAll('#order button')[1].click()")
+    strongest = page.run("[...document.querySelectorAll('.fl')].map(n => n.dataset.id)")
+    assert strongest == [newest[n] for n in (2, 1, 3, 0)]
+    page.run("document.querySelectorAll('#order button')[0].click()")
+    assert page.run("[...document.querySelectorAll('.fl')].map(n => n.dataset.id)") == newest
+
+
 def test_a_flash_appears_within_a_second_and_is_confirmed_in_place(site: Site, opened: Callable[..., Page]) -> None:
     site.publish()
     site.serve()

@@ -202,3 +202,16 @@ def test_recordings_without_times_have_storms_of_their_own(tmp_path: Path) -> No
     flashes = [made_flash(at, name, file=f"{name}.mp4", utc=None) for name in ("one", "two") for at in (5.0, 9.0)]
     storms = report_of(tmp_path, *flashes, made_flash(3.0, "lone", file="lone.mp4", utc=None)).storms
     assert [(one.flash_count, one.cameras) for one in storms] == [(2, ("one",)), (2, ("two",))]
+
+
+def test_the_best_still_is_the_one_of_the_highest_rank(tmp_path: Path) -> None:
+    ranks = {5.0: 0.2, 9.0: 0.8, 20.0: 0.5}
+    report = report_of(tmp_path, *(made_flash(at, rank=rank, rise=100 - at) for at, rank in ranks.items()))
+    assert [one.flash.rank for one in report.confirmed] == [0.8, 0.5, 0.2]
+    assert report.summary.best is not None
+    assert report.summary.best.flash.rank == 0.8
+
+
+def test_flashes_of_a_run_without_ranks_are_sorted_by_what_their_stills_show(tmp_path: Path) -> None:
+    older = [made_flash(5.0, rise=40), made_flash(9.0, rise=200), made_flash(20.0, rise=90, rank=1.0)]
+    assert [one.flash.peak_rise_levels for one in report_of(tmp_path, *older).confirmed] == [200, 90, 40]
