@@ -20,17 +20,31 @@ READOUTS = (0.0, 0.3, 0.85)
 RATES = (5, 10, 15, 25, 29.97, 50, 60)
 WEATHER = ("quiet", "rain", "clouds")
 """Scenes with only the weather, beside the look-alikes."""
-NATURAL = ("headlights", "exposure_step", "ir_cut", "aircraft", "insects", "shake", "cut", "sun", *WEATHER)
-"""Look-alikes that every camera sees; the rest (fireworks, blinking lamps, flicker, fades) is rarer and harder."""
+NATURAL = (
+    "headlights",
+    "exposure_step",
+    "ir_cut",
+    "aircraft",
+    "insects",
+    "shake",
+    "cut",
+    "sun",
+    "birds",
+    "blank",
+    *WEATHER,
+)
+"""Look-alikes that every camera sees; the rest (fireworks, lamps, flicker, fades, welding, ...) is rarer and harder."""
 PER_MINUTE = {"aircraft": 5, "fireworks": 7, "lamp": 5, "flicker": 4, "headlights": 10, "ir_cut": 4, "sun": 4}
 PER_MINUTE |= {"exposure_step": 5, "cut": 8, "dip_to_white": 8}
+PER_MINUTE |= {"welding": 6, "led_cloud": 6, "time_lapse": 5, "birds": 6, "blank": 5}
 """Occurrences per minute, 12 by default. Actions of the camera itself never overlap, nor do two suns, and a place
 between two cuts is shown for more than a second, since a single frame of it would be a flash for a person, too."""
-LAMPLIT = ("headlights", "aircraft", "insects", "fireworks", "lamp")
+LAMPLIT = ("headlights", "aircraft", "insects", "fireworks", "lamp", "welding", "led_cloud", "time_lapse")
 """Look-alikes that are faint by day."""
 SCENE_SECONDS = 60.0
 CODED_SECONDS = 20.0
 CODED_RATES = (15, 25, 30)
+WEB_CAM_RATE = 8.0
 FORMS = {
     "h264 crf 23": ClipFormat(codec="libx264", crf=23),
     "h264 crf 35": ClipFormat(codec="libx264", crf=35),
@@ -41,6 +55,7 @@ FORMS = {
     "mpeg4 1 Mbit/s": ClipFormat(codec="mpeg4", bit_rate=1_000_000),
     "vp8 1 Mbit/s": ClipFormat(codec="libvpx", bit_rate=1_000_000),
     "mjpeg": ClipFormat(codec="mjpeg"),
+    "h264 0.1 Mbit/s": ClipFormat(codec="libx264", bit_rate=100_000),
 }
 SUFFIX = {"libvpx": ".webm", "mjpeg": ".avi"}
 
@@ -133,6 +148,7 @@ def _quiet(rng: np.random.Generator, seed: int, label: str, *, coded: bool = Fal
         around |= {"wind": 1.0} if label == "clouds" else {}
     seconds = CODED_SECONDS if coded else SCENE_SECONDS
     rate = float(rng.choice(CODED_RATES if coded else RATES))
+    rate = WEB_CAM_RATE if label == "birds" else rate
     size = CODED_SIZE if coded else SIZE
     looks = looks[: math.ceil(len(looks) * seconds / SCENE_SECONDS)]
     return Plan(seconds=seconds, size=size, rate=rate, seed=seed, lookalikes=looks, **around)

@@ -37,6 +37,7 @@ class FlashPlan:
         x: centre, share 0..1 from the left.
         y: centre, share 0..1 from the top.
         size: width of the lit cloud, 1 = as usual for its kind.
+        slow: times slower than life, as a high-speed camera's playback shows it.
     """
 
     kind: FlashKind
@@ -46,6 +47,7 @@ class FlashPlan:
     x: float | None = None
     y: float | None = None
     size: float = 1.0
+    slow: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,4 +147,5 @@ def _course(plan: FlashPlan, rng: np.random.Generator, frame_seconds: float) -> 
         every.append(starts)
         areas.append(strength * glow * fade)
         fades.append(np.full(count, fade))
-    return Course(np.concatenate(every), np.concatenate(areas), np.concatenate(fades))
+    when = at + plan.slow * (np.concatenate(every) - at)
+    return Course(when, plan.slow * np.concatenate(areas), plan.slow * np.concatenate(fades))

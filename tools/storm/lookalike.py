@@ -20,6 +20,11 @@ LookalikeKind = Literal[
     "flicker",
     "sun",
     "dip_to_white",
+    "welding",
+    "led_cloud",
+    "time_lapse",
+    "birds",
+    "blank",
 ]
 LOOKALIKE_KINDS: tuple[LookalikeKind, ...] = get_args(LookalikeKind)
 LAMPLIGHT = {"night": 1.0, "dusk": 0.4, "day": 0.06}

@@ -3,6 +3,7 @@
 from storm.camera_tricks import Cut, DipToWhite, ExposureStep, Flicker, IrCut, Shake
 from storm.lights import Aircraft, Fireworks, Headlights, Insects, Lamp, Sun
 from storm.lookalike import LOOKALIKE_KINDS, Lookalike, LookalikeKind, LookalikePlan, Surroundings
+from storm.rooms import Birds, Blank, LedCloud, TimeLapse, Welding
 from storm.texture import dice
 
 _KINDS: dict[LookalikeKind, type[Lookalike]] = {
@@ -18,6 +19,11 @@ _KINDS: dict[LookalikeKind, type[Lookalike]] = {
     "flicker": Flicker,
     "sun": Sun,
     "dip_to_white": DipToWhite,
+    "welding": Welding,
+    "led_cloud": LedCloud,
+    "time_lapse": TimeLapse,
+    "birds": Birds,
+    "blank": Blank,
 }
 
 __all__ = ["LOOKALIKE_KINDS", "Lookalike", "LookalikeKind", "LookalikePlan", "Surroundings", "make_lookalike"]
