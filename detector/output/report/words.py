@@ -50,6 +50,7 @@ CLUE_READINGS: Mapping[str, ClueReading] = {
     "regularity": ClueReading("it kept time, as machines do", 0.85, 0.6),
     "blinks": ClueReading("it blinked, as lamps do", 4.0, 2.0),
     "burning": ClueReading("each of its bursts burned out slowly, as fireworks do", 0.2, 0.1),
+    "sustained": ClueReading("it burned on, as an arc does", 0.8, 0.6),
     "colour_lost": ClueReading("the frame lost its colour", 0.9, 0.6),
     "warmth": ClueReading("its light is warm, as that of lamps", 0.5, 0.1),
     "hue_spread": ClueReading("its light has many colours", 0.3, 0.2),

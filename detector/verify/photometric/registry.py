@@ -34,6 +34,7 @@ CLUES: tuple[Clue, ...] = (
     light_curve.autocorrelation,
     light_curve.periodic_repeats,
     light_curve.shortest_half_life,
+    light_curve.sustained_share,
     colour.colour_lost,
     colour.warmth,
     colour.colour_spread,

@@ -20,6 +20,8 @@ _FELL = 0.8
 _NEXT_SECONDS, _ROLLING_SECONDS = 0.21, 0.12
 # A single stroke may well keep its current; that two in a row do is rare.
 _MIN_BURSTS = 2
+# The current of a stroke seldom goes on for so long.
+_CURRENT_SECONDS = 1.0
 
 
 @clue(
@@ -234,6 +236,27 @@ def shortest_half_life(features: CandidateFeatures) -> float | None:
     if len(lives) < _MIN_BURSTS or features.candidate.frame_interval > STROKE_SECONDS:
         return None
     return min(seconds for _, seconds in lives)
+
+
+@clue(
+    "sustained",
+    meaning="share of its time for which it kept a third of its brightest light, if that was a second or more",
+    doubt="it burned on, as an arc does",
+    against=0.8,
+    clear=0.6,
+    cost=4.0,
+)
+def sustained_share(features: CandidateFeatures) -> float | None:
+    """Return the share of its time for which it kept `_BRIGHT` of its brightest light.
+
+    Strokes are short beside the pauses between them, and current that continues weakens; a welder's arc flickers as
+    wildly, but burns as long as the hand holds it. None for less than a second, for which lightning may shine, too.
+    """
+    candidate, curve = features.candidate, features.candidate.curve
+    shown = np.diff(curve.seconds, append=curve.seconds[-1:] + candidate.onset.duration)
+    bright = float(shown[_bright_frames(curve)].sum())
+    lasted = candidate.end_seconds - candidate.start_seconds
+    return bright / lasted if bright >= _CURRENT_SECONDS and lasted > 0 else None
 
 
 def _bright_frames(curve: LightCurve) -> NDArray[np.bool_]:

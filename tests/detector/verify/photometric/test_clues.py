@@ -437,6 +437,26 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
     assert odds("scene_changed", scene_clues.scene_changed(CandidateFeatures(sea))) == 0
 
 
+def test_an_arc_that_burns_on_is_told_from_strokes_and_their_continuing_current() -> None:
+    rng = np.random.default_rng(3)
+    arc = look([float(level) for level in rng.uniform(35, 100, 50)])
+    strokes = look([100.0, 30, 20, 20, 80, 25, 20, 20, 20, 90, 20, 20, 20, 20, 10] * 4)
+    current = look([100.0 * 0.95**n for n in range(25)])
+    value, pauses = (light_curve.sustained_share(one) for one in (lasting(arc), lasting(strokes)))
+    assert value is not None
+    assert odds("sustained", value) == -4
+    assert pauses is None or odds("sustained", pauses) == 0
+    assert light_curve.sustained_share(lasting(current)) is None
+
+
+def lasting(features: CandidateFeatures) -> CandidateFeatures:
+    """The same, whose end is that of its curve."""
+    seconds = features.candidate.curve.seconds
+    return CandidateFeatures(
+        replace(features.candidate, start_seconds=float(seconds[0]), end_seconds=float(seconds[-1]) + 0.04)
+    )
+
+
 @pytest.mark.parametrize(
     ("clue", "lightning", "lookalike"),
     [
@@ -462,6 +482,7 @@ def test_what_a_restless_scene_does_meanwhile_is_no_other_scene() -> None:
         pytest.param("steadiness", 0.6, 0.8, id="a lamp is as bright in four frames of five"),
         pytest.param("regularity", 0.6, 0.8, id="a beacon repeats itself"),
         pytest.param("blinks", 2, 3, id="three in time may be chance, four hardly"),
+        pytest.param("sustained", 0.6, 0.8, id="strokes are shorter than the pauses, an arc goes on"),
         pytest.param("burning", 0.08, 0.2, id="stars burn on, strokes go out"),
         pytest.param("colour_lost", 0.6, 0.8, id="white light pales a scene, night mode takes its colour"),
         pytest.param("warmth", 0.1, 0.3, id="bulbs and sparks are warm"),

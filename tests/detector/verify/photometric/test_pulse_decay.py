@@ -83,3 +83,13 @@ def test_fireworks_at_dusk_are_no_confirmed_flash(make: Callable[[int], Plan], s
     found = closed(Scene(make(seed)).stream_frames())
     verdicts = PhotometricVerifier(load_settings().photometric).verify(found)
     assert {verdict.state for verdict in verdicts} == states
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_welder_whose_light_reaches_the_sky_is_no_confirmed_flash(seed: int) -> None:
+    arcs = tuple(LookalikePlan(kind="welding", at=at) for at in (3.0, 13.0))
+    scene = Scene(Plan(seconds=20, size=(320, 180), rate=25, land="hills", seed=seed, lookalikes=arcs))
+    found = closed(scene.stream_frames())
+    verdicts = PhotometricVerifier(load_settings().photometric).verify(found)
+    assert found
+    assert "confirmed" not in {verdict.state for verdict in verdicts}

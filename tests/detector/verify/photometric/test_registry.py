@@ -19,8 +19,8 @@ KEYS = (
     "positivity", "fine_positivity", "fallen_share", "went_dark", "scene_changed", "detail_kept", "unevenness",
     "suddenness", "gain_likeness", "gain_elsewhere", "filter_swing", "shift_likeness", "seen_before",
     "smoothness", "specks", "show",
-    "overlap", "travel", "roaming", "company", "steadiness", "regularity", "blinks", "burning", "colour_lost", "warmth",
-    "hue_spread", "greenness", "height", "lamplight", "reach", "sky_share", "size",
+    "overlap", "travel", "roaming", "company", "steadiness", "regularity", "blinks", "burning", "sustained",
+    "colour_lost", "warmth", "hue_spread", "greenness", "height", "lamplight", "reach", "sky_share", "size",
 )  # fmt: skip
 """Evidence keys that users rely on, in the order of a verdict."""
 
