@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from detector.verify.photometric.features import CandidateFeatures
+from detector.verify.probability import logistic
 
 Measure = Callable[[CandidateFeatures], float | None]
 
@@ -50,8 +51,16 @@ class Clue:
 
     def log_odds(self, value: float) -> float:
         """Return the log-odds of lightning that `value` adds."""
-        share = min(1.0, max(0.0, (value - self.against) / (self.clear - self.against)))
+        share = min(1.0, max(0.0, self._place(value)))
         return share * self.favour - (1.0 - share) * self.cost
+
+    def nearness(self, value: float) -> float:
+        """Return how near `value` is to `against` or beyond, 0..1, without an edge: 0.73 there, 0.27 at `clear`."""
+        return logistic(1.0 - 2.0 * self._place(value))
+
+    def _place(self, value: float) -> float:
+        """Return where `value` is on the way from `against` (0) to `clear` (1)."""
+        return (value - self.against) / (self.clear - self.against)
 
 
 def clue(  # noqa: PLR0913

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from detector.candidate import SLOW_SECONDS, Candidate
 from detector.events import Verdict
 from detector.settings import PhotometricSettings
+from detector.verify.photometric.confidence import confidence
 from detector.verify.photometric.damage import may_be_damage
 from detector.verify.photometric.edges import why_unsure
 from detector.verify.photometric.features import CandidateFeatures
@@ -67,12 +68,12 @@ class PhotometricVerifier:
                 log_odds += added
                 costs[f"{clue.doubt} ({clue.key} {value:.3g})"] = -added
         self._fireworks.add(candidate, evidence.get("specks", 0.0), evidence.get("fallen_share", 0.0))
-        probability = logistic(log_odds)
-        if candidate.frame_interval >= SLOW_SECONDS:
-            probability = min(probability, MOST_WHERE_SLOW)
+        most = MOST_WHERE_SLOW if candidate.frame_interval >= SLOW_SECONDS else 1.0
+        reached = min(logistic(log_odds), most)
         settings = self._settings
         threshold = settings.damaged_threshold if candidate.quality else settings.threshold
-        lightning: bool | None = probability >= threshold
+        lightning = reached >= threshold
+        probability = confidence(self._clues, evidence, lightning=lightning, threshold=threshold)
         unsure = why_unsure(candidate)
         if lightning and may_be_damage(candidate):
             unsure = DAMAGED
@@ -82,10 +83,10 @@ class PhotometricVerifier:
             reason = unsure
         elif not lightning:
             # Damaged frames need a higher probability than others.
-            reason = DAMAGED if probability >= settings.threshold else _doubts(costs)
+            reason = DAMAGED if reached >= settings.threshold else _doubts(costs)
         return Verdict(
             lightning=None if doubtful else lightning,
-            probability=round(probability, 4),
+            probability=round(min(probability, most), 4),
             verifier=self.name,
             evidence=evidence,
             seconds=round(time.perf_counter() - began, 6),
