@@ -285,6 +285,21 @@ def test_a_camera_dips_only_after_a_picture_that_shows_the_flash_and_no_deeper_t
     assert bright < 0.9 * faint
 
 
+def test_a_flash_that_is_slower_than_life_begins_at_the_same_time_and_takes_longer() -> None:
+    flash = FlashPlan(kind="afterglow", at=1.5, rise=60)
+    usual, slow = (Scene(replace(SMALL, seconds=12, flashes=(replace(flash, slow=by),))).truth() for by in (1.0, 8.0))
+    assert slow.flashes[0][0] == usual.flashes[0][0]
+    assert slow.flashes[0][1] - slow.flashes[0][0] > 2 * (usual.flashes[0][1] - usual.flashes[0][0])
+    assert parse_flash("afterglow@1.5:rise=60,slow=8") == replace(flash, slow=8)
+
+
+def test_a_camera_without_an_image_is_black_and_recovers() -> None:
+    blank = Scene(replace(SMALL, seconds=8.0, lookalikes=(LookalikePlan(kind="blank", at=1.0),)))
+    light = [float(blank.luma(number).mean()) for number in (20, 26, 199)]
+    assert light[1] < 0.8 * light[0]
+    assert light[2] == pytest.approx(light[0], rel=0.02)
+
+
 def test_a_codec_that_a_container_does_not_take_is_named(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match=r"clip\.webm: cannot write it with codec libx264"):
         write_clip(storm(), tmp_path / "clip.webm", ClipFormat(codec="libx264"))
