@@ -250,13 +250,15 @@ def sustained_share(features: CandidateFeatures) -> float | None:
     """Return the share of its time for which it kept `_BRIGHT` of its brightest light.
 
     Strokes are short beside the pauses between them, and current that continues weakens; a welder's arc flickers as
-    wildly, but burns as long as the hand holds it. None for less than a second, for which lightning may shine, too.
+    wildly, but burns as long as the hand holds it. None for less than a second, for which lightning may shine, too,
+    and where frames are too far apart to show the pauses.
     """
     candidate, curve = features.candidate, features.candidate.curve
     shown = np.diff(curve.seconds, append=curve.seconds[-1:] + candidate.onset.duration)
     bright = float(shown[_bright_frames(curve)].sum())
     lasted = candidate.end_seconds - candidate.start_seconds
-    return bright / lasted if bright >= _CURRENT_SECONDS and lasted > 0 else None
+    told = bright >= _CURRENT_SECONDS and candidate.frame_interval <= STROKE_SECONDS
+    return bright / lasted if told else None
 
 
 def _bright_frames(curve: LightCurve) -> NDArray[np.bool_]:
