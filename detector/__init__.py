@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from detector.verify.base import Verifier
     from stream import Frame, OpenError, StreamError, VideoError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Candidate": "detector.candidate",
