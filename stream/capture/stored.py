@@ -16,8 +16,7 @@ STORES = {
     "az": "adlfs",
     "abfs": "adlfs",
     "sftp": "paramiko",
-    "ftp": "fsspec",
-    "file": "fsspec",
+    "local": "fsspec",
 }
 """Kinds of addresses, and the package that reads each beside fsspec; logins come from their own files and variables."""
 

@@ -249,7 +249,7 @@ def test_a_node_tells_which_recordings_it_does_not_see_or_sees_otherwise(night: 
     here.write_bytes(b"12")
     other.write_bytes(b"123")
     files = [(str(here), 2), (str(other), 2), ("/nowhere/gone.mp4", 5)]
-    urls = [(night / "c00.mp4").as_uri(), "file:///nowhere/gone.mp4", "http://127.0.0.1:9/a.mp4"]
+    urls = [f"local://{night}/c00.mp4", "local:///nowhere/gone.mp4", "http://127.0.0.1:9/a.mp4"]
     sight = look_around(files, urls, CaptureOptions(), str(tmp_path / "probe"))
     assert sight.missing == (str(other), "/nowhere/gone.mp4")
     assert [why.partition(": ")[0] for why in sight.unread] == urls[1:]

@@ -36,18 +36,18 @@ def flashes_of(recordings: str, out: Path, *words: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_folder_in_a_store_gives_what_the_same_folder_here_gives(night: Path, tmp_path: Path, jobs: str) -> None:
-    stored = flashes_of(night.as_uri(), tmp_path / "stored", "--jobs", jobs)
+    stored = flashes_of(f"local://{night}", tmp_path / "stored", "--jobs", jobs)
     assert [flash["file"] for flash in stored] == ["a.mp4", "west/b.mp4"]
     assert stored == flashes_of(str(night), tmp_path / "here")
 
 
 def test_one_recording_in_a_store_is_read(night: Path, tmp_path: Path) -> None:
-    assert [one["file"] for one in flashes_of((night / "a.mp4").as_uri(), tmp_path / "out")] == ["a.mp4"]
+    assert [one["file"] for one in flashes_of(f"local://{night}/a.mp4", tmp_path / "out")] == ["a.mp4"]
 
 
 def test_what_is_not_there_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["replay", "file:///nowhere/a.mp4", "--out", str(tmp_path / "out")]) == 1
-    assert "file:///nowhere/a.mp4: there is no such file or folder" in capfd.readouterr().err.splitlines()[-1]
+    assert main(["replay", "local:///nowhere/a.mp4", "--out", str(tmp_path / "out")]) == 1
+    assert "local:///nowhere/a.mp4: there is no such file or folder" in capfd.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
 
@@ -62,9 +62,9 @@ def test_a_store_whose_package_is_missing_says_what_to_install(
 
 def test_what_is_no_video_in_a_store_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video at all")
-    assert main(["replay", (tmp_path / "broken.mp4").as_uri()]) == 1
+    assert main(["replay", f"local://{tmp_path}/broken.mp4"]) == 1
     assert "broken.mp4: is not a video, or its beginning or index is missing" in capfd.readouterr().err
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "a.txt").write_text("a")
-    assert main(["replay", (tmp_path / "only").as_uri()]) == 1
+    assert main(["replay", f"local://{tmp_path}/only"]) == 1
     assert "no video among the 1 files there" in capfd.readouterr().err
