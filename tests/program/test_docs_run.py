@@ -43,6 +43,7 @@ ENDING = (
     "report DIR",
     "report JOURNAL --from 2026-07-14T19:00Z --to 2026-07-15 --open",
     "report results --open",
+    "schema --type lightning.flash.v1",
     "schema --type lightning.storm.v1",
     "score --network strokes.csv run --at 48.2,16.37 --within-km 30 --json",
     "score --network strokes.csv run --states confirmed",
