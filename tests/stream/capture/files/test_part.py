@@ -36,7 +36,7 @@ def moved(made: Path, path: Path) -> Path:
 
 def test_a_part_of_what_is_in_a_store_is_that_of_the_file(tmp_path: Path, capture_options: CaptureOptions) -> None:
     path = make_clip(tmp_path / "a.mp4", LONG)
-    assert times(Part(path.as_uri(), 6.3, 8.0), capture_options) == times(Part(str(path), 6.3, 8.0), capture_options)
+    assert times(Part(f"local://{path}", 6.3, 8.0), capture_options) == times(Part(str(path), 6.3, 8.0), capture_options)
 
 
 @pytest.mark.parametrize("with_sound", [False, True])
