@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from detector.cli.main import main
+from helpers.replays import flashes_of
 from helpers.rtsp import wait_for
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import HistoryFilter, Message, read_history
@@ -38,14 +39,6 @@ def begun(out: Path) -> Path:
 
 def replay(night: Path, out: Path, *words: str) -> int:
     return main(["replay", str(night), "--out", str(out), "--resume", "--verifier", "photometric", *words])
-
-
-def flashes_of(out: Path) -> list[dict[str, Any]]:
-    """The flashes in the order of the file, without what only says how long something took."""
-    found = [json.loads(line)["data"] for line in (out / "flashes.jsonl").read_text().splitlines()]
-    for flash in found:
-        del flash["latency_ms"], flash["verdict"]["seconds"]
-    return found
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from detector.run.cluster_worker import look_around
+from helpers.replays import flashes_of
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import CaptureOptions
 
@@ -60,14 +60,6 @@ def ended(run: "subprocess.Popen[str]") -> tuple[int, str, str]:
         finally:
             run.kill()
     return run.returncode, told, said
-
-
-def flashes_of(out: Path) -> list[dict[str, Any]]:
-    """The flashes in the order of the file, without what only says how long something took."""
-    found = [json.loads(line)["data"] for line in (out / "flashes.jsonl").read_text().splitlines()]
-    for flash in found:
-        del flash["latency_ms"], flash["verdict"]["seconds"]
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pytest
 
 from detector.cli.main import main
 from detector.output.report.curves import read_curves
+from helpers.replays import flashes_of
 from storm import FLASH_KINDS, ClipFormat, FlashPlan, Plan, Scene, write_clip
 
 _SECONDS = 231.0  # four parts of at most a minute; the last two are read from a key frame of an odd number on
@@ -41,14 +42,6 @@ def replay(recording: Path, out: Path, *words: str) -> int:
     out.mkdir()
     (out / "run.json").write_text('{"run": "0123456789ab"}')
     return main(["replay", str(recording), "--out", str(out), "--resume", "--verifier", "photometric", *words])
-
-
-def flashes_of(out: Path) -> list[dict[str, Any]]:
-    """The flashes in the order of the file, without what only says how long something took."""
-    found = [json.loads(line)["data"] for line in (out / "flashes.jsonl").read_text().splitlines()]
-    for flash in found:
-        del flash["latency_ms"], flash["verdict"]["seconds"]
-    return found
 
 
 @pytest.fixture(scope="session")

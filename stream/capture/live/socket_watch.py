@@ -168,7 +168,7 @@ def _shared(number: int, inode: int) -> Iterator[socket.socket]:
     if not _is_socket(number, inode):
         raise OSError(errno.EBADF, _NOT_THAT_SOCKET)
     copy = os.dup(number)
-    if not _is_socket(copy, inode):  # reused within the last line
+    if not _is_socket(copy, inode):  # reused just now; a copy of a file stays open, for the locks
         if stat.S_ISSOCK(os.fstat(copy).st_mode):
             os.close(copy)
         raise OSError(errno.EBADF, _NOT_THAT_SOCKET)

@@ -182,6 +182,7 @@ def test_a_server_that_speaks_something_else_answered_but_not_with_video(options
         roof = Watched(f"rtsp://127.0.0.1:{port}/cam", msgspec.structs.replace(options, open_seconds=2.0))
         roof.said("answered, but not with video", 10)
         roof.stop()
+    assert not roof.frames
 
 
 def test_a_good_camera_leaves_no_descriptor_behind_and_is_not_cut_off_by_what_it_sent_in_all(
