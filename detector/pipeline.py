@@ -26,6 +26,9 @@ _MOSTLY_DAMAGED = "most frames of this file so far are damaged"
 _NEAR_SECONDS = 0.25  # damage of which nothing complains stands beside damage that is known
 _REMEMBERED_MARKS = 300
 _NEAR_DAMAGE = "frames right before or after it are damaged"
+# Cameras take turns by the frame: within one, threads would take Python's lock from each other at every array
+# operation, and with a dozen cameras flashes would be told seconds late although a core is free.
+_TURN = threading.Lock()
 NOTHING_BEFORE = "it was lit in the first frame: nothing is known of the scene before"
 
 VerdictCallback = Callable[[Candidate, Verdict], None]
@@ -171,7 +174,9 @@ class SourceDetector:
             self._damaged_at.append(frame.seconds)
         if self._intervals is not None:
             self._judge_rate(frame, self._intervals)
-        for candidate in self._prefilter.push(frame):
+        with _TURN:
+            candidates = self._prefilter.push(frame)
+        for candidate in candidates:
             self._take(candidate)
         if self._clips is not None:
             self._clips.advance(frame, min((start for _, start in self._open.values()), default=None))

@@ -1,5 +1,6 @@
 """One source's flashes: detected at once, then judged, under one id with a rising revision."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from detector.events import Flash
 from detector.pipeline import SourceDetector
 from helpers.candidates import candidate, frame
 from helpers.pipeline import Bench, Script
+from stream import Frame
 
 
 def opening() -> Candidate:
@@ -80,3 +82,25 @@ def test_a_flash_right_beside_damage_in_a_file_is_not_confirmed(
         detector.push(replace(frame(30, seconds=seconds), quality=quality))
     bench.say(lightning=True)
     assert [flash.state for flash in said] == [state]
+
+
+def test_frames_of_two_cameras_are_looked_at_one_after_the_other() -> None:
+    inside, together = threading.Semaphore(1), list[bool]()
+
+    class Slow(Script):
+        def push(self, frame: Frame) -> list[Candidate]:
+            alone = inside.acquire(blocking=False)
+            together.append(not alone)
+            if alone:
+                leave.wait(0.3)  # time for the other to come in
+                inside.release()
+            return []
+
+    leave = threading.Event()
+    cameras = [SourceDetector(Slow([], []), Bench(), list[Flash]().append) for _ in range(2)]
+    threads = [threading.Thread(target=camera.push, args=(frame(30),)) for camera in cameras]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert together == [False, False]
