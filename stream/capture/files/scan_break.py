@@ -47,8 +47,9 @@ class ScanBreaks:
     leaves no error for the decoder to detect, but shifts all blocks after it, row by row, to the end of the frame or to
     the next restart. The edge of that area follows the borders of the blocks and lies one row lower on the left than on
     the right of the block where it began, or surrounds the rest of one row. No light does that: a rolling shutter
-    cuts along a straight row, and other light does not follow block borders. Luma and each plane of colour are coded
-    one after the other: where the decoder finds its way again, a plane alone may stay wrong.
+    cuts along a straight row, and other light does not follow block borders. But coarsely coded light does, at a
+    horizon for example: so what was decoded before the break must be as it was. Luma and each plane of colour are
+    coded one after the other: where the decoder finds its way again, a plane alone may stay wrong.
     """
 
     def __init__(self, codec: str) -> None:
@@ -95,8 +96,13 @@ class ScanBreaks:
             or _tears(change, min(own, self._noise or own))
             or _begins_at_one_block(change, noise)
             or _is_raised(change, before.borders)
-            # Where the decoder lost its way, luma shows garbage for a few blocks at least.
-            or (float(np.abs(change[0]).max()) > max(_GARBAGE, _RESTLESS * noise) and _colour_breaks(now, before))
+            # Where the decoder lost its way, luma shows garbage for a few blocks at least, and is otherwise as before:
+            # light, which changes luma everywhere, moves coarsely coded colours by whole blocks, too.
+            or (
+                float(np.abs(change[0]).max()) > max(_GARBAGE, _RESTLESS * noise)
+                and float(np.median(np.abs(change[2]))) < _MIN_STEP
+                and _colour_breaks(now, before)
+            )
         )
 
 
@@ -196,6 +202,7 @@ def _tears(change: Borders, noise: float) -> bool:
         and restless[first, begin:].mean() >= _AGREEMENT
         and (not begin or behind[0, :begin].mean() >= _AGREEMENT)
         and behind.mean() >= _TORN
+        and _is_as_before(change, first + 1, begin)
     )
 
 
@@ -221,6 +228,7 @@ def _begins_at_one_block(change: Borders, noise: float) -> bool:
         and restless[first, begin:].mean() >= _AGREEMENT_ALONE
         and (first + 1 == len(restless) or restless[first + 1, :begin].mean() >= _AGREEMENT_ALONE)
         and sharp >= _SHARP
+        and _is_as_before(change, first + 1, begin)
     )
 
 
@@ -244,7 +252,8 @@ def _breaks(change: Borders, noise: float, *, within_a_row: bool = False) -> boo
     after = columns - before
     to_end = np.abs(right[:-1] + left[1:]) / np.sqrt(np.maximum(1, there[:-1] * after + there[1:] * before))
     to_side = np.abs(right[:-1] - right[1:]) / np.sqrt((there[:-1] + there[1:]) * after)
-    for strength in (to_end, to_side):
+    # In colour, the rest of one row may be an object at the edge of the frame.
+    for strength in (to_end,) if within_a_row else (to_end, to_side):
         row, column = divmod(int(np.argmax(strength)), columns)
         if within_a_row and not _FEW <= column <= columns - _FEW:
             continue
@@ -253,9 +262,20 @@ def _breaks(change: Borders, noise: float, *, within_a_row: bool = False) -> boo
             on, off = (upper[:, column:], lower[:, :column]), (upper[:, :column], lower[:, column:])
         else:
             on, off = (upper[:, column:], -lower[:, column:]), (upper[:, :column], lower[:, :column])
-        if _is_break([part for part in on if part.any()], [part for part in off if part.any()], noise):
+        path, beside = ([part for part in parts if part.any()] for parts in (on, off))
+        if _is_break(path, beside, noise) and _is_as_before(change, row, column):
             return True
     return False
+
+
+def _is_as_before(change: Borders, row: int, column: int) -> bool:
+    """Return whether the levels of all that was decoded before the block at (row, column) are what they were.
+
+    Lightning lights the sky, above an edge that coarse coding lays along the blocks.
+    """
+    levels = np.abs(change[2])  # from the second row of blocks on
+    before = np.concatenate((levels[: max(0, row - 1)].ravel(), levels[row - 1, :column] if row else ()))
+    return before.size >= _PATH and float(np.median(before)) < _MIN_STEP
 
 
 def _is_break(on: list[Borders], off: list[Borders], noise: float) -> bool:

@@ -82,6 +82,17 @@ def test_a_plane_of_colour_that_is_off_alone_is_a_break_unless_a_shutter_may_hav
     assert seen == [False, False, breaks, False]
 
 
+def test_light_that_moves_coarsely_coded_colours_is_no_break() -> None:
+    watcher = ScanBreaks("mjpeg")
+    grey, lit = coloured(0.0, 0), 1.2 * scene(2)
+    lit[5 * BLOCK : 6 * BLOCK, 11 * BLOCK : 12 * BLOCK] += 40  # its channel
+    seen = [
+        watcher.found(luma.astype(np.uint8), "yuvj420p", damaged=False, colours=(grey, other))
+        for luma, other in ((scene(0), grey), (scene(1), grey), (lit, coloured(-4.0, 12)))
+    ]
+    assert seen == [False, False, False]
+
+
 def test_a_break_along_a_skyline_is_seen_though_its_steps_differ_in_sign() -> None:
     broken = scene(2)
     dice = np.random.default_rng(4)
@@ -136,6 +147,7 @@ LIGHTS = {
     "rolling shutter": np.where(Y >= 75, 50, 0),
     "rolling shutter near a border": np.where(Y >= 82, 50, 0),
     "band": np.where((Y >= 37) & (Y < 90), 50, 0),
+    "sky, coded coarsely": np.where((Y < 5 * BLOCK) | ((Y < 6 * BLOCK) & (X < 7 * BLOCK)), 50, 0),
     "lamp of blocks": np.where((Y >= 64) & (Y < 96) & (X >= 96) & (X < 208), 50, 0),
     "bolt": np.where(np.abs(X - 160 - 10 * np.sin(Y / 9)) < 4, 150, 0) + 30 * GLOW,
 }
