@@ -15,7 +15,7 @@ from detector.events import SOFTWARE, Flash, Media, State, Verdict, changed_keys
 from detector.output.clip_files import AttachedClip
 from detector.output.clips import ClipPlanner
 from detector.output.media import FlashMedia, MediaWriter
-from detector.rank import rank_of
+from detector.output.rank import rank_of
 from stream import Frame, utc_text
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from detector import lightning_detector
 from helpers import ROOT
 
 LAYERS = (
-    {"errors", "settings", "events", "storm_events", "candidate", "placeholders", "rank"},
+    {"errors", "settings", "events", "candidate", "placeholders"},
     {"prefilter", "storms"},
     {"verify", "output"},
     {"pipeline"},

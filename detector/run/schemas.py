@@ -13,7 +13,7 @@ from detector.run.system_events import (
     CameraState,
     SystemState,
 )
-from detector.storm_events import GROUP_SCHEMA, GROUP_TYPE, STORM_SCHEMA, STORM_TYPE, Group, Storm
+from detector.storms.events import GROUP_SCHEMA, GROUP_TYPE, STORM_SCHEMA, STORM_TYPE, Group, Storm
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 """The newest draft that all common validators, such as ajv, read with default options."""

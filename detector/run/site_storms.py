@@ -11,7 +11,7 @@ import msgspec
 
 from detector.events import FLASH_SCHEMA, FLASH_TOPIC, FLASH_TYPE, Flash
 from detector.settings import Settings
-from detector.storm_events import (
+from detector.storms.events import (
     GROUP_SCHEMA,
     GROUP_TOPIC,
     GROUP_TYPE,
@@ -21,7 +21,7 @@ from detector.storm_events import (
     Group,
     Storm,
 )
-from detector.storms import StormFold, Told
+from detector.storms.fold import StormFold, Told
 from stream import HistoryFilter, JournalError, JournalRecord, Message, Publisher, read_history
 
 Data = TypeVar("Data")

@@ -9,7 +9,7 @@ import msgspec
 from detector.events import FLASH_TOPIC, Flash
 from detector.integrations.web.board import Board
 from detector.integrations.web.folder import RunFolders
-from detector.storm_events import STORM_TYPE, Storm
+from detector.storms.events import STORM_TYPE, Storm
 from stream import Heartbeat, Received, utc_text
 
 LIT_SECONDS = 30

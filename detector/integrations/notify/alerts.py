@@ -9,7 +9,7 @@ import msgspec
 from detector.events import FLASH_TOPIC, Flash, Media
 from detector.integrations.web.board import Board, CameraState
 from detector.settings import AlertKind, NotifySettings
-from detector.storm_events import STORM_TYPE, Storm
+from detector.storms.events import STORM_TYPE, Storm
 from stream import Heartbeat, Received
 
 _URN = "urn:lightning-detector:"

@@ -1,4 +1,4 @@
-"""Whether a storm is on: the page's view of the one rule of `detector.storms`."""
+"""Whether a storm is on: the page's view of the one rule of `detector.storms.fold`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ import msgspec
 
 from detector.events import Flash
 from detector.settings import StormSettings
-from detector.storms import StormFold, utc_seconds
+from detector.storms.fold import StormFold
+from detector.storms.groups import utc_seconds
 from stream import utc_text
 
 

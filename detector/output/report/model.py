@@ -7,6 +7,7 @@ from datetime import tzinfo
 from itertools import pairwise
 
 from detector.events import Flash
+from detector.output.rank import CHANNEL_LEVELS, rank_of
 from detector.output.report.curves import CurvePiece, FlashCurve
 from detector.output.report.lanes import Timeline, timeline_of
 from detector.output.report.media_files import (
@@ -20,7 +21,6 @@ from detector.output.report.media_files import (
 from detector.output.report.source import RunResults
 from detector.output.report.storm_rows import ReportStorm, report_storms
 from detector.output.report.words import Doubt, doubts, reasons, told_reasons
-from detector.rank import CHANNEL_LEVELS, rank_of
 
 SAME_SECONDS = 0.5
 """Flashes of two cameras that begin within this time are one flash."""

@@ -9,8 +9,8 @@ import msgspec
 from detector.events import Flash
 from detector.output.report.lanes import Timeline
 from detector.settings import StormSettings
-from detector.storm_events import Storm, Trend
-from detector.storms import StormFold
+from detector.storms.events import Storm, Trend
+from detector.storms.fold import StormFold
 
 
 @dataclass(frozen=True, slots=True)

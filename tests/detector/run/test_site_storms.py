@@ -15,7 +15,7 @@ from detector.cli.main import main
 from detector.events import event_schema
 from detector.run.site_storms import SiteStorms
 from detector.settings import load_settings
-from detector.storm_events import GROUP_TYPE, STORM_TYPE, Storm
+from detector.storms.events import GROUP_TYPE, STORM_TYPE, Storm
 from helpers.feed import options_for
 from helpers.storms import START, made_flash
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip

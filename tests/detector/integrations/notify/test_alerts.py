@@ -10,8 +10,8 @@ import pytest
 from detector.events import FLASH_TYPE, Flash
 from detector.integrations.notify.alerts import Alert, AlertFold
 from detector.settings import AlertKind, NotifySettings, StormSettings
-from detector.storm_events import STORM_TYPE, Storm
-from detector.storms import StormFold
+from detector.storms.events import STORM_TYPE, Storm
+from detector.storms.fold import StormFold
 from helpers.live_page import made_status
 from helpers.storms import made_flash
 from stream import Cursor, Heartbeat, Message, Received, WireMessage

@@ -7,8 +7,9 @@ import pytest
 from detector.events import Flash
 from detector.integrations.web.storm import StormState, StormWatch, by_bins
 from detector.settings import StormSettings
-from detector.storm_events import Storm
-from detector.storms import StormFold, utc_seconds
+from detector.storms.events import Storm
+from detector.storms.fold import StormFold
+from detector.storms.groups import utc_seconds
 from helpers.storms import made_flash
 
 

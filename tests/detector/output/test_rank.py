@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from detector.candidate import Candidate
-from detector.rank import rank_of
+from detector.output.rank import rank_of
 from helpers.scenes import closed
 from storm import FlashPlan, Plan, Scene
 from storm.flashes import FlashKind

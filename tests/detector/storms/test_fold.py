@@ -9,8 +9,9 @@ import pytest
 
 from detector.events import Flash, Pulse
 from detector.settings import StormSettings
-from detector.storm_events import Group, Storm
-from detector.storms import LATE_SECONDS, StormFold, utc_seconds
+from detector.storms.events import Group, Storm
+from detector.storms.fold import LATE_SECONDS, StormFold
+from detector.storms.groups import utc_seconds
 from helpers.storms import START, made_flash
 
 

@@ -1,16 +1,16 @@
-"""Storms and groups: a deterministic fold over the flashes of a journal."""
+"""Storms: a deterministic fold over the flashes of a journal."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
 from detector.events import Flash
 from detector.settings import StormSettings
-from detector.storm_events import Group, GroupMember, Storm, StrongestFlash, Trend
+from detector.storms.events import Group, Storm, StrongestFlash, Trend
+from detector.storms.groups import Groups, utc_seconds
 from stream import utc_text
 
 UPDATE_SECONDS = 60.0
@@ -19,10 +19,6 @@ LATE_SECONDS = 60.0
 """A live storm stays open this long after its all-clear: a flash of 10 s with a verdict after 30 s would reopen it."""
 RATE_SECONDS = 300.0
 """The rate covers this time up to the last flash; its trend compares with the same time before."""
-GROUP_BOUND_MS = 500.0
-"""Times with a larger bound join no group: at 5 flashes a minute one in six would agree by chance."""
-_LONGEST_SECONDS = 12.0  # longest flash with its time bounds: no other one can overlap from farther away
-_GROUP_CLOCKS = ("rtcp", "arrival")
 
 
 class _Entry(NamedTuple):
@@ -32,14 +28,6 @@ class _Entry(NamedTuple):
     id: str
     camera: str
     levels: float
-
-
-class _Light(NamedTuple):
-    """One confirmed flash with a bounded UTC, for comparison in groups; pulses are (begin, end) in UTC seconds."""
-
-    member: GroupMember
-    seconds: float
-    pulses: tuple[tuple[float, float], ...]
 
 
 @dataclass
@@ -73,10 +61,7 @@ class StormFold:
         self._storms: dict[str, list[_Known]] = {}
         self._now: dict[str, float] = {}
         self._dormant: dict[str, Storm] = {}  # storms of the journal, by flashes that a resumed replay will find again
-        self._groups: dict[str, Group] = {}
-        self._group_of: dict[str, str] = {}
-        self._lights: list[tuple[float, str]] = []
-        self._light: dict[str, _Light] = {}
+        self._groups = Groups(site)
 
     def take(self, flash: Flash, site: str | None = None) -> list[Told]:
         """Return the storms and groups that a revision of a flash changes, to be published after it.
@@ -85,7 +70,8 @@ class StormFold:
             flash: the revision.
             site: the site of its camera, if that is not this one.
         """
-        told: list[Told] = list(self._join_group(flash, site or self._site))
+        group = self._groups.join(flash, site or self._site)
+        told: list[Told] = [] if group is None else [group]
         line, entry = _timeline(flash), _entry(flash)
         known = self._entries.pop(flash.id, None)
         if known is not None:
@@ -102,7 +88,7 @@ class StormFold:
         elif known is None and not told:
             return told
         seconds = {entry.seconds, *(() if known is None else (known[1].seconds,))}
-        for group in [one for one in told if isinstance(one, Group)]:
+        if group is not None:
             seconds |= {
                 self._entries[member.flash][1].seconds for member in group.members if member.flash in self._entries
             }
@@ -172,7 +158,7 @@ class StormFold:
         """Return when flashes with a UTC were, in order; what several cameras saw of one counts once."""
         strikes: dict[str, float] = {}
         for entry in self._lines.get("", []):
-            strikes.setdefault(self._strike(entry.id), entry.seconds)
+            strikes.setdefault(self._groups.strike(entry.id), entry.seconds)
         return list(strikes.values())
 
     def forget_before(self, utc: float) -> None:
@@ -185,13 +171,7 @@ class StormFold:
             del self._entries[entry.id]
         del line[:keep]
         self._storms[""] = [one for one in self._storms.get("", []) if one.members & self._entries.keys()]
-        old = bisect_left(self._lights, (utc, ""))
-        for _, flash in self._lights[:old]:
-            self._light.pop(flash, None)
-            group = self._group_of.pop(flash, None)
-            if group is not None:
-                self._groups.pop(group, None)
-        del self._lights[:old]
+        self._groups.forget_before(utc)
 
     def _counts(self, flash: Flash) -> bool:
         return flash.state == "confirmed" or (flash.state == "unverified" and self._settings.count_unverified)
@@ -211,8 +191,6 @@ class StormFold:
                 known.last, known.dirty = entry.seconds, True
                 return True
         return False
-
-    # Storms ---------------------------------------------------------------------------------------------------------
 
     def _review(self, line: str, at: float) -> Iterator[Storm]:
         """Compare the storms around a time with the known ones, and yield new, changed and removed ones."""
@@ -298,7 +276,7 @@ class StormFold:
         """Return the index of the first flash of a storm; several cameras' views of one flash count once."""
         strikes: dict[str, int] = {}
         for number, entry in enumerate(run):
-            strikes.setdefault(self._strike(entry.id), number)
+            strikes.setdefault(self._groups.strike(entry.id), number)
         firsts = list(strikes.values())
         count = self._settings.begin_count
         for first, last in zip(firsts, firsts[count - 1 :], strict=False):
@@ -306,13 +284,10 @@ class StormFold:
                 return first
         return None
 
-    def _strike(self, flash: str) -> str:
-        return self._group_of.get(flash, flash)
-
     def _storm(self, line: str, session: Sequence[_Entry], before: Storm | None, *, ended: bool = False) -> Storm:
         strikes: dict[str, float] = {}
         for entry in session:
-            strikes.setdefault(self._strike(entry.id), entry.seconds)
+            strikes.setdefault(self._groups.strike(entry.id), entry.seconds)
         times = list(strikes.values())
         first, last = session[0], session[-1]
         rate, trend = _rate(times)
@@ -339,38 +314,6 @@ class StormFold:
             all_clear_at=utc_text(last.seconds + self._quiet) if utc else None,
         )
 
-    # Groups ---------------------------------------------------------------------------------------------------------
-
-    def _join_group(self, flash: Flash, site: str) -> Iterator[Group]:
-        """Join a newly confirmed flash with the nearest flash or group of other cameras that agrees."""
-        light = _light(flash, site)
-        if light is None or flash.id in self._light:
-            return
-        reach = max((end for _, end in light.pulses), default=light.seconds) - light.seconds + _LONGEST_SECONDS
-        begin = bisect_left(self._lights, (light.seconds - reach, ""))
-        end = bisect_left(self._lights, (light.seconds + reach, ""))
-        near = sorted(self._lights[begin:end], key=lambda one: (abs(one[0] - light.seconds), one[1]))
-        insort(self._lights, (light.seconds, flash.id))
-        self._light[flash.id] = light
-        for _, other in near:
-            group = self._groups.get(self._group_of.get(other, ""))
-            members = (self._light[other].member,) if group is None else group.members
-            if all(_agree(self._light[member.flash], light) for member in members):
-                joined = (*members, light.member)
-                best = min(joined, key=lambda one: one.bound_ms)
-                new = Group(
-                    id=f"group-{members[0].flash}",
-                    site=self._site,
-                    revision=len(joined) - 1,
-                    start_utc=best.start_utc,
-                    bound_ms=best.bound_ms,
-                    members=joined,
-                )
-                self._groups[new.id] = new
-                self._group_of.update((member.flash, new.id) for member in joined)
-                yield new
-                return
-
 
 def _timeline(flash: Flash) -> str:
     """Return the timeline of its time: "" if UTC is known, else its own recording."""
@@ -380,32 +323,6 @@ def _timeline(flash: Flash) -> str:
 def _entry(flash: Flash) -> _Entry:
     seconds = flash.start_seconds if flash.start_utc is None else utc_seconds(flash.start_utc)
     return _Entry(seconds, flash.id, flash.camera, flash.peak_rise_levels)
-
-
-def _light(flash: Flash, site: str) -> _Light | None:
-    bound = flash.utc_error_ms
-    if flash.state != "confirmed" or flash.start_utc is None or bound is None:
-        return None
-    if flash.clock not in _GROUP_CLOCKS or bound > GROUP_BOUND_MS:
-        return None
-    start = utc_seconds(flash.start_utc)
-    pulses = tuple(
-        (start + one.offset_seconds, start + one.offset_seconds + one.duration_seconds) for one in flash.pulses
-    )
-    member = GroupMember(flash=flash.id, site=site, camera=flash.camera, start_utc=flash.start_utc, bound_ms=bound)
-    return _Light(member, start, pulses or ((start, start + (flash.duration_seconds or 0.0)),))
-
-
-def _agree(one: _Light, other: _Light) -> bool:
-    """Return whether two cameras may have seen one flash: one may miss the first pulses, but the times must agree."""
-    if (one.member.site, one.member.camera) == (other.member.site, other.member.camera):
-        return False
-    bound = (one.member.bound_ms + other.member.bound_ms) / 1000
-    return any(
-        begin - bound < other_end and other_begin - bound < end
-        for begin, end in one.pulses
-        for other_begin, other_end in other.pulses
-    )
 
 
 def _rate(times: Sequence[float]) -> tuple[float, Trend]:
@@ -425,9 +342,3 @@ def _content(storm: Storm) -> Storm:
     """Return a storm without the values that differ in each message."""
     state = "ended" if storm.state == "ended" else "updated"
     return msgspec.structs.replace(storm, state=state, revision=0)
-
-
-def utc_seconds(text: str) -> float:
-    """Return an ISO 8601 time as seconds since 1970."""
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

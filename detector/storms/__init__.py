@@ -1,0 +1,1 @@
+"""Storms and groups: what follows from the flashes of a journal."""
