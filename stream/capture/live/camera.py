@@ -13,11 +13,11 @@ from stream.capture.addresses import in_one_word, redact
 from stream.capture.clip_buffer import ClipBuffer
 from stream.capture.clip_writer import Clip
 from stream.capture.frame import Frame
-from stream.capture.live.backoff import ReconnectSchedule
 from stream.capture.live.connection import Connected, Connection, DecodedFrame, Disconnected, Item, Packet
 from stream.capture.live.device import DeviceConnection, is_device
 from stream.capture.live.network import NetworkConnection
 from stream.capture.live.packet_queue import PacketQueue
+from stream.capture.live.reconnect import ReconnectSchedule
 from stream.capture.live.sound import CameraSound
 from stream.capture.options import CaptureOptions
 from stream.capture.status import CameraStatus, State
