@@ -50,7 +50,7 @@ SERVER_VARIABLES = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "DO_NO
 
 
 def clips() -> list[VlmInput]:
-    """So many candidates: scenes of blocks, lit to different degrees in different places."""
+    """Return so many candidates: scenes of blocks, lit to different degrees in different places."""
     text = read_prompt("shipped").text(list(NAMES))
     made: list[VlmInput] = []
     for seed in range(COUNT):
@@ -67,13 +67,13 @@ def clips() -> list[VlmInput]:
 
 
 def swapped(clip: VlmInput) -> VlmInput:
-    """The same with its first two images in each other's place."""
+    """Return the same with its first two images in each other's place."""
     first, second, *rest = clip.images
     return VlmInput([second, first, *rest], clip.text)
 
 
 def scorer_of(folder: Path, precision: str) -> Scorer:
-    """What `minicpm` runs in its process."""
+    """Return what `minicpm` runs in its process."""
     torch.set_num_threads(1)
     load = Load(
         folder=str(folder), device="cpu", precision=precision, attention="sdpa", downsample_mode="16x",
@@ -143,7 +143,7 @@ def serving(program: Path, folder: Path) -> Iterator[str]:
 
 
 def is_ready(port: int) -> bool:
-    """Whether a server answers on `port`."""
+    """Return whether a server answers on `port`."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/health").is_success
     except httpx.TransportError:
@@ -183,7 +183,7 @@ def compare(folder: Path, endpoint: str, precision: str) -> dict[str, Any]:
 
 
 def values(scores: Iterable[Score]) -> NDArray[np.float64]:
-    """The (questions, 2) log-odds and answer masses of these scores."""
+    """Return the (questions, 2) log-odds and answer masses of these scores."""
     return np.array([(score.log_odds, score.answer_mass) for score in scores])
 
 

@@ -2,11 +2,12 @@
 """Write the tables of docs/evidence.md from the program's own lists, or with --check compare them."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from detector.events import MODEL_EVIDENCE, QUALITY_WORDS
 from detector.verify.photometric.registry import CLUES
+from page_tables import filled, table, write
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "evidence.md"
 
@@ -25,12 +26,6 @@ def word_table(heading: tuple[str, str], words: Mapping[str, str]) -> str:
     return table(heading, ((f"`{word}`", meaning) for word, meaning in words.items()))
 
 
-def table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Return a Markdown table."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (heading, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(heading), *lines[1:]]) + "\n"
-
-
 TABLES = {
     "clues": clue_table,
     "model": lambda: word_table(("name", "what it is"), MODEL_EVIDENCE),
@@ -40,22 +35,8 @@ TABLES = {
 
 def with_tables(page: str) -> str:
     """Return `page` with each table between its two marks replaced."""
-    for name, made in TABLES.items():
-        begin, end = f"<!-- {name}: written by tools/evidence_docs.py -->\n", f"<!-- end of {name} -->"
-        before, rest = page.split(begin)
-        page = f"{before}{begin}{made()}{end}{rest.split(end)[1]}"
-    return page
-
-
-def main() -> int:
-    """Write the page; with --check leave it, and return 1 if it would change."""
-    page = PAGE.read_text(encoding="utf-8")
-    new = with_tables(page)
-    if "--check" in sys.argv[1:]:
-        return int(new != page)
-    PAGE.write_text(new, encoding="utf-8")
-    return 0
+    return filled(page, TABLES, "tools/evidence_docs.py")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write(PAGE, with_tables(PAGE.read_text(encoding="utf-8")), check="--check" in sys.argv[1:]))

@@ -57,7 +57,7 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class NetworkScore:
-    """How strokes of a network and flashes of cameras agree.
+    """Comparison of the strokes of a network with the flashes of cameras.
 
     Attributes:
         span: the compared time, seconds since 1970.

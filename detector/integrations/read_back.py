@@ -28,7 +28,7 @@ class ReadBack:
     cursors: dict[str, Cursor] = field(default_factory=dict)
 
     def knows(self, received: Received) -> bool:
-        """Whether a message was read already."""
+        """Return whether a message was read already."""
         reached = self.cursors.get(received.message.feed)
         return reached is not None and received.sequence <= reached.sequence
 

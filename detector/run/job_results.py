@@ -20,18 +20,18 @@ _log = logging.getLogger(__name__)
 
 
 class JobsProgress(Protocol):
-    """Hears how the replay of many files at once goes on; `number` is the file's place in the run."""
+    """Shows how the replay of many files at once goes on; `number` is the file's place in the run."""
 
     def begin(self, number: int, duration_seconds: float | None) -> None:
-        """A file starts."""
+        """Show that a file starts."""
         ...
 
     def advance(self, number: int, seconds: float) -> None:
-        """The file has been watched up to `seconds` on its own clock."""
+        """Show how far the file has been watched: `seconds` on its own clock."""
         ...
 
     def end(self, number: int, problem: str | None) -> None:
-        """The file is done, or broke off for the reason given."""
+        """Show that the file is done, or broke off for the reason given."""
         ...
 
 

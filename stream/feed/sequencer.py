@@ -104,7 +104,7 @@ class Sequencer:
         )
 
     def add(self, messages: Sequence[OutgoingMessage]) -> Sequence[WireMessage]:
-        """Number and store `messages`.
+        """Store `messages` under the next numbers.
 
         A relayed message whose id is in the journal already is left out.
 

@@ -72,7 +72,7 @@ def test_what_is_found_is_what_was_kept_beside_the_clips(clips: list[WatchedClip
     assert FOLDER is not None
     golden = read_golden(FOLDER)
     if golden is None:
-        pytest.skip("no golden.json beside the clips; tools/bench_accuracy.py --only footage --golden writes it")
+        pytest.skip("no golden.json beside the clips; tools/bench accuracy --only footage --golden writes it")
     found = {clip.name: clip.flashes for clip in clips}
     assert {name: flashes for name, flashes in found.items() if golden.get(name) != flashes} == {}
     assert set(golden) == set(found)

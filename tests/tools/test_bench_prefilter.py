@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench_prefilter import held_bytes, measure
+from bench.prefilter import cost_of, held_bytes
 from storm import Plan, Scene, write_clip
 
 
@@ -15,11 +15,11 @@ def test_an_array_counts_once_however_often_it_is_held_and_a_view_as_what_it_kee
     assert held_bytes(whole[:1]) == 1000
 
 
-def test_a_clip_is_decoded_to_its_end_and_the_picture_that_is_held_counts(tmp_path: Path) -> None:
+def test_a_clip_is_decoded_to_its_end_and_the_frame_that_is_held_counts(tmp_path: Path) -> None:
     clip = tmp_path / "quiet.mp4"
     write_clip(Scene(Plan(seconds=1.2, size=(640, 360), rate=25)), clip)
-    cost = measure(clip)
-    assert cost.pictures == 30
+    cost = cost_of(clip)
+    assert cost.frames == 30
     assert cost.size == "640x360"
     assert cost.state_mb > 640 * 360 * 1.5 / 1e6
     assert cost.share > 0

@@ -42,7 +42,7 @@ class BesideResult:
 
 
 def beside_cases(each: int, seed: int) -> Iterator[BesideCase]:
-    """`each` scenes with each look-alike, and as many of two cells without and with a veil."""
+    """Yield `each` scenes with each look-alike, and as many of two cells without and with a veil."""
     for place, kind in enumerate(COMPACT):
         for number in range(each):
             yield _compact(dice(seed, f"beside {kind}", number), kind, seed * 1000 + 100 * place + number)
@@ -95,7 +95,7 @@ def _compact(rng: np.random.Generator, kind: LookalikeKind, seed: int) -> Beside
 
 
 def _cells(rng: np.random.Generator, about: str, seed: int) -> BesideCase:
-    """Two cells at the sides of the view that take turns; a veil is the light of one that reaches the other's place."""
+    """Return two cells at the sides that take turns; a veil is the light of one that reaches the other's place."""
     wide = (0.35, 0.5) if about == "cells" else (1.6, 2.0)
     later = float(rng.uniform(0.12, 0.4))
     flashes = tuple(

@@ -12,7 +12,7 @@ _SUFFIXES = {"mjpeg": ".avi"}
 
 
 def make_storm(path: Path, seconds: float, codec: str = "h264", lines: int = 1080, mbit: float = 4.0) -> Path:
-    """A storm of two flashes at 25 frames a second, coded at so many Mbit/s; JPEGs at their codec's usual quality."""
+    """Make a storm of two flashes at 25 frames a second and so many Mbit/s; JPEGs at their codec's usual quality."""
     print(f"making {seconds:g} s of {codec} in {lines} lines at {mbit:g} Mbit/s ...", file=sys.stderr)
     flashes = (FlashPlan(kind="bolt", at=seconds * 0.3), FlashPlan(kind="pulses", at=seconds * 0.7))
     plan = Plan(seconds=seconds, size=SIZES[lines], rate=25, flashes=flashes, seed=1, rain=0.2)
@@ -23,7 +23,7 @@ def make_storm(path: Path, seconds: float, codec: str = "h264", lines: int = 108
 
 
 def join(clip: Path, times: int, folder: Path) -> Path:
-    """The clip `times` times in a row, without coding it again."""
+    """Write the clip `times` times in a row, without coding it again."""
     listing = folder / "list.txt"
     listing.write_text(f"file '{clip.resolve()}'\n" * times, encoding="utf-8")
     joined = folder / f"{clip.stem}-times-{times}{clip.suffix}"

@@ -10,7 +10,7 @@ from bench.result import Result
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The clips."""
+    """Add the flags: the clips."""
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, turn by turn (default %(default)s)")
 
@@ -29,7 +29,7 @@ def measure(given: argparse.Namespace, result: Result) -> bool:
 
 
 def _confirmed(clip: Path, *words: str) -> list[float]:
-    """The onsets of the confirmed flashes of a clip, to a hundredth of a second."""
+    """Return the onsets of the confirmed flashes of a clip, to a hundredth of a second."""
     done = subprocess.run([*REPLAY, "--json", *words, str(clip)], capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):  # 1: the clip breaks off, what was found before stands
         raise RunError(f"{clip}: {done.stderr.strip()}")

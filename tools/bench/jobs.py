@@ -17,7 +17,7 @@ _RUN = '{"run": "0123456789ab"}'  # a name for the run, so that ids can be compa
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How much, and with how many."""
+    """Add the flags: how much, and with how many."""
     parser.add_argument("--files", type=int, default=40, help="(default %(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each (default %(default)s)")
     parser.add_argument("--lines", type=int, default=720, help="of each (default %(default)s)")
@@ -36,7 +36,7 @@ def measure(given: argparse.Namespace, result: Result) -> bool:
         for number in range(1, given.files):
             (night / f"c{number:02}.mp4").hardlink_to(made)
         alone = _run(night, Path(name) / "alone", ["--jobs", "1"], {cores[0]})
-        result.add(run="--jobs 1 on one core", wall_s=alone[0], cpu_s=alone[1], flashes=len(alone[2]))
+        result.add(replay="--jobs 1 on one core", wall_s=alone[0], cpu_s=alone[1], flashes=len(alone[2]))
         good, speed = True, 1.0
         for jobs in numbers:
             seconds, cpu, flashes = _run(night, Path(name) / f"jobs{jobs}", ["--jobs", str(jobs)], set(cores))
@@ -44,7 +44,7 @@ def measure(given: argparse.Namespace, result: Result) -> bool:
             same = flashes == alone[2]
             good &= same
             result.add(
-                run=f"--jobs {jobs}",
+                replay=f"--jobs {jobs}",
                 wall_s=seconds,
                 cpu_s=cpu,
                 speed=speed,
@@ -58,7 +58,7 @@ def measure(given: argparse.Namespace, result: Result) -> bool:
             good &= flashes == alone[2]
             again = _run(night, Path(name) / "one", ["--jobs", str(numbers[-1])], set(cores))
             result.add(
-                run=" ".join(words),
+                replay=" ".join(words),
                 wall_s=seconds,
                 more_than_jobs_s_a_file=(seconds - again[0]) / given.files,
                 same_flashes=flashes == alone[2],
@@ -74,7 +74,7 @@ def _doublings(cores: int) -> list[int]:
 
 
 def _run(night: Path, out: Path, words: list[str], cores: set[int]) -> tuple[float, float, list[dict[str, Any]]]:
-    """(wall seconds, CPU seconds, flashes without what only says how long something took)."""
+    """Return (wall seconds, CPU seconds, flashes without what only says how long something took)."""
     out.mkdir()
     (out / "run.json").write_text(_RUN, encoding="utf-8")
     cost = run([*REPLAY, str(night), "--out", str(out), "--resume", *words], cores=cores)

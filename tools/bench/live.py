@@ -25,7 +25,7 @@ SETTLE_SECONDS = 6.0  # for all to be live, before it counts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How many, how long, and what they send."""
+    """Add the flags: how many, how long, and what they send."""
     parser.add_argument("--cameras", default="1,4,8", help="(default %(default)s)")
     parser.add_argument("--seconds", type=float, default=30.0, help="that count, of each (default %(default)s)")
     parser.add_argument("--lines", type=int, default=1080, help="(default %(default)s)")
@@ -106,7 +106,7 @@ class _Heard:
         return [camera.get("fps") or 0.0 for camera in self._cameras.values()]
 
     def count(self, what: str) -> int:
-        """Sum of a counter of all cameras."""
+        """Return the sum of a counter of all cameras."""
         return sum(int(camera.get(what) or 0) for camera in self._cameras.values())
 
     def _listen(self, endpoint: str) -> None:

@@ -30,7 +30,7 @@ class RunError(Exception):
 
 
 def decode_command(clip: Path) -> list[str]:
-    """Pure decoding of a clip."""
+    """Return the command that only decodes a clip."""
     return ["ffmpeg", "-v", "error", "-nostdin", "-i", str(clip), "-map", "0:v:0", "-f", "null", "-"]
 
 
@@ -53,17 +53,17 @@ def in_turn(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, lis
 
 
 def ratio(ours: Sequence[Cost], others: Sequence[Cost], of: Callable[[Cost], float]) -> float:
-    """The median of the ratios of runs that were made in the same round."""
+    """Return the median of the ratios of runs that were made in the same round."""
     return statistics.median(of(one) / of(other) for one, other in zip(ours, others, strict=True))
 
 
 def cpu(cost: Cost) -> float:
-    """CPU seconds of a run."""
+    """Return CPU seconds of a run."""
     return cost.cpu_seconds
 
 
 def wall(cost: Cost) -> float:
-    """Wall seconds of a run."""
+    """Return wall seconds of a run."""
     return cost.wall_seconds
 
 
@@ -97,7 +97,7 @@ def run(command: Sequence[str], *, cores: set[int] | None = None, environment: M
 
 
 def high_water_kb(pid: int) -> int:
-    """The most memory (KiB) that a running process and its children have held; 0 when it is just ending."""
+    """Return the most memory (KiB) that a running process and its children have held; 0 when it is just ending."""
     try:
         family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
         texts = [Path(f"/proc/{one}/status").read_text(encoding="ascii") for one in family]

@@ -17,7 +17,7 @@ MEMORY_GOAL_MB, GROWTH_GOAL_MB = {720: 140.0, 1080: 140.0, 2160: 260.0}, 15.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Clips, or what to make, and how often."""
+    """Add the flags: clips, or what to make, and how often."""
     parser.add_argument("clips", nargs="*", type=Path, help="clips (default: made storms)")
     parser.add_argument("--codecs", default="h264", help=f"of {','.join(CODECS)} (default %(default)s)")
     parser.add_argument("--lines", default="1080", help=f"of {','.join(map(str, SIZES))} (default %(default)s)")
@@ -54,7 +54,7 @@ def measure(given: argparse.Namespace, result: Result) -> bool:
 
 
 def _clips(given: argparse.Namespace, folder: Path) -> list[tuple[str, Path, int]]:
-    """(what it is, where it is, its lines) of each clip."""
+    """Return (what it is, where it is, its lines) of each clip."""
     if given.clips:
         return [(f"{clip.name} x {given.times}", join(clip, given.times, folder), 1080) for clip in given.clips]
     found = []

@@ -10,9 +10,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
-_PACKAGES = ("lightning-detector", "av", "numpy", "opencv-python", "pyzmq", "ray", "scenedetect", "torch")
+_PACKAGES = (
+    "lightning-detector",
+    "av",
+    "numpy",
+    "opencv-python",
+    "pyzmq",
+    "ray",
+    "scenedetect",
+    "torch",
+    "transformers",
+)
 
 
 @dataclass(slots=True)
@@ -22,20 +33,20 @@ class Result:
     Attributes:
         name: of the benchmark.
         command: its name and flags.
+        note: what a reader should know.
         figures: one entry a row, by the names of its columns.
-        lines: what a benchmark printed that has no rows.
         load_before: processes that wanted a core before it began; figures above the number of cores are to be doubted.
     """
 
     name: str
     command: list[str]
+    note: str = ""
     figures: list[dict[str, Any]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
     load_before: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def add(self, **row: Any) -> None:
         """Add a row, and print it."""
-        self.figures.append(row)
+        self.figures.append({name: _kept(value) for name, value in row.items()})
         print("  ".join(f"{name} {_short(value)}" for name, value in row.items()), flush=True)
 
     def add_to(self, path: Path) -> None:
@@ -48,14 +59,14 @@ class Result:
             "versions": versions(),
             "load_before": round(self.load_before, 2),
             "figures": self.figures,
-            "lines": self.lines,
+            "note": self.note,
         }
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(whole) + "\n")
 
 
 def machine() -> dict[str, Any]:
-    """What this machine is."""
+    """Return what this machine is."""
     model = platform.processor()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -71,7 +82,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """What it was measured with."""
+    """Return what it was measured with."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -87,6 +98,12 @@ def versions() -> dict[str, str]:
             continue
         found[name] = done.stdout.splitlines()[0].partition(" Copyright")[0]
     return found
+
+
+def _kept(value: Any) -> Any:
+    """Return a figure as a plain value for JSON, floats with five digits."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return float(f"{plain:.5g}") if isinstance(plain, float) else plain
 
 
 def _short(value: Any) -> str:

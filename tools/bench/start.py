@@ -23,7 +23,7 @@ with open_video(sys.argv[1]) as video:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to compare with."""
+    """Add the flags: what to compare with."""
     parser.add_argument("--base", type=Path, help="another checkout of this program")
     parser.add_argument("--mbit", type=float, default=4.0, help="Mbit/s of the clip (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=9, help="runs of each, turn by turn (default %(default)s)")
@@ -52,10 +52,10 @@ def measure(given: argparse.Namespace, result: Result) -> bool:
         if name == "replay" and "base" in costs:
             row |= {"cpu_of_base": ratio(found, costs["base"][1:], cpu)}
             row |= {"wall_of_base": ratio(found, costs["base"][1:], wall)}
-        result.add(run=name, **row)
+        result.add(part=name, **row)
     return True
 
 
 def _environment(checkout: Path) -> dict[str, str]:
-    """An environment in which Python finds the program in `checkout`, and not in the folder it is started in."""
+    """Return an environment in which Python finds the program in `checkout`, and not in the folder it is started in."""
     return os.environ | {"PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"}

@@ -1,1 +1,1 @@
-"""The processes and measurements behind tools/bench_feed.py."""
+"""The processes and measurements behind `tools/bench feed`."""

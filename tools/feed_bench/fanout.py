@@ -33,15 +33,6 @@ class FanoutResult:
         """Whether the 99th percentile is under 10 ms, and very few messages were fetched from the history."""
         return self.p99_ms < _LIMIT_MS and self.received > 0.9 * self.expected
 
-    def lines(self) -> list[str]:
-        """Return the figures as lines."""
-        return [
-            f"{self.subscribers} subscribers with CURVE, one of them dead; the others received {self.received}",
-            "from publish to receipt, with the journal on disk in between:",
-            f"p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms, most {self.most_ms:.1f} ms",
-            f"of that until on disk and sent: p50 {self.disk_p50_ms:.2f} ms, p99 {self.disk_p99_ms:.2f} ms",
-        ]
-
 
 def measure_fanout(folder: Path, endpoint: str, subscribers: int, rate: float, seconds: float) -> FanoutResult:
     """Publish `rate` messages per second for `seconds` to `subscribers`, one of them frozen from the start."""

@@ -30,15 +30,6 @@ class FreezeResult:
         grown = self.memory_most_mb - self.memory_before_mb
         return self.committed > 0 and not self.missing and not self.doubled and grown < 20
 
-    def lines(self) -> list[str]:
-        """Return the figures as lines."""
-        return [
-            f"frozen for {self.frozen_seconds:g} s",
-            f"{self.behind} messages behind, caught up in {self.caught_up_seconds:.1f} s",
-            f"committed {self.committed}, missing {self.missing}, doubled {self.doubled}",
-            f"publisher's memory {self.memory_before_mb:.1f} MB before, {self.memory_most_mb:.1f} MB at most",
-        ]
-
 
 def measure_freeze(folder: Path, endpoint: str, seconds: float, rate: float) -> FreezeResult:
     """Freeze (SIGSTOP) a subscriber for `seconds` while `rate` messages per second are published."""

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -52,23 +53,22 @@ class FuzzResult:
             and percentile(self.heard_ms, 99) < _P99_MS
         )
 
-    def lines(self) -> list[str]:
-        """Return the figures as lines."""
-        sent = ", ".join(f"{name} {count}" for name, count in sorted(self.frames.items()))
-        return [
-            f"seed {self.seed}, {'CURVE' if self.curve else 'no keys'}, {self.seconds:.0f} s",
-            f"{sum(self.frames.values())} frames: {sent}",
-            f"publisher {'alive' if self.alive else 'DEAD'}; its gateway was replaced {self.gateways} times",
-            f"memory of both {self.memory_before_mb:.1f} MB before, {self.memory_most_mb:.1f} MB at most",
-            f"an honest client's requests before: {spread(self.quiet_ms)}",
-            f"its {len(self.asked_ms)} requests: {spread(self.asked_ms)}; {self.unanswered} unanswered",
-            f"its {len(self.heard_ms)} messages, from publish to its hands: {spread(self.heard_ms)}",
-        ]
-
-
-def spread(found: list[float]) -> str:
-    """Return median and percentiles of some times as text."""
-    return f"p50 {percentile(found, 50):.1f} ms, p99 {percentile(found, 99):.1f} ms"
+    def figures(self) -> dict[str, Any]:
+        """Return the figures as a row."""
+        return {
+            "keys": self.curve,
+            "frames": sum(self.frames.values()),
+            "seconds": self.seconds,
+            "alive": self.alive,
+            "gateways_replaced": self.gateways,
+            "memory_before_mb": self.memory_before_mb,
+            "memory_most_mb": self.memory_most_mb,
+            "requests": len(self.asked_ms),
+            "unanswered": self.unanswered,
+            "quiet_p99_ms": percentile(self.quiet_ms, 99),
+            "request_p99_ms": percentile(self.asked_ms, 99),
+            "message_p99_ms": percentile(self.heard_ms, 99),
+        }
 
 
 def percentile(found: list[float], which: float) -> float:

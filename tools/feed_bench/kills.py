@@ -32,16 +32,6 @@ class KillResult:
         """Whether nothing was lost or doubled, and all was in order."""
         return self.committed > 0 and not (self.lost or self.doubled or self.swapped)
 
-    def lines(self) -> list[str]:
-        """Return the figures as lines."""
-        return [
-            f"publisher killed {self.publisher_kills} times, subscriber {self.subscriber_kills} times",
-            f"over {self.seconds:.0f} s",
-            f"committed {self.committed}, delivered {self.delivered}",
-            f"lost {self.lost}, doubled {self.doubled}, out of order {self.swapped}",
-            f"a plain SUB lost {self.plain_lost} ({self.plain_lost / max(1, self.committed):.0%})",
-        ]
-
 
 def measure_kills(folder: Path, endpoint: str, kills: int, rate: float, seed: int) -> KillResult:
     """Kill the publisher `kills` times at `rate` messages per second, and the subscriber now and then."""

@@ -1,4 +1,4 @@
-"""Clients that break the rules of ZMTP on purpose, for the attacks of `bench_feed.py fuzz`, by a seed.
+"""Clients that break the rules of ZMTP on purpose, for the attacks of `tools/bench feed fuzz`, by a seed.
 
 Each attack opens one connection, sends frames until it is disconnected or finished, and returns how many it sent.
 """
@@ -147,7 +147,7 @@ def wrong_handshake(stranger: Stranger, dice: random.Random) -> int:
 
 
 def malformed(stranger: Stranger, dice: random.Random) -> int:
-    """After a correct handshake send frames, some of them damaged."""
+    """Send frames, some of them damaged, after a correct handshake."""
     stranger.shake_hands()
     frames = []
     for _ in range(dice.randrange(1, 200)):

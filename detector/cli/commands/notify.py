@@ -24,7 +24,7 @@ _MISSING = "this needs more: pip install 'lightning-detector[notify]'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which feed, whom to tell, what and when."""
+    """Add the feed, whom to tell, what and when."""
     parser.add_argument("endpoint", metavar="ENDPOINT", help="a feed, e.g. tcp://127.0.0.1:5556, or that of a relay")
     parser.add_argument(
         "--to",

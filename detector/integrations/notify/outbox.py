@@ -34,7 +34,7 @@ class Policy:
     zone: tzinfo | None = None
 
     def is_quiet(self, now: float) -> bool:
-        """Whether nothing is sent at `now`, seconds since 1970."""
+        """Return whether nothing is sent at `now`, seconds since 1970."""
         if self.quiet is None:
             return False
         begin, end = self.quiet

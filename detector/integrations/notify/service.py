@@ -164,7 +164,7 @@ class Notifier:
                 self.save()
 
     def is_ready(self, alert: Alert) -> bool:
-        """Whether an alert need not wait for its still or clip any more."""
+        """Return whether an alert need not wait for its still or clip any more."""
         waited = time.time() - alert.at
         return alert.flash is None or waited > _MEDIA_SECONDS[self._options.attach] or bool(self._files([alert]))
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from detector.verify.photometric.clue import Clue
 from detector.verify.probability import logistic
 
-# Fitted by `tools/reliability.py` on made scenes and open footage; docs/benchmarks.md has the command and how well it
-# holds on sources that the fit has not seen.
+# Fitted by `tools/bench reliability` on made scenes and open footage; docs/benchmarks.md has the command and how well
+# it holds on sources that the fit has not seen.
 SLOPE, OFFSET = 1.29, 11.69
 _LEAST = 1e-4  # of a verdict's four digits
 

@@ -219,7 +219,7 @@ class ModelProcess:
                 continue
 
     def _read_replies(self) -> None:
-        """Thread minicpm-replies: hand each reply to who waits for it; all of them learn of the process's end."""
+        """Hand each reply to who waits for it, and tell all of the process's end, in the thread minicpm-replies."""
         try:
             while True:
                 reply = decode_reply(self._connection.recv_bytes())

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """What a candidate costs the CPU on its way to the model: from its arrival to the hand-over of its bytes to the device.
 
-    python tools/bench_model_host.py [--batch 8] [--frame 720x1280] [--json]
+    python tools/bench model_host [--batch 8] [--frame 720x1280]
 
 Candidates come from the real prefilter, on made frames with a flash; the model is tiny and random, which changes none
 of these stages: images (chosen, compared, lifted), shared memory, tokens, bytes in one block. `downscaled` (the resize
@@ -11,9 +10,6 @@ candidate, the best of several.
 """
 
 import argparse
-import json
-import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.result import Result
 from detector.candidate import Candidate
 from detector.prefilter.prefilter import Prefilter
 from detector.settings import Settings, load_settings
@@ -46,7 +43,7 @@ COUNTED = ("images but the difference", "shared memory", "message", "read", "tok
 
 
 def made_frames(seed: int, height: int, width: int) -> list[Frame]:
-    """A day scene with noise and, at FLASH_AT, two lit frames that leave a glow; no image repeats another."""
+    """Return a day scene with noise and, at FLASH_AT, two lit frames that leave a glow; no image repeats another."""
     dice = np.random.default_rng(seed)
     cells = dice.integers(30, 130, (height // 40, width // 40, 3), dtype=np.uint8)
     scene = np.kron(cells, np.ones((40, 40, 1), np.uint8)).astype(np.int16)
@@ -77,7 +74,7 @@ def _frame(image: NDArray[np.uint8], number: int) -> Frame:
 
 
 def candidates(settings: Settings, count: int, height: int, width: int) -> list[Candidate]:
-    """So many candidates of the prefilter, each of another scene."""
+    """Return so many candidates of the prefilter, each of another scene."""
     found: list[Candidate] = []
     for seed in range(count):
         prefilter = Prefilter("bench", settings.prefilter)
@@ -88,7 +85,7 @@ def candidates(settings: Settings, count: int, height: int, width: int) -> list[
 
 
 def cpu_ms(work: Callable[[], Any], count: int, repeat: int) -> float:
-    """CPU milliseconds of this process for each of `count`: the best of `repeat` runs."""
+    """Return CPU milliseconds of this process for each of `count`: the best of `repeat` runs."""
     work()
     best = float("inf")
     for _ in range(repeat):
@@ -99,7 +96,7 @@ def cpu_ms(work: Callable[[], Any], count: int, repeat: int) -> float:
 
 
 def stages(settings: Settings, scorer: Scorer, found: list[Candidate], repeat: int) -> dict[str, float]:
-    """CPU milliseconds a candidate of each stage, in the order in which they come."""
+    """Return CPU milliseconds a candidate of each stage, in the order in which they come."""
     side, count = settings.batcher.picture_side_pixels, len(found)
     question, slot = Question(settings.question, side), Slot(0)
     names = tuple(name for name in settings.question.pictures if name != "difference")
@@ -138,15 +135,16 @@ def _blocks(clips: list[VlmInput]) -> None:
         stacked_bytes(images)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags: how many candidates, of what size."""
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--frame", default="720x1280", metavar="HxW", help="size of the made frames")
     parser.add_argument("--repeat", type=int, default=7)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    height, width = map(int, arguments.frame.split("x"))
+
+
+def measure(given: argparse.Namespace, result: Result) -> bool:
+    """Measure each stage; always good."""
+    height, width = map(int, given.frame.split("x"))
     torch.set_num_threads(1)
     settings = load_settings()
     with tempfile.TemporaryDirectory() as folder:
@@ -155,15 +153,10 @@ def main() -> None:
             downsample_mode="16x", picture_side_pixels=settings.minicpm.picture_side_pixels, threads=1,
         )  # fmt: skip
         scorer = Scorer.load(load, torch.device("cpu"))
-        costs = stages(settings, scorer, candidates(settings, arguments.batch, height, width), arguments.repeat)
+        found = candidates(settings, given.batch, height, width)
+        costs = stages(settings, scorer, found, given.repeat)
+    result.add(images_of_a_candidate=costs.pop("images of a candidate"))
     costs["arrival to hand-over"] = sum(costs[name] for name in COUNTED)
-    if arguments.json:
-        about = {"batch": arguments.batch, "frame": arguments.frame, "machine": platform.machine()}
-        print(json.dumps(about | {name: round(value, 4) for name, value in costs.items()}))
-        return
     for name, value in costs.items():
-        print(f"{name:<24} {value:8.3f}{'' if name.startswith('images of') else ' CPU ms a candidate'}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        result.add(stage=name, cpu_ms_a_candidate=value)
+    return True

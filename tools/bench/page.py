@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """What the live page costs cameras: `watch --page` on real RTSP cameras, quiet and then under load.
 
 The load: many listeners to server-sent events, one of them a real browser (Chromium), and many requests a second, all
-at the lowest priority. Prints frames watched and skipped, how soon `detected` reaches a subscriber, the page's memory,
+at the lowest priority. Gives frames watched and skipped, how soon `detected` reaches a subscriber, the page's memory,
 what each listener got, and how soon a flash stood in the browser. Needs the GStreamer RTSP server and Chromium.
 """
 
@@ -25,15 +24,13 @@ from typing import Any
 import numpy as np
 import psutil
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
-
-from bench_watch import FLASHES, seconds_of  # noqa: E402
-from helpers import chromium  # noqa: E402 - found through the path above
-from helpers.live_page import PageServer  # noqa: E402
-from helpers.rtsp import RtspServer, free_port, missing, wait_for  # noqa: E402
-from storm import ClipFormat, Plan, Scene, write_clip  # noqa: E402
-from stream import Subscriber  # noqa: E402
+from bench.latency import FLASHES, seconds_of
+from bench.result import Result
+from helpers import chromium
+from helpers.live_page import PageServer
+from helpers.rtsp import RtspServer, free_port, missing, wait_for
+from storm import ClipFormat, Plan, Scene, write_clip
+from stream import Subscriber
 
 LIMIT_MS = 250
 PATHS = ("/", "/api/flashes", "/api/cameras", "/metrics", "/health", "/api/state", "/assets/page.js")
@@ -61,7 +58,7 @@ class Heard:
                     self.detected[event.data["id"]] = latency, published
 
     def between(self, begin: float, end: float) -> list[float]:
-        """The latencies of what was published in a stretch of time."""
+        """Return the latencies of what was published in a stretch of time."""
         return [latency for latency, at in self.detected.values() if begin <= at < end]
 
 
@@ -109,7 +106,7 @@ def ask(port: int, rate: float, seconds: float) -> tuple[int, int]:
     return answers, errors
 
 
-def load(port: int, count: int, rate: float, seconds: float) -> int:
+def load(port: int, count: int, rate: float, seconds: float) -> None:
     """Be the load, in a process of its own; print what came of it."""
     os.nice(_NICEST)
     asked: list[tuple[int, int]] = []
@@ -121,7 +118,6 @@ def load(port: int, count: int, rate: float, seconds: float) -> int:
         worker.join()
     answers, errors = (sum(one) for one in zip(*asked, strict=True))
     print(min(got), max(got), answers, errors)
-    return 0
 
 
 @contextmanager
@@ -143,13 +139,13 @@ def watching(folder: Path, cameras: list[RtspServer], endpoint: str, port: int) 
 
 
 def counters(page: PageServer) -> dict[str, int]:
-    """Frames watched and skipped, of all cameras together."""
+    """Return frames watched and skipped, of all cameras together."""
     cameras: list[dict[str, Any]] = page.ask("/api/cameras").json["cameras"]
     return {key: sum(int(one.get(key) or 0) for one in cameras) for key in ("frames", "skipped", "reconnects")}
 
 
 def memory_mb(page: PageServer) -> float:
-    """The resident memory of the page's process."""
+    """Return the resident memory of the page's process."""
     for child in psutil.Process(page.process.pid).children(recursive=True):
         with suppress(psutil.Error):
             if "page" in child.cmdline():
@@ -157,11 +153,11 @@ def memory_mb(page: PageServer) -> float:
     return 0.0
 
 
-def told(name: str, latencies: list[float], before: dict[str, int], after: dict[str, int]) -> float:
-    """Print one stretch; its 99th percentile."""
+def tell(result: Result, name: str, latencies: list[float], before: dict[str, int], after: dict[str, int]) -> float:
+    """Add the figures of one stretch; return its 99th percentile."""
     p99 = float(np.percentile(latencies, 99)) if latencies else float("nan")
-    change = ", ".join(f"{after[key] - before[key]} {key}" for key in after)
-    print(f"{name}: {len(latencies)} detected, median {np.median(latencies):.0f} ms, p99 {p99:.0f} ms; {change}")
+    change = {key: after[key] - before[key] for key in after}
+    result.add(load=name, flashes=len(latencies), detected_p50_ms=np.median(latencies), detected_p99_ms=p99, **change)
     return p99
 
 
@@ -172,14 +168,30 @@ def in_browser(page: Any, heard: Heard, begin: float) -> list[float]:
     return [at - published[key] for key, at in seen.items() if key in published]
 
 
-def measure(arguments: argparse.Namespace) -> int:
-    """Measure and print."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags: how long, how many cameras, and how much load."""
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each stretch (default 60)")
+    parser.add_argument("--cameras", type=int, default=4, help="(default 4)")
+    parser.add_argument("--listeners", type=int, default=50, help="one of them the browser (default 50)")
+    parser.add_argument("--rate", type=float, default=200.0, help="requests a second (default 200)")
+    parser.add_argument("--size", default="640x360", help="of the frames (default 640x360)")
+    parser.add_argument("--load", type=int, metavar="PORT", help=argparse.SUPPRESS)
+
+
+def measure(given: argparse.Namespace, result: Result) -> bool:
+    """Measure, or be the load; whether cameras did not suffer."""
+    if given.load is not None:
+        load(given.load, given.listeners, given.rate, given.seconds)
+        return True
+    if reason := missing() or chromium.missing():
+        print(f"bench page: {reason}", file=sys.stderr)
+        return False
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         folder = Path(scratch)
         clip = folder / "storm.mp4"
-        size = tuple(int(number) for number in arguments.size.split("x"))
+        size = tuple(int(number) for number in given.size.split("x"))
         write_clip(Scene(Plan(seconds=12.0, size=size, flashes=FLASHES)), clip, ClipFormat(key_seconds=1.0))
-        cameras = [stack.enter_context(RtspServer(clip)) for _ in range(arguments.cameras)]
+        cameras = [stack.enter_context(RtspServer(clip)) for _ in range(given.cameras)]
         endpoint, port, heard, stop = (
             f"tcp://127.0.0.1:{free_port(neighbours=1)}",
             free_port(),
@@ -191,50 +203,42 @@ def measure(arguments: argparse.Namespace) -> int:
         listener.start()
         stack.callback(listener.join)
         stack.callback(stop.set)
-        wait_for(lambda: counters(server)["frames"] > 100 * arguments.cameras, 120, "all cameras are live")
+        wait_for(lambda: counters(server)["frames"] > 100 * given.cameras, 120, "all cameras are live")
         quiet, before = time.time(), counters(server)
-        time.sleep(arguments.seconds)
+        time.sleep(given.seconds)
         between, loaded = counters(server), time.time()
-        told("quiet ", heard.between(quiet, loaded), before, between)
+        tell(result, "none", heard.between(quiet, loaded), before, between)
         browser = stack.enter_context(chromium.Browser(folder / "profile"))
         tab = browser.page()
         tab.open(server.url)
         tab.run(WATCHED)
         memory, begin = memory_mb(server), time.time()
-        words = [sys.executable, __file__, "--load", str(port), "--listeners", str(arguments.listeners - 1)]
-        words += ["--rate", str(arguments.rate), "--seconds", str(arguments.seconds)]
+        words = [
+            sys.executable,
+            str(Path(__file__).parent),
+            "page",
+            "--load",
+            str(port),
+            "--listeners",
+            str(given.listeners - 1),
+        ]
+        words += ["--rate", str(given.rate), "--seconds", str(given.seconds)]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         after = counters(server)
-        p99 = told("loaded", heard.between(begin, time.time()), between, after)
+        p99 = tell(result, "listeners and requests", heard.between(begin, time.time()), between, after)
         least, most, answers, errors = map(int, done.stdout.split())
         shown = in_browser(tab, heard, begin)
-        print(
-            f"listeners: {arguments.listeners}, each got {least} to {most} flashes; the browser showed {len(shown)}, "
-            f"median {np.median(shown):.2f} s, longest {max(shown):.2f} s after publication, errors {len(tab.errors)}"
+        result.add(
+            listeners=given.listeners,
+            flashes_each_got_least=least,
+            flashes_each_got_most=most,
+            browser_showed=len(shown),
+            browser_median_s=np.median(shown),
+            browser_longest_s=max(shown),
+            answers=answers,
+            errors=errors + len(tab.errors),
+            page_mb_before=memory,
+            page_mb_after=memory_mb(server),
         )
-        print(f"requests: {answers} answers in {arguments.seconds:g} s, {errors} errors")
-        print(f"the page's memory: {memory:.0f} MB, then {memory_mb(server):.0f} MB")
         good = p99 <= LIMIT_MS and after["skipped"] == before["skipped"] and not errors and least >= 0
-        return 0 if good and not tab.errors else 1
-
-
-def main() -> int:
-    """Measure, or be the load."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each stretch (default 60)")
-    parser.add_argument("--cameras", type=int, default=4, help="(default 4)")
-    parser.add_argument("--listeners", type=int, default=50, help="one of them the browser (default 50)")
-    parser.add_argument("--rate", type=float, default=200.0, help="requests a second (default 200)")
-    parser.add_argument("--size", default="640x360", help="of the image (default 640x360)")
-    parser.add_argument("--load", type=int, metavar="PORT", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.load is not None:
-        return load(arguments.load, arguments.listeners, arguments.rate, arguments.seconds)
-    if reason := missing() or chromium.missing():
-        print(f"bench_page: {reason}", file=sys.stderr)
-        return 1
-    return measure(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return good and not tab.errors

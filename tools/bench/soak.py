@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
 """Run one camera through a scripted day of faults in a few minutes, and print the effects.
 
 A real RTSP server sends made storms through a proxy that loses, damages and delays packets. While it is killed,
-frozen, muted and changed, the program watches as usual: capture, prefilter, photometric verifier. Printed for each
+frozen, muted and changed, the program watches as usual: capture, prefilter, photometric verifier. Given for each
 fault: how soon it was noticed, how soon frames came again, frames lost and marked. At the end: flashes shown and
-confirmed, false events, memory, threads and open files. Exit code 1 if a requirement did not hold.
+confirmed, false events, memory, threads and open files.
 """
 
 import argparse
@@ -20,19 +19,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-
-from detector.settings import load_settings  # noqa: E402
-from detector.verify.batcher import Batcher  # noqa: E402
-from detector.verify.photometric.verifier import PhotometricVerifier  # noqa: E402
-from helpers.mangler import Faults, Mangler  # noqa: E402 - the tests' own camera and proxy
-from helpers.rtsp import RtspServer, missing, wait_for  # noqa: E402
-from helpers.truth import Seen, Span, flashes_shown, matches, sent  # noqa: E402
-from stream import Camera, CameraStatus  # noqa: E402
+from bench.result import Result
+from detector.settings import load_settings
+from detector.verify.batcher import Batcher
+from detector.verify.photometric.verifier import PhotometricVerifier
+from helpers import ROOT
+from helpers.mangler import Faults, Mangler
+from helpers.rtsp import RtspServer, missing, wait_for
+from helpers.truth import Seen, Span, flashes_shown, matches, sent
+from stream import Camera, CameraStatus
 
 FLASHES = ["sheet@3", "bolt@7", "pulses@11", "sheet@15", "bolt@18"]
 CLIP_SECONDS = 20
@@ -131,7 +130,7 @@ CYCLE = [
 ]
 
 
-def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera, settle_seconds: float) -> str:
+def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera, settle_seconds: float) -> dict[str, Any]:
     """Apply one fault, wait until frames come again, and return its effects."""
     before, begun = len(seen.states), time.time()
     fault.begin(stage)
@@ -139,37 +138,43 @@ def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera, settle_secon
     ended = time.time()
     fault.end(stage)
     ready = time.time()
-    wait_for(
-        lambda: camera.status.state == "live" and seen.arrivals[-1][0] > ready, 70, f"pictures after: {fault.name}"
-    )
+    wait_for(lambda: camera.status.state == "live" and seen.arrivals[-1][0] > ready, 70, f"frames after: {fault.name}")
     time.sleep(settle_seconds)
     change = next((when for when, status in seen.states[before:] if status.state in ("down", "stalled")), None)
-    noticed = f"{change - begun:5.2f} s" if change is not None else "      -"
-    back = f"{seen.first_after(ready) or 0:5.2f} s" if fault.stops else "      -"
     now = time.time()
     sent = sum(begun <= utc < now - 0.5 for utc in stage.sent())
     got, marked = seen.count_frames(begun, now - 0.3)
-    return f"{fault.name:27} {ended - begun:5.1f} s  {noticed:>8}  {back:>8}  {max(0, sent - got):5}  {marked:6}"
+    return {
+        "fault": fault.name,
+        "lasted_s": ended - begun,
+        "noticed_s": None if change is None else change - begun,
+        "back_s": seen.first_after(ready) if fault.stops else None,
+        "lost_frames": max(0, sent - got),
+        "marked_frames": marked,
+    }
 
 
-def main() -> int:
-    """Read the command line, run, and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags: how long, over what, and which faults."""
     parser.add_argument("--days", type=int, default=1, help="how many times the script is run (default 1: 5 minutes)")
     parser.add_argument("--cycles", type=int, help="instead, kill and freeze it so many times in quick succession")
     parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp")
     parser.add_argument("--only", help="only faults whose name holds this word")
-    arguments = parser.parse_args()
+
+
+def measure(given: argparse.Namespace, result: Result) -> bool:
+    """Run the whole soak; whether all requirements held."""
     if reason := missing():
-        sys.exit(f"soak: {reason}")
+        print(f"bench soak: {reason}", file=sys.stderr)
+        return False
     with ExitStack() as stack:
-        return run(arguments, Path(stack.enter_context(tempfile.TemporaryDirectory())), stack)
+        return run(given, Path(stack.enter_context(tempfile.TemporaryDirectory())), stack, result)
 
 
-def run(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
-    """Run the whole soak, and return 0 if all requirements held, else 1."""
+def run(given: argparse.Namespace, folder: Path, stack: ExitStack, result: Result) -> bool:
+    """Watch while the faults happen; whether all requirements held."""
     # Short times, so that a freeze is noticed and a second connection is tried beside the first.
-    capture = {"transport": arguments.transport} | ({"stall_seconds": 0.7} if arguments.cycles else {})
+    capture = {"transport": given.transport} | ({"stall_seconds": 0.7} if given.cycles else {})
     settings = load_settings([("soak", {"capture": capture})])
     seen, me = Watched(), psutil.Process()
     stage = Stage(folder)
@@ -183,20 +188,19 @@ def run(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
     thread.start()
     stack.callback(thread.join, 10)
     stack.callback(camera.close)
-    wait_for(lambda: len(seen.arrivals) > 100, 20, "first pictures")
+    wait_for(lambda: len(seen.arrivals) > 100, 20, "first frames")
     start = resources(me)
-    print(f"{'fault':27} {'lasted':>7}  {'noticed':>8}  {'back':>8}  {'lost':>5}  {'marked':>6}")
-    script = CYCLE * arguments.cycles if arguments.cycles else DAY * arguments.days
+    script = CYCLE * given.cycles if given.cycles else DAY * given.days
     for fault in script:
-        if not arguments.only or arguments.only in fault.name:
-            print(hurt(fault, stage, seen, camera, 0.3 if arguments.cycles else 3.0), flush=True)
+        if not given.only or given.only in fault.name:
+            result.add(**hurt(fault, stage, seen, camera, 0.3 if given.cycles else 3.0))
     wait_for(lambda: camera.status.state == "live", 10, "live at the end")
     time.sleep(3.0)
     end = resources(me)
     camera.close()
     thread.join(10)
     judge.drain()
-    return summary(stage, seen, camera.status, start, end)
+    return summary(stage, seen, camera.status, (start, end), result)
 
 
 def resources(me: psutil.Process) -> tuple[float, int, int]:
@@ -205,37 +209,42 @@ def resources(me: psutil.Process) -> tuple[float, int, int]:
 
 
 def summary(
-    stage: Stage, seen: Watched, status: CameraStatus, start: tuple[float, int, int], end: tuple[float, int, int]
-) -> int:
-    """Print the totals, and return 0 if all requirements held, else 1."""
+    stage: Stage,
+    seen: Watched,
+    status: CameraStatus,
+    used: tuple[tuple[float, int, int], tuple[float, int, int]],
+    result: Result,
+) -> bool:
+    """Tell the totals; whether all requirements held."""
+    start, end = used
     shown, begun = stage.flashes(), stage.flashes(partly=True)
     false = [flash for flash in seen.confirmed if not matches(flash, begun)]
     clean = [span for span in shown if seen.whole(span)]
     found = [span for span in clean if seen.found(span)]
     hurt_ones = [span for span in shown if span not in clean and seen.seen_at_all(span)]
-    print()
-    print(f"pictures:    {status.frames} ({status.damaged} marked, {status.late} late, {status.skipped} skipped)")
-    print(f"connections: {status.attempts} tried, came back {status.reconnects} times")
-    print(f"flashes:     {len(shown)} shown, {len(clean)} seen whole and unmarked, {len(found)} of those confirmed")
-    confirmed = sum(map(seen.found, hurt_ones))
-    print(f"             {len(hurt_ones)} seen in marked or joined pictures, {confirmed} of those confirmed")
     for span in clean:
         if span not in found:
-            near = [f for f in seen.flashes.values() if matches(f, [span])]
-            print(
-                f"  missed: {datetime.fromtimestamp(span[0], UTC):%H:%M:%S.%f}",
-                *(f"{f.state} {f.verdict}" for f in near),
-            )
-    print(f"false:       {len(false)}")
+            near = [f"{f.state} {f.verdict}" for f in seen.flashes.values() if matches(f, [span])]
+            print(f"missed: {datetime.fromtimestamp(span[0], UTC):%H:%M:%S.%f}", *near, file=sys.stderr)
     for flash in false:
-        print(f"  {flash.start_utc} by {flash.clock} within {flash.utc_error_ms} ms, {flash.quality}: {flash.verdict}")
-    print(f"memory:      {start[0]:.0f} MB at start, {end[0]:.0f} MB at end")
-    print(f"threads:     {start[1]} and {end[1]}; open files: {start[2]} and {end[2]}")
+        print(
+            f"false: {flash.start_utc} by {flash.clock} within {flash.utc_error_ms} ms",
+            f"{flash.quality}: {flash.verdict}",
+            file=sys.stderr,
+        )
+    result.add(
+        frames=status.frames,
+        marked=status.damaged,
+        late=status.late,
+        skipped=status.skipped,
+        reconnects=status.reconnects,
+        flashes_whole=len(clean),
+        confirmed_whole=len(found),
+        flashes_damaged=len(hurt_ones),
+        confirmed_damaged=sum(map(seen.found, hurt_ones)),
+        made_up=len(false),
+    )
+    for what, before, after in zip(("memory_mb", "threads", "open_files"), start, end, strict=True):
+        result.add(resource=what, at_start=before, at_end=after)
     held = not false and len(found) == len(clean) and end[0] - start[0] < GROWN_MB_ALLOWED
-    held = held and end[1] <= start[1] + 1 and end[2] <= start[2] + 2
-    print("all held" if held else "NOT all held")
-    return 0 if held else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return held and end[1] <= start[1] + 1 and end[2] <= start[2] + 2

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """How soon a subscriber hears of a flash: a real RTSP camera, `watch` and a subscriber, in processes of their own.
 
-Prints, for each flash, the milliseconds from the arrival of its first lit frame to the `detected` event in the
+Gives the milliseconds from the arrival of its first lit frame to the `detected` event in the
 subscriber's hands, and the seconds from its end to the `confirmed` event. The camera serves a made storm in a loop, at
 real-time pace. With --media the same is measured once more with a folder for stills and clips: verdicts must not wait
 for them. Needs the GStreamer RTSP server (make setup-dev).
@@ -17,12 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
-
-from helpers.rtsp import RtspServer, free_port, missing  # noqa: E402
-from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip  # noqa: E402 - found through the path above
-from stream import Subscriber  # noqa: E402
+from bench.result import Result
+from helpers.rtsp import RtspServer, free_port, missing
+from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
+from stream import Subscriber
 
 FLASHES = (
     FlashPlan(kind="sheet", at=2.0),
@@ -33,12 +30,16 @@ FLASHES = (
 
 
 def seconds_of(utc: str) -> float:
-    """An ISO 8601 time as seconds since 1970."""
+    """Return an ISO 8601 time as seconds since 1970."""
     return datetime.fromisoformat(utc).astimezone(UTC).timestamp()
 
 
-def measure(loops: int, size: tuple[int, int], *, media: bool = False) -> tuple[list[float], list[float]]:
-    """(ms from arrival to `detected`, seconds from the end to `confirmed`) of each flash, in the subscriber's hands."""
+def watch(loops: int, size: tuple[int, int], *, media: bool = False) -> tuple[list[float], list[float]]:
+    """Watch, and subscribe.
+
+    Returns:
+        of each flash, ms from arrival to `detected` and seconds from its end to `confirmed`, at the subscriber.
+    """
     told: set[str] = set()
     detected: list[float] = []
     confirmed: list[float] = []
@@ -49,7 +50,7 @@ def measure(loops: int, size: tuple[int, int], *, media: bool = False) -> tuple[
         with RtspServer(clip) as camera:
             command = [sys.executable, "-m", "detector", "watch", camera.url, "--publish", endpoint, "--quiet"]
             command += ["--out", str(Path(scratch) / "out")] if media else []
-            watch = subprocess.Popen([*command, "--verifier", "photometric", "--json"], stdout=subprocess.DEVNULL)
+            process = subprocess.Popen([*command, "--verifier", "photometric", "--json"], stdout=subprocess.DEVNULL)
             try:
                 with Subscriber(endpoint, since=0) as subscriber:
                     for received in subscriber:
@@ -67,33 +68,34 @@ def measure(loops: int, size: tuple[int, int], *, media: bool = False) -> tuple[
                         if len(confirmed) >= loops * len(FLASHES):
                             return detected, confirmed
             finally:
-                watch.terminate()
-                watch.wait(timeout=10)
+                process.terminate()
+                process.wait(timeout=10)
     return detected, confirmed
 
 
-def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags: how often, how large, and whether with stills and clips."""
     parser.add_argument("--loops", type=int, default=3, help="times 4 flashes in 12 s (default 3)")
-    parser.add_argument("--size", default="1280x720", help="of the picture (default 1280x720)")
+    parser.add_argument("--size", default="1280x720", help="of the frames (default 1280x720)")
     parser.add_argument("--media", action="store_true", help="measure with a folder for stills and clips, too")
-    arguments = parser.parse_args()
+
+
+def measure(given: argparse.Namespace, result: Result) -> bool:
+    """Measure; whether all were told in time."""
     if reason := missing():
-        print(f"bench_watch: {reason}", file=sys.stderr)
-        return 1
-    width, height = (int(number) for number in arguments.size.split("x"))
+        print(f"bench latency: {reason}", file=sys.stderr)
+        return False
+    width, height = (int(number) for number in given.size.split("x"))
     good = True
-    for media in (False, True) if arguments.media else (False,):
-        detected, confirmed = measure(arguments.loops, (width, height), media=media)
-        print(f"{len(detected)} flashes, {'with stills and clips' if media else 'without media'}")
-        print(
-            f"detected after arrival:  median {np.median(detected):.0f} ms, longest {max(detected):.0f} ms (limit 250)"
+    for media in (False, True) if given.media else (False,):
+        detected, confirmed = watch(given.loops, (width, height), media=media)
+        result.add(
+            stills_and_clips=media,
+            flashes=len(detected),
+            detected_median_ms=np.median(detected),
+            detected_longest_ms=max(detected),
+            confirmed_median_s=np.median(confirmed),
+            confirmed_longest_s=max(confirmed),
         )
-        print(f"confirmed after its end: median {np.median(confirmed):.2f} s, longest {max(confirmed):.2f} s (limit 2)")
         good &= max(detected) <= 250 and max(confirmed) <= 2
-    return 0 if good else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return good

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Fit the photometric verifier's confidence on judged candidates, and tell how well it holds on sources not seen.
 
-Give the results of `tools/bench_accuracy.py` (its results.jsonl) and, with --run, runs on labelled clips. It prints
+Give the results of `tools/bench accuracy` (its results.jsonl) and, with --run, runs on labelled clips. It gives
 SLOPE and OFFSET of detector/verify/photometric/confidence.py, the quality with each source left out in turn, beside
 that of the clues' sum, and the reliability table: probabilities told, and how many of these were lightning.
 """
@@ -9,15 +8,15 @@ that of the clues' sum, and the reliability table: probabilities told, and how m
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.result import Result
 from detector.evaluate.calibration import labelled_clip
 from detector.evaluate.comparison import compare, fit_logistic, smoothed
 from detector.evaluate.labels import read_labels
@@ -60,43 +59,37 @@ def real(labels_file: Path, folder: Path) -> Iterator[Judged]:
             yield Judged(labels[labelled[0]].group or labelled[0], labelled[1], flash.verdict.evidence)
 
 
-def report(judged: Sequence[Judged]) -> str:
-    """Return the fit, the quality on sources left out, and the reliability of the constants as they are."""
-    truths = np.array([one.lightning for one in judged], bool)
-    doubts = np.array([[total_doubt(CLUES, one.evidence)] for one in judged])
-    sums = np.array([[sum(c.log_odds(one.evidence[c.key]) for c in CLUES if c.key in one.evidence)] for one in judged])
-    slope, offset = fit_logistic(-doubts, smoothed(truths))
-    lines = [f"{len(judged)} candidates, {int(truths.sum())} of them lightning: SLOPE {slope:.2f}, OFFSET {offset:.2f}"]
-    found = compare({"confidence": -doubts, "sum of clues": sums}, truths, [one.source for one in judged])
-    for name, one in found.items():
-        how = f"log loss {one.log_loss:.3f}, Brier {one.brier:.3f}, AUC {one.auc:.3f}"
-        lines.append(f"{name}, sources left out: {how}")
-    return "\n".join([*lines, *_table(logistic(OFFSET - SLOPE * doubts[:, 0]), truths)])
-
-
-def _table(told: NDArray[np.float64], truths: NDArray[np.bool_]) -> Iterator[str]:
-    yield "told          candidates  mean told  lightning"
-    for low, high in pairwise(EDGES):
-        here = (told >= low) & (told < high)
-        if here.any():
-            yield f"{low:4.2f} to {high:4.2f}{here.sum():12d}{told[here].mean():11.3f}{truths[here].mean():11.3f}"
-
-
-def main() -> int:
-    """Print the report; 0 when it could be made."""
-    parser = argparse.ArgumentParser(prog="reliability.py", description=__doc__.partition("\n")[0])
-    parser.add_argument("results", type=Path, nargs="*", help="results.jsonl of bench_accuracy.py")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags: the judged candidates."""
+    parser.add_argument("results", type=Path, nargs="*", help="results.jsonl of `tools/bench accuracy`")
     parser.add_argument("--run", nargs=2, type=Path, action="append", default=[], metavar=("LABELS", "DIR"))
     parser.add_argument("--without", action="append", default=[], metavar="LABEL", help="leave out a look-alike")
-    given = parser.parse_args()
+
+
+def measure(given: argparse.Namespace, result: Result) -> bool:
+    """Tell the fit, the quality on sources left out, and the reliability of the constants as they are."""
     judged = [one for path in given.results for one in made(path)]
     judged += [one for labels, folder in given.run for one in real(labels, folder)]
     judged = [one for one in judged if one.source.split(" ")[1:2] not in ([name] for name in given.without)]
     if len({one.source for one in judged}) < 2:
-        parser.error("give candidates of two sources or more")
-    print(report(judged))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        print("bench reliability: give candidates of two sources or more", file=sys.stderr)
+        return False
+    truths = np.array([one.lightning for one in judged], bool)
+    doubts = np.array([[total_doubt(CLUES, one.evidence)] for one in judged])
+    sums = np.array([[sum(c.log_odds(one.evidence[c.key]) for c in CLUES if c.key in one.evidence)] for one in judged])
+    slope, offset = fit_logistic(-doubts, smoothed(truths))
+    result.add(candidates=len(judged), lightning=int(truths.sum()), SLOPE=slope, OFFSET=offset)
+    found = compare({"confidence": -doubts, "sum of clues": sums}, truths, [one.source for one in judged])
+    for name, one in found.items():
+        result.add(sources_left_out=name, log_loss=one.log_loss, brier=one.brier, auc=one.auc)
+    told = logistic(OFFSET - SLOPE * doubts[:, 0])
+    for low, high in pairwise(EDGES):
+        here = (told >= low) & (told < high)
+        if here.any():
+            result.add(
+                told=f"{low:.2f} to {high:.2f}",
+                candidates=here.sum(),
+                mean_told=told[here].mean(),
+                lightning_share=truths[here].mean(),
+            )
+    return True

@@ -1,17 +1,14 @@
-#!/usr/bin/env python3
 """Measure the speed of the model stage on this machine: a full-size model with random weights, without network.
 
-    python tools/bench_model.py [--device cuda] [--batch 1 4 8] [--pictures 4] [--side 224 448]
-    python tools/bench_model.py --size deep --batch 8 --side 448      # the operators alone, in seconds
+    python tools/bench model [--device cuda] [--batch 1 4 8] [--pictures 4] [--side 224 448]
+    python tools/bench model --size deep --batch 8 --side 448      # the operators alone, in seconds
 
-Speed and memory do not depend on the values of the weights, so the real ones cost the same. Prints one line for each
-combination: milliseconds, host CPU and device milliseconds per clip, operators per batch, clips per second, and the
+Speed and memory do not depend on the values of the weights, so the real ones cost the same. Gives for each combination:
+ milliseconds, host CPU and device milliseconds per clip, operators per batch, clips per second, and the
 share of the rate that this device reached in a plain matrix product just before.
 """
 
 import argparse
-import json
-import platform
 import statistics
 import sys
 import time
@@ -23,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
 
+from bench.result import Result
 from detector.verify.vlm.local.scorer import PRECISIONS, Scorer, pick_device, pick_precision
 from detector.verify.vlm.local.windows import batch_vision_attention
 from detector.verify.vlm.question import VlmInput, read_prompt
@@ -159,7 +156,7 @@ def make_clips(batch: int, pictures: int) -> list[VlmInput]:
     ]
 
 
-def measure(
+def cost_of(
     scorer: Scorer, clips: list[VlmInput], device: torch.device, rate: float, repeat: int
 ) -> tuple[float, float, float | None, int, float, float]:
     """Return seconds, CPU seconds and card's ms per clip, operators per batch, operations per clip, share of `rate`."""
@@ -203,7 +200,7 @@ def rows(arguments: argparse.Namespace, device: torch.device, precision: str, ra
         scorer = make_scorer(arguments, side, model)
         for batch in arguments.batch:
             try:
-                found = measure(scorer, make_clips(batch, pictures), device, rate, arguments.repeat)
+                found = cost_of(scorer, make_clips(batch, pictures), device, rate, arguments.repeat)
             except torch.OutOfMemoryError:
                 print(f"batch {batch} of {pictures} pictures at {side}: out of memory", file=sys.stderr)
                 break
@@ -223,15 +220,14 @@ def rows(arguments: argparse.Namespace, device: torch.device, precision: str, ra
             )
 
 
-def parse() -> argparse.Namespace:
-    """Return the arguments of the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags: the model, the device, and the combinations."""
     parser.add_argument("--version", choices=("4.6", "4.7"), default="4.6")
     parser.add_argument("--size", choices=("full", "deep", "tiny"), default="full")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("auto", *PRECISIONS), default="auto")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8], help="clips in a batch")
-    parser.add_argument("--pictures", type=int, nargs="+", default=[4], help="pictures of a clip")
+    parser.add_argument("--pictures", type=int, nargs="+", default=[4], help="images of a clip")
     parser.add_argument("--side", type=int, nargs="+", default=[224, 448], help="picture_side_pixels")
     parser.add_argument("--mode", choices=("16x", "4x"), default="16x", help="downsample_mode")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's own choice")
@@ -239,55 +235,22 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--own-attention", action="store_true", help="the library's vision attention, not the batched one"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    return parser.parse_args()
 
 
-def main() -> None:
-    """Measure, and print the results."""
-    arguments = parse()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    device = pick_device(arguments.device)
-    precision = pick_precision(arguments.precision, device)
+def measure(given: argparse.Namespace, result: Result) -> bool:
+    """Measure each combination; always good."""
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    device = pick_device(given.device)
+    precision = pick_precision(given.precision, device)
     rate = matrix_rate(device, PRECISIONS[precision])
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    about = {
-        "model": f"MiniCPM-V {arguments.version}, {arguments.size}, random weights",
-        "device": name,
-        "precision": precision,
-        "matrix_rate_tflops": round(rate / 1e12, 3),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "cuda": torch.version.cuda,
-        "transformers": transformers.__version__,
-    }
-    found = rows(arguments, device, precision, rate)
-    if arguments.json:
-        print(json.dumps(about | {"rows": [asdict(row) for row in found]}))
-        return
-    print(", ".join(f"{key} {value}" for key, value in about.items()))
-    print(
-        "\n| batch | pictures | side | ms/clip | host CPU ms/clip | device ms/clip | operators/batch | clips/s | "
-        "TFLOP/clip | of matrix rate | memory MiB |"
+    result.add(
+        device=name,
+        precision=precision,
+        cuda=torch.version.cuda,
+        matrix_rate_tflops=rate / 1e12,
     )
-    print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
-    for row in found:
-        cells = (
-            row.batch,
-            row.pictures,
-            row.side,
-            f"{row.seconds_per_clip * 1e3:.3g}",
-            f"{row.cpu_seconds_per_clip * 1e3:.3g}",
-            "" if row.device_ms is None else f"{row.device_ms:.3g}",
-            row.operators,
-            f"{row.clips_per_second:.3g}",
-            f"{row.teraflop_per_clip:.2f}",
-            f"{row.share:.0%}",
-            f"{row.memory_mib:.0f}",
-        )
-        print("|", " | ".join(map(str, cells)), "|", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    for row in rows(given, device, precision, rate):
+        result.add(minicpm=f"{given.version}, {given.size}, random weights", **asdict(row))
+    return True
