@@ -1,7 +1,5 @@
-"""What the feed's tests share: free ports, messages, and waiting for a condition with a limit."""
+"""What the feed's tests share: endpoints, options and messages."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +7,8 @@ import psutil
 
 from detector.events import Flash, Media, Pulse, Verdict
 from helpers.ports import free_port
+from helpers.waiting import LIMIT_SECONDS, wait_until
 from stream import FeedOptions, Publisher, Received, Subscriber
-
-LIMIT_SECONDS = 20.0
 
 
 def free_endpoint() -> str:
@@ -50,14 +47,6 @@ def take(subscriber: Subscriber, count: int) -> list[Received]:
         assert received is not None, f"{len(taken)} of {count} messages came within {LIMIT_SECONDS:g} s"
         taken.append(received)
     return taken
-
-
-def wait_until(condition: Callable[[], object], limit_seconds: float = LIMIT_SECONDS) -> None:
-    """Return when `condition` holds; fail if it does not in time."""
-    deadline = time.monotonic() + limit_seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {limit_seconds:g} s"
-        time.sleep(0.01)
 
 
 def flash() -> Flash:

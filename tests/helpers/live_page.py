@@ -14,7 +14,7 @@ from typing import Any
 
 from detector.events import FLASH_SCHEMA, FLASH_TYPE, Flash
 from helpers.ports import free_port
-from helpers.rtsp import wait_for
+from helpers.waiting import wait_until
 from stream import CameraStatus, Publisher
 
 START_SECONDS = 20
@@ -78,7 +78,7 @@ def serving(
         process = subprocess.Popen(command, stderr=stderr, env=environment)
     page = PageServer(port, process)
     try:
-        wait_for(lambda: page.answers() or process.poll() is not None, START_SECONDS, "the page answers")
+        wait_until(lambda: page.answers() or process.poll() is not None, START_SECONDS, "the page answers")
         assert process.poll() is None
         yield page
     finally:

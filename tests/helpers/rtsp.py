@@ -1,11 +1,9 @@
-"""Starting, hurting and stopping the RTSP server of the tests, and waiting for what should follow."""
+"""Starting, hurting and stopping the RTSP server of the tests."""
 
 import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,20 +21,6 @@ def missing() -> str | None:
         return f"no {SYSTEM_PYTHON}"
     done = subprocess.run([SYSTEM_PYTHON, "-c", code], capture_output=True, check=False, timeout=60)
     return "the GStreamer RTSP server is not installed (see tests/rtsp_server.py)" if done.returncode else None
-
-
-def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:
-    """Seconds until `condition()` is true.
-
-    Raises:
-        AssertionError: it did not come true within `seconds`.
-    """
-    started = time.monotonic()
-    while not condition():
-        if time.monotonic() - started > seconds:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.01)
-    return time.monotonic() - started
 
 
 def own_certificate(folder: Path) -> tuple[Path, Path]:

@@ -17,7 +17,8 @@ from helpers import ROOT
 from helpers.model_server import ModelServer
 from helpers.pages import typed
 from helpers.ports import free_port
-from helpers.rtsp import RtspServer, missing, wait_for
+from helpers.rtsp import RtspServer, missing
+from helpers.waiting import wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 
@@ -262,6 +263,6 @@ def test_a_line_that_goes_on_works_until_ctrl_c_ends_it_well(
         if not watches:
             stack.enter_context(running("watch", camera, "--publish", feed, "--journal", "site.db", folder=folder))
         process, told = stack.enter_context(running(*words, folder=folder))
-        wait_for(lambda: any(LASTING[line] in one for one in told), 60, f"{LASTING[line]!r} of {line}")
+        wait_until(lambda: any(LASTING[line] in one for one in told), 60, f"{LASTING[line]!r} of {line}")
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0, "".join(told)

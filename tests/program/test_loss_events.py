@@ -13,8 +13,9 @@ from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers.links import BURSTS, ENCODINGS, RANDOM, Link, storm
 from helpers.mangler import Faults, Mangler
 from helpers.media import encode_again
-from helpers.rtsp import RtspServer, wait_for
+from helpers.rtsp import RtspServer
 from helpers.truth import flashes_shown, matches
+from helpers.waiting import wait_until
 from stream import Camera
 
 # Not shown more than three times, or it would be a lamp that keeps time.
@@ -43,11 +44,11 @@ def test_lost_packets_make_no_flash_and_hide_no_undamaged_one(
         with ExitStack() as stack:
             for link in links:
                 stack.enter_context(link.watched(settings, judge))
-            wait_for(lambda: all(len(link.seen.arrivals) > RANDOM_PICTURES for link in links), 60, "random loss")
+            wait_until(lambda: all(len(link.seen.arrivals) > RANDOM_PICTURES for link in links), 60, "random loss")
             for link in links:
                 link.lost_at_random = link.mangler.counts["dropped"]
                 link.mangler.faults = BURSTS
-            wait_for(lambda: all(map(robbed, links)), 60, "bursts on every link")
+            wait_until(lambda: all(map(robbed, links)), 60, "bursts on every link")
         judge.drain()
     assert all(link.lost_at_random for link in links)
     judged = [judge_of(link) for link in links]

@@ -23,7 +23,8 @@ from detector.run.watch import CameraPool, CameraSpec
 from detector.settings import Settings
 from helpers.model_server import ModelServer
 from helpers.models import MODEL_46, REVISION_46, model_settings
-from helpers.rtsp import RtspServer, wait_for
+from helpers.rtsp import RtspServer
+from helpers.waiting import wait_until
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import CameraStatus, FeedOptions, WireMessage
 
@@ -158,7 +159,7 @@ def four_cameras(settings: Settings, url: str, events: Events, tmp_path: Path) -
             pass
 
         pool = stack.enter_context(CameraPool(watched, ignore).running())
-        wait_for(lambda: all(w.status.state == "live" for w in pool.workers), 30, "four live cameras")
+        wait_until(lambda: all(w.status.state == "live" for w in pool.workers), 30, "four live cameras")
         yield pool
     for name, flashes in events.flashes.items():
         states = [flash["state"] for flash in flashes]
@@ -179,13 +180,13 @@ def test_a_slow_model_server_costs_neither_frames_nor_the_first_message(
     url = rtsp_server(two_flashes).url
     quick, slow = Events(), Events()
     with four_cameras(model_settings("photometric"), url, quick, tmp_path) as pool:
-        wait_for(lambda: len(quick.flashes) >= 12, 40, "twelve flashes")
+        wait_until(lambda: len(quick.flashes) >= 12, 40, "twelve flashes")
         assert_no_frame_was_lost(pool)
     with ModelServer(probability=0.8, seconds=2.0) as server:
         served = {"endpoint": server.endpoint, "concurrency": 2}
         settings = model_settings("served", served=served, batcher={"deadline_seconds": 3.0, "waiting_limit": 8})
         with four_cameras(settings, url, slow, tmp_path) as pool:
-            wait_for(lambda: len(slow.flashes) >= 16, 60, "sixteen flashes")
+            wait_until(lambda: len(slow.flashes) >= 16, 60, "sixteen flashes")
             assert_no_frame_was_lost(pool)
     assert any("late" in (f["verdict"]["reason"] or "") for flashes in slow.flashes.values() for f in flashes[1:])
     median_quick, median_slow = (e.latencies_ms()[len(e.flashes) // 2] for e in (quick, slow))
@@ -206,13 +207,13 @@ def test_killing_and_stopping_the_model_costs_four_cameras_no_frame_and_no_event
     settings = model_settings(minicpm={"answer_limit_seconds": 3.0}, batcher={"deadline_seconds": 4.0})
     events = Events()
     with four_cameras(settings, url, events, tmp_path) as pool:
-        wait_for(events.judged, 60, "a first verdict")
+        wait_until(events.judged, 60, "a first verdict")
         for blow in (signal.SIGKILL, signal.SIGSTOP):
             hurt = worker_process()
             os.kill(hurt, blow)
-            wait_for(partial(_another, hurt), 60, f"a new process after {blow.name}")
+            wait_until(partial(_another, hurt), 60, f"a new process after {blow.name}")
             before = events.judged()  # from here on only the new process judges: the next blow must not hit it loading
-            wait_for(lambda: events.judged() > before, 60, f"verdicts after {blow.name}")  # noqa: B023 - within the turn
+            wait_until(lambda: events.judged() > before, 60, f"verdicts after {blow.name}")  # noqa: B023 - within the turn
         assert_no_frame_was_lost(pool)
 
 

@@ -15,7 +15,8 @@ from helpers.chromium import Browser, missing
 from helpers.feed import free_endpoint
 from helpers.live_page import PageServer, serving
 from helpers.ports import free_port
-from helpers.rtsp import RtspServer, wait_for
+from helpers.rtsp import RtspServer
+from helpers.waiting import wait_until
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Heartbeat, Subscriber, SubscriberOptions
 
@@ -41,7 +42,7 @@ def watching(folder: Path, servers: list[RtspServer], endpoint: str, port: int) 
         process = subprocess.Popen([*command, "--page", f"127.0.0.1:{port}"], stdout=log, stderr=log)
     page = PageServer(port, process)  # type: ignore[arg-type]
     try:
-        wait_for(page.answers, 40, "the page answers")
+        wait_until(page.answers, 40, "the page answers")
         yield page
     finally:
         process.terminate()
@@ -64,16 +65,16 @@ def test_health_follows_a_camera_that_dies_and_comes_back_within_ten_seconds(
 ) -> None:
     servers = [rtsp_server(storm), rtsp_server(storm)]
     with watching(tmp_path, servers, free_endpoint(), free_port()) as page:
-        wait_for(lambda: page.ask("/health").code == 200, 40, "all is well")
+        wait_until(lambda: page.ask("/health").code == 200, 40, "all is well")
         servers[1].kill()
-        wait_for(lambda: page.ask("/health").code == 503, 10, "the dead camera is told")
+        wait_until(lambda: page.ask("/health").code == 503, 10, "the dead camera is told")
         assert page.ask("/health").json["sites"]["observatory"]["cameras"]["cam-0"]["mark"] == "ok"
         servers[1].start()
-        wait_for(lambda: page.ask("/health").code == 200, 30, "it is back")
+        wait_until(lambda: page.ask("/health").code == 200, 30, "it is back")
         servers[0].signal(signal.SIGSTOP)  # frozen: no word, no end of the connection
-        wait_for(lambda: page.ask("/health").code == 503, 10, "the frozen camera is told")
+        wait_until(lambda: page.ask("/health").code == 503, 10, "the frozen camera is told")
         servers[0].signal(signal.SIGCONT)
-        wait_for(lambda: page.ask("/health").code == 200, 30, "it is back")
+        wait_until(lambda: page.ask("/health").code == 200, 30, "it is back")
 
 
 @pytest.mark.soak
@@ -104,9 +105,9 @@ def test_killing_the_page_twenty_times_costs_no_event_and_no_frame(
         own = page_of(page)
         assert own is not None
         own.kill()
-        wait_for(lambda: not page.answers(), 10, "it is gone")
-        wait_for(page.answers, 40, "watch has started its page again")
-        wait_for(lambda: take() or len(counters) == 2, 10, "counters")
+        wait_until(lambda: not page.answers(), 10, "it is gone")
+        wait_until(page.answers, 40, "watch has started its page again")
+        wait_until(lambda: take() or len(counters) == 2, 10, "counters")
         assert page.process.poll() is None
         for camera in ("cam-0", "cam-1"):
             one = counters[camera]

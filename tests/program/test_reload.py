@@ -17,7 +17,8 @@ import pytest
 
 from helpers.feed import free_endpoint
 from helpers.media import Clip, make_clip
-from helpers.rtsp import RtspServer, wait_for
+from helpers.rtsp import RtspServer
+from helpers.waiting import wait_until
 from stream import Heartbeat, Subscriber, SubscriberOptions
 
 PROGRAM = (sys.executable, "-m", "detector")
@@ -63,7 +64,7 @@ class Watch:
             self.listen()
             return len(self.system) > before
 
-        wait_for(told, 60, "the reload is told")
+        wait_until(told, 60, "the reload is told")
         return self.system[-1]
 
 
@@ -83,7 +84,7 @@ def watching(folder: Path, text: str) -> Iterator[Watch]:
             watch.listen()
             return process.poll() is not None or bool(watch.status)
 
-        wait_for(begun, 30, "watch runs")
+        wait_until(begun, 30, "watch runs")
         yield watch
     finally:
         process.terminate()
@@ -106,7 +107,7 @@ def all_live(watch: Watch, *names: str) -> None:
         watch.listen()
         return all(watch.status.get("cameras", {}).get(name, {}).get("state") == "live" for name in names)
 
-    wait_for(live, 30, f"{names} are live")
+    wait_until(live, 30, f"{names} are live")
 
 
 def test_a_reload_touches_only_what_changed(
@@ -121,7 +122,7 @@ def test_a_reload_touches_only_what_changed(
         all_live(watch, "a", "b", "c")
         told = watch.reload(a + c)
         assert (told["detail"], told["cameras"]) == ("removed b", ["a", "c"])
-        wait_for(lambda: watch.listen() or "b" not in watch.status["cameras"], 10, "b is told no more")
+        wait_until(lambda: watch.listen() or "b" not in watch.status["cameras"], 10, "b is told no more")
         assert [one["state"] for one in watch.cameras if one["camera"] == "a"] == ["live"]
         assert [one["state"] for one in watch.cameras if one["camera"] == "c"] == ["live"]
         counters = watch.status["cameras"]["a"]
@@ -150,7 +151,7 @@ def test_a_wrong_file_is_refused_with_its_line_and_all_goes_on(
         assert f"line {line}" in told["detail"], told["detail"]
         assert told["cameras"] == ["roof"]
         before = watch.frames("roof")
-        wait_for(lambda: watch.listen() or watch.frames("roof") > before, 10, "frames go on")
+        wait_until(lambda: watch.listen() or watch.frames("roof") > before, 10, "frames go on")
         assert watch.reload(right)["detail"] == "nothing changed"
 
 
@@ -195,7 +196,7 @@ def test_fifty_reloads_under_four_cameras_leave_nothing_behind_and_cost_the_othe
         before = kept()
         memory = reload(range(31, 81))
         all_live(watch, *names)
-        wait_for(lambda: watch.listen() or kept() <= before, 30, f"threads and files of {before}, now {kept()}")
+        wait_until(lambda: watch.listen() or kept() <= before, 30, f"threads and files of {before}, now {kept()}")
         # The buffer of a camera that is opened again is empty, and fills: memory goes up and down with it.
         grown = median(memory[-15:]) - median(memory[:15])
         assert grown < 30e6, f"{grown / 1e6:.0f} MB more after 50 reloads: {[round(one / 1e6) for one in memory]}"
@@ -226,5 +227,5 @@ def test_the_hang_up_of_a_terminal_still_ends_the_program(
         statuses.extend([status] * (pid == child))
         return pid == child
 
-    wait_for(ended, 20, "it ends")
+    wait_until(ended, 20, "it ends")
     assert [os.waitstatus_to_exitcode(status) for status in statuses] == [0]

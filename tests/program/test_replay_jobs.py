@@ -12,7 +12,7 @@ import pytest
 
 from detector.cli.main import main
 from helpers.replays import flashes_of
-from helpers.rtsp import wait_for
+from helpers.waiting import wait_until
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import HistoryFilter, Message, read_history
 
@@ -136,7 +136,7 @@ def who_watches(parent: "subprocess.Popen[str]", clip: Path) -> psutil.Process:
                 found.extend([child] * any(file.path == str(clip) for file in child.open_files()))
         return bool(found)
 
-    wait_for(opened, 60, f"a process opens {clip}")
+    wait_until(opened, 60, f"a process opens {clip}")
     return found[0]
 
 

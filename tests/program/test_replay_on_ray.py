@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from detector.run.cluster_worker import look_around
 from helpers.replays import flashes_of
+from helpers.waiting import wait_until
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import CaptureOptions
 
@@ -94,14 +94,22 @@ def workers_of(parent: "subprocess.Popen[str]") -> list[psutil.Process]:
     return found
 
 
+def wait_until_watched(parent: "subprocess.Popen[str]", count: int = 1) -> list[psutil.Process]:
+    """Return the workers once `count` of them watch a file at the same time."""
+    found: list[psutil.Process] = []
+
+    def enough() -> bool:
+        assert parent.poll() is None, "it ended before"
+        found[:] = workers_of(parent)
+        return len(found) >= count
+
+    wait_until(enough, 400, f"{count} workers watch a file")
+    return found
+
+
 def kill_one_worker(parent: "subprocess.Popen[str]") -> None:
     """Kill a worker that watches a file, once there is one."""
-    limit = time.monotonic() + 400
-    while not (workers := workers_of(parent)):
-        assert time.monotonic() < limit
-        assert parent.poll() is None
-        time.sleep(0.05)
-    workers[0].kill()
+    wait_until_watched(parent)[0].kill()
 
 
 @ray
@@ -111,13 +119,9 @@ def test_a_cluster_of_three_workers_gives_the_results_of_one_process(
     night: Path, in_turn: Path, tmp_path: Path
 ) -> None:
     run = started(night, tmp_path / "out", "--engine", "ray", "--jobs", "3", "--json", "--realtime")
-    busy: list[int] = []
-    while run.poll() is None and max(busy, default=0) < 3:
-        busy.append(len(workers_of(run)))
-        time.sleep(0.05)
+    wait_until_watched(run, 3)
     code, told, said = ended(run)
     assert code == 0, said
-    assert max(busy) == 3
     same_results(tmp_path / "out", in_turn)
     events = [json.loads(line)["data"] for line in told.splitlines() if line.startswith("{")]
     files = [event["file"] for event in events]
@@ -183,11 +187,7 @@ def test_parts_of_a_recording_give_the_results_of_one_process_though_a_worker_is
 @pytest.mark.timeout(600)
 def test_a_signal_ends_the_cluster_too(night: Path, tmp_path: Path) -> None:
     run = started(night, tmp_path / "out", "--engine", "ray", "--jobs", "2", "--realtime")
-    limit = time.monotonic() + 400
-    while not workers_of(run):
-        assert time.monotonic() < limit
-        assert run.poll() is None
-        time.sleep(0.05)
+    wait_until_watched(run)
     family = psutil.Process(run.pid).children(recursive=True)
     run.terminate()
     code, _, said = ended(run)

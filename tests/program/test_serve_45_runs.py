@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,13 +17,7 @@ from helpers.asking45 import ask, image, request
 from helpers.feed import free_endpoint
 from helpers.rtsp import RtspServer
 from helpers.standin45 import MODEL, REVISION, Serving, appended, lay_out
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
+from helpers.waiting import wait_until
 
 
 def test_ctrl_c_ends_everything_at_once_even_while_a_question_is_being_answered(
@@ -50,7 +43,7 @@ def test_ctrl_c_ends_everything_at_once_even_while_a_question_is_being_answered(
         assert len(model) == 1
         with ThreadPoolExecutor(4) as pool:
             late = [pool.submit(ask, serving.url, request(image(1))) for _ in range(4)]
-            wait_for(lambda: httpx.get(serving.url.replace("/v1", "/health")).json()["waiting"] == 1)
+            wait_until(lambda: httpx.get(serving.url.replace("/v1", "/health")).json()["waiting"] == 1)
             assert serving.stop() == 0
             # Answered, turned away, or, if it had not been let in yet, hung up on: nobody is left waiting.
             ends = [one.exception(10) or one.result().status_code for one in late]

@@ -20,7 +20,8 @@ from detector.events import FLASH_SCHEMA, FLASH_TYPE, event_schema
 from helpers.feed import flash, free_endpoint, options_for
 from helpers.media import Clip, make_clip, upside_down
 from helpers.plain_camera import PlainCamera
-from helpers.rtsp import RtspServer, wait_for
+from helpers.rtsp import RtspServer
+from helpers.waiting import wait_until
 from storm import ClipFormat, FlashPlan, Plan, Scene, write_clip
 from stream import Publisher
 
@@ -193,7 +194,7 @@ def test_a_reader_of_the_log_in_trouble_stops_neither_the_cameras_nor_the_feed(
         try:
             assert [flash["state"] for flash in islice(flashes, 4)] == ["detected", "unverified"] * 2
             watch.send_signal(signal.SIGTERM)
-            wait_for(lambda: "stopped" in told_besides(str(journal)), 20, "the end is published")
+            wait_until(lambda: "stopped" in told_besides(str(journal)), 20, "the end is published")
         finally:
             watch.kill()
 
@@ -229,7 +230,7 @@ def test_a_camera_with_two_lenses_in_one_session_is_watched_as_two(tmp_path: Pat
     with PlainCamera(first, second=second).running() as camera:
         words = ["--publish", free_endpoint(), "--journal", journal, "--verifier", "photometric", "--keep-trying"]
         with running("watch", camera.url, *words) as watch:
-            wait_for(lambda: live_cameras(journal) >= {"127-0-0-1-cam-1", "127-0-0-1-cam-2"}, 60, "both lenses")
+            wait_until(lambda: live_cameras(journal) >= {"127-0-0-1-cam-1", "127-0-0-1-cam-2"}, 60, "both lenses")
             watch.send_signal(signal.SIGINT)
             assert watch.wait(timeout=15) == 0
 

@@ -28,7 +28,8 @@ from bench.latency import FLASHES, seconds_of
 from bench.result import Result
 from helpers import chromium
 from helpers.live_page import PageServer
-from helpers.rtsp import RtspServer, free_port, missing, wait_for
+from helpers.rtsp import RtspServer, free_port, missing
+from helpers.waiting import wait_until
 from storm import ClipFormat, Plan, Scene, write_clip
 from stream import Subscriber
 
@@ -131,7 +132,7 @@ def watching(folder: Path, cameras: list[RtspServer], endpoint: str, port: int) 
         process = subprocess.Popen([*words, "--page", f"127.0.0.1:{port}"], stdout=log, stderr=log)
     page = PageServer(port, process)  # type: ignore[arg-type]
     try:
-        wait_for(page.answers, 60, "the page answers")
+        wait_until(page.answers, 60, "the page answers")
         yield page
     finally:
         process.terminate()
@@ -203,7 +204,7 @@ def measure(given: argparse.Namespace, result: Result) -> bool:
         listener.start()
         stack.callback(listener.join)
         stack.callback(stop.set)
-        wait_for(lambda: counters(server)["frames"] > 100 * given.cameras, 120, "all cameras are live")
+        wait_until(lambda: counters(server)["frames"] > 100 * given.cameras, 120, "all cameras are live")
         quiet, before = time.time(), counters(server)
         time.sleep(given.seconds)
         between, loaded = counters(server), time.time()

@@ -29,8 +29,9 @@ from detector.verify.batcher import Batcher
 from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers import ROOT
 from helpers.mangler import Faults, Mangler
-from helpers.rtsp import RtspServer, missing, wait_for
+from helpers.rtsp import RtspServer, missing
 from helpers.truth import Seen, Span, flashes_shown, matches, sent
+from helpers.waiting import wait_until
 from stream import Camera, CameraStatus
 
 FLASHES = ["sheet@3", "bolt@7", "pulses@11", "sheet@15", "bolt@18"]
@@ -138,7 +139,9 @@ def hurt(fault: Fault, stage: Stage, seen: Watched, camera: Camera, settle_secon
     ended = time.time()
     fault.end(stage)
     ready = time.time()
-    wait_for(lambda: camera.status.state == "live" and seen.arrivals[-1][0] > ready, 70, f"frames after: {fault.name}")
+    wait_until(
+        lambda: camera.status.state == "live" and seen.arrivals[-1][0] > ready, 70, f"frames after: {fault.name}"
+    )
     time.sleep(settle_seconds)
     change = next((when for when, status in seen.states[before:] if status.state in ("down", "stalled")), None)
     now = time.time()
@@ -188,13 +191,13 @@ def run(given: argparse.Namespace, folder: Path, stack: ExitStack, result: Resul
     thread.start()
     stack.callback(thread.join, 10)
     stack.callback(camera.close)
-    wait_for(lambda: len(seen.arrivals) > 100, 20, "first frames")
+    wait_until(lambda: len(seen.arrivals) > 100, 20, "first frames")
     start = resources(me)
     script = CYCLE * given.cycles if given.cycles else DAY * given.days
     for fault in script:
         if not given.only or given.only in fault.name:
             result.add(**hurt(fault, stage, seen, camera, 0.3 if given.cycles else 3.0))
-    wait_for(lambda: camera.status.state == "live", 10, "live at the end")
+    wait_until(lambda: camera.status.state == "live", 10, "live at the end")
     time.sleep(3.0)
     end = resources(me)
     camera.close()

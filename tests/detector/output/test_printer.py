@@ -11,7 +11,8 @@ import pytest
 from detector.errors import OutputError
 from detector.events import FLASH_SCHEMA, FLASH_TYPE
 from detector.output.printer import EventPrinter
-from helpers.feed import LIMIT_SECONDS, flash, options_for, publish, wait_until
+from helpers.feed import LIMIT_SECONDS, flash, options_for, publish
+from helpers.waiting import wait_until
 from stream import Publisher, WireMessage
 
 

@@ -13,7 +13,7 @@ from detector.run.lenses import Lenses
 from detector.settings import Settings
 from helpers.media import Clip, make_clip, upside_down
 from helpers.plain_camera import PlainCamera
-from helpers.rtsp import wait_for
+from helpers.waiting import wait_until
 from stream import CaptureOptions
 
 
@@ -43,7 +43,7 @@ def settled(lenses: Lenses, cameras: list[CameraEntry]) -> bool:
     """Whether anything new was found out about the first camera, which sends two streams."""
     workers = [Worker(cameras[0].name, 2)]
     found: list[bool] = []
-    wait_for(lambda: found.append(lenses.step(cameras, workers)) or found[-1], 20, "the streams are compared")  # type: ignore[arg-type, func-returns-value]
+    wait_until(lambda: found.append(lenses.step(cameras, workers)) or found[-1], 20, "the streams are compared")  # type: ignore[arg-type, func-returns-value]
     return found[-1]
 
 

@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,19 +16,13 @@ from detector.settings import BatcherSettings, load_settings
 from detector.verify.base import NullVerifier
 from detector.verify.batcher import Batcher
 from helpers.candidates import candidate
+from helpers.waiting import wait_until
 
 LIMIT_SECONDS = 20.0
 
 
 def settings(**changes: object) -> BatcherSettings:
     return msgspec.structs.replace(load_settings().batcher, **{"batch_wait_ms": 5.0, **changes})
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "the condition never came true"
-        time.sleep(0.002)
 
 
 def lightning(name: str = "fake") -> Verdict:
@@ -110,7 +104,7 @@ def test_a_batch_that_does_not_fill_closes_after_its_wait(gated: Gated, answers:
 def test_a_busy_camera_starves_no_other(gated: Gated, answers: Answers) -> None:
     with Batcher(gated, settings(batch_size=2, waiting_limit=100)) as batcher:
         batcher.ask(candidate("first", camera="busy"), answers)
-        until(lambda: len(gated.batches) == 1)
+        wait_until(lambda: len(gated.batches) == 1)
         for number in range(20):
             batcher.ask(candidate(f"busy{number:02}", camera="busy"), answers)
         batcher.ask(candidate("quiet", camera="quiet"), answers)
@@ -126,7 +120,7 @@ def test_a_live_candidate_past_its_deadline_is_unverified_first_and_judged_later
 ) -> None:
     with Batcher(gated, settings(deadline_seconds=0.05)) as batcher:
         batcher.ask(candidate("late"), answers)
-        until(lambda: answers.states("late") == ["unverified"])
+        wait_until(lambda: answers.states("late") == ["unverified"])
         assert "late" in (answers.by_id["late"][0].reason or "")
         gated.gate.set()
         assert batcher.drain(LIMIT_SECONDS)
@@ -140,7 +134,7 @@ def test_late_candidates_are_counted_and_said_once_not_each(
     with Batcher(gated, settings(deadline_seconds=0.02)) as batcher:
         for number in range(5):
             batcher.ask(candidate(f"c{number}"), answers)
-            until(lambda: answers.states(f"c{number}") == ["unverified"])  # noqa: B023 - within the turn
+            wait_until(lambda: answers.states(f"c{number}") == ["unverified"])  # noqa: B023 - within the turn
         assert batcher.counts.late == 5
     assert len([record for record in caplog.records if "published as unverified" in record.message]) == 1
 
@@ -148,7 +142,7 @@ def test_late_candidates_are_counted_and_said_once_not_each(
 def test_a_file_waits_for_its_verdict_past_any_deadline(gated: Gated, answers: Answers) -> None:
     with Batcher(gated, settings(deadline_seconds=0.01)) as batcher:
         batcher.ask(candidate("file"), answers, wait=True)
-        until(lambda: len(gated.batches) == 1)
+        wait_until(lambda: len(gated.batches) == 1)
         assert not batcher.drain(0.1)
         gated.gate.set()
         assert batcher.drain(LIMIT_SECONDS)
@@ -160,12 +154,12 @@ def test_asking_for_a_live_camera_never_waits_and_what_does_not_fit_is_unverifie
 ) -> None:
     with Batcher(gated, settings(batch_size=1, waiting_limit=4)) as batcher:
         batcher.ask(candidate("held", camera="a"), answers)
-        until(lambda: len(gated.batches) == 1)
+        wait_until(lambda: len(gated.batches) == 1)
         for number in range(10):
             batcher.ask(candidate(f"c{number}", camera="a"), answers)
         batcher.ask(candidate("other", camera="b"), answers)
         assert batcher.waiting <= 4 + batcher.counts.dropped
-        until(lambda: sum(map(len, answers.by_id.values())) == batcher.counts.dropped == 8)
+        wait_until(lambda: sum(map(len, answers.by_id.values())) == batcher.counts.dropped == 8)
         gated.gate.set()
         assert batcher.drain(LIMIT_SECONDS)
     assert answers.states("other") == ["confirmed"], "the camera with few candidates keeps them"
@@ -273,7 +267,7 @@ def test_once_stopped_nobody_waits_for_a_verifier_that_hangs(gated: Gated, answe
             batcher.ask(candidate(f"c{number}"), answers, wait=True)
         third = threading.Thread(target=batcher.ask, args=(candidate("c2"), answers), kwargs={"wait": True})
         third.start()
-        until(lambda: batcher.counts.asked == 3)
+        wait_until(lambda: batcher.counts.asked == 3)
         stop.set()
         third.join(LIMIT_SECONDS / 4)
         assert not third.is_alive(), "a file still waits for room"
@@ -287,7 +281,7 @@ def test_leaving_the_block_answers_what_is_left_and_closes_the_verifier(gated: G
     with Batcher(gated, settings(batch_size=1)) as batcher:
         for number in range(3):
             batcher.ask(candidate(f"c{number}"), answers)
-        until(lambda: len(gated.batches) == 1)
+        wait_until(lambda: len(gated.batches) == 1)
     assert gated.closed
     assert [len(answers.by_id[f"c{number}"]) for number in range(3)] == [1, 1, 1]
     assert answers.states("c2") == ["unverified"]
@@ -304,7 +298,7 @@ def test_what_an_answer_raises_reaches_the_owner_and_the_others_are_still_told(g
         with Batcher(gated, settings()) as batcher:
             batcher.ask(candidate("c0"), full_disk)
             batcher.ask(candidate("c1"), answers)
-            until(lambda: answers.states("c1") == ["confirmed"])
+            wait_until(lambda: answers.states("c1") == ["confirmed"])
             batcher.drain(LIMIT_SECONDS)
 
     with pytest.raises(OSError, match="disk full"):
@@ -322,9 +316,9 @@ def test_what_one_cameras_answer_raises_is_said_of_it_and_stops_no_other_camera(
     def run() -> None:
         with Batcher(gated, settings()) as batcher:
             batcher.ask(candidate("c0", camera="north"), full_disk)
-            until(lambda: batcher.waiting == 0)
+            wait_until(lambda: batcher.waiting == 0)
             batcher.ask(candidate("c1", camera="south"), answers)
-            until(lambda: answers.states("c1") == ["confirmed"])
+            wait_until(lambda: answers.states("c1") == ["confirmed"])
 
     with pytest.raises(OSError, match="disk full"):
         run()
@@ -404,10 +398,10 @@ def test_a_verifier_with_two_workers_holds_several_batches_and_they_may_end_in_a
     with Batcher(cards, settings(batch_size=2, batch_wait_ms=60_000)) as batcher:
         for number in range(8):
             batcher.ask(candidate(f"c{number}", camera=f"cam{number}"), answers, wait=True)
-        until(lambda: len(cards.under_way) == 4)
+        wait_until(lambda: len(cards.under_way) == 4)
         assert batcher.waiting == 8
         cards.let_go("c4")
-        until(lambda: answers.states("c4") == answers.states("c5") == ["confirmed"])
+        wait_until(lambda: answers.states("c4") == answers.states("c5") == ["confirmed"])
         assert not answers.by_id.keys() - {"c4", "c5"}, "a batch that is still under way was answered"
         for first in ("c0", "c2", "c6"):
             cards.let_go(first)
@@ -420,17 +414,17 @@ def test_while_all_workers_are_busy_candidates_gather_and_their_batch_grows(answ
     cards = TwoCards(workers=1, calls=2, largest_batch=6)
     with Batcher(cards, settings(batch_size=4, batch_wait_ms=0)) as batcher:
         batcher.ask(candidate("c0"), answers)
-        until(lambda: "c0" in cards.under_way)
+        wait_until(lambda: "c0" in cards.under_way)
         for number in range(1, 4):
             batcher.ask(candidate(f"c{number}"), answers)
         assert cards.sizes == [1], "three of four are no batch while the worker is busy"
         batcher.ask(candidate("c4"), answers)
-        until(lambda: "c1" in cards.under_way)
+        wait_until(lambda: "c1" in cards.under_way)
         for number in range(5, 13):
             batcher.ask(candidate(f"c{number:02}"), answers)
         assert cards.sizes == [1, 4], "no more than two batches are held"
         cards.let_go("c0")
-        until(lambda: "c05" in cards.under_way)
+        wait_until(lambda: "c05" in cards.under_way)
         cards.close()
         assert batcher.drain(LIMIT_SECONDS)
     assert cards.sizes == [1, 4, 6, 2]
@@ -440,16 +434,16 @@ def test_one_worker_that_never_returns_costs_its_own_batch_and_no_other(answers:
     cards = TwoCards(calls=2)
     with Batcher(cards, settings(batch_size=1, stuck_seconds=2.0, waiting_limit=100)) as batcher:
         batcher.ask(candidate("stuck"), answers, wait=True)
-        until(lambda: "stuck" in cards.under_way)
+        wait_until(lambda: "stuck" in cards.under_way)
         for number in range(3):
             batcher.ask(candidate(f"c{number}"), answers, wait=True)
-            until(lambda: f"c{number}" in cards.under_way)  # noqa: B023 - within the turn
+            wait_until(lambda: f"c{number}" in cards.under_way)  # noqa: B023 - within the turn
             cards.let_go(f"c{number}")
-        until(lambda: answers.states("stuck") == ["unverified"])
+        wait_until(lambda: answers.states("stuck") == ["unverified"])
         batcher.ask(candidate("c3"), answers, wait=True)
-        until(lambda: "c3" in cards.under_way)
+        wait_until(lambda: "c3" in cards.under_way)
         cards.let_go("c3")
-        until(lambda: answers.states("c3") == ["confirmed"])
+        wait_until(lambda: answers.states("c3") == ["confirmed"])
     assert all(answers.states(f"c{number}") == ["confirmed"] for number in range(4))
 
 
@@ -458,7 +452,7 @@ def test_what_several_workers_hold_takes_no_room_from_those_that_wait(answers: A
     with Batcher(cards, settings(batch_size=2, batch_wait_ms=60_000, waiting_limit=4)) as batcher:
         for number in range(4):
             batcher.ask(candidate(f"c{number}", camera=f"cam{number}"), answers)
-        until(lambda: len(cards.under_way) == 2)
+        wait_until(lambda: len(cards.under_way) == 2)
         for number in range(4, 6):
             batcher.ask(candidate(f"c{number}", camera=f"cam{number}"), answers)
         assert (batcher.counts.dropped, batcher.waiting) == (0, 6)

@@ -9,7 +9,7 @@ import av
 import pytest
 
 from helpers.media import Clip, counter, make_clip
-from helpers.rtsp import wait_for
+from helpers.waiting import wait_until
 from helpers.web import Answer, web_server
 from stream import Camera, CaptureOptions, Frame, OpenError, open_video
 from stream.capture.hls import parse_playlist
@@ -131,7 +131,7 @@ def test_a_camera_stops_while_its_playlist_waits_for_a_segment(tmp_path: Path, c
         camera = Camera("sky", f"{server.address}/live.m3u8", capture_options)
         thread = threading.Thread(target=lambda: list(camera))
         thread.start()
-        wait_for(lambda: camera.status.frames, 20, "the first segment is shown")
+        wait_until(lambda: camera.status.frames, 20, "the first segment is shown")
         began = time.monotonic()
         camera.close()
         thread.join(3)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from helpers import ROOT
-from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
+from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish
+from helpers.waiting import wait_until
 from stream import HistoryFilter, Publisher, read_history
 
 EXAMPLES = ROOT / "tools" / "examples"

@@ -12,7 +12,8 @@ import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, wait_until
+from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish
+from helpers.waiting import wait_until
 from stream import Publisher
 from stream.feed.protocol import parse_endpoint
 

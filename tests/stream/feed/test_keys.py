@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import zmq
 
-from helpers.feed import free_endpoint, options_for, publish, take, wait_until
+from helpers.feed import free_endpoint, options_for, publish, take
+from helpers.waiting import wait_until
 from stream import (
     FeedError,
     Publisher,

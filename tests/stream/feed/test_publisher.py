@@ -11,7 +11,8 @@ import msgspec
 import pytest
 import zmq
 
-from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
+from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take
+from helpers.waiting import wait_until
 from stream import FeedError, JournalError, Publisher, Subscriber, SubscriberOptions, WireMessage
 from stream.feed.protocol import parse_endpoint
 

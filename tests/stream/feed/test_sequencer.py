@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from helpers.feed import wait_until
+from helpers.waiting import wait_until
 from stream import HistoryFilter, read_history
 from stream.feed.journal import Journal, Retention
 from stream.feed.sequencer import OutgoingMessage, Sequencer

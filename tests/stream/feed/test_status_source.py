@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from helpers.feed import free_endpoint, options_for, wait_until
+from helpers.feed import free_endpoint, options_for
+from helpers.waiting import wait_until
 from stream import Heartbeat, Publisher, Subscriber, SubscriberOptions
 from stream.feed.status_source import STATUS_SECONDS
 

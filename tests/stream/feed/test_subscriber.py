@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take, wait_until
+from helpers.feed import LIMIT_SECONDS, free_endpoint, options_for, publish, take
+from helpers.waiting import wait_until
 from stream import (
     AsyncSubscriber,
     Cursor,

@@ -13,10 +13,11 @@ from detector.errors import SettingsError
 from detector.events import Media
 from detector.integrations.mqtt.broker import parse_broker
 from helpers.broker import PASSWORD, Broker, Listener, listening, missing, running_broker
-from helpers.feed import take, wait_until
+from helpers.feed import take
 from helpers.live_page import made_status, publish_camera
 from helpers.mqtt_bridge import SITE, Site, bridge, site
 from helpers.storms import made_still
+from helpers.waiting import wait_until
 from stream import CameraStatus, Subscriber
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.skipif(missing() is not None, reason=str(missing()))]

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from helpers.broker import missing, running_broker
-from helpers.feed import wait_until
 from helpers.mqtt_bridge import SITE, Site, bridge, site
 from helpers.mqtt_tap import tap
+from helpers.waiting import wait_until
 from stream import HistoryFilter, read_history
 
 pytestmark = [pytest.mark.mqtt, pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason=str(missing()))]

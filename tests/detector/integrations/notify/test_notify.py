@@ -16,12 +16,12 @@ from detector.cli.main import main
 from detector.events import Media
 from helpers import ROOT
 from helpers.broker import free_port
-from helpers.feed import wait_until
 from helpers.hook_server import HookServer, hook_server
 from helpers.live_page import made_status
 from helpers.mqtt_bridge import Site, site
 from helpers.service import ended_like_a_service
 from helpers.storms import made_still
+from helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -18,8 +18,8 @@ from helpers.chromium import Browser, Page, missing
 from helpers.feed import free_endpoint, options_for
 from helpers.live_page import PageServer, made_status, publish_camera, publish_flash, serving
 from helpers.ports import free_port
-from helpers.rtsp import wait_for
 from helpers.storms import made_clip, made_flash, made_still
+from helpers.waiting import wait_until
 from stream import CameraStatus, Publisher
 
 pytestmark = [pytest.mark.web, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
@@ -356,7 +356,7 @@ def test_forty_cameras_are_shown_and_kept_up_to_date(site: Site, opened: Callabl
     site.status = made_status(*names, site="observatory")
     site.publish()
     page_server = site.serve()
-    wait_for(lambda: len(page_server.ask("/api/cameras").json["cameras"]) == 40, 10, "all are known")
+    wait_until(lambda: len(page_server.ask("/api/cameras").json["cameras"]) == 40, 10, "all are known")
     page = opened(site)
     page.wait("document.querySelectorAll('.cam').length === 40")
     shown = page.run("[...document.querySelectorAll('.cam')].map(n => n.textContent)")

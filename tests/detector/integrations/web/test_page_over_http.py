@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from detector.events import Media, event_schema
 from helpers.feed import free_endpoint, options_for
 from helpers.live_page import PageServer, made_status, publish_camera, publish_flash, serving
-from helpers.rtsp import wait_for
 from helpers.storms import made_clip, made_flash, made_still
+from helpers.waiting import wait_until
 from stream import CameraStatus, Publisher
 
 WRONG = (
@@ -44,7 +44,7 @@ def site(tmp_path: Path) -> Iterator[tuple[Site, Publisher]]:
 @pytest.fixture
 def page(site: tuple[Site, Publisher], tmp_path: Path) -> Iterator[PageServer]:
     with serving(site[0].endpoint, out=tmp_path) as running:
-        wait_for(lambda: running.ask("/api/cameras").json["cameras"], 10, "cameras are known")
+        wait_until(lambda: running.ask("/api/cameras").json["cameras"], 10, "cameras are known")
         yield running
 
 
@@ -66,7 +66,7 @@ def test_a_flash_is_listed_in_its_last_revision_with_its_media(
     flash = made_flash(time.time(), "roof", utc=0.0, media=Media(still="stills/a.jpg", clip="clips/gone.mp4"))
     publish_flash(feed, msgspec.structs.replace(flash, state="detected", revision=1, verdict=None, media=Media()))
     publish_flash(feed, flash)
-    wait_for(
+    wait_until(
         lambda: [f for f in page.ask("/api/flashes").json["flashes"] if f["flash"]["revision"] == 2], 10, "it is there"
     )
     (only,) = page.ask("/api/flashes").json["flashes"]
@@ -84,7 +84,7 @@ def test_flashes_are_filtered_and_a_wrong_filter_is_explained(site: tuple[Site, 
     publish_flash(
         feed, made_flash(now - 10, "roof", utc=0.0, state="rejected", reason="it grew slowly (suddenness 0.1)")
     )
-    wait_for(lambda: len(page.ask("/api/flashes").json["flashes"]) == 4, 10, "all are there")
+    wait_until(lambda: len(page.ask("/api/flashes").json["flashes"]) == 4, 10, "all are there")
 
     def count(query: str) -> int:
         return len(page.ask(f"/api/flashes?{query}").json["flashes"])
@@ -110,12 +110,12 @@ def test_health_turns_bad_with_a_camera_and_good_again(site: tuple[Site, Publish
     one, feed = site
     assert page.ask("/health").code == 200
     publish_camera(feed, CameraStatus("roof", "down", time.time(), "roof: the camera closed the connection"))
-    wait_for(lambda: page.ask("/health").code == 503, 5, "it is known")
+    wait_until(lambda: page.ask("/health").code == 503, 5, "it is known")
     assert "closed the connection" in page.ask("/health").json["sites"]["test"]["cameras"]["roof"]["text"]
     publish_camera(feed, CameraStatus("roof", "live", time.time()))
-    wait_for(lambda: page.ask("/health").code == 200, 5, "it is known")
+    wait_until(lambda: page.ask("/health").code == 200, 5, "it is known")
     one.status = made_status("roof", "harbour", free_mb={"journal": 20, "out": 20})
-    wait_for(lambda: page.ask("/health").code == 503, 5, "a full disk is known")
+    wait_until(lambda: page.ask("/health").code == 503, 5, "a full disk is known")
 
 
 def test_a_camera_that_falls_silent_without_a_word_is_unhealthy(site: tuple[Site, Publisher], page: PageServer) -> None:
@@ -123,7 +123,7 @@ def test_a_camera_that_falls_silent_without_a_word_is_unhealthy(site: tuple[Site
     one.status = made_status("roof")
     assert page.ask("/health").code == 200
     one.status["cameras"]["roof"] = one.status["cameras"]["roof"] | {"age": 9.0}
-    wait_for(lambda: page.ask("/health").code == 503, 5, "it is known")
+    wait_until(lambda: page.ask("/health").code == 503, 5, "it is known")
     assert page.ask("/health").json["sites"]["test"]["cameras"]["roof"]["mark"] == "bad"
 
 
@@ -131,9 +131,9 @@ def test_a_feed_that_is_not_heard_is_unhealthy_within_five_seconds(tmp_path: Pat
     one = Site(free_endpoint(), tmp_path / "journal.db")
     with ExitStack() as publishing, serving(one.endpoint) as page:
         publishing.enter_context(Publisher(one.options, event_schema()))
-        wait_for(lambda: page.ask("/health").code == 200, 10, "it is well")
+        wait_until(lambda: page.ask("/health").code == 200, 10, "it is well")
         publishing.close()
-        wait_for(lambda: page.ask("/health").code == 503, 5, "it is known")
+        wait_until(lambda: page.ask("/health").code == 503, 5, "it is known")
         state = page.ask("/api/state").json
         assert state["sites"][0]["away"] is True
         assert state["cameras"][0]["mark"] == "bad"
@@ -144,7 +144,7 @@ def test_metrics_are_read_by_the_reference_parser(site: tuple[Site, Publisher], 
     flash = made_flash(time.time(), "roof", utc=0.0, latency_ms=120.0)
     publish_flash(feed, msgspec.structs.replace(flash, state="detected", revision=1, verdict=None))
     publish_flash(feed, flash)
-    wait_for(lambda: ("roof", "confirmed") in metrics(page).get("lightning_flashes_total", {}), 10, "it is counted")
+    wait_until(lambda: ("roof", "confirmed") in metrics(page).get("lightning_flashes_total", {}), 10, "it is counted")
     found = metrics(page)
     assert found["lightning_camera_up"] == {("harbour",): 1, ("roof",): 1}
     assert found["lightning_camera_frames_total"]["roof",] == 1000
@@ -163,7 +163,7 @@ def test_what_happened_before_the_page_began_is_shown_and_not_counted(tmp_path: 
     with Publisher(one.options, event_schema()) as feed:
         publish_flash(feed, made_flash(time.time(), "roof", utc=0.0))
         with serving(one.endpoint) as page:
-            wait_for(lambda: page.ask("/api/flashes").json["flashes"], 10, "it is shown")
+            wait_until(lambda: page.ask("/api/flashes").json["flashes"], 10, "it is shown")
             assert "lightning_flashes_total" not in metrics(page)
 
 
@@ -174,7 +174,7 @@ def test_the_curve_of_a_clip_is_measured_about_its_onset(
     made_clip(tmp_path / "clips" / "a.mp4", before=2.0)
     flash = made_flash(time.time(), "roof", utc=0.0, media=Media(clip="clips/a.mp4"))
     publish_flash(feed, flash)
-    wait_for(lambda: page.ask("/api/flashes").json["flashes"], 10, "it is there")
+    wait_until(lambda: page.ask("/api/flashes").json["flashes"], 10, "it is there")
     curve = page.ask(f"/api/flashes/{flash.id}/curve").json
     assert curve["clip_start"] == pytest.approx(-2.0, abs=0.05)
     brightest = curve["seconds"][curve["levels"].index(max(curve["levels"]))]
@@ -190,7 +190,7 @@ def test_two_sites_are_shown_side_by_side(tmp_path: Path) -> None:
         Publisher(replace(second.options, site="coast"), event_schema()),
         serving(first.endpoint, second.endpoint) as page,
     ):
-        wait_for(lambda: len(page.ask("/api/cameras").json["cameras"]) == 3, 10, "both are known")
+        wait_until(lambda: len(page.ask("/api/cameras").json["cameras"]) == 3, 10, "both are known")
         assert {(c["site"], c["name"]) for c in page.ask("/api/cameras").json["cameras"]} == {
             ("coast", "roof"), ("test", "harbour"), ("test", "roof"),
         }  # fmt: skip

@@ -19,6 +19,7 @@ from detector.verify.vlm.served import ServedVerifier
 from helpers.candidates import candidate
 from helpers.model_server import ModelServer
 from helpers.models import model_settings
+from helpers.waiting import wait_until
 
 FOLDER = Path(__file__).parents[3]
 
@@ -59,9 +60,7 @@ def test_three_servers_are_asked_at_the_same_time_as_many_questions_as_each_may_
             one.hold = hold
         thread = threading.Thread(target=states, args=(verifier, 9))
         thread.start()
-        while [one.busiest for one in servers] != [2, 2, 2]:
-            assert thread.is_alive()
-            time.sleep(0.01)
+        wait_until(lambda: [one.busiest for one in servers] == [2, 2, 2])
         hold.set()
         thread.join(30)
         verifier.close()

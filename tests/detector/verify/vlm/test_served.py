@@ -21,6 +21,7 @@ from detector.verify.vlm.served import ServedVerifier
 from helpers.candidates import candidate, frame
 from helpers.model_server import ModelServer, images_in
 from helpers.models import model_settings
+from helpers.waiting import wait_until
 
 
 def served(server: ModelServer, **changes: Any) -> ServedVerifier:
@@ -139,8 +140,7 @@ def test_no_more_requests_run_at_once_than_allowed() -> None:
         server.hold = threading.Event()
         asking = threading.Thread(target=verifier.verify, args=([candidate(str(n)) for n in range(6)],))
         asking.start()
-        while server.busiest < 2:
-            time.sleep(0.01)
+        wait_until(lambda: server.busiest == 2)
         server.hold.set()
         asking.join(30)
         verifier.close()
@@ -242,8 +242,7 @@ def test_closing_does_not_wait_for_a_server_that_is_silent() -> None:
         began = time.monotonic()
         with Batcher(verifier, model_settings(batcher={"batch_wait_ms": 0.0}).batcher) as batcher:
             batcher.ask(candidate(), answer)
-            while len(server.requests) < 2:
-                time.sleep(0.01)
+            wait_until(lambda: len(server.requests) == 2)
         assert time.monotonic() - began < 8.0
         server.hold.set()
     assert [verdict.state for verdict in answers] == ["unverified"]

@@ -21,7 +21,8 @@ import pytest
 from helpers.mangler import Faults, Mangler
 from helpers.media import Clip, counter, make_clip
 from helpers.ports import free_port
-from helpers.rtsp import RtspServer, own_certificate, wait_for
+from helpers.rtsp import RtspServer, own_certificate
+from helpers.waiting import wait_until
 from stream import Camera, CameraStatus, CaptureOptions, Frame, granted_receive_bytes
 
 Servers = Callable[..., RtspServer]
@@ -51,7 +52,7 @@ class Watcher:
     def live(self, seconds: float = 8.0) -> float:
         """Seconds until more frames come."""
         before = len(self.frames)
-        return wait_for(lambda: len(self.frames) > before + 2 and self.state == "live", seconds, "frames")
+        return wait_until(lambda: len(self.frames) > before + 2 and self.state == "live", seconds, "frames")
 
     def stop(self) -> float:
         """Seconds that stopping took."""
@@ -78,7 +79,7 @@ def test_every_frame_of_a_camera_arrives_once_in_order(
 ) -> None:
     server = rtsp_server(camera_clip)
     with watching(server.url, msgspec.structs.replace(capture_options, transport=transport)) as roof:
-        wait_for(lambda: len(roof.frames) >= 60, 10, "60 frames")
+        wait_until(lambda: len(roof.frames) >= 60, 10, "60 frames")
     counts = roof.counters[:60]
     assert counts == list(range(counts[0], counts[0] + 60))
     assert [f.number for f in roof.frames[:60]] == list(range(60))
@@ -95,7 +96,7 @@ def test_a_camera_that_has_only_udp_is_found_out_by_itself(
     with watching(url, capture_options) as roof:
         roof.live()
     with watching(url, msgspec.structs.replace(capture_options, transport="tcp")) as told_wrong:
-        wait_for(lambda: told_wrong.state == "down", 8, "down")
+        wait_until(lambda: told_wrong.state == "down", 8, "down")
         assert not told_wrong.frames
 
 
@@ -125,14 +126,14 @@ def test_sound_beside_the_frames_changes_nothing(
     rtsp_server: Servers, camera_clip: Path, capture_options: CaptureOptions
 ) -> None:
     with watching(rtsp_server(camera_clip, "--audio").url, capture_options) as roof:
-        wait_for(lambda: len(roof.frames) >= 60, 10, "60 frames")
+        wait_until(lambda: len(roof.frames) >= 60, 10, "60 frames")
     steps = [b.seconds - a.seconds for a, b in itertools.pairwise(roof.frames[:60])]
     assert steps == pytest.approx([0.04] * 59, abs=0.0005)
 
 
 def test_a_source_with_sound_alone_is_explained(rtsp_server: Servers, capture_options: CaptureOptions) -> None:
     with watching(rtsp_server(None, "--audio").url, capture_options) as roof:
-        wait_for(lambda: roof.states, 10, "a state")
+        wait_until(lambda: roof.states, 10, "a state")
         assert "no video" in str(roof.camera.status.last_error)
         assert roof.camera.status.refused
 
@@ -144,7 +145,7 @@ def test_a_killed_camera_is_noticed_at_once_and_shown_again_soon_after_its_retur
     with watching(server.url, capture_options) as roof:
         roof.live()
         server.kill()
-        assert wait_for(lambda: roof.state == "down", 1.0, "down") < 1.0
+        assert wait_until(lambda: roof.state == "down", 1.0, "down") < 1.0
         server.start()
         assert roof.live(3.0) < 3.0
         before, after = next((a, b) for a, b in itertools.pairwise(roof.frames) if b.epoch > a.epoch)
@@ -163,7 +164,7 @@ def test_a_frozen_camera_is_noticed_by_the_age_of_its_last_frame_and_goes_on_at_
         roof.live()
         server.signal(signal.SIGSTOP)
         frozen = time.monotonic()
-        wait_for(lambda: roof.state == "stalled", 3, "stalled")
+        wait_until(lambda: roof.state == "stalled", 3, "stalled")
         assert time.monotonic() - frozen == pytest.approx(capture_options.stall_seconds, abs=0.5)
         server.signal(signal.SIGCONT)
         assert roof.live(1.0) < 1.0
@@ -177,7 +178,7 @@ def test_a_camera_that_answers_but_sends_no_frames_counts_as_stalled(
     with watching(server.url, options) as roof:
         roof.live()
         server.signal(signal.SIGUSR1)
-        wait_for(lambda: roof.state == "stalled", 3, "stalled")
+        wait_until(lambda: roof.state == "stalled", 3, "stalled")
         server.signal(signal.SIGUSR1)
         assert roof.live(2.0) < 2.0
 
@@ -191,7 +192,7 @@ def test_a_camera_behind_a_dead_line_is_reached_anew_while_the_old_connection_ha
         roof.live()
         first.signal(signal.SIGSTOP)  # the old connection never closes: a power cut sends nothing
         mangler.server_port = second.port
-        wait_for(lambda: roof.camera.status.reconnects == 1, capture_options.stall_seconds + 3, "the way round")
+        wait_until(lambda: roof.camera.status.reconnects == 1, capture_options.stall_seconds + 3, "the way round")
         roof.live()
         assert roof.frames[-1].epoch > roof.frames[0].epoch
         first.signal(signal.SIGCONT)
@@ -208,7 +209,7 @@ def test_a_change_of_size_or_codec_starts_a_new_epoch(
         server.kill()
         server.clip = other
         server.start()
-        wait_for(lambda: roof.frames[-1].epoch > roof.frames[0].epoch, 5, "a frame of a new epoch")
+        wait_until(lambda: roof.frames[-1].epoch > roof.frames[0].epoch, 5, "a frame of a new epoch")
         assert roof.camera.status.size == (320, 180)
 
 
@@ -250,7 +251,7 @@ def test_rubbish_instead_of_video_is_told_and_tried_again_without_spinning(captu
         rubbish_server(b"\x00\xff rubbish \r\n\r\n" * 40) as (port, clients),
         watching(f"rtsp://127.0.0.1:{port}/cam", capture_options) as roof,
     ):
-        wait_for(lambda: len(clients) >= 3, 10, "three attempts")
+        wait_until(lambda: len(clients) >= 3, 10, "three attempts")
         assert roof.state == "down"
         assert f"127.0.0.1:{port}" in str(roof.camera.status.last_error)
         gaps = [b - a for a, b in itertools.pairwise(clients)]
@@ -270,14 +271,14 @@ def test_a_wrong_password_or_path_is_told_once_and_tried_again_slowly(
     server = rtsp_server(camera_clip, "--user", "viewer", "--password", "right-secret")
     options = msgspec.structs.replace(capture_options, retry_refused_seconds=1.0)
     with watching(address.format(port=server.port), options) as roof:
-        wait_for(lambda: roof.states, 5, "a state")
+        wait_until(lambda: roof.states, 5, "a state")
         seen = roof.camera.status
         assert (seen.state, seen.refused) == ("down", True)
         assert said in str(seen.last_error)
         assert "secret" not in repr(seen)
         first = roof.camera.status.attempts
-        wait_for(lambda: roof.camera.status.attempts > first, 3, "another attempt")
-        wait_for(lambda: roof.camera.status.attempts > first + 1, 3, "and one more")
+        wait_until(lambda: roof.camera.status.attempts > first, 3, "another attempt")
+        wait_until(lambda: roof.camera.status.attempts > first + 1, 3, "and one more")
         assert [s.state for s in roof.states] == ["down"]
 
 
@@ -304,7 +305,7 @@ def test_the_right_password_opens_a_protected_camera(
 )
 def test_an_address_that_cannot_work_is_explained(address: str, said: str, capture_options: CaptureOptions) -> None:
     with watching(address.format(closed=free_port()), capture_options) as roof:
-        wait_for(lambda: roof.states, 10, "a state")
+        wait_until(lambda: roof.states, 10, "a state")
         assert said in str(roof.camera.status.last_error)
         assert "top-secret" not in repr(roof.states)
 
@@ -319,13 +320,13 @@ def test_stopping_is_prompt_in_every_state(
     stalled.live()
     assert live.stop() < 3
     server.signal(signal.SIGSTOP)
-    wait_for(lambda: stalled.state == "stalled", 5, "stalled")
+    wait_until(lambda: stalled.state == "stalled", 5, "stalled")
     connecting = Watcher(server.url, capture_options)
     assert stalled.stop() < 3
     assert connecting.stop() < 3
     server.signal(signal.SIGCONT)
     down = Watcher(f"rtsp://127.0.0.1:{free_port()}/cam", capture_options)
-    wait_for(lambda: down.state == "down", 5, "down")
+    wait_until(lambda: down.state == "down", 5, "down")
     assert down.stop() < 3
 
 
@@ -336,7 +337,7 @@ def test_a_camera_with_its_own_certificate_is_refused_until_it_is_named(
     certificate, both = own_certificate(tmp_path)
     url = rtsp_server(camera_clip, "--tls", str(both)).url.replace("rtsp:", "rtsps:")
     with watching(url, capture_options) as roof:
-        wait_for(lambda: "tls_ca_file" in str(roof.camera.status.last_error), 5, "the refusal")
+        wait_until(lambda: "tls_ca_file" in str(roof.camera.status.last_error), 5, "the refusal")
         assert not roof.frames
     with watching(url, msgspec.structs.replace(capture_options, tls_ca_file=str(certificate))) as roof:
         roof.live()
@@ -354,16 +355,16 @@ def test_killing_and_freezing_leaves_nothing_behind(
         before = process.num_threads(), process.num_fds()
         for _ in range(4):
             server.kill()
-            wait_for(lambda: roof.state == "down", 2, "down")
+            wait_until(lambda: roof.state == "down", 2, "down")
             server.start()
             roof.live()
             server.signal(signal.SIGSTOP)
-            wait_for(lambda: roof.state == "stalled", 4, "stalled")
+            wait_until(lambda: roof.state == "stalled", 4, "stalled")
             server.signal(signal.SIGCONT)
             roof.live()
-        wait_for(lambda: (process.num_threads(), process.num_fds()) <= before, 5, "all given back")
+        wait_until(lambda: (process.num_threads(), process.num_fds()) <= before, 5, "all given back")
         assert roof.camera.status.reconnects >= 4
-    wait_for(lambda: not [t for t in threading.enumerate() if t.name == "camera-roof"], 5, "no thread left")
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name == "camera-roof"], 5, "no thread left")
 
 
 def test_a_slow_program_skips_frames_of_a_live_camera_and_counts_them_and_says_so_once(
@@ -375,7 +376,7 @@ def test_a_slow_program_skips_frames_of_a_live_camera_and_counts_them_and_says_s
     with Camera("roof", server.url, options, on_state=told.append) as camera:
         frames = iter(camera)
         first = next(frames)
-        wait_for(lambda: camera._queue.skipped > 10, 8, "skipped frames")
+        wait_until(lambda: camera._queue.skipped > 10, 8, "skipped frames")
         late = [next(frames) for _ in range(60)]
         assert camera.status.skipped > 10
         assert camera.status.late > 10
@@ -392,7 +393,7 @@ def test_an_error_in_the_program_frees_the_camera(
     server = rtsp_server(camera_clip)
     with pytest.raises(ZeroDivisionError), Camera("roof", server.url, capture_options) as camera:
         1 / next(iter(camera)).number
-    wait_for(lambda: not [t for t in threading.enumerate() if t.name == "camera-roof"], 5, "no thread left")
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name == "camera-roof"], 5, "no thread left")
 
 
 def test_one_camera_in_trouble_does_not_touch_another(
@@ -410,7 +411,7 @@ def test_one_camera_in_trouble_does_not_touch_another(
         frozen.signal(signal.SIGSTOP)
         fourth.live()
         begin = len(fourth.frames)
-        wait_for(lambda: len(fourth.frames) > begin + 100, 10, "100 frames")
+        wait_until(lambda: len(fourth.frames) > begin + 100, 10, "100 frames")
         counts = fourth.counters[begin : begin + 100]
         assert [(n - counts[0]) % 250 for n in counts] == list(range(100))
         assert fourth.camera.status.late == 0

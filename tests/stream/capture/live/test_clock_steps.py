@@ -12,7 +12,8 @@ import pytest
 
 from helpers.mangler import Faults, Mangler
 from helpers.media import counter
-from helpers.rtsp import RtspServer, wait_for
+from helpers.rtsp import RtspServer
+from helpers.waiting import wait_until
 from stream import Camera, CaptureOptions
 
 Servers = Callable[..., RtspServer]
@@ -134,4 +135,4 @@ def test_across_clock_steps_of_ten_seconds_and_a_reboot_the_bounds_stay_true_and
 def all_settle(cameras: list[Watched], what: str, *, wrong: bool) -> None:
     """Wait until every camera has shown what follows from the last change."""
     since = [len(one.said) for one in cameras]
-    wait_for(lambda: all(c.settled(n, wrong=wrong) for c, n in zip(cameras, since, strict=True)), 40, what)
+    wait_until(lambda: all(c.settled(n, wrong=wrong) for c, n in zip(cameras, since, strict=True)), 40, what)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from helpers.media import Clip, counter, make_clip
-from helpers.rtsp import wait_for
+from helpers.waiting import wait_until
 from stream import Camera, CaptureOptions
 from stream.capture.live.device import is_device
 
@@ -51,10 +51,10 @@ def test_a_device_that_is_pulled_out_is_told_and_taken_up_again_when_it_returns(
         numbers: list[int] = []
         thread = threading.Thread(target=lambda: numbers.extend(frame.number for frame in camera))
         thread.start()
-        wait_for(lambda: "no longer gives frames" in str(camera.status.last_error), 5, "the loss")
-        wait_for(lambda: camera.status.reconnects >= 1, 5, "the return")
+        wait_until(lambda: "no longer gives frames" in str(camera.status.last_error), 5, "the loss")
+        wait_until(lambda: camera.status.reconnects >= 1, 5, "the return")
         device.unlink()
-        wait_for(lambda: f"there is no {device}" in str(camera.status.last_error), 8, "the device missed")
+        wait_until(lambda: f"there is no {device}" in str(camera.status.last_error), 8, "the device missed")
         camera.stop()
         thread.join(5)
         assert not thread.is_alive()

@@ -13,7 +13,7 @@ import pytest
 
 from helpers.media import Clip, make_clip
 from helpers.plain_camera import Behaviour, PlainCamera
-from helpers.rtsp import wait_for
+from helpers.waiting import wait_until
 from stream import Camera, CameraStatus, CaptureOptions
 
 pytestmark = pytest.mark.alone
@@ -39,11 +39,11 @@ class Watched:
 
     def said(self, words: str, seconds: float) -> None:
         """Wait until a state says `words`."""
-        wait_for(lambda: self._measure() and any(words in str(s.last_error) for s in self.states), seconds, words)
+        wait_until(lambda: self._measure() and any(words in str(s.last_error) for s in self.states), seconds, words)
 
     def measure_for(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        wait_for(lambda: self._measure() and time.monotonic() > until, seconds + 5, "time")
+        wait_until(lambda: self._measure() and time.monotonic() > until, seconds + 5, "time")
 
     def _measure(self) -> bool:
         self.most_mb = max(self.most_mb, (psutil.Process().memory_info().rss - self._before) / 2**20)
@@ -55,7 +55,7 @@ class Watched:
         self.camera.stop()
         self._thread.join(10)
         self.camera.close()
-        wait_for(lambda: not any(t.name.endswith("-roof") for t in threading.enumerate()), 10, "threads end")
+        wait_until(lambda: not any(t.name.endswith("-roof") for t in threading.enumerate()), 10, "threads end")
         return time.monotonic() - began
 
 
@@ -142,7 +142,7 @@ def test_a_camera_that_redirects_within_its_host_is_followed(tmp_path: Path, opt
         PlainCamera(clip, Behaviour(redirect=target.url)).running() as camera,
     ):
         roof = Watched(camera.url, options)
-        wait_for(lambda: roof.frames > 10, 15, "frames")
+        wait_until(lambda: roof.frames > 10, 15, "frames")
         roof.stop()
     assert not [state for state in roof.states if state.last_error]
 
@@ -193,7 +193,7 @@ def test_a_good_camera_leaves_no_descriptor_behind_and_is_not_cut_off_by_what_it
     with PlainCamera(clip, Behaviour(frame_seconds=0.01, stamp=lambda n: n * 900)).running() as camera:
         before = psutil.Process().num_fds()
         roof = Watched(camera.url, msgspec.structs.replace(options, frame_limit_mb=1.0))
-        wait_for(lambda: roof.frames > 25 * loops, 60, "three times the limit")
+        wait_until(lambda: roof.frames > 25 * loops, 60, "three times the limit")
         roof.stop()
         assert [state.state for state in roof.states] == ["live"]
-        wait_for(lambda: psutil.Process().num_fds() <= before + 1, 5, "descriptors closed")
+        wait_until(lambda: psutil.Process().num_fds() <= before + 1, 5, "descriptors closed")

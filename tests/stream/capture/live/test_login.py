@@ -9,7 +9,7 @@ import pytest
 
 from helpers.media import Clip, counter, make_clip
 from helpers.plain_camera import Behaviour, PlainCamera
-from helpers.rtsp import wait_for
+from helpers.waiting import wait_until
 from stream import Camera, CameraStatus, CaptureOptions
 from stream.capture.live.digest import Challenge, read_challenges
 
@@ -124,7 +124,7 @@ def test_a_camera_that_was_logged_in_to_leaves_no_thread_behind(clip: Path, capt
     asking = Behaviour(password="pa55", offers=("SHA-256",), accepts="SHA-256")
     with PlainCamera(clip, asking, user="viewer:pa55@").running() as camera:
         watched(camera, capture_options)
-        wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("login-")], 5, "threads end")
+        wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("login-")], 5, "threads end")
 
 
 def test_the_strongest_offer_that_is_known_comes_first() -> None:

@@ -15,7 +15,7 @@ import pytest
 from helpers import ROOT
 from helpers.media import Clip, counter, make_clip
 from helpers.ports import free_port
-from helpers.rtsp import wait_for
+from helpers.waiting import wait_until
 from stream import Camera, CaptureOptions
 
 SERVER = ROOT / "tests" / "helpers" / "node_rtsp"
@@ -45,8 +45,8 @@ def node_camera(tmp_path: Path) -> Iterator[str]:
             process = subprocess.Popen(command, stdout=out, stderr=out)
             stack.callback(process.wait, 10)
             stack.callback(process.kill)
-            wait_for(lambda ready=ready: ready in log.read_bytes(), 20, "the server")
-        wait_for(lambda: describes(client), 20, "the pushed stream")
+            wait_until(lambda ready=ready: ready in log.read_bytes(), 20, "the server")
+        wait_until(lambda: describes(client), 20, "the pushed stream")
         yield f"rtsp://127.0.0.1:{client}/sky"
 
 

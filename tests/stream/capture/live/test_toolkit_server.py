@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from helpers.media import Clip, counter, make_clip
-from helpers.rtsp import free_port, wait_for
+from helpers.rtsp import free_port
+from helpers.waiting import wait_until
 from stream import Camera, CaptureOptions
 
 CLIP = Clip(seconds=8, size=(320, 180))
@@ -31,7 +32,7 @@ def toolkit_camera(tmp_path: Path) -> Iterator[str]:
         words = [sys.executable, "-c", SERVE, str(tmp_path), str(port), str(free_port())]
         with subprocess.Popen(words, stdout=out, stderr=out) as server:
             try:
-                wait_for(lambda: b"listen" in log.read_bytes().lower(), 20, "the server")
+                wait_until(lambda: b"listen" in log.read_bytes().lower(), 20, "the server")
                 yield f"rtsp://127.0.0.1:{port}/sky.mp4"
             finally:
                 server.kill()

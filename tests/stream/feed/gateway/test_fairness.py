@@ -9,7 +9,8 @@ import pytest
 import zmq
 
 from feed_bench.strangers import Stranger
-from helpers.feed import free_endpoint, options_for, publish, wait_until
+from helpers.feed import free_endpoint, options_for, publish
+from helpers.waiting import wait_until
 from stream import FeedOptions, Publisher
 from stream.feed.gateway.fairness import Allowance, Turns
 from stream.feed.protocol import parse_endpoint

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helpers.feed import free_endpoint, gateway_process, options_for, publish, take, wait_until
+from helpers.feed import free_endpoint, gateway_process, options_for, publish, take
+from helpers.waiting import wait_until
 from stream import FeedOptions, Publisher, Subscriber
 from stream.feed.gateway.process import Gateway
 from stream.feed.protocol import parse_endpoint

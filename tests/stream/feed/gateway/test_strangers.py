@@ -11,7 +11,8 @@ import pytest
 import zmq
 
 from feed_bench.strangers import REQUEST, Stranger, attack
-from helpers.feed import LIMIT_SECONDS, free_endpoint, gateway_process, options_for, publish, wait_until
+from helpers.feed import LIMIT_SECONDS, free_endpoint, gateway_process, options_for, publish
+from helpers.waiting import wait_until
 from stream import Publisher, make_client_keys, make_server_keys
 from stream.feed.gateway.client import SUBSCRIPTIONS_AT_ONCE
 from stream.feed.keys import ClientKeys, read_client_keys

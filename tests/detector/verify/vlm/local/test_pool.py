@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from helpers.candidates import candidate
-from helpers.feed import wait_until
 from helpers.models import model_settings
+from helpers.waiting import wait_until
 
 pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("transformers", reason="the extra minicpm is not installed")

@@ -14,8 +14,8 @@ import pytest
 
 from helpers import ROOT
 from helpers.candidates import candidate
-from helpers.feed import wait_until
 from helpers.models import MODEL_47, REVISION_47, model_settings
+from helpers.waiting import wait_until
 
 pytest.importorskip("torch", reason="the extra minicpm is not installed")
 pytest.importorskip("transformers", reason="the extra minicpm is not installed")

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from helpers.waiting import wait_until
+
 torch = pytest.importorskip("torch")
 
 from detector.verify.vlm.server45.model import Clip  # noqa: E402 - needs torch and transformers
@@ -67,15 +69,6 @@ def held(batcher: RequestBatcher, scorer: Scorer, pool: ThreadPoolExecutor) -> N
     assert scorer.busy.wait(10)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    ticks = threading.Event()
-    for _ in range(1000):
-        if condition():
-            return
-        ticks.wait(0.01)
-    raise TimeoutError
-
-
 def test_questions_that_arrive_together_are_scored_together_and_each_gets_its_own_answer(
     batcher_of: Callable[..., RequestBatcher], scorer: Scorer
 ) -> None:
@@ -99,7 +92,7 @@ def test_a_question_too_many_is_refused_at_once_and_the_others_are_answered(
     with ThreadPoolExecutor(4) as pool:
         held(batcher, scorer, pool)
         waiting = [pool.submit(ask, batcher, text) for text in "12"]
-        wait_for(lambda: batcher.waiting == 2)
+        wait_until(lambda: batcher.waiting == 2)
         with pytest.raises(Unanswered, match="2 questions are waiting") as refused:
             ask(batcher, "3")
         assert refused.value.status == 503
@@ -132,7 +125,7 @@ def test_a_question_that_is_given_up_makes_room_for_another(
         assert refused.value.status == 504
         assert batcher.waiting == 0
         other = pool.submit(ask, batcher, "2")
-        wait_for(lambda: batcher.waiting == 1)
+        wait_until(lambda: batcher.waiting == 1)
         scorer.may_go.set()
         assert other.result(10) == 2.0
 
@@ -145,7 +138,7 @@ def test_clients_take_turns_so_that_a_busy_one_starves_no_other(
         held(batcher, scorer, pool)
         for number, client in enumerate(("busy", "busy", "busy", "quiet"), start=1):
             pool.submit(batcher.ask, Clip(str(number), ()), 10.0, client)
-            wait_for(lambda: batcher.waiting == number)  # noqa: B023 - within the turn
+            wait_until(lambda: batcher.waiting == number)  # noqa: B023 - within the turn
         scorer.may_go.set()
     assert scorer.batches[1:] == [["1", "4"], ["2", "3"]]
 
@@ -173,9 +166,9 @@ def test_closing_turns_away_who_waits(batcher_of: Callable[..., RequestBatcher],
     with ThreadPoolExecutor(3) as pool:
         held(batcher, scorer, pool)
         late = pool.submit(ask, batcher, "1")
-        wait_for(lambda: batcher.waiting == 1)
+        wait_until(lambda: batcher.waiting == 1)
         closing = pool.submit(batcher.close)
-        wait_for(lambda: batcher.closing)
+        wait_until(lambda: batcher.closing)
         scorer.may_go.set()
         closing.result(10)
         with pytest.raises(Unanswered, match="closing"):
@@ -191,5 +184,5 @@ def test_what_ends_the_thread_reaches_the_owner_and_leaves_nobody_waiting(
     with pytest.raises(Unanswered) as refused:
         ask(batcher, "fatal")
     assert refused.value.status == 503
-    wait_for(lambda: batcher.failure is not None)
+    wait_until(lambda: batcher.failure is not None)
     assert isinstance(batcher.failure, SystemExit)
