@@ -58,6 +58,7 @@ def tools_shown() -> dict[tuple[str, ...], set[tuple[str, str]]]:
             if found is not None:
                 rest = words[words.index(found) + 1 :]
                 modes = rest[: 2 if rest[:1] == ["feed"] else 1] if found == "tools/bench" else []
+                modes = [mode for mode in modes if mode != "NAME" and not FLAG.match(mode)]
                 flags = {word.partition("=")[0] for word in rest if FLAG.match(word)}
                 shown.setdefault((found, *modes), set()).update((title(page), flag) for flag in flags)
     return shown
