@@ -35,6 +35,12 @@ def filled(label: str, url: str, environment: Mapping[str, str] | None = None, *
     return _VARIABLE.sub(value, url)
 
 
+def named_variables(text: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of the {NAMES} in `text` that are set."""
+    known = os.environ if environment is None else environment
+    return {match[1]: known[match[1]] for match in _VARIABLE.finditer(text) if match[1] in known}
+
+
 def secrets_of(urls: Iterable[str], environment: Mapping[str, str] | None = None) -> frozenset[str]:
     """Return the values of the {NAMES} in `urls`, plain and encoded, to remove them from logs."""
     known = os.environ if environment is None else environment

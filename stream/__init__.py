@@ -34,7 +34,15 @@ if TYPE_CHECKING:
     from stream.feed.atomic_file import write_atomically
     from stream.feed.journal import JournalRecord, RelayPosition
     from stream.feed.journal_reader import HistoryFilter, read_history
-    from stream.feed.keys import allow_client, list_clients, make_client_keys, make_server_keys, revoke_client
+    from stream.feed.keys import (
+        ClientKeys,
+        allow_client,
+        list_clients,
+        make_client_keys,
+        make_server_keys,
+        new_client_keys,
+        revoke_client,
+    )
     from stream.feed.message import Message, WireMessage, utc_text
     from stream.feed.options import FeedOptions
     from stream.feed.protocol import FeedCapabilities, Heartbeat, feed_capabilities, parse_endpoint
@@ -49,6 +57,7 @@ _HOME = {
     "CameraProbe": "capture.live.probe",
     "CameraStatus": "capture.status",
     "CaptureOptions": "capture.options",
+    "ClientKeys": "feed.keys",
     "Clip": "capture.clip_writer",
     "Clock": "capture.status",
     "Cursor": "feed.reassembly",
@@ -97,6 +106,7 @@ _HOME = {
     "load_opencv": "capture.opencv",
     "make_client_keys": "feed.keys",
     "make_server_keys": "feed.keys",
+    "new_client_keys": "feed.keys",
     "open_video": "capture.open_video",
     "parse_endpoint": "feed.protocol",
     "printable": "capture.safe_text",
@@ -121,6 +131,7 @@ __all__ = [
     "CameraProbe",
     "CameraStatus",
     "CaptureOptions",
+    "ClientKeys",
     "Clip",
     "Clock",
     "Cursor",
@@ -166,6 +177,7 @@ __all__ = [
     "load_opencv",
     "make_client_keys",
     "make_server_keys",
+    "new_client_keys",
     "open_video",
     "parse_endpoint",
     "printable",

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -65,11 +66,12 @@ def run_watch(arguments: argparse.Namespace) -> int:
     service = WatchService(settings, cameras, options)
     publish = replace(publish, status=service.status.tell)
     only = publish.endpoint is None and publish.journal is None and arguments.out is None
-    printer = EventPrinter(print_event if arguments.json else _line_on(display, site_zone(settings.site)), only=only)
+    printer = EventPrinter(print_event if arguments.json else line_on(display, site_zone(settings.site)), only=only)
     listeners: list[Listener] = [counter.add, printer.add]
     with ExitStack() as stack:
         log_to_stderr(quiet=arguments.quiet)
         stop = stack.enter_context(stop_on_signals(Event(), service.reload))
+        _obey_stdin(arguments, stop, service.reload)
         folder = (
             None
             if arguments.out is None
@@ -126,9 +128,21 @@ def settings_and_cameras(arguments: argparse.Namespace) -> tuple[Settings, tuple
         common, cameras = load_cameras([*settings_tables(arguments), ("command line", {"camera": named})])
     except SettingsError as error:
         raise with_line(error, arguments.config) from error
-    if not cameras:
+    if not cameras and not arguments.until_stdin_closes:
         raise UsageError("no camera to watch: give a URL, or --config with [[camera]] tables")
     return lay_verifier_arguments(common, arguments), cameras
+
+
+def _obey_stdin(arguments: argparse.Namespace, stop: Event, reload: Event) -> None:
+    """With --until-stdin-closes, read the cameras again at each line of the standard input, and stop at its end."""
+
+    def obey() -> None:
+        for _ in sys.stdin.buffer:
+            reload.set()
+        stop.set()
+
+    if arguments.until_stdin_closes:
+        threading.Thread(target=obey, name="stdin", daemon=True).start()
 
 
 def _page_arguments(arguments: argparse.Namespace, settings: Settings, publish: FeedOptions) -> list[str] | None:
@@ -170,7 +184,7 @@ def _specs(cameras: Sequence[CameraEntry], session: Session, snapshots: Snapshot
     ]
 
 
-def _line_on(display: WatchDisplay, zone: tzinfo | None) -> Listener:
+def line_on(display: WatchDisplay, zone: tzinfo | None) -> Listener:
     """Return a listener that shows each flash as a short line."""
 
     def listener(message: WireMessage) -> None:

@@ -33,6 +33,7 @@ from detector.run.job_results import FileResult, JobHooks, JobsProgress, Results
 from detector.run.job_worker import Begun, Ended, Logged, Reached, WorkerSetup
 from detector.run.recordings import Recording
 from detector.run.replay import Outcome
+from stream import CaptureOptions
 
 _log = logging.getLogger(__name__)
 
@@ -63,9 +64,9 @@ def replay_on_cluster(
     Raises:
         DetectorError: Ray or the cluster is not there, a node does not see a path, or the run cannot go on.
     """
-    ray = _ray()
+    ray = import_ray()
     setup = replace(setup, out=None if setup.out is None else setup.out.absolute())
-    with _connected(ray, cluster, setup):
+    with connected(ray, cluster, setup.log_level):
         _check_sight(ray, [_absolute(recording) for recording in recordings], setup)
         run = _ClusterRun(ray, recordings, setup, hooks, progress)
         run.run(cluster.jobs or 2**30, stop)
@@ -166,7 +167,7 @@ class _ClusterRun:
         except self._ray.exceptions.RayError as error:
             if stop.is_set() or file.left_out:
                 return
-            file.problem = f"{file.recording.path}: {_lost_how(error)}; nothing is known of this file"
+            file.problem = f"{file.recording.path}: {lost_how(error)}; nothing is known of this file"
             file.over = file.whole = True
             self._progress.end(file.number, file.problem)
             return
@@ -184,13 +185,14 @@ def _watch_file(desk: Any, setup: WorkerSetup, number: int, recording: Recording
     return watch_file(driver_at(desk, import_module("ray").get), setup, number, recording)
 
 
-def _ray() -> Any:
+def import_ray() -> Any:
     """Return the package ray.
 
     Raises:
         DetectorError: it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # it would print among the results that a node is lost
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # no warning about GPUs that no task asks for
     try:
         import_module("ray.util.scheduling_strategies")
@@ -200,10 +202,15 @@ def _ray() -> Any:
 
 
 @contextmanager
-def _connected(ray: Any, cluster: ClusterOptions, setup: WorkerSetup) -> Iterator[None]:
+def connected(ray: Any, cluster: ClusterOptions, log_level: int) -> Iterator[None]:
+    """Be connected to the cluster inside the block.
+
+    Raises:
+        DetectorError: it cannot be reached.
+    """
     own = cluster.address == LOCAL
     more = {"include_dashboard": False, "num_cpus": cluster.jobs or usable_cores()} if own else {}
-    quiet = max(setup.log_level, logging.ERROR)
+    quiet = max(log_level, logging.ERROR)
     try:
         _knock(cluster.address)
         with _own_signals():
@@ -212,7 +219,7 @@ def _connected(ray: Any, cluster: ClusterOptions, setup: WorkerSetup) -> Iterato
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise DetectorError(
             f"--address {cluster.address}: no Ray cluster can be reached there: {said[0]}; start one with "
-            "`ray start --head`, or leave out --address for one of its own"
+            "`ray start --head`, or take one of its own with --address local"
         ) from error
     try:
         yield
@@ -246,17 +253,48 @@ def _check_sight(ray: Any, recordings: Sequence[Recording], setup: WorkerSetup) 
         for path in dict.fromkeys(path for recording in recordings for path in _paths(recording))
         if path.exists()  # what is not there here either is a file's own problem
     ]
-    out, options = setup.out, setup.options.capture
+    options = setup.options.capture
     hosts = {urlsplit(one.source)[:2]: one.source for one in recordings if isinstance(one.source, str)}
     urls = [url for url in hosts.values() if why_closed(url, options) is None]
+    check_nodes(ray, setup.out, files, urls, options)
+
+
+def working_nodes(ray: Any) -> list[dict[str, Any]]:
+    """Return what Ray tells of each node that has cores for work."""
+    return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+
+
+def check_nodes(
+    ray: Any,
+    out: Path | None,
+    files: Sequence[tuple[str, int]] = (),
+    urls: Sequence[str] = (),
+    options: CaptureOptions | None = None,
+) -> None:
+    """Check that each node that works runs this version, and sees what it needs.
+
+    Args:
+        ray: the package.
+        out: folder of results.
+        files: paths of recordings, and their sizes.
+        urls: recordings to open.
+        options: how they are opened.
+
+    Raises:
+        DetectorError: it does not, or there is no such node.
+    """
     look = ray.remote(look_around)
     affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    nodes = working_nodes(ray)
+    if not nodes:
+        raise DetectorError(
+            "the cluster has no node with cores for work; start one with `ray start --address HOST:6379`"
+        )
     with _probe(out) as probe:
         asked = {
             node["NodeManagerAddress"]: look.options(
                 num_cpus=0, max_retries=0, scheduling_strategy=affinity(node["NodeID"], soft=False)
-            ).remote(files, urls, options, probe)
+            ).remote(files, urls, options or CaptureOptions(), probe)
             for node in nodes
         }
         for name, reference in asked.items():
@@ -268,7 +306,7 @@ def _check_sight(ray: Any, recordings: Sequence[Recording], setup: WorkerSetup) 
                 ) from None
             except ray.exceptions.RayError as error:
                 raise DetectorError(
-                    f"node {name} of the cluster cannot run this program: {_lost_how(error)}; install "
+                    f"node {name} of the cluster cannot run this program: {lost_how(error)}; install "
                     f"lightning-detector {__version__} there"
                 ) from error
             _refuse_blind(name, sight, out)
@@ -321,7 +359,7 @@ def _paths(recording: Recording) -> tuple[Path, ...]:
     return (recording.source,) if isinstance(recording.source, Path) else ()
 
 
-def _lost_how(error: Exception) -> str:
+def lost_how(error: Exception) -> str:
     """Return in one line what Ray says of a task that gave no result."""
     cause = getattr(error, "cause", None)
     if cause is not None:

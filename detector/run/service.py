@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Event
 
 from detector.run.cameras import CameraEntry
+from detector.run.child_process import ChildProcess
 from detector.run.lenses import Lenses
-from detector.run.page_process import PageProcess
 from detector.run.reload import CameraReload
 from detector.run.service_manager import ServiceManager
 from detector.run.session import Session
@@ -16,6 +16,8 @@ from detector.run.snapshots import Snapshots
 from detector.run.status import RunStatus
 from detector.run.watch import CameraPool, CameraSpec
 from detector.settings import Settings
+
+_PAGE_END_SECONDS = 5.0  # grace for its open connections
 
 ReadCameras = Callable[[], tuple[Settings, tuple[CameraEntry, ...]]]
 MakeSpecs = Callable[[Sequence[CameraEntry], Session, Snapshots | None], list[CameraSpec]]
@@ -56,7 +58,8 @@ class WatchService:
         self._cameras = tuple(cameras)
         self._options = options
         self._manager = ServiceManager()
-        self._page = None if options.page is None else PageProcess(options.page)
+        page = options.page
+        self._page = None if page is None else ChildProcess("the page", lambda: ["page", *page], _PAGE_END_SECONDS)
         self._reloading: CameraReload | None = None
         self._lenses = Lenses()
         self._pool: CameraPool | None = None

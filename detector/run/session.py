@@ -26,11 +26,9 @@ from detector.run.system_events import (
     CAMERA_SCHEMA,
     CAMERA_TOPIC,
     CAMERA_TYPE,
-    SYSTEM_SCHEMA,
-    SYSTEM_TOPIC,
-    SYSTEM_TYPE,
     SystemState,
     camera_state,
+    publish_system,
 )
 from detector.settings import Settings
 from detector.verify.base import ImageVerifier, NullVerifier, unverified
@@ -226,8 +224,7 @@ class Session:
             host_clock=read_host_clock(),
             detail=detail,
         )
-        site = self._settings.feed.site
-        self._feed.publish(topic=SYSTEM_TOPIC, type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)
+        publish_system(self._feed, self._settings.feed.site, data)
 
     def publish_unresolved(self, journal: Path) -> None:
         """Publish as `unverified` the flashes that a killed run left in `journal` without a verdict.
@@ -258,4 +255,4 @@ def _publish_removed(feed: Publisher, site: str, line: str, removed: Removed) ->
         megabytes=removed.megabytes,
         reason=removed.why,
     )
-    feed.publish(topic=SYSTEM_TOPIC, type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)
+    publish_system(feed, site, data)

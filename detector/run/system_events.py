@@ -1,11 +1,14 @@
 """Events about cameras and about the program itself: their types and their data."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from detector.events import SOFTWARE
 from stream import CameraStatus, HostClock, utc_text
+
+if TYPE_CHECKING:  # it takes long to load
+    from stream import Publisher
 
 CAMERA_TYPE = "lightning.camera.v1"
 CAMERA_TOPIC = "ev.camera."  # followed by the camera's name
@@ -13,6 +16,7 @@ CAMERA_SCHEMA = "urn:lightning-detector:camera:1"
 SYSTEM_TYPE = "lightning.system.v1"
 SYSTEM_TOPIC = "ev.system"
 SYSTEM_SCHEMA = "urn:lightning-detector:system:1"
+StateOfRun = Literal["started", "stopped", "reloaded", "reload_refused", "media-removed", "node_joined", "node_lost"]
 
 
 class CameraState(CameraStatus, frozen=True):
@@ -35,7 +39,7 @@ class SystemState(msgspec.Struct, frozen=True, kw_only=True):
     """The `data` of a message about a run: it started or stopped, or removed media that were too old or too many.
 
     `reloaded` and `reload_refused` follow a request to reload the cameras; `detail` says what changed, or what is wrong
-    in the file.
+    in the file. `node_lost` and `node_joined` tell of the nodes of a cluster; `detail` says what was not relayed.
 
     Attributes:
         state: what happened.
@@ -48,7 +52,7 @@ class SystemState(msgspec.Struct, frozen=True, kw_only=True):
         software: name and version of the program.
     """
 
-    state: Literal["started", "stopped", "reloaded", "reload_refused", "media-removed"]
+    state: StateOfRun
     cameras: tuple[str, ...]
     verifier: str
     host_clock: HostClock | None = None
@@ -57,3 +61,8 @@ class SystemState(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     software: str = SOFTWARE
     detail: str | None = None
+
+
+def publish_system(feed: "Publisher", site: str, data: SystemState) -> None:
+    """Publish an event about the program itself."""
+    feed.publish(topic=SYSTEM_TOPIC, type=SYSTEM_TYPE, subject=site, dataschema=SYSTEM_SCHEMA, data=data)

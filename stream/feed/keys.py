@@ -95,7 +95,7 @@ def make_client_keys(folder: Path, name: str, file: Path) -> ClientKeys:
     server = read_server_keys(folder)
     if file.exists():
         raise FeedError(f"{file}: exists already; name another file for the client's key")
-    keys = ClientKeys(*_pair(), server=server.public)
+    keys = new_client_keys(server.public)
     _write(
         file,
         f'# Key of client "{name}" for a lightning-detector feed. Secret: hand it over safely, then delete this copy.\n'
@@ -107,6 +107,11 @@ def make_client_keys(folder: Path, name: str, file: Path) -> ClientKeys:
         file.unlink()  # the key gives no access
         raise
     return keys
+
+
+def new_client_keys(server: str = "") -> ClientKeys:
+    """Return a new key pair of a client, which stays in memory, for the publisher with this public key."""
+    return ClientKeys(*_pair(), server=server)
 
 
 def read_client_keys(file: Path) -> ClientKeys:

@@ -41,7 +41,7 @@ class SubscriberOptions:
         cursors: cursors to start from, by feed id, e.g. stored by the caller together with its results.
         cameras: only messages about these cameras; empty: all.
         states: only messages whose data.state is one of these; empty: all.
-        keys: client key files (`make_client_keys`): one for all endpoints, or one for each.
+        keys: client keys, or files with them (`make_client_keys`): one for all endpoints, or one for each.
         on_notice: called in the receiving thread with each notice about an endpoint.
         on_heartbeat: called in the receiving thread with the endpoint and each heartbeat.
     """
@@ -51,7 +51,7 @@ class SubscriberOptions:
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
     cameras: Collection[str] = ()
     states: Collection[str] = ()
-    keys: Sequence[Path] = ()
+    keys: Sequence[Path | ClientKeys] = ()
     on_notice: Callable[[SubscriberNotice], None] = log_notice
     on_heartbeat: Callable[[str, Heartbeat], None] | None = None
 
@@ -107,6 +107,11 @@ class _Receiver:
                 return received
         self.settle()  # none of the messages since was wanted
         return None
+
+    @property
+    def cursors(self) -> dict[str, Cursor]:
+        """How far each feed was taken."""
+        return dict(self._state.feeds)
 
     def settle(self) -> None:
         """Keep the cursor after the message taken last and the unwanted ones that follow it."""
@@ -195,6 +200,11 @@ class Subscriber:
             if self._receiver
             else list(self._endpoints)
         )
+
+    @property
+    def cursors(self) -> dict[str, Cursor]:
+        """How far each feed was received, by feed id; the message received last counts."""
+        return {} if self._receiver is None else self._receiver.cursors
 
     def receive(self, timeout_seconds: float | None = None) -> Received | None:
         """Return the next message, or None if none came within `timeout_seconds` or `stop` was called."""
@@ -303,10 +313,10 @@ class AsyncSubscriber:
             self._receiver = None
 
 
-def _keys_for(endpoints: Sequence[str], files: Sequence[Path]) -> list[ClientKeys | None]:
-    if not files:
+def _keys_for(endpoints: Sequence[str], given: Sequence[Path | ClientKeys]) -> list[ClientKeys | None]:
+    if not given:
         return [None] * len(endpoints)
-    if len(files) not in {1, len(endpoints)}:
-        raise FeedError(f"{len(files)} keys for {len(endpoints)} endpoints; give one for all, or one for each in order")
-    keys = [read_client_keys(file) for file in files]
+    if len(given) not in {1, len(endpoints)}:
+        raise FeedError(f"{len(given)} keys for {len(endpoints)} endpoints; give one for all, or one for each in order")
+    keys = [key if isinstance(key, ClientKeys) else read_client_keys(key) for key in given]
     return list(keys) if len(keys) == len(endpoints) else keys * len(endpoints)  # type: ignore[return-value]

@@ -94,6 +94,7 @@ NOT_RUN = {
     "page tcp://a:5556 tcp://b:5556 --out a=/mnt/a --out b=/mnt/b --key page.key": "needs two sites; "
     "tests/detector/integrations/web",
     "pull --model openbmb/MiniCPM-V-4_5": NO_WEIGHTS,
+    "watch --engine ray --config cameras.toml --journal all.db": "needs a cluster; make ray",
     "replay /mnt/archive --out /mnt/results --engine ray --address auto --verifier photometric": "needs a cluster; "
     "make ray",
     "replay clips/ --verifier fused --out run": NO_WEIGHTS,

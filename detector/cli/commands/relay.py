@@ -71,7 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def relay(
-    subscriber: Subscriber, feed: Publisher, stop: Event, deadline: float | None, storms: SiteStorms | None = None
+    subscriber: Subscriber,
+    feed: Publisher,
+    stop: Event,
+    deadline: float | None,
+    storms: SiteStorms | None = None,
+    left_out: tuple[str, ...] = (),
 ) -> None:
     """Publish on `feed` the messages that `subscriber` receives.
 
@@ -81,6 +86,7 @@ def relay(
         stop: ends the relay once set.
         deadline: end in monotonic seconds, if any.
         storms: makes storms and groups of the messages, if given.
+        left_out: first letters of topics that are not published.
 
     Raises:
         FeedError: `feed` has ended.
@@ -88,7 +94,8 @@ def relay(
     while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
         received = subscriber.receive(0.2)
         if received is not None:
-            _carry_on(received, feed)
+            if not received.topic.startswith(left_out):
+                _carry_on(received, feed)
             if storms is not None:
                 storms.relayed(received.topic, received.message)
         if storms is not None:
@@ -96,6 +103,11 @@ def relay(
         feed.check()
         while feed.backlog > _BACKLOG and not stop.wait(0.02):
             feed.check()  # the disk is slow: further messages wait at their publisher
+
+
+def cursors_of(feed: Publisher) -> dict[str, Cursor]:
+    """Return how far each feed was relayed into the journal of `feed` before it started."""
+    return {upstream.feed: Cursor(upstream.run or None, upstream.sequence) for upstream in feed.upstreams}
 
 
 def _is_at(endpoint: str, published: str) -> bool:
@@ -107,13 +119,12 @@ def _is_at(endpoint: str, published: str) -> bool:
 
 def _where_it_ended(feed: Publisher, keys: list[Path], sites: SiteStatuses) -> SubscriberOptions:
     """Continue after the journal's last message of each feed, and at the first message of unknown feeds."""
-    cursors = {upstream.feed: Cursor(upstream.run or None, upstream.sequence) for upstream in feed.upstreams}
 
     def heard(_endpoint: str, heartbeat: Heartbeat) -> None:
         if isinstance(heartbeat.status, dict):
             sites.heard(heartbeat.status)
 
-    return SubscriberOptions(since=0, cursors=cursors, keys=tuple(keys), on_heartbeat=heard)
+    return SubscriberOptions(since=0, cursors=cursors_of(feed), keys=tuple(keys), on_heartbeat=heard)
 
 
 def _carry_on(received: Received, feed: Publisher) -> None:

@@ -4,6 +4,7 @@ Cameras are given as URLs (rtsp, rtsps, http), as devices (/dev/video0 or a numb
 --config file (see configs/cameras.example.toml). A camera that goes away is taken up again as soon as it is back.
 Given as URLs on the command line, at least one camera must answer at first, else the command ends and says why.
 Without a terminal (a service), SIGHUP reads the file again: only cameras that changed are stopped or started.
+With --engine ray the nodes of a Ray cluster share the cameras, and what they find is one feed and one journal here.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from detector.cli.options import (
     add_verifier_arguments,
 )
 from detector.cli.types import folder_of, seconds_of
+from detector.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="serve the live page too, in a process of its own (default: page.listen of the settings)",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: the nodes of a Ray cluster watch, each its share of the cameras; a node that is lost hands them to "
+        "the others; needs --journal and the extra `ray`; --out: each node writes into DIR/SITE-NODE there",
+    )
+    parser.add_argument(
+        "--address", metavar="ADDRESS", help="with --engine ray: the cluster (default: auto, the one that runs here)"
+    )
+    parser.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--quiet", action="store_true", help="no status and no log lines below warnings on stderr")
     add_decoding_arguments(parser)
     add_verifier_arguments(parser)
@@ -54,4 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Watch until stopped; return 1 if no camera ever answered, or --out is incomplete."""
     # Loaded now: the flags, and what is wrong with them, are told without video libraries.
+    if arguments.engine == "ray":
+        return int(load("detector.cli.watch_on_cluster").watch_on_cluster(arguments))
+    if arguments.address is not None:
+        raise UsageError(f"--address {arguments.address}: add --engine ray")
     return int(load("detector.cli.run_watch").run_watch(arguments))
