@@ -6,6 +6,8 @@ import socket
 from pathlib import Path
 from threading import Event
 
+import msgspec
+
 from detector.cli.console import progress_console, result_console
 from detector.cli.options import add_settings_arguments, lay_serve_45_arguments, settings_of
 from detector.cli.signals import stop_on_signals
@@ -90,23 +92,11 @@ def _smoke(checked: Checked, config: ServeConfig, settings: Settings) -> int:
 
 
 def _config(checked: Checked, asked: Minicpm45Settings) -> ServeConfig:
-
-    return ServeConfig(
-        model=checked.snapshot.model,
-        revision=checked.snapshot.revision or "local",
-        folder="",
-        attention=asked.attention,
-        precision=asked.precision,
-        device=asked.device,
-        threads=asked.threads or max((os.cpu_count() or 2) // 2, 1),
-        pack_frames=asked.pack_frames,
-        host=asked.host,
-        port=asked.port,
-        batch_size=asked.batch_size,
-        batch_wait_ms=asked.batch_wait_ms,
-        waiting_limit=asked.waiting_limit,
-        request_limit_mb=asked.request_limit_mb,
-        pictures_limit=asked.pictures_limit,
-        answer_seconds=asked.answer_limit_seconds,
-        key=model_key(asked.key_variable),
-    )
+    own = {
+        "model": checked.snapshot.model,
+        "revision": checked.snapshot.revision or "local",
+        "folder": "",
+        "threads": asked.threads or max((os.cpu_count() or 2) // 2, 1),
+        "key": model_key(asked.key_variable),
+    }
+    return msgspec.convert(msgspec.structs.asdict(asked) | own, ServeConfig)

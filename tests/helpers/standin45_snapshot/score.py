@@ -34,7 +34,7 @@ def answer(order: dict) -> dict:
     config = ServeConfig(
         model="stand-in", revision="0" * 40, folder=order["folder"], attention="sdpa", precision="fp32", device="cpu",
         threads=1, pack_frames=order.get("pack_frames", 1), host="127.0.0.1", port=0, batch_size=4, batch_wait_ms=0.0,
-        waiting_limit=4, request_limit_mb=1.0, pictures_limit=8, answer_seconds=10.0,
+        waiting_limit=4, request_limit_mb=1.0, pictures_limit=8, answer_limit_seconds=10.0,
     )  # fmt: skip
     try:
         model = Model(config)

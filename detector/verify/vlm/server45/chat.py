@@ -13,20 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from detector.verify.vlm.server45.model import MARK, Clip, Model
+from detector.verify.vlm.server45.request_batcher import Unanswered
 from detector.verify.vlm.server45.serve_config import ServeConfig
 
 _DATA_URI = re.compile(r"data:image/(?:jpeg|png|webp);base64,")
 _CONTROL = re.compile(r"<\|[^|<>]*\|>|</?(?:image|slice|image_id|think|unk)>")
 _SIDE_PIXELS = (8, 8192)
 _PIXELS = 40_000_000
-
-
-class BadRequest(Exception):
-    """The request cannot be answered; the message says why, `status` is the HTTP status."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class ImageUrl(msgspec.Struct, frozen=True):
@@ -84,20 +77,20 @@ def parse(body: bytes, config: ServeConfig) -> tuple[ChatRequest, Clip]:
     """Return the request and the clip in it.
 
     Raises:
-        BadRequest: this server does not answer such a request.
+        Unanswered: this server does not answer such a request.
     """
     try:
         request = msgspec.json.decode(body, type=ChatRequest)
     except msgspec.DecodeError as error:
-        raise BadRequest(f"the request is not understood: {error}") from error
+        raise Unanswered(f"the request is not understood: {error}") from error
     if request.model not in {config.model, f"{config.model}@{config.revision}"}:
-        raise BadRequest(f"this server holds {config.model} at {config.revision}, not {request.model[:100]!r}", 404)
+        raise Unanswered(f"this server holds {config.model} at {config.revision}, not {request.model[:100]!r}", 404)
     # Settings that other servers need, and that always apply here; all other values would be ignored silently.
     _refuse_other("mm_processor_kwargs", request.mm_processor_kwargs, {"max_slice_nums": 1, "use_image_id": False})
     _refuse_other("chat_template_kwargs", request.chat_template_kwargs, {"enable_thinking": False})
     *before, last = request.messages
     if last.role != "user" or any(turn.role != "system" or not isinstance(turn.content, str) for turn in before):
-        raise BadRequest("messages must be one of the user, with a system message of text before it at most")
+        raise Unanswered("messages must be one of the user, with a system message of text before it at most")
     return request, _clip(last, str(before[0].content) if before else "", config)
 
 
@@ -136,7 +129,7 @@ def _token(model: Model, number: int, logprobs: Tensor) -> dict[str, Any]:
 def _refuse_other(name: str, given: dict[str, Any], held: dict[str, Any]) -> None:
     other = {key: value for key, value in given.items() if held.get(key, ...) != value}
     if other:
-        raise BadRequest(f"{name} {other!r}: this server always works with {held!r}")
+        raise Unanswered(f"{name} {other!r}: this server always works with {held!r}")
 
 
 def _clip(turn: Turn, system: str, config: ServeConfig) -> Clip:
@@ -145,14 +138,14 @@ def _clip(turn: Turn, system: str, config: ServeConfig) -> Clip:
     for text in (system, *texts):
         found = _CONTROL.search(text)
         if found or MARK in text:
-            raise BadRequest(
+            raise Unanswered(
                 f"the text holds {found[0] if found else MARK!r}, which has a meaning of its own for the model"
             )
     images = [part for part in parts if isinstance(part, ImagePart)]
     if len(images) > config.pictures_limit:
-        raise BadRequest(f"{len(images)} images; at most {config.pictures_limit} go into a request here", 413)
+        raise Unanswered(f"{len(images)} images; at most {config.pictures_limit} go into a request here", 413)
     if not images or not any(text.strip() for text in texts):
-        raise BadRequest("a question needs at least one image and some text")
+        raise Unanswered("a question needs at least one image and some text")
     text = "\n".join(part.text if isinstance(part, TextPart) else MARK for part in parts)
     return Clip(text, tuple(_image(part, number) for number, part in enumerate(images, start=1)), system)
 
@@ -162,7 +155,7 @@ def _image(part: ImagePart, number: int) -> Image.Image:
     header = _DATA_URI.match(url)
     if header is None:
         shown = url[:40] if not url.startswith("data:") else url[:30]
-        raise BadRequest(
+        raise Unanswered(
             f"image {number}: {shown!r}... is not a data URI of JPEG, PNG or WebP in base64, and nothing is fetched"
         )
     try:
@@ -170,16 +163,16 @@ def _image(part: ImagePart, number: int) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP"))
         _check_size(image.size, number)
         return image.convert("RGB")
-    except BadRequest:
+    except Unanswered:
         raise
     except Exception as error:  # Pillow raises many types for a broken file
-        raise BadRequest(f"image {number} cannot be read: {type(error).__name__}: {error}") from error
+        raise Unanswered(f"image {number} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _check_size(size: tuple[int, int], number: int) -> None:
     least, most = _SIDE_PIXELS
     if min(size) < least or max(size) > most or size[0] * size[1] > _PIXELS:
-        raise BadRequest(
+        raise Unanswered(
             f"image {number} is {size[0]} x {size[1]}; sides must be {least} to {most} pixels, "
             f"{_PIXELS / 1e6:.0f} million in all",
             413,

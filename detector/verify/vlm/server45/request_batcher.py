@@ -18,7 +18,7 @@ _JOIN_SECONDS = 30.0
 class Unanswered(Exception):
     """No answer will come; the message says why, `status` is the HTTP status."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
 

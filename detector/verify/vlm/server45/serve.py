@@ -41,15 +41,9 @@ def serve(config: ServeConfig) -> None:
     )
     # The batcher closes first and refuses the waiting questions; the server can then wait for its threads.
     with ModelServer(config, model, batcher) as server, closing(batcher):
-        answering = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="minicpm45-http")
-        answering.start()
-        try:
-            print(server.url, flush=True)  # noqa: T201 - the one result: where it answers
-            while not stop.wait(_POLL_SECONDS) and batcher.failure is None and not _owner_is_gone():
-                pass
-        finally:
-            server.shutdown()
-            answering.join()
+        print(server.url, flush=True)  # noqa: T201 - the one result: where it answers
+        while not stop.wait(_POLL_SECONDS) and batcher.failure is None and server.alive and not _owner_is_gone():
+            pass
     if batcher.failure is not None:
         raise CannotServe(f"the scoring thread ended: {type(batcher.failure).__name__}: {batcher.failure}")
 

@@ -33,7 +33,7 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
     waiting_limit: int
     request_limit_mb: float
     pictures_limit: int
-    answer_seconds: float
+    answer_limit_seconds: float
     key: str = ""
 
 

@@ -1,46 +1,77 @@
 """The model's HTTP server on one address: chat completions, the list of models, and health."""
 
+import asyncio
 import hmac
-import json
 import socket
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 import transformers
-from torch import Tensor
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from detector.verify.vlm.server45.chat import BadRequest, answer, parse
+from detector.verify.vlm.server45.chat import answer, parse
 from detector.verify.vlm.server45.model import Model
 from detector.verify.vlm.server45.request_batcher import RequestBatcher, Unanswered
 from detector.verify.vlm.server45.serve_config import CannotServe, ServeConfig
 
+_HEAD_SECONDS = 15.0
+_HEAD_BYTES = 16_384
 _BODY_SECONDS = 30.0
-_DRAIN_SECONDS = 2.0
+_IDLE_SECONDS = 6  # of a kept connection; httpx keeps its own for 5
+_END_SECONDS = 5
 _COMPLAIN_SECONDS = 60.0
-_SPARE_CONNECTIONS = 8  # for health checks and errors while all places are taken
-_CHUNK_BYTES = 1 << 16
+_SPARE_PLACES = 8  # so that a question too many is told how many are waiting
+_SPARE_CONNECTIONS = 128  # for health checks, and for clients that are slow or say nothing
 
 
-class ModelServer(ThreadingHTTPServer):
-    """Answer questions to `model` through `batcher`, over as many connections at once as it accepts questions.
+class _Connection(H11Protocol):
+    """uvicorn's own, which waits for ever for the head of a request, and for the rest of a refused one."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._await_request()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request."""
+        super().on_response_complete()
+        self._await_request()
+
+    def _await_request(self) -> None:
+        self.loop.call_later(_HEAD_SECONDS, self._abort_after, self.cycle)
+
+    def _abort_after(self, cycle: object) -> None:
+        if self.cycle is cycle:
+            self.transport.abort()
+
+
+class ModelServer:
+    """Answer questions to `model` through `batcher` from a thread, inside a `with` block.
+
+    At its end, the questions that `batcher` still holds are waited for: close that first.
+
+    Attributes:
+        url: the endpoint for clients.
 
     Raises:
         CannotServe: the address cannot be used.
     """
 
-    daemon_threads = False
-    block_on_close = True
-    request_queue_size = 128  # so that connections of a burst of cameras are not delayed by retries
-
     def __init__(self, config: ServeConfig, model: Model, batcher: RequestBatcher) -> None:
-        self.config, self.model, self.batcher = config, model, batcher
+        self._config, self._model, self._batcher = config, model, batcher
         self._complained = -_COMPLAIN_SECONDS
-        self.about = {
+        self._about = {
             "model": config.model,
             "revision": config.revision,
             "device_name": model.device_name,
@@ -49,162 +80,119 @@ class ModelServer(ThreadingHTTPServer):
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         }
-        self._places = threading.BoundedSemaphore(config.waiting_limit + config.batch_size + _SPARE_CONNECTIONS)
-        if ":" in config.host:
-            self.address_family = socket.AF_INET6
+        places = config.waiting_limit + config.batch_size + _SPARE_PLACES
+        self._places = asyncio.Semaphore(places)
+        self._threads = ThreadPoolExecutor(places, "minicpm45-question")
+        family, host = (socket.AF_INET6, f"[{config.host}]") if ":" in config.host else (socket.AF_INET, config.host)
         try:
-            super().__init__((config.host, config.port), _Handler)
+            self._socket = socket.create_server((config.host, config.port), family=family)
         except OSError as error:
             raise CannotServe(
                 f"{config.host}:{config.port}: cannot listen there: {error.strerror}; "
                 "name another with --host and --port"
             ) from error
+        self.url = f"http://{host}:{self._socket.getsockname()[1]}/v1"
+        app = Starlette(
+            routes=[
+                Route("/health", self._health),
+                Route("/v1/models", self._models),
+                Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            ],
+            exception_handlers={kind: self._refuse for kind in (Unanswered, HTTPException, Exception)},
+        )
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http=_Connection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",  # what goes wrong is printed here, in one line
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=places + _SPARE_CONNECTIONS,
+                timeout_keep_alive=_IDLE_SECONDS,
+                timeout_graceful_shutdown=_END_SECONDS,
+                h11_max_incomplete_event_size=_HEAD_BYTES,
+            )
+        )
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="minicpm45-http")
 
-    def server_bind(self) -> None:
-        """Bind without a DNS query for the name of this machine, unlike the base class."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.config.host, self.server_address[1]
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._threads.shutdown()
 
     @property
-    def url(self) -> str:
-        """The endpoint for clients."""
-        host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-        return f"http://{host}:{self.server_address[1]}/v1"
+    def alive(self) -> bool:
+        """Whether it answers."""
+        return self._thread.is_alive()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Pass the connection to a thread, or close it at once if all places are taken."""
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-            return
-        body = json.dumps(_error("too many connections; ask again later", 503)).encode()
-        head = f"HTTP/1.1 503 Busy\r\nContent-Length: {len(body)}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+    async def _health(self, _request: Request) -> JSONResponse:
+        batcher = self._batcher
+        counts = {"waiting": batcher.waiting, "answered": batcher.answered, "batches": batcher.batches}
+        return JSONResponse({"status": "ok", **self._about, **counts})
+
+    async def _models(self, request: Request) -> JSONResponse:
+        self._check_key(request)
+        about = {"id": self._config.model, "object": "model", "owned_by": "openbmb", "revision": self._config.revision}
+        return JSONResponse({"object": "list", "data": [about]})
+
+    async def _chat(self, request: Request) -> JSONResponse:
+        self._check_key(request)
+        if self._places.locked():
+            raise Unanswered("too many connections; ask again later", 503)
+        async with self._places:
+            body = await self._body(request)
+            source = request.client.host if request.client else ""
+            loop = asyncio.get_running_loop()
+            return JSONResponse(await loop.run_in_executor(self._threads, self._answer, body, source))
+
+    def _answer(self, body: bytes, source: str) -> dict[str, Any]:
+        question, clip = parse(body, self._config)
+        logprobs = self._batcher.ask(clip, self._config.answer_limit_seconds, source)
+        return answer(question, self._config, self._model, logprobs)
+
+    def _check_key(self, request: Request) -> None:
+        given, key = request.headers.get("Authorization", ""), self._config.key
+        if key and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
+            raise Unanswered("the key is missing or wrong; send it as 'Authorization: Bearer KEY'", 401)
+
+    async def _body(self, request: Request) -> bytes:
+        length = request.headers.get("Content-Length")
+        if length is None:
+            raise Unanswered("the request must tell its Content-Length", 411)
+        limit = self._config.request_limit_mb
+        if int(length) > limit * 1e6:
+            raise Unanswered(f"the request has {int(length) / 1e6:.1f} MB; at most {limit:g} MB are taken", 413)
         try:
-            request.settimeout(1.0)
-            request.sendall(head.encode() + body)
-        except OSError:
-            pass  # the client has left
-        self.shutdown_request(request)
+            async with asyncio.timeout(_BODY_SECONDS):
+                return await request.body()
+        except (TimeoutError, ClientDisconnect):
+            raise Unanswered(f"its {length} bytes did not come within {_BODY_SECONDS:.0f} s", 408) from None
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection, then release its place."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
-
-    def complain(self, message: str) -> None:
-        """Print on stderr that answering failed, once a minute at most."""
+    async def _refuse(self, request: Request, error: Exception) -> JSONResponse:
+        """Return the answer to a request that failed, and print on stderr once a minute that answering failed."""
+        message, status = str(error), getattr(error, "status", 500)
+        if isinstance(error, HTTPException):
+            message, status = f"{request.method} {request.url.path[:100]}: {error.detail}", error.status_code
+            message += "; questions are POSTed to /v1/chat/completions"
+        elif not isinstance(error, Unanswered):
+            message = f"{type(error).__name__}: {error}"
         now = time.monotonic()
-        if now - self._complained > _COMPLAIN_SECONDS:
+        if status in {500, 507} and now - self._complained > _COMPLAIN_SECONDS:
             self._complained = now
             print(f"serve-45: {message}", file=sys.stderr, flush=True)  # noqa: T201 - a command of its own
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class hands it over
-        """Ignore clients that left early, and report other errors in one line."""
-        error = sys.exception()
-        if not isinstance(error, ConnectionError | TimeoutError):
-            self.complain(f"{client_address[0]}: {type(error).__name__}: {error}")
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One connection, one request."""
-
-    server: ModelServer
-    protocol_version = "HTTP/1.1"  # for clients that expect 100-continue before a large body
-    timeout = 15.0  # seconds of silence
-    server_version = "lightning-detector"
-    _body_read = False
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        """Answer requests for health and the list of models."""
-        config, batcher = self.server.config, self.server.batcher
-        if self.path == "/health":
-            counts = {"waiting": batcher.waiting, "answered": batcher.answered, "batches": batcher.batches}
-            self._send(200, {"status": "ok", **self.server.about, **counts})
-            return
-        try:
-            self._check("/v1/models")
-            model = {"id": config.model, "object": "model", "owned_by": "openbmb", "revision": config.revision}
-            self._send(200, {"object": "list", "data": [model]})
-        except BadRequest as error:
-            self._send(error.status, _error(str(error), error.status))
-
-    def do_POST(self) -> None:
-        """Answer a chat completion."""
-        try:
-            self._check("/v1/chat/completions")
-            request, clip = parse(self._body(), self.server.config)
-            logprobs: Tensor = self.server.batcher.ask(clip, self.server.config.answer_seconds, self.client_address[0])
-            self._send(200, answer(request, self.server.config, self.server.model, logprobs))
-        except (BadRequest, Unanswered) as error:
-            self._send(error.status, _error(str(error), error.status))
-            if error.status in {500, 507}:
-                self.server.complain(str(error))
-            if not self._body_read:
-                self._drain()
-
-    def log_message(self, *_words: Any) -> None:
-        """Log nothing for requests, so that errors stay visible."""
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Send errors of http.server itself in the same form as all others."""
-        self._send(code, _error(explain or message or "not understood", code))
-
-    def _check(self, path: str) -> None:
-        """Raise if the key is wrong or the request is not for `path`."""
-        key = self.server.config.key
-        given = self.headers.get("Authorization", "")
-        if key and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
-            raise BadRequest("the key is missing or wrong; send it as 'Authorization: Bearer KEY'", 401)
-        if self.path != path:
-            raise BadRequest(
-                f"{self.command} {self.path[:100]}: not here; questions are POSTed to /v1/chat/completions", 404
-            )
-
-    def _body(self) -> bytes:
-        length = self.headers.get("Content-Length", "")
-        if not length.isascii() or not length.isdigit():
-            raise BadRequest("the request must tell its Content-Length", 411)
-        limit = self.server.config.request_limit_mb
-        if int(length) > limit * 1e6:
-            raise BadRequest(f"the request has {int(length) / 1e6:.1f} MB; at most {limit:g} MB are taken", 413)
-        ends = time.monotonic() + _BODY_SECONDS
-        body = bytearray()
-        while len(body) < int(length):
-            if time.monotonic() > ends:
-                raise BadRequest(f"only {len(body)} of {length} bytes came within {_BODY_SECONDS:.0f} s", 408)
-            part = self.rfile.read1(min(_CHUNK_BYTES, int(length) - len(body)))
-            if not part:
-                raise ConnectionResetError("the client left before its request was whole")
-            body += part
-        self._body_read = True
-        return bytes(body)
-
-    def _drain(self) -> None:
-        """Discard data that a client is still sending: closing at once would reset it before it has our answer."""
-        ends = time.monotonic() + _DRAIN_SECONDS
-        try:
-            self.connection.shutdown(socket.SHUT_WR)
-            self.connection.settimeout(_DRAIN_SECONDS)
-            while time.monotonic() < ends and self.rfile.read1(_CHUNK_BYTES):
-                pass
-        except OSError:
-            pass  # the client has left
-
-    def _send(self, status: int, table: dict[str, Any]) -> None:
-        body = json.dumps(table).encode()
-        self.close_connection = True  # one request per connection: no idle connections to wait for at the end
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Connection", "close")
-        if status == 503:
-            self.send_header("Retry-After", "1")
-        self.end_headers()
-        self.wfile.write(body)
-
-
-def _error(message: str, status: int) -> dict[str, Any]:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return {"error": {"message": message, "type": kind, "code": status}}
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        return JSONResponse(
+            {"error": {"message": message, "type": kind, "code": status}},
+            status,
+            {"Retry-After": "1"} if status == 503 else None,
+        )

@@ -110,7 +110,7 @@ def test_not_json_a_wrong_path_and_a_missing_length_get_json_errors_too(served45
     assert (broken.status_code, broken.json()["error"]["type"]) == (400, "invalid_request_error")
     assert "/v1/chat/completions" in httpx.post(f"{served45.url}/completions", json={}).json()["error"]["message"]
     assert httpx.get(f"{served45.url}/nothing").status_code == 404
-    assert httpx.delete(f"{served45.url}/models").json()["error"]["code"] == 501
+    assert httpx.delete(f"{served45.url}/models").json()["error"]["code"] == 405
     unsized = httpx.post(f"{served45.url}/chat/completions", content=iter([b"{}"]))
     assert (unsized.status_code, "Content-Length" in unsized.text) == (411, True)
 
