@@ -13,11 +13,11 @@ from detector.settings import Settings
 from detector.verify.vlm.local.attention import ALWAYS, check_attention
 from detector.verify.vlm.local.device import check_device
 from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu, environment_report, installed
+from detector.verify.vlm.local.hub import find_or_fetch
 from detector.verify.vlm.local.models import known_models, verified_here
 from detector.verify.vlm.local.snapshot import Snapshot, damaged_files, find_snapshot
-from detector.verify.vlm.local.verifier import check_versions, find_or_fetch
-from detector.verify.vlm.server45.environment import Environment
-from detector.verify.vlm.server45.paths import environment_folder
+from detector.verify.vlm.local.verifier import check_versions
+from detector.verify.vlm.server45.environment import Environment, environment_folder
 from stream import feed_capabilities, load_opencv, read_host_clock, redact
 
 _MODEL_KINDS = ("minicpm", "photometric+minicpm")
@@ -132,10 +132,7 @@ class Doctor:
     def _snapshot(self) -> Iterator[Check]:
         minicpm = self._settings.minicpm
         try:
-            if minicpm.channel == "edge" and self._wants_model:
-                self.snapshot = find_or_fetch(minicpm)
-            else:
-                self.snapshot = find_snapshot(minicpm)
+            self.snapshot = find_or_fetch(minicpm) if self._wants_model else find_snapshot(minicpm)
         except VerifierError as error:
             yield Check(name="snapshot", ok=self._no_model(), text=str(error))
             return

@@ -8,7 +8,7 @@ from detector.errors import VerifierError
 from detector.settings import VERIFIER_GROUP, Settings, installed_verifiers
 from detector.verify.base import NullVerifier, Verifier
 from detector.verify.cascade import Cascade
-from detector.verify.fused import Fused
+from detector.verify.fused import Fused, fused_key
 from detector.verify.photometric.verifier import PhotometricVerifier
 from stream import redact
 
@@ -90,7 +90,7 @@ def _auto(settings: Settings) -> tuple[Verifier, str]:
 def _fused(settings: Settings, why: str = "asked for") -> tuple[Verifier, str]:
     photometric = PhotometricVerifier(settings.photometric)
     model, line = _served(settings, why) if settings.served.endpoint else _minicpm(settings, why)
-    key = model.calibration_key
+    key = fused_key(model.calibration_key)
     fused, cascade = settings.fused, settings.cascade
     verifier = Fused(photometric, model, fused, cascade, calibrated=fused.calibrated_for == key)
     how = "their log-odds are added as calibrated"
@@ -105,11 +105,8 @@ def _fused(settings: Settings, why: str = "asked for") -> tuple[Verifier, str]:
 
 def _minicpm(settings: Settings, why: str = "asked for") -> tuple["MinicpmVerifier", str]:
     from detector.verify.vlm.local.device import check_device  # noqa: PLC0415 - the same
-    from detector.verify.vlm.local.verifier import (  # noqa: PLC0415 - the same
-        MinicpmVerifier,
-        check_installed,
-        find_or_fetch,
-    )
+    from detector.verify.vlm.local.hub import find_or_fetch  # noqa: PLC0415 - the same
+    from detector.verify.vlm.local.verifier import MinicpmVerifier, check_installed  # noqa: PLC0415 - the same
 
     check_installed(settings.minicpm)
     check_device(settings.minicpm.device)

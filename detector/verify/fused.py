@@ -12,6 +12,7 @@ from detector.errors import OutputError
 from detector.events import Opinion, Verdict
 from detector.settings import CascadeSettings, FusedSettings
 from detector.verify.base import ImageVerifier, Verifier, parallelism
+from detector.verify.photometric.confidence import SCALE
 from detector.verify.probability import log_odds, logistic
 
 _MAX_REMEMBERED = 4096  # candidates that never reach the model (dropped, stopped) are forgotten beyond this
@@ -132,6 +133,11 @@ class Fused:
         )
         probability = logistic(together)
         return msgspec.structs.replace(joined, lightning=probability >= settings.threshold, probability=probability)
+
+
+def fused_key(model_key: str) -> str:
+    """Return what weights of both opinions hold for: the model's calibration key, and the photometric scale."""
+    return f"{model_key} photometric {SCALE}"
 
 
 def opinion_of(verdict: Verdict) -> Opinion:

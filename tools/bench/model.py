@@ -25,7 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
 
 from bench.result import Result
-from detector.verify.vlm.local.scorer import PRECISIONS, Scorer, pick_device, pick_precision
+from detector.verify.vlm.local.scorer import Scorer
+from detector.verify.vlm.local.torch_device import PRECISIONS, pick_device, pick_precision
 from detector.verify.vlm.local.windows import batch_vision_attention
 from detector.verify.vlm.question import VlmInput, read_prompt
 from random_snapshot import image_settings, make_config, make_model, make_tokenizer

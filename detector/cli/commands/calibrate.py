@@ -28,6 +28,7 @@ from detector.evaluate.calibration import (
 )
 from detector.evaluate.labels import read_labels
 from detector.evaluate.results import read_results
+from detector.verify.fused import fused_key
 from detector.verify.vlm.local.verifier import mode_of
 from detector.verify.vlm.question import ModelIdentity, Question
 
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     if fused is not None:
         print(
             f"\n[fused]\nphotometric_weight = {fused.photometric_weight:.6g}\nmodel_weight = {fused.model_weight:.6g}\n"
-            f'bias = {fused.bias:.6g}\ncalibrated_for = "{key}"'
+            f'bias = {fused.bias:.6g}\ncalibrated_for = "{fused_key(key)}"'
         )
     return 0
 

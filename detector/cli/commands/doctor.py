@@ -5,7 +5,6 @@ Ends with 1 if something that the settings ask for cannot work. --smoke also loa
 
 import argparse
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import msgspec
 from rich.text import Text
@@ -15,9 +14,8 @@ from detector.cli.doctor import Check, Doctor
 from detector.cli.options import add_settings_arguments, add_verifier_arguments, lay_verifier_arguments, settings_of
 from detector.errors import VerifierError
 from detector.settings import SERVER_VERIFIERS, Settings
-from detector.verify.vlm.local.models import known_models, record_verified
+from detector.verify.vlm.local.models import contribution
 from detector.verify.vlm.local.smoke import SmokeTest
-from detector.verify.vlm.local.snapshot import Snapshot
 
 _MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("--", "dim")}
 
@@ -71,8 +69,10 @@ def _smoke_checks(doctor: Doctor, settings: Settings) -> Iterator[Check]:
     except VerifierError as error:
         yield Check(name="smoke", ok=False, text=str(error))
         return
-    if passed:
-        yield Check(name="verified", ok=True, text=_verified(test, doctor.snapshot))
+    if passed and test.loaded is not None:
+        about = msgspec.structs.asdict(test.loaded)
+        text = contribution(doctor.snapshot.model, doctor.snapshot.revision, about, test.seconds_per_clip)
+        yield Check(name="verified", ok=True, text=text)
 
 
 def _served_checks(settings: Settings) -> Iterator[Check]:
@@ -83,16 +83,3 @@ def _served_checks(settings: Settings) -> Iterator[Check]:
             yield Check(name=f"smoke: {finding.name}", ok=finding.ok, text=finding.text)
     except VerifierError as error:
         yield Check(name="smoke", ok=False, text=str(error))
-
-
-def _verified(test: SmokeTest, snapshot: Snapshot) -> str:
-    """Record that the model passed here, and return the line to contribute."""
-    loaded = test.loaded
-    if snapshot.revision is None or snapshot.model not in known_models() or loaded is None:
-        return "a model of your own: nothing to contribute"
-    text = (
-        f"{datetime.now(UTC):%Y-%m-%d}, {loaded.device_name}, {loaded.precision}, {loaded.attention}, "
-        f"torch {loaded.torch}, transformers {loaded.transformers}, {test.seconds_per_clip:.3g} s a clip"
-    )
-    path = record_verified(snapshot.model, snapshot.revision, text)
-    return f'kept in {path}; please contribute to configs/models.toml, {snapshot.model}: verified = "{text}"'

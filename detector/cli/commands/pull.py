@@ -9,7 +9,6 @@ import sys
 
 from detector.cli.options import add_settings_arguments, add_verifier_arguments, lay_verifier_arguments, settings_of
 from detector.errors import VerifierError
-from detector.verify.vlm.local.environment_report import installed
 from detector.verify.vlm.local.hub import fetch, revision_to_fetch
 from detector.verify.vlm.local.models import known_models
 from detector.verify.vlm.local.snapshot import damaged_files, is_folder
@@ -29,10 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
     known = known_models().get(minicpm.model)
     if known is not None and known.runs == "served":
         raise VerifierError(f"{minicpm.model} cannot run here: {known.notes}")
-    if installed("huggingface_hub") is None:
-        raise VerifierError(
-            "pull needs the hub's client, which is not installed: pip install '.[minicpm]' in the project's folder"
-        )
     revision = revision_to_fetch(minicpm)
     print(f"{minicpm.model} at {revision}", file=sys.stderr)
     snapshot = fetch(minicpm.model, revision)

@@ -13,14 +13,13 @@ from detector.cli.options import add_settings_arguments, lay_serve_45_arguments,
 from detector.cli.signals import stop_on_signals
 from detector.errors import VerifierError
 from detector.settings import Minicpm45Settings, Settings
+from detector.verify.vlm.local.hub import find_or_fetch
 from detector.verify.vlm.model_servers import model_key
-from detector.verify.vlm.server45.environment import Environment
+from detector.verify.vlm.server45.environment import Environment, environment_folder, trust_record
 from detector.verify.vlm.server45.launch import Checked, check
 from detector.verify.vlm.server45.launch import run as serve
-from detector.verify.vlm.server45.paths import environment_folder, trust_record
 from detector.verify.vlm.server45.serve_config import ServeConfig
 from detector.verify.vlm.server45.smoke import findings
-from detector.verify.vlm.server45.snapshot import find_snapshot_45
 from detector.verify.vlm.server45.trust import listing
 
 
@@ -45,7 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
     environment = Environment(Path(asked.environment) if asked.environment else environment_folder())
     environment.require()
     _check_address(asked)
-    snapshot = find_snapshot_45(settings)
+    wanted = msgspec.structs.replace(
+        settings.minicpm, model=asked.model, revision=asked.revision, channel=asked.channel
+    )
+    snapshot = find_or_fetch(wanted, own_code=True)
     edge = asked.channel == "edge" and snapshot.revision is not None
     if edge:
         _say(f"CHANNEL EDGE: {snapshot.model}, branch main, is now at {snapshot.revision}", "not known to be good")

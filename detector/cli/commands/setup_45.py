@@ -5,8 +5,7 @@ from pathlib import Path
 
 from detector.cli.console import progress_console, result_console
 from detector.verify.vlm.local.attention import setup
-from detector.verify.vlm.server45.environment import Environment
-from detector.verify.vlm.server45.paths import environment_folder
+from detector.verify.vlm.server45.environment import Environment, environment_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,12 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         progress_console().print(f"{environment.folder}: making sure that MiniCPM-V 4.5's environment is there")
         environment.make(arguments.added, again=arguments.again)
-    probe = environment.probe()
+    report = environment.probe()
     stamp = environment.stamp()
     lines = [
         f"{environment.folder}: ready",
-        f"{setup(probe.report)}, transformers {probe.report.transformers}",
-        f"flash-attn: {probe.report.flash_attention or 'not installed'}",
+        f"{setup(report)}, transformers {report.transformers}",
+        f"flash-attn: {report.flash_attention or 'not installed'}",
         *(stamp.notes if stamp else ()),
     ]
     for line in lines:

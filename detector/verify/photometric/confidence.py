@@ -8,6 +8,8 @@ from detector.verify.probability import logistic
 # Fitted by `tools/bench reliability` on made scenes and open footage; docs/benchmarks.md has the command and how well
 # it holds on sources that the fit has not seen.
 SLOPE, OFFSET = 1.29, 11.69
+SCALE = f"{SLOPE:g}/{OFFSET:g}"
+"""The name of this calibration: what is fitted to the probability holds for this one only."""
 _LEAST = 1e-4  # of a verdict's four digits
 
 

@@ -15,6 +15,7 @@ from detector.evaluate.comparison import compare, quality
 from detector.evaluate.labels import ClipLabels
 from detector.events import Flash, Media, Opinion, Pulse, Verdict
 from detector.settings import load_settings
+from detector.verify.photometric.confidence import SCALE
 
 
 def drawn(temperature: float, bias: float, count: int = 4000) -> list[JudgedFlash]:
@@ -215,6 +216,7 @@ def test_results_of_fused_give_the_weights_of_both_opinions(tmp_path: Path, capf
     fused = load_settings([("calibrate", tomllib.loads(said.out))]).fused
     assert min(fused.model_weight, fused.photometric_weight) > 0.3
     assert fused.calibrated_for.startswith("a/model@")
+    assert fused.calibrated_for.endswith(f" photometric {SCALE}"), "they hold for this photometric probability only"
     assert "both added" in said.err
 
 

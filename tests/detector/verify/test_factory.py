@@ -8,8 +8,10 @@ from detector.errors import SettingsError, VerifierError
 from detector.settings import Settings, load_settings
 from detector.verify.base import NullVerifier, Verifier
 from detector.verify.factory import choose_verifier
+from detector.verify.photometric.confidence import SCALE
 from detector.verify.photometric.verifier import PhotometricVerifier
 from helpers.candidates import candidate
+from helpers.model_server import ModelServer
 from helpers.plugins import offer_verifiers
 
 MODULE = """
@@ -53,6 +55,23 @@ def test_each_of_ours_is_a_verifier_and_the_line_says_which() -> None:
         assert isinstance(verifier, made)
         assert isinstance(verifier, Verifier)
         assert line.startswith(f"verifier: {kind}")
+
+
+def test_weights_fitted_before_the_photometric_probability_changed_are_named_and_not_used() -> None:
+    def line_of(calibrated_for: str) -> str:
+        served, fused = {"endpoint": server.endpoint}, {"calibrated_for": calibrated_for}
+        verifier, line = choose_verifier(
+            load_settings([("test", {"verifier": {"kind": "fused"}, "served": served, "fused": fused})])
+        )
+        verifier.close()
+        return line
+
+    with ModelServer() as server:
+        wanted = line_of("another").partition("calibrated_for is not '")[2].partition("'")[0]
+        assert line_of(wanted).endswith("their log-odds are added as calibrated")
+        before, changed, scale = wanted.partition(f" photometric {SCALE}")
+        assert (changed, scale) == (f" photometric {SCALE}", "")
+        assert f"fused.calibrated_for is not {wanted!r}: photometric decides below" in line_of(before)
 
 
 @pytest.mark.usefixtures("offered")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from detector.errors import VerifierError
 from detector.verify.vlm.server45.model import MARK, Clip, Model
-from detector.verify.vlm.server45.serve_config import CannotServe, ServeConfig
+from detector.verify.vlm.server45.serve_config import ServeConfig
 
 QUESTION = "Is this lightning! Answer Yes or No."
 
@@ -38,7 +39,7 @@ def answer(order: dict) -> dict:
     )  # fmt: skip
     try:
         model = Model(config)
-    except CannotServe as error:
+    except VerifierError as error:
         return {"error": str(error)}
     clips = [clip(values, order.get("text", QUESTION)) for values in order["clips"]]
     return {

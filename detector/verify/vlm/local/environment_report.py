@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,12 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnvironmentReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Versions (None: not installed) and devices. backends: each attention backend with "" or why it cannot work."""
+    """Versions (None: not installed) and devices.
+
+    Attributes:
+        backends: each attention backend with "" or why it cannot work.
+        broken: modules asked about that cannot be imported, each with the reason; "" if it is not installed.
+    """
 
     python: str
     torch: str | None = None
@@ -36,6 +42,7 @@ class EnvironmentReport(msgspec.Struct, frozen=True, kw_only=True):
     flash_linear_attention: str | None = None
     cpu_bf16: bool = False
     backends: dict[str, str] = {}
+    broken: dict[str, str] = {}
 
 
 def installed(distribution: str) -> str | None:
@@ -64,8 +71,17 @@ def may_have_gpu(devices: Path = Path("/dev")) -> bool:
     return sys.platform != "linux" or any(True for name in names for _ in devices.glob(name))
 
 
-def environment_report() -> EnvironmentReport:
+def environment_report(
+    python: Sequence[str] = (sys.executable,),
+    modules: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> EnvironmentReport:
     """Ask a new process what is installed; this takes seconds.
+
+    Args:
+        python: the command of the Python to ask.
+        modules: further ones that it shall try to import.
+        environment: its environment variables; this process's own if omitted.
 
     Returns:
         what is installed, and which devices torch can use.
@@ -73,13 +89,13 @@ def environment_report() -> EnvironmentReport:
     Raises:
         VerifierError: the process does not answer.
     """
-    command = [sys.executable, "-m", "detector.verify.vlm.local.probe"]
+    command = [*python, "-m", "detector.verify.vlm.local.probe", *modules]
     try:
-        done = subprocess.run(command, capture_output=True, check=True, timeout=_PROBE_SECONDS)
+        done = subprocess.run(command, capture_output=True, check=True, timeout=_PROBE_SECONDS, env=environment)
         return msgspec.json.decode(done.stdout.splitlines()[-1], type=EnvironmentReport)
     except subprocess.TimeoutExpired as error:
         raise VerifierError(f"torch did not answer within {_PROBE_SECONDS:.0f} s; is its driver hanging?") from error
-    except (subprocess.CalledProcessError, msgspec.DecodeError, IndexError) as error:
+    except (OSError, subprocess.CalledProcessError, msgspec.DecodeError, IndexError) as error:
         said = getattr(error, "stderr", None) or str(error).encode()
         last = said.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise VerifierError(f"torch cannot be asked what it can do: {' '.join(last)[:300]}") from error

@@ -4,10 +4,41 @@ from pathlib import Path
 
 from detector.errors import VerifierError
 from detector.settings import MinicpmSettings
-from detector.verify.vlm.local.snapshot import Snapshot, hub_cache, missing_parts, pinned_revision
+from detector.verify.vlm.local.environment_report import installed
+from detector.verify.vlm.local.snapshot import (
+    Snapshot,
+    find_snapshot,
+    hub_cache,
+    is_folder,
+    missing_parts,
+    pinned_revision,
+)
 from stream import redact
 
 _EDGE_BRANCH = "main"
+
+
+def find_or_fetch(settings: MinicpmSettings, *, own_code: bool = False) -> Snapshot:
+    """Return the snapshot that the settings ask for; on the channel edge the newest, fetched if need be.
+
+    Args:
+        settings: model, revision and channel.
+        own_code: any type of model will do, since `serve-45` runs it by its own code.
+
+    Returns:
+        the snapshot.
+
+    Raises:
+        VerifierError: it is not here, or cannot be fetched.
+    """
+    if settings.channel != "edge" or is_folder(settings.model):
+        return find_snapshot(settings, own_code=own_code)
+    if settings.revision:
+        raise VerifierError(
+            f"the channel edge follows the newest commit, so revision {settings.revision!r} cannot apply: they exclude "
+            "each other; leave one of the two out"
+        )
+    return fetch(settings.model, newest_revision(settings.model))
 
 
 def revision_to_fetch(settings: MinicpmSettings) -> str:
@@ -25,6 +56,7 @@ def newest_revision(model: str) -> str:
     Raises:
         VerifierError: the hub does not answer, or does not have it.
     """
+    _require_client()
     from huggingface_hub import HfApi  # noqa: PLC0415 - part of the extra, and slow to import
 
     try:
@@ -45,6 +77,7 @@ def fetch(model: str, revision: str) -> Snapshot:
     Raises:
         VerifierError: the snapshot cannot be fetched, or is incomplete.
     """
+    _require_client()
     from huggingface_hub import snapshot_download  # noqa: PLC0415
 
     try:
@@ -55,6 +88,13 @@ def fetch(model: str, revision: str) -> Snapshot:
     if problems:
         raise VerifierError(f"{model} at {revision}: fetched, but {'; '.join(problems)}; is it a native MiniCPM-V?")
     return Snapshot(model, revision, folder)
+
+
+def _require_client() -> None:
+    if installed("huggingface_hub") is None:
+        raise VerifierError(
+            "the hub's client is not installed, and only it can fetch: pip install '.[minicpm]' in the project's folder"
+        )
 
 
 def _advice(model: str, revision: str, error: Exception) -> str:

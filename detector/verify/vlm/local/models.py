@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 
 from detector.settings import packaged_file
 
+_XDG = {"XDG_STATE_HOME": ".local/state", "XDG_DATA_HOME": ".local/share"}
 NATIVE_TYPES = ("minicpmv4_6", "minicpmv4_7")
 
 
@@ -39,11 +41,39 @@ def known_models() -> dict[str, KnownModel]:
     return {row.id: row for row in rows}
 
 
+def known_good(model: str) -> str:
+    """Return the commit of `model` that the matrix names; empty if there is none."""
+    row = known_models().get(model)
+    return row.revision if row else ""
+
+
 class VerifiedHere(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the local copy: `revision` of a model passed the smoke check here; `verified` says when and on what."""
 
     revision: str
     verified: str
+
+
+def contribution(model: str, revision: str | None, about: Mapping[str, object], seconds_per_clip: float) -> str:
+    """Record that the model passed the smoke check here, and return the line to contribute.
+
+    Args:
+        model: its id.
+        revision: its commit; None for a user's own folder.
+        about: device_name, precision, attention, torch and transformers.
+        seconds_per_clip: in a batch.
+
+    Returns:
+        the line, or why there is none.
+    """
+    if revision is None or model not in known_models():
+        return "a model of your own: nothing to contribute"
+    text = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {about['device_name']}, {about['precision']}, {about['attention']}, "
+        f"torch {about['torch']}, transformers {about['transformers']}, {seconds_per_clip:.3g} s a clip"
+    )
+    path = record_verified(model, revision, text)
+    return f'kept in {path}; please contribute to configs/models.toml, {model}: verified = "{text}"'
 
 
 def record_verified(model: str, revision: str, text: str, environment: Mapping[str, str] = os.environ) -> Path:
@@ -65,5 +95,14 @@ def verified_here(environment: Mapping[str, str] = os.environ) -> dict[str, Veri
 
 def local_copy(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the path of the record of this machine's own smoke checks."""
-    state = environment.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(state).expanduser() / "lightning-detector" / "verified.json"
+    return own_folder("XDG_STATE_HOME", environment) / "verified.json"
+
+
+def own_folder(variable: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return this program's folder in the XDG base directory XDG_STATE_HOME or XDG_DATA_HOME.
+
+    By the specification relative values are ignored.
+    """
+    given = Path(environment.get(variable) or "")
+    base = given if given.is_absolute() else Path.home() / _XDG[variable]
+    return base / "lightning-detector"

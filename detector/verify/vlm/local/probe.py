@@ -3,6 +3,8 @@
 import importlib
 import platform
 import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
 import msgspec
@@ -10,8 +12,8 @@ import msgspec
 from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu, cpu_multiplies_bf16, installed
 
 
-def gather() -> EnvironmentReport:
-    """Return the report about this Python's torch and transformers."""
+def gather(modules: Iterable[str] = ()) -> EnvironmentReport:
+    """Return the report about this Python's torch and transformers, and about further `modules`."""
     report: dict[str, object] = {
         "python": platform.python_version(),
         "torch": installed("torch"),
@@ -27,6 +29,11 @@ def gather() -> EnvironmentReport:
             report["backends"] = _backends()
     if installed("torchvision") is not None:
         report["torchvision_error"] = _import_error("torchvision")
+    report["broken"] = {
+        name: reason
+        for name in modules
+        if (reason := _import_error(name) if find_spec(name) is not None else "") is not None
+    }
     return msgspec.convert(report, EnvironmentReport)
 
 
@@ -61,11 +68,10 @@ def _gpu(number: int) -> Gpu:
 def _backends() -> dict[str, str]:
     utils: Any = importlib.import_module("transformers.utils")
     found = {"sdpa": "", "eager": ""}
-    for name, check in (
-        ("flash_attention_2", utils.is_flash_attn_2_available),
-        ("flash_attention_3", utils.is_flash_attn_3_available),
-    ):
-        found[name] = "" if check() else "no usable package, or no GPU"
+    for number, package in ((2, "flash_attn"), (3, "flash_attn_interface")):
+        check = getattr(utils, f"is_flash_attn_{number}_available", bool)  # of some versions only
+        # Only the import tells whether a package fits torch.
+        found[f"flash_attention_{number}"] = _import_error(package) or ("" if check() else "no GPU that it can use")
     return found
 
 
@@ -78,4 +84,4 @@ def _import_error(module: str) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(msgspec.json.encode(gather()).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(gather(sys.argv[1:])).decode() + "\n")

@@ -9,9 +9,9 @@ from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTo
 
 from detector.errors import VerifierError
 from detector.verify.vlm.images import VlmImage
-from detector.verify.vlm.local.environment_report import cpu_multiplies_bf16
 from detector.verify.vlm.local.pixels import Grid, PixelMaker
 from detector.verify.vlm.local.protocol import Load
+from detector.verify.vlm.local.torch_device import PRECISIONS
 from detector.verify.vlm.local.vision import VisionPart
 from detector.verify.vlm.local.windows import batch_vision_attention
 from detector.verify.vlm.question import Score, VlmInput
@@ -19,7 +19,6 @@ from detector.verify.vlm.question import Score, VlmInput
 K = TypeVar("K")
 V = TypeVar("V")
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PATCHES_PER_TOKEN = {"16x": 16, "4x": 4}
 _ANSWERS = ("Yes", "No")
 _KEPT_PROMPTS = 256  # of a few cameras, with the remarks about their images
@@ -61,32 +60,6 @@ class StartedBatch:
             self._event.synchronize()
         odds, masses = self._found.tolist()
         return [Score(log_odds, mass) for log_odds, mass in zip(odds, masses, strict=True)]
-
-
-def pick_device(wanted: str) -> torch.device:
-    """Return the device for the setting `minicpm.device`.
-
-    Raises:
-        VerifierError: a GPU was asked for and there is none.
-    """
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(wanted)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise VerifierError(
-            f"minicpm.device = {wanted!r}: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs; "
-            "set minicpm.device to auto or cpu, or install a torch build for this machine's driver"
-        )
-    return device
-
-
-def pick_precision(wanted: str, device: torch.device) -> str:
-    """Return the precision for `minicpm.precision` on `device`: 16 bit only where the hardware multiplies it."""
-    if wanted != "auto":
-        return wanted
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return "bf16" if cpu_multiplies_bf16() else "fp32"
 
 
 class Scorer:

@@ -11,11 +11,13 @@ from typing import Any
 
 from detector.errors import VerifierError
 from detector.settings import MinicpmSettings
-from detector.verify.vlm.local.models import NATIVE_TYPES, known_models
+from detector.verify.vlm.local.models import NATIVE_TYPES, known_good, known_models
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json")
+# Snapshots before MiniCPM-V 2.5 have no processor, and that of 4.5 can be built without its entries here.
+_OWN_CODE_CAN_DO_WITHOUT = "preprocessor_config.json is missing"
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 
@@ -53,8 +55,7 @@ def pinned_revision(settings: MinicpmSettings) -> str:
     Raises:
         VerifierError: it is not a full commit, or none is known for this model.
     """
-    known = known_models().get(settings.model)
-    revision = settings.revision or (known.revision if known else "")
+    revision = settings.revision or known_good(settings.model)
     if not revision:
         raise VerifierError(
             f"{settings.model}: no pinned commit is known for it in configs/models.toml; give its 40-digit commit "
@@ -68,8 +69,16 @@ def pinned_revision(settings: MinicpmSettings) -> str:
     return revision
 
 
-def find_snapshot(settings: MinicpmSettings, cache: Path | None = None) -> Snapshot:
+def find_snapshot(settings: MinicpmSettings, cache: Path | None = None, *, own_code: bool = False) -> Snapshot:
     """Return the snapshot that the settings ask for, complete and native, from this machine alone.
+
+    Args:
+        settings: model and revision.
+        cache: folder of the hub's snapshots; the client's own if omitted.
+        own_code: any type of model will do, since `serve-45` runs it by its own code.
+
+    Returns:
+        the snapshot.
 
     Raises:
         VerifierError: it is missing, incomplete, not native, or given in two ways at once.
@@ -79,14 +88,15 @@ def find_snapshot(settings: MinicpmSettings, cache: Path | None = None) -> Snaps
         if settings.revision:
             raise VerifierError(
                 f"--model {model} is a folder, so revision {settings.revision!r} cannot apply to it; "
-                "leave out --model-revision, MINICPM_REVISION and minicpm.revision, or give a model id"
+                f"leave out --model-revision, MINICPM_REVISION and the setting `revision`, or give a model id"
             )
         folder = Path(model).expanduser().resolve()
         if not folder.is_dir():
             raise VerifierError(f"--model {model}: neither a folder nor a model id of the form owner/name")
-        return _checked(Snapshot(folder.name, None, folder), f"the files in {folder} are not a whole snapshot")
+        whole = f"the files in {folder} are not a whole snapshot"
+        return _checked(Snapshot(folder.name, None, folder), whole, own_code=own_code)
     known = known_models().get(model)
-    if known is not None and known.runs != "native":
+    if known is not None and known.runs != "native" and not own_code:
         raise VerifierError(f"{model} cannot run here: {known.notes}")
     revision = pinned_revision(settings)
     cache = hub_cache() if cache is None else cache
@@ -94,7 +104,7 @@ def find_snapshot(settings: MinicpmSettings, cache: Path | None = None) -> Snaps
     fetch = f"fetch it with: {pull_command(settings)}"
     if not folder.is_dir():
         raise VerifierError(f"{model} at {revision} is not on this machine (looked in {cache}); {fetch}")
-    return _checked(Snapshot(model, revision, folder), fetch)
+    return _checked(Snapshot(model, revision, folder), fetch, own_code=own_code)
 
 
 def pull_command(settings: MinicpmSettings) -> str:
@@ -107,12 +117,12 @@ def pull_command(settings: MinicpmSettings) -> str:
     return " ".join(words)
 
 
-def _checked(snapshot: Snapshot, advice: str) -> Snapshot:
-    problems = list(missing_parts(snapshot.folder))
+def _checked(snapshot: Snapshot, advice: str, *, own_code: bool) -> Snapshot:
+    problems = [one for one in missing_parts(snapshot.folder) if not (own_code and one == _OWN_CODE_CAN_DO_WITHOUT)]
     if problems:
         raise VerifierError(f"{snapshot.label}: {'; '.join(problems)}; {advice}")
     kind = _json(snapshot.folder / "config.json").get("model_type")
-    if kind not in NATIVE_TYPES:
+    if kind not in NATIVE_TYPES and not own_code:
         raise VerifierError(
             f"{snapshot.label}: model type {kind!r} is not one that runs here ({', '.join(NATIVE_TYPES)}); "
             "other models are asked on a model server: --verifier served"

@@ -13,7 +13,7 @@ from detector.verify.vlm.local.environment_report import environment_report, ins
 from detector.verify.vlm.local.models import known_models
 from detector.verify.vlm.local.pool import WorkerPool
 from detector.verify.vlm.local.protocol import Load
-from detector.verify.vlm.local.snapshot import Snapshot, find_snapshot
+from detector.verify.vlm.local.snapshot import Snapshot
 from detector.verify.vlm.question import ModelIdentity, Question
 from detector.verify.vlm.sheet import sheet_of
 from stream import redact
@@ -108,24 +108,6 @@ def check_versions(minicpm: MinicpmSettings) -> None:
             f"verifier minicpm: transformers {found} is installed, {minicpm.model} needs {wanted}; "
             f"install with: pip install 'transformers{wanted}'"
         )
-
-
-def find_or_fetch(minicpm: MinicpmSettings) -> Snapshot:
-    """Return the snapshot that the settings ask for; on the channel edge the newest, fetched if need be.
-
-    Raises:
-        VerifierError: it is not here, or cannot be fetched.
-    """
-    if minicpm.channel == "edge":
-        from detector.verify.vlm.local.hub import fetch, newest_revision  # noqa: PLC0415 - goes online, on this channel only
-
-        if minicpm.revision:
-            raise VerifierError(
-                f"minicpm.channel = edge follows the newest commit, so revision {minicpm.revision!r} cannot apply; "
-                "leave one of the two out"
-            )
-        return fetch(minicpm.model, newest_revision(minicpm.model))
-    return find_snapshot(minicpm)
 
 
 def threads_of(minicpm: MinicpmSettings) -> int:

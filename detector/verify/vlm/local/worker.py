@@ -95,7 +95,8 @@ class _Answerer:
         import torch  # noqa: PLC0415
         import transformers  # noqa: PLC0415
 
-        from detector.verify.vlm.local.scorer import Scorer, pick_device, pick_precision  # noqa: PLC0415
+        from detector.verify.vlm.local.scorer import Scorer  # noqa: PLC0415
+        from detector.verify.vlm.local.torch_device import pick_device, pick_precision  # noqa: PLC0415
 
         self._torch = torch
         self._memories = memories

@@ -81,7 +81,7 @@ def parse(body: bytes, config: ServeConfig) -> tuple[ChatRequest, Clip]:
     """
     try:
         request = msgspec.json.decode(body, type=ChatRequest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Unanswered(f"the request is not understood: {error}") from error
     if request.model not in {config.model, f"{config.model}@{config.revision}"}:
         raise Unanswered(f"this server holds {config.model} at {config.revision}, not {request.model[:100]!r}", 404)

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -13,14 +13,13 @@ from pathlib import Path
 
 import msgspec
 
+import detector
 from detector.errors import VerifierError
-from detector.verify.vlm.local.environment_report import EnvironmentReport
+from detector.verify.vlm.local.environment_report import EnvironmentReport, environment_report
+from detector.verify.vlm.local.models import own_folder
 
 EXTRA = "minicpm45"
 _STAMP = "lightning-detector.json"
-_PROBE = Path(__file__).with_name("probe.py")
-_PROBE_SECONDS = 120.0
-_LOCK_SECONDS = 1800.0  # another setup may be downloading gigabytes
 # The code of 4.5 imports torchvision although nothing here uses it. A version that does not fit torch breaks
 # transformers, too, so it is installed, tried, and removed if it cannot be imported.
 _TRIED = "torchvision"
@@ -35,14 +34,24 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of an environment, and the requested modules that cannot be imported there, each with the reason.
+def environment_folder() -> Path:
+    """Return the folder of the second environment, unless settings or the command line name another one."""
+    return own_folder("XDG_DATA_HOME") / "minicpm45"
 
-    An empty reason means that the module is not installed.
+
+def trust_record() -> Path:
+    """Return the file that records the trusted code."""
+    return own_folder("XDG_STATE_HOME") / "trusted-code.json"
+
+
+def lend_package(folder: Path) -> str:
+    """Return a path for PYTHONPATH, inside `folder`, with this program's package alone.
+
+    It is linked, not installed: the second environment must not see the first one's libraries.
     """
-
-    report: EnvironmentReport
-    broken: dict[str, str]
+    (folder / "lent").mkdir()
+    (folder / "lent" / "detector").symlink_to(Path(detector.__file__).parent)
+    return str(folder / "lent")
 
 
 def requirements() -> tuple[str, ...]:
@@ -114,14 +123,13 @@ class Environment:
         Raises:
             VerifierError: the folder is not ours, or venv or pip failed, whose output is on stderr.
         """
-        with _one_at_a_time(self.folder):
-            stamp = self.stamp()
-            # Packages requested once stay: a later plain `setup-45` must not remove them.
-            added = tuple(dict.fromkeys([*(stamp.added if stamp else ()), *added]))
-            if not again and self.problem(added) is None:
-                return False
-            self._refuse_a_folder_of_others()
-            with self._alone():
+        # Packages requested once stay: a later plain `setup-45` must not remove them.
+        stamp = self.stamp()
+        added = tuple(dict.fromkeys([*(stamp.added if stamp else ()), *added]))
+        if not again and self.problem(added) is None:
+            return False
+        with self._alone():
+            if again or self.problem(added) is not None:
                 self._build(added)
         return True
 
@@ -137,12 +145,22 @@ class Environment:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Lock the environment for a change, or report that a server runs from it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self.folder, os.O_RDONLY)
+        """Lock the environment for a change, and wait for another setup to end; raise if a server runs from it."""
         try:
-            if not _locked(lock):
-                raise VerifierError(f"{self.folder}: a serve-45 is running from it; stop that first")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder, os.O_RDONLY)
+        except OSError as error:
+            raise VerifierError(
+                f"{self.folder}: cannot be made: {error.strerror}; name another with --environment"
+            ) from error
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self.stamp():  # which a setup writes last
+                    raise VerifierError(f"{self.folder}: a serve-45 is running from it; stop that first") from None
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            self._refuse_a_folder_of_others()
             yield
         finally:
             os.close(lock)
@@ -157,7 +175,7 @@ class Environment:
         done = Stamp(requirements=requirements(), added=tuple(added), python=_python_series(), notes=notes)
         (self.folder / _STAMP).write_bytes(msgspec.json.format(msgspec.json.encode(done)))
 
-    def probe(self, modules: Sequence[str] = ()) -> Probe:
+    def probe(self, modules: Sequence[str] = ()) -> EnvironmentReport:
         """Ask the environment's own Python for its content, and which of `modules` it cannot import; takes seconds.
 
         Returns:
@@ -166,16 +184,16 @@ class Environment:
         Raises:
             VerifierError: its Python does not answer, or torch cannot be imported there.
         """
-        command = [str(self.python), "-I", str(_PROBE), *modules]
         advice = f"make it again: lightning-detector setup-45 --again --environment {self.folder}"
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=_PROBE_SECONDS, check=True)
-            probe = msgspec.json.decode(done.stdout, type=Probe)
-        except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:
-            raise VerifierError(f"{self.folder}: its Python does not answer: {error}; {advice}") from error
-        if probe.report.torch_error:
-            raise VerifierError(f"{self.folder}: torch cannot be imported there: {probe.report.torch_error}; {advice}")
-        return probe
+        with tempfile.TemporaryDirectory(prefix="lightning-45-") as folder:
+            variables = os.environ | {"PYTHONPATH": lend_package(Path(folder))}
+            try:
+                report = environment_report((str(self.python), "-P", "-s"), modules, variables)
+            except VerifierError as error:
+                raise VerifierError(f"{self.folder}: its Python does not answer: {error}; {advice}") from error
+        if report.torch_error:
+            raise VerifierError(f"{self.folder}: torch cannot be imported there: {report.torch_error}; {advice}")
+        return report
 
     def _refuse_a_folder_of_others(self) -> None:
         ours = (self.folder / "pyvenv.cfg").is_file()
@@ -218,30 +236,3 @@ def _name(requirement: str) -> str:
 
 def _python_series() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold a lock on the parent of `folder`, without leaving a file, and wait for another setup to end."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder.parent, os.O_RDONLY)
-    except OSError as error:
-        raise VerifierError(f"{folder}: cannot be made: {error.strerror}; name another with --environment") from error
-    try:
-        limit = time.monotonic() + _LOCK_SECONDS
-        while not _locked(lock):
-            if time.monotonic() > limit:
-                raise VerifierError(f"{folder}: another setup has been at it for {_LOCK_SECONDS:.0f} s; is it stuck?")
-            time.sleep(0.2)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

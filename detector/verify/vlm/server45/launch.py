@@ -11,14 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-import detector
 from detector.errors import VerifierError
 from detector.verify.vlm.local.attention import check_attention, setup
+from detector.verify.vlm.local.environment_report import EnvironmentReport
+from detector.verify.vlm.local.models import known_good
 from detector.verify.vlm.local.snapshot import Snapshot
-from detector.verify.vlm.server45.environment import Environment, Probe
+from detector.verify.vlm.server45.environment import Environment, lend_package
 from detector.verify.vlm.server45.imports import Need, needs
 from detector.verify.vlm.server45.serve_config import ServeConfig
-from detector.verify.vlm.server45.snapshot import known_good
 from detector.verify.vlm.server45.trust import CodeFiles, code_files, objection, read_store, stage, trust
 
 _FLASH = "flash_attn"
@@ -65,10 +65,10 @@ def check(snapshot: Snapshot, environment: Environment, attention: str, record: 
             f"{against}\nThis code would run as you: in a process and an environment of its own, but not walled in. "
             f"Read it in {snapshot.folder}, then run this again with --trust, which records these hashes"
         )
-    probe = environment.probe([*(need.package for need in wanted), _FLASH])
-    _refuse_unmet(snapshot, environment, wanted, probe, attention)
+    report = environment.probe([*(need.package for need in wanted), _FLASH])
+    _refuse_unmet(snapshot, environment, wanted, report, attention)
     try:
-        check_attention(attention, probe.report)
+        check_attention(attention, report)
     except VerifierError as error:
         raise VerifierError(f"{error} (looked at in {environment.folder})") from error
     notes: list[str] = []
@@ -114,9 +114,6 @@ def serving(checked: Checked, config: ServeConfig, output: int | None = None) ->
         task = folder / "serve.json"
         task.touch(mode=0o600)  # it may hold the key
         task.write_bytes(msgspec.json.encode(msgspec.structs.replace(config, folder=str(staged))))
-        # The package is linked, not installed: the second environment must not see the first one's libraries.
-        (folder / "lent").mkdir()
-        (folder / "lent" / "detector").symlink_to(Path(detector.__file__).parent)
         words = ["-P", "-s", "-W", "ignore", "-m", "detector.verify.vlm.server45.serve", str(task)]
         with _process([str(checked.environment.python), *words], _surroundings(folder), output) as process:
             yield process
@@ -162,7 +159,7 @@ def _surroundings(folder: Path) -> dict[str, str]:
         **passed,
         "HOME": str(home),
         "TMPDIR": str(scratch),
-        "PYTHONPATH": str(folder / "lent"),
+        "PYTHONPATH": lend_package(folder),
         "HF_HOME": str(home / "hf"),
         "HF_MODULES_CACHE": str(folder / "modules"),  # empty: transformers compares with older copies by size and time
         "HF_HUB_OFFLINE": "1",
@@ -174,11 +171,11 @@ def _surroundings(folder: Path) -> dict[str, str]:
 
 
 def _refuse_unmet(
-    snapshot: Snapshot, environment: Environment, wanted: Sequence[Need], probe: Probe, attention: str
+    snapshot: Snapshot, environment: Environment, wanted: Sequence[Need], report: EnvironmentReport, attention: str
 ) -> None:
     """Raise if the code imports modules that cannot be imported, before any of it is loaded."""
     for need in wanted:
-        reason = probe.broken.get(need.package)
+        reason = report.broken.get(need.package)
         if reason is None:
             continue
         inside = "" if need.at_import else " (inside a function, which transformers counts as well)"
@@ -193,7 +190,7 @@ def _refuse_unmet(
             raise VerifierError(f"{what}. The pinned revision does not ask for it: --model-revision {pinned}")
         raise VerifierError(
             f"{what}. It works only on an NVIDIA GPU with a wheel made for that torch, CUDA and Python, and there "
-            f"{setup(probe.report)}: lightning-detector setup-45 --environment {environment.folder} --with WHEEL, or "
+            f"{setup(report)}: lightning-detector setup-45 --environment {environment.folder} --with WHEEL, or "
             "use another revision"
         )
 

@@ -12,12 +12,13 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from detector.errors import VerifierError
+from detector.verify.vlm.local.torch_device import PRECISIONS, pick_device, pick_precision
 from detector.verify.vlm.server45.processor import build_processor, first_line
-from detector.verify.vlm.server45.serve_config import CannotServe, Precision, ServeConfig
+from detector.verify.vlm.server45.serve_config import ServeConfig
 
 MARK = "(<image>./</image>)"  # placeholder of an image in the text, for the model's own processor
 ANSWERS = ("Yes", "No")
-_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Model:
     """MiniCPM-V 4.5, loaded and ready to answer.
 
     Raises:
-        CannotServe: the snapshot, its code or the device cannot be used; the message says what to try.
+        VerifierError: the snapshot, its code or the device cannot be used; the message says what to try.
     """
 
     def __init__(self, config: ServeConfig) -> None:
@@ -42,8 +43,8 @@ class Model:
             torch.set_num_threads(config.threads)
         self._config = config
         self._folder = Path(config.folder)
-        self.device = _device(config.device)
-        self.precision = config.precision if config.precision != "auto" else _best_precision(self.device)
+        self.device = pick_device(config.device, "minicpm45.device")
+        self.precision = pick_precision(config.precision, self.device)
         self.processor: Any
         self.processor, self.processor_origin = build_processor(self._folder)
         self._net = self._load()
@@ -150,7 +151,7 @@ class Model:
         finally:
             hook.remove()
         if not seen:
-            raise CannotServe(
+            raise VerifierError(
                 f"{type(self._net).__name__}.chat did not use its language model; this snapshot cannot be scored"
             )
         return seen[0]
@@ -161,25 +162,25 @@ class Model:
             "local_files_only": True,
             "attn_implementation": self._config.attention,
             "use_safetensors": True,  # a pickle would be executable code
-            _dtype_keyword(): _PRECISIONS[self.precision],
+            _dtype_keyword(): PRECISIONS[self.precision],
         }
         try:
             config = AutoConfig.from_pretrained(str(self._folder), trust_remote_code=True, local_files_only=True)
             return AutoModel.from_pretrained(str(self._folder), config=config, **options).to(self.device).eval()
         except Exception as error:  # the snapshot's own code runs here and may raise anything
-            raise CannotServe(_explained(error, self._folder)) from error
+            raise VerifierError(_explained(error, self._folder)) from error
 
     def _load_tokenizer(self) -> Any:
         try:
             return AutoTokenizer.from_pretrained(str(self._folder), trust_remote_code=True, local_files_only=True)
         except Exception as error:  # as above
             line = first_line(error, self._folder)
-            raise CannotServe(f"the tokenizer cannot be loaded: {line}; fetch the snapshot again") from error
+            raise VerifierError(f"the tokenizer cannot be loaded: {line}; fetch the snapshot again") from error
 
     def _answer_id(self, word: str) -> int:
         ids = self.tokenizer.encode(word, add_special_tokens=False)
         if len(ids) != 1:
-            raise CannotServe(
+            raise VerifierError(
                 f"'{word}' is {len(ids)} tokens for this tokenizer, not one: its answer cannot be read off"
             )
         return int(ids[0])
@@ -188,7 +189,7 @@ class Model:
         needed = ["llm", "get_vllm_embedding" if self.processor else "chat"]
         lacking = [name for name in needed if not hasattr(self._net, name)]
         if lacking:
-            raise CannotServe(
+            raise VerifierError(
                 f"{type(self._net).__name__} has no {', '.join(lacking)}: this is not the code of MiniCPM-V 4.5"
             )
 
@@ -213,34 +214,6 @@ def _left_padded(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor
     embeds = [torch.nn.functional.pad(part, (0, 0, pad, 0)) for (part, _), pad in zip(parts, pads, strict=True)]
     masks = [torch.nn.functional.pad(mask, (pad, 0)) for (_, mask), pad in zip(parts, pads, strict=True)]
     return torch.cat(embeds), torch.cat(masks)
-
-
-def _device(wanted: str) -> torch.device:
-    try:
-        device = torch.device(wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
-    except RuntimeError as error:
-        raise CannotServe(f"device '{wanted}' is not one torch knows; use auto, cpu, cuda or cuda:1") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise CannotServe(
-            f"device '{wanted}': torch {torch.__version__} sees {torch.cuda.device_count()} GPUs here; "
-            "try --set minicpm45.device=cpu"
-        )
-    return device
-
-
-def _best_precision(device: torch.device) -> Precision:
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    # Without these instructions bf16 on a CPU is several times slower than fp32.
-    return "bf16" if {"avx512_bf16", "amx_bf16"} & _processor_flags() else "fp32"
-
-
-def _processor_flags() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 def _dtype_keyword() -> str:

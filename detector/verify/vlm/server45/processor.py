@@ -6,8 +6,8 @@ from typing import Any
 from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
+from detector.errors import VerifierError
 from detector.verify.vlm.server45.imports import classes_of
-from detector.verify.vlm.server45.serve_config import CannotServe
 
 # Typed in one of the versions for the type check, untyped in the one used at run time.
 _AUTO_PROCESSOR: Any = AutoProcessor
@@ -23,7 +23,7 @@ def build_processor(folder: Path) -> tuple[Any | None, str]:
     MiniCPM-V 2.5 have no such class: their model prepares images itself.
 
     Raises:
-        CannotServe: there is a processor class, but it cannot be built.
+        VerifierError: there is a processor class, but it cannot be built.
     """
     try:
         found = _AUTO_PROCESSOR.from_pretrained(str(folder), **_CODE)
@@ -39,12 +39,12 @@ def build_processor(folder: Path) -> tuple[Any | None, str]:
     try:
         processor = _class(folder, own[0])(image_processor=_image_processor(folder), tokenizer=_tokenizer(folder))
     except Exception as error:  # as above
-        raise CannotServe(
+        raise VerifierError(
             f"the processor class {own[0]} cannot be put together: {first_line(error, folder)} ({reason}); "
             "the snapshot is incomplete: fetch it again, preprocessor_config.json included"
         ) from error
     if not _is_whole(processor):
-        raise CannotServe(f"the processor class {own[0]} has no image processor or no tokenizer ({reason})")
+        raise VerifierError(f"the processor class {own[0]} has no image processor or no tokenizer ({reason})")
     return processor, f"{own[0]} put together by hand ({reason})"
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from detector.errors import VerifierError
 from detector.verify.vlm.server45.model import Model
 from detector.verify.vlm.server45.request_batcher import RequestBatcher
-from detector.verify.vlm.server45.serve_config import CannotServe, ServeConfig
+from detector.verify.vlm.server45.serve_config import ServeConfig
 from detector.verify.vlm.server45.server import ModelServer
 
 _POLL_SECONDS = 0.2
@@ -25,7 +26,7 @@ def serve(config: ServeConfig) -> None:
     Ctrl-C does not arrive here: this process has a session of its own.
 
     Raises:
-        CannotServe: the model cannot be loaded, the address cannot be used, or the scoring thread ended.
+        VerifierError: the model cannot be loaded, the address cannot be used, or the scoring thread ended.
     """
     stop = threading.Event()
     _say(f"loading {config.model} at {config.revision}")
@@ -45,7 +46,7 @@ def serve(config: ServeConfig) -> None:
         while not stop.wait(_POLL_SECONDS) and batcher.failure is None and server.alive and not _owner_is_gone():
             pass
     if batcher.failure is not None:
-        raise CannotServe(f"the scoring thread ended: {type(batcher.failure).__name__}: {batcher.failure}")
+        raise VerifierError(f"the scoring thread ended: {type(batcher.failure).__name__}: {batcher.failure}")
 
 
 def main() -> int:
@@ -53,7 +54,7 @@ def main() -> int:
     config = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ServeConfig)
     try:
         serve(config)
-    except CannotServe as error:
+    except VerifierError as error:
         _say(str(error))
         return 1
     finally:

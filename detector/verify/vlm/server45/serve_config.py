@@ -35,7 +35,3 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
     pictures_limit: int
     answer_limit_seconds: float
     key: str = ""
-
-
-class CannotServe(Exception):
-    """The model cannot be loaded or served; the message is for the user."""

@@ -20,10 +20,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from detector.errors import VerifierError
 from detector.verify.vlm.server45.chat import answer, parse
 from detector.verify.vlm.server45.model import Model
 from detector.verify.vlm.server45.request_batcher import RequestBatcher, Unanswered
-from detector.verify.vlm.server45.serve_config import CannotServe, ServeConfig
+from detector.verify.vlm.server45.serve_config import ServeConfig
 
 _HEAD_SECONDS = 15.0
 _HEAD_BYTES = 16_384
@@ -65,7 +66,7 @@ class ModelServer:
         url: the endpoint for clients.
 
     Raises:
-        CannotServe: the address cannot be used.
+        VerifierError: the address cannot be used.
     """
 
     def __init__(self, config: ServeConfig, model: Model, batcher: RequestBatcher) -> None:
@@ -87,7 +88,7 @@ class ModelServer:
         try:
             self._socket = socket.create_server((config.host, config.port), family=family)
         except OSError as error:
-            raise CannotServe(
+            raise VerifierError(
                 f"{config.host}:{config.port}: cannot listen there: {error.strerror}; "
                 "name another with --host and --port"
             ) from error
@@ -98,7 +99,7 @@ class ModelServer:
                 Route("/v1/models", self._models),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
             ],
-            exception_handlers={kind: self._refuse for kind in (Unanswered, HTTPException, Exception)},
+            exception_handlers=dict.fromkeys((Unanswered, HTTPException, Exception), self._refuse),
         )
         self._server = uvicorn.Server(
             uvicorn.Config(

@@ -4,7 +4,6 @@ import select
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -12,7 +11,7 @@ import msgspec
 
 from detector.errors import VerifierError
 from detector.settings import Settings
-from detector.verify.vlm.local.models import known_models, record_verified
+from detector.verify.vlm.local.models import contribution
 from detector.verify.vlm.local.smoke import Finding, examine, smoke_clips
 from detector.verify.vlm.question import Question
 from detector.verify.vlm.served import ServedVerifier
@@ -64,18 +63,8 @@ def _asked(
     seconds = (time.monotonic() - began) / config.batch_size
     yield Finding("speed", ok=True, text=f"{seconds:.3g} s a clip in a batch of {config.batch_size}")
     if passed:
-        yield Finding("verified", ok=True, text=_verified(config, about, seconds))
-
-
-def _verified(config: ServeConfig, about: dict[str, Any], seconds: float) -> str:
-    if config.model not in known_models() or config.revision == "local":
-        return "a model of your own: nothing to contribute"
-    text = (
-        f"{datetime.now(UTC):%Y-%m-%d}, {about['device_name']}, {about['precision']}, {about['attention']}, "
-        f"torch {about['torch']}, transformers {about['transformers']}, {seconds:.3g} s a clip"
-    )
-    path = record_verified(config.model, config.revision, text)
-    return f'kept in {path}; please contribute to configs/models.toml, {config.model}: verified = "{text}"'
+        revision = None if config.revision == "local" else config.revision
+        yield Finding("verified", ok=True, text=contribution(config.model, revision, about, seconds))
 
 
 def _endpoint(process: "subprocess.Popen[bytes]", limit_seconds: float) -> str:

@@ -18,8 +18,9 @@ from detector.errors import VerifierError  # noqa: E402
 from detector.verify.vlm.images import Difference, RgbImage, amplified_difference  # noqa: E402
 from detector.verify.vlm.local.environment_report import cpu_multiplies_bf16  # noqa: E402
 from detector.verify.vlm.local.protocol import Load, Score  # noqa: E402
-from detector.verify.vlm.local.scorer import Scorer, pick_device, pick_precision  # noqa: E402
+from detector.verify.vlm.local.scorer import Scorer  # noqa: E402
 from detector.verify.vlm.local.snapshot import find_snapshot  # noqa: E402
+from detector.verify.vlm.local.torch_device import pick_device, pick_precision  # noqa: E402
 from detector.verify.vlm.local.verifier import loads_of  # noqa: E402
 from detector.verify.vlm.local.windows import (  # noqa: E402
     BatchedAttention,

@@ -87,7 +87,7 @@ def test_setup_45_finds_it_up_to_date_and_tells_what_it_holds(
 
 
 def test_it_holds_nothing_that_the_cameras_side_needs(environment45: Path) -> None:
-    probe = ENVIRONMENT.probe(["av", "cv2", "zmq", "msgspec", "PIL"])
-    assert probe.broken == {"av": "", "cv2": "", "zmq": ""}
-    assert probe.report.transformers is not None
-    assert (4, 51) <= tuple(int(part) for part in probe.report.transformers.split(".")[:2]) < (4, 58)
+    report = ENVIRONMENT.probe(["av", "cv2", "zmq", "msgspec", "PIL"])
+    assert report.broken == {"av": "", "cv2": "", "zmq": ""}
+    assert report.transformers is not None
+    assert (4, 51) <= tuple(int(part) for part in report.transformers.split(".")[:2]) < (4, 58)

@@ -8,11 +8,11 @@ import pytest
 
 from detector.errors import VerifierError
 from detector.verify.vlm.local.environment_report import EnvironmentReport, Gpu
+from detector.verify.vlm.local.models import known_good
 from detector.verify.vlm.local.snapshot import Snapshot
-from detector.verify.vlm.server45.environment import Environment, Probe, Stamp
+from detector.verify.vlm.server45.environment import Environment, Stamp
 from detector.verify.vlm.server45.imports import Need
 from detector.verify.vlm.server45.launch import _refuse_unmet
-from detector.verify.vlm.server45.snapshot import known_good
 
 MODEL = "openbmb/MiniCPM-V-4_5"
 CARD = Gpu(name="NVIDIA L4", memory_gib=22.0, free_gib=21.0, capability="8.9")
@@ -32,9 +32,9 @@ def refusal(
     stamp = Stamp(requirements=(), python=f"{sys.version_info.major}.{sys.version_info.minor}", notes=notes)
     (folder / "lightning-detector.json").write_bytes(msgspec.json.encode(stamp))
     needs = [Need(package, "modeling_minicpmv.py", 5, at_import=package != "flash_attn")]
-    probe = Probe(report=REPORT, broken={package: reason})
+    report = msgspec.structs.replace(REPORT, broken={package: reason})
     with pytest.raises(VerifierError) as refused:
-        _refuse_unmet(Snapshot(MODEL, revision, folder), Environment(folder), needs, probe, attention)
+        _refuse_unmet(Snapshot(MODEL, revision, folder), Environment(folder), needs, report, attention)
     return str(refused.value)
 
 
