@@ -181,6 +181,27 @@ def cost_of(
     )
 
 
+def compile_vision(model: Any, scorer: Scorer, clips: list[VlmInput]) -> None:
+    """Have torch compile the layers of the vision part for these clips, and print how far the scores move.
+
+    Layer by layer, since the vision part as a whole reads sizes from tensors, which would cut it into pieces.
+    """
+    layers = [layer for layer in model.modules() if type(layer).__name__.endswith("VisionEncoderLayer")]
+    torch.compiler.reset()
+    for layer in layers:
+        layer.compile(dynamic=False)
+    with torch.compiler.set_stance("force_eager"):
+        plain = scorer.score(clips)
+    began = time.perf_counter()
+    compiled = scorer.score(clips)
+    apart = max(abs(one.log_odds - other.log_odds) for one, other in zip(plain, compiled, strict=True))
+    print(
+        f"batch {len(clips)}: {len(layers)} layers compiled in {time.perf_counter() - began:.1f} s, log-odds differ by "
+        f"{apart:.1e}",
+        file=sys.stderr,
+    )
+
+
 def memory_mib(device: torch.device) -> float:
     """Return the largest memory on the card, or the current memory of the process."""
     if device.type == "cuda":
@@ -200,6 +221,8 @@ def rows(arguments: argparse.Namespace, device: torch.device, precision: str, ra
     for side, pictures in product(arguments.side, arguments.pictures):
         scorer = make_scorer(arguments, side, model)
         for batch in arguments.batch:
+            if arguments.compile:
+                compile_vision(model, scorer, make_clips(batch, pictures))
             try:
                 found = cost_of(scorer, make_clips(batch, pictures), device, rate, arguments.repeat)
             except torch.OutOfMemoryError:
@@ -236,6 +259,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--own-attention", action="store_true", help="the library's vision attention, not the batched one"
     )
+    parser.add_argument("--compile", action="store_true", help="torch.compile for the layers of the vision part")
 
 
 def measure(given: argparse.Namespace, result: Result) -> bool:

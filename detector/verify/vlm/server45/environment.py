@@ -186,7 +186,8 @@ class Environment:
         """
         advice = f"make it again: lightning-detector setup-45 --again --environment {self.folder}"
         with tempfile.TemporaryDirectory(prefix="lightning-45-") as folder:
-            variables = os.environ | {"PYTHONPATH": lend_package(Path(folder))}
+            # torch leaves a folder where its temporary files go.
+            variables = os.environ | {"PYTHONPATH": lend_package(Path(folder)), "TMPDIR": folder}
             try:
                 report = environment_report((str(self.python), "-P", "-s"), modules, variables)
             except VerifierError as error:

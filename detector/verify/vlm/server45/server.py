@@ -37,11 +37,13 @@ _SPARE_CONNECTIONS = 128  # for health checks, and for clients that are slow or 
 
 
 class _Connection(H11Protocol):
-    """uvicorn's own, which waits for ever for the head of a request, and for the rest of a refused one."""
+    """uvicorn's own waits for ever for the head of a request and the rest of a refused one, on any number at once."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request."""
+        """Begin to wait for the first request; hang up if there are too many connections."""
         super().connection_made(transport)
+        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
+            transport.abort()
         self._await_request()
 
     def on_response_complete(self) -> None:

@@ -137,6 +137,20 @@ def test_more_questions_than_there_are_places_are_refused_while_health_still_ans
         assert first.result(10).status_code == 200
 
 
+def test_one_connection_too_many_is_hung_up_on_and_the_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_SPARE_CONNECTIONS", 1)
+    with running(lambda clips: [ANSWER] * len(clips)) as server, contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(connected(server)) for _ in range(11)]  # 1 scored, 1 waits, 8 and 1 to spare
+        assert all_of(stack.enter_context(connected(server))) == b""
+        silent.pop().close()
+        silent.pop().close()
+        answered = 0
+        while not answered:
+            with contextlib.suppress(httpx.TransportError):  # until it sees that two have left
+                answered = ask(server.url, request(image(1))).status_code
+        assert answered == 200
+
+
 def test_what_nobody_foresaw_is_an_error_in_json_and_one_line_on_stderr(
     at_once: ModelServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
