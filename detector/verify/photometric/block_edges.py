@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.candidate import Candidate
+from detector.prefilter.quantile import quantile
 from stream import Frame, load_opencv
 
 cv2 = load_opencv()
@@ -13,6 +14,7 @@ _CONTROL = 5  # rows beside the grid, where no codec has a border
 _SEGMENT = 16  # pixels of an edge that are judged together
 _REACH = 3  # rows on each side of an edge
 _MIN_STEP = 4.0  # levels
+_NOISE = 5.0  # times the middle step elsewhere, as the noise of a camera makes them: by chance one in a thousand
 _SHARPNESS = 3.0  # times the steps two rows above and below
 _OWN_SHARE = 0.5  # of the change beside the edge: coarsely coded light steps too, but by less than it adds
 _MIN_SHARE = 0.012  # of segments that are sharp; damage 0.025 to 0.13, real flashes at 0.15 Mbit/s up to 0.005
@@ -58,15 +60,16 @@ def block_edge_share(frame: Frame, reference: Frame) -> float:
         part = now[rows, : segments * _SEGMENT].astype(np.float32) - then[rows, : segments * _SEGMENT]
         sums = cv2.reduce(part.reshape(-1, _SEGMENT), 1, cv2.REDUCE_SUM).reshape(len(part), segments)
         change[offset] = sums[: (lines - 1) // every + 1].astype(np.float64) / levels
-    return max(0.0, _sharp(change, 0) - _CONTROL_WEIGHT * _sharp(change, _CONTROL))
+    least = max(_MIN_STEP, _NOISE * quantile(np.abs(change[_CONTROL] - change[_CONTROL - 1]).ravel()))
+    return max(0.0, _sharp(change, 0, least) - _CONTROL_WEIGHT * _sharp(change, _CONTROL, least))
 
 
-def _sharp(change: dict[int, NDArray[np.float64]], offset: int) -> float:
-    """Return the share of sharp segments between the rows at `offset` - 1 and `offset` of each line."""
+def _sharp(change: dict[int, NDArray[np.float64]], offset: int, least: float) -> float:
+    """Return the share of segments with a step of `least` between the rows at `offset` - 1 and `offset` of a line."""
     step = np.abs(change[offset] - change[offset - 1])
     above = np.abs(change[offset - 2] - change[offset - 3])
     below = np.abs(change[offset + 2] - change[offset + 1])
-    sharp = (step > _MIN_STEP) & (step > _SHARPNESS * above) & (step > _SHARPNESS * below)
+    sharp = (step > least) & (step > _SHARPNESS * above) & (step > _SHARPNESS * below)
     over = np.abs(change[offset - 1] + change[offset - 2] + change[offset - 3]) / 3
     under = np.abs(change[offset] + change[offset + 1] + change[offset + 2]) / 3
     sharp &= step > _OWN_SHARE * np.maximum(over, under)

@@ -30,12 +30,12 @@ LIGHTS = {
 }
 
 
-def scene(number: int) -> Levels:
+def scene(number: int, noise: float = 2) -> Levels:
     """A dark sky over brighter land with windows, and noise of its own for each frame."""
     levels = np.full((HEIGHT, WIDTH), 40.0) + np.linspace(0, 20, HEIGHT)[:, None]
     levels[120:] += 30
     levels[130:170:8, 20:300:14] = 180
-    return levels + np.random.default_rng(number).normal(0, 2, levels.shape)
+    return levels + np.random.default_rng(number).normal(0, noise, levels.shape)
 
 
 def garbage(share: float) -> Levels:
@@ -65,6 +65,17 @@ def test_wrong_levels_in_coded_blocks_are_seen(share: float) -> None:
 @pytest.mark.parametrize("kind", LIGHTS)
 def test_no_light_is_taken_for_damage(kind: str) -> None:
     assert block_edge_share(frame_of(scene(1) + LIGHTS[kind]), frame_of(scene(0))) < SOUND
+
+
+@pytest.mark.parametrize("noise", [6, 12, 20])
+def test_the_noise_of_a_camera_at_night_is_not_taken_for_damage(noise: float) -> None:
+    pairs = [(frame_of(scene(2 * at + 1, noise)), frame_of(scene(2 * at, noise))) for at in range(20)]
+    assert max(block_edge_share(now, before) for now, before in pairs) < SOUND
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 0.9])
+def test_wrong_levels_are_seen_through_the_noise_of_a_camera_at_night(share: float) -> None:
+    assert block_edge_share(frame_of(scene(1, 6) + garbage(share)), frame_of(scene(0, 6))) > DAMAGED
 
 
 @pytest.mark.parametrize("codec", ["libvpx", "libx265", "mpeg4", "libx264"])
