@@ -110,6 +110,7 @@ class SceneLearner:
                 closed.peak_map - closed.background,
                 autocorrelation_peak(closed.curve.rise_while_lit) or 0.0,
                 within=closed.onset.duration,
+                no_stroke=tracker.is_no_stroke,
             )
         context = replace(
             closed.context,

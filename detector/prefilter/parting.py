@@ -8,6 +8,7 @@ from detector.prefilter.blocks import Mask
 from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.lit_region import CORE_SHARE, LitRegion
 from detector.prefilter.quantile import quantile
+from detector.prefilter.recurrence import PeriodicLights
 from detector.prefilter.tracker import CandidateTracker
 from stream import load_opencv
 
@@ -52,29 +53,21 @@ def is_compact(blocks: int, watched: Mask) -> bool:
     return bool(blocks <= COMPACT_SHARE * np.count_nonzero(watched))
 
 
-def part_of_another(tracker: CandidateTracker, change: FrameChange, seconds: float) -> Mask | None:
+def part_of_another(
+    tracker: CandidateTracker, change: FrameChange, seconds: float, lamps: PeriodicLights
+) -> Mask | None:
     """Return the (rows, columns) blocks of a light that rises beside that of `tracker`; None where it is the same one.
 
     Args:
         tracker: the candidate that is open.
         change: the change of the newest frame.
         seconds: its time.
+        lamps: the lamps that are known.
     """
     if change.calm or change.sudden_blocks < change.least_blocks:
         return None
-    region = tracker.region
-    watched = change.scene.watched
-    new_compact, old_compact = is_compact(change.sudden_blocks, watched), is_compact(region.most_lit, watched)
-    if old_compact:
-        # What moves goes on being one light, and a small one may be the weak beginning of what comes now.
-        one = new_compact or not _shines_already(tracker, seconds)
-        return None if one else _large_beside_compact(region, change)
-    if seconds - tracker.risen_seconds < ROLLING_FRAMES * tracker.frame_seconds:
-        return None
-    if new_compact:
-        return _compact_beside_large(region, change)
-    # What burns on while another light comes is one show with it: fireworks.
-    return _apart(region, change) if tracker.light == 0 else None
+    compact = is_compact(change.sudden_blocks, change.scene.watched)
+    return (_small_part if compact else _large_part)(tracker, change, seconds, lamps)
 
 
 def leave_to_smaller(lights: Sequence[CandidateTracker]) -> None:
@@ -86,13 +79,14 @@ def leave_to_smaller(lights: Sequence[CandidateTracker]) -> None:
 def is_decided(lights: Sequence[CandidateTracker], seconds: float) -> bool:
     """Return whether it can be told by `seconds` that the second light is none that began weak beside the first."""
     first, second = lights
-    return first.region.most_lit < second.region.most_lit or seconds - second.start_seconds >= STROKE_SECONDS
+    larger = first.region.most_lit < second.region.most_lit
+    return larger or second.known_lamp or seconds - second.start_seconds >= STROKE_SECONDS
 
 
 def stays_apart(lights: Sequence[CandidateTracker], watched: Mask) -> bool:
     """Return whether two lights that rose apart have neither met nor risen together since."""
     first, second = (one.region for one in lights)
-    if first.most_lit < second.most_lit and is_compact(first.most_lit, watched):
+    if lights[1].known_lamp or (first.most_lit < second.most_lit and _is_small(lights[0], watched)):
         return True
     together = lights[0].risen_seconds >= lights[1].start_seconds
     if is_compact(second.most_lit, watched):
@@ -102,6 +96,42 @@ def stays_apart(lights: Sequence[CandidateTracker], watched: Mask) -> bool:
         return False  # it went on to a third place: one light that roams
     old, new = core_of(first), core_of(second)
     return not (together or _reaches(first.mask, new) or _reaches(second.mask, old))
+
+
+def _small_part(tracker: CandidateTracker, change: FrameChange, seconds: float, lamps: PeriodicLights) -> Mask | None:
+    """Return the blocks of a compact light that rises beside another one; None where it is the same one."""
+    if is_compact(tracker.region.most_lit, change.scene.watched):
+        return None  # what moves goes on being one light
+    if lamps.knows(seconds, change.sudden, change.step):
+        return grown(change.sudden, EDGE_BLOCKS)
+    return None if _rolls(tracker, seconds) else _compact_beside_large(tracker.region, change)
+
+
+def _large_part(tracker: CandidateTracker, change: FrameChange, seconds: float, lamps: PeriodicLights) -> Mask | None:
+    """Return the blocks of a large light that rises beside another one; None where it is the same one."""
+    region = tracker.region
+    known = lamps.knows(seconds, region.mask, region.peak_rise)
+    if is_compact(region.most_lit, change.scene.watched):
+        # A small light may be the weak beginning of what comes now.
+        lamp = known or tracker.is_lamp
+        return _large_beside_small(tracker, change, lamp=lamp) if lamp or _shines_already(tracker, seconds) else None
+    # A flash may begin with a wide and even light: a wide lamp is known by its blinks alone.
+    wide_lamp = (known or tracker.blinked) and change.sudden_blocks >= LARGER * region.most_lit
+    beside = _large_beside_small(tracker, change, lamp=True) if wide_lamp else None
+    # What burns on while another light comes is one show with it: fireworks.
+    if beside is not None or _rolls(tracker, seconds) or tracker.light > 0:
+        return beside
+    return _apart(region, change)
+
+
+def _is_small(light: CandidateTracker, watched: Mask) -> bool:
+    """Return whether a light beside a larger one is a compact one, or a lamp of any size."""
+    return light.known_lamp or is_compact(light.region.most_lit, watched)
+
+
+def _rolls(tracker: CandidateTracker, seconds: float) -> bool:
+    """Return whether a rise may be the other part of a stroke that a rolling shutter shows in two frames."""
+    return seconds - tracker.risen_seconds < ROLLING_FRAMES * tracker.frame_seconds
 
 
 def _shines_already(tracker: CandidateTracker, seconds: float) -> bool:
@@ -120,7 +150,7 @@ def shares(
     """
     small, large = sorted(lights, key=lambda one: one.region.most_lit)
     watched = change.scene.watched
-    if not is_compact(small.region.most_lit, watched):
+    if not _is_small(small, watched):
         of_small = _of_cell(small.region, large.region, change)
         return [(small, change.within(of_small)), (large, change.within(~of_small))]
     near = grown(small.region.last_lit, _reach(small, seconds))
@@ -157,13 +187,15 @@ def _reach(small: CandidateTracker, seconds: float) -> int:
     return min(MOST_REACH, APART_BLOCKS + round(STRIDE_BLOCKS * max(0.0, missed))) if moves else APART_BLOCKS
 
 
-def _large_beside_compact(region: LitRegion, change: FrameChange) -> Mask | None:
+def _large_beside_small(tracker: CandidateTracker, change: FrameChange, *, lamp: bool) -> Mask | None:
+    region = tracker.region
     near = grown(region.last_lit, 2 * EDGE_BLOCKS)
     new = change.sudden & ~near
     if np.count_nonzero(new) < LARGER * np.count_nonzero(near):
         return None
-    # What has moved since it came is no beginning of a stroke.
-    if region.size < MOVED * region.most_lit:
+    tracker.known_lamp = lamp
+    # A lamp, and what has moved since it came, is no beginning of a stroke.
+    if not lamp and region.size < MOVED * region.most_lit:
         brightest = quantile(change.step[new], 0.95)
         if float(change.step[near].mean()) >= BESIDE_SHARE * brightest:
             return None

@@ -189,13 +189,15 @@ class Prefilter:
         self, first: CandidateTracker, frame: Frame, grid: Grid, change: FrameChange
     ) -> list[CandidateTracker] | None:
         """Return the open candidate and another light that rises beside it, as if they were two; None if it is one."""
-        blocks = parting.part_of_another(first, change, frame.seconds)
+        lamps = self._learner.periodic
+        blocks = parting.part_of_another(first, change, frame.seconds, lamps)
         new = None if blocks is None else change.within(blocks)
         if blocks is None or new is None or not self._onsets.is_onset(new):
             return None
         if not self._onsets.is_added_light(frame, new):
             return None
         lights = [first.copy(), self._tracker(frame, grid, new)]
+        lights[1].known_lamp = lamps.knows(frame.seconds, change.sudden, change.step)
         parting.leave_to_smaller(lights)
         self._add(lights[0], frame, grid, change.within(~blocks))
         return lights

@@ -18,6 +18,8 @@ cv2 = load_opencv()
 SAME_PLACE = 0.85
 # A lamp is equally bright each time, except for noise and mains; flashes of one storm differ by a factor of two.
 SAME_STRENGTH = 0.2
+# Strokes of one place differ by a factor of two and more: three within a fifth of each other are a lamp.
+BLINKS = 3
 # Relays and thermal flashers keep their period to some hundredths, electronics better.
 SAME_RHYTHM = 0.025
 # One or two blinks may be missed (something passes, a flash outshines them); with more left out, any gap would fit.
@@ -88,6 +90,7 @@ class _Light:
     within: float
     mask: Mask
     strength: float
+    no_stroke: bool = False
 
 
 class PeriodicLights:
@@ -109,7 +112,21 @@ class PeriodicLights:
             self._level = None
         return self._level
 
-    def add(self, start: float, mask: Mask, rise: Grid, regularity: float, *, within: float) -> float:
+    def knows(self, seconds: float, mask: Mask, rise: Grid) -> bool:
+        """Return whether a light at `seconds` is a known lamp: one that shone as no stroke does, or its third blink.
+
+        Args:
+            seconds: when it shines.
+            mask: (rows, columns) blocks that are lit.
+            rise: (rows, columns) levels that it adds.
+        """
+        now = _Light(seconds, 0.0, mask, float(rise[mask].sum()))
+        alike = [one for one in self._lights.before(seconds) if _alike(one, now, rise)]
+        return any(one.no_stroke for one in alike) or len(alike) >= BLINKS - 1
+
+    def add(
+        self, start: float, mask: Mask, rise: Grid, regularity: float, *, within: float, no_stroke: bool = False
+    ) -> float:
         """Remember a finished light, and return how many before it had its place, strength and rhythm.
 
         Args:
@@ -118,11 +135,12 @@ class PeriodicLights:
             rise: (rows, columns) levels above the background.
             regularity: how well its own curve repeats, up to 1.
             within: seconds by which `start` may be late: one frame.
+            no_stroke: whether it shone as no stroke does.
 
         Returns:
             the number of earlier lights; less if the frame rate is so low that gaps match by chance.
         """
-        light = _Light(start, within, mask, float(rise[mask].sum()))
+        light = _Light(start, within, mask, float(rise[mask].sum()), no_stroke)
         blinks = _blinks(self._lights.before(start), light, rise)
         self._lights.add(start, light)
         if blinks >= LEARNT_BLINKS or regularity >= LEARNT_REGULARITY:

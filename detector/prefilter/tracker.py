@@ -23,6 +23,7 @@ from detector.prefilter.light_curve import (
 )
 from detector.prefilter.lit_region import Baseline, LitRegion
 from detector.prefilter.quantile import quantile
+from detector.prefilter.recurrence import BLINKS, SAME_STRENGTH
 from stream import Frame
 
 # A new pulse adds at least this share of the current light.
@@ -31,8 +32,6 @@ RESTRIKE_SHARE = 0.2
 RUN_FRAMES, RUN_SECONDS = 4, 0.1
 # A lamp's frames are within this share of the middle one, so many of them; an insect lights so many times its size.
 EVEN_SHARE, EVEN_FRAMES_SHARE, TRAVELLED = 0.1, 0.8, 2.0
-# Strokes of one place differ by a factor of two and more: three within a fifth of each other are a lamp.
-BLINKS, SAME_STRENGTH = 3, 0.2
 
 
 class CandidateTracker:
@@ -45,6 +44,7 @@ class CandidateTracker:
         region: the blocks that it lit.
         risen_seconds: time of the newest frame in which light of it rose suddenly.
         frame_seconds: duration of its first frame.
+        known_lamp: whether it is a lamp that shone before.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class CandidateTracker:
         self.region = LitRegion(baseline)
         self.risen_seconds = self.start_seconds
         self.frame_seconds = frames.onset.duration
+        self.known_lamp = False
         self._trace = LightTrace()
         self._plateau = PlateauDetector(self._trace, self.start_seconds)
         self._quality: set[str] = set()
@@ -98,7 +99,12 @@ class CandidateTracker:
     @property
     def is_no_stroke(self) -> bool:
         """Whether a small light shone as no stroke does, however weak: evenly, blinking, or on its way."""
-        return self.shone_evenly or self.travelled or self.blinked
+        return self.is_lamp or self.travelled
+
+    @property
+    def is_lamp(self) -> bool:
+        """Whether it shone as a lamp does, of whatever size: evenly, blinking, or as one that shone before."""
+        return self.known_lamp or self.shone_evenly or self.blinked
 
     @property
     def shone_evenly(self) -> bool:

@@ -63,6 +63,21 @@ def test_a_flash_beside_a_compact_light_has_its_own_times(other: Change, flash: 
     assert seen[flash] == FLASH
 
 
+def test_a_flash_between_the_blinks_of_a_lamp_that_blinked_before_has_its_own_times() -> None:
+    blinks = [lamp(start, start + 0.04) for start in (1.0, 1.6, 2.2, 2.8)]
+    assert (2.48, 2.56) in times(both(*blinks, lit((2.48, 2.56), light=sky_light(70))))
+
+
+def test_a_lamp_that_shone_evenly_once_is_known_when_it_comes_on_beside_a_flash() -> None:
+    lamps = both(lamp(1.0, 1.4), lamp(2.24, 2.28))
+    assert (2.0, 2.08) in times(both(lamps, lit((2.0, 2.08), light=sky_light(70))))
+
+
+def test_a_known_lamp_of_a_twelfth_of_the_frame_does_not_date_a_flash_beside_it() -> None:
+    wide = lit((1.0, 1.2), (1.8, 2.4), light=patch(120, (125, 175), (210, 304)))
+    assert (2.0, 2.08) in times(both(wide, lit((2.0, 2.08), light=sky_light(70, rows=(0, 125)))))
+
+
 def test_each_of_two_lights_is_told_once_when_it_opens_and_once_when_it_closes() -> None:
     told = [(one.id, one.open) for one in watch(frames(both(lamp(1.2, 2.0), lit(FLASH)), seconds=3.4))]
     assert len(told) == len(set(told)) == 4
