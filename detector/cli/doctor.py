@@ -63,7 +63,7 @@ class Doctor:
             return Check(
                 name="torch",
                 ok=self._no_model(),
-                text="not installed; pip install '.[minicpm]' in the project's folder",
+                text="not installed; pip install 'lightning-detector[minicpm]'",
             )
         try:
             self.report = environment_report()

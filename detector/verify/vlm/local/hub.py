@@ -93,7 +93,7 @@ def fetch(model: str, revision: str) -> Snapshot:
 def _require_client() -> None:
     if installed("huggingface_hub") is None:
         raise VerifierError(
-            "the hub's client is not installed, and only it can fetch: pip install '.[minicpm]' in the project's folder"
+            "the hub's client is not installed, and only it can fetch: pip install 'lightning-detector[minicpm]'"
         )
 
 

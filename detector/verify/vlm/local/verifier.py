@@ -20,7 +20,7 @@ from stream import redact
 
 _TRANSFORMERS = ">=5.19,<6"  # for models that the matrix does not know
 _ON_A_GPU = 32  # candidates of a batch while many wait: on a card a large batch costs each of them less
-_EXTRA = "pip install '.[minicpm]' in the project's folder"
+_EXTRA = "pip install 'lightning-detector[minicpm]'"
 
 
 class MinicpmVerifier:
