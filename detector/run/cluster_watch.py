@@ -232,9 +232,8 @@ class ClusterWatch:
         """Stop all nodes."""
         ends = {}
         asked = [(node, node.actor.stop.remote()) for node in self._nodes if node.actor is not None]
-        self.ray.wait(
-            [reference for _, reference in asked], num_returns=len(asked), timeout=_END_SECONDS
-        ) if asked else ()
+        if asked:
+            self.ray.wait([reference for _, reference in asked], num_returns=len(asked), timeout=_END_SECONDS)
         for node, reference in asked:
             try:
                 ends[node.feed] = (node.name, self.ray.get(reference, timeout=0))
