@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from stream.capture.addresses import camera_name, redact
     from stream.capture.clip_reencode import reencode_clip
     from stream.capture.clip_writer import Clip
-    from stream.capture.decoding import hardware_kind
+    from stream.capture.decoding import decoder_threads, hardware_kind
     from stream.capture.files.growing_file import GrowingFile, StandardInput
     from stream.capture.files.image_sequence import IMAGE_SUFFIXES, ImageSequence
     from stream.capture.files.joined_video import JoinedVideo, gap_after
@@ -97,6 +97,7 @@ _HOME = {
     "camera_name": "capture.addresses",
     "choose_camera_streams": "capture.live.lenses",
     "choose_streams": "capture.files.video_streams",
+    "decoder_threads": "capture.decoding",
     "feed_capabilities": "feed.protocol",
     "gap_after": "capture.files.joined_video",
     "hardware_kind": "capture.decoding",
@@ -168,6 +169,7 @@ __all__ = [
     "camera_name",
     "choose_camera_streams",
     "choose_streams",
+    "decoder_threads",
     "feed_capabilities",
     "gap_after",
     "granted_receive_bytes",

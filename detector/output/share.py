@@ -18,6 +18,7 @@ from PIL import Image
 from detector.errors import OutputError
 from detector.output.report.media_files import dark_median
 from detector.output.report.model import Report, ReportFlash
+from stream import decoder_threads
 
 FilmFormat = Literal["mp4", "webp"]
 Rgb = NDArray[np.uint8]
@@ -158,10 +159,9 @@ def _film(report: Report, one: ReportFlash, slow: float, pixels: int) -> Iterato
     begin, end = -_LEAD_SECONDS, one.duration + _TAIL_SECONDS
     held: NDArray[np.float32] | None = None
     owed = 0.0
-    with av.open(str(report.results.folder / one.clip.path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        for frame in container.decode(stream):
+    path = str(report.results.folder / one.clip.path)
+    with av.open(path) as container, decoder_threads(container.streams.video[0]):
+        for frame in container.decode(video=0):
             since = float(frame.time or 0.0) + facts.start
             if since < begin:
                 continue

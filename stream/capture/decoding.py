@@ -2,6 +2,8 @@
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import av
@@ -10,6 +12,7 @@ from av.codec import Codec
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from stream.capture.ffmpeg_log import raise_log_level
 from stream.capture.options import CaptureOptions, HardwareKind
@@ -26,6 +29,28 @@ _lock = threading.Lock()
 def recipe_of(options: CaptureOptions) -> dict[str, str]:
     """Return FFmpeg's options for decoders, by `options.fast` and `options.max_pixels`."""
     return {"max_pixels": str(options.max_pixels)} | (_FAST if options.fast else {})
+
+
+@contextmanager
+def decoder_threads(stream: VideoStream) -> Iterator[None]:
+    """Decode `stream` in as many threads as there are cores; the block may end before its last frame.
+
+    Yields:
+        nothing.
+    """
+    stream.thread_type = "AUTO"
+    try:
+        yield
+    finally:
+        stop_decoder_threads(stream)
+
+
+def stop_decoder_threads(stream: VideoStream) -> None:
+    """Make the decoder threads of `stream` idle, before its decoder is freed.
+
+    Threads that still run then, and have something to log, wait for ever for the interpreter, as it does for them.
+    """
+    stream.codec_context.flush_buffers()
 
 
 class DecoderDrift:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from detector.events import Flash
-from stream import load_opencv
+from stream import decoder_threads, load_opencv
 
 cv2 = load_opencv()
 
@@ -148,8 +148,8 @@ def _read_clip(path: Path, flash: Flash, *, look: bool) -> tuple[float | None, f
         length = float(container.duration or 0) / 1_000_000
         onset = None
         if look:
-            stream.thread_type = "AUTO"
-            times, levels = _levels(container.decode(stream), flash)
+            with decoder_threads(stream):
+                times, levels = _levels(container.decode(stream), flash)
             length = max(length, times[-1] + 1 / rate) if times else length
             onset = _onset(times, levels, flash)
     return onset, length, rate

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from stream.capture.addresses import is_playlist, is_url, redact
 from stream.capture.allowed import FORMATS, open_options
-from stream.capture.decoding import hardware_of, in_hardware, recipe_of
+from stream.capture.decoding import hardware_of, in_hardware, recipe_of, stop_decoder_threads
 from stream.capture.ffmpeg_log import raise_log_level
 from stream.capture.files.growing_file import GrowingFile
 from stream.capture.open_errors import explain_open_error
@@ -71,8 +71,7 @@ class Recording:
 
     def close(self) -> None:
         """Close the decoder and the file."""
-        # Decoder threads that still run while their context is freed may wait forever for the interpreter.
-        self.stream.codec_context.flush_buffers()
+        stop_decoder_threads(self.stream)
         self.opened.close()
 
 

@@ -1,5 +1,6 @@
 """Decoding by hardware, which must fall back where there is none, and with less work."""
 
+import random
 import subprocess
 import sys
 import time
@@ -146,3 +147,27 @@ def test_fast_names_the_key_frames_at_which_its_drift_ends(storm: Path, capture_
         options = msgspec.structs.replace(capture_options, fast=fast)
         with open_video(storm, options=options) as video:
             assert [frame.seconds for frame in video if frame.rebased] == pytest.approx(expected)
+
+
+_LEAVE_EARLY = """
+import itertools, sys
+import av, av.logging
+from stream import decoder_threads
+from stream.capture.ffmpeg_log import raise_log_level
+
+raise_log_level(av.logging.INFO)
+for number in range(60):
+    with av.open(sys.argv[1]) as container, decoder_threads(container.streams.video[0]):
+        for _ in itertools.islice(container.decode(video=0), 3 + number % 20):
+            pass
+"""
+
+
+def test_a_damaged_clip_may_be_left_while_its_decoder_threads_complain(storm: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    data, dice = bytearray(storm.read_bytes()), random.Random(1)
+    first = data.index(b"mdat") + 2000
+    for _ in range(len(data) // 200):
+        data[dice.randrange(first, len(data) * 9 // 10)] ^= 1 << dice.randrange(8)
+    clip.write_bytes(data)
+    subprocess.run([sys.executable, "-c", _LEAVE_EARLY, str(clip)], check=True, timeout=60, capture_output=True)
