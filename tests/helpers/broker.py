@@ -145,7 +145,7 @@ class Listener:
         """The last payload of a topic."""
         return next((payload for name, payload, _ in reversed(list(self.messages)) if name == topic), None)
 
-    def wait_until(self, topic: str, payload: bytes | None = None, limit_seconds: float = 90.0) -> bytes:
+    def wait_for(self, topic: str, payload: bytes | None = None, limit_seconds: float = 90.0) -> bytes:
         """The last payload of a topic, once there is one, or this one."""
         deadline = time.monotonic() + limit_seconds
         while (found := self.last(topic)) is None or (payload is not None and found != payload):
