@@ -75,7 +75,7 @@ mqtt: $(VENV)/.dev
 	tools/system_packages.sh mosquitto openssl
 	$(PYTEST) -m mqtt
 
-# Replay on a local Ray cluster with several workers; Ray is some 300 MB, so make test does without.
+# Replay and watch on a local Ray cluster; Ray is some 300 MB, so make test does without.
 ray: $(VENV)/.dev
 	$(INSTALL) --editable '.[ray]'
 	$(PYTEST) -m ray

@@ -82,6 +82,7 @@ PLAYS = """new Promise(done => {
 })"""
 
 
+@pytest.mark.web
 @pytest.mark.skipif(missing() is not None, reason=str(missing()))
 def test_chromium_plays_every_clip_from_its_first_frame_to_its_end(run: tuple[Path, Path], chromium: Browser) -> None:
     source, out = run
