@@ -1,6 +1,7 @@
 """Which blocks belong to which of two lights: the light of one stroke rises everywhere in the same frame."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.lit_region import CORE_SHARE, LitRegion
 from detector.prefilter.quantile import quantile
 from detector.prefilter.recurrence import PeriodicLights
-from detector.prefilter.tracker import CandidateTracker
+from detector.prefilter.tracker import LARGER, CandidateTracker
 from stream import load_opencv
 
 cv2 = load_opencv()
@@ -19,12 +20,14 @@ COMPACT_SHARE = 0.08
 # A stroke that begins weak is brightest where it began: beside a light the frame rises by less than this share of
 # what the brightest of the stroke does.
 BESIDE_SHARE = 0.6
-# The light that comes is so many times larger than a compact one that shines already.
-LARGER = 4.0
+# Beside what swells, which no stroke does, a light need not be `LARGER` by as much.
+LARGER_THAN_SWELLING = 2.0
 # A compact light outshines what the flash gave its blocks by this factor.
 OUTSHINES = 1.5
 # The rest of a flash neither rises nor falls with a light that is another one: by less than this share of it.
 SIMULTANEOUS_SHARE = 0.1
+# Standard deviations of the sum of many blocks.
+BEYOND_NOISE = 3.0
 # What moves has lit so many times the blocks that it lights at once.
 MOVED = 1.5
 # A rolling shutter shows one stroke in two frames, above and below.
@@ -53,10 +56,74 @@ def is_compact(blocks: int, watched: Mask) -> bool:
     return bool(blocks <= COMPACT_SHARE * np.count_nonzero(watched))
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What rises beside an open candidate.
+
+    Attributes:
+        blocks: (rows, columns) those of the new light.
+        certain: whether it is known already that it is another light; else what comes tells.
+        elsewhere: whether it rose in another place than a smaller light that had outshone it there.
+        cell: whether it is as large as the other one: a second cell of a storm.
+    """
+
+    blocks: Mask
+    certain: bool = False
+    elsewhere: bool = False
+    cell: bool = False
+
+
+@dataclass(slots=True)
+class Parting:
+    """One open candidate told as two lights, until it is known whether they are two.
+
+    Attributes:
+        first: the one that opened.
+        second: the one that rose beside it.
+        part: what was known of the second when it rose.
+    """
+
+    first: CandidateTracker
+    second: CandidateTracker
+    part: Part
+
+    def verdict(self, seconds: float, *, final: bool) -> bool | None:
+        """Return whether they are two lights; None while it cannot be told.
+
+        Args:
+            seconds: time of the newest frame.
+            final: whether nothing more will be known.
+        """
+        if self.part.certain:
+            return True
+        return self._are_cells(seconds, final=final) if self.part.cell else self._is_no_stroke(seconds, final=final)
+
+    def _is_no_stroke(self, seconds: float, *, final: bool) -> bool | None:
+        """Return whether the smaller light is no stroke: a small one beside a large one is not told apart by less."""
+        small, large = sorted((self.first, self.second), key=_extent)
+        if small.is_no_stroke or small.swelled:
+            return True
+        if not (final or (large.has_ended(seconds) and small.light == 0)):
+            return None
+        return self.part.elsewhere and is_compact(small.region.most_lit, small.baseline.watched)
+
+    def _are_cells(self, seconds: float, *, final: bool) -> bool | None:
+        """Return whether two lights of about the same size have neither met nor risen together."""
+        first, second = self.first.region, self.second.region
+        smaller = second.most_lit <= first.most_lit
+        # It may be one that began weak beside the first.
+        if smaller and not final and seconds - self.second.start_seconds < STROKE_SECONDS:
+            return None
+        if any(one.size >= MOVED * one.most_lit for one in (first, second)):
+            return False  # it went on to a third place: one light that roams
+        together = self.first.risen_seconds >= self.second.start_seconds
+        return not (together or _reaches(first.mask, core_of(second)) or _reaches(second.mask, core_of(first)))
+
+
 def part_of_another(
     tracker: CandidateTracker, change: FrameChange, seconds: float, lamps: PeriodicLights
-) -> Mask | None:
-    """Return the (rows, columns) blocks of a light that rises beside that of `tracker`; None where it is the same one.
+) -> Part | None:
+    """Return what rises beside `tracker` as another light; None where it is the same one.
 
     Args:
         tracker: the candidate that is open.
@@ -64,81 +131,61 @@ def part_of_another(
         seconds: its time.
         lamps: the lamps that are known.
     """
-    if change.calm or change.sudden_blocks < change.least_blocks:
+    blocks, watched = change.sudden_blocks, change.scene.watched
+    if change.calm or blocks < change.least_blocks:
         return None
-    compact = is_compact(change.sudden_blocks, change.scene.watched)
-    return (_small_part if compact else _large_part)(tracker, change, seconds, lamps)
+    region = tracker.region
+    larger = LARGER_THAN_SWELLING if tracker.swelled else LARGER
+    if not is_compact(blocks, watched) and blocks >= larger * region.most_lit:
+        known = lamps.knows(seconds, region.mask, region.peak_rise)
+        part = _large_beside_small(tracker, change, seconds, known=known)
+        if part is not None:
+            return part
+    if is_compact(region.most_lit, watched):
+        return None  # what moves goes on being one light
+    if is_compact(blocks, watched) and lamps.knows(seconds, change.sudden, change.step):
+        return Part(grown(change.sudden, EDGE_BLOCKS), certain=True)
+    if LARGER * blocks <= region.most_lit:
+        return None if _rolls(tracker, seconds) else _small_beside_large(region, change)
+    # What burns on while another light comes is one show with it: fireworks.
+    return None if _rolls(tracker, seconds) or tracker.light > 0 else _apart(region, change)
 
 
 def leave_to_smaller(lights: Sequence[CandidateTracker]) -> None:
     """Leave the blocks of the smaller one of two lights to it: it shines there, whatever the other one adds."""
-    small, large = sorted(lights, key=lambda one: one.region.most_lit)
-    large.region.leave(small.region.last_lit)
+    small, large = sorted(lights, key=_extent)
+    large.region.leave(place_of(small.region))
 
 
-def is_decided(lights: Sequence[CandidateTracker], seconds: float) -> bool:
-    """Return whether it can be told by `seconds` that the second light is none that began weak beside the first."""
-    first, second = lights
-    larger = first.region.most_lit < second.region.most_lit
-    return larger or second.known_lamp or seconds - second.start_seconds >= STROKE_SECONDS
+def is_small(small: CandidateTracker, large: CandidateTracker) -> bool:
+    """Return whether a light beside a larger one is small: compact, a lamp of any size, or headlights."""
+    most, other = small.region.most_lit, large.region.most_lit
+    compact = is_compact(most, small.baseline.watched) or LARGER * most <= other
+    return compact or small.known_lamp or small.swelled
 
 
-def stays_apart(lights: Sequence[CandidateTracker], watched: Mask) -> bool:
-    """Return whether two lights that rose apart have neither met nor risen together since."""
-    first, second = (one.region for one in lights)
-    if lights[1].known_lamp or (first.most_lit < second.most_lit and _is_small(lights[0], watched)):
-        return True
-    together = lights[0].risen_seconds >= lights[1].start_seconds
-    if is_compact(second.most_lit, watched):
-        # A small stroke beside a large one cannot be told from a lamp by less.
-        return not together and lights[1].is_no_stroke
-    if any(one.size >= MOVED * one.most_lit for one in (first, second)):
-        return False  # it went on to a third place: one light that roams
-    old, new = core_of(first), core_of(second)
-    return not (together or _reaches(first.mask, new) or _reaches(second.mask, old))
+def place_of(region: LitRegion) -> Mask:
+    """Return the (rows, columns) blocks in which a light shines: of one that moves, where it was last."""
+    return region.last_lit if region.size >= MOVED * region.most_lit else region.mask
 
 
-def _small_part(tracker: CandidateTracker, change: FrameChange, seconds: float, lamps: PeriodicLights) -> Mask | None:
-    """Return the blocks of a compact light that rises beside another one; None where it is the same one."""
-    if is_compact(tracker.region.most_lit, change.scene.watched):
-        return None  # what moves goes on being one light
-    if lamps.knows(seconds, change.sudden, change.step):
-        return grown(change.sudden, EDGE_BLOCKS)
-    return None if _rolls(tracker, seconds) else _compact_beside_large(tracker.region, change)
-
-
-def _large_part(tracker: CandidateTracker, change: FrameChange, seconds: float, lamps: PeriodicLights) -> Mask | None:
-    """Return the blocks of a large light that rises beside another one; None where it is the same one."""
-    region = tracker.region
-    known = lamps.knows(seconds, region.mask, region.peak_rise)
-    if is_compact(region.most_lit, change.scene.watched):
-        # A small light may be the weak beginning of what comes now.
-        lamp = known or tracker.is_lamp
-        return _large_beside_small(tracker, change, lamp=lamp) if lamp or _shines_already(tracker, seconds) else None
-    # A flash may begin with a wide and even light: a wide lamp is known by its blinks alone.
-    wide_lamp = (known or tracker.blinked) and change.sudden_blocks >= LARGER * region.most_lit
-    beside = _large_beside_small(tracker, change, lamp=True) if wide_lamp else None
-    # What burns on while another light comes is one show with it: fireworks.
-    if beside is not None or _rolls(tracker, seconds) or tracker.light > 0:
-        return beside
-    return _apart(region, change)
-
-
-def _is_small(light: CandidateTracker, watched: Mask) -> bool:
-    """Return whether a light beside a larger one is a compact one, or a lamp of any size."""
-    return light.known_lamp or is_compact(light.region.most_lit, watched)
+def _extent(light: CandidateTracker) -> int:
+    return light.region.most_lit
 
 
 def _rolls(tracker: CandidateTracker, seconds: float) -> bool:
     """Return whether a rise may be the other part of a stroke that a rolling shutter shows in two frames."""
-    return seconds - tracker.risen_seconds < ROLLING_FRAMES * tracker.frame_seconds
+    return seconds - tracker.struck_seconds < ROLLING_FRAMES * tracker.frame_seconds
 
 
-def _shines_already(tracker: CandidateTracker, seconds: float) -> bool:
-    """Return whether a small light has shone for longer than strokes begin, or was none while it shone."""
-    if tracker.light == 0:
-        return tracker.is_no_stroke
-    return seconds - tracker.start_seconds >= max(BEGIN_SECONDS, BEGIN_FRAMES * tracker.frame_seconds) - 1e-6
+def _shines_already(tracker: CandidateTracker) -> bool:
+    """Return whether a small light shines on when a larger one comes, or was no stroke while it shone."""
+    return tracker.is_no_stroke or tracker.swelled or tracker.light > 0
+
+
+def _begins(tracker: CandidateTracker, seconds: float) -> bool:
+    """Return whether it is so new that it may be the weak beginning of what comes now."""
+    return seconds - tracker.start_seconds < max(BEGIN_SECONDS, BEGIN_FRAMES * tracker.frame_seconds) - 1e-6
 
 
 def shares(
@@ -148,17 +195,24 @@ def shares(
 
     A compact light takes in nothing while the other one, larger, shines: what its blocks show then is not its own.
     """
-    small, large = sorted(lights, key=lambda one: one.region.most_lit)
+    small, large = sorted(lights, key=_extent)
     watched = change.scene.watched
-    if not _is_small(small, watched):
+    if not is_small(small, large):
         of_small = _of_cell(small.region, large.region, change)
         return [(small, change.within(of_small)), (large, change.within(~of_small))]
-    near = grown(small.region.last_lit, _reach(small, seconds))
-    if change.sudden_blocks and is_compact(change.sudden_blocks, watched) and (change.sudden & near).any():
+    near = grown(place_of(small.region), _reach(small, seconds))
+    blocks = change.sudden_blocks
+    compact = is_compact(blocks, watched)
+    outshone = large.light > small.light or (not compact and blocks >= LARGER * small.region.most_lit)
+    if blocks and (compact or LARGER * blocks <= large.region.most_lit):
         # What moves takes new blocks; a flash that lit them before leaves them.
-        near = near | grown(change.sudden, EDGE_BLOCKS)
+        around = grown(change.sudden, EDGE_BLOCKS)
+        alone = not _rises_too(large.region.mask & ~around, change)
+        outshone &= not alone
+        if alone or (change.sudden & near).any():
+            near = near | around
     found = [(large, change.within(~near))]
-    return found if large.light > small.light else [(small, change.within(near)), *found]
+    return found if outshone else [(small, change.within(near)), *found]
 
 
 def _of_cell(small: LitRegion, large: LitRegion, change: FrameChange) -> Mask:
@@ -187,35 +241,55 @@ def _reach(small: CandidateTracker, seconds: float) -> int:
     return min(MOST_REACH, APART_BLOCKS + round(STRIDE_BLOCKS * max(0.0, missed))) if moves else APART_BLOCKS
 
 
-def _large_beside_small(tracker: CandidateTracker, change: FrameChange, *, lamp: bool) -> Mask | None:
+def _large_beside_small(tracker: CandidateTracker, change: FrameChange, seconds: float, *, known: bool) -> Part | None:
+    """Return a large light that rises beside a small one; None where too little of it lies elsewhere."""
     region = tracker.region
-    near = grown(region.last_lit, 2 * EDGE_BLOCKS)
+    place = place_of(region)
+    near = grown(place, 2 * EDGE_BLOCKS)
     new = change.sudden & ~near
-    if np.count_nonzero(new) < LARGER * np.count_nonzero(near):
+    if not new.any():
         return None
-    tracker.known_lamp = lamp
-    # A lamp, and what has moved since it came, is no beginning of a stroke.
-    if not lamp and region.size < MOVED * region.most_lit:
-        brightest = quantile(change.step[new], 0.95)
-        if float(change.step[near].mean()) >= BESIDE_SHARE * brightest:
-            return None
-    return ~grown(region.last_lit, EDGE_BLOCKS)
+    blocks = ~grown(place, EDGE_BLOCKS)
+    tracker.known_lamp |= known
+    if tracker.is_lamp:
+        return Part(blocks, certain=True)
+    if _begins(tracker, seconds):
+        return None
+    # What has moved since it came is no beginning of a stroke.
+    moved = region.size >= MOVED * region.most_lit
+    begins = float(change.step[near].mean()) >= BESIDE_SHARE * quantile(change.step[new], 0.95)
+    compact = is_compact(region.most_lit, change.scene.watched)
+    clear = compact and bool(np.count_nonzero(new) >= LARGER * np.count_nonzero(near))
+    certain = clear and _shines_already(tracker) and (moved or not begins)
+    if _rolls(tracker, seconds) and not certain:
+        return None
+    core = core_of(region)
+    outshone = float(region.peak_rise[core].mean()) >= OUTSHINES * float(change.rise[core].mean())
+    return Part(blocks, certain=certain, elsewhere=clear and outshone and not begins)
 
 
-def _compact_beside_large(region: LitRegion, change: FrameChange) -> Mask | None:
+def _small_beside_large(region: LitRegion, change: FrameChange) -> Part | None:
+    """Return a small light that rises while none of the large one does."""
     near = grown(change.sudden, EDGE_BLOCKS)
     core = _core_of_rise(change)
     if float(change.rise[core].mean()) < OUTSHINES * float(region.peak_rise[core].mean()):
         return None
-    return near if _stays(region.mask & ~near, change) else None
+    return None if _rises_too(region.mask & ~near, change) else Part(near)
 
 
-def _apart(region: LitRegion, change: FrameChange) -> Mask | None:
+def _rises_too(mask: Mask, change: FrameChange) -> bool:
+    """Return whether the blocks of `mask` rise with what is sudden elsewhere, as the light of one stroke does."""
+    gained = float(change.step[change.sudden].sum())
+    by_noise = BEYOND_NOISE * float(np.sqrt(2 * np.square(change.scene.noise[mask]).sum()))
+    return float(change.step[mask].sum()) >= max(SIMULTANEOUS_SHARE * gained, by_noise)
+
+
+def _apart(region: LitRegion, change: FrameChange) -> Part | None:
     # The faint edges of two cells may touch; where one shines, the other must not reach.
     old = core_of(region)
     if _reaches(change.sudden, old) or _reaches(region.mask, _core_of_rise(change)):
         return None
-    return ~grown(old, EDGE_BLOCKS) if _stays(region.mask & ~change.sudden, change) else None
+    return Part(~grown(old, EDGE_BLOCKS), cell=True) if _stays(region.mask & ~change.sudden, change) else None
 
 
 def _core_of_rise(change: FrameChange) -> Mask:

@@ -14,6 +14,7 @@ from detector.prefilter.frame_selection import FrameSelection
 from detector.prefilter.learner import SceneLearner
 from detector.prefilter.lit_region import Baseline
 from detector.prefilter.onset import OnsetDetector
+from detector.prefilter.parting import Parting
 from detector.prefilter.tracker import CandidateTracker, candidate_id
 from detector.settings import PrefilterSettings
 from stream import Frame
@@ -57,8 +58,8 @@ class Prefilter:
         self._onsets = OnsetDetector(settings, self._frames)
         self._first_light = FirstLight(settings, self._area, seed)
         self._lights: list[CandidateTracker] = []
-        # How the light that is open would be told as two; None but for the first moments of the second one.
-        self._parted: list[CandidateTracker] | None = None
+        # How the light that is open would be told as two; None where that is not in question.
+        self._parting: Parting | None = None
         self._learner = SceneLearner(settings, self._background, self._area, self._frames)
         self._change: FrameChange | None = None
         self._previous: FrameKey | None = None
@@ -69,9 +70,9 @@ class Prefilter:
 
     def push_grid(self, frame: Frame, grid: Grid) -> list[Candidate]:
         """Do the same as `push`, with the block luma of `frame` already computed."""
-        found = self._cross_edge(frame, grid)
-        for tracker in [one for one in self._lights if one.has_ended(frame.seconds)]:
-            found += self._close(tracker, ended=True)
+        found = [*self._cross_edge(frame, grid), *self._decide(frame.seconds)]
+        ended = [one for one in self._lights if one.has_ended(frame.seconds)]
+        found += [self._close(tracker, ended=True) for tracker in ended]
         change = self._changes.measure(frame.seconds, grid, self._learner.periodic.level(frame.seconds))
         if self._lights:
             found += self._track(frame, grid, change)
@@ -90,7 +91,8 @@ class Prefilter:
         """Close the open candidate at the end of the source."""
         if self.quiet:
             return self._hindsight()
-        return [closed for tracker in tuple(self._lights) for closed in self._close(tracker, cut_off=True)]
+        found = self._decide(self._lights[0].last_seconds, final=True)
+        return found + [self._close(tracker, cut_off=True) for tracker in tuple(self._lights)]
 
     def _hindsight(self) -> list[Candidate]:
         """Return the flash that was on in the first frame, once it is recognised."""
@@ -159,25 +161,21 @@ class Prefilter:
         for tracker in [one for one in self._lights if one.is_finished(frame.seconds)]:
             ended = tracker.has_ended(frame.seconds)
             # Without an end or a plateau, only the limit of its length ends it.
-            found += self._close(tracker, ended=ended, goes_on=not ended and tracker.plateau_since is None)
+            found.append(self._close(tracker, ended=ended, goes_on=not ended and tracker.plateau_since is None))
         return found
 
     def _take_in(self, frame: Frame, grid: Grid, change: FrameChange) -> list[Candidate]:
         """Add `frame` to the open candidates, each with what is its own; return one that opens beside another."""
         found: list[Candidate] = []
-        if self._parted is not None:
-            self._add_apart(self._parted, frame, grid, change)
+        if self._parting is not None:
+            self._add_apart((self._parting.first, self._parting.second), frame, grid, change)
         elif len(self._lights) == 1:
-            self._parted = self._part(self._lights[0], frame, grid, change)
+            self._parting = self._part(self._lights[0], frame, grid, change)
         if len(self._lights) == 1:
             self._add(self._lights[0], frame, grid, change)
         else:
             self._add_apart(self._lights, frame, grid, change)
-        if self._parted is not None and parting.is_decided(self._parted, frame.seconds):
-            if parting.stays_apart(self._parted, change.scene.watched):
-                self._lights = list(self._parted)
-                found.append(self._parted[1].candidate(open_=True))
-            self._parted = None
+        found += self._decide(frame.seconds)
         # The pauses of a flash teach too: a storm may be on when a recording begins. But not before the glow is a step
         # behind: its fall is no noise.
         calm = [tracker.calm_from for tracker in self._lights]
@@ -185,24 +183,38 @@ class Prefilter:
             self._learn(frame, grid, change)
         return found
 
-    def _part(
-        self, first: CandidateTracker, frame: Frame, grid: Grid, change: FrameChange
-    ) -> list[CandidateTracker] | None:
+    def _part(self, first: CandidateTracker, frame: Frame, grid: Grid, change: FrameChange) -> Parting | None:
         """Return the open candidate and another light that rises beside it, as if they were two; None if it is one."""
         lamps = self._learner.periodic
-        blocks = parting.part_of_another(first, change, frame.seconds, lamps)
-        new = None if blocks is None else change.within(blocks)
-        if blocks is None or new is None or not self._onsets.is_onset(new):
+        part = parting.part_of_another(first, change, frame.seconds, lamps)
+        new = None if part is None else change.within(part.blocks)
+        if part is None or new is None or not self._onsets.is_onset(new):
             return None
         if not self._onsets.is_added_light(frame, new):
             return None
-        lights = [first.copy(), self._tracker(frame, grid, new)]
+        lights = (first.copy(), self._tracker(frame, grid, new))
         lights[1].known_lamp = lamps.knows(frame.seconds, change.sudden, change.step)
         parting.leave_to_smaller(lights)
-        self._add(lights[0], frame, grid, change.within(~blocks))
-        return lights
+        if lights[0].region.most_lit >= lights[1].region.most_lit:
+            # While a larger light shines, a smaller one takes in nothing.
+            self._add(lights[0], frame, grid, change.within(~part.blocks))
+        return Parting(*lights, part)
 
-    def _add_apart(self, lights: list[CandidateTracker], frame: Frame, grid: Grid, change: FrameChange) -> None:
+    def _decide(self, seconds: float, *, final: bool = False) -> list[Candidate]:
+        """Tell the open candidate as two once it is known that it is, and return the one that opens."""
+        if self._parting is None:
+            return []
+        final = final or self._lights[0].is_finished(seconds)
+        apart, pair = self._parting.verdict(seconds, final=final), self._parting
+        if apart is None:
+            return []
+        self._parting = None
+        if not apart:
+            return []
+        self._lights = [pair.first, pair.second]
+        return [pair.second.candidate(open_=True)]
+
+    def _add_apart(self, lights: Sequence[CandidateTracker], frame: Frame, grid: Grid, change: FrameChange) -> None:
         for tracker, own in parting.shares(lights, change, frame.seconds):
             self._add(tracker, frame, grid, own)
 
@@ -214,15 +226,9 @@ class Prefilter:
 
     def _close(
         self, tracker: CandidateTracker, *, ended: bool = False, cut_off: bool = False, goes_on: bool = False
-    ) -> list[Candidate]:
+    ) -> Candidate:
         self._lights.remove(tracker)
-        found: list[Candidate] = []
-        if self._parted is not None and not cut_off and self._parted[1].light > 0:
-            self._lights = [self._parted[1]]
-            found.append(self._lights[0].candidate(open_=True))
-        self._parted = None
-        closed = self._learner.learn_flash(tracker, ended=ended, cut_off=cut_off, goes_on=goes_on, alone=self.quiet)
-        return [*found, closed]
+        return self._learner.learn_flash(tracker, ended=ended, cut_off=cut_off, goes_on=goes_on, alone=self.quiet)
 
     def _learn(self, frame: Frame, grid: Grid, change: FrameChange | None) -> None:
         elapsed = frame.seconds - self._previous.seconds if self._previous is not None else 0.0

@@ -4,7 +4,7 @@ import copy
 import secrets
 from datetime import UTC, datetime
 from hashlib import blake2s
-from itertools import groupby
+from itertools import groupby, pairwise, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,12 @@ from stream import Frame
 
 # A new pulse adds at least this share of the current light.
 RESTRIKE_SHARE = 0.2
+# Beside a light of so many times more blocks, one is small.
+LARGER = 4.0
 # No stroke shines for so many frames, and so long, at one level or on a way through the frame.
 RUN_FRAMES, RUN_SECONDS = 4, 0.1
+# Nor grows for so long.
+SWELL_SECONDS = 0.2
 # A lamp's frames are within this share of the middle one, so many of them; an insect lights so many times its size.
 EVEN_SHARE, EVEN_FRAMES_SHARE, TRAVELLED = 0.1, 0.8, 2.0
 
@@ -43,6 +47,7 @@ class CandidateTracker:
         start_seconds: time of its onset.
         region: the blocks that it lit.
         risen_seconds: time of the newest frame in which light of it rose suddenly.
+        struck_seconds: as `risen_seconds`, of rises that are not small beside the flash.
         frame_seconds: duration of its first frame.
         known_lamp: whether it is a lamp that shone before.
     """
@@ -75,7 +80,7 @@ class CandidateTracker:
         self._frames_before = frames_before
         self.start_seconds = frames.onset.seconds
         self.region = LitRegion(baseline)
-        self.risen_seconds = self.start_seconds
+        self.risen_seconds = self.struck_seconds = self.start_seconds
         self.frame_seconds = frames.onset.duration
         self.known_lamp = False
         self._trace = LightTrace()
@@ -125,6 +130,12 @@ class CandidateTracker:
     def travelled(self) -> bool:
         """Whether it shone as long without a pause in one place after the other: an insect."""
         return len(self._longest_run()) > 0 and self.region.size >= TRAVELLED * self.region.most_lit
+
+    @property
+    def swelled(self) -> bool:
+        """Whether it grew for a fifth of a second or more, step by step: headlights that come nearer."""
+        runs = (list(run) for lit, run in groupby(self._trace.samples, key=lambda sample: sample.lit) if lit)
+        return any(_swells(run) for run in runs)
 
     def _longest_run(self) -> NDArray[np.float64]:
         """Return the light of its longest lit run but for the two ends of it; nothing if that is short."""
@@ -191,6 +202,8 @@ class CandidateTracker:
         trace = self._trace
         if joins:
             self.risen_seconds = frame.seconds
+            if LARGER * change.sudden_blocks >= self.region.most_lit:
+                self.struck_seconds = frame.seconds
         found = self.region.update(grid, change.sudden if joins else None, change.scene.watched)
         trace.add(
             Sample(
@@ -285,6 +298,15 @@ class CandidateTracker:
                 steady_from=cut[0] if cut else None,
             ),
         )
+
+
+def _swells(run: list[Sample]) -> bool:
+    """Return whether the light of one lit run grew for longer than a stroke does, in no step by its larger part."""
+    rises = [after.light - before.light for before, after in pairwise(run)]
+    grew = [run[0], *(sample for sample, _ in takewhile(lambda one: one[1] > 0, zip(run[1:], rises, strict=True)))]
+    lasts = grew[-1].seconds + grew[-1].duration - grew[0].seconds
+    most = max(run[0].light, *rises[: len(grew) - 1], 0.0)
+    return len(grew) >= RUN_FRAMES and lasts >= SWELL_SECONDS - 1e-6 and most <= grew[-1].light / 2
 
 
 def candidate_id(camera: str, frame: Frame, seed: str | None = None) -> str:

@@ -59,7 +59,9 @@ def test_what_moves_while_a_flash_is_bright_is_no_light_of_it() -> None:
         picture = lit((1.2, 1.6), light=SKY)(when, quiet)
         return picture + patch(50, (150, 165), (left, left + 40)) if when >= 1.36 else picture
 
-    assert closed(frames(car, seconds=2.2, noise=1))[0].box[3] < 0.6
+    flash = next(one for one in closed(frames(car, seconds=2.2, noise=1)) if one.start_seconds == pytest.approx(1.2))
+    assert flash.box[3] < 0.6
+    assert flash.end_seconds == pytest.approx(1.6)
 
 
 @pytest.mark.parametrize(("contrast", "levels"), [(120, 60), (4.5, 12)])

@@ -78,6 +78,49 @@ def test_a_known_lamp_of_a_twelfth_of_the_frame_does_not_date_a_flash_beside_it(
     assert (2.0, 2.08) in times(both(wide, lit((2.0, 2.08), light=sky_light(70, rows=(0, 125)))))
 
 
+def headlights(start: float, seconds: float) -> Change:
+    """A car's beam on the road that grows for as long, and is gone."""
+
+    def change(when: float, quiet: Picture) -> Picture:
+        share = (when - start) / seconds
+        return quiet + patch(20 + 100 * share, (125, 175), (60, 220)) if -1e-6 <= share < 1 - 1e-6 else quiet
+
+    return change
+
+
+def insects(start: float, end: float) -> Change:
+    """A short streak somewhere else in every frame."""
+
+    def change(when: float, quiet: Picture) -> Picture:
+        number = round(25 * (when - start))
+        left, top = 40 + 97 * number % 240, 20 + 53 * number % 130
+        streak = patch(120, (top, top + 25), (left, left + 30))
+        return quiet + streak if start - 1e-6 <= when < end - 1e-6 else quiet
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("flash", "other"),
+    [
+        pytest.param((1.6, 1.68), both(lamp(0.9, 1.0), lamp(1.3, 1.4), lamp(1.74, 1.84)), id="a lamp's third blink"),
+        pytest.param((1.6, 1.68), headlights(1.32, 0.4), id="headlights that come nearer"),
+        pytest.param((1.6, 1.68), headlights(1.8, 0.4), id="headlights that come soon after it"),
+        pytest.param((1.6, 1.68), insects(1.88, 2.2), id="insects at one place after the other, after it"),
+        pytest.param((1.6, 1.68), insects(1.3, 2.0), id="insects all the while"),
+        pytest.param((1.6, 1.68), lamp(1.28, 1.32), id="a short light where the flash is faint, and outshines it"),
+    ],
+)
+def test_what_comes_tells_a_small_light_from_a_stroke(flash: tuple[float, float], other: Change) -> None:
+    assert flash in times(both(other, lit(flash, light=sky_light(70))))
+
+
+def test_a_lamp_does_not_lengthen_a_flash_whose_own_candidate_was_closed_meanwhile() -> None:
+    blinks = [lamp(start, start + 0.04) for start in (0.72, 1.08, 1.44, 1.8, 2.16, 2.52)]
+    glow = lit((1.56, 2.12), light=sky_light(10))
+    assert (1.56, 2.12) in times(both(*blinks, glow, lit((1.56, 1.64), light=sky_light(60))))
+
+
 def test_each_of_two_lights_is_told_once_when_it_opens_and_once_when_it_closes() -> None:
     told = [(one.id, one.open) for one in watch(frames(both(lamp(1.2, 2.0), lit(FLASH)), seconds=3.4))]
     assert len(told) == len(set(told)) == 4
