@@ -63,7 +63,6 @@ class LitRegion:
     Attributes:
         mask: (rows, columns) blocks that were lit at any time.
         peak_map: (rows, columns) highest luma of these; the baseline elsewhere.
-        last_lit: (rows, columns) blocks of the last frame in which enough were lit, noise apart.
         most_lit: largest number of blocks that were lit in one frame.
     """
 
@@ -74,8 +73,6 @@ class LitRegion:
         self._threshold = np.float32(FADING_SHARE) * baseline.threshold
         self._core = self.mask.copy()
         self._own = baseline.watched
-        self._min_blocks = baseline.min_blocks
-        self.last_lit: Mask = self.mask
         self.most_lit = 0
 
     @property
@@ -125,8 +122,6 @@ class LitRegion:
         if not blocks:
             self._core = lit
             return LitBlocks(light, centroid, peak_rise, 0, 0.0)
-        if blocks >= self._min_blocks:
-            self.last_lit = lit
         before, core = self._core, added > np.float32(CORE_SHARE * peak_rise)
         self._core = core
         fewer = min(int(np.count_nonzero(core)), int(np.count_nonzero(before)))

@@ -10,7 +10,7 @@ from detector.prefilter.frame_change import FrameChange
 from detector.prefilter.lit_region import CORE_SHARE, LitRegion
 from detector.prefilter.quantile import quantile
 from detector.prefilter.recurrence import PeriodicLights
-from detector.prefilter.tracker import LARGER, CandidateTracker
+from detector.prefilter.tracker import CandidateTracker
 from stream import load_opencv
 
 cv2 = load_opencv()
@@ -20,6 +20,8 @@ COMPACT_SHARE = 0.08
 # A stroke that begins weak is brightest where it began: beside a light the frame rises by less than this share of
 # what the brightest of the stroke does.
 BESIDE_SHARE = 0.6
+# Beside a light of so many times more blocks, one is small.
+LARGER = 4.0
 # Beside what swells, which no stroke does, a light need not be `LARGER` by as much.
 LARGER_THAN_SWELLING = 2.0
 # A compact light outshines what the flash gave its blocks by this factor.
@@ -101,11 +103,12 @@ class Parting:
     def _is_no_stroke(self, seconds: float, *, final: bool) -> bool | None:
         """Return whether the smaller light is no stroke: a small one beside a large one is not told apart by less."""
         small, large = sorted((self.first, self.second), key=_extent)
-        if small.is_no_stroke or small.swelled:
+        compact = is_compact(small.region.most_lit, small.baseline.watched)
+        if small.known_lamp or small.blinked or small.swelled or (compact and small.is_no_stroke):
             return True
         if not (final or (large.has_ended(seconds) and small.light == 0)):
             return None
-        return self.part.elsewhere and is_compact(small.region.most_lit, small.baseline.watched)
+        return self.part.elsewhere and compact
 
     def _are_cells(self, seconds: float, *, final: bool) -> bool | None:
         """Return whether two lights of about the same size have neither met nor risen together."""
@@ -145,7 +148,7 @@ def part_of_another(
         return None  # what moves goes on being one light
     if is_compact(blocks, watched) and lamps.knows(seconds, change.sudden, change.step):
         return Part(grown(change.sudden, EDGE_BLOCKS), certain=True)
-    if LARGER * blocks <= region.most_lit:
+    if is_compact(blocks, watched) and LARGER * blocks <= region.most_lit:
         return None if _rolls(tracker, seconds) else _small_beside_large(region, change)
     # What burns on while another light comes is one show with it: fireworks.
     return None if _rolls(tracker, seconds) or tracker.light > 0 else _apart(region, change)
@@ -154,7 +157,7 @@ def part_of_another(
 def leave_to_smaller(lights: Sequence[CandidateTracker]) -> None:
     """Leave the blocks of the smaller one of two lights to it: it shines there, whatever the other one adds."""
     small, large = sorted(lights, key=_extent)
-    large.region.leave(place_of(small.region))
+    large.region.leave(small.region.mask)
 
 
 def is_small(small: CandidateTracker, large: CandidateTracker) -> bool:
@@ -164,18 +167,13 @@ def is_small(small: CandidateTracker, large: CandidateTracker) -> bool:
     return compact or small.known_lamp or small.swelled
 
 
-def place_of(region: LitRegion) -> Mask:
-    """Return the (rows, columns) blocks in which a light shines: of one that moves, where it was last."""
-    return region.last_lit if region.size >= MOVED * region.most_lit else region.mask
-
-
 def _extent(light: CandidateTracker) -> int:
     return light.region.most_lit
 
 
 def _rolls(tracker: CandidateTracker, seconds: float) -> bool:
     """Return whether a rise may be the other part of a stroke that a rolling shutter shows in two frames."""
-    return seconds - tracker.struck_seconds < ROLLING_FRAMES * tracker.frame_seconds
+    return seconds - tracker.risen_seconds < ROLLING_FRAMES * tracker.frame_seconds
 
 
 def _shines_already(tracker: CandidateTracker) -> bool:
@@ -200,16 +198,14 @@ def shares(
     if not is_small(small, large):
         of_small = _of_cell(small.region, large.region, change)
         return [(small, change.within(of_small)), (large, change.within(~of_small))]
-    near = grown(place_of(small.region), _reach(small, seconds))
+    near = grown(small.region.mask, _reach(small, seconds))
     blocks = change.sudden_blocks
     compact = is_compact(blocks, watched)
     outshone = large.light > small.light or (not compact and blocks >= LARGER * small.region.most_lit)
     if blocks and (compact or LARGER * blocks <= large.region.most_lit):
         # What moves takes new blocks; a flash that lit them before leaves them.
         around = grown(change.sudden, EDGE_BLOCKS)
-        alone = not _rises_too(large.region.mask & ~around, change)
-        outshone &= not alone
-        if alone or (change.sudden & near).any():
+        if (change.sudden & near).any() or not _rises_too(large.region.mask & ~around, change):
             near = near | around
     found = [(large, change.within(~near))]
     return found if outshone else [(small, change.within(near)), *found]
@@ -235,7 +231,7 @@ def core_of(region: LitRegion) -> Mask:
 
 
 def _reach(small: CandidateTracker, seconds: float) -> int:
-    """Return how many blocks from where it was last seen a compact light may be, at a time."""
+    """Return how many blocks from where it was seen a compact light may be, at a time."""
     missed = (seconds - small.last_seconds) / small.frame_seconds - 1
     moves = small.region.size >= MOVED * small.region.most_lit
     return min(MOST_REACH, APART_BLOCKS + round(STRIDE_BLOCKS * max(0.0, missed))) if moves else APART_BLOCKS
@@ -244,21 +240,21 @@ def _reach(small: CandidateTracker, seconds: float) -> int:
 def _large_beside_small(tracker: CandidateTracker, change: FrameChange, seconds: float, *, known: bool) -> Part | None:
     """Return a large light that rises beside a small one; None where too little of it lies elsewhere."""
     region = tracker.region
-    place = place_of(region)
-    near = grown(place, 2 * EDGE_BLOCKS)
+    near = grown(region.mask, 2 * EDGE_BLOCKS)
     new = change.sudden & ~near
     if not new.any():
         return None
-    blocks = ~grown(place, EDGE_BLOCKS)
+    blocks = ~grown(region.mask, EDGE_BLOCKS)
+    compact = is_compact(region.most_lit, change.scene.watched)
     tracker.known_lamp |= known
-    if tracker.is_lamp:
+    # A flash may begin with a wide and even light: a wide lamp is known by its blinks alone.
+    if tracker.known_lamp or tracker.blinked or (compact and tracker.shone_evenly):
         return Part(blocks, certain=True)
     if _begins(tracker, seconds):
         return None
     # What has moved since it came is no beginning of a stroke.
     moved = region.size >= MOVED * region.most_lit
     begins = float(change.step[near].mean()) >= BESIDE_SHARE * quantile(change.step[new], 0.95)
-    compact = is_compact(region.most_lit, change.scene.watched)
     clear = compact and bool(np.count_nonzero(new) >= LARGER * np.count_nonzero(near))
     certain = clear and _shines_already(tracker) and (moved or not begins)
     if _rolls(tracker, seconds) and not certain:

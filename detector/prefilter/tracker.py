@@ -28,8 +28,6 @@ from stream import Frame
 
 # A new pulse adds at least this share of the current light.
 RESTRIKE_SHARE = 0.2
-# Beside a light of so many times more blocks, one is small.
-LARGER = 4.0
 # No stroke shines for so many frames, and so long, at one level or on a way through the frame.
 RUN_FRAMES, RUN_SECONDS = 4, 0.1
 # Nor grows for so long.
@@ -47,7 +45,6 @@ class CandidateTracker:
         start_seconds: time of its onset.
         region: the blocks that it lit.
         risen_seconds: time of the newest frame in which light of it rose suddenly.
-        struck_seconds: as `risen_seconds`, of rises that are not small beside the flash.
         frame_seconds: duration of its first frame.
         known_lamp: whether it is a lamp that shone before.
     """
@@ -80,7 +77,7 @@ class CandidateTracker:
         self._frames_before = frames_before
         self.start_seconds = frames.onset.seconds
         self.region = LitRegion(baseline)
-        self.risen_seconds = self.struck_seconds = self.start_seconds
+        self.risen_seconds = self.start_seconds
         self.frame_seconds = frames.onset.duration
         self.known_lamp = False
         self._trace = LightTrace()
@@ -202,8 +199,6 @@ class CandidateTracker:
         trace = self._trace
         if joins:
             self.risen_seconds = frame.seconds
-            if LARGER * change.sudden_blocks >= self.region.most_lit:
-                self.struck_seconds = frame.seconds
         found = self.region.update(grid, change.sudden if joins else None, change.scene.watched)
         trace.add(
             Sample(

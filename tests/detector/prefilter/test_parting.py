@@ -3,9 +3,10 @@
 import pytest
 
 from detector.candidate import Candidate
-from helpers.scenes import Change, Picture, closed, frames, lit, patch, sky_light, watch
+from helpers.scenes import Change, Picture, closed, frames, lit, patch, prefilter, sky_light, watch
 
 FLASH = (1.6, 1.68)
+GLARE = sky_light(0, rows=(0, 180)) + 0.25
 
 
 def both(*changes: Change) -> Change:
@@ -107,7 +108,11 @@ def insects(start: float, end: float) -> Change:
         pytest.param((1.6, 1.68), headlights(1.32, 0.4), id="headlights that come nearer"),
         pytest.param((1.6, 1.68), headlights(1.8, 0.4), id="headlights that come soon after it"),
         pytest.param((1.6, 1.68), insects(1.88, 2.2), id="insects at one place after the other, after it"),
+        pytest.param((1.6, 1.68), insects(2.12, 2.5), id="insects just before the flash is over"),
         pytest.param((1.6, 1.68), insects(1.3, 2.0), id="insects all the while"),
+        pytest.param(
+            (1.6, 1.68), both(lamp(1.84, 2.2), lit((1.84, 2.2), light=GLARE)), id="a lamp whose glare is wide"
+        ),
         pytest.param((1.6, 1.68), lamp(1.28, 1.32), id="a short light where the flash is faint, and outshines it"),
     ],
 )
@@ -115,10 +120,9 @@ def test_what_comes_tells_a_small_light_from_a_stroke(flash: tuple[float, float]
     assert flash in times(both(other, lit(flash, light=sky_light(70))))
 
 
-def test_a_lamp_does_not_lengthen_a_flash_whose_own_candidate_was_closed_meanwhile() -> None:
-    blinks = [lamp(start, start + 0.04) for start in (0.72, 1.08, 1.44, 1.8, 2.16, 2.52)]
-    glow = lit((1.56, 2.12), light=sky_light(10))
-    assert (1.56, 2.12) in times(both(*blinks, glow, lit((1.56, 1.64), light=sky_light(60))))
+def test_insects_from_the_last_frame_of_a_flash_on_lengthen_it_by_no_more_than_one() -> None:
+    start, end = times(both(insects(1.64, 2.2), lit(FLASH, light=sky_light(70))))[0]
+    assert (start, end) == (FLASH[0], pytest.approx(FLASH[1], abs=0.041))
 
 
 def test_each_of_two_lights_is_told_once_when_it_opens_and_once_when_it_closes() -> None:
@@ -131,6 +135,31 @@ def test_the_light_of_a_lamp_is_not_measured_while_a_flash_outshines_it() -> Non
     lamp_alone, beside = found(lamp(1.2, 2.0))[0], found(both(lamp(1.2, 2.0), lit(FLASH, light=sky_light(70))))[0]
     assert beside.peak_rise_levels == pytest.approx(lamp_alone.peak_rise_levels, abs=5)
     assert beside.lit_fraction == pytest.approx(lamp_alone.lit_fraction, abs=0.005)
+
+
+def test_a_lamp_in_the_light_of_a_flash_takes_in_none_of_it() -> None:
+    def share(*strokes: tuple[float, float]) -> list[float]:
+        sky_lamp = lit((1.2, 2.1), light=patch(150, (50, 90), (200, 240)))
+        seen = found(both(sky_lamp, *(lit(stroke, light=sky_light(70)) for stroke in strokes)))
+        return [one.lit_fraction for one in seen if one.start_seconds < 1.3]
+
+    alone = share()
+    assert share(FLASH) == pytest.approx(alone, abs=0.002)
+    assert share(FLASH, (1.8, 1.88)) == pytest.approx(alone, abs=0.002)
+
+
+def test_a_flash_at_the_end_of_a_recording_is_told_apart_from_a_small_light_before_it() -> None:
+    change = both(lamp(1.28, 1.32), lit(FLASH, light=sky_light(70)))
+    seen = closed(frames(change, seconds=1.8))
+    assert [(round(one.start_seconds, 2), round(one.end_seconds, 2)) for one in seen][1:] == [FLASH]
+
+
+def test_where_the_flash_has_its_longest_duration_a_light_in_question_beside_it_harms_nothing() -> None:
+    small = lit((2.04, 2.08), light=patch(120, (5, 35), (5, 35)))
+    storm = lit(*((1.2 + 0.16 * n, 1.24 + 0.16 * n) for n in range(6)))
+    told = watch(frames(both(storm, small, lit((3.2, 3.28))), seconds=4), prefilter(max_candidate_seconds=0.9))
+    assert sorted(one.id for one in told if one.open) == sorted(one.id for one in told if not one.open)
+    assert any(one.start_seconds == pytest.approx(3.2) for one in told)
 
 
 def test_two_cells_that_take_turns_and_do_not_reach_each_other_are_two_flashes() -> None:
@@ -171,6 +200,58 @@ def test_under_a_veil_two_cells_are_one_flash_whose_pulses_tell_their_places() -
                 lit((1.68, 1.76), light=sky_light(70)),
             ),
             id="a small stroke between two large ones",
+        ),
+        pytest.param(
+            both(lit((1.28, 1.32), light=patch(120, (20, 50), (145, 175))), lit((1.6, 1.68), light=sky_light(70))),
+            id="a bright small stroke where the flash is brightest, long before it",
+        ),
+        pytest.param(
+            both(
+                *(
+                    lit((1.4 + 0.04 * n, 1.44 + 0.04 * n), light=patch(level, (20, 50), (145, 175)))
+                    for n, level in enumerate((60, 110, 70, 120, 80, 100, 80))
+                ),
+                lit((1.6, 1.68), light=sky_light(110)),
+            ),
+            id="a channel that glows unsteadily where the flash is brightest",
+        ),
+        pytest.param(
+            both(lit((1.52, 1.56), light=patch(120, (10, 40), (10, 40))), lit((1.6, 1.68), light=sky_light(70))),
+            id="a bright small stroke elsewhere, right before it",
+        ),
+        pytest.param(
+            both(lit((1.28, 1.32), light=patch(26, (0, 30), (0, 40))), lit((1.6, 1.68), light=sky_light(70))),
+            id="a small stroke elsewhere that the flash outshines",
+        ),
+        pytest.param(
+            both(lit((1.2, 1.28), light=sky_light(70)), lit((1.44, 1.6), light=patch(50, (30, 60), (140, 180)))),
+            id="a small steady glow of its brightest place, after it",
+        ),
+        pytest.param(
+            both(
+                lit((1.2, 1.28), light=sky_light(70)),
+                lit((1.44, 1.6), light=patch(110, (5, 35), (5, 35)) + sky_light(9)),
+            ),
+            id="a small steady light after it, with which all of it rises",
+        ),
+        pytest.param(
+            both(
+                lit((1.2, 1.28), light=sky_light(70)),
+                lit((1.44, 1.48), light=patch(40, (5, 35), (5, 35))),
+                lit((1.48, 1.52), light=patch(80, (5, 35), (5, 35))),
+                lit((1.52, 1.56), light=patch(120, (5, 35), (5, 35))),
+            ),
+            id="a small stroke after it that takes three frames to rise",
+        ),
+        pytest.param(
+            both(
+                lit((1.2, 1.28), light=sky_light(70)),
+                *[
+                    lit((1.44 + 0.04 * n, 1.48 + 0.04 * n), light=patch(level, (5, 35), (5, 35)))
+                    for n, level in enumerate((100, 110, 140, 170, 190))
+                ],
+            ),
+            id="a small stroke after it that grows on after its first frame",
         ),
         pytest.param(insect(1.2, 1.7), id="what moves"),
         pytest.param(
