@@ -253,6 +253,23 @@ def test_under_a_veil_two_cells_are_one_flash_whose_pulses_tell_their_places() -
             ),
             id="a small stroke after it that grows on after its first frame",
         ),
+        pytest.param(
+            both(
+                lit((1.2, 1.28), light=sky_light(70)),
+                *[
+                    lit((1.44 + 0.04 * n, 1.48 + 0.04 * n), light=patch(30 + 30 * n, (5, 35), (5, 35)))
+                    for n in range(4)
+                ],
+            ),
+            id="a small stroke after it that grows for less than a fifth of a second",
+        ),
+        pytest.param(
+            both(
+                lit((1.2, 1.24), (1.6, 1.64), (1.84, 1.88), (2.0, 2.04), light=sky_light(50, rows=(0, 20))),
+                lit((1.64, 1.68), light=sky_light(70)),
+            ),
+            id="a wide stroke of two frames among others of its upper part",
+        ),
         pytest.param(insect(1.2, 1.7), id="what moves"),
         pytest.param(
             both(cell((1.2, 2.2), left=True), cell((1.6, 1.8), left=False)), id="what burns on while another one comes"
