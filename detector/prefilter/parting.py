@@ -28,7 +28,7 @@ LARGER_THAN_SWELLING = 2.0
 OUTSHINES = 1.5
 # The rest of a flash neither rises nor falls with a light that is another one: by less than this share of it.
 SIMULTANEOUS_SHARE = 0.1
-# Standard deviations of the sum of many blocks.
+# Many blocks rise together where their sum gains more than so many standard deviations of its noise.
 BEYOND_NOISE = 3.0
 # What moves has lit so many times the blocks that it lights at once.
 MOVED = 1.5
@@ -101,7 +101,7 @@ class Parting:
         return self._are_cells(seconds, final=final) if self.part.cell else self._is_no_stroke(seconds, final=final)
 
     def _is_no_stroke(self, seconds: float, *, final: bool) -> bool | None:
-        """Return whether the smaller light is no stroke: a small one beside a large one is not told apart by less."""
+        """Return whether the smaller light is no stroke: by less, one beside a large light is not told apart."""
         small, large = sorted((self.first, self.second), key=_extent)
         compact = is_compact(small.region.most_lit, small.baseline.watched)
         if small.known_lamp or small.blinked or small.swelled or (compact and small.is_no_stroke):
@@ -137,18 +137,18 @@ def part_of_another(
     blocks, watched = change.sudden_blocks, change.scene.watched
     if change.calm or blocks < change.least_blocks:
         return None
-    region = tracker.region
+    region, compact = tracker.region, is_compact(blocks, watched)
     larger = LARGER_THAN_SWELLING if tracker.swelled else LARGER
-    if not is_compact(blocks, watched) and blocks >= larger * region.most_lit:
+    if not compact and blocks >= larger * region.most_lit:
         known = lamps.knows(seconds, region.mask, region.peak_rise)
         part = _large_beside_small(tracker, change, seconds, known=known)
         if part is not None:
             return part
     if is_compact(region.most_lit, watched):
         return None  # what moves goes on being one light
-    if is_compact(blocks, watched) and lamps.knows(seconds, change.sudden, change.step):
+    if compact and lamps.knows(seconds, change.sudden, change.step):
         return Part(grown(change.sudden, EDGE_BLOCKS), certain=True)
-    if is_compact(blocks, watched) and LARGER * blocks <= region.most_lit:
+    if compact and LARGER * blocks <= region.most_lit:
         return None if _rolls(tracker, seconds) else _small_beside_large(region, change)
     # What burns on while another light comes is one show with it: fireworks.
     return None if _rolls(tracker, seconds) or tracker.light > 0 else _apart(region, change)

@@ -35,6 +35,28 @@ def insect(start: float, end: float) -> Change:
     return change
 
 
+def headlights(start: float, seconds: float) -> Change:
+    """A car's beam on the road that grows for as long, and is gone."""
+
+    def change(when: float, quiet: Picture) -> Picture:
+        share = (when - start) / seconds
+        return quiet + patch(20 + 100 * share, (125, 175), (60, 220)) if -1e-6 <= share < 1 - 1e-6 else quiet
+
+    return change
+
+
+def insects(start: float, end: float) -> Change:
+    """A short streak somewhere else in every frame."""
+
+    def change(when: float, quiet: Picture) -> Picture:
+        number = round(25 * (when - start))
+        left, top = 40 + 97 * number % 240, 20 + 53 * number % 130
+        streak = patch(120, (top, top + 25), (left, left + 30))
+        return quiet + streak if start - 1e-6 <= when < end - 1e-6 else quiet
+
+    return change
+
+
 def cell(*spans: tuple[float, float], left: bool, veil: float = 0) -> Change:
     """A cell at one side of the sky; `veil` levels of its light are everywhere."""
     columns = (10, 110) if left else (200, 310)
@@ -77,28 +99,6 @@ def test_a_lamp_that_shone_evenly_once_is_known_when_it_comes_on_beside_a_flash(
 def test_a_known_lamp_of_a_twelfth_of_the_frame_does_not_date_a_flash_beside_it() -> None:
     wide = lit((1.0, 1.2), (1.8, 2.4), light=patch(120, (125, 175), (210, 304)))
     assert (2.0, 2.08) in times(both(wide, lit((2.0, 2.08), light=sky_light(70, rows=(0, 125)))))
-
-
-def headlights(start: float, seconds: float) -> Change:
-    """A car's beam on the road that grows for as long, and is gone."""
-
-    def change(when: float, quiet: Picture) -> Picture:
-        share = (when - start) / seconds
-        return quiet + patch(20 + 100 * share, (125, 175), (60, 220)) if -1e-6 <= share < 1 - 1e-6 else quiet
-
-    return change
-
-
-def insects(start: float, end: float) -> Change:
-    """A short streak somewhere else in every frame."""
-
-    def change(when: float, quiet: Picture) -> Picture:
-        number = round(25 * (when - start))
-        left, top = 40 + 97 * number % 240, 20 + 53 * number % 130
-        streak = patch(120, (top, top + 25), (left, left + 30))
-        return quiet + streak if start - 1e-6 <= when < end - 1e-6 else quiet
-
-    return change
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_under_a_veil_two_cells_are_one_flash_whose_pulses_tell_their_places() -
             both(
                 lit((1.2, 1.28), light=sky_light(70)),
                 *[
-                    lit((1.44 + 0.04 * n, 1.48 + 0.04 * n), light=patch(30 + 30 * n, (5, 35), (5, 35)))
+                    lit((1.44 + 0.04 * n, 1.48 + 0.04 * n), light=patch(50 + 40 * n, (5, 35), (5, 35)))
                     for n in range(4)
                 ],
             ),
